@@ -1,0 +1,140 @@
+"""Exported ReID networks as they should have been exported.
+
+Two things go wrong with .onnx files that users have. `MeanVarianceNormalization` is defined through E[x^2] - E[x]^2, which
+rounds below zero on small maps, and onnxruntime then gives NaN for every crop (person-reidentification-retail-0287 does this;
+OpenVINO computes the variance from differences). And most exports are fixed to a batch of one, which costs a call per crop.
+Both are mended in memory: the normalisation is rewritten from differences, the batch is freed when the graph allows it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from models.reid import preprocess
+
+Array = NDArray[Any]
+
+EPSILON = 1e-9
+
+
+class ExportedNetwork:
+    """An image network from an .onnx file: crops -> unit features, on onnxruntime. `width` is the feature length."""
+
+    def __init__(self, path: Path, device: torch.device, batch: int) -> None:
+        """Open the file; raises ValueError when it is not a ReID network. `batch` crops go into one call."""
+        cuda = "CUDAExecutionProvider"
+        self._providers = ["CPUExecutionProvider"]
+        if device.type == "cuda" and cuda in onnxruntime.get_available_providers():
+            self._providers.insert(0, cuda)
+        try:
+            model = onnx.load(str(path))
+            stabilise(model.graph)
+            self._session = self._open(model)
+            shape = self._session.get_inputs()[0].shape
+            if len(self._session.get_inputs()) != 1 or len(shape) != 4 or shape[1] != 3:
+                raise ValueError(f"its input is {shape}")
+            sized = isinstance(shape[2], int) and isinstance(shape[3], int)
+            self._size = (shape[2], shape[3]) if sized else (preprocess.HEIGHT_PX, preprocess.WIDTH_PX)
+            self._batch, self._padded = batch, isinstance(shape[0], int)
+            if isinstance(shape[0], int):
+                self._batch = shape[0]
+                self._try_free_batch(model, batch)
+            self.width = self.features(np.zeros((1, *self._size, 3), np.uint8)).shape[1]
+        except Exception as error:  # noqa: BLE001 - onnx and onnxruntime raise anything for a foreign file
+            reason = " ".join(str(error).split())[:120]
+            raise ValueError(f"{path}: is not a ReID network with input (N, 3, H, W), output (N, D) ({reason})") from None
+
+    def features(self, crops: Array) -> Array:
+        """Crops (n, H, W, 3) uint8 BGR -> (n, width) float32 of unit length, or 0 where the network gives nothing finite."""
+        rows: list[Array] = [np.zeros((0, getattr(self, "width", 0)), np.float32)] if not len(crops) else []
+        for start in range(0, len(crops), self._batch):
+            part = np.stack([preprocess.resize(crop, *self._size) for crop in crops[start : start + self._batch]])
+            n = len(part)
+            if self._padded:
+                part = np.concatenate([part, np.repeat(part[-1:], self._batch - n, axis=0)])
+            rows.append(self._run(preprocess.normalise(torch.from_numpy(part)).numpy())[:n])
+        features = np.nan_to_num(np.concatenate(rows), posinf=0, neginf=0)
+        return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12), np.float32)
+
+    def _open(self, model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=self._providers)
+
+    def _run(self, batch: Array) -> Array:
+        out = np.asarray(self._session.run(None, {self._session.get_inputs()[0].name: batch})[0])
+        if out.ndim != 2 or len(out) != len(batch):
+            raise ValueError(f"it gives {out.shape} for {len(batch)} crops")
+        return out
+
+    def _try_free_batch(self, model: onnx.ModelProto, batch: int) -> None:
+        """Open the batch when that changes no number; graphs that hard-code their batch stay as they are."""
+        fixed = self._session
+        sample = np.random.default_rng(0).normal(size=(2 * self._batch, 3, *self._size)).astype(np.float32)
+        expected = np.concatenate([self._run(sample[: self._batch]), self._run(sample[self._batch :])])
+        try:
+            self._session = self._open(free_batch(model))
+            if np.allclose(self._run(sample), expected, rtol=1e-3, atol=1e-3, equal_nan=True):
+                self._batch, self._padded = batch, False
+                return
+        except Exception:  # noqa: BLE001 - any failure here means the graph needs its batch
+            pass
+        self._session = fixed
+
+
+def free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy whose batch is open; whether it still computes the same is for the caller to check."""
+    freed = onnx.ModelProto()
+    freed.CopyFrom(model)
+    for value in [*freed.graph.input, *freed.graph.output]:
+        value.type.tensor_type.shape.dim[0].ClearField("dim_value")
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del freed.graph.value_info[:]
+    constants = {i.name: i for i in freed.graph.initializer}
+    for node in freed.graph.node:
+        if node.op_type == "Constant":
+            constants[node.output[0]] = node.attribute[0].t
+    for node in freed.graph.node:
+        if node.op_type == "Reshape" and node.input[1] in constants and node.input[0] not in constants:
+            shape = numpy_helper.to_array(constants[node.input[1]]).copy()
+            if shape.ndim == 1 and len(shape) and shape[0] == 1:
+                shape[0] = 0  # copy the batch instead of naming it
+                node.input[1] += "/free"
+                freed.graph.initializer.append(numpy_helper.from_array(shape, node.input[1]))
+    return freed
+
+
+def stabilise(graph: Any) -> None:
+    """Rewrite every MeanVarianceNormalization of the graph, in place."""
+    nodes: list[Any] = []
+    for node in graph.node:
+        nodes += _normalisation(graph, node) if node.op_type == "MeanVarianceNormalization" else [node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _normalisation(graph: Any, node: Any) -> list[Any]:
+    """(x - mean) / (sqrt(mean((x - mean)^2)) + epsilon), over the node's axes."""
+    source, target = node.input[0], node.output[0]
+    axes = next((list(a.ints) for a in node.attribute if a.name == "axes"), [0, 2, 3])
+    epsilon = f"{target}/epsilon"
+    graph.initializer.append(numpy_helper.from_array(np.array(EPSILON, np.float32), epsilon))
+
+    def name(part: str) -> str:
+        return f"{target}/{part}"
+
+    return [
+        helper.make_node("ReduceMean", [source], [name("mean")], axes=axes, keepdims=1),
+        helper.make_node("Sub", [source, name("mean")], [name("difference")]),
+        helper.make_node("Mul", [name("difference"), name("difference")], [name("square")]),
+        helper.make_node("ReduceMean", [name("square")], [name("variance")], axes=axes, keepdims=1),
+        helper.make_node("Sqrt", [name("variance")], [name("deviation")]),
+        helper.make_node("Add", [name("deviation"), epsilon], [name("scale")]),
+        helper.make_node("Div", [name("difference"), name("scale")], [target]),
+    ]

@@ -1,0 +1,266 @@
+"""Every default, range check and unit of the program's settings.
+
+A run's settings are the defaults here, then the YAML given by `--config`, then `--set key=value`, then the flags of the
+command line. Unknown keys are errors that name the nearest valid one. Nothing else reads configuration.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.errors import ConfigError
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Settings that refuse unknown keys and wrong types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CameraConfig(Section):
+    """One camera of a site."""
+
+    source: str = Field(min_length=1)
+    name: str = ""
+    start_s: float = 0.0
+    homography: list[list[float]] = []
+    roi: list[tuple[float, float]] = []
+
+    @model_validator(mode="after")
+    def _shapes(self) -> "CameraConfig":
+        if self.homography and [len(row) for row in self.homography] != [3, 3, 3]:
+            raise ValueError("homography needs 3 rows of 3 numbers, image pixels to floor metres")
+        if self.roi and len(self.roi) < 3:
+            raise ValueError("roi needs at least 3 points [x, y] in pixels")
+        return self
+
+
+class SourcesConfig(Section):
+    """Which frames are read."""
+
+    stride: Annotated[int, Field(ge=1)] = 1
+    max_seconds: Seconds = 0.0
+    image_fps: Annotated[float, Field(ge=0)] = 0.0
+    read_ahead_frames: Annotated[int, Field(ge=1, le=256)] = 8
+
+
+class DetectorConfig(Section):
+    """How people are found."""
+
+    weights: str = "auto"
+    architecture: str = ""
+    detections: str = ""
+    size_px: Annotated[int, Field(ge=64, le=4096)] = 640
+    min_score: Fraction = 0.1
+    max_iou: Fraction = 0.7
+
+
+class TrackerConfig(Section):
+    """How boxes become tracks inside one camera."""
+
+    high_score: Fraction = 0.5
+    new_score: Fraction = 0.6
+    min_iou: Fraction = 0.2
+    min_iou_low: Fraction = 0.5
+    min_iou_new: Fraction = 0.3
+    confirm_s: Seconds = 0.1
+    max_lost_s: Seconds = 1.5
+    position_std: Annotated[float, Field(gt=0)] = 0.05
+    acceleration_std: Annotated[float, Field(gt=0)] = 1.0
+    assignment: Literal["lap", "scipy"] = "lap"
+
+
+class TrackletsConfig(Section):
+    """How tracks become tracklets."""
+
+    max_tracklet_s: Annotated[float, Field(gt=0)] = 60.0
+    min_tracklet_s: Seconds = 0.3
+    max_crops: Annotated[int, Field(ge=1, le=64)] = 8
+
+
+class ReidConfig(Section):
+    """How a tracklet becomes an embedding."""
+
+    weights: str = "auto"
+    batch_crops: Annotated[int, Field(ge=1)] = 64
+
+
+class TravelConfig(Section):
+    """How long people take from one camera to another (either direction)."""
+
+    cameras: tuple[str, str]
+    min_s: float = 0.0
+    max_s: Seconds = 3600.0
+
+    @model_validator(mode="after")
+    def _order(self) -> "TravelConfig":
+        if self.min_s > self.max_s:
+            raise ValueError("min_s is greater than max_s")
+        return self
+
+
+class LinkingConfig(Section):
+    """How tracklets become people."""
+
+    min_probability: Fraction = 0.5
+    even_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.6
+    similarity_scale: Annotated[float, Field(gt=0)] = 0.06
+    max_floor_m: Annotated[float, Field(gt=0)] = 2.5
+    max_speed_m_s: Annotated[float, Field(gt=0)] = 4.0
+    max_gap_s: Annotated[float, Field(gt=0)] = 3600.0
+    travel: list[TravelConfig] = []
+
+
+class OutputConfig(Section):
+    """What is written."""
+
+    video: bool = True
+    mosaic: bool = False
+    trail_s: Seconds = 2.0
+    crf: Annotated[int, Field(ge=0, le=51)] = 23
+
+
+class Config(Section):
+    """All settings of a run."""
+
+    cameras: list[CameraConfig] = []
+    device: str = "auto"
+    sources: SourcesConfig = SourcesConfig()
+    detector: DetectorConfig = DetectorConfig()
+    tracker: TrackerConfig = TrackerConfig()
+    tracklets: TrackletsConfig = TrackletsConfig()
+    reid: ReidConfig = ReidConfig()
+    linking: LinkingConfig = LinkingConfig()
+    output: OutputConfig = OutputConfig()
+
+
+def load(path: str, overrides: Sequence[str] = ()) -> Config:
+    """Build the settings from a YAML file ("" none) and `a.b=value` overrides; raises ConfigError."""
+    values = _read_yaml(path) if path else {}
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {override}: write it as key=value, for example --set tracker.max_lost_s=2")
+        _set(values, key.strip(), _parse(text, f"--set {override}"))
+    config = build(values, path or "the command line")
+    return _resolve_paths(config, Path(path).parent) if path else config
+
+
+def build(values: dict[str, Any], where: str) -> Config:
+    """Validate plain values into a `Config`; raises ConfigError with one line that names the key."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(_first_error(error, where)) from None
+
+
+def change(config: Config, values: dict[str, Any]) -> Config:
+    """Return the settings with some dotted keys changed, validated again."""
+    plain = config.model_dump()
+    for key, value in values.items():
+        _set(plain, key, value)
+    return build(plain, "the command line")
+
+
+def dump(config: Config) -> str:
+    """Return the settings as YAML that `load` reads back to an equal `Config`."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
+
+
+def keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
+    """All dotted keys, in the order of the sections."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from keys(field.annotation, f"{prefix}{name}.")
+        else:
+            yield prefix + name
+
+
+def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
+    """Give every camera a name that is a good file name and that no other has: cam, cam-2, cam-3."""
+    named: list[CameraConfig] = []
+    taken: set[str] = set()
+    for camera in cameras:
+        wanted = camera.name or Path(camera.source.rstrip("/")).stem or "camera"
+        wanted = "".join(c if c.isalnum() or c in "-_." else "_" for c in wanted)
+        name, n = wanted, 1
+        while name.lower() in taken:
+            n += 1
+            name = f"{wanted}-{n}"
+        taken.add(name.lower())
+        named.append(camera.model_copy(update={"name": name}))
+    return named
+
+
+def _read_yaml(path: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path given to --config") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(f"{path}: is not valid YAML ({text})") from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: expected `key: value` pairs, as in configs/default.yaml")
+    return values
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text) if text else ""
+    except yaml.YAMLError:
+        raise ConfigError(f"{where}: the value is not valid YAML; quote it") from None
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"--set {key}: {section} is a value, not a section")
+        values = inner
+    values[last] = value
+
+
+def _first_error(error: ValidationError, where: str) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{where}: unknown key {key}{_nearest(key)}"
+    return f"{where}: {key}: {first['msg'].removeprefix('Value error, ')} (got {first['input']!r:.60})"
+
+
+def _nearest(key: str) -> str:
+    if key.startswith("cameras."):
+        prefix, last = key.rsplit(".", 1)
+        valid, key = [f"{prefix}.{name}" for name in CameraConfig.model_fields], f"{prefix}.{last}"
+    else:
+        valid = list(keys())
+    by_last = {name.rsplit(".", 1)[-1]: name for name in valid}
+    close = difflib.get_close_matches(key, valid, n=1, cutoff=0.6)
+    close = close or [by_last[k] for k in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last, n=1)]
+    return f"; did you mean {close[0]}?" if close else "; configs/default.yaml lists all keys"
+
+
+def _resolve_paths(config: Config, folder: Path) -> Config:
+    """Sources and files named in a YAML are relative to that YAML when they exist there, else to the working folder."""
+
+    def resolve(name: str) -> str:
+        beside = folder / name
+        return str(beside) if name and "://" not in name and not Path(name).is_absolute() and beside.exists() else name
+
+    cameras = [c.model_copy(update={"source": resolve(c.source)}) for c in config.cameras]
+    detector = config.detector.model_copy(
+        update={k: resolve(getattr(config.detector, k)) for k in ("weights", "detections")}
+    )
+    reid = config.reid.model_copy(update={"weights": resolve(config.reid.weights)})
+    return config.model_copy(update={"cameras": cameras, "detector": detector, "reid": reid})

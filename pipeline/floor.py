@@ -1,0 +1,30 @@
+"""From boxes to places: foot points, and the floor in metres where a camera has a homography."""
+
+import numpy as np
+
+from pipeline.records import Array, Camera
+
+FOOT_STD = 0.03
+"""Standard deviation of a box's bottom edge, as a fraction of its height (measured against truth on rendered scenes)."""
+CUT_PX = 3
+
+
+def foot_points(boxes: Array) -> Array:
+    """Middle of the bottom edge, (n, 2) float64 px."""
+    return np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1).astype(np.float64)
+
+
+def to_floor(points: Array, homography: Array) -> Array:
+    """Image points (n, 2) px -> floor (n, 2) m."""
+    mapped = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ homography.T
+    return np.asarray(mapped[:, :2] / mapped[:, 2:])
+
+
+def positions(boxes: Array, camera: Camera) -> tuple[Array, Array]:
+    """Floor positions (n, 2) m of boxes, and how far off each may be (n,) m; nan where the feet are out of the picture."""
+    feet = foot_points(boxes)
+    higher = feet - [0, 1] * np.maximum(FOOT_STD * (boxes[:, 3:] - boxes[:, 1:2]), 1)
+    place = to_floor(feet, camera.homography)
+    error = np.linalg.norm(to_floor(higher, camera.homography) - place, axis=1)
+    place[boxes[:, 3] >= camera.height - CUT_PX] = np.nan
+    return place, error

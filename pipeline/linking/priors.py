@@ -1,0 +1,130 @@
+"""Space and time: what forbids a link between two tracklets, and what speaks for it.
+
+Rules forbid: one camera shows a person once at a time; the travel time between two cameras has a minimum; on a common floor,
+simultaneous positions agree and nobody runs faster than `max_speed_m_s`. Evidence is the log odds of finding the second where
+it is, if it is the first (a Gaussian around the first's place that widens with the gap) against anybody (evenly over
+`CROWD_M2` square metres). Metres come from homographies; within a camera without one, a box height counts as `PERSON_M`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline import floor
+from pipeline.config import LinkingConfig
+from pipeline.linking.affinity import MAX_LOG_ODDS
+from pipeline.records import Array, Camera, Tracklet
+
+CROWD_M2 = 100.0
+PERSON_M = 1.7
+WALK_M_S = 1.0
+PLACE_STD_M = 0.3
+MAX_PLACE_GAP_S = 3.0
+MIN_COMMON_ROWS = 3
+
+SAME_TIME = "one camera, same time"
+TRAVEL = "travel time"
+FLOOR = "floor distance"
+SPEED = "walking speed"
+
+
+@dataclass(frozen=True, slots=True)
+class Priors:
+    """All pairs of n tracklets: gap_s (n, n), rule (n, n) str ("" allowed), place log odds and floor_m (nan: no evidence)."""
+
+    gap_s: Array
+    rule: Array
+    place: Array
+    floor_m: Array
+
+
+def compute(tracklets: list[Tracklet], cameras: dict[str, Camera], config: LinkingConfig) -> Priors:
+    """Rules and evidence for all pairs; the tracklets are in order of `Tracklet.key`."""
+    n = len(tracklets)
+    start, end = np.array([t.first_s for t in tracklets]), np.array([t.last_s for t in tracklets])
+    gap = np.maximum(start[:, None], start[None, :]) - np.minimum(end[:, None], end[None, :])
+    names = np.array([t.camera for t in tracklets])
+    rule = np.full((n, n), "", dtype=object)
+    rule[gap < _min_gap(names, config)] = TRAVEL
+    rule[(names[:, None] == names[None, :]) & (gap <= 0)] = SAME_TIME
+    place, metres = np.full((n, n), np.nan), np.full((n, n), np.nan)
+    places = [_Places(t, cameras[t.camera]) for t in tracklets]
+    for i, j in zip(*np.nonzero(np.triu((gap < MAX_PLACE_GAP_S) & (rule == ""), k=1)), strict=True):
+        odds, distance, broken = _compare(places[i], places[j], float(gap[i, j]), config)
+        place[i, j] = place[j, i] = odds
+        metres[i, j] = metres[j, i] = distance
+        rule[i, j] = rule[j, i] = broken
+    return Priors(gap, rule, place, metres)
+
+
+def in_reach(tracklets: list[Tracklet], config: LinkingConfig) -> bool:
+    """Whether one person can make this journey: no step between consecutive tracklets takes longer than its `max_s`."""
+    latest = tracklets[0]
+    for following in tracklets[1:]:
+        if following.first_s - latest.last_s > max_travel_s(latest.camera, following.camera, config):
+            return False
+        latest = max(latest, following, key=lambda t: t.last_s)
+    return True
+
+
+def max_travel_s(first: str, second: str, config: LinkingConfig) -> float:
+    """Longest time between leaving one camera and appearing in the other, seconds."""
+    return next((t.max_s for t in config.travel if set(t.cameras) == {first, second}), config.max_gap_s)
+
+
+def _min_gap(names: Array, config: LinkingConfig) -> Array:
+    """Shortest gap (n, n) that the config's travel times allow; views may overlap where nothing is said."""
+    least = np.full((len(names), len(names)), -np.inf)
+    for travel in config.travel:
+        a, b = travel.cameras
+        pair = (names[:, None] == a) & (names[None, :] == b)
+        least[pair | pair.T] = travel.min_s
+    return least
+
+
+class _Places:
+    """Where a tracklet was: on the common floor (`ruler` "", metres) or in its camera's picture (px, boxes as rulers)."""
+
+    __slots__ = ("error_m", "m_per_unit", "places", "ruler", "times_s")
+
+    def __init__(self, tracklet: Tracklet, camera: Camera) -> None:
+        if camera.homography.size:
+            self.ruler, self.m_per_unit = "", 1.0
+            places, error = floor.positions(tracklet.boxes, camera)
+        else:
+            height = float(np.median(tracklet.boxes[:, 3] - tracklet.boxes[:, 1]))
+            self.ruler, self.m_per_unit = camera.name, PERSON_M / max(height, 1.0)
+            places, error = floor.foot_points(tracklet.boxes), np.full(len(tracklet.boxes), floor.FOOT_STD * PERSON_M)
+        good = np.isfinite(places).all(axis=1)
+        self.times_s, self.places = tracklet.times_s[good], places[good]
+        self.error_m = float(np.median(error[good])) if good.any() else np.nan
+
+    def at(self, times_s: Array) -> Array:
+        """Interpolated places (n, 2)."""
+        return np.stack([np.interp(times_s, self.times_s, self.places[:, k]) for k in (0, 1)], axis=1)
+
+
+def _compare(a: _Places, b: _Places, gap_s: float, config: LinkingConfig) -> tuple[float, float, str]:
+    """(log odds, metres, rule) of two tracklets close in time; nan when their places cannot be compared."""
+    if a.ruler != b.ruler or not len(a.times_s) or not len(b.times_s):
+        return np.nan, np.nan, ""
+    scale = np.sqrt(a.m_per_unit * b.m_per_unit)
+    error = np.sqrt(PLACE_STD_M**2 + a.error_m**2 + b.error_m**2)
+    rule = ""
+    if gap_s > 0:
+        early, late = (a, b) if a.times_s[0] < b.times_s[0] else (b, a)
+        distance = scale * float(np.linalg.norm(late.places[0] - early.places[-1]))
+        elapsed_s = max(float(late.times_s[0] - early.times_s[-1]), 1e-3)
+        std = float(np.hypot(error, WALK_M_S * elapsed_s))
+        if not a.ruler and distance - 3 * error > config.max_speed_m_s * elapsed_s:
+            rule = SPEED
+    else:
+        common = a.times_s[(a.times_s >= b.times_s[0]) & (a.times_s <= b.times_s[-1])]
+        if len(common) < MIN_COMMON_ROWS:
+            return np.nan, np.nan, ""
+        distance = scale * float(np.median(np.linalg.norm(a.at(common) - b.at(common), axis=1)))
+        std = error
+        if distance - 2 * error > config.max_floor_m:
+            rule = FLOOR
+    odds = np.log(CROWD_M2 / (2 * np.pi * std**2)) - distance**2 / (2 * std**2)
+    return float(np.clip(odds, -MAX_LOG_ODDS, MAX_LOG_ODDS)), distance, rule

@@ -1,0 +1,176 @@
+"""One run, from sources to results, in the order of the flow: read, detect, track, gather, embed, link, write.
+
+Ctrl-C once stops reading, and everything up to there is linked, written and drawn; twice also stops drawing; three times is the
+system's own interrupt.
+"""
+
+import signal
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType, TracebackType
+
+import tqdm
+
+from models import device as devices
+from pipeline import config as configuration
+from pipeline import embed
+from pipeline.config import CameraConfig, Config, SourcesConfig
+from pipeline.detect import detector
+from pipeline.embed import Embedder
+from pipeline.errors import ConfigError
+from pipeline.linking import linker
+from pipeline.outputs import manifest, mosaic, trajectories, video
+from pipeline.outputs.folder import OutputFolder
+from pipeline.records import Camera, Embedded, Frame, Person, Tracklet
+from pipeline.sources import Source, open_source, read_ahead
+from pipeline.timings import Timings
+from pipeline.worker import Worker
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run found and wrote. `notes` say what was chosen, `warnings` what went wrong but did not stop the run."""
+
+    config: Config
+    folder: Path
+    detector: str
+    reid: str
+    cameras: list[Camera] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    timings: Timings = field(default_factory=Timings)
+    interrupted: bool = False
+
+
+class Interrupts:
+    """Counts Ctrl-C instead of dying of it; `reading` is set by the first, `drawing` by the second."""
+
+    def __init__(self) -> None:
+        self.reading, self.drawing = threading.Event(), threading.Event()
+        self._in_main = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> "Interrupts":
+        if self._in_main:
+            self._before = signal.signal(signal.SIGINT, self._count)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._in_main:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _count(self, number: int, frame: FrameType | None) -> None:
+        if self.drawing.is_set():
+            raise KeyboardInterrupt
+        (self.drawing if self.reading.is_set() else self.reading).set()
+
+
+def run(config: Config, output: Path, overwrite: bool = False, quiet: bool = False) -> Result:
+    """Run the whole pipeline into `output`; raises PipelineError before anything is written when the input is bad."""
+    if not config.cameras:
+        raise ConfigError("no cameras: give --videos cam1.mp4 cam2.mp4, or a config with cameras")
+    config = config.model_copy(update={"cameras": configuration.unique_names(config.cameras)})
+    folder = OutputFolder(output, overwrite)
+    try:
+        devices.resolve(config.device)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    sources = [open_source(camera, config.sources) for camera in config.cameras]
+    finder, notes = detector.build(config.detector, config.device, [s.camera.name for s in sources])
+    embedder, more_notes = embed.build(config.reid, config.device)
+    result = Result(config, output, finder.name, embedder.name, notes=notes + more_notes)
+    for note in result.notes:
+        tqdm.tqdm.write(f"note: {note}")
+    folder.create()
+    with Interrupts() as interrupts:
+        worker = Worker(sources, finder, config, result.timings)
+        embedded = _process(worker, embedder, sources, result, interrupts, quiet)
+        result.interrupted = interrupts.reading.is_set()
+        result.warnings += [warning for source in sources for warning in source.warnings]
+        result.cameras = [replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources]
+        with result.timings.stage("link", sum(worker.n_frames.values())):
+            result.people = linker.link(embedded, {c.name: c for c in result.cameras}, config.linking)
+        _write(folder, result)
+        until_s = worker.last_s if result.interrupted else {}
+        if config.output.video:
+            _draw(folder, result, until_s, interrupts, quiet)
+    result.interrupted = interrupts.reading.is_set()
+    folder.write_text("run.json", manifest.to_json(result, [*folder.written, "run.json"]))
+    result.files = folder.written
+    return result
+
+
+def _process(
+    worker: Worker, embedder: Embedder, sources: list[Source], result: Result, interrupts: Interrupts, quiet: bool
+) -> list[Embedded]:
+    """Run the worker to its end and embed tracklets as they close, so that crops are held only for a moment."""
+    embedded: list[Embedded] = []
+    waiting: list[Tracklet] = []
+
+    def flush() -> None:
+        with result.timings.stage("embed", sum(len(t.crops) for t in waiting)):
+            embedded.extend(embedder.embed(waiting))
+        waiting.clear()
+
+    total = sum(_expected(s.camera, result.config.sources) for s in sources)
+    with tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None) as bar:
+        for closed in worker.run(interrupts.reading, bar.update):
+            waiting += closed
+            if sum(len(t.crops) for t in waiting) >= result.config.reid.batch_crops:
+                flush()
+    flush()
+    return embedded
+
+
+def _expected(camera: Camera, settings: SourcesConfig) -> int:
+    n_frames = max(camera.n_frames, 0)
+    if settings.max_seconds:
+        n_frames = min(n_frames, round(settings.max_seconds * camera.fps))
+    return -(-n_frames // settings.stride)
+
+
+def _write(folder: OutputFolder, result: Result) -> None:
+    with result.timings.stage("write", sum(c.n_frames for c in result.cameras)):
+        folder.write_text("config.yaml", configuration.dump(result.config))
+        folder.write_text("trajectories.json", trajectories.to_json(result.people, result.cameras, {}))
+        folder.write_text("tracks.csv", trajectories.to_csv(result.people))
+        for name, text in trajectories.to_mot(result.people, result.cameras).items():
+            folder.write_text(f"mot/{name}.txt", text)
+
+
+def _draw(folder: OutputFolder, result: Result, until_s: dict[str, float], interrupts: Interrupts, quiet: bool) -> None:
+    """Annotate the cameras side by side on threads; what was stopped half way is not kept."""
+    every_frame = result.config.sources.model_copy(update={"stride": 1})
+    config = result.config.output
+    total = sum(_expected(c, every_frame) for c in (open_source(s, every_frame).camera for s in result.config.cameras))
+
+    def draw(source: CameraConfig, camera: Camera) -> bool:
+        frames = read_ahead(open_source(source, every_frame), 8, result.timings)
+        with closing(frames), folder.file(f"{camera.name}.mp4") as path:
+            shown = _until(frames, until_s.get(camera.name), bar)
+            video.annotate(shown, camera, result.people, path, config, result.timings, interrupts.drawing.is_set)
+        return True
+
+    try:
+        with tqdm.tqdm(total=total, unit="frame", desc="drawing", disable=quiet or None) as bar, ThreadPoolExecutor(2) as pool:
+            list(pool.map(draw, result.config.cameras, result.cameras))
+        if config.mosaic:
+            videos = [folder.path / f"{c.name}.mp4" for c in result.cameras]
+            with result.timings.stage("mosaic", total), folder.file("mosaic.mp4") as path:
+                mosaic.tile(result.cameras, videos, path, config.crf, interrupts.drawing.is_set)
+    except video.Interrupted:
+        result.warnings.append("drawing was interrupted: some videos were not written")
+
+
+def _until(frames: Iterable[Frame], last_s: float | None, bar: tqdm.tqdm) -> Iterator[Frame]:  # type: ignore[type-arg]
+    """Frames up to a time (None: all), counted on the bar."""
+    for frame in frames:
+        if last_s is not None and frame.time_s > last_s:
+            return
+        bar.update(1)
+        yield frame

@@ -1,0 +1,31 @@
+"""Seconds and frames per stage, for `run.json`, the closing summary and the benchmark."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+
+
+@dataclass(slots=True)
+class Timings:
+    """Adds up wall-clock seconds and calls per stage, from any thread."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    frames: dict[str, int] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    @contextmanager
+    def stage(self, name: str, n_frames: int = 1) -> Iterator[None]:
+        """Count what happens inside towards `name`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(name, time.perf_counter() - start, n_frames)
+
+    def add(self, name: str, seconds: float, n_frames: int) -> None:
+        """Count seconds measured elsewhere."""
+        with self._lock:
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+            self.frames[name] = self.frames.get(name, 0) + n_frames

@@ -1,0 +1,168 @@
+"""Rows become tracklets: when one closes, and which of its crops are kept.
+
+A tracklet closes when its track ends, or is cut at `max_tracklet_s` so that a person who stands in view all day is handed on
+in pieces. While it is open it keeps its rows (a few numbers each, at most `max_tracklet_s` of them) and at most `max_crops`
+crops, so its memory is bounded. The crops are the best of equal stretches of time: when there are more stretches than crops
+to keep, neighbours are merged and the better crop stays, which leaves between half and all of `max_crops`, spread over the
+whole tracklet, whatever its length.
+"""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from pipeline.config import TrackletsConfig
+from pipeline.records import CROP_HEIGHT_PX, CROP_WIDTH_PX, Array, Frame, Tracklet, Tracks
+from pipeline.tracking.matching import iou
+
+FIRST_STRETCH_S = 0.25
+GOOD_HEIGHT_PX = 128.0
+SHARP_VARIANCE = 200.0
+BORDER_PX = 2
+
+
+@dataclass(slots=True)
+class _Crop:
+    stretch: int
+    time_s: float
+    quality: float
+    image: Array
+
+
+@dataclass(slots=True)
+class _Open:
+    """A tracklet that still grows."""
+
+    frames: list[int] = field(default_factory=list)
+    times_s: list[float] = field(default_factory=list)
+    boxes: list[Array] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    crops: list[_Crop] = field(default_factory=list)
+    stretch_s: float = FIRST_STRETCH_S
+    continued: bool = False
+
+    def keep(self, time_s: float, most: float, quality: "_Lazy", max_crops: int) -> None:
+        """Offer a crop whose quality is at most `most`; pixels are only touched when it can win its stretch."""
+        stretch = int((time_s - self.times_s[0]) / self.stretch_s)
+        rival = self.crops[-1] if self.crops and self.crops[-1].stretch == stretch else None
+        if rival is not None and rival.quality >= most:
+            return
+        value, image = quality()
+        if rival is not None:
+            if value > rival.quality:
+                self.crops[-1] = _Crop(stretch, time_s, value, image)
+            return
+        self.crops.append(_Crop(stretch, time_s, value, image))
+        while len(self.crops) > max_crops:
+            self._merge()
+
+    def _merge(self) -> None:
+        """Double the stretch: of the crops that now share one, the better stays."""
+        self.stretch_s *= 2
+        best: dict[int, _Crop] = {}
+        for crop in self.crops:
+            crop.stretch //= 2
+            if crop.stretch not in best or crop.quality > best[crop.stretch].quality:
+                best[crop.stretch] = crop
+        self.crops = list(best.values())
+
+    def close(self, camera: str, track_id: int) -> Tracklet:
+        """Return the finished record."""
+        crops = [crop.image for crop in self.crops]
+        return Tracklet(
+            camera,
+            track_id,
+            np.array(self.frames, np.int64),
+            np.array(self.times_s, np.float64),
+            np.array(self.boxes, np.float32).reshape(-1, 4),
+            np.array(self.scores, np.float32),
+            np.array(crops, np.uint8).reshape(-1, CROP_HEIGHT_PX, CROP_WIDTH_PX, 3),
+            np.array([crop.quality for crop in self.crops], np.float32),
+        )
+
+
+class _Lazy:
+    """The pixels of one box, cut only when asked for."""
+
+    __slots__ = ("_box", "_image", "_most")
+
+    def __init__(self, image: Array, box: Array, most: float) -> None:
+        self._image, self._box, self._most = image, box, most
+
+    def __call__(self) -> tuple[float, Array]:
+        crop = cut(self._image, self._box)
+        return self._most * _sharpness(crop), crop
+
+
+class Gatherer:
+    """Gathers one camera's rows into tracklets."""
+
+    def __init__(self, camera: str, config: TrackletsConfig) -> None:
+        self._camera, self._config = camera, config
+        self._open: dict[int, _Open] = {}
+
+    def add(self, frame: Frame, tracks: Tracks, live_ids: Array) -> list[Tracklet]:
+        """Take the rows of one frame; returns the tracklets that closed: ended tracks, and those grown too long."""
+        closed = self._close(sorted(self._open.keys() - set(live_ids.tolist())))
+        most = _geometry(tracks.boxes, tracks.scores, frame.image.shape)
+        for track_id, box, score, limit in zip(tracks.track_ids.tolist(), tracks.boxes, tracks.scores, most, strict=True):
+            row = self._open.setdefault(track_id, _Open())
+            if row.times_s and frame.time_s - row.times_s[0] >= self._config.max_tracklet_s:
+                closed += self._close([track_id])
+                row = self._open[track_id] = _Open(continued=True)
+            row.frames.append(frame.index)
+            row.times_s.append(frame.time_s)
+            row.boxes.append(box)
+            row.scores.append(float(score))
+            row.keep(frame.time_s, float(limit), _Lazy(frame.image, box, float(limit)), self._config.max_crops)
+        return closed
+
+    def flush(self) -> list[Tracklet]:
+        """Close what is still open: the end of the source."""
+        return self._close(sorted(self._open))
+
+    def _close(self, track_ids: list[int]) -> list[Tracklet]:
+        """Finish these, and drop tracks shorter than `min_tracklet_s`: they are mostly false alarms."""
+        rows = [(track_id, self._open.pop(track_id)) for track_id in track_ids]
+        return [
+            row.close(self._camera, track_id)
+            for track_id, row in rows
+            if row.continued or row.times_s[-1] - row.times_s[0] >= self._config.min_tracklet_s
+        ]
+
+
+def cut(image: Array, box: Array) -> Array:
+    """The part of a BGR image inside the box, clipped to it, resized to (CROP_HEIGHT_PX, CROP_WIDTH_PX, 3) uint8."""
+    height, width = image.shape[:2]
+    x1, y1 = max(0, min(int(box[0]), width - 1)), max(0, min(int(box[1]), height - 1))
+    x2, y2 = max(x1 + 1, min(int(np.ceil(box[2])), width)), max(y1 + 1, min(int(np.ceil(box[3])), height))
+    return np.asarray(cv2.resize(image[y1:y2, x1:x2], (CROP_WIDTH_PX, CROP_HEIGHT_PX), interpolation=cv2.INTER_LINEAR))
+
+
+def _geometry(boxes: Array, scores: Array, shape: tuple[int, ...]) -> Array:
+    """Quality in 0..1 before sharpness: score x size x not cut by the border x not covered by a person in front."""
+    if not len(boxes):
+        return np.zeros(0)
+    size = np.minimum((boxes[:, 3] - boxes[:, 1]) / GOOD_HEIGHT_PX, 1)
+    inside = (
+        (boxes[:, 0] > BORDER_PX)
+        & (boxes[:, 1] > BORDER_PX)
+        & (boxes[:, 2] < shape[1] - BORDER_PX)
+        & (boxes[:, 3] < shape[0] - BORDER_PX)
+    )
+    return np.asarray(scores * size * np.where(inside, 1, 0.5) * (1 - _covered(boxes)))
+
+
+def _covered(boxes: Array) -> Array:
+    """Largest IoU with a person in front (whose feet are lower in the image), (n,)."""
+    overlap = iou(boxes, boxes)
+    overlap[boxes[:, None, 3] >= boxes[None, :, 3]] = 0
+    return np.asarray(overlap.max(axis=1))
+
+
+def _sharpness(crop: Array) -> float:
+    """Variance of the Laplacian, squashed into 0.5..1: blur halves the quality at most."""
+    grey = cv2.cvtColor(crop[::2, ::2], cv2.COLOR_BGR2GRAY)
+    variance = float(cv2.Laplacian(grey, cv2.CV_32F).var())
+    return 0.5 + 0.5 * variance / (variance + SHARP_VARIANCE)

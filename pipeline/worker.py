@@ -1,0 +1,90 @@
+"""A worker owns some cameras and everything that needs their pixels; what leaves it is tracklets.
+
+It reads all its cameras in step with their clocks, detects in one batch, and tracks and gathers camera by camera. Cameras are
+taken in the order of their names, so that the order on the command line changes nothing.
+"""
+
+import threading
+from collections.abc import Callable, Generator, Iterator
+
+import cv2
+import numpy as np
+
+from pipeline.config import Config
+from pipeline.detect.detector import Detector
+from pipeline.records import Array, Detections, Frame, Tracklet
+from pipeline.sources import Source, read_ahead
+from pipeline.timings import Timings
+from pipeline.tracking.tracker import Tracker
+from pipeline.tracklets import Gatherer
+
+
+class Worker:
+    """Runs its cameras to their end; `n_frames` and `last_s` say how far each camera came."""
+
+    def __init__(self, sources: list[Source], detector: Detector, config: Config, timings: Timings) -> None:
+        self._sources = sorted(sources, key=lambda s: s.camera.name)
+        self._detector, self._config, self._timings = detector, config, timings
+        names = [source.camera.name for source in self._sources]
+        self._trackers = {name: Tracker(config.tracker) for name in names}
+        self._gatherers = {name: Gatherer(name, config.tracklets) for name in names}
+        self._rois = {c.name: np.array(c.roi, np.float32) for c in config.cameras}
+        self.n_frames = dict.fromkeys(names, 0)
+        self.last_s = dict.fromkeys(names, -np.inf)
+
+    def run(self, stop: threading.Event, progress: Callable[[int], object]) -> Iterator[list[Tracklet]]:
+        """Yield the tracklets that close, round by round, until every source has ended or `stop` is set."""
+        n_ahead = self._config.sources.read_ahead_frames
+        readers = {s.camera.name: read_ahead(s, n_ahead, self._timings) for s in self._sources}
+        try:
+            for frames in rounds(readers, {s.camera.name: 1 / s.camera.fps for s in self._sources}):
+                yield self._round(frames)
+                progress(len(frames))
+                if stop.is_set():
+                    break
+        finally:
+            for reader in readers.values():
+                reader.close()
+        yield [tracklet for name in self._gatherers for tracklet in self._gatherers[name].flush()]
+
+    def _round(self, frames: list[Frame]) -> list[Tracklet]:
+        with self._timings.stage("detect", len(frames)):
+            found = self._detector.detect(frames)
+        closed: list[Tracklet] = []
+        for frame, detections in zip(frames, found, strict=True):
+            tracker = self._trackers[frame.camera]
+            with self._timings.stage("track"):
+                tracks = tracker.update(_inside(detections, self._rois[frame.camera]), frame.time_s)
+            with self._timings.stage("gather"):
+                closed += self._gatherers[frame.camera].add(frame, tracks, tracker.live_ids)
+            self.n_frames[frame.camera] += 1
+            self.last_s[frame.camera] = frame.time_s
+        return closed
+
+
+def rounds(readers: dict[str, Generator[Frame, None, None]], intervals_s: dict[str, float]) -> Iterator[list[Frame]]:
+    """Group frames into batches with at most one frame a camera, in step with the clocks.
+
+    A round takes every frame less than the shortest frame interval after the earliest one; cameras that start later, end
+    earlier or run at another rate are absent from some rounds.
+    """
+    heads = {name: frame for name, reader in readers.items() if (frame := next(reader, None))}
+    while heads:
+        limit_s = min(f.time_s for f in heads.values()) + min(intervals_s[name] for name in heads)
+        taken = [frame for frame in heads.values() if frame.time_s < limit_s]
+        yield taken
+        for frame in taken:
+            following = next(readers[frame.camera], None)
+            if following is None:
+                del heads[frame.camera]
+            else:
+                heads[frame.camera] = following
+
+
+def _inside(detections: Detections, roi: Array) -> Detections:
+    """Detections whose feet are inside the polygon; all of them when there is none."""
+    if not len(roi) or not len(detections):
+        return detections
+    feet = np.stack([detections.boxes[:, [0, 2]].mean(axis=1), detections.boxes[:, 3]], axis=1)
+    inside = [cv2.pointPolygonTest(roi, (float(x), float(y)), False) >= 0 for x, y in feet]
+    return Detections(detections.boxes[inside], detections.scores[inside])
