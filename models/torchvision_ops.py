@@ -10,10 +10,11 @@ is all that the image models, the transforms and YOLO's prediction, training and
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
-_library: torch.library.Library | None = None  # kept alive: dropping it would remove the operators again
+_library: Any | None = None  # kept alive: dropping it would remove the operators again
 
 
 def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
@@ -42,7 +43,7 @@ def _library_loads() -> bool:
         return True  # not installed: the import itself will say so
     for path in Path(spec.submodule_search_locations[0]).glob("_C.*"):
         try:
-            torch.ops.load_library(str(path))
+            torch.ops.load_library(str(path))  # type: ignore[no-untyped-call]
         except OSError:
             return False
         return True
@@ -56,7 +57,7 @@ def install() -> bool:
         return True
     if "torchvision" in sys.modules or _library_loads():
         return False
-    _library = torch.library.Library("torchvision", "DEF")
+    _library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     _library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     _library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     for key in ("CPU", "CUDA"):

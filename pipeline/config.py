@@ -259,8 +259,6 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
         return str(beside) if name and "://" not in name and not Path(name).is_absolute() and beside.exists() else name
 
     cameras = [c.model_copy(update={"source": resolve(c.source)}) for c in config.cameras]
-    detector = config.detector.model_copy(
-        update={k: resolve(getattr(config.detector, k)) for k in ("weights", "detections")}
-    )
+    detector = config.detector.model_copy(update={k: resolve(getattr(config.detector, k)) for k in ("weights", "detections")})
     reid = config.reid.model_copy(update={"weights": resolve(config.reid.weights)})
     return config.model_copy(update={"cameras": cameras, "detector": detector, "reid": reid})

@@ -13,9 +13,8 @@ import torch
 
 from models import device as devices
 from models import weights as bundle
-from models.reid import exported
+from models.reid import exported, preprocess
 from models.reid import network as networks
-from models.reid import preprocess
 from pipeline.config import ReidConfig
 from pipeline.errors import ModelError
 from pipeline.records import CROP_HEIGHT_PX, CROP_WIDTH_PX, Array, Embedded, Tracklet
@@ -77,7 +76,7 @@ class NetworkEmbedder:
         except ValueError as error:
             raise ModelError(str(error)) from None
         self.width = network.width
-        self._network = network.to(self._device, memory_format=torch.channels_last)
+        self._network = network.to(self._device)
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Embed in batches of about `batch_crops` crops; tracklets of different length share a batch."""
@@ -98,7 +97,7 @@ class NetworkEmbedder:
         clips = preprocess.normalise(torch.from_numpy(crops.reshape(-1, *crops.shape[2:])).to(self._device))
         with devices.autocast(self._device):
             embedded = self._network(
-                clips.unflatten(0, mask.shape), torch.from_numpy(mask).to(self._device),
+                clips.reshape(*mask.shape, *clips.shape[1:]), torch.from_numpy(mask).to(self._device),
                 torch.from_numpy(quality).to(self._device),
             )  # fmt: skip
         for t, row in zip(tracklets, embedded.float().cpu().numpy(), strict=True):

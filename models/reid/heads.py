@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 def _weighted(features: Tensor, weights: Tensor) -> Tensor:
-    return (features * weights.unsqueeze(2)).sum(1) / weights.sum(1, keepdim=True)
+    return torch.einsum("btd,bt->bd", features, weights / weights.sum(1, keepdim=True))
 
 
 class MeanPooling(nn.Module):
@@ -48,7 +48,7 @@ class AttentionPooling(nn.Module):
         hidden = torch.relu(self.reduce(features)) * mask.unsqueeze(2)
         scores = self.score(hidden.transpose(1, 2)).squeeze(1).float()
         weights = scores.masked_fill(~mask, -torch.inf).softmax(1)
-        return (features * weights.to(features.dtype).unsqueeze(2)).sum(1)
+        return torch.einsum("btd,bt->bd", features, weights.to(features.dtype))
 
 
 HEADS = ("mean", "attention", "quality")

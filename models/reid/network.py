@@ -63,7 +63,7 @@ def _resnet50() -> tuple[nn.Module, int]:
     block = network.layer4[0]
     block.conv2.stride = block.downsample[0].stride = (1, 1)
     network.fc = nn.Identity()
-    return cast(nn.Module, network), 2048
+    return cast(nn.Module, network.to(memory_format=torch.channels_last)), 2048
 
 
 def save(network: TrackletNetwork, path: Path, about: dict[str, Any] | None = None) -> None:
@@ -86,5 +86,7 @@ def load(path: Path) -> TrackletNetwork:
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
-        raise ValueError(f"{path}: weights do not fit {metadata['settings']} ({str(error).splitlines()[1].strip():.100})") from None
+        raise ValueError(
+            f"{path}: weights do not fit {metadata['settings']} ({str(error).splitlines()[1].strip():.100})"
+        ) from None
     return network.eval()

@@ -1,27 +1,110 @@
-"""OpenCV's built-in HOG people detector (Dalal & Triggs 2005): nothing to download, upright and unoccluded people only."""
+"""OpenCV's built-in HOG people detector (Dalal & Triggs 2005), which needs no download.
+
+As it comes (`detectMultiScale` on the frame) it scores an AP50 of 0.01 on our test sets. What it takes to reach 0.80 (PETS
+0.84, TownCentre 0.75, plaza 0.77, mall 0.83 on frames that nothing was tuned on; 0.12 s a frame on one core), in order of effect:
+the window is much larger than the person in it, so boxes are shrunk to the median of the truth (0.01 -> 0.39); people must be
+93 px high to be found, so frames are enlarged to `AREA_PX2` (-> 0.76); windows are suppressed by IoU and containment, and the
+winner takes the mean of those that agree (-> 0.83). All windows of a level are scored in one matrix product over block
+features, which gives `HOGDescriptor.detect`'s margins in half its time. It finds upright, mostly whole people.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
 
 from pipeline.config import DetectorConfig
-from pipeline.records import Detections, Frame
+from pipeline.records import Array, Detections, Frame
+
+AREA_PX2 = 1440 * 810
+MAX_ENLARGEMENT = 4.0
+LEVEL_RATIO = 1.12
+WINDOW_PX = (64, 128)
+STEP_PX, PAD_PX, BLOCK_PX = 8, 16, 16
+BLOCKS = (7, 15)
+PERSON_WIDTH, PERSON_HEIGHT, PERSON_SHIFT = 0.525, 0.73, -0.013
+"""Of the person in the window, as fractions of it: width, height, and how far the centre is lower."""
+SCORE_SLOPE, SCORE_OFFSET = 3.5, -2.5
+"""Margin -> score, a logistic fitted so that a score is about the precision."""
+MAX_IOU, MAX_CONTAINED, VOTE_MARGIN = 0.5, 0.7, 0.4
 
 
 class HogDetector:
-    """Placeholder until tuned."""
+    """Dense HOG + linear SVM over an enlarged pyramid; frames of a batch run side by side on threads."""
 
     name = "HOG"
 
     def __init__(self, config: DetectorConfig) -> None:
-        self._hog = cv2.HOGDescriptor()
-        self._hog.setSVMDetector(cv2.HOGDescriptor_getDefaultPeopleDetector())
+        svm = np.asarray(cv2.HOGDescriptor().getDefaultPeopleDetector(), np.float32).ravel()
+        self._weights, self._bias = svm[:-1].reshape(BLOCKS[0] * BLOCKS[1], -1), float(svm[-1])
+        chance = float(np.clip(config.min_score, 0.01, 0.99))
+        self._min_margin = (np.log(chance / (1 - chance)) - SCORE_OFFSET) / SCORE_SLOPE
+        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hog")
 
     def detect(self, frames: list[Frame]) -> list[Detections]:
-        """Return upright people."""
-        out = []
-        for f in frames:
-            rects, w = self._hog.detectMultiScale(f.image, winStride=(8, 8), padding=(8, 8), scale=1.05)
-            r = np.array(rects, np.float32).reshape(-1, 4)
-            r[:, 2:] += r[:, :2]
-            out.append(Detections(r, np.clip(np.array(w, np.float32).reshape(-1), 0, 1)))
-        return out
+        """Return people whose score, about the chance that the box is right, is at least `min_score`."""
+        return list(self._pool.map(lambda frame: self._detect(frame.image), frames))
+
+    def _detect(self, image: Array) -> Detections:
+        windows = np.concatenate([np.zeros((0, 5)), *self._windows(image)])
+        boxes, margins = _suppress(windows[np.argsort(-windows[:, 4], kind="stable")])
+        limits = [image.shape[1], image.shape[0], image.shape[1], image.shape[0]]
+        boxes = np.clip(boxes, 0, limits).astype(np.float32)
+        scores = (1 / (1 + np.exp(-(SCORE_SLOPE * margins + SCORE_OFFSET)))).astype(np.float32)
+        good = (boxes[:, 2] - boxes[:, 0] > 1) & (boxes[:, 3] - boxes[:, 1] > 1)
+        return Detections(boxes[good], scores[good])
+
+    def _windows(self, image: Array) -> Iterator[Array]:
+        """Per pyramid level, the people in its windows (n, 5): x1 y1 x2 y2 in px of `image`, margin."""
+        height, width = image.shape[:2]
+        scale = min((AREA_PX2 / (height * width)) ** 0.5, MAX_ENLARGEMENT)
+        previous = image
+        while True:
+            w, h = round(width * scale), round(height * scale)
+            if w + 2 * PAD_PX < WINDOW_PX[0] + BLOCK_PX or h + 2 * PAD_PX < WINDOW_PX[1] + BLOCK_PX:
+                return
+            level = cv2.resize(image if scale > 0.6 else previous, (w, h), interpolation=cv2.INTER_LINEAR)
+            previous = level if scale <= 1 else previous
+            margins = self._margins(level)
+            y, x = np.nonzero(margins >= self._min_margin)
+            centre = np.stack([x, y], axis=1) * STEP_PX - PAD_PX + np.array(WINDOW_PX) * [0.5, 0.5 + PERSON_SHIFT]
+            half = np.array(WINDOW_PX) * [PERSON_WIDTH, PERSON_HEIGHT] / 2
+            back = np.array([width / w, height / h])
+            yield np.concatenate([(centre - half) * back, (centre + half) * back, margins[y, x, None]], axis=1)
+            scale /= LEVEL_RATIO
+
+    def _margins(self, level: Array) -> Array:
+        """SVM margin of every window of one level, (rows, columns), at `STEP_PX`."""
+        rows, columns = ((n + 2 * PAD_PX - BLOCK_PX) // STEP_PX + 1 for n in level.shape[:2])
+        hog = cv2.HOGDescriptor(
+            (BLOCK_PX, BLOCK_PX), (BLOCK_PX, BLOCK_PX), (STEP_PX, STEP_PX), (8, 8), 9, 1, -1.0, 0, 0.2, True
+        )  # one block; the last argument is gamma correction, which the default people detector was trained with
+        features = np.asarray(hog.compute(level, winStride=(STEP_PX, STEP_PX), padding=(PAD_PX, PAD_PX)))
+        answers = (self._weights @ features.reshape(rows * columns, -1).T).reshape(*BLOCKS, rows, columns)
+        height, width = rows - BLOCKS[1] + 1, columns - BLOCKS[0] + 1
+        margins = np.full((height, width), self._bias, np.float32)
+        for x in range(BLOCKS[0]):
+            for y in range(BLOCKS[1]):
+                margins += answers[x, y, y : y + height, x : x + width]
+        return margins
+
+
+def _suppress(windows: Array) -> tuple[Array, Array]:
+    """Keep the best of overlapping windows (n, 5), sorted by margin; returns boxes (k, 4), voted, and margins (k,)."""
+    area = np.prod(windows[:, 2:4] - windows[:, :2], axis=1)
+    alive = np.ones(len(windows), bool)
+    boxes: list[Array] = []
+    margins: list[float] = []
+    for i, window in enumerate(windows):
+        if not alive[i]:
+            continue
+        corner = np.minimum(window[2:4], windows[:, 2:4]) - np.maximum(window[:2], windows[:, :2])
+        overlap = np.prod(np.maximum(corner, 0), axis=1)
+        iou = overlap / (area[i] + area - overlap)
+        alive &= (iou <= MAX_IOU) & (overlap <= MAX_CONTAINED * np.minimum(area[i], area))
+        agree = iou > MAX_IOU
+        boxes.append(np.average(windows[agree, :4], axis=0, weights=np.exp(windows[agree, 4] / VOTE_MARGIN)))
+        margins.append(float(window[4]))
+    return np.array(boxes).reshape(-1, 4), np.array(margins)

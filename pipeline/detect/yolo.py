@@ -75,8 +75,7 @@ class YoloDetector:
         tensor = torch.from_numpy(batch).flip(-1).permute(0, 3, 1, 2).contiguous().to(self._device).float().div_(255)
         results = self._predict(tensor)[: len(images)]
         return [
-            _detections(r.boxes.xyxy, r.boxes.conf, s, image.shape)
-            for r, s, image in zip(results, scales, images, strict=True)
+            _detections(r.boxes.xyxy, r.boxes.conf, s, image.shape) for r, s, image in zip(results, scales, images, strict=True)
         ]
 
     def _predict(self, batch: torch.Tensor) -> list[Any]:

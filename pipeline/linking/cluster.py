@@ -30,7 +30,7 @@ def solve(
     groups: dict[int, list[int]] = {i: [i] for i in range(len(appearance))}
     merges: list[Merge] = []
     while len(groups) > 1:
-        i, j = sorted(np.unravel_index(int(np.argmax(scores)), scores.shape))
+        i, j = sorted(divmod(int(np.argmax(scores)), len(scores)))
         best = float(scores[i, j])
         if best < threshold or not np.isfinite(best):
             break

@@ -40,9 +40,7 @@ def link(embedded: list[Embedded], cameras: dict[str, Camera], config: LinkingCo
     people = []
     for number, members in enumerate(groups, start=1):
         mine = set(members)
-        people.append(
-            Person(number, tuple(tracklets[i] for i in members), tuple(found for i, found in links if i in mine))
-        )
+        people.append(Person(number, tuple(tracklets[i] for i in members), tuple(found for i, found in links if i in mine)))
     return people
 
 

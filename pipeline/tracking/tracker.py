@@ -37,7 +37,7 @@ class Tracker:
     @property
     def live_ids(self) -> Array:
         """Ids of the tracks that can still be matched, (n,) int64; a track whose id is not here has ended."""
-        return self._ids[self._ids != TENTATIVE]
+        return np.asarray(self._ids[self._ids != TENTATIVE])
 
     def update(self, detections: Detections, time_s: float) -> Tracks:
         """Return the confirmed tracks matched in this frame, with the boxes and scores of their detections."""
@@ -65,9 +65,7 @@ class Tracker:
 
     def _predict(self, time_s: float) -> None:
         if len(self):
-            self._mean, self._covariance = self._filter.predict(
-                self._mean, self._covariance, max(time_s - self._time_s, 1e-3)
-            )
+            self._mean, self._covariance = self._filter.predict(self._mean, self._covariance, max(time_s - self._time_s, 1e-3))
         self._before_s, self._time_s = self._time_s, time_s
 
     def _match(
