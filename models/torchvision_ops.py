@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-_library: Any | None = None  # kept alive: dropping it would remove the operators again
+_library: Any = None  # kept alive: dropping it would remove the operators again
 
 
 def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
@@ -57,11 +57,12 @@ def install() -> bool:
         return True
     if "torchvision" in sys.modules or _library_loads():
         return False
-    _library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
-    _library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    _library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     for key in ("CPU", "CUDA"):
-        _library.impl("nms", nms, key)
+        library.impl("nms", nms, key)
+    _library = library
     import torchvision.extension
 
     torchvision.extension._has_ops = lambda: True

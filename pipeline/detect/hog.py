@@ -1,7 +1,7 @@
 """OpenCV's built-in HOG people detector (Dalal & Triggs 2005), which needs no download.
 
 As it comes (`detectMultiScale` on the frame) it scores an AP50 of 0.01 on our test sets. What it takes to reach 0.80 (PETS
-0.84, TownCentre 0.75, plaza 0.77, mall 0.83 on frames that nothing was tuned on; 0.12 s a frame on one core), in order of effect:
+0.84, TownCentre 0.75, plaza 0.77, mall 0.83 on frames nothing was tuned on; 0.12 s a frame on one core), in order of effect:
 the window is much larger than the person in it, so boxes are shrunk to the median of the truth (0.01 -> 0.39); people must be
 93 px high to be found, so frames are enlarged to `AREA_PX2` (-> 0.76); windows are suppressed by IoU and containment, and the
 winner takes the mean of those that agree (-> 0.83). All windows of a level are scored in one matrix product over block

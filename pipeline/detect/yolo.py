@@ -98,7 +98,7 @@ def _canvas(shape: tuple[int, ...], size_px: int, fixed: tuple[int, int] | None)
 
 def _letterbox(image: Array, out: Array) -> float:
     """Scale `image` into the top left corner of `out`, in place; returns the scale."""
-    scale = min(out.shape[0] / image.shape[0], out.shape[1] / image.shape[1])
+    scale = float(min(out.shape[0] / image.shape[0], out.shape[1] / image.shape[1]))
     width, height = round(image.shape[1] * scale), round(image.shape[0] * scale)
     interpolation = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
     out[:height, :width] = cv2.resize(image, (width, height), interpolation=interpolation)

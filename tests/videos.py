@@ -1,0 +1,53 @@
+"""Small real video files, made by the tests."""
+
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+
+def picture(i: int, width: int = 64, height: int = 48) -> np.ndarray:
+    """A picture (height, width, 3) whose grey level tells its number and whose top left corner is white."""
+    image = np.full((height, width, 3), 20 + i * 3 % 200, np.uint8)
+    image[: height // 4, : width // 4] = 255
+    return image
+
+
+def write_video(
+    path: Path,
+    n_frames: int = 20,
+    fps: Fraction | float = 10,
+    size: tuple[int, int] = (64, 48),
+    times_s: Sequence[float] | None = None,
+    rotation_deg: int = 0,
+) -> Path:
+    """Write an H.264 file of `picture`s, at `fps` or at explicit times; `rotation_deg` is clockwise, as phones note it."""
+    rate = Fraction(fps).limit_denominator(1001)
+    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "g": "5"})
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        tick = Fraction(1, 90_000)
+        stream.codec_context.time_base = tick
+        for i in range(n_frames):
+            frame = av.VideoFrame.from_ndarray(picture(i, *size), format="bgr24")
+            at = Fraction(times_s[i]).limit_denominator(90_000) if times_s is not None else i / rate
+            frame.pts, frame.time_base = round(at / tick), tick
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    if rotation_deg:
+        _rotate(path, rotation_deg)
+    return path
+
+
+def _rotate(path: Path, degrees_clockwise: int) -> None:
+    """Put a display matrix into the track header, as a phone does that was held upright."""
+    one = 0x10000
+    matrix = {90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}[degrees_clockwise]
+    data = bytearray(path.read_bytes())
+    start = data.index(b"tkhd") + 4 + 40  # version 0: the matrix follows 40 bytes of header
+    a, b, c, d = matrix
+    data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
+    path.write_bytes(data)
