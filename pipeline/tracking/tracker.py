@@ -15,6 +15,8 @@ from pipeline.tracking.matching import ASSIGNMENTS, iou
 
 TENTATIVE = 0
 """Track id of a track that is not confirmed yet."""
+ROUNDING_S = 1e-3
+"""Durations are compared with this tolerance: timestamps are rounded, in some containers to a millisecond."""
 
 
 class Tracker:
@@ -84,7 +86,8 @@ class Tracker:
                 self._mean[hit], self._covariance[hit], values[matched[hit]]
             )
             self._seen_s[hit] = self._time_s
-        ripe = hit[(self._ids[hit] == TENTATIVE) & (self._time_s - self._born_s[hit] >= self._config.confirm_s)]
+        age_s = self._time_s - self._born_s[hit] + ROUNDING_S
+        ripe = hit[(self._ids[hit] == TENTATIVE) & (age_s >= self._config.confirm_s)]
         self._ids[ripe] = np.arange(self._next_id, self._next_id + len(ripe))
         self._next_id += len(ripe)
 
@@ -96,7 +99,7 @@ class Tracker:
         """Drop tracks unseen for too long: confirmed ones after `max_lost_s`, tentative ones after `confirm_s`."""
         missing_s = self._time_s - self._seen_s
         limit_s = np.where(self._ids == TENTATIVE, self._config.confirm_s, self._config.max_lost_s)
-        keep = (missing_s == 0) | (missing_s <= limit_s)
+        keep = missing_s <= limit_s + ROUNDING_S
         if not keep.all():
             self._mean, self._covariance, self._ids = self._mean[keep], self._covariance[keep], self._ids[keep]
             self._born_s, self._seen_s = self._born_s[keep], self._seen_s[keep]

@@ -1,0 +1,281 @@
+"""The whole program, on the sample's clips and on files that are wrong in every way users' files are wrong."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import jsonschema
+import pytest
+
+import run_pipeline
+from pipeline import mot
+from tests.conftest import ROOT
+from tests.videos import write_video
+
+QUICK = ["--max-seconds", "4", "--no-video", "--quiet"]
+
+
+def run(output: Path, *arguments: str | Path) -> int:
+    return run_pipeline.main([*map(str, arguments), "--output", str(output)])
+
+
+def truth_boxes(sample: Path) -> list[str]:
+    return ["--set", f"detector.detections={sample / 'truth'}"]
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
+    """Results of two overlapping cameras with homographies, boxes from the truth, annotated."""
+    output = tmp_path_factory.mktemp("run") / "out"
+    config = ROOT / "configs" / "plaza.yaml"
+    assert run(output, "--config", config, *truth_boxes(sample), "--max-seconds", "4", "--mosaic", "--quiet") == 0
+    return output
+
+
+def document(output: Path) -> dict:
+    loaded: dict = json.loads((output / "trajectories.json").read_text())
+    return loaded
+
+
+def test_a_run_writes_every_file_that_run_json_lists_and_nothing_else(result: Path) -> None:
+    manifest = json.loads((result / "run.json").read_text())
+    found = {p.relative_to(result).as_posix() for p in result.rglob("*") if p.is_file()}
+    assert set(manifest["files"]) == found
+    assert found == {
+        *("cam1.mp4", "cam2.mp4", "mosaic.mp4", "config.yaml", "trajectories.json", "tracks.csv", "run.json"),
+        *("mot/cam1.txt", "mot/cam2.txt"),
+    }
+    assert manifest["warnings"] == []
+    assert manifest["stages"]["track"]["frames"] == 100
+    assert len(manifest["git"]) in (0, 40)
+
+
+def test_trajectories_follow_the_schema_and_agree_with_the_csv_and_mot_files(result: Path) -> None:
+    trajectories = document(result)
+    schema = json.loads((ROOT / "pipeline/outputs/trajectories-1.schema.json").read_text())
+    jsonschema.validate(trajectories, schema)
+    rows = list(csv.DictReader((result / "tracks.csv").read_text().splitlines()))
+    from_json = {
+        (t["camera"], frame, t["track_id"], p["person_id"])
+        for p in trajectories["people"]
+        for t in p["tracklets"]
+        for frame in t["frames"]
+    }
+    from_csv = {(r["camera"], int(r["frame"]), int(r["track_id"]), int(r["person_id"])) for r in rows}
+    assert from_csv == from_json
+    from_mot = {(c, int(r[0]) - 1, int(r[1])) for c in ("cam1", "cam2") for r in mot.read(result / "mot" / f"{c}.txt")}
+    assert from_mot == {(camera, frame, person) for camera, frame, _, person in from_json}
+
+
+def test_overlapping_cameras_with_homographies_share_people_without_any_reid(result: Path) -> None:
+    both = [p for p in document(result)["people"] if p["cameras"] == ["cam1", "cam2"]]
+    assert len(both) >= 4
+    for person in both:
+        first, second = (next(t for t in person["tracklets"] if t["camera"] == c) for c in ("cam1", "cam2"))
+        common = sorted(set(first["frames"]) & set(second["frames"]))
+        places = [t["floor_m"][t["frames"].index(common[0])] for t in (first, second)]
+        assert abs(places[0][0] - places[1][0]) < 2.5
+
+
+@pytest.mark.parametrize("name", ["cam1", "cam2"])
+def test_annotated_videos_keep_rate_and_length_of_the_source(result: Path, sample: Path, name: str) -> None:
+    with av.open(str(result / f"{name}.mp4")) as drawn, av.open(str(sample / f"{name}.mp4")) as source:
+        assert drawn.streams.video[0].average_rate == source.streams.video[0].average_rate
+        assert drawn.streams.video[0].frames == 50
+        assert drawn.streams.video[0].codec_context.pix_fmt == "yuv420p"
+
+
+def test_two_runs_give_the_same_bytes(result: Path, sample: Path, tmp_path: Path) -> None:
+    assert run(tmp_path / "again", "--config", ROOT / "configs" / "plaza.yaml", *truth_boxes(sample), *QUICK) == 0
+    for name in ("trajectories.json", "tracks.csv", "mot/cam1.txt"):
+        assert (tmp_path / "again" / name).read_bytes() == (result / name).read_bytes()
+
+
+def test_the_order_of_the_cameras_changes_nothing_but_the_order_in_which_they_are_listed(sample: Path, tmp_path: Path) -> None:
+    videos = [sample / "cam1.mp4", sample / "cam2.mp4", sample / "cam4.mp4"]
+    assert run(tmp_path / "a", "--videos", *videos, *truth_boxes(sample), *QUICK) == 0
+    assert run(tmp_path / "b", "--videos", *videos[::-1], *truth_boxes(sample), *QUICK) == 0
+    assert document(tmp_path / "a")["people"] == document(tmp_path / "b")["people"]
+
+
+def test_stride_keeps_the_people_and_the_saved_config_repeats_the_run(sample: Path, tmp_path: Path) -> None:
+    shared = ["--videos", sample / "cam4.mp4", *truth_boxes(sample), "--max-seconds", "6", "--quiet"]
+    assert run(tmp_path / "all", *shared, "--no-video") == 0
+    assert run(tmp_path / "half", *shared, "--stride", "2") == 0
+    every, half = document(tmp_path / "all")["people"], document(tmp_path / "half")["people"]
+    assert len(every) == len(half) > 0
+    assert {f % 2 for p in half for t in p["tracklets"] for f in t["frames"]} == {0}
+    with av.open(str(tmp_path / "half" / "cam4.mp4")) as drawn:
+        assert drawn.streams.video[0].frames == 75
+    assert run(tmp_path / "repeat", "--config", tmp_path / "half" / "config.yaml", "--no-video", "--quiet") == 0
+    assert document(tmp_path / "repeat") == document(tmp_path / "half")
+
+
+def test_hog_finds_people_in_the_sample_without_any_weights(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    videos = [sample / "cam1.mp4", sample / "cam2.mp4"]
+    assert run(out, "--videos", *videos, "--max-seconds", "1.6", "--set", "detector.weights=hog") == 0
+    assert len(document(out)["people"]) >= 3
+    assert "people in 2 cameras" in capsys.readouterr().out
+
+
+def test_cameras_may_differ_in_size_rate_length_start_and_have_one_name(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    first = write_video(tmp_path / "cam.mp4", 20, 10, (64, 48))
+    second = write_video(tmp_path / "x" / "cam.mp4", 13, 25, (98, 130))
+    assert run(tmp_path / "out", "--videos", first, second, "--set", "detector.weights=hog", "--quiet", "--mosaic") == 0
+    cameras = document(tmp_path / "out")["cameras"]
+    assert [(c["camera"], c["n_frames"], c["width"]) for c in cameras] == [("cam", 20, 64), ("cam-2", 13, 98)]
+    assert (tmp_path / "out" / "cam-2.mp4").is_file()
+
+
+def test_a_region_of_interest_keeps_only_people_whose_feet_are_inside(sample: Path, tmp_path: Path) -> None:
+    config = tmp_path / "roi.yaml"
+    config.write_text(f"cameras:\n  - source: {sample / 'cam4.mp4'}\n    roi: [[0, 0], [480, 0], [480, 540], [0, 540]]\n")
+    assert run(tmp_path / "out", "--config", config, *truth_boxes(sample), *QUICK) == 0
+    boxes = [b for p in document(tmp_path / "out")["people"] for t in p["tracklets"] for b in t["boxes"]]
+    assert boxes
+    assert all((x1 + x2) / 2 <= 480 for x1, _, x2, _ in boxes)
+
+
+def broken(tmp_path: Path) -> dict[str, list[str]]:
+    """Command lines that cannot work, by what the one line must say."""
+    good = str(write_video(tmp_path / "good.mp4", 5))
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("this is not a video\n" * 100)
+    (tmp_path / "weights.pt").write_text("these are not weights")
+    (tmp_path / "reid.onnx").write_text("these are not weights")
+    (tmp_path / "reid.safetensors").write_text("these are not weights")
+    (tmp_path / "config.yaml").write_text("tracker:\n  max_lost: 3\n")
+    return {
+        "no cameras": [],
+        "no such file": ["--videos", str(tmp_path / "missing.mp4")],
+        "is empty": ["--videos", good, str(tmp_path / "empty.mp4")],
+        "not a video": ["--videos", str(tmp_path / "text.mp4")],
+        "unknown key tracker.max_lost; did you mean tracker.max_lost_s": [
+            *("--videos", good, "--config", str(tmp_path / "config.yaml"))
+        ],
+        "tracker.max_lost_s": ["--videos", good, "--set", "tracker.max_lost_s=long"],
+        "sources.stride": ["--videos", good, "--stride", "0"],
+        "cannot be loaded as YOLO": ["--videos", good, "--set", f"detector.weights={tmp_path / 'weights.pt'}"],
+        "nor a name that ultralytics publishes": ["--videos", good, "--set", "detector.weights=yolo99z.pt"],
+        "is not a ReID network": ["--videos", good, "--set", f"reid.weights={tmp_path / 'reid.onnx'}"],
+        "not a readable safetensors": ["--videos", good, "--set", f"reid.weights={tmp_path / 'reid.safetensors'}"],
+        "no such ReID weights": ["--videos", good, "--set", "reid.weights=nowhere.onnx"],
+        "no such detections file": ["--videos", good, "--set", "detector.detections=nowhere"],
+        "no such CUDA device": ["--videos", good, "--device", "cuda:9"],
+        "streams are not supported": ["--videos", "rtsp://127.0.0.1/cam"],
+    }
+
+
+@pytest.mark.parametrize("case", range(15))
+def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
+    case: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected, arguments = list(broken(tmp_path).items())[case]
+    before = set(tmp_path.rglob("*"))
+    assert run(tmp_path / "out", *arguments, *([] if "--set" in arguments else ["--set", "detector.weights=hog"])) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note:")]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: ")
+    assert expected in errors[0]
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_a_truncated_video_is_processed_to_its_break_and_reported(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = (sample / "cam4.mp4").read_bytes()
+    faststart = whole.index(b"moov") < whole.index(b"mdat")
+    assert faststart
+    (tmp_path / "cam4.mp4").write_bytes(whole[: len(whole) // 3])
+    arguments = ["--videos", tmp_path / "cam4.mp4", *truth_boxes(sample), "--quiet"]
+    assert run(tmp_path / "out", *arguments) == 0
+    (warning, *_) = json.loads((tmp_path / "out" / "run.json").read_text())["warnings"]
+    assert "cam4" in warning
+    assert "warning: cam4" in capsys.readouterr().err
+    n_frames = document(tmp_path / "out")["cameras"][0]["n_frames"]
+    assert 100 < n_frames < 400
+    with av.open(str(tmp_path / "out" / "cam4.mp4")) as drawn:
+        assert drawn.streams.video[0].frames == n_frames
+
+
+def test_a_folder_with_something_in_it_is_refused_and_overwrite_replaces_only_our_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video, out = write_video(tmp_path / "cam.mp4", 5), tmp_path / "out"
+    hog = ["--set", "detector.weights=hog", "--quiet"]
+    assert run(out, "--videos", video, *hog) == 0
+    (out / "mine.txt").write_text("keep")
+    assert run(out, "--videos", video, *hog) == 2
+    assert "not empty" in capsys.readouterr().err
+    other = write_video(tmp_path / "other.mp4", 5)
+    assert run(out, "--videos", other, *hog, "--overwrite") == 0
+    assert (out / "mine.txt").read_text() == "keep"
+    assert (out / "other.mp4").is_file()
+    assert not (out / "cam.mp4").exists()
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        arguments = ["--videos", sample / "cam1.mp4", *truth_boxes(sample), "--max-seconds", "4", "--quiet"]
+        assert run(disk / "out", *arguments) == 2
+        error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+        assert len(error) == 1
+        assert "free some space" in error[0]
+        left = {p.name for p in (disk / "out").rglob("*") if p.is_file()}
+        assert not any("partial" in name or name.endswith(".mp4") for name in left)
+        json.loads((disk / "out" / "trajectories.json").read_text())
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(sample: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "run_pipeline.py", "--videos", str(sample / "cam1.mp4"), "--set", "detector.weights=hog"]
+    process = subprocess.Popen([*command, "--output", str(out)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not out.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in said
+    assert json.loads((out / "run.json").read_text())["interrupted"]
+    n_frames = document(out)["cameras"][0]["n_frames"]
+    assert 0 < n_frames < 750
+    with av.open(str(out / "cam1.mp4")) as drawn:
+        assert drawn.streams.video[0].frames == n_frames
+
+
+def test_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_pipeline.main(["--version"]) == 0
+    assert "multi-camera people tracker" in capsys.readouterr().out
+
+
+def test_one_walking_man_is_one_person_in_room_and_corridor(shared_data: Path, tmp_path: Path) -> None:
+    clips, reid = shared_data / "clips/room_corridor", shared_data / "baselines/person-reidentification-retail-0287.onnx"
+    yolo = shared_data / "baselines/yolo11n_coco.safetensors"
+    weights = [f"detector.weights={yolo}", "detector.architecture=yolo11n.yaml", f"reid.weights={reid}"]
+    arguments = [a for w in weights for a in ("--set", w)]
+    videos = [clips / "room.mp4", clips / "corridor.mp4"]
+    assert run(tmp_path / "out", "--videos", *videos, *arguments, "--stride", "3", "--no-video", "--quiet") == 0
+    longest = max(document(tmp_path / "out")["people"], key=lambda p: sum(len(t["frames"]) for t in p["tracklets"]))
+    assert longest["cameras"] == ["corridor", "room"]

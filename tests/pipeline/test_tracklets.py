@@ -1,0 +1,145 @@
+"""Rows become tracklets: when they close, what they keep."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.config import TrackletsConfig
+from pipeline.records import CROP_HEIGHT_PX, CROP_WIDTH_PX, Array, Frame, Tracklet, Tracks
+from pipeline.tracklets import Gatherer, cut
+
+FPS = 10
+BOX = (100, 40, 150, 168)
+IN_FRONT, BEHIND = (110, 60, 160, 190), (90, 20, 140, 150)
+FLAT = np.full((240, 320, 3), 90, np.uint8)
+SHARP = np.random.default_rng(0).integers(0, 255, FLAT.shape, np.uint8)
+
+
+def numbered(i: int) -> Array:
+    """An image whose colour tells its number."""
+    return np.full((64, 64, 3), (i % 256, i // 256, 7), np.uint8)
+
+
+def number(crop: Array) -> int:
+    return int(crop[0, 0, 0]) + 256 * int(crop[0, 0, 1])
+
+
+def tracks(*boxes: tuple[float, ...], score: float = 0.9) -> Tracks:
+    """Tracks with ids 1, 2, ..."""
+    n = len(boxes)
+    return Tracks(np.arange(1, n + 1), np.array(boxes, np.float32).reshape(n, 4), np.full(n, score, np.float32))
+
+
+def gather(n_frames: int, fps: float = FPS, seed: int = -1, **config: float) -> list[Tracklet]:
+    """One person in `n_frames` numbered images, with random scores when there is a seed."""
+    gatherer = Gatherer("cam", TrackletsConfig.model_validate(config))
+    scores = np.full(n_frames, 0.9) if seed < 0 else np.random.default_rng(seed).uniform(0.1, 1, n_frames)
+    closed = []
+    for i, score in enumerate(scores):
+        frame = Frame("cam", i, 5 + i / fps, numbered(i))
+        closed += gatherer.add(frame, tracks((10, 10 + i % 7, 30, 50), score=score), np.array([1]))
+    return closed + gatherer.flush()
+
+
+@pytest.mark.parametrize("seed", [-1, 0, 1])
+@pytest.mark.parametrize("max_crops", [1, 2, 7, 8])
+@pytest.mark.parametrize("n_frames", [40, 77, 400])
+def test_crops_are_few_and_in_time_order_and_spread_over_the_whole_time(n_frames: int, max_crops: int, seed: int) -> None:
+    (tracklet,) = gather(n_frames, seed=seed, max_crops=max_crops)
+    kept = np.array([number(crop) for crop in tracklet.crops])
+    assert max_crops / 2 <= len(kept) <= max_crops
+    assert (np.diff(kept) > 0).all()
+    assert max_crops < 7 or np.diff([0, *kept, n_frames]).max() <= n_frames * 0.55
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        pytest.param((SHARP, [BOX], 0.9), (cv2.GaussianBlur(SHARP, (0, 0), 5), [BOX], 0.9), id="sharper"),
+        pytest.param((FLAT, [BOX], 0.9), (FLAT + 9, [(100, 40, 120, 90)], 0.9), id="larger"),
+        pytest.param((FLAT, [BOX], 0.9), (FLAT + 9, [BOX, IN_FRONT], 0.9), id="unoccluded"),
+        pytest.param((FLAT, [BOX], 0.9), (FLAT + 9, [(0, 40, 50, 168)], 0.9), id="not cut by the border"),
+        pytest.param((FLAT, [BOX], 0.9), (FLAT + 9, [BOX], 0.6), id="surer"),
+    ],
+)
+@pytest.mark.parametrize("better_first", [True, False])
+def test_the_better_crop_of_a_stretch_wins(
+    better: tuple[Array, list[tuple[int, ...]], float], worse: tuple[Array, list[tuple[int, ...]], float], better_first: bool
+) -> None:
+    gatherer = Gatherer("cam", TrackletsConfig(min_tracklet_s=0))
+    for i, (image, boxes, score) in enumerate([better, worse] if better_first else [worse, better]):
+        gatherer.add(Frame("cam", i, i / FPS, image.copy()), tracks(*boxes, score=score), np.array([1, 2]))
+    assert (gatherer.flush()[0].crops == cut(better[0], np.array(BOX))[None]).all()
+
+
+def test_a_person_in_front_covers_and_a_person_behind_does_not() -> None:
+    def quality(*boxes: tuple[float, ...]) -> float:
+        gatherer = Gatherer("cam", TrackletsConfig(min_tracklet_s=0))
+        gatherer.add(Frame("cam", 0, 0.0, FLAT.copy()), tracks(*boxes), np.array([1, 2]))
+        return float(gatherer.flush()[0].crop_quality[0])
+
+    assert quality(BOX, IN_FRONT) < quality(BOX) == quality(BOX, BEHIND)
+
+
+@pytest.mark.parametrize(("n_frames", "n_tracklets"), [(1, 0), (3, 0), (4, 1), (40, 1)])
+def test_tracks_shorter_than_min_tracklet_s_are_dropped(n_frames: int, n_tracklets: int) -> None:
+    assert len(gather(n_frames, fps=8, min_tracklet_s=0.3)) == n_tracklets
+
+
+@pytest.mark.parametrize("n_frames", [100, 101, 150, 303])
+def test_a_long_track_is_cut_into_pieces_whose_rows_join_without_loss(n_frames: int) -> None:
+    whole, pieces = gather(n_frames, seed=3)[0], gather(n_frames, seed=3, max_tracklet_s=5, min_tracklet_s=0.5)
+    assert [len(p.frames) for p in pieces] == [50] * (n_frames // 50) + [n_frames % 50] * (n_frames % 50 > 0)
+    assert {p.track_id for p in pieces} == {1} and all(len(p.crops) for p in pieces)
+    for name in ("frames", "times_s", "boxes", "scores"):
+        assert (np.concatenate([getattr(p, name) for p in pieces]) == getattr(whole, name)).all()
+    assert whole.frames.tolist() == list(range(n_frames))
+
+
+def test_a_tracklet_closes_when_its_track_has_ended_and_not_while_it_is_lost() -> None:
+    gatherer = Gatherer("cam", TrackletsConfig(min_tracklet_s=0))
+
+    def add(i: int, *live: int) -> list[tuple[int, list[int]]]:
+        boxes = tracks(BOX, IN_FRONT) if i < 2 else tracks(BOX)
+        closed = gatherer.add(Frame("cam", i, i / FPS, FLAT.copy()), boxes, np.array(live))
+        return [(t.track_id, t.frames.tolist()) for t in closed]
+
+    assert [add(0, 1, 2), add(1, 1, 2), add(2, 1, 2), add(3, 1), add(4, 1)] == [[], [], [], [(2, [0, 1])], []]
+    assert [t.track_id for t in gatherer.flush()] == [1]
+    assert gatherer.flush() == []
+
+
+def test_an_open_tracklet_never_holds_more_than_max_crops() -> None:
+    gatherer = Gatherer("cam", TrackletsConfig(max_crops=8, max_tracklet_s=1e9))
+    image, rng = numbered(0), np.random.default_rng(0)
+    held = []
+    for i in range(4000):
+        row = tracks((10, 10, 30, 50), (30, 10, 50, 50), score=rng.uniform(0.1, 1))
+        gatherer.add(Frame("cam", i, i / FPS, image), row, row.track_ids)
+        held.append([len(tracklet.crops) for tracklet in gatherer._open.values()])
+    assert (np.max(held), np.min(held[100:])) == (8, 5)
+
+
+def test_a_crop_has_the_pixels_of_its_box() -> None:
+    image = np.zeros((200, 300, 3), np.uint8)
+    image[20:60, 30:70], image[60:100, 30:70] = (250, 10, 20), (10, 20, 250)
+    crop = cut(image, np.array([30, 20, 70, 100], np.float32))
+    assert crop.shape == (CROP_HEIGHT_PX, CROP_WIDTH_PX, 3) and crop.dtype == np.uint8
+    assert (crop[:124] == (250, 10, 20)).all() and (crop[-124:] == (10, 20, 250)).all()
+
+
+@pytest.mark.parametrize(
+    ("box", "inside"),
+    [
+        ((-30, -20, 50, 90), (0, 0, 50, 90)),
+        ((290.5, 150.2, 340, 260), (290, 150, 320, 240)),
+        ((-10, -10, 400, 300), (0, 0, 320, 240)),
+        ((330, 250, 380, 350), (319, 239, 320, 240)),
+        ((-50, -90, -10, -10), (0, 0, 1, 1)),
+        ((20, 30, 20, 30), (20, 30, 21, 31)),
+    ],
+)
+def test_a_box_beyond_the_image_is_cut_to_what_is_in_it(box: tuple[float, ...], inside: tuple[int, ...]) -> None:
+    x1, y1, x2, y2 = inside
+    part = cv2.resize(SHARP[y1:y2, x1:x2], (CROP_WIDTH_PX, CROP_HEIGHT_PX))
+    assert (cut(SHARP, np.array(box, np.float32)) == part).all()
