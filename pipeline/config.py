@@ -21,7 +21,7 @@ Seconds = Annotated[float, Field(ge=0)]
 class Section(BaseModel):
     """Settings that refuse unknown keys and wrong types."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CameraConfig(Section):
@@ -110,7 +110,7 @@ class LinkingConfig(Section):
     """How tracklets become people."""
 
     min_probability: Fraction = 0.5
-    even_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.6
+    even_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.5
     similarity_scale: Annotated[float, Field(gt=0)] = 0.06
     max_floor_m: Annotated[float, Field(gt=0)] = 2.5
     max_speed_m_s: Annotated[float, Field(gt=0)] = 4.0
@@ -143,14 +143,14 @@ class Config(Section):
 
 def load(path: str, overrides: Sequence[str] = ()) -> Config:
     """Build the settings from a YAML file ("" none) and `a.b=value` overrides; raises ConfigError."""
-    values = _read_yaml(path) if path else {}
+    config = _resolve_paths(build(_read_yaml(path), path), Path(path).parent) if path else Config()
+    values: dict[str, Any] = {}
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
             raise ConfigError(f"--set {override}: write it as key=value, for example --set tracker.max_lost_s=2")
-        _set(values, key.strip(), _parse(text, f"--set {override}"))
-    config = build(values, path or "the command line")
-    return _resolve_paths(config, Path(path).parent) if path else config
+        values[key.strip()] = _parse(text, f"--set {override}")
+    return change(config, values)
 
 
 def build(values: dict[str, Any], where: str) -> Config:
@@ -186,7 +186,7 @@ def keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
 def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
     """Give every camera a name that is a good file name and that no other has: cam, cam-2, cam-3."""
     named: list[CameraConfig] = []
-    taken: set[str] = set()
+    taken = {"mosaic"}  # mosaic.mp4 shows all cameras
     for camera in cameras:
         wanted = camera.name or Path(camera.source.rstrip("/")).stem or "camera"
         wanted = "".join(c if c.isalnum() or c in "-_." else "_" for c in wanted)
@@ -204,7 +204,7 @@ def _read_yaml(path: str) -> dict[str, Any]:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path given to --config") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date such as 2024-13-01
         text = " ".join(str(error).split())
         raise ConfigError(f"{path}: is not valid YAML ({text})") from None
     if values is None:
@@ -217,7 +217,7 @@ def _read_yaml(path: str) -> dict[str, Any]:
 def _parse(text: str, where: str) -> Any:
     try:
         return yaml.safe_load(text) if text else ""
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         raise ConfigError(f"{where}: the value is not valid YAML; quote it") from None
 
 
@@ -240,11 +240,10 @@ def _first_error(error: ValidationError, where: str) -> str:
 
 
 def _nearest(key: str) -> str:
-    if key.startswith("cameras."):
-        prefix, last = key.rsplit(".", 1)
-        valid, key = [f"{prefix}.{name}" for name in CameraConfig.model_fields], f"{prefix}.{last}"
-    else:
-        valid = list(keys())
+    prefix = key.rpartition(".")[0]
+    lists: dict[str, type[Section]] = {"cameras": CameraConfig, "linking.travel": TravelConfig}
+    item = lists.get(prefix.rpartition(".")[0])
+    valid = [f"{prefix}.{name}" for name in item.model_fields] if item else [*Config.model_fields, *keys()]
     by_last = {name.rsplit(".", 1)[-1]: name for name in valid}
     close = difflib.get_close_matches(key, valid, n=1, cutoff=0.6)
     close = close or [by_last[k] for k in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last, n=1)]

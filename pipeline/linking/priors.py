@@ -1,9 +1,10 @@
 """Space and time: what forbids a link between two tracklets, and what speaks for it.
 
 Rules forbid: one camera shows a person once at a time; the travel time between two cameras has a minimum; on a common floor,
-simultaneous positions agree and nobody runs faster than `max_speed_m_s`. Evidence is the log odds of finding the second where
+simultaneous positions agree and nobody walks between cameras faster than `max_speed_m_s`. Evidence is the log odds of finding the second where
 it is, if it is the first (a Gaussian around the first's place that widens with the gap) against anybody (evenly over
-`CROWD_M2` square metres). Metres come from homographies; within a camera without one, a box height counts as `PERSON_M`.
+`CROWD_M2` square metres). Across cameras metres come
+from homographies; within a camera a box height counts as `PERSON_M`.
 """
 
 from dataclasses import dataclass
@@ -83,48 +84,73 @@ def _min_gap(names: Array, config: LinkingConfig) -> Array:
 
 
 class _Places:
-    """Where a tracklet was: on the common floor (`ruler` "", metres) or in its camera's picture (px, boxes as rulers)."""
+    """Where a tracklet was, twice: in its camera's picture, with boxes as rulers, and on the floor if there is a homography."""
 
-    __slots__ = ("error_m", "m_per_unit", "places", "ruler", "times_s")
+    __slots__ = ("camera", "floor", "picture")
 
     def __init__(self, tracklet: Tracklet, camera: Camera) -> None:
+        self.camera = camera.name
+        metre_px = max(float(np.median(tracklet.boxes[:, 3] - tracklet.boxes[:, 1])) / PERSON_M, 1.0)
+        feet = floor.foot_points(tracklet.boxes)
+        self.picture = _Path(tracklet.times_s, feet, 1 / metre_px, floor.FOOT_STD * PERSON_M)
+        self.floor = _NOWHERE
         if camera.homography.size:
-            self.ruler, self.m_per_unit = "", 1.0
             places, error = floor.positions(tracklet.boxes, camera)
-        else:
-            height = float(np.median(tracklet.boxes[:, 3] - tracklet.boxes[:, 1]))
-            self.ruler, self.m_per_unit = camera.name, PERSON_M / max(height, 1.0)
-            places, error = floor.foot_points(tracklet.boxes), np.full(len(tracklet.boxes), floor.FOOT_STD * PERSON_M)
-        good = np.isfinite(places).all(axis=1)
-        self.times_s, self.places = tracklet.times_s[good], places[good]
-        self.error_m = float(np.median(error[good])) if good.any() else np.nan
+            good = np.isfinite(places).all(axis=1)
+            if good.any():
+                self.floor = _Path(tracklet.times_s[good], places[good], 1.0, float(np.median(error[good])))
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """Places (n, 2) at times_s (n,), n may be 0; a unit of place is `unit_m` metres, each is off by about `error_m`."""
+
+    times_s: Array
+    places: Array
+    unit_m: float
+    error_m: float
 
     def at(self, times_s: Array) -> Array:
         """Interpolated places (n, 2)."""
         return np.stack([np.interp(times_s, self.times_s, self.places[:, k]) for k in (0, 1)], axis=1)
 
 
+_NOWHERE = _Path(np.zeros(0), np.zeros((0, 2)), 1.0, 0.0)
+
+
 def _compare(a: _Places, b: _Places, gap_s: float, config: LinkingConfig) -> tuple[float, float, str]:
-    """(log odds, metres, rule) of two tracklets close in time; nan when their places cannot be compared."""
-    if a.ruler != b.ruler or not len(a.times_s) or not len(b.times_s):
+    """(log odds, metres, rule) of two tracklets close in time; nan when their places cannot be compared.
+
+    Within a camera the picture is compared and not the floor: a track often ends because something hides the feet, and a box cut
+    by half moves a floor position by many metres, but a picture position by less than one.
+    """
+    one_camera = a.camera == b.camera
+    first, second = (a.picture, b.picture) if one_camera else (a.floor, b.floor)
+    if not len(first.times_s) or not len(second.times_s):
         return np.nan, np.nan, ""
-    scale = np.sqrt(a.m_per_unit * b.m_per_unit)
-    error = np.sqrt(PLACE_STD_M**2 + a.error_m**2 + b.error_m**2)
-    rule = ""
-    if gap_s > 0:
-        early, late = (a, b) if a.times_s[0] < b.times_s[0] else (b, a)
-        distance = scale * float(np.linalg.norm(late.places[0] - early.places[-1]))
-        elapsed_s = max(float(late.times_s[0] - early.times_s[-1]), 1e-3)
-        std = float(np.hypot(error, WALK_M_S * elapsed_s))
-        if not a.ruler and distance - 3 * error > config.max_speed_m_s * elapsed_s:
-            rule = SPEED
-    else:
-        common = a.times_s[(a.times_s >= b.times_s[0]) & (a.times_s <= b.times_s[-1])]
-        if len(common) < MIN_COMMON_ROWS:
-            return np.nan, np.nan, ""
-        distance = scale * float(np.median(np.linalg.norm(a.at(common) - b.at(common), axis=1)))
-        std = error
-        if distance - 2 * error > config.max_floor_m:
-            rule = FLOOR
-    odds = np.log(CROWD_M2 / (2 * np.pi * std**2)) - distance**2 / (2 * std**2)
-    return float(np.clip(odds, -MAX_LOG_ODDS, MAX_LOG_ODDS)), distance, rule
+    error = float(np.sqrt(PLACE_STD_M**2 + first.error_m**2 + second.error_m**2))
+    return _in_sequence(first, second, error, config) if gap_s > 0 else _at_once(first, second, error, config)
+
+
+def _in_sequence(a: _Path, b: _Path, error_m: float, config: LinkingConfig) -> tuple[float, float, str]:
+    """One after the other: how far is it from the end of the early to the start of the late, and how fast must one be."""
+    early, late = (a, b) if a.times_s[0] < b.times_s[0] else (b, a)
+    distance = float(np.sqrt(a.unit_m * b.unit_m) * np.linalg.norm(late.places[0] - early.places[-1]))
+    elapsed_s = max(float(late.times_s[0] - early.times_s[-1]), 1e-3)
+    too_fast = a.unit_m == 1 and distance - 3 * error_m > config.max_speed_m_s * elapsed_s
+    return _odds(distance, float(np.hypot(error_m, WALK_M_S * elapsed_s))), distance, SPEED if too_fast else ""
+
+
+def _at_once(a: _Path, b: _Path, error_m: float, config: LinkingConfig) -> tuple[float, float, str]:
+    """At the same time in two cameras: the median distance between the two paths."""
+    common = a.times_s[(a.times_s >= b.times_s[0]) & (a.times_s <= b.times_s[-1])]
+    if len(common) < MIN_COMMON_ROWS:
+        return np.nan, np.nan, ""
+    distance = float(np.median(np.linalg.norm(a.at(common) - b.at(common), axis=1)))
+    return _odds(distance, error_m), distance, FLOOR if distance - 2 * error_m > config.max_floor_m else ""
+
+
+def _odds(distance_m: float, std_m: float) -> float:
+    """Log odds of this distance for one person against anybody in the crowd."""
+    odds = np.log(CROWD_M2 / (2 * np.pi * std_m**2)) - distance_m**2 / (2 * std_m**2)
+    return float(np.clip(odds, -MAX_LOG_ODDS, MAX_LOG_ODDS))

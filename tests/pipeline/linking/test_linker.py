@@ -15,7 +15,9 @@ ON_FLOOR = {name: Camera(name, f"{name}.mp4", 1000, 1000, 10, 0, -1, FLOOR_1_CM_
 RED, BLUE = np.eye(4)[0], np.eye(4)[1]
 
 
-def seen(camera: str, track: int, start_s: float, end_s: float, look: Array | None = None, foot: Array | None = None) -> Embedded:
+def seen(
+    camera: str, track: int, start_s: float, end_s: float, look: Array | None = None, foot: Array | None = None
+) -> Embedded:
     """A person standing at `foot` px from start to end, ten times a second, looking like `look`."""
     n = round((end_s - start_s) * 10) + 1
     x, y = (100 * track, 500) if foot is None else foot

@@ -1,0 +1,117 @@
+"""Milliseconds a frame of everything but decode, detect, embed and encode, at a given number of people.
+
+    python -m benchmarks.stages [--people 20] [--seconds 60] [--size 1280x720] [--jsonl FILE]
+
+People walk to and fro through a noise picture; a simulated detector finds them with jitter, misses and false alarms. The stages
+are the program's own, called as the program calls them, on one camera; drawing is the annotated video without its encoding.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.config import Config
+from pipeline.linking import linker
+from pipeline.outputs import trajectories, video
+from pipeline.outputs.folder import OutputFolder
+from pipeline.records import Array, Camera, Detections, Embedded, Frame, Tracklet
+from pipeline.timings import Timings
+from pipeline.tracking.tracker import Tracker
+from pipeline.tracklets import Gatherer
+
+FPS = 25.0
+TARGET_MS = 3.0
+
+
+class Crowd:
+    """`n` people of 60 to 240 px who walk at about half their height a second and turn at the borders."""
+
+    def __init__(self, n: int, width: int, height: int, rng: np.random.Generator) -> None:
+        self._rng, self._limits = rng, np.array([width, height])
+        self._tall = rng.uniform(60, min(240, height / 2), n)
+        self._foot = rng.uniform([0, 0], self._limits, (n, 2))
+        self._speed = rng.normal(size=(n, 2)) * self._tall[:, None] / 2 * [1, 0.2]
+
+    def step(self) -> Detections:
+        """Move for one frame and detect: 3 px of jitter, 5 % misses, some false alarms."""
+        self._foot += self._speed / FPS
+        self._speed[(self._foot < 0) | (self._foot > self._limits)] *= -1
+        self._foot = np.clip(self._foot, 0, self._limits)
+        half, n_false = self._tall * 0.2, int(self._rng.poisson(0.5))
+        x, y = self._foot.T
+        boxes = np.stack([x - half, y - self._tall, x + half, y], axis=1) + self._rng.normal(0, 3, (len(x), 4))
+        boxes = boxes[self._rng.random(len(x)) > 0.05]
+        corner = self._rng.uniform([0, 0], self._limits - 80, (n_false, 2))
+        boxes = np.concatenate([boxes, np.concatenate([corner, corner + [30, 80]], axis=1)])
+        limits = np.tile(self._limits, 2)
+        return Detections(
+            np.clip(boxes, 0, limits).astype(np.float32), self._rng.uniform(0.4, 0.95, len(boxes)).astype(np.float32)
+        )
+
+
+def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
+    """Run the stages and return what they took."""
+    rng = np.random.default_rng(0)
+    config, timings = Config(), Timings()
+    camera = Camera("camera", "", width, height, FPS, 0.0, round(seconds * FPS), np.zeros((0, 0)))
+    crowd, tracker, gatherer = (
+        Crowd(n_people, width, height, rng), Tracker(config.tracker), Gatherer(camera.name, config.tracklets)
+    )  # fmt: skip
+    images = [rng.integers(0, 255, (height, width, 3), dtype=np.uint8) for _ in range(4)]
+    tracklets: list[Tracklet] = []
+    for i in range(camera.n_frames):
+        frame, detections = Frame(camera.name, i, i / FPS, images[i % 4]), crowd.step()
+        with timings.stage("track"):
+            tracks = tracker.update(detections, frame.time_s)
+        with timings.stage("gather"):
+            tracklets += gatherer.add(frame, tracks, tracker.live_ids)
+    tracklets += gatherer.flush()
+    embedded = [Embedded(t.without_crops(), _unit(rng.normal(size=512))) for t in tracklets]
+    with timings.stage("link", camera.n_frames):
+        people = linker.link(embedded, {camera.name: camera}, config.linking)
+    with tempfile.TemporaryDirectory() as folder, timings.stage("write", camera.n_frames):
+        output = OutputFolder(Path(folder), overwrite=True)
+        output.write_text("trajectories.json", trajectories.to_json(people, [camera], {}))
+        output.write_text("tracks.csv", trajectories.to_csv(people))
+        output.write_text("camera.txt", trajectories.to_mot(people, [camera])["camera"])
+    drawing = video.Drawing(camera, people, config.output.trail_s)
+    for i in range(camera.n_frames):
+        with timings.stage("draw"):
+            drawing.draw(images[i % 4], i / FPS)
+    return timings
+
+
+def _unit(row: Array) -> Array:
+    return np.asarray(row / np.linalg.norm(row), dtype=np.float32)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--size", default="1280x720")
+    parser.add_argument("--jsonl", type=Path, help="append the result as one JSON line")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    width, height = map(int, arguments.size.split("x"))
+    timings = measure(arguments.people, arguments.seconds, width, height)
+    milliseconds = {stage: 1000 * s / timings.frames[stage] for stage, s in timings.seconds.items()}
+    milliseconds["total"] = sum(milliseconds.values())
+    print(
+        f"{arguments.people} people, {arguments.size}, {arguments.seconds:g} s at {FPS:g} frames/s; aim: {TARGET_MS:g} ms in all"
+    )
+    for stage, value in milliseconds.items():
+        print(f"  {stage:<8} {value:6.2f} ms a frame")
+    if arguments.jsonl:
+        with arguments.jsonl.open("a", encoding="utf-8") as file:
+            settings = {"people": arguments.people, "size": arguments.size}
+            file.write(json.dumps({**settings, "ms": {k: round(v, 4) for k, v in milliseconds.items()}}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

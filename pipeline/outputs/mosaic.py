@@ -1,0 +1,79 @@
+"""One video with all cameras side by side on the common clock, tiled from their annotated videos."""
+
+import itertools
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.config import CameraConfig, SourcesConfig
+from pipeline.outputs.video import Encoder, Interrupted
+from pipeline.records import Array, Camera
+from pipeline.sources import VideoFile
+
+TILE_WIDTH_PX = 640
+DARK = 24
+TOLERANCE_S = 1e-4
+"""Files round times to 1/90000 s: without it, every other frame of a 7 or 59.94 fps camera would come one picture late."""
+
+
+class _Tile:
+    """One camera's place in the mosaic."""
+
+    def __init__(self, camera: Camera, video: Path, width: int, height: int) -> None:
+        config = CameraConfig(source=str(video), name=camera.name, start_s=camera.start_s)
+        self._frames = iter(VideoFile(config, SourcesConfig()))
+        self._following = next(self._frames, None)
+        self._interval_s = 1 / camera.fps
+        self._until_s = -math.inf
+        self._empty = np.full((height, width, 3), DARK, np.uint8)
+        cv2.putText(self._empty, camera.name, (16, 40), cv2.FONT_HERSHEY_SIMPLEX, 1, (96, 96, 96), 2, cv2.LINE_AA)
+        self._picture = self._empty
+
+    def at(self, time_s: float) -> Array:
+        """Return the latest picture, or an empty tile before the camera's start and after its end."""
+        while self._following is not None and self._following.time_s <= time_s + TOLERANCE_S:
+            self._picture = _fit(self._following.image, self._empty)
+            self._until_s = self._following.time_s + self._interval_s - TOLERANCE_S
+            self._following = next(self._frames, None)
+        return self._picture if self.runs(time_s) else self._empty
+
+    def runs(self, time_s: float) -> bool:
+        """Whether this camera has pictures at or after this time."""
+        return self._following is not None or time_s < self._until_s
+
+
+def tile(cameras: list[Camera], videos: list[Path], path: Path, crf: int, stop: Callable[[], bool]) -> None:
+    """Write the mosaic at the highest frame rate among the cameras; raises Interrupted when `stop` says so."""
+    n_columns = math.ceil(math.sqrt(len(cameras)))
+    n_rows = math.ceil(len(cameras) / n_columns)
+    height = round(TILE_WIDTH_PX * min(c.height / c.width for c in cameras) / 2) * 2
+    tiles = [_Tile(c, v, TILE_WIDTH_PX, height) for c, v in zip(cameras, videos, strict=True)]
+    fps = max(c.fps for c in cameras)
+    start_s = min(c.start_s for c in cameras)
+    encoder = Encoder(path, n_columns * TILE_WIDTH_PX, n_rows * height, fps, crf)
+    with encoder:
+        for i in itertools.count():
+            if stop():
+                raise Interrupted
+            time_s = start_s + i / fps
+            canvas = np.full((n_rows * height, n_columns * TILE_WIDTH_PX, 3), DARK, np.uint8)
+            for k, each in enumerate(tiles):
+                y, x = k // n_columns * height, k % n_columns * TILE_WIDTH_PX
+                canvas[y : y + height, x : x + TILE_WIDTH_PX] = each.at(time_s)
+            if not any(each.runs(time_s) for each in tiles):
+                break
+            encoder.write(canvas, i / fps)
+
+
+def _fit(image: Array, empty: Array) -> Array:
+    """Scale an image into a tile, centred, its proportions kept."""
+    height, width = empty.shape[:2]
+    scale = min(width / image.shape[1], height / image.shape[0])
+    small = cv2.resize(image, (round(image.shape[1] * scale), round(image.shape[0] * scale)), interpolation=cv2.INTER_AREA)
+    out = np.full_like(empty, DARK)
+    y, x = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
+    out[y : y + small.shape[0], x : x + small.shape[1]] = small
+    return out

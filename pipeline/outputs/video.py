@@ -1,0 +1,184 @@
+"""Annotated video: a second pass over the source, when the final identities are known.
+
+H.264 that browsers play, with the timestamps of the source, so rate and length stay. A person has one colour in every camera.
+Rows up to `HOLD_S` apart are joined by interpolation (thin boxes), so that a stride or a short miss makes no box flicker.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+
+from pipeline import floor
+from pipeline.config import OutputConfig
+from pipeline.records import Array, Camera, Frame, Person
+from pipeline.timings import Timings
+
+TICKS = 90_000
+"""Time base of the files: exact for 24, 25, 29.97, 30, 50 and 60 frames a second."""
+HOLD_S = 0.6
+GOLDEN_ANGLE_DEG = 137.508
+TRAIL_POINTS = 12
+HEADER = (32, 32, 32)
+
+Colour = tuple[int, int, int]
+
+
+class Interrupted(Exception):
+    """Drawing was stopped by the user."""
+
+
+class Encoder:
+    """Writes BGR images with times to an H.264 file."""
+
+    def __init__(self, path: Path, width: int, height: int, fps: float, crf: int) -> None:
+        self._container = av.open(str(path), "w", options={"movflags": "faststart"})
+        rate = Fraction(fps).limit_denominator(1001)
+        options = {"preset": "veryfast", "crf": str(crf), "bf": "0"}  # with B-frames MP4 notes a wrong length at variable rates
+        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
+        self._stream.width, self._stream.height = width + width % 2, height + height % 2
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = Fraction(1, TICKS)
+        self._last_pts = -1
+
+    def write(self, image: Array, time_s: float) -> None:
+        """Append an image (H, W, 3) shown from `time_s`; odd sizes are padded by a row or column."""
+        height, width = image.shape[:2]
+        if height % 2 or width % 2:
+            image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+        self._last_pts = max(round(time_s * TICKS), self._last_pts + 1)
+        frame.pts, frame.time_base = self._last_pts, Fraction(1, TICKS)
+        self._container.mux(self._stream.encode(frame))
+
+    def __enter__(self) -> "Encoder":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Finish the file; after an exception only release it."""
+        try:
+            if kind is None:
+                self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What is drawn for one person in one frame."""
+
+    person_id: int
+    box: Array
+    seen: bool
+
+
+class Drawing:
+    """All marks of one camera, by time."""
+
+    def __init__(self, camera: Camera, people: list[Person], trail_s: float) -> None:
+        self._camera, self._trail_s = camera, trail_s
+        self._stretches: list[tuple[int, Array, Array]] = [
+            (p.person_id, t.times_s, t.boxes) for p in people for t in p.tracklets if t.camera == camera.name
+        ]
+        self._stretches.sort(key=lambda s: float(s[1][0]))
+        self._next, self._open = 0, list[tuple[int, Array, Array]]()
+        self._scale = max(min(camera.width, camera.height) / 720, 0.45)
+
+    def draw(self, image: Array, time_s: float) -> Array:
+        """Return a copy of `image` with boxes, ids, trails, camera name and time; call in time order."""
+        image = image.copy()
+        marks = list(self._marks(time_s))
+        for person_id, times_s, boxes in self._open:
+            self._draw_trail(image, colour(person_id), times_s, boxes, time_s)
+        for mark in marks:
+            self._draw_box(image, mark)
+        _paste(image, _label(f"{self._camera.name}  {_clock(time_s)}", HEADER, self._scale), 0, 0)
+        return image
+
+    def _marks(self, time_s: float) -> Iterator[_Mark]:
+        while self._next < len(self._stretches) and self._stretches[self._next][1][0] <= time_s + 1e-6:
+            self._open.append(self._stretches[self._next])
+            self._next += 1
+        self._open = [s for s in self._open if s[1][-1] + self._trail_s >= time_s]
+        for person_id, times_s, boxes in self._open:
+            i = int(np.searchsorted(times_s, time_s + 1e-6)) - 1
+            if time_s - times_s[i] < 1e-3:
+                yield _Mark(person_id, boxes[i], True)
+            elif i + 1 < len(times_s) and times_s[i + 1] - times_s[i] <= HOLD_S:
+                share = (time_s - times_s[i]) / (times_s[i + 1] - times_s[i])
+                yield _Mark(person_id, boxes[i] * (1 - share) + boxes[i + 1] * share, False)
+
+    def _draw_trail(self, image: Array, colour_bgr: Colour, times_s: Array, boxes: Array, now_s: float) -> None:
+        first, last = np.searchsorted(times_s, [now_s - self._trail_s, now_s + 1e-6])
+        if last - first > 1:
+            step = max(1, (last - first) // TRAIL_POINTS)
+            kept = [*range(-(-first // step) * step, last - 1, step), last - 1]  # the same rows in every frame
+            points = floor.foot_points(boxes[kept]).round().astype(np.int32)
+            cv2.polylines(image, [points], False, colour_bgr, max(1, round(2 * self._scale)), cv2.LINE_AA)
+
+    def _draw_box(self, image: Array, mark: _Mark) -> None:
+        x1, y1, x2, y2 = (round(float(v)) for v in mark.box)
+        thickness = max(1, round(3 * self._scale)) if mark.seen else 1
+        cv2.rectangle(image, (x1, y1), (x2, y2), colour(mark.person_id), thickness)
+        label = _label(str(mark.person_id), colour(mark.person_id), self._scale)
+        _paste(image, label, x1, y1 - label.shape[0])
+
+
+@lru_cache(maxsize=1024)
+def _label(text: str, background: Colour, scale: float) -> Array:
+    """Text on a coloured plate, (h, w, 3) uint8; kept, because writing text is the dearest part of drawing."""
+    size, thickness, margin = 0.7 * scale, max(1, round(1.6 * scale)), max(2, round(4 * scale))
+    (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thickness)
+    plate = np.full((height + base + margin, width + 2 * margin, 3), background, np.uint8)
+    ink = (0, 0, 0) if np.dot(background, (0.114, 0.587, 0.299)) > 140 else (255, 255, 255)
+    origin = (margin, height + margin // 2 + 1)
+    cv2.putText(plate, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, ink, thickness, cv2.LINE_AA)
+    return plate
+
+
+def _paste(image: Array, plate: Array, x: int, y: int) -> None:
+    """Copy a plate into the image, moved inside it as far as it fits."""
+    height, width = min(plate.shape[0], image.shape[0]), min(plate.shape[1], image.shape[1])
+    x, y = max(0, min(x, image.shape[1] - width)), max(0, min(y, image.shape[0] - height))
+    image[y : y + height, x : x + width] = plate[:height, :width]
+
+
+def annotate(
+    frames: Iterator[Frame],
+    camera: Camera,
+    people: list[Person],
+    path: Path,
+    config: OutputConfig,
+    timings: Timings,
+    stop: Callable[[], bool],
+) -> None:
+    """Draw all `frames` of one camera into an H.264 file; raises Interrupted when `stop` says so."""
+    drawing = Drawing(camera, people, config.trail_s)
+    with Encoder(path, camera.width, camera.height, camera.fps, config.crf) as encoder:
+        for frame in frames:
+            if stop():
+                raise Interrupted
+            with timings.stage("draw"):
+                image = drawing.draw(frame.image, frame.time_s)
+            with timings.stage("encode"):
+                encoder.write(image, frame.time_s - camera.start_s)
+
+
+@lru_cache(maxsize=4096)
+def colour(person_id: int) -> Colour:
+    """Return a person's BGR colour: hues a golden angle apart, in two brightnesses."""
+    hue = int(person_id * GOLDEN_ANGLE_DEG / 2) % 180
+    hsv = np.array([[[hue, 200, 255 if person_id % 2 else 200]]], np.uint8)
+    blue, green, red = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0].tolist()
+    return blue, green, red
+
+
+def _clock(time_s: float) -> str:
+    tenths = round(abs(time_s) * 10)
+    sign = "-" if time_s < 0 else ""
+    return f"{sign}{tenths // 36000}:{tenths // 600 % 60:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
