@@ -17,7 +17,8 @@ def foot_points(boxes: Array) -> Array:
 def to_floor(points: Array, homography: Array) -> Array:
     """Image points (n, 2) px -> floor (n, 2) m."""
     mapped = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ homography.T
-    return np.asarray(mapped[:, :2] / mapped[:, 2:])
+    depth = np.where(mapped[:, 2:] == 0, 1e-12, mapped[:, 2:])  # on the horizon: very far, but finite
+    return np.asarray(mapped[:, :2] / depth)
 
 
 def positions(boxes: Array, camera: Camera) -> tuple[Array, Array]:

@@ -16,7 +16,9 @@ from typing import Protocol
 import av
 import cv2
 import numpy as np
+from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.stream import VideoStream
 
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
@@ -25,6 +27,8 @@ from pipeline.timings import Timings
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 POLL_S = 0.1
+RESTART_S = 1.0
+"""A clock that jumps back further than this has started anew: recordings joined into one file."""
 
 
 class Source(Protocol):
@@ -43,11 +47,13 @@ def open_source(config: CameraConfig, settings: SourcesConfig) -> Source:
     if "://" in config.source:
         raise SourceError(f"{config.source}: streams are not supported yet; record to a file first")
     path = Path(config.source)
-    if not path.exists():
-        raise SourceError(f"{config.source}: no such file or folder; check the path")
+    try:
+        n_bytes = path.stat().st_size
+    except (OSError, ValueError):
+        raise SourceError(f"{config.source}: no such file or folder; check the path") from None
     if path.is_dir():
         return ImageFolder(config, settings)
-    if path.stat().st_size == 0:
+    if n_bytes == 0:
         raise SourceError(f"{config.source}: the file is empty; record or copy it again")
     return VideoFile(config, settings)
 
@@ -62,17 +68,17 @@ class VideoFile:
 
     def __init__(self, config: CameraConfig, settings: SourcesConfig) -> None:
         self._config, self._settings = config, settings
+        self._n_damaged = 0
         self.warnings: list[str] = []
         try:
-            with av.open(config.source) as container:
+            with self._open() as container:
                 stream = container.streams.video[0]
-                first = next(container.decode(stream))
+                first = next(self._decode(container, stream))
                 rate = stream.average_rate or stream.guessed_rate or 25
-                duration = stream.duration or 0
-                self._duration_s = float(duration * stream.time_base) if stream.time_base else 0.0
-                if not duration and container.duration:
-                    self._duration_s = container.duration / av.time_base
-                n_frames = stream.frames or round(self._duration_s * rate) or -1
+                duration_s = float((stream.duration or 0) * (stream.time_base or 0)) or (container.duration or 0) / av.time_base
+                n_frames = stream.frames or round(duration_s * rate) or -1
+                own = stream.duration or len(container.streams) == 1
+                self._duration_s = duration_s if own else 0.0  # the container's would be that of its longest stream
         except (FFmpegError, IndexError, StopIteration) as error:
             raise SourceError(
                 f"{config.source}: is not a video that can be read ({_reason(error)}); convert it to MP4 (H.264)"
@@ -83,38 +89,51 @@ class VideoFile:
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every `stride`-th frame; what is damaged is skipped and noted in `warnings`."""
-        last_s = -1.0
+        self._n_damaged, time_s = 0, 0.0
+        try:
+            for index, (time_s, picture) in enumerate(self._timed()):
+                if 0 < self._settings.max_seconds <= time_s:
+                    return
+                if index % self._settings.stride == 0:
+                    image = _upright(picture.to_ndarray(format="bgr24"), picture.rotation)
+                    yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
+            self._note_missing(time_s + 1 / self.camera.fps)
+        finally:
+            if self._n_damaged:
+                self.warnings.append(f"{self.camera.name}: {self._n_damaged} damaged packets were skipped")
+
+    def _timed(self) -> Iterator[tuple[float, av.VideoFrame]]:
+        """Pictures and seconds since the first, carried on where the clock is missing, stands still or starts anew."""
         step_s = 1 / self.camera.fps
         origin: float | None = None
-        for index, picture in enumerate(self._pictures()):
-            raw_s = last_s + step_s if picture.time is None else picture.time
-            origin = raw_s if origin is None else origin
-            time_s = raw_s - origin
-            if time_s <= last_s:
-                time_s = last_s + step_s / 100  # a clock that stands still or jumps back
+        last_s = -step_s
+        for picture in self._pictures():
+            time_s = last_s + step_s
+            if picture.time is not None:
+                if origin is None or picture.time - origin < last_s - RESTART_S:
+                    origin = picture.time - time_s
+                time_s = max(picture.time - origin, last_s + step_s / 100)
             last_s = time_s
-            if 0 < self._settings.max_seconds <= time_s:
-                return
-            if index % self._settings.stride == 0:
-                image = _upright(picture.to_ndarray(format="bgr24"), picture.rotation)
-                yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
-        self._note_missing(last_s + step_s)
+            yield time_s, picture
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
-        n_damaged = 0
         try:
-            with av.open(self._config.source) as container:
+            with self._open() as container:
                 stream = container.streams.video[0]
                 stream.thread_type = "AUTO"
-                for packet in container.demux(stream):
-                    try:
-                        yield from packet.decode()
-                    except FFmpegError:
-                        n_damaged += 1
+                yield from self._decode(container, stream)
         except FFmpegError as error:
             self.warnings.append(f"{self.camera.name}: reading stopped at a damaged place ({_reason(error)})")
-        if n_damaged:
-            self.warnings.append(f"{self.camera.name}: {n_damaged} damaged packets were skipped")
+
+    def _open(self) -> InputContainer:
+        return av.open(f"file:{self._config.source}")  # without "file:", a colon in the name makes it a protocol
+
+    def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except FFmpegError:
+                self._n_damaged += 1
 
     def _note_missing(self, end_s: float) -> None:
         if self._duration_s - end_s > max(0.25, 2 / self.camera.fps):
@@ -134,14 +153,16 @@ class ImageFolder:
         fps = settings.image_fps
         if (folder / "seqinfo.ini").is_file():
             folder, fps = _read_seqinfo(folder, fps)
-        self._paths = sorted(
-            (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES), key=lambda p: _natural(p.name)
-        )
+        try:
+            images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+        except OSError as error:
+            raise SourceError(f"{folder}: is not a folder of images that can be read ({_reason(error)})") from None
+        self._paths = sorted(images, key=lambda p: _natural(p.name))
         if not self._paths:
             raise SourceError(f"{config.source}: no images in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
         if fps <= 0:
             raise SourceError(f"{config.source}: a folder of images needs a rate; add --set sources.image_fps=25")
-        first = cv2.imread(str(self._paths[0]))
+        first = _read_image(self._paths[0])
         if first is None:
             raise SourceError(f"{self._paths[0]}: is not an image that can be read")
         self.camera = _camera(config, first.shape[1], first.shape[0], fps, len(self._paths))
@@ -153,11 +174,11 @@ class ImageFolder:
             time_s = index / self.camera.fps
             if 0 < self._settings.max_seconds <= time_s:
                 break
-            image = cv2.imread(str(self._paths[index]))
+            image = _read_image(self._paths[index])
             if image is None or image.shape[:2] != (self.camera.height, self.camera.width):
                 bad.append(self._paths[index].name)
                 continue
-            yield Frame(self.camera.name, index, self.camera.start_s + time_s, image.astype(np.uint8, copy=False))
+            yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
         if bad:
             self.warnings.append(f"{self.camera.name}: {len(bad)} images unreadable or of another size, first {bad[0]}")
 
@@ -168,28 +189,23 @@ def read_ahead(source: Source, n_frames: int, timings: Timings) -> Generator[Fra
     An exception in the thread is raised here; closing the generator stops and joins the thread. The thread's work counts as
     "decode" in `timings`, the consumer's idling as "wait for decode".
     """
-    frames: queue.Queue[Frame | BaseException | None] = queue.Queue(maxsize=n_frames)
+    frames: queue.SimpleQueue[Frame | BaseException | None] = queue.SimpleQueue()
+    room = threading.Semaphore(n_frames)  # taken before decoding: a full queue would let the thread hold one more
     stop = threading.Event()
-
-    def put(item: Frame | BaseException | None) -> None:
-        while not stop.is_set():
-            try:
-                frames.put(item, timeout=POLL_S)
-                return
-            except queue.Full:
-                continue
 
     def read() -> None:
         try:
             reading = iter(source)
             while not stop.is_set():
+                if not room.acquire(timeout=POLL_S):
+                    continue
                 with timings.stage("decode"):
                     frame = next(reading, None)
-                put(frame)
+                frames.put(frame)
                 if frame is None:
                     return
         except BaseException as error:  # noqa: BLE001 - the edge of a thread: it travels to the consumer
-            put(error)
+            frames.put(error)
 
     def take() -> Frame | BaseException | None:
         while True:
@@ -209,6 +225,7 @@ def read_ahead(source: Source, n_frames: int, timings: Timings) -> Generator[Fra
                 return
             if isinstance(item, BaseException):
                 raise item
+            room.release()
             yield item
     finally:
         stop.set()
@@ -222,7 +239,7 @@ def _upright(image: Array, rotation_deg: int) -> Array:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _read_seqinfo(folder: Path, fps: float) -> tuple[Path, float]:
@@ -230,11 +247,20 @@ def _read_seqinfo(folder: Path, fps: float) -> tuple[Path, float]:
     try:
         parser.read(folder / "seqinfo.ini", encoding="utf-8")
         sequence = parser["Sequence"]
-        return folder / sequence.get("imDir", "img1"), fps or float(sequence["frameRate"])
+        return folder / sequence.get("imDir", "img1"), float(sequence.get("frameRate", str(fps)))
     except (configparser.Error, KeyError, ValueError) as error:
         raise SourceError(f"{folder}/seqinfo.ini: needs [Sequence] with frameRate ({_reason(error)})") from None
 
 
+def _read_image(path: Path) -> Array | None:
+    try:
+        image: Array | None = cv2.imread(str(path))
+    except cv2.error:  # larger than OpenCV allows, as a damaged header may claim
+        return None
+    return image
+
+
 def _reason(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error) or "no video in it"
+    no_pictures = isinstance(error, (IndexError, StopIteration))
+    text = "no pictures in it" if no_pictures else getattr(error, "strerror", None) or error
     return " ".join(str(text).split())

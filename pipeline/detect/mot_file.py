@@ -30,12 +30,12 @@ def _by_frame(path: Path, min_score: float) -> dict[int, Detections]:
     if not path.is_file():
         raise SourceError(f"{path}: no such detections file; the camera's name must be the file's")
     rows = mot.read(path)
-    if not len(rows):
-        return {}
     scores = _scores(rows).astype(np.float32)
     boxes = mot.boxes(rows)
     good = (scores >= min_score) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     rows, scores, boxes = rows[good], scores[good], boxes[good]
+    if not len(rows):
+        return {}
     order = np.argsort(rows[:, 0], kind="stable")
     indices, starts = np.unique(rows[order, 0].astype(np.int64), return_index=True)
     groups = np.split(order, starts[1:])

@@ -44,8 +44,7 @@ class YoloDetector:
         self._fixed: tuple[int, int] | None = None
         self._fixed_batch = 0
         blank = torch.zeros(1, 3, self._config.size_px // 32 * 32, self._config.size_px // 32 * 32)
-        suffix = Path(str(self._yolo.model)).suffix if isinstance(self._yolo.model, str) else ""
-        if suffix:
+        if isinstance(self._yolo.model, str):
             self._fixed, self._fixed_batch = _exported_input(self._yolo)
             height, width = self._fixed or blank.shape[2:]
             blank = torch.zeros(self._fixed_batch or 1, 3, height, width)
@@ -53,7 +52,8 @@ class YoloDetector:
         self._predict(blank)
         names: dict[int, str] = self._yolo.predictor.model.names
         person = [i for i, name in names.items() if name.lower() in ("person", "pedestrian", "people")]
-        if not person and len(names) > 1 and set(names.values()) != {str(i) for i in names}:
+        named = any(name not in (str(i), f"class{i}") for i, name in names.items())  # not what ultralytics calls nameless ones
+        if not person and len(names) > 1 and named:
             raise ValueError(f"none of its {len(names)} classes is a person")
         self._person = person[:1] or [0]
 
@@ -99,7 +99,7 @@ def _canvas(shape: tuple[int, ...], size_px: int, fixed: tuple[int, int] | None)
 def _letterbox(image: Array, out: Array) -> float:
     """Scale `image` into the top left corner of `out`, in place; returns the scale."""
     scale = float(min(out.shape[0] / image.shape[0], out.shape[1] / image.shape[1]))
-    width, height = round(image.shape[1] * scale), round(image.shape[0] * scale)
+    width, height = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     interpolation = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
     out[:height, :width] = cv2.resize(image, (width, height), interpolation=interpolation)
     return scale
@@ -142,7 +142,7 @@ def _load_state_dict(weights: str, architecture: str) -> Any:
         metadata = file.metadata() or {}
         state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - not a dict
     architecture = architecture or metadata.get("architecture", "")
-    if not architecture:
+    if not architecture.endswith(".yaml"):  # anything else ultralytics would take for weights: download them, and unpickle
         raise ModelError(f"{weights}: name its architecture, for example --set detector.architecture=yolo11n.yaml")
     yolo = YOLO(architecture, task="detect")
     if names := json.loads(metadata.get("names", "[]")):
@@ -157,13 +157,19 @@ def _load_state_dict(weights: str, architecture: str) -> Any:
 def _exported_input(yolo: Any) -> tuple[tuple[int, int] | None, int]:
     """Height and width, and batch, that an exported network is fixed to; None and 0 when it takes any."""
     path = Path(yolo.model)
-    if path.suffix != ".onnx":
-        return None, 0
-    import onnxruntime
+    if path.suffix == ".onnx":
+        import onnxruntime
 
-    shape = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_inputs()[0].shape
-    size = (shape[2], shape[3]) if all(isinstance(n, int) for n in shape[2:]) else None
-    return size, shape[0] if isinstance(shape[0], int) else 0
+        shape = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).get_inputs()[0].shape
+        size = (shape[2], shape[3]) if all(isinstance(n, int) for n in shape[2:]) else None
+        return size, shape[0] if isinstance(shape[0], int) else 0
+    from ultralytics.nn.backends.base import BaseBackend
+
+    about = BaseBackend.read_metadata(path)
+    if "imgsz" not in about or about.get("args", {}).get("dynamic"):
+        return None, 0
+    height, width = about["imgsz"]
+    return (height, width), int(about["batch"])
 
 
 def _one_line(error: BaseException) -> str:

@@ -1,10 +1,9 @@
 """Space and time: what forbids a link between two tracklets, and what speaks for it.
 
 Rules forbid: one camera shows a person once at a time; the travel time between two cameras has a minimum; on a common floor,
-simultaneous positions agree and nobody walks between cameras faster than `max_speed_m_s`. Evidence is the log odds of finding the second where
-it is, if it is the first (a Gaussian around the first's place that widens with the gap) against anybody (evenly over
-`CROWD_M2` square metres). Across cameras metres come
-from homographies; within a camera a box height counts as `PERSON_M`.
+simultaneous positions agree and nobody walks between cameras faster than `max_speed_m_s`. Evidence is the log odds of finding
+the second where it is, if it is the first (a Gaussian around the first's place that widens with the gap) against anybody
+(evenly over `CROWD_M2` square metres). Across cameras metres come from homographies; within one a box height is `PERSON_M`.
 """
 
 from dataclasses import dataclass
@@ -121,8 +120,8 @@ _NOWHERE = _Path(np.zeros(0), np.zeros((0, 2)), 1.0, 0.0)
 def _compare(a: _Places, b: _Places, gap_s: float, config: LinkingConfig) -> tuple[float, float, str]:
     """(log odds, metres, rule) of two tracklets close in time; nan when their places cannot be compared.
 
-    Within a camera the picture is compared and not the floor: a track often ends because something hides the feet, and a box cut
-    by half moves a floor position by many metres, but a picture position by less than one.
+    Within a camera the picture is compared and not the floor: a track often ends because something hides the feet, and a box
+    cut by half moves a floor position by many metres, but a picture position by less than one.
     """
     one_camera = a.camera == b.camera
     first, second = (a.picture, b.picture) if one_camera else (a.floor, b.floor)
