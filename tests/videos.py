@@ -24,9 +24,13 @@ def write_video(
     times_s: Sequence[float] | None = None,
     rotation_deg: int = 0,
 ) -> Path:
-    """Write an H.264 file of `picture`s, at `fps` or at explicit times; `rotation_deg` is clockwise, as phones note it."""
+    """Write `picture`s as H.264 (.mp4, .ts, .mkv), at `fps` or at explicit times.
+
+    `rotation_deg` is clockwise, as phones note it.
+    """
     rate = Fraction(fps).limit_denominator(1001)
-    with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
+    options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "g": "5"})
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         tick = Fraction(1, 90_000)

@@ -1,0 +1,85 @@
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline.outputs.mosaic import DARK, TILE_WIDTH_PX, tile
+from pipeline.outputs.video import Interrupted
+from pipeline.records import Array, Camera
+from tests.pipeline.outputs.people import camera
+from tests.videos import write_video
+
+HEIGHT_PX = 480  # of a tile, for cameras of 4:3
+
+
+def make(
+    folder: Path, name: str, n_frames: int, fps: float = 10, start_s: float = 0, size: tuple[int, int] = (64, 48)
+) -> tuple[Camera, Path]:
+    return replace(camera(name, fps=float(fps), size=size), start_s=start_s), write_video(
+        folder / f"{name}.mp4", n_frames, fps, size
+    )
+
+
+def tiled(folder: Path, *made: tuple[Camera, Path], stop: bool = False) -> list[Array]:
+    """The mosaic's images; their times are checked against the highest rate."""
+    tile([c for c, _ in made], [v for _, v in made], folder / "mosaic.mp4", 23, lambda: stop)
+    with av.open(str(folder / "mosaic.mp4")) as container:
+        frames = list(container.decode(video=0))
+    fps = max(c.fps for c, _ in made)
+    assert [frame.time for frame in frames] == pytest.approx([i / fps for i in range(len(frames))], abs=1e-5)
+    return [frame.to_ndarray(format="bgr24") for frame in frames]
+
+
+def running(images: list[Array], place: int, n_columns: int = 2) -> list[int]:
+    """The frames in which a tile shows its camera: the white corner of the test pictures, where an empty tile is dark."""
+    y, x = place // n_columns * HEIGHT_PX + 100, place % n_columns * TILE_WIDTH_PX + 130
+    assert all(image[y, x].max() < DARK + 10 or image[y, x].min() > 200 for image in images)
+    return [i for i, image in enumerate(images) if image[y, x].min() > 200]
+
+
+@pytest.mark.parametrize(("n_cameras", "n_columns", "n_rows"), [(1, 1, 1), (2, 2, 1), (3, 2, 2)])
+def test_tiles_form_a_square_as_far_as_they_go(tmp_path: Path, n_cameras: int, n_columns: int, n_rows: int) -> None:
+    images = tiled(tmp_path, *[make(tmp_path, f"cam{i}", 2) for i in range(n_cameras)])
+    assert [image.shape for image in images] == [(n_rows * HEIGHT_PX, n_columns * TILE_WIDTH_PX, 3)] * 2
+    assert all(running(images, place, n_columns) == [0, 1] for place in range(n_cameras))
+    assert not any(running(images, place, n_columns) for place in range(n_cameras, n_columns * n_rows))
+
+
+def test_the_mosaic_lasts_from_the_first_start_to_the_last_end_and_tiles_are_empty_outside_their_cameras_time(
+    tmp_path: Path,
+) -> None:
+    early, late = make(tmp_path, "early", 8, start_s=100), make(tmp_path, "late", 10, start_s=100.5)
+    images = tiled(tmp_path, early, late)
+    assert len(images) == 15
+    assert running(images, 0) == list(range(8))
+    assert running(images, 1) == list(range(5, 15))
+
+
+def test_a_slower_camera_holds_its_picture_until_the_next(tmp_path: Path) -> None:
+    images = tiled(tmp_path, make(tmp_path, "slow", 4, fps=5), make(tmp_path, "fast", 8))
+    assert running(images, 0) == running(images, 1) == list(range(8))
+    brightness = np.array([image[-40:, TILE_WIDTH_PX - 40 : TILE_WIDTH_PX].mean() for image in images])
+    assert [i for i in range(1, 8) if brightness[i] - brightness[i - 1] > 1] == [2, 4, 6]
+
+
+@pytest.mark.parametrize("fps", [7, Fraction(60000, 1001)])
+def test_no_frame_is_late_or_shown_twice_when_the_rate_does_not_fit_the_files_clock(tmp_path: Path, fps: float) -> None:
+    images = tiled(tmp_path, make(tmp_path, "cam", 12, fps=fps))
+    assert len(images) == 12
+    assert np.diff([image[-40:, -40:].mean() for image in images]).min() > 1
+
+
+def test_a_camera_of_another_shape_keeps_its_proportions(tmp_path: Path) -> None:
+    portrait = make(tmp_path, "portrait", 1, size=(48, 64))
+    image = tiled(tmp_path, make(tmp_path, "wide", 1), portrait)[0][:, TILE_WIDTH_PX:]
+    white = image.min(axis=2) > 200
+    assert np.flatnonzero(white.any(axis=0))[[0, -1]] == pytest.approx([140, 140 + 90], abs=4)
+    assert np.flatnonzero(white.any(axis=1))[[0, -1]] == pytest.approx([0, 120], abs=4)
+
+
+def test_an_interrupted_mosaic_says_so(tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        tiled(tmp_path, make(tmp_path, "cam", 2), stop=True)
