@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline import config as configuration
-from pipeline.config import CameraConfig, Config
+from pipeline.config import Config
 from pipeline.errors import ConfigError, PipelineError
 
 EPILOG = """examples:
@@ -45,7 +45,7 @@ def settings(arguments: argparse.Namespace) -> Config:
     if arguments.videos:
         if config.cameras:
             raise ConfigError("--videos and the config's cameras exclude each other; give one of them")
-        config = config.model_copy(update={"cameras": [CameraConfig(source=v) for v in arguments.videos]})
+        config = configuration.change(config, {"cameras": [{"source": video} for video in arguments.videos]})
     flags = {
         "device": arguments.device,
         "sources.stride": arguments.stride,

@@ -46,7 +46,7 @@ class Crowd:
         boxes = np.stack([x - half, y - self._tall, x + half, y], axis=1) + self._rng.normal(0, 3, (len(x), 4))
         boxes = boxes[self._rng.random(len(x)) > 0.05]
         corner = self._rng.uniform([0, 0], self._limits - 80, (n_false, 2))
-        boxes = np.concatenate([boxes, np.concatenate([corner, corner + [30, 80]], axis=1)])
+        boxes = np.concatenate([boxes, np.concatenate([corner, corner + np.array([30, 80])], axis=1)])
         limits = np.tile(self._limits, 2)
         return Detections(
             np.clip(boxes, 0, limits).astype(np.float32), self._rng.uniform(0.4, 0.95, len(boxes)).astype(np.float32)
@@ -102,9 +102,7 @@ def main() -> None:
     timings = measure(arguments.people, arguments.seconds, width, height)
     milliseconds = {stage: 1000 * s / timings.frames[stage] for stage, s in timings.seconds.items()}
     milliseconds["total"] = sum(milliseconds.values())
-    print(
-        f"{arguments.people} people, {arguments.size}, {arguments.seconds:g} s at {FPS:g} frames/s; aim: {TARGET_MS:g} ms in all"
-    )
+    print(f"{arguments.people} people, {arguments.size}, {arguments.seconds:g} s at {FPS:g} fps; aim: {TARGET_MS:g} ms in all")
     for stage, value in milliseconds.items():
         print(f"  {stage:<8} {value:6.2f} ms a frame")
     if arguments.jsonl:

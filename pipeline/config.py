@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -37,6 +38,8 @@ class CameraConfig(Section):
     def _shapes(self) -> "CameraConfig":
         if self.homography and [len(row) for row in self.homography] != [3, 3, 3]:
             raise ValueError("homography needs 3 rows of 3 numbers, image pixels to floor metres")
+        if self.homography and abs(np.linalg.det(np.array(self.homography))) < 1e-12:
+            raise ValueError("homography cannot be inverted; it must map the image to the floor one to one")
         if self.roi and len(self.roi) < 3:
             raise ValueError("roi needs at least 3 points [x, y] in pixels")
         return self

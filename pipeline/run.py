@@ -18,7 +18,7 @@ import tqdm
 from models import device as devices
 from pipeline import config as configuration
 from pipeline import embed
-from pipeline.config import CameraConfig, Config, SourcesConfig
+from pipeline.config import Config, SourcesConfig
 from pipeline.detect import detector
 from pipeline.embed import Embedder
 from pipeline.errors import ConfigError
@@ -70,7 +70,9 @@ class Interrupts:
         (self.drawing if self.reading.is_set() else self.reading).set()
 
 
-def run(config: Config, output: Path, overwrite: bool = False, quiet: bool = False) -> Result:
+def run(
+    config: Config, output: Path, overwrite: bool = False, quiet: bool = False, interrupts: Interrupts | None = None
+) -> Result:
     """Run the whole pipeline into `output`; raises PipelineError before anything is written when the input is bad."""
     if not config.cameras:
         raise ConfigError("no cameras: give --videos cam1.mp4 cam2.mp4, or a config with cameras")
@@ -87,7 +89,8 @@ def run(config: Config, output: Path, overwrite: bool = False, quiet: bool = Fal
     for note in result.notes:
         tqdm.tqdm.write(f"note: {note}")
     folder.create()
-    with Interrupts() as interrupts:
+    interrupts = interrupts or Interrupts()
+    with interrupts:
         worker = Worker(sources, finder, config, result.timings)
         embedded = _process(worker, embedder, sources, result, interrupts, quiet)
         result.interrupted = interrupts.reading.is_set()
@@ -97,7 +100,7 @@ def run(config: Config, output: Path, overwrite: bool = False, quiet: bool = Fal
             result.people = linker.link(embedded, {c.name: c for c in result.cameras}, config.linking)
         _write(folder, result)
         until_s = worker.last_s if result.interrupted else {}
-        if config.output.video:
+        if config.output.video and any(c.n_frames for c in result.cameras):
             _draw(folder, result, until_s, interrupts, quiet)
     result.interrupted = interrupts.reading.is_set()
     folder.write_text("run.json", manifest.to_json(result, [*folder.written, "run.json"]))
@@ -147,10 +150,12 @@ def _draw(folder: OutputFolder, result: Result, until_s: dict[str, float], inter
     """Annotate the cameras side by side on threads; what was stopped half way is not kept."""
     every_frame = result.config.sources.model_copy(update={"stride": 1})
     config = result.config.output
-    total = sum(_expected(c, every_frame) for c in (open_source(s, every_frame).camera for s in result.config.cameras))
+    pairs = zip(result.config.cameras, result.cameras, strict=True)
+    seen = [(open_source(source, every_frame), camera) for source, camera in pairs if camera.n_frames]
+    total = sum(_expected(source.camera, every_frame) for source, _ in seen)
 
-    def draw(source: CameraConfig, camera: Camera) -> bool:
-        frames = read_ahead(open_source(source, every_frame), 8, result.timings)
+    def draw(source: Source, camera: Camera) -> bool:
+        frames = read_ahead(source, result.config.sources.read_ahead_frames, result.timings)
         with closing(frames), folder.file(f"{camera.name}.mp4") as path:
             shown = _until(frames, until_s.get(camera.name), bar)
             video.annotate(shown, camera, result.people, path, config, result.timings, interrupts.drawing.is_set)
@@ -158,11 +163,11 @@ def _draw(folder: OutputFolder, result: Result, until_s: dict[str, float], inter
 
     try:
         with tqdm.tqdm(total=total, unit="frame", desc="drawing", disable=quiet or None) as bar, ThreadPoolExecutor(2) as pool:
-            list(pool.map(draw, result.config.cameras, result.cameras))
+            list(pool.map(draw, *zip(*seen, strict=True)))
         if config.mosaic:
-            videos = [folder.path / f"{c.name}.mp4" for c in result.cameras]
+            videos = [folder.path / f"{camera.name}.mp4" for _, camera in seen]
             with result.timings.stage("mosaic", total), folder.file("mosaic.mp4") as path:
-                mosaic.tile(result.cameras, videos, path, config.crf, interrupts.drawing.is_set)
+                mosaic.tile([camera for _, camera in seen], videos, path, config.crf, interrupts.drawing.is_set)
     except video.Interrupted:
         result.warnings.append("drawing was interrupted: some videos were not written")
 

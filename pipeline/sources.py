@@ -207,20 +207,15 @@ def read_ahead(source: Source, n_frames: int, timings: Timings) -> Generator[Fra
         except BaseException as error:  # noqa: BLE001 - the edge of a thread: it travels to the consumer
             frames.put(error)
 
-    def take() -> Frame | BaseException | None:
-        while True:
-            try:
-                return frames.get(timeout=POLL_S)
-            except queue.Empty:
-                if not thread.is_alive() and frames.empty():
-                    return None
-
     thread = threading.Thread(target=read, name=f"read {source.camera.name}", daemon=True)
     thread.start()
     try:
         while True:
-            with timings.stage("wait for decode"):
-                item = take()
+            try:
+                with timings.stage("wait for decode", 0):
+                    item = frames.get(timeout=POLL_S)
+            except queue.Empty:
+                continue  # the thread ends with None or an exception, always
             if item is None:
                 return
             if isinstance(item, BaseException):

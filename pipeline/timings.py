@@ -22,10 +22,6 @@ class Timings:
         try:
             yield
         finally:
-            self.add(name, time.perf_counter() - start, n_frames)
-
-    def add(self, name: str, seconds: float, n_frames: int) -> None:
-        """Count seconds measured elsewhere."""
-        with self._lock:
-            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-            self.frames[name] = self.frames.get(name, 0) + n_frames
+            with self._lock:
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+                self.frames[name] = self.frames.get(name, 0) + n_frames

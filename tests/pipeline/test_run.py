@@ -15,7 +15,9 @@ import jsonschema
 import pytest
 
 import run_pipeline
+from pipeline import config as configuration
 from pipeline import mot
+from pipeline import run as run_module
 from tests.conftest import ROOT
 from tests.videos import write_video
 
@@ -174,10 +176,11 @@ def broken(tmp_path: Path) -> dict[str, list[str]]:
         "no such detections file": ["--videos", good, "--set", "detector.detections=nowhere"],
         "no such CUDA device": ["--videos", good, "--device", "cuda:9"],
         "streams are not supported": ["--videos", "rtsp://127.0.0.1/cam"],
+        "cameras.0.source": ["--videos", ""],
     }
 
 
-@pytest.mark.parametrize("case", range(15))
+@pytest.mark.parametrize("case", range(16))
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
     case: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -263,6 +266,20 @@ def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(sample: Path, t
     assert 0 < n_frames < 750
     with av.open(str(out / "cam1.mp4")) as drawn:
         assert drawn.streams.video[0].frames == n_frames
+
+
+def test_a_camera_that_had_no_frame_before_ctrl_c_has_no_video_and_does_not_spoil_the_rest(tmp_path: Path) -> None:
+    config = tmp_path / "site.yaml"
+    early, late = write_video(tmp_path / "early.mp4", 40), write_video(tmp_path / "late.mp4", 5)
+    config.write_text(f"cameras:\n  - source: {early}\n  - source: {late}\n    start_s: 1000\n")
+    interrupts = run_module.Interrupts()
+    interrupts.reading.set()
+    loaded = configuration.load(str(config), ["detector.weights=hog"])
+    result = run_module.run(loaded, tmp_path / "out", quiet=True, interrupts=interrupts)
+    assert result.interrupted
+    assert [c.n_frames for c in result.cameras] == [1, 0]
+    assert {"early.mp4", "run.json"} <= set(result.files)
+    assert "late.mp4" not in result.files
 
 
 def test_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -150,4 +152,4 @@ def test_people_do_not_depend_on_the_order_of_the_tracklets(order: list[int], se
     for person in before:
         for camera in "abc":
             spans = [(t.first_s, t.last_s) for t in person.tracklets if t.camera == camera]
-            assert all(a[1] < b[0] for a, b in zip(spans, spans[1:], strict=False)), "in two places at once"
+            assert all(a[1] < b[0] for a, b in itertools.pairwise(spans)), "in two places at once"
