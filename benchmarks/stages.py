@@ -2,8 +2,8 @@
 
     python -m benchmarks.stages [--people 20] [--seconds 60] [--size 1280x720] [--jsonl FILE]
 
-People walk to and fro through a noise picture; a simulated detector finds them with jitter, misses and false alarms. The stages
-are the program's own, called as the program calls them, on one camera; drawing is the annotated video without its encoding.
+A crowd walks through a noise picture before a simulated detector. The stages are the program's own, called as the program calls
+them, on one camera; drawing is the annotated video without its encoding.
 """
 
 import argparse
@@ -14,43 +14,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.crowd import FPS, Crowd
 from pipeline.config import Config
 from pipeline.linking import linker
 from pipeline.outputs import trajectories, video
 from pipeline.outputs.folder import OutputFolder
-from pipeline.records import Array, Camera, Detections, Embedded, Frame, Tracklet
+from pipeline.records import Array, Camera, Embedded, Frame, Tracklet
 from pipeline.timings import Timings
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracklets import Gatherer
 
-FPS = 25.0
 TARGET_MS = 3.0
-
-
-class Crowd:
-    """`n` people of 60 to 240 px who walk at about half their height a second and turn at the borders."""
-
-    def __init__(self, n: int, width: int, height: int, rng: np.random.Generator) -> None:
-        self._rng, self._limits = rng, np.array([width, height])
-        self._tall = rng.uniform(60, min(240, height / 2), n)
-        self._foot = rng.uniform([0, 0], self._limits, (n, 2))
-        self._speed = rng.normal(size=(n, 2)) * self._tall[:, None] / 2 * [1, 0.2]
-
-    def step(self) -> Detections:
-        """Move for one frame and detect: 3 px of jitter, 5 % misses, some false alarms."""
-        self._foot += self._speed / FPS
-        self._speed[(self._foot < 0) | (self._foot > self._limits)] *= -1
-        self._foot = np.clip(self._foot, 0, self._limits)
-        half, n_false = self._tall * 0.2, int(self._rng.poisson(0.5))
-        x, y = self._foot.T
-        boxes = np.stack([x - half, y - self._tall, x + half, y], axis=1) + self._rng.normal(0, 3, (len(x), 4))
-        boxes = boxes[self._rng.random(len(x)) > 0.05]
-        corner = self._rng.uniform([0, 0], self._limits - 80, (n_false, 2))
-        boxes = np.concatenate([boxes, np.concatenate([corner, corner + np.array([30, 80])], axis=1)])
-        limits = np.tile(self._limits, 2)
-        return Detections(
-            np.clip(boxes, 0, limits).astype(np.float32), self._rng.uniform(0.4, 0.95, len(boxes)).astype(np.float32)
-        )
 
 
 def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:

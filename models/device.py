@@ -11,8 +11,11 @@ def resolve(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        known = device.type in ("cpu", "cuda", "mps")
     except RuntimeError:
-        raise ValueError(f"device {name}: expected auto, cpu, cuda, cuda:N or mps") from None
+        known = False
+    if not known:
+        raise ValueError(f"device {name}: expected auto, cpu, cuda, cuda:N or mps")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ValueError(f"device {name}: there is no such CUDA device here; use --device auto or cpu")
     if device.type == "mps" and not torch.backends.mps.is_available():

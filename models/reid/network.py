@@ -82,7 +82,10 @@ def load(path: Path) -> TrackletNetwork:
         raise ValueError(f"{path}: is not a readable safetensors file ({str(error).splitlines()[0]})") from None
     if metadata.get("schema") != SCHEMA:
         raise ValueError(f"{path}: is not a ReID network of this program (its metadata lack schema {SCHEMA})")
-    network = TrackletNetwork(**json.loads(metadata["settings"]))
+    try:
+        network = TrackletNetwork(**json.loads(metadata["settings"]))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"{path}: its settings describe no network of this program ({error})") from None
     try:
         network.load_state_dict(state)
     except RuntimeError as error:

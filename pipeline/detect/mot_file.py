@@ -19,14 +19,15 @@ class MotFileDetector:
             raise SourceError(f"{path}: no such detections file or folder (detector.detections)")
         if path.is_file() and len(cameras) > 1:
             raise SourceError(f"{path}: one file serves one camera; give a folder with <camera>.txt for each")
-        self._frames = {camera: _by_frame(path if path.is_file() else path / f"{camera}.txt", min_score) for camera in cameras}
+        self._frames = {camera: by_frame(path if path.is_file() else path / f"{camera}.txt", min_score) for camera in cameras}
 
     def detect(self, frames: list[Frame]) -> list[Detections]:
         """Return the file's boxes of each frame."""
         return [self._frames[frame.camera].get(frame.index, NO_DETECTIONS) for frame in frames]
 
 
-def _by_frame(path: Path, min_score: float) -> dict[int, Detections]:
+def by_frame(path: Path, min_score: float) -> dict[int, Detections]:
+    """Detections of one MOT file by 0-based frame; raises SourceError."""
     if not path.is_file():
         raise SourceError(f"{path}: no such detections file; the camera's name must be the file's")
     rows = mot.read(path)

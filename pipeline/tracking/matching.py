@@ -26,8 +26,10 @@ def assign_lap(costs: Array, max_cost: float) -> tuple[Array, Array]:
     """Minimise the summed cost of the matches, an unmatched pair costing `max_cost`, by lap's Jonker-Volgenant."""
     if costs.size == 0:
         return _none()
-    _, columns, _ = lap.lapjv(costs.astype(np.float64), extend_cost=True, cost_limit=max_cost)
+    costs = costs.astype(np.float64)
+    _, columns, _ = lap.lapjv(costs, extend_cost=True, cost_limit=max_cost)
     rows = np.flatnonzero(columns >= 0)
+    rows = rows[costs[rows, columns[rows]] < max_cost]  # lap also matches what only breaks even
     return rows, columns[rows].astype(np.int64)
 
 

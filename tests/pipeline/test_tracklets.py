@@ -37,7 +37,7 @@ def gather(n_frames: int, fps: float = FPS, seed: int = -1, **config: float) -> 
     closed = []
     for i, score in enumerate(scores):
         frame = Frame("cam", i, 5 + i / fps, numbered(i))
-        closed += gatherer.add(frame, tracks((10, 10 + i % 7, 30, 50), score=score), np.array([1]))
+        closed += gatherer.add(frame, tracks((10, 8 + i % 7, 30, 48 + i % 7), score=score), np.array([1]))
     return closed + gatherer.flush()
 
 
@@ -49,7 +49,14 @@ def test_crops_are_few_and_in_time_order_and_spread_over_the_whole_time(n_frames
     kept = np.array([number(crop) for crop in tracklet.crops])
     assert max_crops / 2 <= len(kept) <= max_crops
     assert (np.diff(kept) > 0).all()
+    assert tracklet.scores.argmax() in kept
     assert max_crops < 7 or np.diff([0, *kept, n_frames]).max() <= n_frames * 0.55
+
+
+@pytest.mark.parametrize(("n_frames", "every"), [(16, 2), (17, 4), (32, 4), (100, 16), (1000, 128)])
+def test_of_crops_that_are_equally_good_evenly_spaced_ones_stay(n_frames: int, every: int) -> None:
+    (tracklet,) = gather(n_frames, fps=8, max_crops=8, max_tracklet_s=1000)
+    assert [number(crop) for crop in tracklet.crops] == list(range(0, n_frames, every))
 
 
 @pytest.mark.parametrize(
@@ -132,6 +139,7 @@ def test_a_crop_has_the_pixels_of_its_box() -> None:
     ("box", "inside"),
     [
         ((-30, -20, 50, 90), (0, 0, 50, 90)),
+        ((10.8, 10.2, 20.5, 30.1), (10, 10, 21, 31)),
         ((290.5, 150.2, 340, 260), (290, 150, 320, 240)),
         ((-10, -10, 400, 300), (0, 0, 320, 240)),
         ((330, 250, 380, 350), (319, 239, 320, 240)),

@@ -15,6 +15,7 @@ POSITION_STD, ACCELERATION_STD = 0.05, 1.0
 numbers = st.floats(-2000, 4000)
 sizes = st.floats(1, 1000)
 measurement = st.tuples(numbers, numbers, sizes, sizes)
+thin_ones_too = st.tuples(numbers, numbers, *[sizes | st.floats(0.1, 2)] * 2)
 
 
 def reference(measured: Array) -> Reference:
@@ -54,7 +55,7 @@ def assert_equal(mean: Array, covariance: Array, references: list[Reference]) ->
 def test_every_predict_and_update_equals_filterpy_for_several_tracks_and_irregular_times(
     data: st.DataObject, n_tracks: int, steps_s: list[float]
 ) -> None:
-    tracks = st.lists(measurement, min_size=n_tracks, max_size=n_tracks).map(np.array)
+    tracks = st.lists(thin_ones_too, min_size=n_tracks, max_size=n_tracks).map(np.array)
     ours, first = KalmanFilter(POSITION_STD, ACCELERATION_STD), data.draw(tracks)
     references = [reference(row) for row in first]
     mean, covariance = ours.start(first)

@@ -42,7 +42,11 @@ class TestEachAssignment:
         rows, columns = assign(costs, max_cost)
         assert rows.dtype == columns.dtype == np.int64
         assert (np.diff(rows) > 0).all() and len(set(columns.tolist())) == len(columns)
-        assert (costs[rows, columns] <= max_cost).all()
+        assert (costs[rows, columns] < max_cost).all()
+
+    def test_a_pair_that_saves_nothing_is_not_matched(self, assign: Assignment) -> None:
+        rows, columns = assign(np.array([[0.5, 0.25], [0.5, 0.5]]), 0.5)
+        assert (rows.tolist(), columns.tolist()) == ([0], [1])
 
     @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
     def test_nothing_to_match_is_no_match(self, assign: Assignment, shape: tuple[int, int]) -> None:

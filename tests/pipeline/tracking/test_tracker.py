@@ -94,6 +94,18 @@ def test_a_weak_box_continues_a_track() -> None:
     assert (found[-1].scores == np.float32(0.2)).all()
 
 
+@pytest.mark.parametrize(("score", "expected"), [(0.2, []), (0.55, [1])])
+def test_a_weak_box_does_not_continue_a_track_that_was_lost(score: float, expected: list[int]) -> None:
+    frames = [seen((100, 200, 0.9))] * 10 + [NO_DETECTIONS] * 5 + [seen((100, 200, score))]
+    assert track(frames)[-1].track_ids.tolist() == expected
+
+
+@pytest.mark.parametrize("surer", [-8, 8])
+def test_of_two_boxes_that_fit_alike_the_surer_one_continues_the_track(surer: int) -> None:
+    last = seen((100 + surer, 200, 0.9), (100 - surer, 200, 0.6))
+    assert track([seen((100, 200, 0.9))] * 10 + [last])[-1].boxes[:, 0].tolist() == [80 + surer]
+
+
 @pytest.mark.parametrize("score", [0.2, 0.55])
 def test_a_weak_box_never_starts_a_track(score: float) -> None:
     assert ids(track(walk(50, score=score), high_score=0.5, new_score=0.6)) == set()
@@ -124,8 +136,10 @@ def test_dropping_every_second_frame_gives_the_same_ids(frames: list[Detections]
         assert (a.track_ids == b.track_ids).all() and (a.boxes == b.boxes).all()
 
 
-def test_lap_and_scipy_give_identical_tracks() -> None:
-    for a, b in zip(track(crowd(150), assignment="lap"), track(crowd(150), assignment="scipy"), strict=True):
+@pytest.mark.parametrize("min_iou", [0.0, 0.2])
+def test_lap_and_scipy_give_identical_tracks(min_iou: float) -> None:
+    by_lap, by_scipy = (track(crowd(150), assignment=name, min_iou=min_iou, min_iou_new=min_iou) for name in ("lap", "scipy"))
+    for a, b in zip(by_lap, by_scipy, strict=True):
         assert (a.track_ids == b.track_ids).all() and (a.boxes == b.boxes).all()
 
 

@@ -1,0 +1,134 @@
+"""Trackers of other projects behind one call: `update(boxes (n, 4), scores (n,)) -> (ids (k,), boxes (k, 4))`.
+
+Every peer runs with its defaults and is told the frame rate where it asks for one; one that is not installed is skipped by name.
+"""
+
+import logging
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+import models.torchvision_ops  # noqa: F401 - before ultralytics and BoxMOT
+from pipeline.config import TrackerConfig
+from pipeline.records import Array, Detections
+from pipeline.tracking.tracker import Tracker
+
+Update = Callable[[Array, Array], tuple[Array, Array]]
+Make = Callable[[float], Update]
+"""Frame rate -> a fresh tracker."""
+
+IMAGE = np.zeros((1080, 1920, 3), np.uint8)
+"""BoxMOT wants a picture even from trackers that do not look at it."""
+
+
+def ours(fps: float) -> Update:
+    """Our tracker with its defaults."""
+    tracker, n_frames = Tracker(TrackerConfig()), iter(range(1 << 40))
+
+    def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
+        tracks = tracker.update(Detections(boxes, scores), next(n_frames) / fps)
+        return tracks.track_ids, tracks.boxes
+
+    return update
+
+
+def roboflow(name: str, **options: Any) -> Make:
+    """SORT, ByteTrack, OC-SORT or BoT-SORT of roboflow's `trackers`."""
+    import supervision
+    import trackers
+
+    def make(fps: float) -> Update:
+        tracker = getattr(trackers, name)(frame_rate=fps, **options)
+
+        def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
+            found = tracker.update(
+                supervision.Detections(xyxy=boxes, confidence=scores, class_id=np.zeros(len(boxes), np.int64))
+            )
+            ids = np.zeros(0, np.int64) if found.tracker_id is None else np.asarray(found.tracker_id)
+            return ids[ids >= 0], found.xyxy[ids >= 0]
+
+        return update
+
+    return make
+
+
+def boxmot(name: str) -> Make:
+    """ByteTrack, OC-SORT or SFSORT of BoxMOT."""
+    import boxmot as package
+
+    logging.disable(logging.INFO)  # it announces every tracker it makes
+
+    def make(fps: float) -> Update:
+        options = {"frame_rate": round(fps)} if name == "ByteTrack" else {}
+        tracker = getattr(package, name)(**options)
+
+        def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
+            rows = np.concatenate([boxes, scores[:, None], np.zeros((len(boxes), 1), np.float32)], axis=1)
+            found = np.asarray(tracker.update(rows, IMAGE)).reshape(-1, 8)
+            return found[:, 4].astype(np.int64), found[:, :4]
+
+        return update
+
+    return make
+
+
+def ultralytics_bytetrack(fps: float) -> Update:
+    """Return ultralytics' BYTETracker with the settings of its bytetrack.yaml."""
+    from ultralytics.engine.results import Boxes
+    from ultralytics.trackers.byte_tracker import BYTETracker
+    from ultralytics.utils import ROOT, YAML
+
+    tracker = BYTETracker(SimpleNamespace(**YAML.load(ROOT / "cfg/trackers/bytetrack.yaml")))
+
+    def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
+        rows = np.concatenate([boxes, scores[:, None], np.zeros((len(boxes), 1), np.float32)], axis=1)
+        found = np.asarray(tracker.update(Boxes(rows, (1080, 1920)))).reshape(-1, 8)
+        return found[:, 4].astype(np.int64), found[:, :4]
+
+    return update
+
+
+def norfair(fps: float) -> Update:
+    """Return norfair with IoU distance 0.7, as its MOT17 demo has it."""
+    import norfair as package
+
+    tracker = package.Tracker(distance_function="iou", distance_threshold=0.7)
+
+    def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
+        found = tracker.update(
+            [package.Detection(box.reshape(2, 2), np.array([s, s])) for box, s in zip(boxes, scores, strict=True)]
+        )
+        ids = np.array([t.id for t in found], np.int64)
+        return ids, np.array([t.estimate.ravel() for t in found], np.float32).reshape(-1, 4)
+
+    return update
+
+
+PEERS: dict[str, Callable[[], Make]] = {
+    "ours": lambda: ours,
+    "roboflow SORT": lambda: roboflow("SORTTracker"),
+    "roboflow ByteTrack": lambda: roboflow("ByteTrackTracker"),
+    "roboflow OC-SORT": lambda: roboflow("OCSORTTracker"),
+    "BoxMOT ByteTrack": lambda: boxmot("ByteTrack"),
+    "BoxMOT OC-SORT": lambda: boxmot("OcSort"),
+    "BoxMOT SFSORT": lambda: boxmot("SFSORT"),
+    "ultralytics ByteTrack": lambda: ultralytics_bytetrack,
+    "norfair": lambda: norfair,
+}
+
+
+def installed() -> tuple[dict[str, Make], dict[str, str]]:
+    """Return the peers that can be imported, and for the others why not."""
+    found: dict[str, Make] = {}
+    missing: dict[str, str] = {}
+    for name, load in PEERS.items():
+        try:
+            make = load()
+            make(30.0)
+        except ImportError as error:
+            missing[name] = str(error)
+        else:
+            found[name] = make
+    return found, missing

@@ -1,0 +1,75 @@
+"""Score results against truth: `python -m pipeline.evaluate RESULTS TRUTH [--json FILE]`."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from pipeline.errors import PipelineError
+from pipeline.evaluate import boxes, scores
+from pipeline.evaluate.scores import METRICS, Report, Scores
+
+MIN_VISIBILITY = 0.25
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.evaluate", description="Score results against truth.")
+    parser.add_argument("results", type=Path, help="an output folder with tracks.csv, or a folder of MOT files <camera>.txt")
+    parser.add_argument(
+        "truth", type=Path, help="MOTChallenge truth, <camera>.txt or <camera>/gt/gt.txt, ids the same in all cameras"
+    )
+    parser.add_argument("--min-visibility", type=float, default=MIN_VISIBILITY, metavar="V",
+                        help=f"truth less visible counts neither for nor against (default {MIN_VISIBILITY})")  # fmt: skip
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scores as JSON")
+    return parser.parse_args(arguments)
+
+
+def evaluate(results: Path, truth: Path, min_visibility: float = MIN_VISIBILITY) -> tuple[Report, list[str]]:
+    """Score every camera that has truth; returns notes about cameras that stand on one side only. Raises SourceError."""
+    found, wanted = boxes.read_results(results), boxes.read_truth(truth, min_visibility)
+    notes = [f"{camera}: results without truth are not scored" for camera in found if camera not in wanted]
+    notes += [f"{camera}: truth without results, all of it counts as missed" for camera in wanted if camera not in found]
+    scenes = [boxes.meet(camera, found.get(camera, boxes.NOTHING), wanted[camera]) for camera in wanted]
+    return scores.score(scenes), notes
+
+
+def table(report: Report, min_visibility: float) -> str:
+    """Lay the scores out as text, in percent but for switches."""
+    width = max(map(len, [*report.cameras, *report.together])) + 2
+    lines = [" " * width + "".join(f"{name:>8}" for name in METRICS)]
+    lines += [_line(camera, row, width) for camera, row in report.cameras.items()]
+    lines += ["all cameras together, one id space"]
+    lines += [_line(name, row, width) for name, row in report.together.items()]
+    lines += [
+        f"links: precision {report.link_precision:.1%}, recall {report.link_recall:.1%} over pairs of tracks",
+        f"people: {report.people_found} found, {report.people_present} present",
+        f"truth less visible than {min_visibility:g} counts neither for nor against, where the files tell",
+    ]
+    return "\n".join(lines)
+
+
+def _line(name: str, row: Scores, width: int) -> str:
+    return f"{name:<{width}}" + "".join(f"{row[m]:>8.0f}" if m == "IDSW" else f"{100 * row[m]:>8.1f}" for m in METRICS)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error that the user can mend."""
+    parsed = parse(arguments)
+    try:
+        report, notes = evaluate(parsed.results, parsed.truth, parsed.min_visibility)
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(table(report, parsed.min_visibility))
+    if parsed.json:
+        document = {"schema": "scores/1", "min_visibility": parsed.min_visibility, **asdict(report), "notes": notes}
+        parsed.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

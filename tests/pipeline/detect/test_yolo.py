@@ -1,0 +1,295 @@
+"""Ultralytics' networks, with random weights that find something everywhere."""
+
+import json
+import shutil
+import socket
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from safetensors.torch import save_file
+
+from pipeline.config import DetectorConfig
+from pipeline.detect.yolo import PADDING, YoloDetector, _canvas, _detections, _letterbox
+from pipeline.errors import ModelError
+from pipeline.records import Array, Detections, Frame
+
+SIZE_PX = 128
+SHAPES = [(90, 160), (160, 90), (90, 160), (48, 64), (300, 500)]
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test here may even try to reach the network."""
+    attempts: list[object] = []
+
+    def refuse(*arguments: object, **named: object) -> None:
+        attempts.append(arguments[1:])
+        raise AssertionError("network access")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    yield
+    assert attempts == []
+
+
+def picture(shape: tuple[int, int], seed: int) -> Array:
+    """Soft blotches of colour."""
+    return cv2.resize(np.random.default_rng(seed).integers(0, 255, (9, 9, 3), np.uint8), shape[::-1])
+
+
+def random_yolo(n_classes: int = 80) -> Any:
+    """YOLO11n whose signal neither dies nor explodes: scores are spread over 0..1, boxes are a few strides wide."""
+    from ultralytics.nn.tasks import DetectionModel
+
+    torch.manual_seed(0)
+    network = DetectionModel("yolo11n.yaml", nc=n_classes, verbose=False)
+    head = network.model[-1]
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d) and module is not head.dfl.conv:
+            torch.nn.init.normal_(module.weight, std=1.5 / module.weight[0].numel() ** 0.5)
+    for distances, classes in zip(head.cv2, head.cv3, strict=True):
+        torch.nn.init.normal_(distances[-1].weight, std=16)
+        torch.nn.init.normal_(classes[-1].weight, std=16)
+        distances[-1].bias.data = -0.3 * torch.arange(16.0).repeat(4)
+        torch.nn.init.zeros_(classes[-1].bias)
+    return network.half().float().eval()  # .pt files are written in half precision
+
+
+def export(weights: Path, name: str, kind: str = "onnx", **options: object) -> Path:
+    """What ultralytics makes of a .pt file without installing anything."""
+    from ultralytics import YOLO
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it uses torch's older exporter, which is deprecated
+        return Path(YOLO(shutil.copy(weights, weights.with_stem(name))).export(format=kind, **options))
+
+
+def without_metadata(path: Path) -> Path:
+    """The network as any other exporter would write it: nobody says what its classes are."""
+    model = onnx.load(path)
+    del model.metadata_props[:]
+    onnx.save(model, path.with_stem("nameless"))
+    return path.with_stem("nameless")
+
+
+def write_state(path: Path, network: torch.nn.Module, **metadata: str) -> Path:
+    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, path, metadata)
+    return path
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same weights in every format."""
+    from ultralytics import YOLO
+
+    folder, network = tmp_path_factory.mktemp("yolo"), random_yolo()
+    yolo, weights = YOLO("yolo11n.yaml"), folder / "random.pt"
+    yolo.model.load_state_dict(network.state_dict())
+    yolo.save(weights)
+    dynamic = export(weights, "dynamic", imgsz=64, dynamic=True, simplify=False)
+    return {
+        "pt": weights,
+        "safetensors": write_state(folder / "random.safetensors", network, architecture="yolo11n.yaml"),
+        "onnx": dynamic,
+        "onnx without names": without_metadata(dynamic),
+        "onnx fixed": export(weights, "fixed", imgsz=(96, 128), simplify=False),
+        "onnx fixed batch": export(weights, "fixed4", imgsz=(96, 128), batch=4, simplify=False),
+        "torchscript": export(weights, "script", "torchscript", imgsz=(96, 128)),
+    }
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Frame]:
+    return [Frame("cam", i, 0.0, picture(shape, 10 + i)) for i, shape in enumerate(SHAPES)]
+
+
+def detector(path: Path | str, **config: Any) -> YoloDetector:
+    return YoloDetector(str(path), DetectorConfig(**{"size_px": SIZE_PX, "min_score": 0.6} | config), "cpu")
+
+
+def assert_same(found: list[Detections], expected: list[Detections]) -> None:
+    for a, b in zip(found, expected, strict=True):
+        assert_allclose(a.boxes, b.boxes, atol=0.05)
+        assert_allclose(a.scores, b.scores, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["pt", "safetensors", "onnx", "onnx without names"])
+def test_every_format_gives_the_same_boxes_inside_the_image(files: dict[str, Path], frames: list[Frame], kind: str) -> None:
+    found = detector(files[kind]).detect(frames)
+    assert_same(found, detector(files["pt"]).detect(frames))
+    for frame, detections in zip(frames, found, strict=True):
+        height, width = frame.image.shape[:2]
+        assert len(detections) > 0 and detections.scores.min() >= 0.6
+        assert (detections.boxes >= 0).all() and (detections.boxes <= [width, height, width, height]).all()
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:DeprecationWarning")  # by ultralytics
+@pytest.mark.parametrize("kind", ["pt", "onnx fixed", "onnx fixed batch", "torchscript"])
+def test_the_boxes_of_a_frame_do_not_depend_on_the_frames_beside_it(
+    files: dict[str, Path], frames: list[Frame], kind: str
+) -> None:
+    yolo = detector(files[kind])
+    together = yolo.detect(frames)
+    assert min(map(len, together)) > 0
+    assert_same(together, [yolo.detect([frame])[0] for frame in frames])
+    assert_same(yolo.detect(frames[::-1])[::-1], together)
+    assert yolo.detect([]) == []
+
+
+@pytest.mark.parametrize("n_frames", [17, 33])
+def test_more_frames_than_a_batch_are_all_answered(files: dict[str, Path], frames: list[Frame], n_frames: int) -> None:
+    yolo = detector(files["pt"], size_px=64)
+    assert_same(yolo.detect(frames[3:4] * n_frames), yolo.detect(frames[3:4]) * n_frames)
+
+
+@pytest.mark.parametrize(("names", "n_people"), [(["person", "dog"], True), (["dog", "Person"], False), (["dog", "cat"], None)])
+def test_only_people_are_returned_and_a_network_without_them_is_an_error(
+    tmp_path: Path, frames: list[Frame], names: list[str], n_people: bool | None
+) -> None:
+    network = random_yolo(n_classes=2)
+    for branch in network.model[-1].cv3:
+        torch.nn.init.zeros_(branch[-1].weight)
+        branch[-1].bias.data = torch.tensor([3.0, -20.0])  # only the first class is ever seen
+    path = write_state(tmp_path / "two.safetensors", network, architecture="yolo11n.yaml", names=json.dumps(names))
+    if n_people is None:
+        with pytest.raises(ModelError, match=r"two.safetensors: .*none of its 2 classes is a person"):
+            detector(path)
+    else:
+        assert (len(detector(path).detect(frames[:1])[0]) > 0) is n_people
+
+
+@pytest.mark.parametrize(
+    ("shape", "size_px", "fixed", "canvas"),
+    [
+        ((1080, 1920), 640, None, (384, 640)),
+        ((1920, 1080), 640, None, (640, 384)),
+        ((480, 640), 640, None, (480, 640)),
+        ((100, 100), 100, None, (128, 128)),
+        ((2, 1000), 640, None, (32, 640)),
+        ((1080, 1920), 640, (320, 544), (320, 544)),
+    ],
+)
+def test_the_canvas_is_the_long_side_and_multiples_of_the_stride(
+    shape: tuple[int, int], size_px: int, fixed: tuple[int, int] | None, canvas: tuple[int, int]
+) -> None:
+    assert _canvas((*shape, 3), size_px, fixed) == canvas
+
+
+@pytest.mark.parametrize(
+    ("shape", "canvas", "scale"),
+    [
+        ((96, 192), (64, 96), 0.5), ((48, 96), (96, 192), 2), ((64, 64), (64, 64), 1),
+        ((96, 192), (96, 96), 0.5), ((96, 192), (48, 192), 0.5), ((240, 240), (64, 80), 64 / 240),
+    ],
+)  # fmt: skip
+def test_a_box_seen_on_the_canvas_comes_back_where_it_was(
+    shape: tuple[int, int], canvas: tuple[int, int], scale: float
+) -> None:
+    box = [15, 15, 45, 30] if scale < 0.5 else [10, 12, 40, 44]
+    image, out = np.zeros((*shape, 3), np.uint8), np.full((*canvas, 3), PADDING, np.uint8)
+    image[box[1] : box[3], box[0] : box[2]] = 255
+    assert _letterbox(image, out) == pytest.approx(scale)
+    y, x = np.nonzero(out[..., 0] > 127)
+    on_canvas = torch.tensor([[x.min(), y.min(), x.max() + 1, y.max() + 1]], dtype=torch.float32)
+    back = _detections(on_canvas, torch.tensor([0.5]), scale, image.shape)
+    assert_allclose(back.boxes, [box], atol=1e-4)
+    assert back.scores.tolist() == [0.5]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([64, 100, 320]))
+def test_every_picture_fits_its_canvas_and_fills_one_side_of_it(height: int, width: int, size_px: int) -> None:
+    canvas = _canvas((height, width, 3), size_px, None)
+    out = np.full((*canvas, 3), PADDING, np.uint8)
+    scale = _letterbox(np.full((height, width, 3), 255, np.uint8), out)
+    filled: Array = (out == 255).all(axis=2)
+    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    assert filled[:h, :w].all() and filled.sum() == h * w
+    assert (h == canvas[0] or w == canvas[1]) and (out[~filled] == PADDING).all()
+
+
+@pytest.mark.parametrize(("canvas", "smoother"), [((64, 64), 3), ((128, 128), 1.5)])
+def test_shrinking_averages_pixels_instead_of_picking_some(canvas: tuple[int, int], smoother: float) -> None:
+    noise, out = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8), np.zeros((*canvas, 3), np.uint8)
+    _letterbox(noise, out)
+    assert out.std() < noise.std() / smoother and out.mean() == pytest.approx(noise.mean(), abs=1)
+
+
+def test_boxes_beyond_the_image_are_clipped_and_those_without_area_left_out() -> None:
+    boxes = torch.tensor([[-10.0, -10, 50, 70], [40, 40, 40.5, 60], [90, 10, 130, 20], [60, 20, 200, 300]])
+    found = _detections(boxes, torch.tensor([0.9, 0.8, 0.7, 0.6]), 0.5, (100, 160, 3))
+    assert found.boxes.tolist() == [[0, 0, 100, 100], [120, 40, 160, 100]]
+    assert_allclose(found.scores, [0.9, 0.6])
+
+
+ARCHITECTURES = {
+    "other.safetensors": "yolo11n.yaml",
+    "nameless.safetensors": "",
+    "a url.safetensors": "https://example.com/yolo11n.yaml",
+    "weights.safetensors": "yolo11x.pt",
+    "unknown.safetensors": "resnet50.yaml",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("missing.pt", "no such file"),
+        ("missing.safetensors", "no such file"),
+        ("text.pt", "cannot be loaded"),
+        ("text.onnx", "cannot be used|cannot be loaded"),
+        ("text.safetensors", "cannot be loaded"),
+        ("a folder", "cannot be loaded|cannot be used"),
+        ("text.txt", "cannot be loaded|cannot be used"),
+        ("other.safetensors", "cannot be loaded"),
+        ("nameless.safetensors", "detector.architecture=yolo11n.yaml"),
+        ("a url.safetensors", "cannot be loaded"),
+        ("weights.safetensors", "detector.architecture=yolo11n.yaml"),
+        ("unknown.safetensors", "cannot be loaded"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_an_error_of_one_line_that_names_them(tmp_path: Path, name: str, reason: str) -> None:
+    path = tmp_path / name
+    if name == "a folder":
+        path.mkdir()
+    elif name.startswith("text"):
+        path.write_text("just text", encoding="utf-8")
+    elif name in ARCHITECTURES:
+        save_file({"weight": torch.zeros(3)}, path, {"architecture": ARCHITECTURES[name]})
+    with pytest.raises(ModelError, match=f"^{path}: .*({reason}).*$") as caught:
+        detector(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["yolo11n", "yolo99z.pt", "https://example.com/yolo11n.pt", "people"])
+def test_only_names_that_ultralytics_publishes_are_ever_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=f"^{name}: no such file, nor a name that ultralytics publishes.*$"):
+        detector(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_architecture_may_come_from_the_settings(tmp_path: Path, files: dict[str, Path], frames: list[Frame]) -> None:
+    path = write_state(tmp_path / "plain.safetensors", random_yolo())
+    found = detector(path, architecture="yolo11n.yaml").detect(frames[:1])
+    assert_same(found, detector(files["pt"]).detect(frames[:1]))
+
+
+def test_a_trained_network_finds_the_people_of_a_shop(shared_data: Path) -> None:
+    video = cv2.VideoCapture(str(shared_data / "clips" / "mmptrack_retail" / "cam1.mp4"))
+    video.set(cv2.CAP_PROP_POS_MSEC, 13_000)
+    weights = shared_data / "baselines" / "yolo11n_coco.safetensors"
+    (found,) = detector(weights, architecture="yolo11n.yaml", size_px=640).detect([Frame("cam1", 0, 13.0, video.read()[1])])
+    assert (found.scores > 0.5).sum() >= 3

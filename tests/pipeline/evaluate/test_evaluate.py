@@ -1,0 +1,198 @@
+"""Scores on scenes small enough to count by hand, and against a second implementation on a real sequence."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from trackers.eval import compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
+
+import run_pipeline
+from pipeline import mot
+from pipeline.config import TrackerConfig
+from pipeline.detect.mot_file import by_frame
+from pipeline.evaluate import __main__ as command
+from pipeline.evaluate import boxes, scores
+from pipeline.evaluate.scores import Report
+from pipeline.tracking.tracker import Tracker
+
+
+def write(path: Path, cameras: dict[str, list[tuple[int, int, int]]], tail: str = "1,-1,-1,-1") -> Path:
+    """MOT files: rows (frame, id, place), boxes of 10 x 20 px that are 100 px apart by place."""
+    path.mkdir()
+    for camera, rows in cameras.items():
+        (path / f"{camera}.txt").write_text("".join(f"{f},{i},{100 * at},0,10,20,{tail}\n" for f, i, at in rows))
+    return path
+
+
+def stay(i: int, at: int, first: int = 1, last: int = 10) -> list[tuple[int, int, int]]:
+    return [(frame, i, at) for frame in range(first, last + 1)]
+
+
+def report(tmp_path: Path, results: dict[str, list], truth: dict[str, list], **options: float) -> Report:
+    return command.evaluate(write(tmp_path / "r", results), write(tmp_path / "t", truth), **options)[0]
+
+
+def test_perfect_results_score_one_everywhere(tmp_path: Path) -> None:
+    rows = {"a": stay(1, 1) + stay(2, 2), "b": stay(1, 5)}
+    found = report(tmp_path, rows, rows)
+    for each in [*found.cameras.values(), found.together["ours"], found.together["oracle links"]]:
+        assert all(each[m] == pytest.approx(1) for m in scores.METRICS if m != "IDSW")
+        assert each["IDSW"] == 0
+    assert (found.link_precision, found.link_recall) == (1, 1)
+    assert (found.people_found, found.people_present) == (2, 2)
+
+
+def test_a_swap_half_way_costs_half_of_idf1_and_two_switches(tmp_path: Path) -> None:
+    swapped = stay(1, 1, 1, 5) + stay(1, 2, 6, 10) + stay(2, 2, 1, 5) + stay(2, 1, 6, 10)
+    ours = report(tmp_path, {"a": swapped}, {"a": stay(1, 1) + stay(2, 2)}).together["ours"]
+    assert ours["IDF1"] == pytest.approx(0.5)
+    assert ours["IDSW"] == 2
+    assert ours["MOTA"] == pytest.approx(1 - 2 / 20)
+    assert ours["DetA"] == pytest.approx(1)
+    assert ours["AssA"] == pytest.approx(1 / 3)  # each box: 5 in common, of 10 + 10 - 5
+    assert ours["HOTA"] == pytest.approx((1 / 3) ** 0.5)
+
+
+def test_a_fragment_costs_its_shorter_part(tmp_path: Path) -> None:
+    ours = report(tmp_path, {"a": stay(1, 1, 1, 7) + stay(2, 1, 8, 10)}, {"a": stay(1, 1)}).together["ours"]
+    assert ours["IDF1"] == pytest.approx(0.7)
+    assert ours["IDSW"] == 1
+
+
+def test_two_people_merged_across_cameras_cost_the_global_score_but_no_camera(tmp_path: Path) -> None:
+    results = {"a": stay(1, 1), "b": stay(1, 1)}
+    found = report(tmp_path, results, {"a": stay(1, 1), "b": stay(2, 1)})
+    assert [c["IDF1"] for c in found.cameras.values()] == [1, 1]
+    assert found.together["ours"]["IDF1"] == pytest.approx(0.5)
+    assert found.together["local ids only"]["IDF1"] == pytest.approx(1)
+    assert found.together["oracle links"]["IDF1"] == pytest.approx(1)
+    assert (found.link_precision, found.link_recall) == (0, 1)
+    assert (found.people_found, found.people_present) == (1, 2)
+
+
+def test_a_person_split_across_cameras_costs_half_and_changes_no_mota(tmp_path: Path) -> None:
+    found = report(tmp_path, {"a": stay(1, 1), "b": stay(2, 1)}, {"a": stay(7, 1), "b": stay(7, 1)})
+    assert found.together["ours"]["IDF1"] == pytest.approx(0.5)
+    assert found.together["ours"]["IDSW"] == 0
+    assert found.together["ours"]["MOTA"] == pytest.approx(1)
+    assert found.together["oracle links"]["IDF1"] == pytest.approx(1)
+    assert (found.link_precision, found.link_recall) == (1, 0)
+
+
+@pytest.mark.parametrize(("results", "truth"), [([], stay(1, 1)), (stay(1, 1), []), ([], [])])
+def test_empty_results_or_truth_score_zero_and_do_not_crash(tmp_path: Path, results: list, truth: list) -> None:
+    ours = report(tmp_path, {"a": results}, {"a": truth}).together["ours"]
+    assert ours["IDF1"] == 0
+    assert ours["HOTA"] in (0, 1)  # TrackEval's word for nothing against nothing is 1
+    assert np.isfinite(list(ours.values())).all()
+
+
+def test_cameras_on_one_side_only_are_named_and_missing_results_count_as_missed(tmp_path: Path) -> None:
+    results = write(tmp_path / "r", {"a": stay(1, 1), "x": stay(1, 1)})
+    truth = write(tmp_path / "t", {"a": stay(1, 1), "b": stay(1, 1)})
+    found, notes = command.evaluate(results, truth)
+    assert found.together["ours"]["IDR"] == pytest.approx(0.5)
+    assert [note.partition(":")[0] for note in notes] == ["x", "b"]
+
+
+def test_people_seen_by_one_camera_only_are_scored_like_all_others(tmp_path: Path) -> None:
+    truth = {"a": stay(1, 1), "b": stay(1, 1) + stay(9, 3)}
+    found = report(tmp_path, {"a": stay(1, 1), "b": stay(1, 1)}, truth)
+    assert found.together["ours"]["IDR"] == pytest.approx(20 / 30)
+    assert found.people_present == 2
+
+
+@pytest.mark.parametrize(
+    ("tail", "counts"),
+    [("1,1,1", True), ("1,1,0.3", True), ("1,1,0.2", False), ("0,1,1", False), ("1,7,1", False), ("1,12,1", False)],
+)
+def test_ignore_rows_distractors_and_hidden_people_count_neither_for_nor_against(
+    tmp_path: Path, tail: str, counts: bool
+) -> None:
+    truth = write(tmp_path / "t", {"a": stay(1, 1)}, "1,1,1")
+    with (truth / "a.txt").open("a") as file:
+        file.writelines(f"{f},{i},{100 * at},0,10,20,{tail}\n" for f, i, at in stay(2, 2))
+    both = write(tmp_path / "both", {"a": stay(1, 1) + stay(2, 2)})
+    one = write(tmp_path / "one", {"a": stay(1, 1)})
+    assert command.evaluate(both, truth)[0].together["ours"]["IDF1"] == pytest.approx(1)
+    assert command.evaluate(one, truth)[0].together["ours"]["IDF1"] == pytest.approx(2 / 3 if counts else 1)
+
+
+def test_visibility_is_an_option_and_other_classes_are_not_there_at_all(tmp_path: Path) -> None:
+    truth = write(tmp_path / "t", {"a": stay(1, 1)}, "1,1,0.1")
+    with (truth / "a.txt").open("a") as file:
+        file.writelines(f"{f},{i},{100 * at},0,10,20,0,3,1\n" for f, i, at in stay(2, 2))  # a car
+    results = write(tmp_path / "r", {"a": stay(1, 1) + stay(2, 2)})
+    assert command.evaluate(results, truth, 0)[0].together["ours"]["IDP"] == pytest.approx(0.5)
+    assert command.evaluate(results, truth)[0].people_present == 0
+
+
+def test_the_pieces_of_a_track_are_one_track_for_the_controls(tmp_path: Path) -> None:
+    output = tmp_path / "r"
+    output.mkdir()
+    head = "camera,frame,time_s,track_id,person_id,x1,y1,x2,y2,score\n"
+    rows = [f"a,{f},{f / 10},4,{1 + f // 5},100,0,110,20,1\n" for f in range(10)]
+    (output / "tracks.csv").write_text(head + "".join(rows))
+    found, _ = command.evaluate(output, write(tmp_path / "t", {"a": stay(1, 1)}))
+    assert found.together["ours"]["IDF1"] == pytest.approx(0.5)
+    assert found.together["local ids only"]["IDF1"] == pytest.approx(1)
+
+
+def track(detections: Path, fps: float) -> boxes.Rows:
+    """Our tracker's rows on a MOT detections file."""
+    tracker, rows = Tracker(TrackerConfig()), []
+    for frame, found in sorted(by_frame(detections, 0.1).items()):
+        tracks = tracker.update(found, frame / fps)
+        rows += [(frame, i, *box) for i, box in zip(tracks.track_ids, tracks.boxes, strict=True)]
+    values = np.array(rows)
+    frames, ids = values[:, :2].T.astype(np.int64)
+    return boxes.Rows(frames, values[:, 2:].astype(np.float32), ids, ids)
+
+
+@pytest.mark.parametrize("sequence", ["MOT17-05", "MOT17-02"])
+def test_the_scores_are_those_of_a_second_implementation_on_a_real_sequence(shared_data: Path, sequence: str) -> None:
+    folder = shared_data / "mot" / sequence
+    results = track(folder / "det_sim.txt", fps=30)
+    scene = boxes.meet(sequence, results, boxes.truth(mot.read(folder / "gt.txt"), 0.0))
+    ours = scores.score([scene]).cameras[sequence]
+    ids = [results.ids[rows] for rows in scene.result_rows]
+    hota = compute_hota_metrics(scene.truth_ids, ids, scene.ious)
+    identity = compute_identity_metrics(scene.truth_ids, ids, scene.ious)
+    clear = compute_clear_metrics(scene.truth_ids, ids, scene.ious)
+    expected = {**{k: hota[k] for k in ("HOTA", "DetA", "AssA")}, **{k: identity[k] for k in ("IDF1", "IDP", "IDR")}}
+    expected |= {"MOTA": clear["MOTA"], "IDSW": clear["IDSW"]}
+    assert ours == pytest.approx(expected, abs=1e-6)
+    assert ours["HOTA"] > 0.4
+
+
+def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"a": stay(1, 1), "b": stay(1, 5)}
+    write(tmp_path / "r", rows)
+    write(tmp_path / "t", rows)
+    assert command.main([str(tmp_path / "r"), str(tmp_path / "t"), "--json", str(tmp_path / "s.json")]) == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("local ids only", "oracle links", "HOTA", "people: 1 found, 1 present", "0.25"))
+    assert json.loads((tmp_path / "s.json").read_text())["together"]["ours"]["IDF1"] == 1
+
+
+@pytest.mark.parametrize("broken", ["missing", "empty", "text", "twice"])
+def test_wrong_folders_and_files_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str) -> None:
+    results = write(tmp_path / "r", {"a": stay(1, 1)})
+    truth = tmp_path / "t"
+    if broken != "missing":
+        truth.mkdir()
+    if broken == "text":
+        (truth / "a.txt").write_text("not,a,mot,file\n")
+    if broken == "twice":
+        (truth / "a.txt").write_text("1,1,0,0,9,9,1\n1,1,5,5,9,9,1\n")
+    assert command.main([str(results), str(truth)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_oracle_links_of_good_boxes_reach_nine_tenths_on_the_sample(sample: Path, tmp_path: Path) -> None:
+    arguments = ["--config", "configs/plaza_4_cameras.yaml", "--set", f"detector.detections={sample / 'truth'}"]
+    assert run_pipeline.main([*arguments, "--no-video", "--quiet", "--output", str(tmp_path / "out")]) == 0
+    found, _ = command.evaluate(tmp_path / "out", sample / "truth")
+    assert found.together["oracle links"]["IDF1"] >= 0.9
+    assert found.together["local ids only"]["IDF1"] < found.together["ours"]["IDF1"] < found.together["oracle links"]["IDF1"]

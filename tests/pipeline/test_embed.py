@@ -1,0 +1,136 @@
+"""Tracklets become embeddings, whoever computes them."""
+
+import functools
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from onnx import helper
+
+from models import device as devices
+from models import weights
+from models.reid.exported import ExportedNetwork
+from models.reid.network import TrackletNetwork, save
+from pipeline import embed
+from pipeline.config import ReidConfig
+from pipeline.embed import Embedder
+from pipeline.errors import ModelError
+from pipeline.records import CROP_HEIGHT_PX, CROP_WIDTH_PX, Array, Tracklet
+from tests.graphs import write_convolution, write_graph
+
+MakeEmbedder = Callable[[int], Embedder]
+
+
+def tracklet(track_id: int, n_crops: int) -> Tracklet:
+    """Crops in colours of their own."""
+    rng = np.random.default_rng(track_id)
+    crops = np.empty((n_crops, CROP_HEIGHT_PX, CROP_WIDTH_PX, 3), np.uint8)
+    crops[:] = rng.integers(0, 255, (n_crops, 1, CROP_WIDTH_PX, 3))
+    n = n_crops + 1
+    return Tracklet(
+        "cam", track_id, np.arange(n), np.arange(n) / 10, np.zeros((n, 4), np.float32), np.ones(n, np.float32),
+        crops, rng.uniform(0.001, 0.01, n_crops).astype(np.float32),
+    )  # fmt: skip
+
+
+TRACKLETS = [tracklet(i, n) for i, n in enumerate([2, 0, 1])]
+
+
+@pytest.fixture(scope="module")
+def network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("reid") / "ours.safetensors"
+    save(TrackletNetwork(head="quality"), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_convolution(tmp_path_factory.mktemp("reid") / "theirs.onnx", "n")
+
+
+@pytest.fixture(params=["network_file", "exported_file"])
+def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> MakeEmbedder:
+    """Builds an embedder of either kind in full precision."""
+    path = str(request.getfixturevalue(request.param))
+    monkeypatch.setattr(devices, "fast_dtype", lambda device: torch.float32)
+    return lambda batch_crops: embed.build(ReidConfig(weights=path, batch_crops=batch_crops), "cpu")[0]
+
+
+def embeddings(embedder: Embedder, tracklets: list[Tracklet]) -> Array:
+    return np.stack([e.embedding for e in embedder.embed(tracklets)])
+
+
+def test_embeddings_have_unit_length_and_come_in_order_without_crops(make: MakeEmbedder) -> None:
+    embedder = make(64)
+    embedded = embedder.embed(TRACKLETS)
+    assert [e.tracklet.track_id for e in embedded] == [t.track_id for t in TRACKLETS]
+    assert all(
+        len(e.tracklet.crops) == 0 and len(e.tracklet.frames) == len(t.frames) for e, t in zip(embedded, TRACKLETS, strict=True)
+    )
+    lengths = [np.linalg.norm(e.embedding) for e in embedded]
+    assert_allclose(lengths, [float(len(t.crops) > 0) for t in TRACKLETS], atol=1e-5)
+    assert all(e.embedding.shape == (embedder.width,) for e in embedded)
+
+
+def test_embeddings_do_not_depend_on_how_tracklets_are_batched(make: MakeEmbedder) -> None:
+    alone, together = embeddings(make(1), TRACKLETS), embeddings(make(64), TRACKLETS[::-1])[::-1]
+    assert_allclose(together, alone, atol=1e-5)
+    apart = np.linalg.norm(alone[:, None] - alone[None], axis=2)[~np.eye(len(alone), dtype=bool)]
+    assert apart.min() > 1e-3
+
+
+@pytest.mark.parametrize("tracklets", [[], [tracklet(1, 0)], [tracklet(1, 0), tracklet(2, 0)]])
+def test_tracklets_without_crops_get_zeros(make: MakeEmbedder, tracklets: list[Tracklet]) -> None:
+    assert all((e.embedding == 0).all() and len(e.embedding) > 0 for e in make(4).embed(tracklets))
+    assert len(make(4).embed(tracklets)) == len(tracklets)
+
+
+def test_an_exported_network_averages_its_features_by_quality(exported_file: Path) -> None:
+    (embedded,) = embed.ExportedEmbedder(str(exported_file), 2, "cpu").embed(TRACKLETS[:1])
+    features = ExportedNetwork(exported_file, torch.device("cpu"), 2).features(TRACKLETS[0].crops)
+    mean = np.average(features, axis=0, weights=TRACKLETS[0].crop_quality)
+    assert_allclose(embedded.embedding, mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_half_precision_changes_an_embedding_only_a_little(network_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for dtype in (torch.bfloat16, torch.float32):
+        monkeypatch.setattr(devices, "fast_dtype", lambda device, dtype=dtype: dtype)
+        found.append(embeddings(embed.build(ReidConfig(weights=str(network_file)), "cpu")[0], TRACKLETS[2:])[0])
+    assert found[0] @ found[1] > 0.999
+
+
+def test_without_a_network_embeddings_have_no_length() -> None:
+    embedder, notes = embed.build(ReidConfig(weights="none"), "cpu")
+    assert (notes, embedder.name, embedder.width) == ([], "none", 0)
+    embedded = embedder.embed(TRACKLETS)
+    assert [len(e.embedding) for e in embedded] == [0] * len(TRACKLETS)
+    assert [e.tracklet.track_id for e in embedded] == [t.track_id for t in TRACKLETS]
+    assert not any(len(e.tracklet.crops) for e in embedded)
+
+
+def test_auto_is_what_is_bundled_or_none_with_a_note(
+    tmp_path: Path, exported_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "bundled", functools.partial(weights.bundled, folder=tmp_path))
+    embedder, notes = embed.build(ReidConfig(), "cpu")
+    assert isinstance(embedder, embed.NoEmbedder) and "reid.weights=" in " ".join(notes)
+    (tmp_path / "manifest.json").write_text(json.dumps({"reid": {"file": str(exported_file)}}), encoding="utf-8")
+    embedder, notes = embed.build(ReidConfig(), "cpu")
+    assert (embedder.name, notes) == ("theirs.onnx", [])
+
+
+@pytest.mark.parametrize("name", ["text.onnx", "text.safetensors", "text.pth", "grey.onnx", "missing.onnx", "."])
+def test_weights_that_cannot_be_used_are_an_error_of_one_line_that_names_them(tmp_path: Path, name: str) -> None:
+    if name.startswith("text"):
+        (tmp_path / name).write_text("just text", encoding="utf-8")
+    elif name == "grey.onnx":
+        write_graph(tmp_path / name, [helper.make_node("Flatten", ["crops"], ["features"])], [1, 1, 8, 8])
+    with pytest.raises(ModelError, match=f"^{tmp_path / name}: .*$") as caught:
+        embed.build(ReidConfig(weights=str(tmp_path / name)), "cpu")
+    assert "\n" not in str(caught.value)
