@@ -68,15 +68,15 @@ class DetectorConfig(Section):
 class TrackerConfig(Section):
     """How boxes become tracks inside one camera."""
 
-    high_score: Fraction = 0.5
-    new_score: Fraction = 0.6
-    min_iou: Fraction = 0.2
+    high_score: Fraction = 0.3
+    new_score: Fraction = 0.5
+    min_iou: Fraction = 0.1
     min_iou_low: Fraction = 0.5
     min_iou_new: Fraction = 0.3
     confirm_s: Seconds = 0.1
     max_lost_s: Seconds = 1.5
     position_std: Annotated[float, Field(gt=0)] = 0.05
-    acceleration_std: Annotated[float, Field(gt=0)] = 1.0
+    acceleration_std: Annotated[float, Field(gt=0)] = 0.5
     assignment: Literal["lap", "scipy"] = "lap"
 
 
