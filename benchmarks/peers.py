@@ -1,6 +1,6 @@
 """Trackers of other projects behind one call: `update(boxes (n, 4), scores (n,)) -> (ids (k,), boxes (k, 4))`.
 
-Every peer runs with its defaults and is told the frame rate where it asks for one; one that is not installed is skipped by name.
+Every peer runs with its defaults and is told the frame rate where it asks for one; one that is not installed is skipped.
 """
 
 import logging

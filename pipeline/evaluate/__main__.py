@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, SourceError
 from pipeline.evaluate import boxes, scores
 from pipeline.evaluate.scores import METRICS, Report, Scores
 
@@ -22,13 +22,21 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--min-visibility", type=float, default=MIN_VISIBILITY, metavar="V",
                         help=f"truth less visible counts neither for nor against (default {MIN_VISIBILITY})")  # fmt: skip
+    parser.add_argument("--cameras", nargs="+", metavar="NAME", help="score only these cameras (default: all that have truth)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scores as JSON")
     return parser.parse_args(arguments)
 
 
-def evaluate(results: Path, truth: Path, min_visibility: float = MIN_VISIBILITY) -> tuple[Report, list[str]]:
+def evaluate(
+    results: Path, truth: Path, min_visibility: float = MIN_VISIBILITY, cameras: list[str] | None = None
+) -> tuple[Report, list[str]]:
     """Score every camera that has truth; returns notes about cameras that stand on one side only. Raises SourceError."""
     found, wanted = boxes.read_results(results), boxes.read_truth(truth, min_visibility)
+    if cameras:
+        if unknown := sorted(set(cameras) - wanted.keys()):
+            raise SourceError(f"{truth}: no truth for {', '.join(unknown)}; there is {', '.join(wanted)}")
+        found = {camera: found[camera] for camera in cameras if camera in found}
+        wanted = {camera: wanted[camera] for camera in cameras}
     notes = [f"{camera}: results without truth are not scored" for camera in found if camera not in wanted]
     notes += [f"{camera}: truth without results, all of it counts as missed" for camera in wanted if camera not in found]
     scenes = [boxes.meet(camera, found.get(camera, boxes.NOTHING), wanted[camera]) for camera in wanted]
@@ -58,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error that the user can mend."""
     parsed = parse(arguments)
     try:
-        report, notes = evaluate(parsed.results, parsed.truth, parsed.min_visibility)
+        report, notes = evaluate(parsed.results, parsed.truth, parsed.min_visibility, parsed.cameras)
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

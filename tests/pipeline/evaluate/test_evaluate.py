@@ -96,6 +96,13 @@ def test_cameras_on_one_side_only_are_named_and_missing_results_count_as_missed(
     assert [note.partition(":")[0] for note in notes] == ["x", "b"]
 
 
+def test_some_cameras_can_be_scored_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results, truth = write(tmp_path / "r", {"a": stay(1, 1)}), write(tmp_path / "t", {"a": stay(1, 1), "b": stay(1, 1)})
+    assert command.evaluate(results, truth, cameras=["a"])[0].together["ours"]["IDF1"] == pytest.approx(1)
+    assert command.main([str(results), str(truth), "--cameras", "z"]) == 2
+    assert "no truth for z; there is a, b" in capsys.readouterr().err
+
+
 def test_people_seen_by_one_camera_only_are_scored_like_all_others(tmp_path: Path) -> None:
     truth = {"a": stay(1, 1), "b": stay(1, 1) + stay(9, 3)}
     found = report(tmp_path, {"a": stay(1, 1), "b": stay(1, 1)}, truth)
