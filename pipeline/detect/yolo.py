@@ -33,7 +33,7 @@ class YoloDetector:
         self.name = f"YOLO {Path(weights).name}"
         self._config = config
         self._device = devices.resolve(device)
-        self._yolo = _load(weights, config.architecture)
+        self._yolo = load(weights, config.architecture)
         try:
             self._warm_up()
         except Exception as error:  # noqa: BLE001 - the edge of a foreign loader: whatever it raises means unusable weights
@@ -112,7 +112,7 @@ def _detections(boxes: torch.Tensor, scores: torch.Tensor, scale: float, shape: 
     return Detections(corners[good], scores.float().cpu().numpy().reshape(-1)[good])
 
 
-def _load(weights: str, architecture: str) -> Any:
+def load(weights: str, architecture: str) -> Any:
     """Open the weights; only names that ultralytics publishes may be downloaded, and only when named."""
     from ultralytics import YOLO
     from ultralytics.utils import SETTINGS

@@ -1,0 +1,212 @@
+"""The whole program against what a user would otherwise write, on the sample and on rendered worlds with truth.
+
+    python -m benchmarks.pipeline [--detector FILE] [--reid FILE] [--worlds DIR ...] [--max-seconds S] [--jsonl FILE]
+
+The plain alternative: ultralytics `model.track` (its ByteTrack) on one video after the other with the same detector; the same
+ReID network on every box of every frame, averaged per track; tracks of all cameras matched greedily to the most alike person
+above one cosine threshold. Each system runs in a process of its own and writes no video; frames/s counts everything from
+loading the weights to the last row written, peak memory is that process's. Scores are those of `python -m pipeline.evaluate`.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from pipeline import config as configuration
+from pipeline import mot, run
+from pipeline.config import Config
+from pipeline.detect import yolo
+from pipeline.evaluate import __main__ as evaluation
+from pipeline.records import Array
+from pipeline.tracklets import cut
+
+ROOT = Path(__file__).parent.parent
+BASELINES = ROOT.parent / "shared/data/baselines"
+WORLDS = [ROOT / "samples/plaza", ROOT.parent / "shared/data/worlds/mall"]
+SYSTEMS = ("ours", "plain")
+PLAIN_SIMILARITY = 0.6
+"""The threshold of the plain alternative: the usual first guess."""
+
+
+def settings(arguments: argparse.Namespace, world: Path) -> Config:
+    """Our settings for a world: its cameras with homographies, the detector and ReID weights."""
+    cameras = [
+        {"name": c["name"], "source": str(world / f"{c['name']}.mp4"), "homography": c["H_image_to_ground"]}
+        for c in json.loads((world / "cameras.json").read_text())["cameras"]
+    ]
+    return configuration.build(
+        {
+            "cameras": cameras,
+            "sources": {"max_seconds": arguments.max_seconds},
+            "detector": {"weights": str(arguments.detector), "architecture": arguments.architecture},
+            "reid": {"weights": str(arguments.reid)},
+            "output": {"video": False},
+        },
+        "benchmark",
+    )
+
+
+def plain(config: Config, output: Path) -> int:
+    """Run the plain alternative, write MOT files; returns the number of frames."""
+    from models import device as devices
+    from models.reid.exported import ExportedNetwork
+
+    model = yolo.load(config.detector.weights, config.detector.architecture)
+    network = ExportedNetwork(Path(config.reid.weights), devices.resolve("auto"), 64)
+    rows: list[tuple[str, int, int, Array, float]] = []
+    sums: dict[tuple[str, int], Array] = {}
+    n_frames = 0
+    for camera in config.cameras:
+        tracked = model.track(
+            camera.source, stream=True, persist=False, classes=[0], imgsz=640, conf=0.1, tracker="bytetrack.yaml", verbose=False
+        )
+        for index, result in enumerate(tracked):
+            if 0 < config.sources.max_seconds <= index / _fps(camera.source):
+                break
+            n_frames += 1
+            if result.boxes.id is None:
+                continue
+            boxes, ids = result.boxes.xyxy.cpu().numpy(), result.boxes.id.int().tolist()
+            features = network.features(np.stack([cut(result.orig_img, box) for box in boxes]))
+            for track, box, score, feature in zip(ids, boxes, result.boxes.conf.tolist(), features, strict=True):
+                rows.append((camera.name, index, track, box, score))
+                sums[camera.name, track] = sums.get((camera.name, track), 0) + feature
+        model.predictor = None
+    people = _match_greedily(sums)
+    output.mkdir(parents=True)
+    for camera in config.cameras:
+        mine = [row for row in rows if row[0] == camera.name]
+        text = "".join(mot.line(i, people[name, track], box, score) for name, i, track, box, score in mine)
+        (output / f"{camera.name}.txt").write_text(text)
+    return n_frames
+
+
+def _fps(path: str) -> float:
+    with av.open(path) as container:
+        return float(container.streams.video[0].average_rate or 25)
+
+
+def _match_greedily(sums: dict[tuple[str, int], Array]) -> dict[tuple[str, int], int]:
+    """One person per track, the most alike so far when the cosine is above the threshold, else a new one."""
+    people: list[Array] = []
+    chosen: dict[tuple[str, int], int] = {}
+    for track, total in sums.items():
+        look = total / np.linalg.norm(total)
+        alike = [float(look @ person / np.linalg.norm(person)) for person in people]
+        best = int(np.argmax(alike)) if alike else -1
+        if best < 0 or alike[best] < PLAIN_SIMILARITY:
+            best = len(people)
+            people.append(np.zeros_like(look))
+        people[best] = people[best] + look
+        chosen[track] = best + 1
+    return chosen
+
+
+def run_one(arguments: argparse.Namespace) -> None:
+    """Child process: run one system on one world and leave `measured.json` beside its results."""
+    config, output = settings(arguments, arguments.worlds[0]), arguments.output / "results"
+    start = time.perf_counter()
+    stages: dict[str, float] = {}
+    if arguments.system == "ours":
+        result = run.run(config, output, quiet=True)
+        n_frames = sum(camera.n_frames for camera in result.cameras)
+        stages = {stage: 1000 * seconds / n_frames for stage, seconds in sorted(result.timings.seconds.items())}
+    else:
+        n_frames = plain(config, output)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    measured = {"frames": n_frames, "frames_s": n_frames / seconds, "peak_mib": peak, "ms_a_frame": stages}
+    (arguments.output / "measured.json").write_text(json.dumps(measured))
+
+
+def compare(arguments: argparse.Namespace, world: Path) -> dict[str, Any]:
+    """Run both systems on a world and score them."""
+    results: dict[str, Any] = {"world": world.name, "max_seconds": arguments.max_seconds}
+    for system in SYSTEMS:
+        with tempfile.TemporaryDirectory() as folder:
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.pipeline",
+                "--system",
+                system,
+                "--output",
+                folder,
+                "--worlds",
+                str(world),
+            ]
+            for name in ("detector", "architecture", "reid", "max_seconds"):
+                command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
+            subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+            measured = json.loads((Path(folder) / "measured.json").read_text())
+            report, _ = evaluation.evaluate(Path(folder) / "results", _truth(world, arguments.max_seconds, Path(folder)))
+        results[system] = measured | {
+            "scores": report.together,
+            "people": report.people_found,
+            "present": report.people_present,
+        }
+    return results
+
+
+def _truth(world: Path, max_seconds: float, folder: Path) -> Path:
+    """The world's truth, cut to the seconds that were processed."""
+    if not max_seconds:
+        return world / "truth"
+    (folder / "truth").mkdir()
+    for file in (world / "truth").glob("*.txt"):
+        last = max_seconds * _fps(str(world / f"{file.stem}.mp4"))
+        lines = [line for line in file.read_text().splitlines(keepends=True) if int(line.partition(",")[0]) <= last]
+        (folder / "truth" / file.name).write_text("".join(lines))
+    return folder / "truth"
+
+
+def show(results: dict[str, Any]) -> None:
+    """Print one world's table."""
+    print(f"\n{results['world']}: {results['ours']['frames']} frames, {results['ours']['present']} people")
+    print(f"{'':<24}{'HOTA':>7}{'IDF1':>7}{'AssA':>7}{'MOTA':>7}{'people':>8}{'frames/s':>10}{'peak MiB':>10}")
+    for system in SYSTEMS:
+        row = results[system]
+        for name, scores in row["scores"].items():
+            percent = "".join(f"{100 * scores[m]:>7.1f}" for m in ("HOTA", "IDF1", "AssA", "MOTA"))
+            cost = f"{row['people']:>8}{row['frames_s']:>10.1f}{row['peak_mib']:>10.0f}" if name == "ours" else ""
+            print(f"{system if name == 'ours' else f'  {system}, {name}':<24}{percent}{cost}")
+    print("ours, ms a frame: " + ", ".join(f"{k} {v:.2f}" for k, v in results["ours"]["ms_a_frame"].items()))
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--detector", type=Path, default=BASELINES / "yolo11n_coco.safetensors")
+    parser.add_argument("--architecture", default="yolo11n.yaml", help="of a .safetensors detector")
+    parser.add_argument("--reid", type=Path, default=BASELINES / "person-reidentification-retail-0287.onnx")
+    parser.add_argument("--worlds", type=Path, nargs="+", default=WORLDS, help="folders with camN.mp4, cameras.json, truth/")
+    parser.add_argument("--max-seconds", type=float, default=0.0)
+    parser.add_argument("--jsonl", type=Path, help="append the results, one JSON line a world")
+    parser.add_argument("--system", choices=SYSTEMS, help=argparse.SUPPRESS)
+    parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.system:
+        run_one(arguments)
+        return
+    for world in arguments.worlds:
+        if not (world / "cameras.json").is_file():
+            print(f"{world}: skipped, it is not here")
+            continue
+        results = compare(arguments, world)
+        show(results)
+        if arguments.jsonl:
+            with arguments.jsonl.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(results) + "\n")
+
+
+if __name__ == "__main__":
+    main()
