@@ -28,5 +28,6 @@ class Crowd:
         corner = self._rng.uniform([0, 0], self._limits - 80, (n_false, 2))
         boxes = np.concatenate([boxes, np.concatenate([corner, corner + np.array([30, 80])], axis=1)])
         limits = np.tile(self._limits, 2)
-        scores = self._rng.uniform(0.4, 0.95, len(boxes))
-        return Detections(np.clip(boxes, 0, limits).astype(np.float32), scores.astype(np.float32))
+        boxes = np.clip(boxes, 0, limits).astype(np.float32)
+        boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1) > 1]
+        return Detections(boxes, self._rng.uniform(0.4, 0.95, len(boxes)).astype(np.float32))

@@ -1,6 +1,6 @@
 """Our tracker against others, all fed the same boxes.
 
-    python -m benchmarks.trackers [--data ../shared/data/mot] [--only NAME ...] [--jsonl FILE]
+    python -m benchmarks.trackers [--data ../shared/data/mot] [--only NAME ...] [--parts accuracy density] [--jsonl FILE]
 
 Accuracy: HOTA, IDF1, MOTA and switches over all sequences of a set (MOT17 with DETR's boxes, MOT17 with simulated boxes, MOT15
 with public boxes), and the updates a second while doing so. Density: updates a second at 20, 100, 200 and 500 boxes a frame.
@@ -104,14 +104,14 @@ def main() -> None:
         "--data", type=Path, default=Path("../shared/data/mot"), help="folders with gt.txt, det.txt, seqinfo.ini"
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these trackers")
-    parser.add_argument("--no-density", action="store_true")
+    parser.add_argument("--parts", nargs="+", choices=("accuracy", "density"), default=["accuracy", "density"])
     parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found, missing = peers.installed()
     chosen = {name: make for name, make in found.items() if not arguments.only or name in arguments.only}
     results: dict[str, dict[str, dict[str, float]]] = {}
-    for title, (pattern, detections) in SETS.items():
+    for title, (pattern, detections) in SETS.items() if "accuracy" in arguments.parts else ():
         sequences = [
             Sequence(folder, detections) for folder in sorted(arguments.data.glob(pattern)) if (folder / detections).is_file()
         ]
@@ -124,7 +124,7 @@ def main() -> None:
         for name, row in results[title].items():
             percent = "".join(f"{100 * row[m]:>7.1f}" for m in ("HOTA", "IDF1", "MOTA"))
             print(f"{name:<24}{percent}{row['IDSW']:>7.0f}{row['updates_s']:>11,.0f}", flush=True)
-    if not arguments.no_density:
+    if "density" in arguments.parts:
         print(f"\nupdates/s at boxes a frame\n{'':<24}" + "".join(f"{n:>9}" for n in DENSITIES), flush=True)
         results["density"] = {}
         for name, make in chosen.items():

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType, TracebackType
 
@@ -25,27 +25,10 @@ from pipeline.errors import ConfigError
 from pipeline.linking import linker
 from pipeline.outputs import manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import OutputFolder
-from pipeline.records import Camera, Embedded, Frame, Person, Tracklet
+from pipeline.records import Camera, Embedded, Frame, Tracklet
+from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
-from pipeline.timings import Timings
 from pipeline.worker import Worker
-
-
-@dataclass(slots=True)
-class Result:
-    """What a run found and wrote. `notes` say what was chosen, `warnings` what went wrong but did not stop the run."""
-
-    config: Config
-    folder: Path
-    detector: str
-    reid: str
-    cameras: list[Camera] = field(default_factory=list)
-    people: list[Person] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    timings: Timings = field(default_factory=Timings)
-    interrupted: bool = False
 
 
 class Interrupts:

@@ -1,6 +1,6 @@
 """The closing words of a run on the terminal."""
 
-from pipeline.run import Result
+from pipeline.result import Result
 
 MAX_PEOPLE = 30
 

@@ -21,6 +21,7 @@ from pipeline.errors import ModelError
 from pipeline.records import Array, Detections, Frame
 
 os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false")
+os.environ.setdefault("ULTRALYTICS_SAFE_LOAD", "true")  # a .pt may only hold known layers, not code; "false" loads any other
 STRIDE_PX = 32
 PADDING = 114
 BATCH = 16

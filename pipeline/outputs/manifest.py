@@ -5,21 +5,19 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from models import device as devices
 from models import weights
-
-if TYPE_CHECKING:
-    from pipeline.run import Result
+from pipeline.result import Result
 
 VERSION = "0.1.0"
 PACKAGES = ("torch", "torchvision", "ultralytics", "opencv-python", "av", "numpy", "scipy", "filterpy", "lap", "onnxruntime")
 
 
-def to_json(result: "Result", files: list[str]) -> str:
+def to_json(result: Result, files: list[str]) -> str:
     """Return the manifest of a finished run."""
     device = devices.resolve(result.config.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()

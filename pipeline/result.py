@@ -1,0 +1,25 @@
+"""What a run found, wrote and has to say: filled by `run`, read by `run.json` and the closing summary."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.config import Config
+from pipeline.records import Camera, Person
+from pipeline.timings import Timings
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run found and wrote. `notes` say what was chosen, `warnings` what went wrong but did not stop the run."""
+
+    config: Config
+    folder: Path
+    detector: str
+    reid: str
+    cameras: list[Camera] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    timings: Timings = field(default_factory=Timings)
+    interrupted: bool = False
