@@ -25,7 +25,6 @@ BORDER_PX = 2
 @dataclass(slots=True)
 class _Crop:
     stretch: int
-    time_s: float
     quality: float
     image: Array
 
@@ -42,18 +41,18 @@ class _Open:
     stretch_s: float = FIRST_STRETCH_S
     continued: bool = False
 
-    def keep(self, time_s: float, most: float, quality: "_Lazy", max_crops: int) -> None:
+    def keep(self, frame: Frame, box: Array, most: float, max_crops: int) -> None:
         """Offer a crop whose quality is at most `most`; pixels are only touched when it can win its stretch."""
-        stretch = int((time_s - self.times_s[0]) / self.stretch_s)
+        stretch = int((frame.time_s - self.times_s[0]) / self.stretch_s)
         rival = self.crops[-1] if self.crops and self.crops[-1].stretch == stretch else None
         if rival is not None and rival.quality >= most:
             return
-        value, image = quality()
-        if rival is not None:
-            if value > rival.quality:
-                self.crops[-1] = _Crop(stretch, time_s, value, image)
-            return
-        self.crops.append(_Crop(stretch, time_s, value, image))
+        image = cut(frame.image, box)
+        quality = most * _sharpness(image)
+        if rival is None:
+            self.crops.append(_Crop(stretch, quality, image))
+        elif quality > rival.quality:
+            self.crops[-1] = _Crop(stretch, quality, image)
         while len(self.crops) > max_crops:
             self._merge()
 
@@ -82,19 +81,6 @@ class _Open:
         )
 
 
-class _Lazy:
-    """The pixels of one box, cut only when asked for."""
-
-    __slots__ = ("_box", "_image", "_most")
-
-    def __init__(self, image: Array, box: Array, most: float) -> None:
-        self._image, self._box, self._most = image, box, most
-
-    def __call__(self) -> tuple[float, Array]:
-        crop = cut(self._image, self._box)
-        return self._most * _sharpness(crop), crop
-
-
 class Gatherer:
     """Gathers one camera's rows into tracklets."""
 
@@ -115,7 +101,7 @@ class Gatherer:
             row.times_s.append(frame.time_s)
             row.boxes.append(box)
             row.scores.append(float(score))
-            row.keep(frame.time_s, float(limit), _Lazy(frame.image, box, float(limit)), self._config.max_crops)
+            row.keep(frame, box, float(limit), self._config.max_crops)
         return closed
 
     def flush(self) -> list[Tracklet]:
