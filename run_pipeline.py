@@ -12,7 +12,7 @@ from pipeline.errors import ConfigError, PipelineError
 
 EPILOG = """examples:
   run_pipeline.py --videos cam1.mp4 cam2.mp4
-  run_pipeline.py --config samples/plaza/plaza.yaml --output outputs/plaza
+  run_pipeline.py --config configs/plaza.yaml --output outputs/plaza
   run_pipeline.py --videos a.mp4 b.mp4 --set detector.weights=yolo11n.pt --set reid.weights=reid.onnx
 All settings with their meaning: configs/default.yaml"""
 
@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted before anything was finished", file=sys.stderr)
+        print("interrupted; what was complete by then is in the output folder", file=sys.stderr)
         return 130
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)

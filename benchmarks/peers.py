@@ -6,7 +6,6 @@ Every peer runs with its defaults and is told the frame rate where it asks for o
 import logging
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
@@ -34,13 +33,13 @@ def ours(fps: float) -> Update:
     return update
 
 
-def roboflow(name: str, **options: Any) -> Make:
-    """SORT, ByteTrack, OC-SORT or BoT-SORT of roboflow's `trackers`."""
+def roboflow(name: str) -> Make:
+    """SORT, ByteTrack or OC-SORT of roboflow's `trackers`."""
     import supervision
     import trackers
 
     def make(fps: float) -> Update:
-        tracker = getattr(trackers, name)(frame_rate=fps, **options)
+        tracker = getattr(trackers, name)(frame_rate=fps)
 
         def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
             found = tracker.update(

@@ -4,8 +4,9 @@
 
 The plain alternative: ultralytics `model.track` (its ByteTrack) on one video after the other with the same detector; the same
 ReID network on every box of every frame, averaged per track; tracks of all cameras matched greedily to the most alike person
-above one cosine threshold. Each system runs in a process of its own and writes no video; frames/s counts everything from
-loading the weights to the last row written, peak memory is that process's. Scores are those of `python -m pipeline.evaluate`.
+above one cosine threshold who is not in the same frame. Each system runs in a process of its own and writes no video; frames/s
+counts everything from loading the weights to the last row written, peak memory is that process's. Scores are those of
+`python -m pipeline.evaluate`.
 """
 
 import argparse
@@ -18,15 +19,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
+from benchmarks import record
+from models import device as devices
+from models.reid.exported import ExportedNetwork
 from pipeline import config as configuration
 from pipeline import mot, run
 from pipeline.config import Config
 from pipeline.detect import yolo
 from pipeline.evaluate import __main__ as evaluation
 from pipeline.records import Array
+from pipeline.sources import open_source
 from pipeline.tracklets import cut
 
 ROOT = Path(__file__).parent.parent
@@ -57,22 +61,21 @@ def settings(arguments: argparse.Namespace, world: Path) -> Config:
 
 def plain(config: Config, output: Path) -> int:
     """Run the plain alternative, write MOT files; returns the number of frames."""
-    from models import device as devices
-    from models.reid.exported import ExportedNetwork
-
-    model = yolo.load(config.detector.weights, config.detector.architecture)
+    model, _ = yolo.load(config.detector.weights, config.detector.architecture)
     network = ExportedNetwork(Path(config.reid.weights), devices.resolve("auto"), 64)
     rows: list[tuple[str, int, int, Array, float]] = []
     sums: dict[tuple[str, int], Array] = {}
-    n_frames = 0
+    cameras: list[dict[str, Any]] = []
     for camera in config.cameras:
         tracked = model.track(
             camera.source, stream=True, persist=False, classes=[0], imgsz=640, conf=0.1, tracker="bytetrack.yaml", verbose=False
         )
+        last = config.sources.max_seconds * open_source(camera, config.sources).camera.fps or np.inf
+        n_frames = 0
         for index, result in enumerate(tracked):
-            if 0 < config.sources.max_seconds <= index / _fps(camera.source):
+            if index >= last:
                 break
-            n_frames += 1
+            n_frames = index + 1
             if result.boxes.id is None:
                 continue
             boxes, ids = result.boxes.xyxy.cpu().numpy(), result.boxes.id.int().tolist()
@@ -80,33 +83,41 @@ def plain(config: Config, output: Path) -> int:
             for track, box, score, feature in zip(ids, boxes, result.boxes.conf.tolist(), features, strict=True):
                 rows.append((camera.name, index, track, box, score))
                 sums[camera.name, track] = sums.get((camera.name, track), 0) + feature
+        cameras.append({"camera": camera.name, "n_frames": n_frames, "stride": 1})
         model.predictor = None
-    people = _match_greedily(sums)
+    people = _match_greedily(sums, rows)
     output.mkdir(parents=True)
+    (output / "run.json").write_text(json.dumps({"cameras": cameras}))
     for camera in config.cameras:
         mine = [row for row in rows if row[0] == camera.name]
         text = "".join(mot.line(i, people[name, track], box, score) for name, i, track, box, score in mine)
         (output / f"{camera.name}.txt").write_text(text)
-    return n_frames
+    return sum(c["n_frames"] for c in cameras)
 
 
-def _fps(path: str) -> float:
-    with av.open(path) as container:
-        return float(container.streams.video[0].average_rate or 25)
-
-
-def _match_greedily(sums: dict[tuple[str, int], Array]) -> dict[tuple[str, int], int]:
-    """One person per track, the most alike so far when the cosine is above the threshold, else a new one."""
+def _match_greedily(
+    sums: dict[tuple[str, int], Array], rows: list[tuple[str, int, int, Array, float]]
+) -> dict[tuple[str, int], int]:
+    """One person per track: the most alike so far above the threshold that is not in the same frame already, else a new one."""
+    frames: dict[tuple[str, int], set[tuple[str, int]]] = {}
+    for name, index, number, *_ in rows:
+        frames.setdefault((name, number), set()).add((name, index))
     people: list[Array] = []
+    present: list[set[tuple[str, int]]] = []
     chosen: dict[tuple[str, int], int] = {}
     for track, total in sums.items():
         look = total / np.linalg.norm(total)
-        alike = [float(look @ person / np.linalg.norm(person)) for person in people]
+        alike = [
+            -1.0 if seen & frames[track] else float(look @ person / np.linalg.norm(person))
+            for person, seen in zip(people, present, strict=True)
+        ]
         best = int(np.argmax(alike)) if alike else -1
         if best < 0 or alike[best] < PLAIN_SIMILARITY:
             best = len(people)
             people.append(np.zeros_like(look))
+            present.append(set())
         people[best] = people[best] + look
+        present[best] |= frames[track]
         chosen[track] = best + 1
     return chosen
 
@@ -130,7 +141,7 @@ def run_one(arguments: argparse.Namespace) -> None:
 
 def compare(arguments: argparse.Namespace, world: Path) -> dict[str, Any]:
     """Run both systems on a world and score them."""
-    results: dict[str, Any] = {"world": world.name, "max_seconds": arguments.max_seconds}
+    results: dict[str, Any] = {"world": world.name}
     for system in SYSTEMS:
         with tempfile.TemporaryDirectory() as folder:
             command = [
@@ -148,25 +159,13 @@ def compare(arguments: argparse.Namespace, world: Path) -> dict[str, Any]:
                 command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
             subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
             measured = json.loads((Path(folder) / "measured.json").read_text())
-            report, _ = evaluation.evaluate(Path(folder) / "results", _truth(world, arguments.max_seconds, Path(folder)))
+            report, _ = evaluation.evaluate(Path(folder) / "results", world / "truth")
         results[system] = measured | {
             "scores": report.together,
             "people": report.people_found,
             "present": report.people_present,
         }
     return results
-
-
-def _truth(world: Path, max_seconds: float, folder: Path) -> Path:
-    """The world's truth, cut to the seconds that were processed."""
-    if not max_seconds:
-        return world / "truth"
-    (folder / "truth").mkdir()
-    for file in (world / "truth").glob("*.txt"):
-        last = max_seconds * _fps(str(world / f"{file.stem}.mp4"))
-        lines = [line for line in file.read_text().splitlines(keepends=True) if int(line.partition(",")[0]) <= last]
-        (folder / "truth" / file.name).write_text("".join(lines))
-    return folder / "truth"
 
 
 def show(results: dict[str, Any]) -> None:
@@ -203,9 +202,8 @@ def main() -> None:
             continue
         results = compare(arguments, world)
         show(results)
-        if arguments.jsonl:
-            with arguments.jsonl.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(results) + "\n")
+        weights = {"detector": arguments.detector.name, "reid": arguments.reid.name}
+        record.append(arguments.jsonl, "pipeline", weights | {"max_seconds": arguments.max_seconds}, results)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,13 @@ them, on one camera; drawing is the annotated video without its encoding.
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from benchmarks import record
 from benchmarks.crowd import FPS, Crowd
 from pipeline.config import Config
 from pipeline.linking import linker
@@ -49,7 +49,7 @@ def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
         people = linker.link(embedded, {camera.name: camera}, config.linking)
     with tempfile.TemporaryDirectory() as folder, timings.stage("write", camera.n_frames):
         output = OutputFolder(Path(folder), overwrite=True)
-        output.write_text("trajectories.json", trajectories.to_json(people, [camera], {}))
+        output.write_text("trajectories.json", trajectories.to_json(people, [camera]))
         output.write_text("tracks.csv", trajectories.to_csv(people))
         output.write_text("camera.txt", trajectories.to_mot(people, [camera])["camera"])
     drawing = video.Drawing(camera, people, config.output.trail_s)
@@ -79,10 +79,8 @@ def main() -> None:
     print(f"{arguments.people} people, {arguments.size}, {arguments.seconds:g} s at {FPS:g} fps; aim: {TARGET_MS:g} ms in all")
     for stage, value in milliseconds.items():
         print(f"  {stage:<8} {value:6.2f} ms a frame")
-    if arguments.jsonl:
-        with arguments.jsonl.open("a", encoding="utf-8") as file:
-            settings = {"people": arguments.people, "size": arguments.size}
-            file.write(json.dumps({**settings, "ms": {k: round(v, 4) for k, v in milliseconds.items()}}) + "\n")
+    settings = {"people": arguments.people, "size": arguments.size, "seconds": arguments.seconds}
+    record.append(arguments.jsonl, "stages", settings, {"ms_a_frame": milliseconds})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 
 import argparse
 import configparser
-import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks import peers
+from benchmarks import peers, record
 from benchmarks.crowd import Crowd
 from benchmarks.peers import Make, Update
 from pipeline import mot
@@ -133,9 +132,7 @@ def main() -> None:
             print(f"{name:<24}" + "".join(f"{v:>9,.0f}" for v in row.values()), flush=True)
     for name, why in missing.items():
         print(f"skipped: {name} ({why})")
-    if arguments.jsonl:
-        with arguments.jsonl.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(results) + "\n")
+    record.append(arguments.jsonl, "trackers", {"data": str(arguments.data)}, results)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ class CameraConfig(Section):
     """One camera of a site."""
 
     source: str = Field(min_length=1)
-    name: str = ""
+    name: Annotated[str, Field(pattern=r"^[\w.-]*$")] = ""
     start_s: float = 0.0
     homography: list[list[float]] = []
     roi: list[tuple[float, float]] = []
@@ -99,7 +99,7 @@ class TravelConfig(Section):
     """How long people take from one camera to another (either direction)."""
 
     cameras: tuple[str, str]
-    min_s: float = 0.0
+    min_s: Seconds = 0.0
     max_s: Seconds = 3600.0
 
     @model_validator(mode="after")
@@ -200,6 +200,24 @@ def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
         taken.add(name.lower())
         named.append(camera.model_copy(update={"name": name}))
     return named
+
+
+def check_travel(config: Config) -> None:
+    """Raise ConfigError when a travel time names a camera that is not there, or a pair twice."""
+    names = [camera.name for camera in config.cameras]
+    pairs: set[frozenset[str]] = set()
+    for travel in config.linking.travel:
+        for name in travel.cameras:
+            if name not in names:
+                raise ConfigError(f"linking.travel: there is no camera {name}; the cameras are {', '.join(names)}")
+        if frozenset(travel.cameras) in pairs:
+            raise ConfigError(f"linking.travel: {' and '.join(travel.cameras)} stand twice; give one entry a pair")
+        pairs.add(frozenset(travel.cameras))
+
+
+def absolute(config: Config) -> Config:
+    """Return the same settings with absolute paths, so that they can be saved anywhere."""
+    return _resolve_paths(config, Path.cwd())
 
 
 def _read_yaml(path: str) -> dict[str, Any]:

@@ -15,9 +15,12 @@ from models import device as devices
 from models import weights as bundle
 from models.reid import exported, preprocess
 from models.reid import network as networks
+from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline.config import ReidConfig
 from pipeline.errors import ModelError
-from pipeline.records import CROP_HEIGHT_PX, CROP_WIDTH_PX, Array, Embedded, Tracklet
+from pipeline.records import Array, Embedded, Tracklet
+
+NO_CUDA = "the .onnx ReID network runs on the CPU: the installed onnxruntime has no CUDA; install onnxruntime-gpu in its place"
 
 
 class Embedder(Protocol):
@@ -25,6 +28,8 @@ class Embedder(Protocol):
 
     name: str
     width: int
+    files: tuple[Path, ...]
+    """What it was loaded from; empty when nothing was."""
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Return one `Embedded` per tracklet, in order and without its crops."""
@@ -47,7 +52,9 @@ def build(config: ReidConfig, device: str) -> tuple[Embedder, list[str]]:
     if not Path(path).is_file():
         raise ModelError(f"{path}: no such ReID weights (reid.weights); give a .safetensors or .onnx file, auto or none")
     if path.endswith(".onnx"):
-        return ExportedEmbedder(path, config.batch_crops, device), []
+        embedder = ExportedEmbedder(path, config.batch_crops, device)
+        slow = devices.resolve(device).type == "cuda" and not embedder.on_cuda
+        return embedder, [NO_CUDA] if slow else []
     if path.endswith(".safetensors"):
         return NetworkEmbedder(path, config.batch_crops, device), []
     raise ModelError(f"{path}: ReID weights are .safetensors (ours) or .onnx (any exported network)")
@@ -58,6 +65,7 @@ class NoEmbedder:
 
     name = "none"
     width = 0
+    files: tuple[Path, ...] = ()
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Embeddings of length 0."""
@@ -69,6 +77,7 @@ class NetworkEmbedder:
 
     def __init__(self, path: str, batch_crops: int, device: str) -> None:
         self.name = Path(path).name
+        self.files: tuple[Path, ...] = (Path(path),)
         self._device = devices.resolve(device)
         self._batch_crops = batch_crops
         try:
@@ -88,7 +97,7 @@ class NetworkEmbedder:
         if longest == 0:
             yield from (_finish(t, np.zeros(self.width)) for t in tracklets)
             return
-        crops = np.zeros((len(tracklets), longest, CROP_HEIGHT_PX, CROP_WIDTH_PX, 3), np.uint8)
+        crops = np.zeros((len(tracklets), longest, HEIGHT_PX, WIDTH_PX, 3), np.uint8)
         quality = np.zeros((len(tracklets), longest), np.float32)
         mask = np.zeros((len(tracklets), longest), bool)
         for i, t in enumerate(tracklets):
@@ -109,12 +118,13 @@ class ExportedEmbedder:
 
     def __init__(self, path: str, batch_crops: int, device: str) -> None:
         self.name = Path(path).name
+        self.files: tuple[Path, ...] = (Path(path),)
         self._batch_crops = batch_crops
         try:
             self._network = exported.ExportedNetwork(Path(path), devices.resolve(device), batch_crops)
         except ValueError as error:
             raise ModelError(str(error)) from None
-        self.width = self._network.width
+        self.width, self.on_cuda = self._network.width, self._network.on_cuda
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Embed in batches of about `batch_crops` crops."""

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 
-CROP_HEIGHT_PX, CROP_WIDTH_PX = 256, 128
-"""Crops leave the worker in the input size of the ReID networks: small, and all of one shape."""
+Array = NDArray[Any]
 
 
 def _check(name: str, array: Array, shape: tuple[int, ...], dtype: type) -> None:
@@ -28,7 +27,8 @@ class Camera:
     """What is known of a camera before and after its frames are read.
 
     `fps` is the nominal rate, only for display and for writing video; `n_frames` what the container promises (-1 unknown)
-    and, after the run, what was processed; `homography` maps image px to floor metres, (3, 3) or (0, 0).
+    and, after the run, what was processed; `n_dropped` frames that a live camera lost; `homography` maps image px to floor
+    metres, (3, 3) or (0, 0).
     """
 
     name: str
@@ -39,6 +39,7 @@ class Camera:
     start_s: float
     n_frames: int
     homography: Array
+    n_dropped: int = 0
 
     def __post_init__(self) -> None:
         if self.homography.shape not in ((3, 3), (0, 0)):
@@ -99,7 +100,7 @@ class Tracklet:
     """One person in one camera for one stretch of time.
 
     frames (n,) int64, times_s (n,) float64 increasing, boxes (n, 4) float32, scores (n,) float32; crops
-    (k, CROP_HEIGHT_PX, CROP_WIDTH_PX, 3) uint8 BGR in time order with crop_quality (k,) float32 in 0..1, k may be 0.
+    (k, HEIGHT_PX, WIDTH_PX, 3) uint8 BGR in time order with crop_quality (k,) float32 in 0..1, k may be 0.
     """
 
     camera: str
@@ -118,7 +119,7 @@ class Tracklet:
         _check("boxes", self.boxes, (n, 4), np.float32)
         _check("scores", self.scores, (n,), np.float32)
         _check("crop_quality", self.crop_quality, (-1,), np.float32)
-        _check("crops", self.crops, (k, CROP_HEIGHT_PX, CROP_WIDTH_PX, 3), np.uint8)
+        _check("crops", self.crops, (k, HEIGHT_PX, WIDTH_PX, 3), np.uint8)
         if n == 0:
             raise ValueError("a tracklet has at least one row")
 

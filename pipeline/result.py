@@ -16,6 +16,8 @@ class Result:
     folder: Path
     detector: str
     reid: str
+    detector_sha256: str = ""
+    reid_sha256: str = ""
     cameras: list[Camera] = field(default_factory=list)
     people: list[Person] = field(default_factory=list)
     files: list[str] = field(default_factory=list)

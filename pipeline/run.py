@@ -4,6 +4,7 @@ Ctrl-C once stops reading, and everything up to there is linked, written and dra
 system's own interrupt.
 """
 
+import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,7 @@ from types import FrameType, TracebackType
 import tqdm
 
 from models import device as devices
+from models import weights
 from pipeline import config as configuration
 from pipeline import embed
 from pipeline.config import Config, SourcesConfig
@@ -32,10 +34,10 @@ from pipeline.worker import Worker
 
 
 class Interrupts:
-    """Counts Ctrl-C instead of dying of it; `reading` is set by the first, `drawing` by the second."""
+    """Takes Ctrl-C one step at a time: the first while frames are read stops reading, the next stops drawing, a third kills."""
 
     def __init__(self) -> None:
-        self.reading, self.drawing = threading.Event(), threading.Event()
+        self.stop_reading, self.stop_drawing = threading.Event(), threading.Event()
         self._in_main = threading.current_thread() is threading.main_thread()
 
     def __enter__(self) -> "Interrupts":
@@ -48,9 +50,12 @@ class Interrupts:
             signal.signal(signal.SIGINT, self._before)
 
     def _count(self, number: int, frame: FrameType | None) -> None:
-        if self.drawing.is_set():
+        if self.stop_drawing.is_set():
             raise KeyboardInterrupt
-        (self.drawing if self.reading.is_set() else self.reading).set()
+        reading = not self.stop_reading.is_set()
+        (self.stop_reading if reading else self.stop_drawing).set()
+        what = "reading; what was read will be linked, written and drawn" if reading else "drawing"
+        os.write(2, f"\nstopping {what} (Ctrl-C again to stop sooner)\n".encode())  # print is not safe in a signal handler
 
 
 def run(
@@ -60,6 +65,7 @@ def run(
     if not config.cameras:
         raise ConfigError("no cameras: give --videos cam1.mp4 cam2.mp4, or a config with cameras")
     config = config.model_copy(update={"cameras": configuration.unique_names(config.cameras)})
+    configuration.check_travel(config)
     folder = OutputFolder(output, overwrite)
     try:
         devices.resolve(config.device)
@@ -68,7 +74,10 @@ def run(
     sources = [open_source(camera, config.sources) for camera in config.cameras]
     finder, notes = detector.build(config.detector, config.device, [s.camera.name for s in sources])
     embedder, more_notes = embed.build(config.reid, config.device)
-    result = Result(config, output, finder.name, embedder.name, notes=notes + more_notes)
+    _keep_apart(output, [Path(c.source) for c in config.cameras] + [*finder.files, *embedder.files])
+    result = Result(
+        config, output, finder.name, embedder.name, _sha256(finder.files), _sha256(embedder.files), notes=notes + more_notes
+    )
     for note in result.notes:
         tqdm.tqdm.write(f"note: {note}")
     folder.create()
@@ -76,7 +85,8 @@ def run(
     with interrupts:
         worker = Worker(sources, finder, config, result.timings)
         embedded = _process(worker, embedder, sources, result, interrupts, quiet)
-        result.interrupted = interrupts.reading.is_set()
+        result.interrupted = interrupts.stop_reading.is_set()
+        interrupts.stop_reading.set()  # reading is over: the next Ctrl-C stops drawing
         result.warnings += [warning for source in sources for warning in source.warnings]
         result.cameras = [replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources]
         with result.timings.stage("link", sum(worker.n_frames.values())):
@@ -85,10 +95,21 @@ def run(
         until_s = worker.last_s if result.interrupted else {}
         if config.output.video and any(c.n_frames for c in result.cameras):
             _draw(folder, result, until_s, interrupts, quiet)
-    result.interrupted = interrupts.reading.is_set()
+    result.interrupted |= interrupts.stop_drawing.is_set()
     folder.write_text("run.json", manifest.to_json(result, [*folder.written, "run.json"]))
     result.files = folder.written
     return result
+
+
+def _keep_apart(output: Path, inputs: list[Path]) -> None:
+    """Raise ConfigError when an input lies in the output folder, where results could replace it."""
+    for path in inputs:
+        if path.resolve().is_relative_to(output.resolve()):
+            raise ConfigError(f"{path}: lies in the output folder {output}, whose files are replaced; choose another --output")
+
+
+def _sha256(files: tuple[Path, ...]) -> str:
+    return weights.sha256(files[0]) if files else ""
 
 
 def _process(
@@ -105,7 +126,7 @@ def _process(
 
     total = sum(_expected(s.camera, result.config.sources) for s in sources)
     with tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None) as bar:
-        for closed in worker.run(interrupts.reading, bar.update):
+        for closed in worker.run(interrupts.stop_reading, bar.update):
             waiting += closed
             if sum(len(t.crops) for t in waiting) >= result.config.reid.batch_crops:
                 flush()
@@ -122,8 +143,8 @@ def _expected(camera: Camera, settings: SourcesConfig) -> int:
 
 def _write(folder: OutputFolder, result: Result) -> None:
     with result.timings.stage("write", sum(c.n_frames for c in result.cameras)):
-        folder.write_text("config.yaml", configuration.dump(result.config))
-        folder.write_text("trajectories.json", trajectories.to_json(result.people, result.cameras, {}))
+        folder.write_text("config.yaml", configuration.dump(configuration.absolute(result.config)))
+        folder.write_text("trajectories.json", trajectories.to_json(result.people, result.cameras))
         folder.write_text("tracks.csv", trajectories.to_csv(result.people))
         for name, text in trajectories.to_mot(result.people, result.cameras).items():
             folder.write_text(f"mot/{name}.txt", text)
@@ -141,7 +162,7 @@ def _draw(folder: OutputFolder, result: Result, until_s: dict[str, float], inter
         frames = read_ahead(source, result.config.sources.read_ahead_frames, result.timings)
         with closing(frames), folder.file(f"{camera.name}.mp4") as path:
             shown = _until(frames, until_s.get(camera.name), bar)
-            video.annotate(shown, camera, result.people, path, config, result.timings, interrupts.drawing.is_set)
+            video.annotate(shown, camera, result.people, path, config, result.timings, interrupts.stop_drawing.is_set)
         return True
 
     try:
@@ -150,7 +171,7 @@ def _draw(folder: OutputFolder, result: Result, until_s: dict[str, float], inter
         if config.mosaic:
             videos = [folder.path / f"{camera.name}.mp4" for _, camera in seen]
             with result.timings.stage("mosaic", total), folder.file("mosaic.mp4") as path:
-                mosaic.tile([camera for _, camera in seen], videos, path, config.crf, interrupts.drawing.is_set)
+                mosaic.tile([camera for _, camera in seen], videos, path, config.crf, interrupts.stop_drawing.is_set)
     except video.Interrupted:
         result.warnings.append("drawing was interrupted: some videos were not written")
 

@@ -18,6 +18,6 @@ def table(result: Result) -> str:
     if len(result.people) > MAX_PEOPLE:
         lines.append(f"   ... and {len(result.people) - MAX_PEOPLE} more in trajectories.json")
     if result.interrupted:
-        lines.append("interrupted: these results cover what was read before Ctrl-C")
+        lines.append("interrupted: these results cover what was read and drawn before Ctrl-C")
     lines.append(f"results: {result.folder}/ ({', '.join(f for f in result.files if '/' not in f)}, mot/)")
     return "\n".join(lines)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from models.reid.preprocess import HEIGHT_PX, WIDTH_PX, resize
 from pipeline.config import TrackletsConfig
-from pipeline.records import CROP_HEIGHT_PX, CROP_WIDTH_PX, Array, Frame, Tracklet, Tracks
+from pipeline.records import Array, Frame, Tracklet, Tracks
 from pipeline.tracking.matching import iou
 
 FIRST_STRETCH_S = 0.25
@@ -76,7 +77,7 @@ class _Open:
             np.array(self.times_s, np.float64),
             np.array(self.boxes, np.float32).reshape(-1, 4),
             np.array(self.scores, np.float32),
-            np.array(crops, np.uint8).reshape(-1, CROP_HEIGHT_PX, CROP_WIDTH_PX, 3),
+            np.array(crops, np.uint8).reshape(-1, HEIGHT_PX, WIDTH_PX, 3),
             np.array([crop.quality for crop in self.crops], np.float32),
         )
 
@@ -119,11 +120,11 @@ class Gatherer:
 
 
 def cut(image: Array, box: Array) -> Array:
-    """The part of a BGR image inside the box, clipped to it, resized to (CROP_HEIGHT_PX, CROP_WIDTH_PX, 3) uint8."""
+    """The part of a BGR image inside the box, clipped to it, resized to (HEIGHT_PX, WIDTH_PX, 3) uint8."""
     height, width = image.shape[:2]
     x1, y1 = max(0, min(int(box[0]), width - 1)), max(0, min(int(box[1]), height - 1))
     x2, y2 = max(x1 + 1, min(int(np.ceil(box[2])), width)), max(y1 + 1, min(int(np.ceil(box[3])), height))
-    return np.asarray(cv2.resize(image[y1:y2, x1:x2], (CROP_WIDTH_PX, CROP_HEIGHT_PX), interpolation=cv2.INTER_LINEAR))
+    return resize(image[y1:y2, x1:x2])
 
 
 def _geometry(boxes: Array, scores: Array, shape: tuple[int, ...]) -> Array:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator
 import cv2
 import numpy as np
 
+from pipeline import floor
 from pipeline.config import Config
 from pipeline.detect.detector import Detector
 from pipeline.records import Array, Detections, Frame, Tracklet
@@ -85,6 +86,6 @@ def _inside(detections: Detections, roi: Array) -> Detections:
     """Detections whose feet are inside the polygon; all of them when there is none."""
     if not len(roi) or not len(detections):
         return detections
-    feet = np.stack([detections.boxes[:, [0, 2]].mean(axis=1), detections.boxes[:, 3]], axis=1)
-    inside = [cv2.pointPolygonTest(roi, (float(x), float(y)), False) >= 0 for x, y in feet]
+    feet = floor.foot_points(detections.boxes).tolist()
+    inside = [cv2.pointPolygonTest(roi, (x, y), False) >= 0 for x, y in feet]
     return Detections(detections.boxes[inside], detections.scores[inside])

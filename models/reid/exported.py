@@ -29,9 +29,8 @@ class ExportedNetwork:
     def __init__(self, path: Path, device: torch.device, batch: int) -> None:
         """Open the file; raises ValueError when it is not a ReID network. `batch` crops go into one call."""
         cuda = "CUDAExecutionProvider"
-        self._providers = ["CPUExecutionProvider"]
-        if device.type == "cuda" and cuda in onnxruntime.get_available_providers():
-            self._providers.insert(0, cuda)
+        self.on_cuda = device.type == "cuda" and cuda in onnxruntime.get_available_providers()
+        self._providers = [cuda, "CPUExecutionProvider"] if self.on_cuda else ["CPUExecutionProvider"]
         try:
             model = onnx.load(str(path))
             stabilise(model)

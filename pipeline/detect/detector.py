@@ -14,6 +14,8 @@ class Detector(Protocol):
 
     name: str
     """What runs, for people: "YOLO yolo11n.pt", "HOG", "detections file"."""
+    files: tuple[Path, ...]
+    """What it was loaded from; empty when nothing was."""
 
     def detect(self, frames: list[Frame]) -> list[Detections]:
         """Return one `Detections` per frame, in the order of `frames`."""

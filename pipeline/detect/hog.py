@@ -11,6 +11,7 @@ features, which gives `HOGDescriptor.detect`'s margins in half its time. It find
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -36,6 +37,7 @@ class HogDetector:
     """Dense HOG + linear SVM over an enlarged pyramid; frames of a batch run side by side on threads."""
 
     name = "HOG"
+    files: tuple[Path, ...] = ()
 
     def __init__(self, config: DetectorConfig) -> None:
         svm = np.asarray(cv2.HOGDescriptor().getDefaultPeopleDetector(), np.float32).ravel()

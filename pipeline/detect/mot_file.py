@@ -19,6 +19,7 @@ class MotFileDetector:
             raise SourceError(f"{path}: no such detections file or folder (detector.detections)")
         if path.is_file() and len(cameras) > 1:
             raise SourceError(f"{path}: one file serves one camera; give a folder with <camera>.txt for each")
+        self.files: tuple[Path, ...] = (path,)
         self._frames = {camera: by_frame(path if path.is_file() else path / f"{camera}.txt", min_score) for camera in cameras}
 
     def detect(self, frames: list[Frame]) -> list[Detections]:

@@ -34,7 +34,8 @@ class YoloDetector:
         self.name = f"YOLO {Path(weights).name}"
         self._config = config
         self._device = devices.resolve(device)
-        self._yolo = load(weights, config.architecture)
+        self._yolo, path = load(weights, config.architecture)
+        self.files: tuple[Path, ...] = (path,)
         try:
             self._warm_up()
         except Exception as error:  # noqa: BLE001 - the edge of a foreign loader: whatever it raises means unusable weights
@@ -113,8 +114,8 @@ def _detections(boxes: torch.Tensor, scores: torch.Tensor, scale: float, shape: 
     return Detections(corners[good], scores.float().cpu().numpy().reshape(-1)[good])
 
 
-def load(weights: str, architecture: str) -> Any:
-    """Open the weights; only names that ultralytics publishes may be downloaded, and only when named."""
+def load(weights: str, architecture: str) -> tuple[Any, Path]:
+    """Open the weights and say where they are; only names that ultralytics publishes may be downloaded, and only when named."""
     from ultralytics import YOLO
     from ultralytics.utils import SETTINGS
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
@@ -124,10 +125,10 @@ def load(weights: str, architecture: str) -> Any:
         if not Path(weights).exists():
             if weights not in GITHUB_ASSETS_NAMES:
                 raise ModelError(f"{weights}: no such file, nor a name that ultralytics publishes (for example yolo11n.pt)")
-            attempt_download_asset(weights)
+            weights = attempt_download_asset(weights)
         if weights.endswith(".safetensors"):
-            return _load_state_dict(weights, architecture)
-        return YOLO(weights, task="detect")
+            return _load_state_dict(weights, architecture), Path(weights)
+        return YOLO(weights, task="detect"), Path(weights)
     except ModelError:
         raise
     except Exception as error:  # noqa: BLE001 - the edge of a foreign loader, which raises anything from pickle to OSError

@@ -6,6 +6,8 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.errors import PipelineError, SourceError
 from pipeline.evaluate import boxes, scores
 from pipeline.evaluate.scores import METRICS, Report, Scores
@@ -39,6 +41,14 @@ def evaluate(
         wanted = {camera: wanted[camera] for camera in cameras}
     notes = [f"{camera}: results without truth are not scored" for camera in found if camera not in wanted]
     notes += [f"{camera}: truth without results, all of it counts as missed" for camera in wanted if camera not in found]
+    if not (results / "tracks.csv").is_file():
+        notes.append("MOT files have no track ids: every id of a camera is taken for one track of it")
+    for camera, frames in boxes.processed(results).items():
+        if camera in wanted:
+            whole = wanted[camera]
+            wanted[camera] = boxes.only(whole, frames)
+            missing = len(np.unique(whole.rows.frames)) - len(np.unique(wanted[camera].rows.frames))
+            notes += [f"{camera}: {missing} frames of truth were not processed and are not scored"] if missing else []
     scenes = [boxes.meet(camera, found.get(camera, boxes.NOTHING), wanted[camera]) for camera in wanted]
     return scores.score(scenes), notes
 
@@ -73,9 +83,14 @@ def main(arguments: list[str] | None = None) -> int:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     print(table(report, parsed.min_visibility))
-    if parsed.json:
+    if parsed.json is None:
+        return 0
+    try:
         document = {"schema": "scores/1", "min_visibility": parsed.min_visibility, **asdict(report), "notes": notes}
         parsed.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        print(f"error: {parsed.json}: cannot be written ({error.strerror})", file=sys.stderr)
+        return 2
     return 0
 
 

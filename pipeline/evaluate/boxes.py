@@ -1,13 +1,13 @@
 """Results and truth as the metrics want them: per camera, which boxes meet which in every frame.
 
 MOTChallenge's rules (Milan et al. 2016): result boxes that match a distractor (a reflection, a static person, a person on a
-vehicle) or an ignore region count neither for nor against, and truth counts only where its flag is set and its class is
-pedestrian. Truth of a visibility below `min_visibility` is treated like a distractor. Files without the columns for class and
-visibility count in full.
+vehicle) count neither for nor against, and truth counts only where its flag is set and its class is pedestrian. A pedestrian
+whose flag is not set, or whose visibility is below `min_visibility`, is treated like a distractor. In files of MOT15, which
+have no class and visibility, rows whose flag is not set are not there.
 """
 
 import csv
-from collections.abc import Iterable
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,10 @@ def read_results(path: Path) -> dict[str, Rows]:
     files = _mot_files(path)
     if not files:
         raise SourceError(f"{path}: no results here; give an output folder with tracks.csv, or a folder of MOT files")
-    return {camera: _rows(mot.read(file)) for camera, file in files.items()}
+    found = {camera: _rows(mot.read(file)) for camera, file in files.items()}
+    for camera, rows in found.items():
+        _refuse_twins(rows, str(files[camera]))
+    return found
 
 
 def read_truth(path: Path, min_visibility: float) -> dict[str, Truth]:
@@ -74,7 +77,27 @@ def read_truth(path: Path, min_visibility: float) -> dict[str, Truth]:
     files = _mot_files(path)
     if not files:
         raise SourceError(f"{path}: no truth here; give a folder with a MOTChallenge file per camera, <camera>.txt")
-    return {camera: truth(mot.read(file), min_visibility) for camera, file in files.items()}
+    wanted = {camera: truth(mot.read(file), min_visibility) for camera, file in files.items()}
+    for camera, each in wanted.items():
+        rows, counts = each.rows, each.counts
+        _refuse_twins(Rows(rows.frames[counts], rows.boxes[counts], rows.ids[counts], rows.tracks[counts]), str(files[camera]))
+    return wanted
+
+
+def processed(path: Path) -> dict[str, range]:
+    """Frames of each camera that a run looked at, from its `run.json`; empty for results that have none."""
+    try:
+        cameras = json.loads((path / "run.json").read_text(encoding="utf-8"))["cameras"]
+        return {c["camera"]: range(0, c["n_frames"] * c["stride"], c["stride"]) for c in cameras}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def only(wanted: Truth, frames: range) -> Truth:
+    """Truth of these frames."""
+    keep = np.isin(wanted.rows.frames, frames)
+    rows = wanted.rows
+    return Truth(Rows(rows.frames[keep], rows.boxes[keep], rows.ids[keep], rows.tracks[keep]), wanted.counts[keep])
 
 
 def meet(camera: str, results: Rows, wanted: Truth) -> Scene:
@@ -125,20 +148,20 @@ def _rows(table: Array) -> Rows:
 def truth(table: Array, min_visibility: float) -> Truth:
     """Rows of one MOTChallenge truth file as `pipeline.mot.read` returns them, and which of them count."""
     rows = _rows(table)
-    counts = np.ones(len(table), bool)
-    if table.shape[1] == 9:
+    keep = counts = np.ones(len(table), bool)
+    if table.shape[1] == 9:  # MOT16, 17 and 20
         counts = (table[:, 6] != 0) & (table[:, 7] == PEDESTRIAN) & (table[:, 8] >= min_visibility)
-        known = counts | np.isin(table[:, 7], DISTRACTORS) | (table[:, 7] == PEDESTRIAN)
-        rows = Rows(rows.frames[known], rows.boxes[known], rows.ids[known], rows.tracks[known])
-        counts = counts[known]
-    return Truth(_unique(rows, counts), counts)
+        keep = counts | np.isin(table[:, 7], [PEDESTRIAN, *DISTRACTORS])
+    elif table.shape[1] > 6:  # MOT15: only the flag
+        keep = table[:, 6] != 0
+    return Truth(Rows(rows.frames[keep], rows.boxes[keep], rows.ids[keep], rows.tracks[keep]), counts[keep])
 
 
-def _unique(rows: Rows, counts: Array) -> Rows:
-    pairs = np.stack([rows.frames[counts], rows.ids[counts]], axis=1)
+def _refuse_twins(rows: Rows, where: str) -> None:
+    """Raise SourceError when an id stands twice in one frame."""
+    pairs = np.stack([rows.frames, rows.ids], axis=1)
     if len(np.unique(pairs, axis=0)) != len(pairs):
-        raise SourceError("truth: an id stands twice in one frame")
-    return rows
+        raise SourceError(f"{where}: an id stands twice in one frame")
 
 
 def _checked(rows: Rows) -> Rows:
@@ -148,16 +171,17 @@ def _checked(rows: Rows) -> Rows:
 
 
 def _read_table(path: Path) -> dict[str, Rows]:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows: Iterable[dict[str, str]] = list(csv.DictReader(file))
     by_camera: dict[str, list[list[float]]] = {}
     try:
-        for row in rows:
+        for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
             values = [float(row[k]) for k in ("frame", "person_id", "track_id", "x1", "y1", "x2", "y2")]
             by_camera.setdefault(row["camera"], []).append(values)
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(f"{path}: is not a tracks.csv of this program ({error})") from None
-    return {camera: _from_values(np.array(values)) for camera, values in sorted(by_camera.items())}
+    found = {camera: _from_values(np.array(values)) for camera, values in sorted(by_camera.items())}
+    for camera, rows in found.items():
+        _refuse_twins(rows, f"{path}, {camera}")
+    return found
 
 
 def _from_values(values: Array) -> Rows:

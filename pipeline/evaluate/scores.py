@@ -43,7 +43,7 @@ def score(scenes: list[Scene]) -> Report:
     ours = [scene.results.ids for scene in scenes]
     tracks, followed = _tracks(scenes)
     oracle = [np.array([followed.get(t, -1 - t) for t in row.tolist()], np.int64) for row in tracks]
-    precision, recall = _links(tracks, ours, followed)
+    precision, recall = _links(scenes, tracks, followed)
     return Report(
         {scene.camera: together([scene], [labels]) for scene, labels in zip(scenes, ours, strict=True)},
         {
@@ -112,9 +112,12 @@ def _tracks(scenes: list[Scene]) -> tuple[Labels, dict[int, int]]:
     return labels, {track: count.most_common(1)[0][0] for track, count in votes.items()}
 
 
-def _links(tracks: Labels, ours: Labels, followed: dict[int, int]) -> tuple[float, float]:
+def _links(scenes: list[Scene], tracks: Labels, followed: dict[int, int]) -> tuple[float, float]:
     """Precision and recall over pairs of tracks that are one person; a track that follows nobody belongs with no other."""
-    pairs = {(int(t), int(p)) for row, people in zip(tracks, ours, strict=True) for t, p in zip(row, people, strict=True)}
+    pairs: set[tuple[int, int]] = set()
+    for scene, labels in zip(scenes, tracks, strict=True):
+        rows = np.concatenate([np.zeros(0, np.int64), *scene.result_rows])  # without what counts neither for nor against
+        pairs.update(zip(labels[rows].tolist(), scene.results.ids[rows].tolist(), strict=True))
     found = {(a, b) for a, p in pairs for b, q in pairs if a < b and p == q}
     true = {(a, b) for a, p in followed.items() for b, q in followed.items() if a < b and p == q}
     right = len(found & true)

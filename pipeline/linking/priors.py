@@ -49,6 +49,8 @@ def compute(tracklets: list[Tracklet], cameras: dict[str, Camera], config: Linki
     rule[(names[:, None] == names[None, :]) & (gap <= 0)] = SAME_TIME
     place, metres = np.full((n, n), np.nan), np.full((n, n), np.nan)
     places = [_Places(t, cameras[t.camera]) for t in tracklets]
+    too_fast = _too_fast(places, gap, config)
+    rule[(too_fast | too_fast.T) & (rule == "")] = SPEED
     for i, j in zip(*np.nonzero(np.triu((gap < MAX_PLACE_GAP_S) & (rule == ""), k=1)), strict=True):
         odds, distance, broken = _compare(places[i], places[j], float(gap[i, j]), config)
         place[i, j] = place[j, i] = odds
@@ -78,7 +80,7 @@ def _min_gap(names: Array, config: LinkingConfig) -> Array:
     for travel in config.travel:
         a, b = travel.cameras
         pair = (names[:, None] == a) & (names[None, :] == b)
-        least[pair | pair.T] = travel.min_s
+        least[pair | pair.T] = travel.min_s or -np.inf
     return least
 
 
@@ -128,16 +130,30 @@ def _compare(a: _Places, b: _Places, gap_s: float, config: LinkingConfig) -> tup
     if not len(first.times_s) or not len(second.times_s):
         return np.nan, np.nan, ""
     error = float(np.sqrt(PLACE_STD_M**2 + first.error_m**2 + second.error_m**2))
-    return _in_sequence(first, second, error, config) if gap_s > 0 else _at_once(first, second, error, config)
+    return _in_sequence(first, second, error) if gap_s > 0 else _at_once(first, second, error, config)
 
 
-def _in_sequence(a: _Path, b: _Path, error_m: float, config: LinkingConfig) -> tuple[float, float, str]:
-    """One after the other: how far is it from the end of the early to the start of the late, and how fast must one be."""
+def _too_fast(places: list["_Places"], gap_s: Array, config: LinkingConfig) -> Array:
+    """True (n, n) where i is followed by j in another camera, and one would have had to run from the one to the other."""
+    if not places:
+        return np.zeros((0, 0), bool)
+    ends = np.array([[*p.floor.places[-1], p.floor.times_s[-1]] if len(p.floor.times_s) else [np.nan] * 3 for p in places])
+    starts = np.array([[*p.floor.places[0], p.floor.times_s[0]] if len(p.floor.times_s) else [np.nan] * 3 for p in places])
+    error = np.array([p.floor.error_m for p in places])
+    distance = np.linalg.norm(starts[None, :, :2] - ends[:, None, :2], axis=2)
+    slack = 3 * np.sqrt(PLACE_STD_M**2 + error[:, None] ** 2 + error[None, :] ** 2)
+    names = np.array([p.camera for p in places])
+    elapsed = starts[None, :, 2] - ends[:, None, 2]
+    late = (gap_s > 0) & (elapsed > 0) & (names[:, None] != names[None, :])
+    return np.asarray(late & (distance - slack > config.max_speed_m_s * elapsed))
+
+
+def _in_sequence(a: _Path, b: _Path, error_m: float) -> tuple[float, float, str]:
+    """One after the other: how far is it from the end of the early to the start of the late."""
     early, late = (a, b) if a.times_s[0] < b.times_s[0] else (b, a)
     distance = float(np.sqrt(a.unit_m * b.unit_m) * np.linalg.norm(late.places[0] - early.places[-1]))
     elapsed_s = max(float(late.times_s[0] - early.times_s[-1]), 1e-3)
-    too_fast = a.unit_m == 1 and distance - 3 * error_m > config.max_speed_m_s * elapsed_s
-    return _odds(distance, float(np.hypot(error_m, WALK_M_S * elapsed_s))), distance, SPEED if too_fast else ""
+    return _odds(distance, float(np.hypot(error_m, WALK_M_S * elapsed_s))), distance, ""
 
 
 def _at_once(a: _Path, b: _Path, error_m: float, config: LinkingConfig) -> tuple[float, float, str]:

@@ -22,10 +22,11 @@ class OutputFolder:
         """Look, but do not touch yet; raises OutputError when the folder holds something and `overwrite` is not given."""
         self.path = path
         self.written: list[str] = []
-        if path.exists() and not path.is_dir():
-            raise OutputError(f"{path}: is a file; choose another --output")
-        if path.is_dir() and any(path.iterdir()) and not overwrite:
-            raise OutputError(f"{path}: is not empty; choose another --output or add --overwrite")
+        with writing(path):
+            if path.exists() and not path.is_dir():
+                raise OutputError(f"{path}: is a file; choose another --output")
+            if path.is_dir() and any(path.iterdir()) and not overwrite:
+                raise OutputError(f"{path}: is not empty; choose another --output or add --overwrite")
 
     def create(self) -> None:
         """Make the folder, and delete what an earlier run left in it."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from models import device as devices
-from models import weights
+from pipeline.records import Camera
 from pipeline.result import Result
 
 VERSION = "0.1.0"
@@ -26,12 +26,12 @@ def to_json(result: Result, files: list[str]) -> str:
         "version": VERSION,
         "git": git_hash(),
         "python": platform.python_version(),
-        "packages": {package: metadata.version(package) for package in PACKAGES},
+        "packages": packages(),
         "device": f"{device} ({name})",
-        "detector": {"name": result.detector, "sha256": _sha256(result.config.detector.weights, "detector")},
-        "reid": {"name": result.reid, "sha256": _sha256(result.config.reid.weights, "reid")},
+        "detector": {"name": result.detector, "sha256": result.detector_sha256},
+        "reid": {"name": result.reid, "sha256": result.reid_sha256},
         "people": len(result.people),
-        "cameras": [{"camera": c.name, "source": c.source, "n_frames": c.n_frames, "n_dropped": 0} for c in result.cameras],
+        "cameras": [_camera(c, result.config.sources.stride) for c in result.cameras],
         "stages": {
             stage: {"seconds": round(seconds, 4), "frames": result.timings.frames[stage]}
             for stage, seconds in sorted(result.timings.seconds.items())
@@ -44,6 +44,11 @@ def to_json(result: Result, files: list[str]) -> str:
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
+def _camera(camera: Camera, stride: int) -> dict[str, Any]:
+    frames = {"n_frames": camera.n_frames, "n_dropped": camera.n_dropped, "stride": stride}
+    return {"camera": camera.name, "source": camera.source, **frames}
+
+
 def git_hash() -> str:
     """Commit of the program's own checkout, "" outside one."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
@@ -53,7 +58,12 @@ def git_hash() -> str:
         return ""
 
 
-def _sha256(name: str, role: str) -> str:
-    """Digest of the weights that were used, "" for none (HOG, no ReID)."""
-    path = weights.bundled(role) if name == "auto" else Path(name)
-    return weights.sha256(path) if path is not None and path.exists() else ""
+def packages() -> dict[str, str]:
+    """Versions of what the results depend on; "" for a package that goes by another name here, such as onnxruntime-gpu."""
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = ""
+    return found

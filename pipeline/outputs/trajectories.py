@@ -15,18 +15,18 @@ SCHEMA = "trajectories/1"
 COLUMNS = ("camera", "frame", "time_s", "track_id", "person_id", "x1", "y1", "x2", "y2", "score")
 
 
-def to_json(people: list[Person], cameras: list[Camera], dropped: dict[str, int]) -> str:
+def to_json(people: list[Person], cameras: list[Camera]) -> str:
     """Return the trajectories document; `trajectories-1.schema.json` describes it."""
     by_name = {c.name: c for c in cameras}
     document = {
         "schema": SCHEMA,
-        "cameras": [_camera(c, dropped.get(c.name, 0)) for c in cameras],
+        "cameras": [_camera(c) for c in cameras],
         "people": [_person(p, by_name) for p in people],
     }
     return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
 
 
-def _camera(camera: Camera, n_dropped: int) -> dict[str, Any]:
+def _camera(camera: Camera) -> dict[str, Any]:
     return {
         "camera": camera.name,
         "source": camera.source,
@@ -35,7 +35,7 @@ def _camera(camera: Camera, n_dropped: int) -> dict[str, Any]:
         "fps": round(camera.fps, 6),
         "start_s": camera.start_s,
         "n_frames": camera.n_frames,
-        "n_dropped": n_dropped,
+        "n_dropped": camera.n_dropped,
     }
 
 

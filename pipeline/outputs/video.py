@@ -37,7 +37,7 @@ class Encoder:
     """Writes BGR images with times to an H.264 file."""
 
     def __init__(self, path: Path, width: int, height: int, fps: float, crf: int) -> None:
-        self._container = av.open(str(path), "w", options={"movflags": "faststart"})
+        self._container = av.open(f"file:{path}", "w", format="mp4", options={"movflags": "faststart"})
         rate = Fraction(fps).limit_denominator(1001)
         options = {"preset": "veryfast", "crf": str(crf), "bf": "0"}  # with B-frames MP4 notes a wrong length at variable rates
         self._stream = self._container.add_stream("libx264", rate=rate, options=options)

@@ -228,8 +228,14 @@ def test_cameras_without_a_name_get_a_unique_one_that_is_a_good_file_name(source
 
 
 def test_given_names_are_kept_but_never_twice() -> None:
-    named = config.unique_names([CameraConfig(source=s, name=n) for s, n in [("1", "gate"), ("gate.mp4", ""), ("2", "a/b")]])
-    assert [camera.name for camera in named] == ["gate", "gate-2", "a_b"]
+    named = config.unique_names([CameraConfig(source=s, name=n) for s, n in [("1", "gate"), ("gate.mp4", ""), ("2", "a.b")]])
+    assert [camera.name for camera in named] == ["gate", "gate-2", "a.b"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "my camera", "../up"])
+def test_a_given_name_that_is_no_good_file_name_is_refused_and_not_changed(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"cameras\.0\.name"):
+        config.build({"cameras": [{"source": "x.mp4", "name": name}]}, "site.yaml")
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)

@@ -15,11 +15,12 @@ from models import device as devices
 from models import weights
 from models.reid.exported import ExportedNetwork
 from models.reid.network import TrackletNetwork, save
+from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline import embed
 from pipeline.config import ReidConfig
 from pipeline.embed import Embedder
 from pipeline.errors import ModelError
-from pipeline.records import CROP_HEIGHT_PX, CROP_WIDTH_PX, Array, Tracklet
+from pipeline.records import Array, Tracklet
 from tests.graphs import write_convolution, write_graph
 
 MakeEmbedder = Callable[[int], Embedder]
@@ -28,8 +29,8 @@ MakeEmbedder = Callable[[int], Embedder]
 def tracklet(track_id: int, n_crops: int) -> Tracklet:
     """Crops in colours of their own."""
     rng = np.random.default_rng(track_id)
-    crops = np.empty((n_crops, CROP_HEIGHT_PX, CROP_WIDTH_PX, 3), np.uint8)
-    crops[:] = rng.integers(0, 255, (n_crops, 1, CROP_WIDTH_PX, 3))
+    crops = np.empty((n_crops, HEIGHT_PX, WIDTH_PX, 3), np.uint8)
+    crops[:] = rng.integers(0, 255, (n_crops, 1, WIDTH_PX, 3))
     n = n_crops + 1
     return Tracklet(
         "cam", track_id, np.arange(n), np.arange(n) / 10, np.zeros((n, 4), np.float32), np.ones(n, np.float32),

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.records import (
-    CROP_HEIGHT_PX,
-    CROP_WIDTH_PX,
+    HEIGHT_PX,
     NO_DETECTIONS,
+    WIDTH_PX,
     Camera,
     Detections,
     Embedded,
@@ -26,7 +26,7 @@ GOOD: dict[type, dict[str, Any]] = {
     Tracklet: {
         "camera": "cam", "track_id": 1, "frames": np.arange(N), "times_s": np.arange(N) / 25 + 7,
         "boxes": np.zeros((N, 4), F32), "scores": np.zeros(N, F32),
-        "crops": np.zeros((K, CROP_HEIGHT_PX, CROP_WIDTH_PX, 3), np.uint8), "crop_quality": np.zeros(K, F32),
+        "crops": np.zeros((K, HEIGHT_PX, WIDTH_PX, 3), np.uint8), "crop_quality": np.zeros(K, F32),
     },
 }  # fmt: skip
 GOOD[Embedded] = {"tracklet": Tracklet(**GOOD[Tracklet]), "embedding": np.zeros(8, F32)}
@@ -75,7 +75,7 @@ def test_a_tracklet_knows_its_times_and_can_drop_its_pixels() -> None:
     assert (tracklet.first_s, tracklet.last_s) == (7.0, 7.08)
     assert tracklet.key == (7.0, "cam", 1)
     bare = tracklet.without_crops()
-    assert bare.crops.shape == (0, CROP_HEIGHT_PX, CROP_WIDTH_PX, 3) and bare.crops.base is None
+    assert bare.crops.shape == (0, HEIGHT_PX, WIDTH_PX, 3) and bare.crops.base is None
     assert len(bare.crop_quality) == 0 and bare.boxes is tracklet.boxes
 
 

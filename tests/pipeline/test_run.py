@@ -18,6 +18,7 @@ import run_pipeline
 from pipeline import config as configuration
 from pipeline import mot
 from pipeline import run as run_module
+from pipeline.outputs import manifest
 from tests.conftest import ROOT
 from tests.videos import write_video
 
@@ -177,16 +178,20 @@ def broken(tmp_path: Path) -> dict[str, list[str]]:
         "no such CUDA device": ["--videos", good, "--device", "cuda:9"],
         "streams are not supported": ["--videos", "rtsp://127.0.0.1/cam"],
         "cameras.0.source": ["--videos", ""],
+        "there is no camera lobby": ["--videos", good, "--set", "linking.travel=[{cameras: [lobby, good]}]"],
+        "stand twice": ["--videos", good, "--set", "linking.travel=[{cameras: [good, good]}, {cameras: [good, good]}]"],
+        "File name too long": ["--videos", good, "--output", str(tmp_path / ("x" * 300))],
     }
 
 
-@pytest.mark.parametrize("case", range(16))
+@pytest.mark.parametrize("case", range(19))
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
     case: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected, arguments = list(broken(tmp_path).items())[case]
     before = set(tmp_path.rglob("*"))
-    assert run(tmp_path / "out", *arguments, *([] if "--set" in arguments else ["--set", "detector.weights=hog"])) == 2
+    output = ["--output", str(tmp_path / "out")]
+    assert run_pipeline.main([*output, "--set", "reid.weights=none", *arguments]) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note:")]
     assert len(errors) == 1
     assert errors[0].startswith("error: ")
@@ -273,13 +278,62 @@ def test_a_camera_that_had_no_frame_before_ctrl_c_has_no_video_and_does_not_spoi
     early, late = write_video(tmp_path / "early.mp4", 40), write_video(tmp_path / "late.mp4", 5)
     config.write_text(f"cameras:\n  - source: {early}\n  - source: {late}\n    start_s: 1000\n")
     interrupts = run_module.Interrupts()
-    interrupts.reading.set()
+    interrupts.stop_reading.set()
     loaded = configuration.load(str(config), ["detector.weights=hog"])
     result = run_module.run(loaded, tmp_path / "out", quiet=True, interrupts=interrupts)
     assert result.interrupted
     assert [c.n_frames for c in result.cameras] == [1, 0]
     assert {"early.mp4", "run.json"} <= set(result.files)
     assert "late.mp4" not in result.files
+
+
+def test_inputs_in_the_output_folder_are_refused_so_that_results_cannot_replace_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = write_video(tmp_path / "cam.mp4", 5)
+    before = video.read_bytes()
+    assert run(tmp_path, "--videos", video, "--overwrite", "--set", "detector.weights=hog") == 2
+    assert "lies in the output folder" in capsys.readouterr().err
+    assert video.read_bytes() == before
+
+
+def test_the_saved_config_names_the_source_and_not_the_drawn_video_of_the_same_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "cam.mp4", 5)
+    monkeypatch.chdir(tmp_path)
+    assert run(Path("out"), "--videos", "cam.mp4", "--set", "detector.weights=hog", "--quiet") == 0
+    assert configuration.load("out/config.yaml").cameras[0].source == str(tmp_path / "cam.mp4")
+    assert document(Path("out"))["cameras"][0]["source"] == "cam.mp4"
+
+
+def test_an_output_folder_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
+    assert run(tmp_path / "run:1", "--videos", write_video(tmp_path / "c.mp4", 5), "--set", "detector.weights=hog") == 0
+    assert (tmp_path / "run:1" / "c.mp4").is_file()
+
+
+def test_ctrl_c_while_drawing_stops_drawing_and_keeps_the_rest(tmp_path: Path) -> None:
+    interrupts = run_module.Interrupts()
+    interrupts.stop_drawing.set()
+    loaded = configuration.load("", ["detector.weights=hog"])
+    loaded = configuration.change(loaded, {"cameras": [{"source": str(write_video(tmp_path / "cam.mp4", 5))}]})
+    result = run_module.run(loaded, tmp_path / "out", quiet=True, interrupts=interrupts)
+    assert result.interrupted
+    assert {"trajectories.json", "run.json"} <= set(result.files)
+    assert not (tmp_path / "out" / "cam.mp4").exists()
+    assert "drawing was interrupted" in result.warnings[0]
+
+
+def test_files_named_in_the_help_exist() -> None:
+    named = [word for word in run_pipeline.EPILOG.split() if word.startswith(("configs/", "samples/"))]
+    assert named
+    assert all((ROOT / name).is_file() for name in named)
+
+
+def test_packages_under_another_name_do_not_spoil_the_end_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manifest, "PACKAGES", ("numpy", "onnxruntime-by-another-name"))
+    assert manifest.packages()["onnxruntime-by-another-name"] == ""
+    assert manifest.packages()["numpy"]
 
 
 def test_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:

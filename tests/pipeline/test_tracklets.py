@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline.config import TrackletsConfig
-from pipeline.records import CROP_HEIGHT_PX, CROP_WIDTH_PX, Array, Frame, Tracklet, Tracks
+from pipeline.records import Array, Frame, Tracklet, Tracks
 from pipeline.tracklets import Gatherer, cut
 
 FPS = 10
@@ -131,7 +132,7 @@ def test_a_crop_has_the_pixels_of_its_box() -> None:
     image = np.zeros((200, 300, 3), np.uint8)
     image[20:60, 30:70], image[60:100, 30:70] = (250, 10, 20), (10, 20, 250)
     crop = cut(image, np.array([30, 20, 70, 100], np.float32))
-    assert crop.shape == (CROP_HEIGHT_PX, CROP_WIDTH_PX, 3) and crop.dtype == np.uint8
+    assert crop.shape == (HEIGHT_PX, WIDTH_PX, 3) and crop.dtype == np.uint8
     assert (crop[:124] == (250, 10, 20)).all() and (crop[-124:] == (10, 20, 250)).all()
 
 
@@ -149,5 +150,5 @@ def test_a_crop_has_the_pixels_of_its_box() -> None:
 )
 def test_a_box_beyond_the_image_is_cut_to_what_is_in_it(box: tuple[float, ...], inside: tuple[int, ...]) -> None:
     x1, y1, x2, y2 = inside
-    part = cv2.resize(SHARP[y1:y2, x1:x2], (CROP_WIDTH_PX, CROP_HEIGHT_PX))
+    part = cv2.resize(SHARP[y1:y2, x1:x2], (WIDTH_PX, HEIGHT_PX))
     assert (cut(SHARP, np.array(box, np.float32)) == part).all()

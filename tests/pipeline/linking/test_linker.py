@@ -74,6 +74,12 @@ def test_travel_between_two_cameras_takes_from_min_s_to_max_s(gap_s: float, link
     assert (len(found) == 1) == linked
 
 
+@pytest.mark.parametrize(("min_s", "linked"), [(0, True), (1, False)])
+def test_a_travel_time_above_zero_says_that_views_do_not_overlap(min_s: float, linked: bool) -> None:
+    travel = [TravelConfig(cameras=("a", "b"), min_s=min_s, max_s=30)]
+    assert (len(people(seen("a", 1, 0, 5, RED), seen("b", 1, 2, 9, RED), travel=travel)) == 1) == linked
+
+
 def test_a_person_seen_on_the_way_may_take_longer_than_max_s_in_all() -> None:
     travel = [TravelConfig(cameras=("a", "b"), max_s=10)]
     there_and_back = [seen("a", 1, 0, 5, RED), seen("b", 1, 10, 15, RED), seen("b", 2, 30, 35, RED)]
@@ -87,9 +93,11 @@ def test_people_at_the_same_time_on_other_sides_of_the_floor_are_different_howev
     assert people(seen("a", 1, 0, 5, RED), far, cameras=ON_FLOOR) == [["a/1"], ["b/1"]]
 
 
-@pytest.mark.parametrize(("foot_x", "rule"), [(900, SPEED), (200, "")])
-def test_nobody_crosses_the_floor_faster_than_max_speed(foot_x: int, rule: str) -> None:
-    late = seen("b", 1, 5.5, 9, RED, foot=np.array([foot_x, 500]))
+@pytest.mark.parametrize(
+    ("start_s", "foot_x", "rule"), [(5.5, 900, SPEED), (5.5, 200, ""), (9, 900, ""), (9, 9900, SPEED), (60, 9900, "")]
+)
+def test_nobody_crosses_the_floor_faster_than_max_speed(start_s: float, foot_x: int, rule: str) -> None:
+    late = seen("b", 1, start_s, start_s + 4, RED, foot=np.array([foot_x, 500]))
     tracklets = [seen("a", 1, 0, 5, RED).tracklet, late.tracklet]
     assert priors.compute(tracklets, ON_FLOOR, LinkingConfig()).rule[0, 1] == rule
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.records import CROP_HEIGHT_PX, CROP_WIDTH_PX, Array, Camera, Link, Person, Tracklet
+from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
+from pipeline.records import Array, Camera, Link, Person, Tracklet
 
 NO_HOMOGRAPHY = np.zeros((0, 0))
 
@@ -23,7 +24,7 @@ def tracklet(name: str, track_id: int, times_s: Sequence[float], boxes: Sequence
         np.array(times_s, np.float64),
         np.broadcast_to(np.array(boxes, np.float32), (n, 4)),
         np.full(n, 0.875, np.float32),
-        np.zeros((0, CROP_HEIGHT_PX, CROP_WIDTH_PX, 3), np.uint8),
+        np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8),
         np.zeros(0, np.float32),
     )
 

@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -23,12 +24,12 @@ PEOPLE = [
     person(1, EARLY, LATER, AGAIN, links=[link(EARLY, LATER, 0.9), link(LATER, AGAIN, 0.6)]),
     person(2, OTHER),
 ]
-CAMERAS = [camera("lobby"), camera("gate", np.diag([0.01, 0.02, 1])), camera("empty")]
+CAMERAS = [camera("lobby"), replace(camera("gate", np.diag([0.01, 0.02, 1])), n_dropped=7), camera("empty")]
 
 
 def document(people: list[Person], cameras: list[Camera]) -> dict:
     """The trajectories, checked against the schema."""
-    loaded: dict = json.loads(trajectories.to_json(people, cameras, {"gate": 7}))
+    loaded: dict = json.loads(trajectories.to_json(people, cameras))
     jsonschema.Draft202012Validator(SCHEMA).validate(loaded)
     return loaded
 
