@@ -181,8 +181,8 @@ def show(results: dict[str, Any]) -> None:
     print("ours, ms a frame: " + ", ".join(f"{k} {v:.2f}" for k, v in results["ours"]["ms_a_frame"].items()))
 
 
-def main() -> None:
-    """Print the tables."""
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--detector", type=Path, default=BASELINES / "yolo11n_coco.safetensors")
     parser.add_argument("--architecture", default="yolo11n.yaml", help="of a .safetensors detector")
@@ -192,7 +192,12 @@ def main() -> None:
     parser.add_argument("--jsonl", type=Path, help="append the results, one JSON line a world")
     parser.add_argument("--system", choices=SYSTEMS, help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    return parser.parse_args(words)
+
+
+def main() -> None:
+    """Print the tables."""
+    arguments = parse()
     if arguments.system:
         run_one(arguments)
         return

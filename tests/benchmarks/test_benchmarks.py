@@ -1,0 +1,84 @@
+"""The benchmarks run and say what they claim to say; their figures are nobody's test."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import peers, pipeline, record, stages, trackers
+from pipeline import mot
+
+
+def test_stages_measures_every_stage_but_decode_detect_embed_and_encode() -> None:
+    timings = stages.measure(5, 2.0, 640, 360)
+    assert set(timings.seconds) == {"track", "gather", "link", "write", "draw"}
+    assert set(timings.frames.values()) <= {50, 1}
+    assert all(seconds > 0 for seconds in timings.seconds.values())
+
+
+def mini_mot(folder: Path) -> Path:
+    """Two people who walk past each other for 40 frames, found without a miss."""
+    sequence = folder / "MOT17-99"
+    sequence.mkdir(parents=True)
+    (sequence / "seqinfo.ini").write_text("[Sequence]\nname=x\nframeRate=20\nseqLength=40\n")
+    rows = [(f, i, np.array([x, 50 * i, x + 30, 50 * i + 90])) for f in range(40) for i, x in ((1, 5 * f), (2, 300 - 5 * f))]
+    (sequence / "gt.txt").write_text("".join(mot.line(f, i, box, 1) for f, i, box in rows))
+    (sequence / "det.txt").write_text("".join(mot.line(f, -1, box, 0.9) for f, _, box in rows))
+    return folder
+
+
+def test_trackers_scores_a_set_and_writes_a_line_that_a_later_run_can_be_set_against(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = tmp_path / "lines.jsonl"
+    command = ["x", "--data", str(mini_mot(tmp_path / "mot")), "--only", "ours", "--parts", "accuracy", "--jsonl", str(lines)]
+    monkeypatch.setattr(sys, "argv", command)
+    trackers.main()
+    assert "MOT15: skipped" in capsys.readouterr().out
+    line = json.loads(lines.read_text())
+    scores = line["results"]["MOT17, DETR boxes"]["ours"]
+    assert scores["IDF1"] > 0.9
+    assert scores["IDSW"] == 0
+    assert {"time", "version", "git", "machine", "packages", "settings"} <= line.keys()
+
+
+def test_trackers_measures_updates_a_second() -> None:
+    assert trackers.speed(peers.ours, 20, seconds=0.05) > 50
+
+
+@pytest.mark.parametrize("name", list(peers.PEERS))
+def test_peers_that_are_installed_track_and_the_others_are_skipped_by_name(name: str) -> None:
+    found, missing = peers.installed()
+    if name in missing:
+        pytest.skip(f"{name} is not installed: {missing[name]}")
+    sequence_boxes = [np.array([[5 * f, 50, 5 * f + 30, 140]], np.float32) for f in range(20)]
+    update = found[name](20.0)
+    seen = [update(boxes, np.array([0.9], np.float32)) for boxes in sequence_boxes]
+    ids = {int(i) for these, _ in seen for i in these}
+    assert len(ids) == 1
+    assert np.abs(seen[-1][1] - sequence_boxes[-1]).max() < 10
+
+
+def test_no_line_is_written_without_a_file_to_write_to() -> None:
+    record.append(None, "x", {}, {})
+
+
+def test_the_plain_alternative_matches_greedily_but_never_one_person_twice_in_a_frame() -> None:
+    red, blue = np.eye(4)[0], np.eye(4)[1]
+    box = np.zeros(4)
+    sums = {("a", 1): red, ("a", 2): red, ("b", 1): red, ("b", 2): blue}
+    rows = [(camera, 0, track, box, 1.0) for camera, track in sums]
+    assert list(pipeline._match_greedily(sums, rows).values()) == [1, 2, 1, 3]
+
+
+def test_the_plain_alternative_runs_on_the_sample(shared_data: Path, sample: Path, tmp_path: Path) -> None:
+    baselines = shared_data / "baselines"
+    command = ["--max-seconds", "0.5", "--worlds", str(sample), "--system", "plain", "--output", str(tmp_path)]
+    command += ["--detector", str(baselines / "yolo11n_coco.safetensors")]
+    command += ["--reid", str(baselines / "person-reidentification-retail-0287.onnx")]
+    pipeline.run_one(pipeline.parse(command))
+    measured = json.loads((tmp_path / "measured.json").read_text())
+    assert measured["frames"] == 4 * 7
+    assert len(mot.read(tmp_path / "results" / "cam1.txt")) > 7
