@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,11 @@ def test_names_are_unique_on_every_file_system_and_hold_no_separator(sources: li
     names = [camera.name for camera in config.unique_names([CameraConfig(source=source) for source in sources])]
     assert len({name.lower() for name in names}) == len(sources)
     assert all(name and not set(name) & set("/\\:\0\n ") for name in names)
+
+
+def test_the_site_in_the_readme_is_a_valid_config() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (site,) = re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL)
+    built = config.build(yaml.safe_load(site), "README.md")
+    config.check_travel(built)
+    assert [camera.name for camera in built.cameras] == ["lobby", "gate"]
