@@ -92,7 +92,7 @@ class ReidConfig(Section):
     """How a tracklet becomes an embedding."""
 
     weights: str = "auto"
-    batch_crops: Annotated[int, Field(ge=1)] = 64
+    batch_crops: Annotated[int, Field(ge=1)] = 16
 
 
 class TravelConfig(Section):

@@ -64,6 +64,7 @@ class ExportedNetwork:
     def _open(self, model: onnx.ModelProto) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        options.enable_cpu_mem_arena = False  # batches differ in size, and the arena keeps the largest of everything
         return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=self._providers)
 
     def _run(self, batch: Array) -> Array:
