@@ -64,9 +64,7 @@ def boxmot(name: str) -> Make:
         tracker = getattr(package, name)(**options)
 
         def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
-            rows = np.concatenate([boxes, scores[:, None], np.zeros((len(boxes), 1), np.float32)], axis=1)
-            found = np.asarray(tracker.update(rows, IMAGE)).reshape(-1, 8)
-            return found[:, 4].astype(np.int64), found[:, :4]
+            return _ids_and_boxes(tracker.update(_rows(boxes, scores), IMAGE))
 
         return update
 
@@ -82,9 +80,7 @@ def ultralytics_bytetrack(fps: float) -> Update:
     tracker = BYTETracker(SimpleNamespace(**YAML.load(ROOT / "cfg/trackers/bytetrack.yaml")))
 
     def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
-        rows = np.concatenate([boxes, scores[:, None], np.zeros((len(boxes), 1), np.float32)], axis=1)
-        found = np.asarray(tracker.update(Boxes(rows, (1080, 1920)))).reshape(-1, 8)
-        return found[:, 4].astype(np.int64), found[:, :4]
+        return _ids_and_boxes(tracker.update(Boxes(_rows(boxes, scores), (1080, 1920))))
 
     return update
 
@@ -103,6 +99,17 @@ def norfair(fps: float) -> Update:
         return ids, np.array([t.estimate.ravel() for t in found], np.float32).reshape(-1, 4)
 
     return update
+
+
+def _rows(boxes: Array, scores: Array) -> Array:
+    """x1 y1 x2 y2 score class, (n, 6), as BoxMOT and ultralytics take them."""
+    return np.concatenate([boxes, scores[:, None], np.zeros((len(boxes), 1), np.float32)], axis=1)
+
+
+def _ids_and_boxes(found: Array) -> tuple[Array, Array]:
+    """Out of x1 y1 x2 y2 id score class index, (k, 8), as BoxMOT and ultralytics give them."""
+    found = np.asarray(found).reshape(-1, 8)
+    return found[:, 4].astype(np.int64), found[:, :4]
 
 
 PEERS: dict[str, Callable[[], Make]] = {

@@ -34,6 +34,10 @@ class Rows:
     ids: Array
     tracks: Array
 
+    def take(self, keep: Array) -> "Rows":
+        """Return the rows where `keep` (n,) bool is True."""
+        return Rows(self.frames[keep], self.boxes[keep], self.ids[keep], self.tracks[keep])
+
 
 @dataclass(frozen=True, slots=True)
 class Truth:
@@ -79,8 +83,7 @@ def read_truth(path: Path, min_visibility: float) -> dict[str, Truth]:
         raise SourceError(f"{path}: no truth here; give a folder with a MOTChallenge file per camera, <camera>.txt")
     wanted = {camera: truth(mot.read(file), min_visibility) for camera, file in files.items()}
     for camera, each in wanted.items():
-        rows, counts = each.rows, each.counts
-        _refuse_twins(Rows(rows.frames[counts], rows.boxes[counts], rows.ids[counts], rows.tracks[counts]), str(files[camera]))
+        _refuse_twins(each.rows.take(each.counts), str(files[camera]))
     return wanted
 
 
@@ -96,8 +99,7 @@ def processed(path: Path) -> dict[str, range]:
 def only(wanted: Truth, frames: range) -> Truth:
     """Truth of these frames."""
     keep = np.isin(wanted.rows.frames, frames)
-    rows = wanted.rows
-    return Truth(Rows(rows.frames[keep], rows.boxes[keep], rows.ids[keep], rows.tracks[keep]), wanted.counts[keep])
+    return Truth(wanted.rows.take(keep), wanted.counts[keep])
 
 
 def meet(camera: str, results: Rows, wanted: Truth) -> Scene:
@@ -154,7 +156,7 @@ def truth(table: Array, min_visibility: float) -> Truth:
         keep = counts | np.isin(table[:, 7], [PEDESTRIAN, *DISTRACTORS])
     elif table.shape[1] > 6:  # MOT15: only the flag
         keep = table[:, 6] != 0
-    return Truth(Rows(rows.frames[keep], rows.boxes[keep], rows.ids[keep], rows.tracks[keep]), counts[keep])
+    return Truth(rows.take(keep), counts[keep])
 
 
 def _refuse_twins(rows: Rows, where: str) -> None:
