@@ -4,25 +4,23 @@ A run's settings are the defaults here, then the YAML given by `--config`, then 
 command line. Unknown keys are errors that name the nearest valid one. Nothing else reads configuration.
 """
 
-import difflib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from models import settings
+from models.errors import InputError
+from models.settings import Section
 from pipeline.errors import ConfigError
+
+EXAMPLE = "configs/default.yaml"
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
-
-
-class Section(BaseModel):
-    """Settings that refuse unknown keys and wrong types."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class CameraConfig(Section):
@@ -31,8 +29,8 @@ class CameraConfig(Section):
     source: str = Field(min_length=1)
     name: Annotated[str, Field(pattern=r"^[\w.-]*$")] = ""
     start_s: float = 0.0
-    homography: list[list[float]] = []
-    roi: list[tuple[float, float]] = []
+    homography: list[list[float]] = Field(default_factory=list)
+    roi: list[tuple[float, float]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _shapes(self) -> "CameraConfig":
@@ -118,7 +116,7 @@ class LinkingConfig(Section):
     max_floor_m: Annotated[float, Field(gt=0)] = 2.5
     max_speed_m_s: Annotated[float, Field(gt=0)] = 4.0
     max_gap_s: Annotated[float, Field(gt=0)] = 3600.0
-    travel: list[TravelConfig] = []
+    travel: list[TravelConfig] = Field(default_factory=list)
 
 
 class OutputConfig(Section):
@@ -133,7 +131,7 @@ class OutputConfig(Section):
 class Config(Section):
     """All settings of a run."""
 
-    cameras: list[CameraConfig] = []
+    cameras: list[CameraConfig] = Field(default_factory=list)
     device: str = "auto"
     sources: SourcesConfig = SourcesConfig()
     detector: DetectorConfig = DetectorConfig()
@@ -146,49 +144,36 @@ class Config(Section):
 
 def load(path: str, overrides: Sequence[str] = ()) -> Config:
     """Build the settings from a YAML file ("" none) and `a.b=value` overrides; raises ConfigError."""
-    config = _resolve_paths(build(_read_yaml(path), path), Path(path).parent) if path else Config()
-    values: dict[str, Any] = {}
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {override}: write it as key=value, for example --set tracker.max_lost_s=2")
-        values[key.strip()] = _parse(text, f"--set {override}")
-    return change(config, values)
+    with _config_errors():
+        config = Config()
+        if path:
+            config = _resolve_paths(settings.build(Config, settings.read(path, EXAMPLE), path, EXAMPLE), Path(path).parent)
+        return settings.change(config, settings.overrides(overrides, "tracker.max_lost_s=2"), EXAMPLE)
 
 
 def build(values: dict[str, Any], where: str) -> Config:
     """Validate plain values into a `Config`; raises ConfigError with one line that names the key."""
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(_first_error(error, where)) from None
+    with _config_errors():
+        return settings.build(Config, values, where, EXAMPLE)
 
 
 def change(config: Config, values: dict[str, Any]) -> Config:
     """Return the settings with some dotted keys changed, validated again."""
-    plain = config.model_dump()
-    for key, value in values.items():
-        _set(plain, key, value)
-    return build(plain, "the command line")
+    with _config_errors():
+        return settings.change(config, values, EXAMPLE)
 
 
-def dump(config: Config) -> str:
-    """Return the settings as YAML that `load` reads back to an equal `Config`."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
-
-
-def keys(model: type[BaseModel] = Config, prefix: str = "") -> Iterator[str]:
-    """All dotted keys, in the order of the sections."""
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from keys(field.annotation, f"{prefix}{name}.")
-        else:
-            yield prefix + name
+@contextmanager
+def _config_errors() -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise ConfigError(str(error)) from None
 
 
 def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
     """Give every camera a name that is a good file name and that no other has: cam, cam-2, cam-3."""
-    named: list[CameraConfig] = []
+    named: list[CameraConfig] = Field(default_factory=list)
     taken = {"mosaic"}  # mosaic.mp4 shows all cameras
     for camera in cameras:
         wanted = camera.name or Path(camera.source.rstrip("/")).stem or "camera"
@@ -218,57 +203,6 @@ def check_travel(config: Config) -> None:
 def absolute(config: Config) -> Config:
     """Return the same settings with absolute paths, so that they can be saved anywhere."""
     return _resolve_paths(config, Path.cwd())
-
-
-def _read_yaml(path: str) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path given to --config") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date such as 2024-13-01
-        text = " ".join(str(error).split())
-        raise ConfigError(f"{path}: is not valid YAML ({text})") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path}: expected `key: value` pairs, as in configs/default.yaml")
-    return values
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text) if text else ""
-    except (yaml.YAMLError, ValueError):
-        raise ConfigError(f"{where}: the value is not valid YAML; quote it") from None
-
-
-def _set(values: dict[str, Any], key: str, value: Any) -> None:
-    *sections, last = key.split(".")
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"--set {key}: {section} is a value, not a section")
-        values = inner
-    values[last] = value
-
-
-def _first_error(error: ValidationError, where: str) -> str:
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"{where}: unknown key {key}{_nearest(key)}"
-    return f"{where}: {key}: {first['msg'].removeprefix('Value error, ')} (got {first['input']!r:.60})"
-
-
-def _nearest(key: str) -> str:
-    prefix = key.rpartition(".")[0]
-    lists: dict[str, type[Section]] = {"cameras": CameraConfig, "linking.travel": TravelConfig}
-    item = lists.get(prefix.rpartition(".")[0])
-    valid = [f"{prefix}.{name}" for name in item.model_fields] if item else [*Config.model_fields, *keys()]
-    by_last = {name.rsplit(".", 1)[-1]: name for name in valid}
-    close = difflib.get_close_matches(key, valid, n=1, cutoff=0.6)
-    close = close or [by_last[k] for k in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last, n=1)]
-    return f"; did you mean {close[0]}?" if close else "; configs/default.yaml lists all keys"
 
 
 def _resolve_paths(config: Config, folder: Path) -> Config:

@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 import tqdm
 
 from models import device as devices
-from models import weights
+from models import settings, weights
 from pipeline import config as configuration
 from pipeline import embed
 from pipeline.config import Config, SourcesConfig
@@ -143,7 +143,7 @@ def _expected(camera: Camera, settings: SourcesConfig) -> int:
 
 def _write(folder: OutputFolder, result: Result) -> None:
     with result.timings.stage("write", sum(c.n_frames for c in result.cameras)):
-        folder.write_text("config.yaml", configuration.dump(configuration.absolute(result.config)))
+        folder.write_text("config.yaml", settings.dump(configuration.absolute(result.config)))
         folder.write_text("trajectories.json", trajectories.to_json(result.people, result.cameras))
         folder.write_text("tracks.csv", trajectories.to_csv(result.people))
         for name, text in trajectories.to_mot(result.people, result.cameras).items():
