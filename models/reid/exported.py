@@ -6,6 +6,7 @@ OpenVINO computes the variance from differences). And most exports are fixed to 
 Both are mended in memory: the normalisation is rewritten from differences, the batch is freed when the graph allows it.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
+from models.errors import InputError
 from models.reid import preprocess
 
 Array = NDArray[Any]
@@ -24,10 +26,14 @@ EPSILON = 1e-9
 
 
 class ExportedNetwork:
-    """An image network from an .onnx file: crops -> unit features, on onnxruntime. `width` is the feature length."""
+    """A network from an .onnx file on onnxruntime: crops, or clips of crops, -> features.
+
+    `width`: length of a feature. `size`: (height, width) px of a crop as the network sees it, from its input or else from its
+    metadata. `clips`: whether it takes clips (B, T, 3, H, W), as video networks of ours do, rather than images (N, 3, H, W).
+    """
 
     def __init__(self, path: Path, device: torch.device, batch: int) -> None:
-        """Open the file; raises ValueError when it is not a ReID network. `batch` crops go into one call."""
+        """Open the file; raises InputError when it is not a ReID network. `batch` crops go into one call."""
         cuda = "CUDAExecutionProvider"
         self.on_cuda = device.type == "cuda" and cuda in onnxruntime.get_available_providers()
         self._providers = [cuda, "CPUExecutionProvider"] if self.on_cuda else ["CPUExecutionProvider"]
@@ -36,30 +42,66 @@ class ExportedNetwork:
             stabilise(model)
             self._session = self._open(model)
             shape = self._session.get_inputs()[0].shape
-            if len(self._session.get_inputs()) != 1 or len(shape) != 4 or shape[1] != 3:
+            if len(self._session.get_inputs()) != 1 or len(shape) not in (4, 5) or shape[-3] != 3:
                 raise ValueError(f"its input is {shape}")
-            sized = isinstance(shape[2], int) and isinstance(shape[3], int)
-            self._size = (shape[2], shape[3]) if sized else (preprocess.HEIGHT_PX, preprocess.WIDTH_PX)
+            self.clips, self.size = len(shape) == 5, _size(model, shape[-2:])
+            self._n_frames = shape[1] if self.clips and isinstance(shape[1], int) else 0
             self._batch, self._padded = batch, isinstance(shape[0], int)
             if isinstance(shape[0], int):
                 self._batch = shape[0]
                 self._try_free_batch(model, batch)
-            self.width = self.features(np.zeros((1, *self._size, 3), np.uint8)).shape[1]
+            self.width = self.features(np.zeros((1, *self.size, 3), np.uint8)).shape[1]
         except Exception as error:  # noqa: BLE001 - onnx and onnxruntime raise anything for a foreign file
             reason = " ".join(str(error).split())[:120]
-            raise ValueError(f"{path}: is not a ReID network with input (N, 3, H, W), output (N, D) ({reason})") from None
+            form = "input (N, 3, H, W) or (B, T, 3, H, W), output (N, D)"
+            raise InputError(f"{path}: is not a ReID network with {form} ({reason})") from None
 
-    def features(self, crops: Array) -> Array:
-        """Crops (n, H, W, 3) uint8 BGR -> (n, width) float32 of unit length, or 0 where the network gives nothing finite."""
-        rows: list[Array] = [np.zeros((0, getattr(self, "width", 0)), np.float32)] if not len(crops) else []
-        for start in range(0, len(crops), self._batch):
-            part = np.stack([preprocess.resize(crop, *self._size) for crop in crops[start : start + self._batch]])
+    def features(self, crops: Sequence[Array] | Array) -> Array:
+        """Crops, each (h, w, 3) uint8 BGR -> (n, width) float32 of unit length, or 0 where the network gives nothing finite.
+
+        A network of clips sees each crop as a clip of its own.
+        """
+        features = self._rows([crop[None] for crop in crops])
+        return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12), np.float32)
+
+    def clip_features(self, clips: Sequence[Array]) -> Array:
+        """Clips, each (k, h, w, 3) uint8 BGR with any k -> (n, width) float32, raw; 0 for clips of none and what is not finite.
+
+        Clips of one length share a call. A network with a fixed number of frames sees that many, spread over the clip, repeated
+        where it has fewer. For a network of images a clip is the mean of its frames' features.
+        """
+        features = np.zeros((len(clips), self.width), np.float32)
+        if not self.clips:
+            rows = self._rows([crop[None] for clip in clips for crop in clip])
+            for i, part in enumerate(np.split(rows, np.cumsum([len(clip) for clip in clips])[:-1])):
+                features[i] = part.mean(axis=0) if len(part) else 0
+            return features
+        owners: dict[int, list[int]] = {}
+        for i, clip in enumerate(clips):
+            if len(clip):
+                owners.setdefault(self._n_frames or len(clip), []).append(i)
+        for alike in owners.values():
+            features[alike] = self._rows([clips[i] for i in alike])
+        return features
+
+    def _rows(self, clips: Sequence[Array]) -> Array:
+        """Raw output, 0 for what is not finite, for clips that can share a call: alike long; one frame each for images."""
+        rows: list[Array] = [] if clips else [np.zeros((0, getattr(self, "width", 0)), np.float32)]
+        n_frames = self._n_frames or max([1, *map(len, clips)])
+        batch = self._batch if self._padded else max(1, self._batch // n_frames)
+        for start in range(0, len(clips), batch):
+            part = np.stack([self._frames(clip) for clip in clips[start : start + batch]])
             n = len(part)
             if self._padded:
-                part = np.concatenate([part, np.repeat(part[-1:], self._batch - n, axis=0)])
-            rows.append(self._run(preprocess.normalise(torch.from_numpy(part)).numpy())[:n])
-        features = np.nan_to_num(np.concatenate(rows), posinf=0, neginf=0)
-        return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12), np.float32)
+                part = np.concatenate([part, np.repeat(part[-1:], batch - n, axis=0)])
+            pixels = preprocess.normalise(torch.from_numpy(part.reshape(-1, *part.shape[2:]))).numpy()
+            rows.append(self._run(pixels.reshape(*part.shape[:2], *pixels.shape[1:]) if self.clips else pixels)[:n])
+        return np.asarray(np.nan_to_num(np.concatenate(rows), posinf=0, neginf=0))
+
+    def _frames(self, clip: Array) -> Array:
+        """Frames of a clip that the network sees, at its size."""
+        chosen = np.linspace(0, len(clip) - 1, self._n_frames or len(clip)).round().astype(int)
+        return np.stack([preprocess.resize(clip[i], *self.size) for i in chosen])
 
     def _open(self, model: onnx.ModelProto) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
@@ -70,13 +112,14 @@ class ExportedNetwork:
     def _run(self, batch: Array) -> Array:
         out = np.asarray(self._session.run(None, {self._session.get_inputs()[0].name: batch})[0])
         if out.ndim != 2 or len(out) != len(batch):
-            raise ValueError(f"it gives {out.shape} for {len(batch)} crops")
+            raise ValueError(f"it gives {out.shape} for {batch.shape}")
         return out
 
     def _try_free_batch(self, model: onnx.ModelProto, batch: int) -> None:
         """Open the batch when that changes no number; graphs that hard-code their batch stay as they are."""
         fixed = self._session
-        sample = np.random.default_rng(0).normal(size=(2 * self._batch, 3, *self._size)).astype(np.float32)
+        frames = (self._n_frames or 2,) if self.clips else ()
+        sample = np.random.default_rng(0).normal(size=(2 * self._batch, *frames, 3, *self.size)).astype(np.float32)
         expected = np.concatenate([self._run(sample[: self._batch]), self._run(sample[self._batch :])])
         try:
             self._session = self._open(free_batch(model))
@@ -86,6 +129,15 @@ class ExportedNetwork:
         except Exception:  # noqa: BLE001 - any failure here means the graph needs its batch
             pass
         self._session = fixed
+
+
+def _size(model: onnx.ModelProto, shape: Sequence[int | str]) -> tuple[int, int]:
+    """(height, width) px of the input: its own, else those that our exports name in the metadata, else the usual."""
+    height, width = shape
+    if isinstance(height, int) and isinstance(width, int):
+        return height, width
+    named = {entry.key: entry.value for entry in model.metadata_props}
+    return int(named.get("height_px", preprocess.HEIGHT_PX)), int(named.get("width_px", preprocess.WIDTH_PX))
 
 
 def free_batch(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -14,7 +14,8 @@ from onnx import helper
 from models import device as devices
 from models import weights
 from models.reid.exported import ExportedNetwork
-from models.reid.network import TrackletNetwork, save
+from models.reid.networks import table
+from models.reid.networks.file import Recipe, save
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline import embed
 from pipeline.config import ReidConfig
@@ -45,7 +46,8 @@ TRACKLETS = [tracklet(i, n) for i, n in enumerate([2, 0, 1])]
 def network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("reid") / "ours.safetensors"
-    save(TrackletNetwork(head="quality"), path)
+    recipe = Recipe("resnet50_quality", {}, HEIGHT_PX, WIDTH_PX)
+    save(table.build(recipe.architecture, recipe.options), recipe, path)
     return path
 
 
@@ -92,7 +94,7 @@ def test_tracklets_without_crops_get_zeros(make: MakeEmbedder, tracklets: list[T
 
 
 def test_an_exported_network_averages_its_features_by_quality(exported_file: Path) -> None:
-    (embedded,) = embed.ExportedEmbedder(str(exported_file), 2, "cpu").embed(TRACKLETS[:1])
+    (embedded,) = embed.NetworkEmbedder(exported_file, 2, "cpu").embed(TRACKLETS[:1])
     features = ExportedNetwork(exported_file, torch.device("cpu"), 2).features(TRACKLETS[0].crops)
     mean = np.average(features, axis=0, weights=TRACKLETS[0].crop_quality)
     assert_allclose(embedded.embedding, mean / np.linalg.norm(mean), atol=1e-5)

@@ -1,0 +1,122 @@
+"""Clips of crops -> features: what evaluation, search and the pipeline ask of a ReID network, whatever file it came from.
+
+One seam, `Encoder`, with two implementations: networks of ours (.safetensors), which see a clip as a whole, and exported ones
+(.onnx), where the features of an image network are averaged over the clip by crop quality.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models import device as devices
+from models.errors import InputError
+from models.reid import exported, preprocess
+from models.reid.networks import file
+
+Array = NDArray[Any]
+
+
+class Encoder(Protocol):
+    """A ReID network, ready to run. `width` is the length of a feature, `size` (height, width) of a crop as it sees it."""
+
+    width: int
+    size: tuple[int, int]
+    on_cuda: bool
+
+    def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
+        """Clips, each (k, h, w, 3) uint8 BGR with k >= 1 -> (n, width) float32, raw; non-finite rows become 0.
+
+        `quality`: (k,) in 0..1 for each clip, ones when left out.
+        """
+        ...
+
+
+def load(path: Path, device: str = "auto", batch_crops: int = 64) -> Encoder:
+    """Open a .safetensors network of ours or any exported .onnx; raises InputError. `batch_crops` crops go into one call."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such ReID weights")
+    if path.suffix == ".onnx":
+        return ExportedEncoder(path, devices.resolve(device), batch_crops)
+    if path.suffix == ".safetensors":
+        return NetworkEncoder(file.load(path), devices.resolve(device), batch_crops)
+    raise InputError(f"{path}: ReID weights are .safetensors (ours) or .onnx (any exported network)")
+
+
+class NetworkEncoder:
+    """A network of `models.reid.networks`, with the input size it was trained for."""
+
+    def __init__(self, loaded: file.Loaded, device: torch.device, batch_crops: int) -> None:
+        self.network = loaded.network.to(device).eval()
+        self.width = int(loaded.network.width)  # type: ignore[arg-type]
+        self.size = (loaded.recipe.height_px, loaded.recipe.width_px)
+        self.on_cuda = device.type == "cuda"
+        self._device, self._batch_crops = device, batch_crops
+
+    def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
+        """See `Encoder`. Clips of different length share a batch, padded and masked."""
+        rows = [np.zeros((0, self.width), np.float32)]
+        for part in _batches(clips, self._batch_crops):
+            rows.append(self._batch(clips[part], quality[part] if quality else None))
+        return np.concatenate(rows)
+
+    @torch.inference_mode()
+    def _batch(self, clips: Sequence[Array], quality: Sequence[Array] | None) -> Array:
+        shape = (len(clips), max(len(c) for c in clips))
+        crops = np.zeros((*shape, *self.size, 3), np.uint8)
+        mask, weights = np.zeros(shape, bool), np.ones(shape, np.float32)
+        for i, clip in enumerate(clips):
+            crops[i, : len(clip)], mask[i, : len(clip)] = _resized(clip, self.size), True
+            if quality:
+                weights[i, : len(clip)] = quality[i]
+        pixels = torch.from_numpy(crops.reshape(-1, *crops.shape[2:])).to(self._device)
+        images = preprocess.normalise(pixels).reshape(*shape, 3, *self.size)
+        with devices.autocast(self._device):
+            out = self.network(images, torch.from_numpy(mask).to(self._device), torch.from_numpy(weights).to(self._device))
+        return _finite(out.float().cpu().numpy())
+
+
+class ExportedEncoder:
+    """An exported network on onnxruntime."""
+
+    def __init__(self, path: Path, device: torch.device, batch_crops: int) -> None:
+        self._network = exported.ExportedNetwork(path, device, batch_crops)
+        self._batch_crops = batch_crops
+        self.width, self.on_cuda, self.size = self._network.width, self._network.on_cuda, self._network.size
+
+    def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
+        """See `Encoder`. Features of an image network are brought to unit length before they are averaged."""
+        if self._network.clips:
+            return _finite(self._network.clip_features(clips))
+        rows: list[Array] = [np.zeros((0, self.width), np.float32)]
+        for part in _batches(clips, self._batch_crops):
+            group = clips[part]
+            crops = self._network.features([crop for clip in group for crop in clip])
+            weights = np.concatenate([np.maximum(q, 1e-3) for q in quality[part]]) if quality else np.ones(len(crops))
+            starts = np.cumsum([0, *(len(clip) for clip in group)])[:-1]
+            total = np.add.reduceat(weights, starts)[:, None]
+            rows.append(np.add.reduceat(crops * weights[:, None], starts) / total)
+        return _finite(np.concatenate(rows))
+
+
+def _resized(clip: Array, size: tuple[int, int]) -> Array:
+    return np.stack([preprocess.resize(crop, *size) for crop in clip])
+
+
+def _finite(features: Array) -> Array:
+    return np.asarray(np.nan_to_num(features, posinf=0, neginf=0), np.float32)
+
+
+def _batches(clips: Sequence[Array], n_crops: int) -> Iterator[slice]:
+    """Consecutive slices of at most `n_crops` crops (at least one clip)."""
+    start = held = 0
+    for i, clip in enumerate(clips):
+        if i > start and held + len(clip) > n_crops:
+            yield slice(start, i)
+            start, held = i, 0
+        held += len(clip)
+    if start < len(clips):
+        yield slice(start, len(clips))

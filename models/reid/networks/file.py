@@ -1,0 +1,69 @@
+"""The file of a ReID network: safetensors whose metadata say what to build, so loading runs nobody's code."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from models.errors import InputError
+from models.reid.networks import table
+
+SCHEMA = "reid/1"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What builds a network and feeds it. options: what `table.build` takes, n_classes among them."""
+
+    architecture: str
+    options: dict[str, Any]
+    height_px: int
+    width_px: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network in evaluation mode, its recipe and what was written about it."""
+
+    network: nn.Module
+    recipe: Recipe
+    about: dict[str, Any]
+
+
+def save(network: nn.Module, recipe: Recipe, path: Path, about: dict[str, Any] | None = None) -> None:
+    """Write weights and recipe; the file is complete or not there. The classifier is kept, for training on.
+
+    `about` is free provenance (JSON).
+    """
+    metadata = {"schema": SCHEMA, "recipe": json.dumps(asdict(recipe)), "about": json.dumps(about or {})}
+    partial = path.with_name(f"{path.name}.partial")
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, str(partial), metadata)
+    partial.replace(path)
+
+
+def load(path: Path) -> Loaded:
+    """Read a network for evaluation; raises InputError that says what is wrong with the file."""
+    try:
+        with safe_open(str(path), "pt") as file:
+            metadata = file.metadata() or {}
+            state: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: is not a readable safetensors file ({str(error).splitlines()[0]})") from None
+    if metadata.get("schema") != SCHEMA:
+        raise InputError(f"{path}: is not a ReID network of this program (its metadata lack schema {SCHEMA})")
+    try:
+        recipe = Recipe(**json.loads(metadata["recipe"]))
+        network = table.build(recipe.architecture, recipe.options)
+        about = json.loads(metadata["about"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: its recipe describes no network of this program ({error})") from None
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        what = f"{recipe.architecture} {recipe.options}"
+        raise InputError(f"{path}: weights do not fit {what} ({str(error).splitlines()[1].strip():.100})") from None
+    return Loaded(network.eval(), recipe, about)

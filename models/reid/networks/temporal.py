@@ -1,0 +1,82 @@
+"""Networks that pool over time: a backbone per frame, a temporal head, a neck and a classifier.
+
+One class covers the strong baseline for images (Luo et al. 2019; a clip of one frame), the four temporal models of Gao &
+Nevatia 2018, the bag-of-tricks attention model (arXiv 1912.05295) and our own tracklet network; `table.py` says which settings
+are which. The neck is "bnneck" (BatchNorm1d with a frozen zero bias, Linear without bias) or "none" (Linear with bias).
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+import models.torchvision_ops  # noqa: F401 - before torchvision
+from models.reid.networks import heads
+from models.reid.networks.frames import Outputs, pack, unpack
+
+BACKBONES = ("resnet50", "resnet101")
+
+
+class TemporalNetwork(nn.Module):
+    """See the module. `loss_feature` and `test_feature` say whether features are taken "before" or "after" the neck."""
+
+    def __init__(
+        self, n_classes: int = 0, backbone: str = "resnet50", last_stride: int = 1, stem_relu: bool = True, head: str = "mean",
+        neck: str = "bnneck", loss_feature: str = "before", test_feature: str = "after", map_size: tuple[int, int] = (16, 8),
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.backbone = resnet(backbone, last_stride, stem_relu)
+        self.head = heads.build(head, 2048, (map_size[0], map_size[1]))
+        self.width = cast(int, self.head.width)
+        self.loss_feature, self.test_feature = loss_feature, test_feature
+        self.neck: nn.Module = bnneck(self.width) if neck == "bnneck" else nn.Identity()
+        self.classifier = classifier(self.width, n_classes, bias=neck != "bnneck") if n_classes else None
+
+    def forward(self, clips: Tensor, mask: Tensor, quality: Tensor) -> Tensor | Outputs:
+        """See `frames`."""
+        maps = self.backbone(pack(clips, mask))
+        feature, attention = self.head(unpack(maps.mean((2, 3)), mask), maps, mask, quality)
+        normal = self.neck(feature)
+        if not self.training:
+            return cast(Tensor, normal if self.test_feature == "after" else feature).float()
+        if self.classifier is None:
+            raise ValueError("training needs n_classes > 0")
+        owners = torch.arange(len(mask), device=mask.device)
+        loss_feature = normal if self.loss_feature == "after" else feature
+        return Outputs((self.classifier(normal),), (loss_feature,), owners, attention)
+
+
+def bnneck(width: int) -> nn.BatchNorm1d:
+    """BatchNorm1d whose bias stays zero (Luo et al. 2019)."""
+    neck = nn.BatchNorm1d(width)
+    neck.bias.requires_grad_(False)
+    return neck
+
+
+def classifier(width: int, n_classes: int, bias: bool) -> nn.Linear:
+    """Linear layer that starts near zero: N(0, 0.001)."""
+    layer = nn.Linear(width, n_classes, bias=bias)
+    nn.init.normal_(layer.weight, std=0.001)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def resnet(name: str, last_stride: int, stem_relu: bool = True) -> nn.Module:
+    """Return torchvision's ResNet without pooling and classifier: (N, 3, H, W) -> maps (N, 2048, H/s, W/s), s = 16 * last_stride.
+
+    `stem_relu=False` drops the ReLU between the stem's normalisation and its pooling, as the strong baseline's published
+    weights were trained.
+    """
+    from torchvision.models import resnet50, resnet101
+
+    if name not in BACKBONES:
+        raise ValueError(f"backbone {name}: expected one of {', '.join(BACKBONES)}")
+    network = (resnet50 if name == "resnet50" else resnet101)(weights=None)
+    block = network.layer4[0]
+    block.conv2.stride = block.downsample[0].stride = (last_stride, last_stride)
+    layers = [(key, layer) for key, layer in network.named_children() if key not in ("avgpool", "fc")]
+    backbone = nn.Sequential()
+    for key, layer in layers:
+        backbone.add_module(key, nn.Identity() if key == "relu" and not stem_relu else layer)
+    return backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -1,0 +1,212 @@
+"""Every setting of ReID training: defaults, ranges, units. `configs/reid/*.yaml` are runs; unknown keys are errors.
+
+The defaults are the strong baseline's (Luo et al., arXiv 1903.07071) on images. `--set section.key=value` changes one.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from models import settings
+from models.settings import Section
+
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+EXAMPLE = "configs/reid/image.yaml"
+
+
+class DataSettings(Section):
+    """Which people, and how many of them are kept aside to select the model."""
+
+    name: str = "market1501"
+    root: str = "."
+    options: dict[str, Any] = Field(default_factory=dict)
+    """What the data set's loader takes: split, protocol, any_counts..."""
+    validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the training people held out; 0 trains on all of them and selects nothing."""
+    max_people: Annotated[int, Field(ge=0)] = 0
+    """Use the first so many training people; 0 all."""
+    height_px: Annotated[int, Field(ge=16, le=1024)] = 256
+    width_px: Annotated[int, Field(ge=16, le=1024)] = 128
+
+
+class ClipSettings(Section):
+    """Frames of a tracklet for training."""
+
+    length: Count = 1
+    rule: Literal["random", "consecutive", "evenly", "restricted", "interval"] = "restricted"
+
+
+class AugmentSettings(Section):
+    """Changes to the crops in training; erasing fills with the mean colour, which is 0 after normalisation."""
+
+    flip: Fraction = 0.5
+    crop: Literal["none", "pad", "translate"] = "pad"
+    pad_px: Annotated[int, Field(ge=0, le=64)] = 10
+    jitter: tuple[NonNegative, NonNegative, NonNegative] = (0.0, 0.0, 0.0)
+    """Brightness, contrast and saturation: factors are drawn from 1 - v to 1 + v."""
+    erase: Fraction = 0.5
+    erase_area: tuple[Fraction, Fraction] = (0.02, 0.4)
+    erase_aspect: tuple[Positive, Positive] = (0.3, 3.33)
+    erase_fill: Literal["mean", "noise", "published"] = "mean"
+    """published: ImageNet's mean after normalisation, as the seeds do (defect 9), for comparison."""
+    whole_clip: bool = True
+    """The same flip, crop, colour and erased box on all frames of a clip; false draws them anew for every frame."""
+
+    @model_validator(mode="after")
+    def _order(self) -> "AugmentSettings":
+        for name, (least, most) in (("erase_area", self.erase_area), ("erase_aspect", self.erase_aspect)):
+            if least > most:
+                raise ValueError(f"{name} needs the smaller number first")
+        return self
+
+
+class BatchSettings(Section):
+    """How a batch is put together."""
+
+    sampler: Literal["groups", "identities", "shuffled"] = "groups"
+    """groups: every sample about once an epoch, in groups of one person (BoT); identities: every person once (open-reid)."""
+    n_people: Count = 16
+    n_each: Count = 4
+
+
+class NetworkSettings(Section):
+    """What is trained."""
+
+    architecture: str = "resnet50_bnneck"
+    options: dict[str, Any] = Field(default_factory=dict)
+    init: str = ""
+    """Weights to start from: a file (.safetensors, or a .pth state dict), or "imagenet" to fetch torchvision's."""
+
+
+class ClassificationSettings(Section):
+    """Cross entropy over the training people."""
+
+    weight: NonNegative = 1.0
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    branches: Literal["mean", "sum"] = "mean"
+    """How several branches (PCB, HACNN) count together."""
+
+
+class TripletSettings(Section):
+    """Batch-hard triplet."""
+
+    weight: NonNegative = 1.0
+    metric: Literal["euclidean", "cosine"] = "euclidean"
+    margin: NonNegative = 0.3
+    mining: Literal["hard", "semi_hard", "drawn"] = "hard"
+    """hard: farthest positive, nearest negative; semi_hard and drawn measure unit-length features, as the Keras seed does."""
+    soft: bool = False
+    """log(1 + exp(d_ap - d_an)) in place of the hinge; no margin then."""
+
+
+class CenterSettings(Section):
+    """Centre loss, with an optimiser of its own (SGD)."""
+
+    weight: NonNegative = 0.0
+    lr: Positive = 0.5
+
+
+class OsmSettings(Section):
+    """Online soft mining with class-aware attention. With weight beta, the triplet loss counts 1 - beta as published."""
+
+    weight: Fraction = 0.0
+    alpha: Positive = 1.2
+    l: Fraction = 0.5  # noqa: E741 - the paper's name
+    sigma: Positive = 0.8
+    vectors: Literal["classifier", "centers"] = "classifier"
+
+
+class LossSettings(Section):
+    """What is minimised: the weighted sum."""
+
+    classification: ClassificationSettings = ClassificationSettings()
+    triplet: TripletSettings = TripletSettings()
+    center: CenterSettings = CenterSettings()
+    osm: OsmSettings = OsmSettings()
+    attention: NonNegative = 0.0
+    """Weight of the attention paid to erased frames; needs augment.whole_clip false and an attention head."""
+
+
+class OptimizerSettings(Section):
+    """How weights move."""
+
+    name: Literal["adam", "adamw", "sgd"] = "adam"
+    lr: Positive = 3.5e-4
+    weight_decay: NonNegative = 5e-4
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    momentum: Fraction = 0.9
+    backbone_factor: NonNegative = 1.0
+    """Learning rate of the backbone relative to the rest (0.1 in ST-ReID)."""
+    max_norm: NonNegative = 0.0
+    """Gradients longer than this are shortened to it; 0 never."""
+
+
+class ScheduleSettings(Section):
+    """How the learning rate goes over the epochs."""
+
+    name: Literal["multistep", "step", "cosine", "constant"] = "multistep"
+    milestones: tuple[Count, ...] = (40, 70)
+    step_epochs: Count = 20
+    gamma: Positive = 0.1
+    warmup_epochs: Annotated[int, Field(ge=0)] = 10
+    warmup_factor: Annotated[float, Field(gt=0, le=1)] = 0.01
+    stepped: Literal["after", "before"] = "after"
+    """before: the schedule runs one epoch ahead, as the strong baseline's does."""
+
+
+class TrainSettings(Section):
+    """One run."""
+
+    epochs: Count = 120
+    seed: Annotated[int, Field(ge=0)] = 1
+    device: str = "auto"
+    n_devices: Count = 1
+    n_nodes: Count = 1
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay a step of the averaged weights that are then evaluated and saved; 0 keeps none."""
+    workers: Annotated[int, Field(ge=0, le=64)] = 2
+    evaluate_every: Count = 10
+    """Epochs between evaluations on the held-out people; the last epoch always is."""
+
+
+class Settings(Section):
+    """All of it."""
+
+    data: DataSettings = DataSettings()
+    clips: ClipSettings = ClipSettings()
+    augment: AugmentSettings = AugmentSettings()
+    batches: BatchSettings = BatchSettings()
+    network: NetworkSettings = NetworkSettings()
+    losses: LossSettings = LossSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    train: TrainSettings = TrainSettings()
+
+    @model_validator(mode="after")
+    def _together(self) -> "Settings":
+        if self.losses.attention and self.augment.whole_clip:
+            raise ValueError("losses.attention needs augment.whole_clip: false, so that some frames of a clip are erased")
+        if self.losses.osm.weight and self.losses.osm.vectors == "centers" and not self.losses.center.weight:
+            raise ValueError("losses.osm.vectors: centers needs losses.center.weight above 0")
+        metric = self.losses.triplet.weight or self.losses.osm.weight
+        if metric and (self.batches.sampler == "shuffled" or self.batches.n_each < 2):
+            raise ValueError("triplet and OSM losses compare people: batches.sampler groups or identities, n_each 2 or more")
+        return self
+
+
+def load(path: str, overrides: tuple[str, ...] = ()) -> Settings:
+    """Settings from YAML ("" none) and `a.b=value` overrides; raises InputError. Paths are relative to the working folder."""
+    values = settings.read(path, EXAMPLE) if path else {}
+    loaded = settings.build(Settings, values, path, EXAMPLE)
+    return settings.change(loaded, settings.overrides(overrides, "optimizer.lr=1e-4"), EXAMPLE)
+
+
+def save(resolved: Settings, path: Path) -> None:
+    """Write the resolved settings; `load` gives them back equal."""
+    path.write_text(settings.dump(resolved), encoding="utf-8")
