@@ -1,0 +1,20 @@
+"""Cross entropy over the training people, with smoothed labels (Szegedy et al., arXiv 1512.00567)."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def cross_entropy(
+    branches: Sequence[Tensor], targets: Tensor, smoothing: float = 0.1, reduction: Literal["mean", "sum"] = "mean"
+) -> Tensor:
+    """Cross entropy of one or more branches' logits (N, C), each averaged over the batch; `targets` (N,) int64 in 0..C-1.
+
+    The wanted probabilities are 1 - smoothing + smoothing / C for the person and smoothing / C for the others. `reduction` says
+    how the branches of part networks count: their mean (torchreid), or their sum (PCB as Sun et al. train it).
+    """
+    losses = torch.stack([functional.cross_entropy(logits, targets, label_smoothing=smoothing) for logits in branches])
+    return losses.mean() if reduction == "mean" else losses.sum()
