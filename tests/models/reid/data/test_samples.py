@@ -1,0 +1,90 @@
+"""Labels, counts, and the people held out to select a model."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.errors import InputError
+from models.reid.data.samples import Dataset, Frames, Sample, ask_first_camera, check_counts, counts, hold_out, relabel
+
+
+def _dataset(seen: list[list[int]]) -> Dataset:
+    """`seen[person][camera]`: how many images of the person in the camera."""
+    train = tuple(
+        Sample((Path(f"{person}_{camera}_{k}.jpg"),), person, camera)
+        for person, images in enumerate(seen)
+        for camera, n in enumerate(images)
+        for k in range(n)
+    )
+    return Dataset("some", Path("here"), train, (), (), False)
+
+
+people = st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=3).filter(any), min_size=2, max_size=9)
+
+
+@settings(deadline=None, max_examples=150)
+@given(seen=people, fraction=st.floats(0, 0.9), seed=st.integers(0, 2**31))
+def test_held_out_people_never_train_and_every_query_has_an_answer(seen: list[list[int]], fraction: float, seed: int) -> None:
+    dataset = _dataset(seen)
+    n_eligible = sum(sum(n > 0 for n in images) > 1 for images in seen)
+    n_held = max(2, round(fraction * len(seen)))
+    if n_held > n_eligible or n_held >= len(seen):
+        with pytest.raises(InputError, match="cannot be held out"):
+            hold_out(dataset, fraction, seed)
+        return
+    held = hold_out(dataset, fraction, seed)
+    assert held == hold_out(dataset, fraction, seed)
+
+    owner = {sample.paths: sample.person_id for sample in dataset.train}
+    training = {owner[s.paths] for s in held.train}
+    validating = {s.person_id for s in held.query}
+    assert len(validating) == n_held
+    assert not training & validating
+    assert {s.person_id for s in held.gallery} == validating
+    assert sorted({s.person_id for s in held.train}) == list(range(len(seen) - n_held))
+    assert sorted(s.paths for s in (*held.train, *held.query, *held.gallery)) == sorted(owner)
+    for query in held.query:
+        assert any(s.person_id == query.person_id and s.camera != query.camera for s in held.gallery)
+    assert len({(s.person_id, s.camera) for s in held.query}) == len(held.query)
+
+
+def test_other_seeds_hold_out_other_people() -> None:
+    dataset = _dataset([[2, 2]] * 20)
+    assert len({frozenset(s.person_id for s in hold_out(dataset, 0.2, seed).query) for seed in range(5)}) > 1
+
+
+def test_a_camera_with_one_image_answers_and_does_not_ask() -> None:
+    held = hold_out(_dataset([[1, 3], [1, 3], [1, 3]]), 0.1, 0)
+    assert {s.camera for s in held.query} == {1}
+    assert {s.camera for s in held.gallery} == {0, 1}
+
+
+def test_labels_keep_the_order_of_the_ids() -> None:
+    samples = [Sample((Path("a"),), person, 0) for person in (9, 2, 9, 7)]
+    assert [s.person_id for s in relabel(samples)] == [2, 0, 2, 1]
+
+
+def test_a_first_camera_asks_the_others_and_people_of_one_camera_distract() -> None:
+    query, gallery = ask_first_camera(_dataset([[2, 1, 1], [0, 1, 1], [0, 0, 2]]).train)
+    assert [(s.person_id, s.camera) for s in query] == [(0, 0), (0, 0), (1, 1)]
+    assert [(s.person_id, s.camera) for s in gallery] == [(0, 1), (0, 2), (1, 2), (2, 2), (2, 2)]
+
+
+def test_frames_are_paths_made_when_asked_for() -> None:
+    frames = Frames(Path("here"), ("a.jpg", "b.jpg", "c.jpg"))
+    assert list(frames) == [Path("here/a.jpg"), Path("here/b.jpg"), Path("here/c.jpg")]
+    assert frames[-1] == Path("here/c.jpg")
+    assert list(frames[1:]) == [Path("here/b.jpg"), Path("here/c.jpg")]
+    assert len(frames) == 3
+    assert Path("here/b.jpg") in frames
+
+
+def test_counts_name_the_roles_and_wrong_ones_are_all_reported() -> None:
+    found = counts(_dataset([[2, 1], [1, 1]]))
+    assert found["train people"] == 2
+    assert found["train images"] == 5
+    check_counts(Path("here"), found, {"train images": 5})
+    with pytest.raises(InputError, match=r"here: .*train people 2 \(expected 3\), query images 0 \(expected 9\)"):
+        check_counts(Path("here"), found, {"train people": 3, "train images": 5, "query images": 9})
