@@ -73,8 +73,9 @@ class ExportedNetwork:
         features = np.zeros((len(clips), self.width), np.float32)
         if not self.clips:
             rows = self._rows([crop[None] for clip in clips for crop in clip])
-            for i, part in enumerate(np.split(rows, np.cumsum([len(clip) for clip in clips])[:-1])):
-                features[i] = part.mean(axis=0) if len(part) else 0
+            for i, end in enumerate(np.cumsum([len(clip) for clip in clips])):
+                if len(clips[i]):
+                    features[i] = rows[end - len(clips[i]) : end].mean(axis=0)
             return features
         owners: dict[int, list[int]] = {}
         for i, clip in enumerate(clips):

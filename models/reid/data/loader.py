@@ -10,7 +10,6 @@ after 0.1 s; with "spawn", or without the imports, after 2.5 s of every epoch (t
 """
 
 import multiprocessing
-import sys
 from collections.abc import Iterator, Sequence
 from multiprocessing.context import BaseContext
 from pathlib import Path
@@ -151,13 +150,11 @@ def training_batches(
 
 
 def _context() -> BaseContext:
-    """How workers start; their server has this module and, so that no worker runs its imports again, the command's."""
+    """How workers start. Their server has imported what takes long, so that no worker does; commands import late what does."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    command = getattr(sys.modules["__main__"], "__spec__", None)  # None when run by path: then "__main__" stands for it
-    own = [command.name] if command and not command.name.endswith("__main__") else []
-    context.set_forkserver_preload(["__main__", *own, __name__])
+    context.set_forkserver_preload([__name__, "models.reid.training.run"])
     return context
 
 

@@ -56,7 +56,7 @@ def semi_hard(features: Tensor, targets: Tensor, margin: float = 0.3) -> Tensor:
 def drawn(features: Tensor, targets: Tensor, margin: float = 0.5) -> Tensor:
     """Mean over anchors of max(0, |a - p|^2 - |a - n|^2 + margin), rows of unit length, with no mining at all.
 
-    p is the anchor's next sample in the batch and n the next of another person, both in the order of the batch, which is random.
+    p is the anchor's next sample in the batch and n the next of another person, in the order of the batch, which is random.
     `features` (N, D), `targets` (N,); anchors without either are left out. The explicit triplets of the Keras seed.
     """
     rows = distances.unit(features)

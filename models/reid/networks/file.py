@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import torch as safetensors
 from torch import Tensor, nn
 
+from models import files
 from models.errors import InputError
 from models.reid.networks import table
 
@@ -37,12 +38,10 @@ class Loaded:
 def save(network: nn.Module, recipe: Recipe, path: Path, about: dict[str, Any] | None = None) -> None:
     """Write weights and recipe; the file is complete or not there. The classifier is kept, for training on.
 
-    `about` is free provenance (JSON).
+    `about` is free provenance (JSON). Raises InputError when it cannot be written.
     """
     metadata = {"schema": SCHEMA, "recipe": json.dumps(asdict(recipe)), "about": json.dumps(about or {})}
-    partial = path.with_name(f"{path.name}.partial")
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, str(partial), metadata)
-    partial.replace(path)
+    files.write(path, safetensors.save({k: v.contiguous() for k, v in network.state_dict().items()}, metadata))
 
 
 def load(path: Path) -> Loaded:

@@ -135,7 +135,8 @@ TABLE: dict[str, Architecture] = {
     "osnet_ibn_x1_0": _omni("arXiv 1910.06827", variant="ibn"),
     "osnet_ain_x1_0": _omni("arXiv 1910.06827", variant="ain"),
     "hacnn": Architecture(
-        _hacnn, {}, 1024, "global and local, 512 each", "both, each of unit length", "arXiv 1802.08122", 160, 64, False, True, ""
+        _hacnn, {}, 1024, "global and local, 512 each", "both, each of unit length", "arXiv 1802.08122",
+        160, 64, False, True, "",
     ),
     "hacnn_open": Architecture(
         _hacnn, {"open_gate": True}, 1024, "global and local, 512 each", "both, each of unit length",

@@ -63,7 +63,7 @@ def classifier(width: int, n_classes: int, bias: bool) -> nn.Linear:
 
 
 def resnet(name: str, last_stride: int, stem_relu: bool = True) -> nn.Module:
-    """Return torchvision's ResNet without pooling and classifier: (N, 3, H, W) -> maps (N, 2048, H/s, W/s), s = 16 * last_stride.
+    """Return torchvision's ResNet without pooling and classifier: (N, 3, H, W) -> (N, 2048, H/s, W/s), s = 16 * last_stride.
 
     `stem_relu=False` drops the ReLU between the stem's normalisation and its pooling, as the strong baseline's published
     weights were trained.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -64,6 +65,67 @@ def test_a_graph_that_mixes_the_crops_of_a_batch_keeps_its_batch(tmp_path: Path,
     assert np.abs(alone - alone[0]).max() > 0.01
 
 
+def write_clip_graph(path: Path, batch: int | str, n_frames: int | str) -> Path:
+    """Features (B, 6): mean and greatest of the frames' mean colours."""
+    nodes = [
+        helper.make_node("ReduceMean", ["crops"], ["colours"], axes=[3, 4], keepdims=0),
+        helper.make_node("ReduceMean", ["colours"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("ReduceMax", ["colours"], ["greatest"], axes=[1], keepdims=0),
+        helper.make_node("Concat", ["mean", "greatest"], ["features"], axis=1),
+    ]
+    return write_graph(path, nodes, [batch, n_frames, 3, 32, 16])
+
+
+def clip_feature(frames: Array) -> Array:
+    """What that graph gives for one clip."""
+    colours = normalise(torch.from_numpy(frames)).numpy().mean(axis=(2, 3))
+    return np.concatenate([colours.mean(axis=0), colours.max(axis=0)])
+
+
+@pytest.mark.parametrize("batch", ["n", 1, 3])
+@pytest.mark.parametrize("size", [1, 4, 64])
+def test_clips_of_different_length_get_the_features_they_get_alone(
+    tmp_path: Path, crops: Array, batch: int | str, size: int
+) -> None:
+    network = ExportedNetwork(write_clip_graph(tmp_path / "reid.onnx", batch, "t"), CPU, size)
+    assert network.clips and network.width == 6 and network.size == (32, 16)
+    clips = [crops[:3], crops[3:4], crops[:0], crops[2:9], crops[5:8], crops[9:10]]
+    rows = [clip_feature(clip) if len(clip) else np.zeros(6) for clip in clips]
+    assert_allclose(network.clip_features(clips), rows, atol=1e-5)
+    alone = np.stack([clip_feature(crop[None]) for crop in crops])
+    assert_allclose(network.features(crops), alone / np.linalg.norm(alone, axis=1, keepdims=True), atol=1e-5)
+    assert network.clip_features([]).shape == (0, 6)
+
+
+@pytest.mark.parametrize(("n", "seen"), [(1, [0, 0, 0, 0]), (2, [0, 0, 1, 1]), (4, [0, 1, 2, 3]), (11, [0, 3, 7, 10])])
+def test_a_network_of_four_frames_sees_four_spread_over_the_clip(tmp_path: Path, crops: Array, n: int, seen: list[int]) -> None:
+    network = ExportedNetwork(write_clip_graph(tmp_path / "reid.onnx", "n", 4), CPU, 8)
+    found = network.clip_features([crops[:2], crops[:n], crops[:5]])
+    assert_allclose(found[1], clip_feature(crops[seen]), atol=1e-5)
+
+
+def test_a_clip_is_the_mean_of_its_frames_to_a_network_of_images(tmp_path: Path, crops: Array) -> None:
+    network = ExportedNetwork(write_convolution(tmp_path / "reid.onnx", 1), CPU, 4)
+    assert not network.clips
+    session = onnxruntime.InferenceSession(tmp_path / "reid.onnx")
+    raw = np.stack([session.run(None, {"crops": normalise(torch.from_numpy(crop[None])).numpy()})[0][0] for crop in crops])
+    assert network.clip_features([]).shape == (0, N_FEATURES)
+    found = network.clip_features([crops[:5], crops[:0], crops[5:6], crops[6:]])
+    assert_allclose(found, [raw[:5].mean(axis=0), np.zeros(N_FEATURES), raw[5], raw[6:].mean(axis=0)], atol=1e-5)
+
+
+@pytest.mark.parametrize(("named", "size"), [({"height_px": "32", "width_px": "16"}, (32, 16)), ({}, (256, 128))])
+def test_a_free_input_size_is_what_the_metadata_say_or_the_usual(
+    tmp_path: Path, named: dict[str, str], size: tuple[int, int]
+) -> None:
+    nodes = [helper.make_node("GlobalAveragePool", ["crops"], ["maps"]), helper.make_node("Flatten", ["maps"], ["features"])]
+    path = write_graph(tmp_path / "reid.onnx", nodes, ["n", 3, "h", "w"])
+    model = onnx.load(path)
+    helper.set_model_props(model, named)
+    onnx.save(model, path)
+    assert ExportedNetwork(path, CPU, 4).size == size
+
+
 def test_crops_of_any_size_are_resized_and_none_give_none(tmp_path: Path, crops: Array, expected: Array) -> None:
     network = ExportedNetwork(write_convolution(tmp_path / "reid.onnx", "n"), CPU, 4)
     large = np.stack([cv2.resize(crop, (128, 256), interpolation=cv2.INTER_LINEAR) for crop in crops])
@@ -108,6 +170,8 @@ def test_the_mended_normalisation_is_the_normalisation(tmp_path: Path, crops: Ar
     [
         pytest.param([1, 1, 32, 16], "Flatten", id="grey input"),
         pytest.param([1, 3, 32], "Flatten", id="three axes"),
+        pytest.param([1, 2, 1, 32, 16], "Flatten", id="grey clips"),
+        pytest.param([1, 1, 2, 3, 32, 16], "Flatten", id="six axes"),
         pytest.param([1, 3, 32, 16], "Identity", id="maps, not features"),
         pytest.param([1, 3, 32, 16], "NoSuchOperator", id="unknown operator"),
     ],
