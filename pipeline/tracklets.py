@@ -119,12 +119,17 @@ class Gatherer:
         ]
 
 
-def cut(image: Array, box: Array) -> Array:
-    """The part of a BGR image inside the box, clipped to it, resized to (HEIGHT_PX, WIDTH_PX, 3) uint8."""
+def inside(image: Array, box: Array) -> Array:
+    """The part of an image (H, W, 3) inside the box x1 y1 x2 y2, clipped to it; at least one pixel."""
     height, width = image.shape[:2]
     x1, y1 = max(0, min(int(box[0]), width - 1)), max(0, min(int(box[1]), height - 1))
     x2, y2 = max(x1 + 1, min(int(np.ceil(box[2])), width)), max(y1 + 1, min(int(np.ceil(box[3])), height))
-    return resize(image[y1:y2, x1:x2])
+    return image[y1:y2, x1:x2]
+
+
+def cut(image: Array, box: Array) -> Array:
+    """Crop of a BGR image as a ReID network sees it, (HEIGHT_PX, WIDTH_PX, 3) uint8."""
+    return resize(inside(image, box))
 
 
 def _geometry(boxes: Array, scores: Array, shape: tuple[int, ...]) -> Array:
