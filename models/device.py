@@ -4,9 +4,11 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
+from models.errors import InputError
+
 
 def resolve(name: str) -> torch.device:
-    """Turn "auto", "cpu", "cuda", "cuda:1", "mps" into a device that exists here; raises ValueError."""
+    """Turn "auto", "cpu", "cuda", "cuda:1", "mps" into a device that exists here; raises InputError."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -15,11 +17,11 @@ def resolve(name: str) -> torch.device:
     except RuntimeError:
         known = False
     if not known:
-        raise ValueError(f"device {name}: expected auto, cpu, cuda, cuda:N or mps")
+        raise InputError(f"device {name}: expected auto, cpu, cuda, cuda:N or mps")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device {name}: there is no such CUDA device here; use --device auto or cpu")
+        raise InputError(f"device {name}: there is no such CUDA device here; take auto or cpu")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ValueError(f"device {name}: Metal is not available here; use --device auto or cpu")
+        raise InputError(f"device {name}: Metal is not available here; take auto or cpu")
     return device
 
 

@@ -6,7 +6,7 @@ The defaults are the strong baseline's (Luo et al., arXiv 1903.07071) on images.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from models import settings
 from models.settings import Section
@@ -19,11 +19,16 @@ Count = Annotated[int, Field(ge=1)]
 EXAMPLE = "configs/reid/image.yaml"
 
 
+def _text(value: Any) -> Any:
+    """YAML reads 16 as a number."""
+    return str(value) if type(value) is int else value
+
+
 class DataSettings(Section):
     """Which people, and how many of them are kept aside to select the model."""
 
     name: str = "market1501"
-    root: str = "."
+    root: str = "data"
     options: dict[str, Any] = Field(default_factory=dict)
     """What the data set's loader takes: split, protocol, any_counts..."""
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -163,14 +168,16 @@ class TrainSettings(Section):
     """One run."""
 
     epochs: Count = 120
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     device: str = "auto"
     n_devices: Count = 1
     n_nodes: Count = 1
-    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    precision: Annotated[Literal["auto", "32", "bf16", "16"], BeforeValidator(_text)] = "auto"
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay a step of the averaged weights that are then evaluated and saved; 0 keeps none."""
     workers: Annotated[int, Field(ge=0, le=64)] = 2
+    select: Literal["map", "rank1", "reranked_map"] = "map"
+    """Which score of the held-out people decides for a model, and what a search of hyper-parameters maximises."""
     evaluate_every: Count = 10
     """Epochs between evaluations on the held-out people; the last epoch always is."""
 

@@ -1,0 +1,196 @@
+"""The training loop: batches in, a network out. Ours and short; Lightning Fabric moves it to devices, precisions and nodes.
+
+Whatever is random is a function of the seed and of the place in the run, so an interrupted run goes on to the same weights.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from models.errors import InputError
+from models.reid import preprocess
+from models.reid.data.loader import Batch, training_batches
+from models.reid.data.samples import Dataset
+from models.reid.losses.center import restore_gradients
+from models.reid.losses.criterion import Criterion
+from models.reid.networks.frames import Outputs
+from models.reid.training import checkpoint, optimizers, processes, schedules
+from models.reid.training.checkpoint import Progress
+from models.reid.training.settings import Settings
+
+MEND = "lower optimizer.lr or set optimizer.max_norm, and start anew"
+
+
+class NonFiniteLossError(InputError):
+    """The loss became infinite or not a number; the text names the batch."""
+
+
+@dataclass
+class Trainer:
+    """A run: what is trained, with what, and how far it is."""
+
+    fabric: Fabric
+    settings: Settings
+    network: nn.Module
+    """As it was built; `wrapped` is the same weights as Fabric runs them."""
+    wrapped: Any
+    criterion: Criterion
+    optimizer: Optimizer
+    center_optimizer: Optimizer | None
+    average: AveragedModel | None
+    progress: Progress
+
+    @property
+    def evaluated(self) -> nn.Module:
+        """The network to evaluate and to save: the average where one is kept."""
+        return self.average.module if self.average is not None else self.network
+
+    def parts(self) -> dict[str, Any]:
+        """Everything with a state, by name."""
+        parts = {
+            "network": self.network, "criterion": self.criterion, "optimizer": self.optimizer,
+            "center_optimizer": self.center_optimizer, "average": self.average,
+            "precision": self.fabric.strategy.precision,  # scale of the loss in float16
+        }  # fmt: skip
+        return {name: part for name, part in parts.items() if part is not None}
+
+
+def build(fabric: Fabric, settings: Settings, network: nn.Module, criterion: Criterion) -> Trainer:
+    """Put network, criterion and optimisers on Fabric's device."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    decay = settings.train.ema_decay
+    network.to(fabric.device)
+    average = None
+    if decay:
+        moving = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        average = AveragedModel(network, multi_avg_fn=moving, use_buffers=True)
+    optimizer = optimizers.build(network, settings.optimizer)
+    wrapped, wrapped_optimizer = fabric.setup(network, optimizer)
+    criterion.to(fabric.device)
+    centers = list(criterion.center_parameters())
+    center_optimizer = None
+    if centers:  # through Fabric as well, which scales losses in half precision
+        plain = optimizers.build_centers(centers, settings.losses.center.lr)
+        center_optimizer = cast(Optimizer, fabric.setup_optimizers(plain))
+    return Trainer(fabric, settings, network, wrapped, criterion, wrapped_optimizer, center_optimizer, average, Progress())
+
+
+def save(trainer: Trainer, path: Path, settings: str) -> None:
+    """Write a checkpoint, in the first process; raises InputError when it cannot be written."""
+    checkpoint.write(path, {name: part.state_dict() for name, part in trainer.parts().items()}, trainer.progress, settings)
+
+
+def restore(trainer: Trainer, path: Path, settings: str) -> None:
+    """Load a checkpoint into a fresh trainer; raises InputError when it was made under other settings."""
+    states, progress, theirs = checkpoint.read(path)
+    if theirs != settings:
+        raise InputError(f"{path}: was made with other settings; resume with its config.yaml, or start anew with --overwrite")
+    for name, part in trainer.parts().items():
+        part.load_state_dict(states[name])
+    trainer.progress = progress
+
+
+def train_epoch(trainer: Trainer, data: Dataset, stop: Callable[[], bool]) -> dict[str, float] | None:
+    """Do the rest of the current epoch; mean losses, or None when `stop` asked to stop between two batches.
+
+    Raises NonFiniteLossError; before the step of a batch whose loss is not finite, or after the epoch for weights.
+    """
+    fabric, progress, settings = trainer.fabric, trainer.progress, trainer.settings
+    batches = iter(training_batches(
+        data.train, settings, progress.epoch, first_batch=progress.batch, rank=fabric.global_rank, world=fabric.world_size
+    ))  # fmt: skip
+    factor = schedules.factor(settings.schedule, progress.epoch, settings.train.epochs)
+    optimizers.set_factor(trainer.optimizer, factor)
+    trainer.wrapped.train()
+    started = time.perf_counter()
+    while (batch := processes.together(fabric, lambda: next(batches, None))) is not None:
+        losses = _step(trainer, batch)
+        sums = progress.sums or {}
+        progress.sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
+        progress.batch += 1
+        progress.step += 1
+        if processes.any_true(fabric, stop()):
+            progress.seconds += time.perf_counter() - started
+            return None
+    _check_weights(trainer)
+    means = {name: total / progress.batch for name, total in (progress.sums or {}).items()}
+    progress.seconds += time.perf_counter() - started
+    progress.epoch, progress.batch, progress.sums = progress.epoch + 1, 0, None
+    return {"lr": settings.optimizer.lr * factor, **means}
+
+
+def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
+    """Learn from one batch; returns its losses, means over the processes. Raises NonFiniteLossError."""
+    fabric, settings = trainer.fabric, trainer.settings
+    n_before = trainer.progress.step * fabric.world_size + fabric.global_rank
+    torch.manual_seed((settings.train.seed << 31) + n_before)  # dropout, the same after a resume
+    batch = Batch(*(fabric.to_device(t) for t in batch))
+    shape = batch.mask.shape
+    images = preprocess.normalise(batch.clips.flatten(0, 1))
+    images = images.reshape(*shape, *images.shape[1:])
+    outputs = trainer.wrapped(images, batch.mask, batch.quality)
+    total, losses = trainer.criterion(outputs, batch.targets, batch.erased, class_vectors(trainer.network))
+    own = {**{name: float(value) for name, value in losses.items()}, "loss": float(total.detach())}
+    values = processes.mean(fabric, own)
+    if not math.isfinite(values["loss"]):
+        processes.together(fabric, lambda: _check_loss(trainer, batch, own))
+    trainer.optimizer.zero_grad()
+    if trainer.center_optimizer is not None:
+        trainer.center_optimizer.zero_grad()
+    fabric.backward(total + _nothing(fabric, outputs))
+    if settings.optimizer.max_norm:
+        max_norm = settings.optimizer.max_norm
+        fabric.clip_gradients(trainer.wrapped, trainer.optimizer, max_norm=max_norm, error_if_nonfinite=False)
+    trainer.optimizer.step()
+    if trainer.center_optimizer is not None:
+        _share(fabric, trainer.criterion)
+        restore_gradients(trainer.criterion.center_parameters(), settings.losses.center.weight)
+        trainer.center_optimizer.step()
+    if trainer.average is not None:
+        trainer.average.update_parameters(trainer.network)
+    return values
+
+
+def _nothing(fabric: Fabric, outputs: Outputs) -> Tensor | float:
+    """Zero that depends on all outputs: several processes wait for every weight's gradient, also where no loss uses it."""
+    if fabric.world_size == 1:
+        return 0.0
+    return 0.0 * torch.stack([branch.sum() for branch in (*outputs.logits, *outputs.features, outputs.attention)]).sum()
+
+
+def class_vectors(network: nn.Module) -> Tensor | None:
+    """The classifier's weight (C, D), whose rows OSM-CAA takes for the classes; None for networks with several classifiers."""
+    classifier = getattr(getattr(network, "image", network), "classifier", None)
+    return classifier.weight if isinstance(classifier, nn.Linear) else None
+
+
+def _share(fabric: Fabric, criterion: Criterion) -> None:
+    """Mean gradient of the centres over the processes; the network's own is averaged by Fabric."""
+    if fabric.world_size > 1:
+        for parameter in criterion.center_parameters():
+            parameter.grad = processes.mean_tensor(fabric, cast(Tensor, parameter.grad))
+
+
+def _check_loss(trainer: Trainer, batch: Batch, values: dict[str, float]) -> None:
+    progress = trainer.progress
+    if wrong := ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value)):
+        number = progress.batch * trainer.fabric.world_size + trainer.fabric.global_rank
+        raise NonFiniteLossError(
+            f"epoch {progress.epoch}, batch {number}: {wrong}; training samples {batch.indices.tolist()}, "
+            f"people {sorted(set(batch.targets.tolist()))}; {MEND}"
+        )
+
+
+def _check_weights(trainer: Trainer) -> None:
+    """The loss shows a wrong step in the next batch; after the last batch of an epoch there is none."""
+    if not all(bool(parameter.isfinite().all()) for parameter in trainer.network.parameters()):
+        raise NonFiniteLossError(f"epoch {trainer.progress.epoch}, after its last batch: weights are not finite; {MEND}")

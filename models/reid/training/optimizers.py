@@ -1,0 +1,41 @@
+"""Optimisers of a run: one for the network, one for the centres of the centre loss."""
+
+from collections.abc import Iterable
+
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from models.reid.training.settings import OptimizerSettings
+
+
+def build(network: nn.Module, settings: OptimizerSettings) -> Optimizer:
+    """Two groups of parameters: those of a pretrained body (`backbone.`) with their own factor, and the rest.
+
+    Each group carries its base learning rate as `base_lr`; the loop sets lr = base_lr * factor of the epoch.
+    """
+    body: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            (body if "backbone." in f".{name}." else rest).append(parameter)
+    groups = [
+        {"params": parameters, "lr": lr, "base_lr": lr}
+        for parameters, lr in ((body, settings.lr * settings.backbone_factor), (rest, settings.lr))
+        if parameters
+    ]
+    if settings.name == "sgd":
+        momentum = settings.momentum
+        return SGD(groups, settings.lr, momentum, nesterov=momentum > 0, weight_decay=settings.weight_decay)
+    kind = Adam if settings.name == "adam" else AdamW
+    return kind(groups, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay)
+
+
+def build_centers(parameters: Iterable[nn.Parameter], lr: float) -> Optimizer:
+    """Plain SGD for the centres, whose gradient the loop frees of the loss weight first (Luo et al. 2019)."""
+    return SGD(parameters, lr=lr)
+
+
+def set_factor(optimizer: Optimizer, factor: float) -> None:
+    """Set every group's learning rate to its base times `factor`."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor

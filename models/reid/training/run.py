@@ -1,0 +1,242 @@
+"""One training run: data, network, epochs, held-out scores, checkpoints, a model to use; `folder` says which files."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from models import device as devices
+from models import settings as sections
+from models.errors import InputError
+from models.reid.data import catalogue
+from models.reid.data.batches import epoch_batches
+from models.reid.data.samples import Dataset, hold_out
+from models.reid.encoder import NetworkEncoder
+from models.reid.evaluation import distances, ranking, reranking
+from models.reid.evaluation.features import extract
+from models.reid.evaluation.protocol import labels
+from models.reid.losses.criterion import Criterion
+from models.reid.networks import file, table
+from models.reid.networks.file import Loaded, Recipe
+from models.reid.training import folder, loop, processes
+from models.reid.training.folder import Log
+from models.reid.training.loop import Trainer
+from models.reid.training.settings import Settings
+from models.reid.training.start import start_from
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. best: the held-out score that selects, in 0..1; -1 when nobody was held out."""
+
+    n_epochs: int
+    best: float
+    best_epoch: int
+    interrupted: bool
+
+
+def load_data(settings: Settings) -> Dataset:
+    """Training people and held-out people as settings say; query and gallery are those of the held-out, or none."""
+    data = catalogue.load(settings.data.name, Path(settings.data.root), settings.data.options)
+    if settings.data.max_people:
+        data = replace(data, train=tuple(s for s in data.train if s.person_id < settings.data.max_people))
+    if not settings.data.validation:
+        return replace(data, query=(), gallery=())
+    return hold_out(data, settings.data.validation, settings.train.seed)
+
+
+def fit(
+    settings: Settings, output: Path, resume: bool = False, overwrite: bool = False, report: Report = lambda row: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Outcome:  # fmt: skip
+    """Train as settings say, into `output`; `report` gets every epoch's row, `stop` is asked after every batch.
+
+    `resume` goes on with the run in `output`; `overwrite` replaces it, once data and network are known to be usable.
+    Raises InputError for data, weights or settings that cannot be used, and on a non-finite loss. With several devices the
+    command that called this is run once more for each: a script is then all that can call it.
+    """
+    folder.check(output, resume, overwrite)
+    data = load_data(settings)
+    _check_batches(settings, data)
+    network, recipe, started = _network(settings, data)
+    criterion = _criterion(settings, data, network)
+    fabric = _fabric(settings)
+    processes.launch(fabric)
+    trainer = loop.build(fabric, settings, network, criterion)
+    resolved, saved = sections.dump(settings), output / folder.CHECKPOINT
+    if resume:
+        processes.together(fabric, lambda: loop.restore(trainer, saved, resolved))
+    else:
+        processes.first(fabric, lambda: folder.start(output, resolved))
+    keeper = _Keeper(trainer, data, recipe, output, started, report)
+    processes.first(fabric, keeper.open)
+    try:
+        row: dict[str, float] | None = {}
+        while trainer.progress.epoch < settings.train.epochs and row is not None:
+            row = loop.train_epoch(trainer, data, stop)
+            processes.first(fabric, partial(keeper.keep, row, resolved))
+        processes.first(fabric, keeper.draw)
+    finally:
+        keeper.close()
+    return Outcome(trainer.progress.epoch, trainer.progress.best, trainer.progress.best_epoch, row is None)
+
+
+def score(network: nn.Module, recipe: Recipe, data: Dataset, device: torch.device, reranked: bool = False) -> dict[str, float]:
+    """Held-out people ranked by cosine distance, query against gallery: map, rank1 and perhaps reranked_map, in 0..1."""
+    was_training = network.training
+    encoder = NetworkEncoder(Loaded(network, recipe, {}), device, batch_crops=64)
+    query, gallery = (extract(encoder, part) for part in (data.query, data.gallery))
+    network.train(was_training)
+    known = labels(data.query, data.gallery)
+    plain = ranking.rank(distances.blocks(query, gallery), *known).scores()
+    found = {"map": plain.mean_ap, "rank1": plain.at(1)}
+    if reranked:
+        apart = reranking.rerank(distances.normalise(query), distances.normalise(gallery))
+        found["reranked_map"] = ranking.rank(apart, *known).scores().mean_ap
+    return {name: round(value, 6) for name, value in found.items()}
+
+
+def _fabric(settings: Settings) -> Fabric:
+    """Fabric for the devices and the precision asked for; raises InputError where there are none such."""
+    train = settings.train
+    device = devices.resolve(train.device)
+    chosen = device.type == "cuda" and device.index is not None  # cuda:1
+    here = {"cuda": 1 if chosen else torch.cuda.device_count(), "mps": 1}.get(device.type, train.n_devices)
+    if train.n_devices > here:
+        raise InputError(f"train.n_devices {train.n_devices}: train.device {train.device} has {here} here")
+    if train.precision == "16" and device.type == "cpu":
+        raise InputError("train.precision 16 needs a GPU; on a CPU take bf16, 32 or auto")
+    return Fabric(
+        accelerator=device.type, devices=[device.index or 0] if chosen else train.n_devices, num_nodes=train.n_nodes,
+        precision=_precision(train.precision, device),
+    )  # fmt: skip
+
+
+def _precision(name: str, device: torch.device) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    fast = devices.fast_dtype(device)
+    if name == "auto":
+        name = {torch.float32: "32", torch.bfloat16: "bf16", torch.float16: "16"}[fast]
+        if name == "16" and torch.cuda.is_bf16_supported():
+            name = "bf16"  # needs no scaling of the loss
+    if name == "32":
+        return "32-true"
+    return "bf16-mixed" if name == "bf16" else "16-mixed"
+
+
+def _network(settings: Settings, data: Dataset) -> tuple[nn.Module, Recipe, str]:
+    """Network with the weights it starts from, its recipe, and what was loaded."""
+    row = table.architecture(settings.network.architecture)
+    size = (settings.data.height_px, settings.data.width_px)
+    if row.fixed_size and size != (row.height_px, row.width_px):
+        raise InputError(
+            f"{settings.network.architecture} takes {row.height_px} x {row.width_px} pixels: "
+            f"set data.height_px {row.height_px} and data.width_px {row.width_px}"
+        )
+    options = {**row.options, **settings.network.options, "n_classes": data.n_train_people}
+    torch.manual_seed(settings.train.seed)
+    try:
+        network = table.build(settings.network.architecture, options)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"network.options: {str(error).split('() ')[-1]}") from None
+    started = "nothing"
+    if settings.network.init:
+        started = start_from(network, settings.network.init, row.imagenet)
+    return network, Recipe(settings.network.architecture, options, *size), started
+
+
+def _check_batches(settings: Settings, data: Dataset) -> None:
+    """Raise InputError when an epoch does not have a batch for every device."""
+    people = np.array([sample.person_id for sample in data.train])
+    n_batches, n_devices = len(epoch_batches(people, settings.batches, settings.train.seed, 0)), _n_devices(settings)
+    if n_batches < n_devices:
+        raise InputError(f"an epoch has {n_batches} batches for {n_devices} devices: set batches.n_people or train.n_devices lower")
+
+
+def _n_devices(settings: Settings) -> int:
+    return settings.train.n_devices * settings.train.n_nodes
+
+
+def _criterion(settings: Settings, data: Dataset, network: nn.Module) -> Criterion:
+    """Criterion, with centres as wide as the network's features; raises InputError when the two do not fit each other.
+
+    A copy of the network is tried on noise: what cannot be trained should show before an old run is replaced.
+    """
+    size = (settings.data.height_px, settings.data.width_px)
+    mask = torch.ones(4, settings.clips.length if data.video else 1, dtype=torch.bool)
+    trial = copy.deepcopy(network).train()
+    try:
+        with torch.no_grad():
+            outputs = trial(torch.randn(*mask.shape, 3, *size), mask, mask.float())
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{settings.network.architecture} cannot take {size[0]} x {size[1]} pixels ({reason:.100})") from None
+    torch.manual_seed(settings.train.seed + 1)
+    criterion = Criterion(settings.losses, data.n_train_people, [feature.shape[1] for feature in outputs.features])
+    targets = torch.arange(4) // 2 % data.n_train_people
+    with torch.no_grad():
+        criterion(outputs, targets, ~mask, loop.class_vectors(network))
+    return criterion
+
+
+@dataclass
+class _Keeper:
+    """What the first process writes."""
+
+    trainer: Trainer
+    data: Dataset
+    recipe: Recipe
+    output: Path
+    started: str
+    report: Report
+    log: Log | None = None
+
+    def open(self) -> None:
+        self.log = Log(self.output, self.trainer.progress.epoch)
+
+    def keep(self, row: dict[str, float] | None, settings: str) -> None:
+        """Write a whole epoch, and a checkpoint also of a part of one (no row)."""
+        if row is not None and self.log is not None:
+            seconds = {"seconds": round(self.trainer.progress.seconds, 3)}
+            whole = {"epoch": self.trainer.progress.epoch - 1, **row, **self._select(), **seconds}
+            self.log.write(whole)
+            self.report(whole)
+        loop.save(self.trainer, self.output / folder.CHECKPOINT, settings)
+
+    def draw(self) -> None:
+        if self.log is not None:
+            self.log.draw()
+
+    def close(self) -> None:
+        if self.log is not None:
+            self.log.close()
+
+    def _select(self) -> dict[str, float]:
+        """Score the held-out people when it is time to, and keep the model when it is the best so far."""
+        progress, settings = self.trainer.progress, self.trainer.settings.train
+        if progress.epoch < settings.epochs and progress.epoch % settings.evaluate_every:
+            return {}
+        row: dict[str, float] = {}
+        network = self.trainer.evaluated
+        if self.data.query:
+            row = score(network, self.recipe, self.data, self.trainer.fabric.device, settings.select == "reranked_map")
+        if not self.data.query or row[settings.select] > progress.best:
+            progress.best, progress.best_epoch = row.get(settings.select, -1.0), progress.epoch - 1
+            file.save(network, self.recipe, self.output / folder.MODEL, self._about(row))
+        return row
+
+    def _about(self, row: dict[str, float]) -> dict[str, Any]:
+        data, trainer = self.data, self.trainer
+        return {
+            "data": data.name, "train_people": data.n_train_people, "train_samples": len(data.train),
+            "started_from": self.started, "held_out_people": len({s.person_id for s in data.query}),
+            "epoch": trainer.progress.epoch - 1, **row, "settings": trainer.settings.model_dump(mode="json"),
+        }  # fmt: skip

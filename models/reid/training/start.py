@@ -1,0 +1,97 @@
+"""Weights that a training starts from: whatever part of a file fits the network, and a clear word when hardly anything does."""
+
+import re
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+import models.torchvision_ops  # noqa: F401 - before torchvision
+from models.errors import InputError
+from models.reid.networks.resnet3d import ResNet3d, inflate
+
+OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
+"""How torchvision's published DenseNet still names its layers: denselayer1.norm.1. for denselayer1.norm1."""
+MIN_SHARE = 0.5
+"""A file that fits less of the network's body (all but classifiers) than this is the wrong file."""
+
+
+def start_from(network: nn.Module, source: str, imagenet: str) -> str:
+    """Copy weights into `network`; returns what was done, for the log. Raises InputError.
+
+    `source`: a .safetensors or a PyTorch state dict (.pth, .pt, .tar; read without running code from it), or "imagenet", which
+    lets torchvision fetch its weights of the network named `imagenet` ("" where it has none that fit). A tensor is taken where
+    name and shape agree once the wrapper's name ("module.", "backbone.") is off on either side; classifiers, whose classes are
+    other people, start anew.
+    """
+    given = _imagenet(imagenet) if source == "imagenet" else _read(Path(source))
+    given = {OLD_DENSENET.sub(r"\1\2.", key): tensor for key, tensor in given.items()}
+    if isinstance(network, ResNet3d):
+        given = inflate(given)
+    own = {k: v for k, v in network.state_dict().items() if "classifier" not in k}
+    taken = max((_taken(own, given, a, b) for a in _prefixes(own) for b in _prefixes(given)), key=len)
+    body = [k for k in own if own[k].ndim > 0]
+    share = sum(own[k].numel() for k in body if k in taken) / max(sum(own[k].numel() for k in body), 1)
+    if share < MIN_SHARE:
+        raise InputError(f"{source}: fits {share:.0%} of the network (network.init): it is of another architecture")
+    network.load_state_dict(taken, strict=False)
+    return f"{source}: {len(taken)} of {len(own)} tensors, {share:.1%} of the weights"
+
+
+def _taken(own: dict[str, Tensor], given: dict[str, Tensor], prefix: str, theirs: str) -> dict[str, Tensor]:
+    """Tensors of `given` for the keys of `own`, when `theirs` in its keys stands for `prefix` in ours."""
+    taken = {}
+    for key, tensor in own.items():
+        match = given.get(theirs + key.removeprefix(prefix)) if key.startswith(prefix) else None
+        if match is not None and match.shape == tensor.shape:
+            taken[key] = match
+    return taken
+
+
+def _prefixes(tensors: dict[str, Tensor]) -> list[str]:
+    """Beginnings, up to a dot, that at least a third of the keys share: "", "module.", "image.backbone."."""
+    counts: dict[str, int] = {"": len(tensors)}
+    for key in tensors:
+        parts = key.split(".")
+        for i in range(1, len(parts)):
+            prefix = ".".join(parts[:i]) + "."
+            counts[prefix] = counts.get(prefix, 0) + 1
+    return [prefix for prefix, n in counts.items() if 3 * n >= len(tensors)]
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file (network.init)")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise InputError(f"{path}: cannot be read as weights ({' '.join(str(error).split())[:120]})") from None
+    except Exception as error:  # noqa: BLE001 - pickle raises anything; weights_only keeps it from running anything
+        raise InputError(f"{path}: is not a plain state dict ({type(error).__name__})") from None
+    for key in ("state_dict", "model", "network"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    tensors = {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)} if isinstance(loaded, dict) else {}
+    if not tensors:
+        raise InputError(f"{path}: holds no tensors by name")
+    return tensors
+
+
+def _imagenet(name: str) -> dict[str, Tensor]:
+    from urllib.error import URLError
+
+    from torchvision.models import get_model_weights
+
+    try:
+        weights = get_model_weights(name)
+        return dict(weights.DEFAULT.get_state_dict(progress=False))
+    except ValueError:
+        raise InputError("network.init imagenet: torchvision has no weights that fit this architecture; give a file") from None
+    except (URLError, OSError) as error:
+        raise InputError(
+            f"network.init imagenet: torchvision's weights cannot be fetched ({error}); put the file here and give its path"
+        ) from None

@@ -1,0 +1,360 @@
+"""Whole trainings in this process: what they leave, that they repeat, and that they go on where they stopped."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models import settings as sections
+from models.errors import InputError
+from models.reid.data import loader
+from models.reid.data.loader import Batch
+from models.reid.networks import file, table
+from models.reid.training import checkpoint, loop, run
+from models.reid.training import settings as training_settings
+from models.reid.training.loop import NonFiniteLossError
+from models.reid.training.settings import Settings
+from tests.models.reid import miniatures
+from tests.models.reid.training import runs
+from tests.models.reid.training.runs import FILES, SMALL, STEPS, StopAfter, quick, rows, same_weights
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "TABLE", SMALL)
+
+
+def small(people: Path, **changed: Any) -> Settings:
+    return quick(people, **{"network__architecture": "small", "train__evaluate_every": 1, **changed})
+
+
+@pytest.fixture(scope="module")
+def finished(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training of osnet_x0_25; tests only look at it."""
+    output = tmp_path_factory.mktemp("finished") / "run"
+    settings = quick(people, train__epochs=8, train__evaluate_every=4, optimizer__lr=0.003)
+    outcome = run.fit(settings, output)
+    assert (outcome.n_epochs, outcome.interrupted) == (8, False)
+    return output
+
+
+def test_a_run_leaves_exactly_its_files_and_the_usual_permissions(finished: Path, tmp_path: Path) -> None:
+    assert {path.name for path in finished.iterdir()} == FILES
+    (events,) = (finished / "tensorboard").iterdir()
+    assert events.name.startswith("events.out.tfevents.") and events.stat().st_size > 500
+    (tmp_path / "usual").touch()
+    usual = (tmp_path / "usual").stat().st_mode
+    assert all(path.stat().st_mode == usual for path in finished.iterdir() if path.is_file())
+
+
+def test_the_log_has_one_object_an_epoch_and_the_loss_falls(finished: Path) -> None:
+    log = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in log] == list(range(8))
+    scored = {"epoch", "lr", "classification", "triplet", "loss", "map", "rank1", "seconds"}
+    assert [set(row) for row in log] == [scored if i % 4 == 3 else scored - {"map", "rank1"} for i in range(8)]
+    losses = [row["loss"] for row in log]
+    assert np.mean(losses[-2:]) < 0.7 * np.mean(losses[:2])
+    assert all(row["loss"] == pytest.approx(row["classification"] + row["triplet"]) for row in log)
+    assert [row["seconds"] for row in log] == sorted(row["seconds"] for row in log)
+
+
+def test_tensorboard_shows_what_the_log_says(finished: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(finished / "tensorboard"))
+    board.Reload()
+    shown = {name: {event.step: event.value for event in board.Scalars(name)} for name in board.Tags()["scalars"]}
+    for row in rows(finished):
+        epoch = row.pop("epoch")
+        assert {name: values[epoch] for name, values in shown.items() if epoch in values and name != "seconds"} == pytest.approx(row)
+
+
+def test_the_model_says_how_it_was_made(finished: Path, people: Path) -> None:
+    loaded = file.load(finished / "model.safetensors")
+    assert loaded.recipe == file.Recipe("osnet_x0_25", {"scale": 0.25, "n_classes": 4}, 64, 32)
+    best = max((row for row in rows(finished) if "map" in row), key=lambda row: row["map"])
+    expected = {"train_people": 4, "held_out_people": 2, "train_samples": 24, "epoch": best["epoch"], "map": best["map"]}
+    assert {key: loaded.about[key] for key in expected} == expected
+    assert Settings.model_validate(loaded.about["settings"]).data.root == str(people)
+
+
+def test_the_saved_settings_load_equal_and_repeat_the_run_to_the_bit(people: Path, tmp_path: Path) -> None:
+    settings = small(people)
+    first, second = tmp_path / "first", tmp_path / "second"
+    run.fit(settings, first)
+    loaded = training_settings.load(str(first / "config.yaml"))
+    assert loaded == settings
+    run.fit(loaded, second)
+    assert same_weights(first, second) and rows(first) == rows(second)
+    run.fit(small(people, train__seed=2), tmp_path / "other")
+    assert not same_weights(first, tmp_path / "other")
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # a machine with one core
+def test_worker_processes_change_nothing(people: Path, tmp_path: Path) -> None:
+    run.fit(small(people, train__epochs=1), tmp_path / "alone")
+    settings = small(people, train__epochs=1, train__workers=2)
+    run.fit(settings, tmp_path / "two")
+    assert rows(tmp_path / "alone") == rows(tmp_path / "two")
+    a, b = (load_file(tmp_path / name / "model.safetensors") for name in ("alone", "two"))
+    assert all(torch.equal(value, b[key]) for key, value in a.items())
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "osnet ema": {"network__architecture": "osnet_x0_25", "train__evaluate_every": 3, "train__ema_decay": 0.5},
+    "plain": {},
+    "dropout and centres": {"losses__center__weight": 0.01, "augment__erase": 0.5},
+    "sgd": {"optimizer__name": "sgd", "optimizer__lr": 0.05, "schedule__name": "cosine", "schedule__warmup_epochs": 1},
+    "bfloat16, short gradients": {"train__precision": "bf16", "optimizer__max_norm": 1.0, "train__select": "reranked_map"},
+    "everybody trains": {"data__validation": 0.0, "batches__n_people": 3},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_interrupted_run_goes_on_to_the_same_weights(variant: str, people: Path, tmp_path: Path) -> None:
+    settings = small(people, **VARIANTS[variant])
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    expected = run.fit(settings, whole)
+    assert not expected.interrupted and expected.n_epochs == 3
+    first = run.fit(settings, parts, stop=StopAfter(STEPS + 1))  # in the middle of the second epoch
+    assert first.interrupted and first.n_epochs == 1 and len(rows(parts)) == 1
+    second = run.fit(settings, parts, resume=True, stop=StopAfter(STEPS - 1))  # at its end, before it is written down
+    assert second.interrupted and second.n_epochs == 1 and len(rows(parts)) == 1
+    assert run.fit(settings, parts, resume=True) == expected
+    assert same_weights(whole, parts) and same_weights(whole, parts, "checkpoint.safetensors")
+    assert rows(whole) == rows(parts)
+    assert {path.name for path in parts.iterdir()} == FILES
+
+
+def test_dropout_and_the_erased_boxes_matter_in_the_test_above(people: Path, tmp_path: Path) -> None:
+    settings = small(people, **VARIANTS["dropout and centres"])
+    network = file.load(trained(settings, tmp_path / "a")).network
+    assert any(isinstance(layer, torch.nn.Dropout) and layer.p == 0.5 for layer in network.modules())
+    states, progress, _ = checkpoint.read(tmp_path / "a" / "checkpoint.safetensors")
+    assert set(states) == {"network", "criterion", "optimizer", "center_optimizer", "precision"}
+    assert progress.step == 3 * STEPS
+
+
+def trained(settings: Settings, output: Path) -> Path:
+    run.fit(settings, output)
+    return output / "model.safetensors"
+
+
+def test_resuming_a_finished_run_changes_nothing(people: Path, tmp_path: Path) -> None:
+    settings = small(people)
+    expected = run.fit(settings, tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    assert run.fit(settings, tmp_path / "run", resume=True) == expected
+    assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
+
+
+def test_a_run_killed_between_log_and_checkpoint_has_no_row_twice(people: Path, tmp_path: Path) -> None:
+    settings, output = small(people), tmp_path / "run"
+    run.fit(settings, output, stop=StopAfter(STEPS + 1))
+    with (output / "log.jsonl").open("a") as log:
+        log.write('{"epoch": 1, "loss": 7.0}\n{"epoch": 2, "lo')
+    run.fit(settings, output, resume=True)
+    run.fit(settings, tmp_path / "whole")
+    assert rows(output) == rows(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", [{"optimizer__lr": 0.01}, {"train__epochs": 9}, {"train__seed": 5}])
+def test_a_checkpoint_of_other_settings_is_refused(people: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    run.fit(small(people), tmp_path / "run", stop=StopAfter(1))
+    before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(InputError, match="^.*checkpoint.safetensors: was made with other settings; .*$"):
+        run.fit(small(people, **change), tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_folder_with_a_run_is_refused_unless_told_what_to_do_with_it(people: Path, tmp_path: Path) -> None:
+    settings, output = small(people, train__epochs=1), tmp_path / "run"
+    with pytest.raises(InputError, match="there is no checkpoint.safetensors"):
+        run.fit(settings, output, resume=True)
+    assert not output.exists()
+    run.fit(settings, output)
+    with pytest.raises(InputError, match="holds a run; give --resume"):
+        run.fit(settings, output)
+    (output / "mine.txt").write_text("keep")
+    (output / "tensorboard" / "mine.txt").write_text("keep")
+    run.fit(small(people, train__epochs=2), output, overwrite=True)
+    assert len(rows(output)) == 2
+    assert (output / "mine.txt").read_text() == (output / "tensorboard" / "mine.txt").read_text() == "keep"
+    assert len(list((output / "tensorboard").glob("events*"))) == 1
+
+
+def test_others_folders_and_files_are_refused(people: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("keep")
+    for output in (tmp_path, tmp_path / "mine.txt"):
+        with pytest.raises(InputError, match="is not empty and not a training run|is a file"):
+            run.fit(small(people), output, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "root": ({"data__root": "/nowhere"}, "^/nowhere: is not a folder"),
+    "data": ({"data__name": "markt1501"}, "did you mean market1501"),
+    "network": ({"network__architecture": "resnet49"}, "^architecture resnet49: expected one of"),
+    "size": ({"network__architecture": "hacnn"}, "hacnn takes 160 x 64 pixels: set data.height_px 160"),
+    "option": ({"network__architecture": "osnet_x0_25", "network__options": {"depth": 3}}, "^network.options: .*depth"),
+    "value": ({"network__architecture": "ft_resnet50", "network__options": {"test_feature": "x"}}, "^network.options: .*x"),
+    "init": ({"network__init": "/nowhere.pth"}, r"^/nowhere.pth: no such file \(network.init\)"),
+    "device": ({"train__device": "cuda:7"}, "^device cuda:7: "),
+    "word": ({"train__device": "gpu"}, "^device gpu: "),
+    "half": ({"train__precision": "16"}, "^train.precision 16 needs a GPU"),
+    "too small": ({"network__architecture": "osnet_x0_25", "data__width_px": 16, "data__height_px": 16}, "cannot take 16 x 16"),
+    "devices": ({"train__n_devices": 3}, "^an epoch has 2 batches for 3 devices: "),
+    "people": ({"batches__n_people": 9}, "set batches.n_people to 4 or less"),
+    "held out": ({"data__validation": 0.99}, "cannot be held out"),
+    "loss": ({"losses__attention": 1.0, "augment__whole_clip": False}, "^losses.attention needs a network with"),
+    "classifier": ({"losses__osm__weight": 1.0}, "^losses.osm.vectors: classifier needs"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_trained_is_one_line_and_leaves_the_run_before_alone(case: str, people: Path, tmp_path: Path) -> None:
+    changed, expected = WRONG[case]
+    settings = small(people, **changed)
+    output = tmp_path / "run"
+    output.mkdir()
+    before = {name: f"old {name}" for name in FILES - {"tensorboard"}}
+    for name, text in before.items():
+        (output / name).write_text(text)
+    with pytest.raises(InputError, match=expected) as caught:
+        run.fit(settings, output, overwrite=True)
+    assert "\n" not in str(caught.value)
+    assert {path.name: path.read_text() for path in output.iterdir()} == before
+
+
+def test_a_loss_that_is_not_finite_names_epoch_batch_and_samples_and_leaves_the_last_checkpoint(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, output = small(people, augment__erase=0.5), tmp_path / "run"
+    run.fit(settings, output, stop=StopAfter(STEPS + 1))
+    before = (output / "checkpoint.safetensors").read_bytes()
+    bad = next(iter(loader.training_batches(run.load_data(settings).train, settings, epoch=1, first_batch=1)))
+    normalise = loop.preprocess.normalise
+    monkeypatch.setattr(loop.preprocess, "normalise", lambda crops: normalise(crops) * torch.nan)
+    with pytest.raises(NonFiniteLossError) as caught:
+        run.fit(settings, output, resume=True)
+    people_of_it = sorted(set(bad.targets.tolist()))
+    assert str(caught.value) == (
+        f"epoch 1, batch 1: classification nan, triplet nan, loss nan; training samples {bad.indices.tolist()}, "
+        f"people {people_of_it}; lower optimizer.lr or set optimizer.max_norm, and start anew"
+    )
+    assert (output / "checkpoint.safetensors").read_bytes() == before
+    monkeypatch.undo()
+    monkeypatch.setattr(table, "TABLE", SMALL)
+    run.fit(settings, output, resume=True)
+    run.fit(settings, tmp_path / "whole")
+    assert same_weights(output, tmp_path / "whole")
+
+
+def test_a_last_step_to_infinity_is_not_kept_as_a_model(people: Path, tmp_path: Path) -> None:
+    sgd = {"optimizer__name": "sgd", "optimizer__lr": 1e30, "optimizer__weight_decay": 1e10}
+    settings = small(people, batches__n_people=4, train__epochs=1, **sgd)
+    with pytest.raises(NonFiniteLossError, match=r"^epoch 0, after its last batch: weights are not finite; lower optimizer.lr"):
+        run.fit(settings, tmp_path / "run")
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_selection_never_opens_query_and_gallery_of_the_data_set(tmp_path: Path) -> None:
+    root = miniatures.market(tmp_path, n_train_people=6, n_cameras=2, n_images=3)
+    for path in (*root.glob("query/*"), *root.glob("bounding_box_test/*")):
+        path.write_bytes(b"not an image")
+    changed = {"data__name": "market1501", "data__options": {"any_counts": True}, "train__epochs": 1}
+    run.fit(small(tmp_path, **changed), tmp_path / "run")
+    assert "map" in rows(tmp_path / "run")[0]
+
+
+def test_held_out_people_are_never_in_a_training_batch(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = small(people)
+    data = run.load_data(settings)
+    trained_on: set[Path] = set()
+    step = loop._step
+
+    def watched(trainer: loop.Trainer, batch: Batch) -> dict[str, float]:
+        trained_on.update(path for i in batch.indices.tolist() for path in data.train[i].paths)
+        return step(trainer, batch)
+
+    monkeypatch.setattr(loop, "_step", watched)
+    run.fit(settings, tmp_path / "run")
+    held = {path for sample in (*data.query, *data.gallery) for path in sample.paths}
+    assert trained_on and not trained_on & held
+    folders = {path.parent.parent for path in trained_on}
+    assert len(folders) == 4 and not folders & {path.parent.parent for path in held}
+
+
+def test_the_model_is_that_of_the_best_epoch_and_the_first_of_equals(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([0.2, 0.7, 0.7, 0.4])
+    monkeypatch.setattr(run, "score", lambda *_: {"map": next(scores), "rank1": 0.5})
+    kept: dict[int, dict[str, torch.Tensor]] = {}
+
+    def look(row: dict[str, Any]) -> None:
+        kept[row["epoch"]] = load_file(tmp_path / "run" / "model.safetensors")
+
+    outcome = run.fit(small(people, train__epochs=4), tmp_path / "run", report=look)
+    assert (outcome.best, outcome.best_epoch) == (0.7, 1)
+    (best,) = (load_file(tmp_path / "run" / "model.safetensors"),)
+    assert not all(torch.equal(kept[0][key], value) for key, value in best.items())
+    assert all(torch.equal(kept[1][key], value) for key, value in best.items())
+
+
+@pytest.mark.parametrize("select", ["map", "rank1", "reranked_map"])
+def test_the_score_that_selects_is_the_one_asked_for(select: str, people: Path, tmp_path: Path) -> None:
+    outcome = run.fit(small(people, train__select=select, train__epochs=2), tmp_path / "run")
+    log = rows(tmp_path / "run")
+    assert outcome.best == max(row[select] for row in log) == log[outcome.best_epoch][select]
+
+
+def test_fewer_people_are_the_first_ones(people: Path) -> None:
+    data = run.load_data(small(people, data__max_people=3, data__validation=0.0))
+    assert data.n_train_people == 3 and {path.parent.parent.name for s in data.train for path in s.paths} == {
+        "person 1", "person 2", "person 3",
+    }  # fmt: skip
+
+
+def test_tracklets_are_trained_and_scored(people: Path, tmp_path: Path) -> None:
+    changed = {"data__options": {"kind": "tracklets"}, "clips__length": 2, "network__architecture": "osnet_x0_25"}
+    run.fit(small(people, train__epochs=1, **changed), tmp_path / "run")
+    assert 0 <= rows(tmp_path / "run")[0]["map"] <= 1
+
+
+def test_training_starts_from_given_weights_and_says_so(people: Path, finished: Path, tmp_path: Path) -> None:
+    changed = {"network__architecture": "osnet_x0_25", "network__init": str(finished / "model.safetensors")}
+    path = trained(small(people, optimizer__lr=1e-12, train__epochs=1, **changed), tmp_path / "run")
+    given, kept = load_file(finished / "model.safetensors"), load_file(path)
+    name = next(key for key in given if key.endswith("conv1.conv.weight"))
+    assert torch.allclose(given[name], kept[name], atol=1e-9)
+    assert file.load(path).about["started_from"].startswith(str(finished / "model.safetensors"))
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_run_as_it_was(people: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        settings = small(people, train__epochs=1)
+        with pytest.raises(InputError, match=r"^.*: cannot be written \(No space left on device\); free some space$"):
+            run.fit(quick(people, train__epochs=1), disk / "run")
+        assert not list(disk.rglob("*.partial")) and not list(disk.rglob("model*"))
+        assert training_settings.load(str(disk / "run" / "config.yaml")) != settings
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_settings_of_the_helper_go_through_the_command_line(people: Path) -> None:
+    settings = small(people)
+    texts = [text for text in runs.arguments(settings) if text != "--set"]
+    assert sections.change(Settings(), sections.overrides(texts, ""), "") == settings
