@@ -1,0 +1,194 @@
+"""Evaluate a ReID network: `python -m models.reid.evaluate --weights model.safetensors --data market1501 --root FOLDER`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import files
+from models import settings as sections
+from models.errors import InputError
+from models.reid import encoder
+from models.reid.data import catalogue
+from models.reid.data.samples import Dataset, counts
+from models.reid.evaluation import pictures
+from models.reid.evaluation.features import Reading, weights_digest
+from models.reid.evaluation.pictures import Ranked
+from models.reid.evaluation.protocol import Protocol
+from models.reid.evaluation.ranking import RANKS
+from models.reid.evaluation.report import Choices, Report, Row, evaluate
+from models.reid.networks import file
+
+WHO = {"protocol": "new", "split": 0, "splits": ""}
+"""Options of data sets that say who trains and who tests, and what they are when nobody says."""
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Command line -> namespace."""
+    parser = argparse.ArgumentParser(prog="python -m models.reid.evaluate", description="Evaluate a ReID network.")
+    add = parser.add_argument
+    add("--weights", required=True, metavar="FILE", help=".safetensors or .onnx; {split} in it stands for the split's number")
+    add("--data", required=True, metavar="NAME", help=f"{', '.join(catalogue.CATALOGUE)}")
+    add("--root", required=True, metavar="DIR", help="the data set's folder, or the one that holds it")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the data set, such as split=3")
+    add("--all-splits", action="store_true", help="mean and deviation over all splits of the data set")
+    add("--metric", default="cosine", choices=("cosine", "euclidean", "squared_euclidean"))
+    add("--ap", default="precision", choices=("precision", "triangle"), help="form of the average precision")
+    add("--over", default="valid", choices=("valid", "all"), help="queries that scores are averaged over")
+    add("--clip-rule", default="all", choices=("all", "evenly", "dense", "begin_interval", "dense_interval"))
+    add("--clip-length", type=int, default=16, metavar="N", help="frames of a clip (default 16)")
+    add("--flip", action="store_true", help="add the features of the mirrored images")
+    add("--rerank", action="store_true", help="also with k-reciprocal re-ranking")
+    add("--rerank-form", default="paper", choices=("paper", "torchreid", "st-reid"))
+    add("--spatial-temporal", action="store_true", help="also with the times that people take between cameras")
+    add("--pictures", type=Path, metavar="DIR", help="draw queries with what was found for them")
+    add("--n-pictures", type=int, default=20, metavar="N", help="how many queries are drawn (default 20)")
+    add("--top", type=int, default=10, metavar="K", help="how many results are drawn (default 10)")
+    add("--cache", type=Path, metavar="DIR", help="keep features here and use them again")
+    add("--json", type=Path, metavar="FILE", help="also write the scores as JSON")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--batch", type=int, default=64, metavar="N", help="images in a batch (default 64)")
+    add("--quiet", action="store_true", help="no progress bar")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error that the user can mend, 130 interrupted."""
+    parsed = parse(arguments)
+    try:
+        _check(parsed)
+        options = sections.overrides(parsed.set, "split=3")
+        n_splits = catalogue.n_splits(parsed.data, options) if parsed.all_splits else 1
+        splits = [{**options, "split": i} for i in range(n_splits)] if n_splits > 1 else [options]
+        reports = [one_split(parsed, each) for each in splits]
+        if n_splits > 1:
+            print("\n".join(["", f"over {n_splits} splits, mean +- deviation", *over_splits(reports)]))
+        if parsed.json:
+            document = {"schema": "reid-scores/1", "data": parsed.data, "weights": parsed.weights, "splits": reports}
+            files.write(parsed.json, (json.dumps(document, indent=1) + "\n").encode())
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def one_split(parsed: argparse.Namespace, options: dict[str, Any]) -> dict[str, Any]:
+    """Evaluate and print one split; returns it as JSON values."""
+    data = catalogue.load(parsed.data, parsed.root, options)
+    path = Path(parsed.weights.replace("{split}", str(options.get("split", 0))))
+    network = encoder.load(path, parsed.device, parsed.batch)
+    single_shot = parsed.data == "cuhk03" and options.get("protocol") == "classic"
+    reading = Reading(parsed.clip_rule, parsed.clip_length, parsed.flip)
+    choices = Choices(
+        Protocol(parsed.metric, parsed.ap, parsed.over, single_shot), reading, parsed.rerank,
+        parsed.rerank_form, parsed.spatial_temporal, parsed.cache, parsed.top if parsed.pictures else 0,
+    )  # fmt: skip
+    notes = leaks(path, parsed.data, options, data)
+    _make_folders(parsed)
+    report = evaluate(network, weights_digest(path), data, choices, not parsed.quiet)
+    print("\n".join([heading(data, options), *notes, *table(report)]))
+    if parsed.pictures:
+        folder = parsed.pictures / f"split_{options['split']}" if parsed.all_splits and "split" in options else parsed.pictures
+        draw(report, data, folder, parsed.n_pictures)
+    return {
+        "options": options, "counts": counts(data), "notes": notes, "feature_seconds": report.feature_seconds,
+        "protocol": asdict(choices.protocol), "rows": [_plain(row) for row in report.rows],
+    }  # fmt: skip
+
+
+def heading(data: Dataset, options: dict[str, Any]) -> str:
+    """What was evaluated, in a line."""
+    found = ", ".join(f"{n} {name}" for name, n in counts(data).items() if n and not name.startswith("train"))
+    chosen = " ".join(f"{key}={value}" for key, value in options.items())
+    return f"{data.name} {chosen}".rstrip() + f": {found}"
+
+
+def table(report: Report) -> list[str]:
+    """One line a row, in percent."""
+    names = [f"rank-{k}" for k in RANKS]
+    lines = [f"{'':18}{'mAP':>8}" + "".join(f"{name:>8}" for name in names) + f"{'queries':>14}{'seconds':>9}{'peak MiB':>10}"]
+    for row in report.rows:
+        scores = row.scores
+        numbers = "".join(f"{100 * v:8.1f}" for v in (scores.mean_ap, *(scores.at(k) for k in RANKS)))
+        valid = f"{scores.n_valid}/{scores.n_queries}"
+        lines.append(f"{row.name:18}{numbers}{valid:>14}{row.seconds:9.1f}{row.peak_mib:10.0f}")
+    came = "from the cache" if report.cached else f"{report.feature_seconds:.1f} s"
+    return [*lines, f"features: {came}"]
+
+
+def over_splits(splits: Sequence[dict[str, Any]]) -> list[str]:
+    """Mean and standard deviation of every row over the splits, in percent."""
+    lines = []
+    for rows in zip(*(split["rows"] for split in splits), strict=True):
+        values = {key: 100 * np.array([row[key] for row in rows]) for key in ("map", *(f"rank{k}" for k in RANKS))}
+        lines.append(
+            f"{rows[0]['name']:18}" + "  ".join(f"{key} {v.mean():.1f} +- {v.std(ddof=1):.1f}" for key, v in values.items())
+        )
+    return lines
+
+
+def draw(report: Report, data: Dataset, folder: Path, n_pictures: int) -> None:
+    """Ranked results of queries spread over the data set, by the last row's ranking, and the transitions if there are any."""
+    ranked = []
+    for q in pictures.spread(range(len(data.query)), n_pictures):
+        found = report.rows[-1].ranking.top[q]
+        found = found[found >= 0]
+        alike = report.alike(q, found)
+        ranked.append(Ranked(q, data.query[q], [(data.gallery[g], float(s)) for g, s in zip(found, alike, strict=True)]))
+    written = pictures.write_ranked(ranked, folder)
+    if report.transitions is not None:
+        pictures.plot_transitions(report.transitions.table, report.transitions.bin_frames, folder / "transitions.png")
+    print(f"{folder}: {len(written)} queries drawn, by the {report.rows[-1].name} ranking")
+
+
+def leaks(path: Path, name: str, options: dict[str, Any], data: Dataset) -> list[str]:
+    """Note when people of this test were, or may have been, among the training people of the network."""
+    if path.suffix != ".safetensors":
+        return []
+    trained = file.load(path).about.get("settings", {}).get("data", {})
+    if trained.get("name") != name:
+        return []
+    given = {**WHO, **(trained.get("options") or {})}
+    differ = [f"{key} {given[key]}".rstrip() for key, usual in WHO.items() if given[key] != options.get(key, usual)]
+    if differ:
+        return [f"note: {path} was trained with {', '.join(differ)}: people tested here may be among its training people"]
+    if not data.train and Path(trained.get("root", "")).expanduser().resolve() == data.root.resolve():
+        return [f"note: {path} was trained on people of {data.root}: people tested here are among its training people"]
+    return []
+
+
+def _check(parsed: argparse.Namespace) -> None:
+    """Raise InputError for a number that counts nothing."""
+    for name in ("clip_length", "n_pictures", "top", "batch"):
+        if (value := getattr(parsed, name)) < 1:
+            raise InputError(f"--{name.replace('_', '-')} {value}: give 1 or more")
+
+
+def _make_folders(parsed: argparse.Namespace) -> None:
+    """Make the folders of what will be written, before the work of an hour is lost; raises InputError."""
+    for folder in (parsed.pictures, parsed.json and parsed.json.parent):
+        try:
+            if folder:
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{folder}: {files.failure(error)}") from None
+    if parsed.json and parsed.json.is_dir():
+        raise InputError(f"{parsed.json}: is a folder; --json takes the name of a file")
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    ranks = {f"rank{k}": row.scores.at(k) for k in RANKS}
+    rest = {"valid_queries": row.scores.n_valid, "seconds": row.seconds, "peak_mib": row.peak_mib}
+    return {"name": row.name, "map": row.scores.mean_ap, **ranks, **rest}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

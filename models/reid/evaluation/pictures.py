@@ -1,0 +1,267 @@
+"""Pictures of results: what a search found, when people pass from camera to camera, how a training run went.
+
+Right and wrong are told by colour, bluish green and vermilion, which colour-blind people tell apart, and by a tick or a cross.
+Every file is written under a temporary name and renamed, so a picture is whole or not there.
+"""
+
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import InputError
+from models.reid.data.loader import read_image
+from models.reid.data.samples import Sample
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Array = NDArray[Any]
+Colour = tuple[int, int, int]
+
+BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (150, 150, 150)
+GREEN, RED = (115, 158, 0), (0, 74, 213)  # BGR
+N_FRAMES = 4
+"""A tracklet is shown as a column of so many frames, spread over it."""
+IMAGE_PX, FRAME_PX = (256, 128), (160, 80)
+"""Height and width of the cell of a lone image, and of each frame of a tracklet."""
+BORDER_PX, SPACE_PX, GAP_PX, LINE_PX = 5, 10, 40, 18
+FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+
+
+class Found(NamedTuple):
+    """One result. frames: (h, w, 3) uint8 BGR each. correct: None where nobody knows."""
+
+    frames: Sequence[Array]
+    caption: str
+    correct: bool | None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A query and what was found for it, best first, junk left out. position: its place among the queries.
+
+    results: samples with the score to show. A query with a negative person_id has no label, and its results are not judged.
+    """
+
+    position: int
+    query: Sample
+    results: Sequence[tuple[Sample, float]]
+
+
+def ranked_sheet(query_frames: Sequence[Array], results: Sequence[Found], caption: str = "query") -> Array:
+    """Draw query and results side by side, (H, W, 3) uint8 BGR: the query in black, results in green, red, or grey for unknown.
+
+    Images keep their proportions; of more than `N_FRAMES` frames so many are shown, spread over the tracklet. Captions (ASCII)
+    are broken at double spaces where they are too wide.
+    """
+    shown = [spread(frames) for frames in (query_frames, *(r.frames for r in results))]
+    n_frames = max(map(len, shown))
+    size = IMAGE_PX if n_frames == 1 else FRAME_PX
+    captions = [_lines(text, size[1] + 2 * BORDER_PX) for text in (caption, *(r.caption for r in results))]
+    n_lines = max(map(len, captions))
+    colours = [BLACK, *({True: GREEN, False: RED, None: GREY}[r.correct] for r in results)]
+    tiles = [
+        _tile(frames, n_frames, size, colour, lines, n_lines)
+        for frames, colour, lines in zip(shown, colours, captions, strict=True)
+    ]
+    for tile, result in zip(tiles[1:], results, strict=True):
+        if result.correct is not None:
+            _judge(tile, n_lines * LINE_PX, result.correct)
+    space = np.full((tiles[0].shape[0], SPACE_PX, 3), WHITE, np.uint8)
+    gap = np.full((tiles[0].shape[0], GAP_PX, 3), WHITE, np.uint8)
+    row = [space, tiles[0], gap]
+    for tile in tiles[1:]:
+        row += [tile, space]
+    return _bordered(np.hstack(row), (SPACE_PX, SPACE_PX, 0, 0), WHITE)
+
+
+def write_ranked(ranked: Iterable[Ranked], folder: Path) -> list[Path]:
+    """Write one JPG per query, `<position>_<person>_<camera>_<first frame>.jpg` as far as known; cameras are counted from 1.
+
+    Only the frames that are shown are read. Raises InputError that names an image that cannot be read or written.
+    """
+    return [_write_sheet(each, folder) for each in ranked]
+
+
+def spread(items: Sequence[Any], n: int = N_FRAMES) -> list[Any]:
+    """At most `n` of the items, first and last among them, evenly spread."""
+    return [items[i] for i in np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int)]
+
+
+def plot_transitions(histogram: Array, bin_frames: int, path: Path) -> None:
+    """Draw how long people take from camera to camera, one small curve per pair, as PNG.
+
+    histogram: (C, C, B), [later camera][earlier camera][time difference in bins of `bin_frames` frames], as ST-ReID smooths it
+    (Wang et al., AAAI 2019). All curves share their axes, which end where 99.5 % of all the mass lies. Raises InputError.
+    """
+    n_cameras = len(histogram)
+    mass = np.cumsum(histogram.sum(axis=(0, 1)))
+    end = int(np.searchsorted(mass, 0.995 * mass[-1])) + 1
+    frames = np.arange(end) * bin_frames
+    figure = _figure(1.5 * n_cameras + 1, 1.1 * n_cameras + 1)
+    grid = figure.subplots(n_cameras, n_cameras, sharex=True, sharey=True, squeeze=False)
+    for later, earlier in np.ndindex(n_cameras, n_cameras):
+        axes, curve = cast("Axes", grid[later, earlier]), histogram[later, earlier, :end]
+        _tidy(axes, 3)
+        if curve.any():
+            axes.fill_between(frames, curve, color="#0072b2", alpha=0.25, linewidth=0)
+            axes.plot(frames, curve, color="#0072b2", linewidth=1)
+        else:
+            axes.text(0.5, 0.5, "same" if later == earlier else "none", transform=axes.transAxes, ha="center", va="center",
+                      color="0.6", fontsize=8)  # fmt: skip
+        if later == 0:
+            axes.set_title(f"first in c{earlier + 1}", fontsize=9)
+        if earlier == 0:
+            axes.set_ylabel(f"then in c{later + 1}", fontsize=9)
+    grid[0, 0].set_ylim(bottom=0)
+    grid[0, 0].set_xlim(0, max(frames[-1], bin_frames))
+    figure.supxlabel("frames between the two cameras", fontsize=10)
+    figure.supylabel("share of the people", fontsize=10)
+    _save(figure, path)
+
+
+def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw a training log as PNG: loss and its terms over the epochs, and held-out mAP and rank-1 where the rows have them.
+
+    rows: one a epoch, with "epoch" and "loss"; "map" and "rank1" in 0..1. Raises InputError.
+    """
+    others = {"epoch", "lr", "seconds", "loss", "map", "rank1"}
+    terms = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in others]
+    scores = [name for name in ("map", "rank1") if any(name in row for row in rows)]
+    figure = _figure(7, 3.2 if not scores else 5.6)
+    grid = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
+    _curve(grid[0], rows, "loss", 2, color="black")
+    for name in terms if len(terms) > 1 else []:
+        _curve(grid[0], rows, name, 1)
+    grid[0].set_ylabel("loss")
+    for name in scores:
+        _curve(grid[1], rows, name, 2, label={"map": "mAP", "rank1": "rank-1"}[name])
+        grid[1].set_ylabel("held-out people")
+        grid[1].set_ylim(bottom=0)
+    for axes in grid:
+        _tidy(axes, 6)
+        axes.grid(axis="y", color="0.9")
+        axes.legend(frameon=False, fontsize=8)
+    grid[-1].locator_params(axis="x", integer=True, min_n_ticks=1)
+    grid[-1].set_xlim(rows[0]["epoch"] - 0.5, rows[-1]["epoch"] + 0.5)
+    grid[-1].set_xlabel("epoch")
+    _save(figure, path)
+
+
+def _write_sheet(ranked: Ranked, folder: Path) -> Path:
+    query = ranked.query
+    results = [
+        Found(_read(sample), f"{place}  {score:.2f}  {_name(sample)}", _judgement(query, sample))
+        for place, (sample, score) in enumerate(ranked.results, 1)
+    ]
+    sheet = ranked_sheet(_read(query), results, f"query  {_name(query)}")
+    known = [f"{query.person_id:04d}"] if query.person_id >= 0 else []
+    known += [f"c{query.camera + 1}"] if query.camera >= 0 else []
+    path = folder / f"{'_'.join([f'{ranked.position:05d}', *known, query.paths[0].stem])}.jpg"
+    _write(path, cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
+    return path
+
+
+def _read(sample: Sample) -> list[Array]:
+    return [read_image(path) for path in spread(sample.paths)]
+
+
+def _name(sample: Sample) -> str:
+    camera = f"c{sample.camera + 1} " if sample.camera >= 0 else ""
+    return camera + (f"#{sample.person_id:04d}" if sample.person_id >= 0 else "")
+
+
+def _judgement(query: Sample, sample: Sample) -> bool | None:
+    return None if query.person_id < 0 else sample.person_id == query.person_id
+
+
+def _tile(
+    frames: Sequence[Array], n_frames: int, size: tuple[int, int], colour: Colour, lines: Sequence[str], n_lines: int
+) -> Array:
+    """Caption above a bordered column of frames, filled up with white to `n_frames` and `n_lines`."""
+    column = np.vstack([_fit(frame, size) for frame in frames])
+    column = _bordered(column, (BORDER_PX, BORDER_PX, BORDER_PX, BORDER_PX), colour)
+    tile = _bordered(column, (n_lines * LINE_PX, (n_frames - len(frames)) * size[0], 0, 0), WHITE)
+    for i, line in enumerate(lines):
+        y = (n_lines - len(lines) + i + 1) * LINE_PX - 6
+        cv2.putText(tile, line, (1, y), FONT, FONT_SCALE, BLACK, 1, cv2.LINE_AA)
+    return tile
+
+
+def _bordered(image: Array, sides: tuple[int, int, int, int], colour: Colour) -> Array:
+    """Image with so many pixels added above, below, left and right."""
+    return np.asarray(cv2.copyMakeBorder(image, *sides, borderType=cv2.BORDER_CONSTANT, value=colour))
+
+
+def _fit(image: Array, size: tuple[int, int]) -> Array:
+    """Image in a cell (height, width), centred on grey, its proportions kept."""
+    height, width = size
+    scale = min(height / image.shape[0], width / image.shape[1])
+    h, w = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
+    cell = np.full((height, width, 3), 225, np.uint8)
+    y, x = (height - h) // 2, (width - w) // 2
+    cell[y : y + h, x : x + w] = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    return cell
+
+
+def _lines(caption: str, width_px: int) -> list[str]:
+    """Break a caption at double spaces, so that each line fits where it can."""
+    lines: list[str] = []
+    for part in caption.split("  "):
+        longer = f"{lines[-1]}  {part}" if lines else part
+        fits = cv2.getTextSize(longer, FONT, FONT_SCALE, 1)[0][0] <= width_px
+        lines = [*lines[:-1], longer] if fits else [*lines, part]
+    return lines
+
+
+def _judge(tile: Array, top: int, correct: bool) -> None:
+    """Tick or cross in the upper right corner of the frames."""
+    radius = 11
+    x, y = tile.shape[1] - BORDER_PX - radius, top + BORDER_PX + radius
+    cv2.circle(tile, (x, y), radius, GREEN if correct else RED, cv2.FILLED, cv2.LINE_AA)
+    strokes = [[(-5, 0), (-1, 5), (6, -4)]] if correct else [[(-4, -4), (4, 4)], [(-4, 4), (4, -4)]]
+    for stroke in strokes:
+        points = np.add(stroke, (x, y), dtype=np.int32)
+        cv2.polylines(tile, [points], False, WHITE, 2, cv2.LINE_AA)
+
+
+def _figure(width: float, height: float) -> "Figure":
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def _tidy(axes: "Axes", n_ticks: int) -> None:
+    axes.locator_params(nbins=n_ticks)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _curve(axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, width: float, **style: Any) -> None:
+    epochs, values = zip(*((row["epoch"], row[name]) for row in rows if name in row), strict=True)
+    marker = "o" if len(epochs) < 30 else ""
+    axes.plot(epochs, values, linewidth=width, marker=marker, markersize=3, **{"label": name, **style})
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    data = io.BytesIO()
+    figure.savefig(data, format="png")
+    _write(path, data.getvalue())
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a whole file; raises InputError."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,125 @@
+"""Everything that `evaluate` measures on one data set: features, then one row of scores for each way to compare them."""
+
+import resource
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from models.errors import InputError
+from models.reid.data.samples import Dataset, Sample
+from models.reid.encoder import Encoder
+from models.reid.evaluation import distances, features, reranking, spatial_temporal
+from models.reid.evaluation.distances import Array
+from models.reid.evaluation.features import Reading
+from models.reid.evaluation.protocol import Protocol, score
+from models.reid.evaluation.ranking import Ranking, Scores
+from models.reid.evaluation.spatial_temporal import JointDistances, Sightings, TransitionModel
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What is evaluated and how; `spatial_temporal` needs frame numbers and training people."""
+
+    protocol: Protocol
+    reading: Reading
+    rerank: bool = False
+    rerank_form: str = "paper"
+    spatial_temporal: bool = False
+    cache: Path | None = None
+    top: int = 0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to compare. seconds: its own time without features. peak_mib: the process's largest memory by then."""
+
+    name: str
+    scores: Scores
+    ranking: Ranking
+    seconds: float
+    peak_mib: float
+
+
+@dataclass
+class Report:
+    """Rows, and what the features took; transitions where they were asked for."""
+
+    rows: list[Row] = field(default_factory=list)
+    feature_seconds: float = 0.0
+    cached: bool = False
+    transitions: TransitionModel | None = None
+    alike: Callable[[int, Array], Array] = lambda q, g: np.zeros(len(g))
+    """Cosines of query q (its place) and gallery items g (places)."""
+
+    def add(self, name: str, make: Callable[[], Array | Iterable[Array]], data: Dataset, choices: Choices) -> None:
+        """Compute distances and their scores as one row."""
+        started = time.perf_counter()
+        scores, ranking = score(make(), data.query, data.gallery, choices.protocol, choices.top)
+        self.rows.append(Row(name, scores, ranking, time.perf_counter() - started, peak_mib()))
+
+
+def evaluate(encoder: Encoder, digest: str, data: Dataset, choices: Choices, progress: bool = False) -> Report:
+    """Evaluate a network on query and gallery of a data set. `digest` stands for its weights in the cache's key.
+
+    Raises InputError when there is nothing to rank, or no frame numbers for spatial-temporal scores: before the features, which
+    take long.
+    """
+    if not data.query or not data.gallery:
+        raise InputError(f"{data.root}: {data.name} has no query and gallery as it was read; nothing can be ranked")
+    report = Report()
+    if choices.spatial_temporal:
+        report.transitions = transitions(data)
+    started = time.perf_counter()
+    query, gallery, report.cached = _features(encoder, digest, data, choices, progress)
+    report.feature_seconds = time.perf_counter() - started
+    protocol = choices.protocol
+    report.alike = lambda q, g: 1 - distances.pairwise(query[[q]], gallery[g])[0]
+    report.add("plain", lambda: distances.blocks(query, gallery, protocol.metric), data, choices)
+    if choices.rerank:
+        near = distances.normalise if protocol.metric == "cosine" else np.asarray
+        report.add("re-ranked", lambda: reranking.rerank(near(query), near(gallery), form=choices.rerank_form), data, choices)
+    if model := report.transitions:
+        seen = _sightings(query, data.query), _sightings(gallery, data.gallery)
+        report.add("spatial-temporal", lambda: spatial_temporal.joint_distances(*seen, model), data, choices)
+        if choices.rerank:
+            both = JointDistances(*seen, model)
+            report.add("both", lambda: reranking.rerank_distances(both, len(query)), data, choices)
+    return report
+
+
+def transitions(data: Dataset) -> TransitionModel:
+    """How long people take between cameras, learned from the training people; raises InputError without frame numbers."""
+    if not data.train or any(s.frame < 0 for part in (data.train, data.query, data.gallery) for s in part):
+        raise InputError(f"{data.root}: {data.name} lacks frame numbers or training people; leave out --spatial-temporal")
+    people = np.array([s.person_id for s in data.train])
+    n_cameras = 1 + max(s.camera for part in (data.train, data.query, data.gallery) for s in part)
+    cameras, frames = _when(data.train)
+    return spatial_temporal.smooth(spatial_temporal.estimate(people, cameras, frames, n_cameras))
+
+
+def peak_mib() -> float:
+    """Largest resident memory of the process so far, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _features(encoder: Encoder, digest: str, data: Dataset, choices: Choices, progress: bool) -> tuple[Array, Array, bool]:
+    """Features of query and gallery; a sample that is in both (MARS) is read once."""
+    place = {sample: i for i, sample in enumerate(dict.fromkeys([*data.query, *data.gallery]))}
+    samples = list(place)
+    key = {"weights": digest, "rule": choices.reading.rule, "length": choices.reading.length, "flip": choices.reading.flip}
+    found, cached = features.cached(
+        choices.cache, key, samples, lambda: features.extract(encoder, samples, choices.reading, progress)
+    )
+    return found[[place[s] for s in data.query]], found[[place[s] for s in data.gallery]], cached
+
+
+def _sightings(features: Array, samples: Sequence[Sample]) -> Sightings:
+    return Sightings(features, *_when(samples))
+
+
+def _when(samples: Sequence[Sample]) -> tuple[Array, Array]:
+    """Cameras and frames (n,) of samples."""
+    return np.array([s.camera for s in samples]), np.array([s.frame for s in samples])
