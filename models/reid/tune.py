@@ -1,0 +1,200 @@
+"""Search for hyper-parameters: `python -m models.reid.tune --config configs/reid/bag_of_tricks.yaml --output DIR`.
+
+The seven parameters and ranges are those of "Fantastic techniques" (arXiv 1912.05295), which searched with Ax; here Optuna
+does. Every trial is a training of its own, scored on the same held-out training people. What was wrong in the published search
+is not repeated: trials have no classes without people, the held-out people are tested without chance, and weight decay is
+searched on a logarithmic scale, since a linear one chose values that stop all learning.
+
+What a trial tries depends on the seed and on the trials that ended before, on nothing else. So ctrl-C or a crash loses the
+running trial only: the same command repeats it, with the same values, and goes on. One process at a time works in a folder.
+"""
+
+import argparse
+import csv
+import io
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.trial import FrozenTrial, TrialState
+
+from models import files
+from models import settings as sections
+from models.errors import InputError
+from models.reid.training import folder, run
+from models.reid.training import settings as training_settings
+from models.reid.training.loop import NonFiniteLossError
+from models.reid.training.settings import Settings
+
+SPACE: dict[str, tuple[float, float, bool]] = {
+    "losses.osm.sigma": (0.1, 1.0, False),
+    "losses.osm.alpha": (0.5, 3.0, False),
+    "losses.osm.l": (0.1, 1.0, False),
+    "losses.triplet.margin": (1e-6, 1.0, True),
+    "losses.osm.weight": (1e-6, 1.0, False),
+    "schedule.gamma": (1e-6, 1.0, False),
+    "optimizer.weight_decay": (1e-6, 1.0, True),
+}
+"""Setting: least, most, whether on a logarithmic scale. losses.osm.weight is the paper's beta."""
+STUDY, REPORT = "study.log", "trials.csv"
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Command line -> namespace."""
+    parser = argparse.ArgumentParser(prog="python -m models.reid.tune", description="Search for hyper-parameters.")
+    add = parser.add_argument
+    add("--config", default="", metavar="FILE", help="YAML of the training")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; may be repeated")
+    add("--output", type=Path, required=True, metavar="DIR", help="folder of the search; one that is there goes on")
+    add("--trials", type=int, default=60, metavar="N", help="trainings in all (default 60)")
+    add("--quiet", action="store_true", help="print the report only")
+    return parser.parse_args(arguments)
+
+
+def search(
+    settings: Settings, output: Path, n_trials: int, quiet: bool = True, stop: Callable[[], bool] = lambda: False
+) -> optuna.Study:
+    """Do what is left of `n_trials` trials; `stop` is asked after every batch and trial, and raises KeyboardInterrupt.
+
+    Raises InputError for settings, data or a folder that cannot be used.
+    """
+    if not settings.data.validation:
+        raise InputError("a search needs held-out people: set data.validation above 0")
+    if settings.train.n_devices > 1 or settings.train.n_nodes > 1:
+        raise InputError("a search trains on one device: set train.n_devices and train.n_nodes to 1")
+    if n_trials < 1:
+        raise InputError(f"--trials {n_trials}: give 1 or more")
+    run.load_data(settings)  # a wrong data.root in the folder would keep the right one out of it
+    _keep_settings(settings, output)
+    study = _open(output / STUDY)
+    while (n_done := len(finished(study))) < n_trials:
+        (seed,) = np.random.SeedSequence([settings.train.seed, n_done]).generate_state(1)
+        study.sampler = optuna.samplers.TPESampler(seed=int(seed))
+        study.optimize(lambda trial: _train(trial, settings, output, quiet, stop), n_trials=1, catch=())
+        report(study, output)
+        if stop():
+            raise KeyboardInterrupt
+    report(study, output)
+    return study
+
+
+def finished(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that ended, best first; what was pruned or became infinite comes last."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return sorted(done, key=lambda t: (t.state == TrialState.COMPLETE, t.value or 0.0), reverse=True)
+
+
+def report(study: optuna.Study, output: Path) -> None:
+    """Write all trials to trials.csv, best first; raises InputError."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(["trial", "state", "score", *SPACE])
+    for trial in finished(study):
+        score = trial.value if trial.value is not None else ""
+        table.writerow([trial.number, trial.state.name.lower(), score, *(trial.params[name] for name in SPACE)])
+    files.write(output / REPORT, text.getvalue().encode())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error that the user can mend, 130 interrupted."""
+    parsed = parse(arguments)
+    stop = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second one ends it at once
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    try:
+        settings = training_settings.load(parsed.config, tuple(parsed.set))
+        study = search(settings, parsed.output, parsed.trials, parsed.quiet, stop.is_set)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # of Optuna, which writes the log of the search
+        print(f"error: {parsed.output / STUDY}: {files.failure(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    for trial in finished(study)[:5]:
+        values = "  ".join(f"{name.rpartition('.')[2]} {value:.4g}" for name, value in trial.params.items())
+        print(f"trial {trial.number:3d}  {settings.train.select} {trial.value or 0:.4f}  {values}")
+    print(f"{parsed.output / REPORT}; each trial's settings are in its folder {parsed.output / 'trials'}")
+    return 0
+
+
+def _train(trial: optuna.Trial, settings: Settings, output: Path, quiet: bool, stop: Callable[[], bool]) -> float:
+    """Score of one training; 0 where the loss became infinite. Raises TrialPruned for one that falls behind."""
+    values = {name: trial.suggest_float(name, least, most, log=log) for name, (least, most, log) in SPACE.items()}
+    chosen = sections.change(settings, values, training_settings.EXAMPLE)
+
+    def look(row: dict[str, Any]) -> None:
+        select, epoch = settings.train.select, row["epoch"]
+        if select in row:
+            trial.report(row[select], epoch)
+            if not quiet:
+                print(f"trial {trial.number}, epoch {epoch}: {select} {row[select]:.4f}", flush=True)
+            if epoch + 1 < settings.train.epochs and trial.should_prune():
+                raise optuna.TrialPruned
+
+    place = output / "trials" / f"{trial.number:04d}"
+    try:
+        outcome = run.fit(chosen, place, overwrite=True, report=look, stop=stop)
+    except NonFiniteLossError:
+        return 0.0
+    finally:
+        (place / folder.CHECKPOINT).unlink(missing_ok=True)  # three times the model, and nobody resumes a trial
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    return outcome.best
+
+
+def _keep_settings(settings: Settings, output: Path) -> None:
+    """Write the settings of a new search; raises InputError when the folder holds another one or something else.
+
+    A search in which no trial has ended yet, perhaps since its settings were wrong, can take other settings.
+    """
+    kept = output / folder.CONFIG
+    if (output / REPORT).is_file() and kept.is_file():
+        if training_settings.load(str(kept)) != settings:
+            raise InputError(f"{output}: holds a search with other settings; give another --output")
+        return
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file; give another --output")
+    if output.is_dir() and {path.name for path in output.iterdir()} - {folder.CONFIG, STUDY, "trials"}:
+        raise InputError(f"{output}: is not empty and not a search; give another --output")
+    files.write(kept, sections.dump(settings).encode())
+
+
+def _open(log: Path) -> optuna.Study:
+    """The study that was kept in a log, or a new one; raises InputError for another file."""
+    if log.is_file() and not (written := log.read_bytes()).endswith(b"\n"):  # a full disk cut the last line short
+        files.write(log, written[: written.rfind(b"\n") + 1])
+    try:
+        storage = JournalStorage(JournalFileBackend(str(log), JournalFileOpenLock(str(log))))
+        study = optuna.create_study(
+            study_name="reid", storage=storage, direction="maximize", pruner=optuna.pruners.MedianPruner(), load_if_exists=True
+        )
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):  # of a process that was killed
+            study.tell(trial.number, state=TrialState.FAIL)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise InputError(f"{log}: is damaged ({' '.join(str(error).split())[:80]}); remove its folder to start anew") from None
+    return study
+
+
+if __name__ == "__main__":
+    sys.exit(main())
