@@ -6,11 +6,15 @@ where it stopped by leaving out the batches it has had.
 
 Workers are forked from a clean server process ("forkserver"), not from a process with threads: where OpenCV's were in use,
 forked workers were seen to abort. The server does the imports once, so that an epoch's two workers have their first batch
-after 0.1 s; with "spawn", or without the imports, after 2.5 s of every epoch (two cores).
+after 0.1 s; with "spawn", or without the imports, after 2.5 s of every epoch (two cores). Ctrl-C reaches every process of a
+terminal: the workers ignore it, from their first moment, and end with the process that uses them.
 """
 
 import multiprocessing
+import signal
+import threading
 from collections.abc import Iterator, Sequence
+from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -155,6 +159,12 @@ def _context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "models.reid.training.run"])
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server inherits it, and its workers
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.signal(signal.SIGINT, before)
     return context
 
 
@@ -163,4 +173,5 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _start_worker(number: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where there is no server
     cv2.setNumThreads(0)  # the processes are the threads
