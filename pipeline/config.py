@@ -90,6 +90,7 @@ class ReidConfig(Section):
     """How a tracklet becomes an embedding."""
 
     weights: str = "auto"
+    convention: Literal["auto", "imagenet", "rgb_0_1", "rgb_0_255", "bgr_0_255"] = "auto"
     batch_crops: Annotated[int, Field(ge=1)] = 16
 
 
@@ -173,7 +174,7 @@ def _config_errors() -> Iterator[None]:
 
 def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
     """Give every camera a name that is a good file name and that no other has: cam, cam-2, cam-3."""
-    named: list[CameraConfig] = Field(default_factory=list)
+    named: list[CameraConfig] = []
     taken = {"mosaic"}  # mosaic.mp4 shows all cameras
     for camera in cameras:
         wanted = camera.name or Path(camera.source.rstrip("/")).stem or "camera"

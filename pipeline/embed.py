@@ -18,7 +18,10 @@ from pipeline.config import ReidConfig
 from pipeline.errors import ModelError
 from pipeline.records import Array, Embedded, Tracklet
 
-NO_CUDA = "the .onnx ReID network runs on the CPU: the installed onnxruntime has no CUDA; install onnxruntime-gpu in its place"
+NO_CUDA = {
+    ".onnx": "the .onnx ReID network runs on the CPU: the installed onnxruntime has no CUDA; install onnxruntime-gpu instead",
+    ".xml": "the .xml ReID network runs on the CPU: OpenVINO has no CUDA; give an .onnx or .safetensors one to use the GPU",
+}
 
 
 class Embedder(Protocol):
@@ -36,24 +39,21 @@ class Embedder(Protocol):
 
 def build(config: ReidConfig, device: str) -> tuple[Embedder, list[str]]:
     """Return the embedder that `config` asks for and notes for the user; raises ModelError."""
-    path = config.weights
-    if path == "auto":
-        bundled = bundle.bundled("reid")
-        if bundled is None:
+    if config.weights == "none":
+        return NoEmbedder(), []
+    on = devices.resolve(device).type
+    try:
+        path = bundle.bundled("reid", on) if config.weights == "auto" else bundle.find(config.weights)
+        if path is None:
             return NoEmbedder(), [
                 "no ReID network is bundled: people are linked by space and time only (within a camera, and across cameras "
                 "that have a homography); to link by appearance give weights: --set reid.weights=FILE.onnx"
             ]
-        path = str(bundled)
-    if path == "none":
-        return NoEmbedder(), []
-    if not Path(path).is_file():
-        raise ModelError(f"{path}: no such ReID weights (reid.weights); give a .safetensors or .onnx file, auto or none")
-    try:
-        embedder = NetworkEmbedder(Path(path), config.batch_crops, device)
+        convention = "auto" if config.weights == "auto" else config.convention
+        embedder = NetworkEmbedder(path, config.batch_crops, device, convention)
     except InputError as error:
         raise ModelError(str(error)) from None
-    return embedder, [NO_CUDA] if devices.resolve(device).type == "cuda" and not embedder.on_cuda else []
+    return embedder, [NO_CUDA[path.suffix]] if on == "cuda" and not embedder.on_cuda else []
 
 
 class NoEmbedder:
@@ -71,10 +71,10 @@ class NoEmbedder:
 class NetworkEmbedder:
     """A ReID network; a tracklet is one clip of its crops."""
 
-    def __init__(self, path: Path, batch_crops: int, device: str) -> None:
+    def __init__(self, path: Path, batch_crops: int, device: str, convention: str = "auto") -> None:
         self.name = path.name
-        self.files: tuple[Path, ...] = (path,)
-        self._encoder = encoder.load(path, device, batch_crops)
+        self.files: tuple[Path, ...] = (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
+        self._encoder = encoder.load(path, device, batch_crops, convention)
         self.width, self.on_cuda = self._encoder.width, self._encoder.on_cuda
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:

@@ -1,7 +1,7 @@
 """Clips of crops -> features: what evaluation, search and the pipeline ask of a ReID network, whatever file it came from.
 
 One seam, `Encoder`, with two implementations: networks of ours (.safetensors), which see a clip as a whole, and exported ones
-(.onnx), where the features of an image network are averaged over the clip by crop quality.
+(.onnx, OpenVINO's .xml), where the features of an image network are averaged over the clip by crop quality.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from models import device as devices
 from models.errors import InputError
-from models.reid import exported, preprocess
+from models.reid import preprocess
+from models.reid.exported import ExportedNetwork
 from models.reid.networks import file
+from models.reid.openvino_network import OpenVinoNetwork
+from models.weights import public
 
 Array = NDArray[Any]
 
@@ -35,15 +38,37 @@ class Encoder(Protocol):
         ...
 
 
-def load(path: Path, device: str = "auto", batch_crops: int = 64) -> Encoder:
-    """Open a .safetensors network of ours or any exported .onnx; raises InputError. `batch_crops` crops go into one call."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such ReID weights")
-    if path.suffix == ".onnx":
-        return ExportedEncoder(path, devices.resolve(device), batch_crops)
+def load(weights: str | Path, device: str = "auto", batch_crops: int = 64, convention: str = "auto") -> Encoder:
+    """Open ReID weights; raises InputError. `batch_crops` crops go into one call.
+
+    weights: a .safetensors network of ours, any exported .onnx, an OpenVINO .xml, or the name of a fetched public model.
+    convention: what an exported network takes, a key of `preprocess.CONVENTIONS`, or "auto": what is recorded of it.
+    """
+    path = public.find(weights)
     if path.suffix == ".safetensors":
+        if convention != "auto":
+            raise InputError(f"{path}: a network of ours says itself what it takes; leave the convention at auto")
         return NetworkEncoder(file.load(path), devices.resolve(device), batch_crops)
-    raise InputError(f"{path}: ReID weights are .safetensors (ours) or .onnx (any exported network)")
+    if path.suffix not in (".onnx", ".xml"):
+        raise InputError(f"{path}: ReID weights are .safetensors (ours), .onnx (any exported network) or .xml (OpenVINO)")
+    takes = recorded(path) if convention == "auto" else preprocess.CONVENTIONS[convention]
+    if path.suffix == ".xml":
+        return ExportedEncoder(OpenVinoNetwork(path, batch_crops, takes), batch_crops)
+    return ExportedEncoder(ExportedNetwork(path, devices.resolve(device), batch_crops, takes), batch_crops)
+
+
+def recorded(path: Path) -> preprocess.Convention:
+    """What an exported network takes: as `public.json` says of the file, else ImageNet's for .onnx; raises InputError for .xml.
+
+    Nearly all .onnx exports take what their network was trained on, while converters to .xml put any part of it into the graph.
+    """
+    if known := public.known(path):
+        return preprocess.CONVENTIONS[known.convention]
+    if path.suffix == ".onnx":
+        return preprocess.IMAGENET
+    raise InputError(
+        f"{path}: what this network takes is not recorded; set reid.convention to one of {', '.join(preprocess.CONVENTIONS)}"
+    )
 
 
 class NetworkEncoder:
@@ -80,16 +105,16 @@ class NetworkEncoder:
 
 
 class ExportedEncoder:
-    """An exported network on onnxruntime."""
+    """An exported network on onnxruntime or OpenVINO."""
 
-    def __init__(self, path: Path, device: torch.device, batch_crops: int) -> None:
-        self._network = exported.ExportedNetwork(path, device, batch_crops)
+    def __init__(self, network: ExportedNetwork | OpenVinoNetwork, batch_crops: int) -> None:
+        self._network = network
         self._batch_crops = batch_crops
         self.width, self.on_cuda, self.size = self._network.width, self._network.on_cuda, self._network.size
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
         """See `Encoder`. Features of an image network are brought to unit length before they are averaged."""
-        if self._network.clips:
+        if isinstance(self._network, ExportedNetwork) and self._network.clips:
             return _finite(self._network.clip_features(clips))
         rows: list[Array] = [np.zeros((0, self.width), np.float32)]
         for part in _batches(clips, self._batch_crops):
@@ -107,7 +132,8 @@ def _resized(clip: Array, size: tuple[int, int]) -> Array:
 
 
 def _finite(features: Array) -> Array:
-    return np.asarray(np.nan_to_num(features, posinf=0, neginf=0), np.float32)
+    whole = np.isfinite(features).all(axis=1, keepdims=True)
+    return np.where(whole, features, 0).astype(np.float32)
 
 
 def _batches(clips: Sequence[Array], n_crops: int) -> Iterator[slice]:

@@ -19,6 +19,7 @@ from onnx import helper, numpy_helper
 
 from models.errors import InputError
 from models.reid import preprocess
+from models.reid.preprocess import Convention
 
 Array = NDArray[Any]
 
@@ -32,8 +33,9 @@ class ExportedNetwork:
     metadata. `clips`: whether it takes clips (B, T, 3, H, W), as video networks of ours do, rather than images (N, 3, H, W).
     """
 
-    def __init__(self, path: Path, device: torch.device, batch: int) -> None:
+    def __init__(self, path: Path, device: torch.device, batch: int, convention: Convention = preprocess.IMAGENET) -> None:
         """Open the file; raises InputError when it is not a ReID network. `batch` crops go into one call."""
+        self._convention = convention
         cuda = "CUDAExecutionProvider"
         self.on_cuda = device.type == "cuda" and cuda in onnxruntime.get_available_providers()
         self._providers = [cuda, "CPUExecutionProvider"] if self.on_cuda else ["CPUExecutionProvider"]
@@ -95,7 +97,7 @@ class ExportedNetwork:
             n = len(part)
             if self._padded:
                 part = np.concatenate([part, np.repeat(part[-1:], batch - n, axis=0)])
-            pixels = preprocess.normalise(torch.from_numpy(part.reshape(-1, *part.shape[2:]))).numpy()
+            pixels = preprocess.normalise(torch.from_numpy(part.reshape(-1, *part.shape[2:])), self._convention).numpy()
             rows.append(self._run(pixels.reshape(*part.shape[:2], *pixels.shape[1:]) if self.clips else pixels)[:n])
         return np.asarray(np.nan_to_num(np.concatenate(rows), posinf=0, neginf=0))
 

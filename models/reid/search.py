@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from models import device as devices
 from models import weights as bundle
 from models.errors import InputError
 from models.reid import encoder
@@ -27,7 +28,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--query", required=True, nargs="+", type=Path, metavar="IMAGE", help="one or more crops of the same person")
     add("--gallery", required=True, type=Path, metavar="DIR", help="crops of people, in any folders below it")
-    add("--weights", type=Path, metavar="FILE", help=".safetensors or .onnx (default: the bundled network)")
+    add("--weights", metavar="FILE", help="file or name of a network (default: the bundled one)")
     add("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
     add("--output", type=Path, default=Path("outputs/search"), metavar="DIR", help="where the picture goes")
     add("--cache", type=Path, metavar="DIR", help="keep features here and use them again")
@@ -49,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if parsed.top < 1:
             raise InputError(f"--top {parsed.top}: give 1 or more")
-        weights = parsed.weights or bundle.bundled("reid")
+        on = devices.resolve(parsed.device).type
+        weights = bundle.find(parsed.weights) if parsed.weights else bundle.bundled("reid", on)
         if weights is None:
             raise InputError("no ReID network is bundled; give one: --weights FILE.safetensors or FILE.onnx")
         query, gallery = _unlabelled(parsed.query), [_unlabelled([path]) for path in images(parsed.gallery)]

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Protocol
 
+from models import device as devices
 from models import weights
+from models.errors import InputError
 from pipeline.config import DetectorConfig
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, ModelError
 from pipeline.records import Detections, Frame
 
 
@@ -33,7 +35,10 @@ def build(config: DetectorConfig, device: str, cameras: list[str]) -> tuple[Dete
     chosen = config.weights
     notes: list[str] = []
     if chosen == "auto":
-        bundled = weights.bundled("detector")
+        try:
+            bundled = weights.bundled("detector", devices.resolve(device).type)
+        except InputError as error:
+            raise ModelError(str(error)) from None
         if bundled is None:
             chosen = "hog"
             notes = [

@@ -5,8 +5,6 @@ to `size_px` on its long side and padded to a multiple of 32, and frames of equa
 a fixed input take everything in that size. ultralytics is told not to phone home and not to install anything.
 """
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +14,12 @@ import torch
 
 import models.torchvision_ops  # noqa: F401 - before ultralytics
 from models import device as devices
+from models.detector import network as networks
+from models.errors import InputError
 from pipeline.config import DetectorConfig
 from pipeline.errors import ModelError
 from pipeline.records import Array, Detections, Frame
 
-os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false")
-os.environ.setdefault("ULTRALYTICS_SAFE_LOAD", "true")  # a .pt may only hold known layers, not code; "false" loads any other
 STRIDE_PX = 32
 PADDING = 114
 BATCH = 16
@@ -116,11 +114,10 @@ def _detections(boxes: torch.Tensor, scores: torch.Tensor, scale: float, shape: 
 
 def load(weights: str, architecture: str) -> tuple[Any, Path]:
     """Open the weights and say where they are; only names that ultralytics publishes may be downloaded, and only when named."""
+    networks.quiet()
     from ultralytics import YOLO
-    from ultralytics.utils import SETTINGS
     from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
 
-    dict.__setitem__(SETTINGS, "sync", False)  # for this process, not in the user's settings file
     try:
         if not Path(weights).exists():
             if weights not in GITHUB_ASSETS_NAMES:
@@ -137,22 +134,16 @@ def load(weights: str, architecture: str) -> tuple[Any, Path]:
 
 def _load_state_dict(weights: str, architecture: str) -> Any:
     """A state dict without pickle; its architecture is in its metadata or in `detector.architecture`."""
-    from safetensors import safe_open
     from ultralytics import YOLO
 
-    with safe_open(weights, "pt") as file:
-        metadata = file.metadata() or {}
-        state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - not a dict
-    architecture = architecture or metadata.get("architecture", "")
-    if not architecture.endswith(".yaml"):  # anything else ultralytics would take for weights: download them, and unpickle
-        raise ModelError(f"{weights}: name its architecture, for example --set detector.architecture=yolo11n.yaml")
-    yolo = YOLO(architecture, task="detect")
-    if names := json.loads(metadata.get("names", "[]")):
-        from ultralytics.nn.tasks import DetectionModel
-
-        yolo.model = DetectionModel(architecture, nc=len(names), verbose=False)
-        yolo.model.names = dict(enumerate(names))
-    yolo.model.load_state_dict(state)
+    try:
+        network = networks.load(Path(weights), architecture)
+    except InputError as error:
+        text = str(error).removeprefix(f"{weights}: ")
+        hint = "; for example --set detector.architecture=yolo11n.yaml" if text.startswith("name its architecture") else ""
+        raise ModelError(f"{weights}: cannot be loaded as YOLO weights ({text}){hint}") from None
+    yolo = YOLO(network.yaml["yaml_file"], task="detect")
+    yolo.model = network
     return yolo
 
 

@@ -14,7 +14,19 @@ from pipeline.records import Camera
 from pipeline.result import Result
 
 VERSION = "0.1.0"
-PACKAGES = ("torch", "torchvision", "ultralytics", "opencv-python", "av", "numpy", "scipy", "filterpy", "lap", "onnxruntime")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "ultralytics",
+    "opencv-python",
+    "av",
+    "numpy",
+    "scipy",
+    "filterpy",
+    "lap",
+    "onnxruntime",
+    "openvino",
+)
 
 
 def to_json(result: Result, files: list[str]) -> str:

@@ -1,7 +1,6 @@
 """Tracklets become embeddings, whoever computes them."""
 
 import functools
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from models.reid.exported import ExportedNetwork
 from models.reid.networks import table
 from models.reid.networks.file import Recipe, save
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
+from models.weights import shipped
 from pipeline import embed
 from pipeline.config import ReidConfig
 from pipeline.embed import Embedder
@@ -47,6 +47,15 @@ def network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("reid") / "ours.safetensors"
     recipe = Recipe("resnet50_quality", {}, HEIGHT_PX, WIDTH_PX)
+    save(table.build(recipe.architecture, recipe.options), recipe, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def compact_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network of ours that is small enough to ship."""
+    path = tmp_path_factory.mktemp("reid") / "compact.safetensors"
+    recipe = Recipe("osnet_x0_25", {}, 32, 16)
     save(table.build(recipe.architecture, recipe.options), recipe, path)
     return path
 
@@ -118,17 +127,45 @@ def test_without_a_network_embeddings_have_no_length() -> None:
 
 
 def test_auto_is_what_is_bundled_or_none_with_a_note(
-    tmp_path: Path, exported_file: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, compact_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "bundled", functools.partial(weights.bundled, folder=tmp_path))
     embedder, notes = embed.build(ReidConfig(), "cpu")
     assert isinstance(embedder, embed.NoEmbedder) and "reid.weights=" in " ".join(notes)
-    (tmp_path / "manifest.json").write_text(json.dumps({"reid": {"file": str(exported_file)}}), encoding="utf-8")
+    about = {"licence": "-", "data": "-", "command": "-", "commit": "abcdef0"}
+    shipped.add(compact_file, {"name": "ours", "role": "reid", **about}, folder=tmp_path)
     embedder, notes = embed.build(ReidConfig(), "cpu")
-    assert (embedder.name, notes) == ("theirs.onnx", [])
+    assert (embedder.name, embedder.files, notes) == ("compact.safetensors", (tmp_path / "compact.safetensors",), [])
+    (tmp_path / "compact.safetensors").write_bytes(b"altered")
+    with pytest.raises(ModelError, match=f"^{tmp_path / 'compact.safetensors'}: the shipped weights are not those .*$"):
+        embed.build(ReidConfig(), "cpu")
 
 
-@pytest.mark.parametrize("name", ["text.onnx", "text.safetensors", "text.pth", "grey.onnx", "missing.onnx", "."])
+@pytest.mark.parametrize(("device", "taken"), [("cpu", "compact"), ("cuda", "large")])
+def test_auto_takes_the_network_that_ships_for_the_device(
+    tmp_path: Path, compact_file: Path, monkeypatch: pytest.MonkeyPatch, device: str, taken: str
+) -> None:
+    about = {"role": "reid", "licence": "-", "data": "-", "command": "-", "commit": "abcdef0"}
+    for name, on in (("large", "cuda"), ("compact", "cpu")):
+        source = tmp_path / f"{name}.safetensors"
+        source.write_bytes(compact_file.read_bytes())
+        shipped.add(source, {"name": name, "device": on, **about}, folder=tmp_path / "shipped")
+    monkeypatch.setattr(weights, "bundled", functools.partial(weights.bundled, folder=tmp_path / "shipped"))
+    monkeypatch.setattr(devices, "resolve", torch.device)
+    monkeypatch.setattr(embed.encoder, "load", lambda path, device, *others: NoNetwork(path, device))
+    assert embed.build(ReidConfig(), device)[0].name == f"{taken}.safetensors"
+
+
+class NoNetwork:
+    """Stands for a network on a device that this machine lacks."""
+
+    width, size = 1, (HEIGHT_PX, WIDTH_PX)
+
+    def __init__(self, path: Path, device: str) -> None:
+        self.on_cuda = device == "cuda"
+
+
+@pytest.mark.parametrize("name", ["text.onnx", "text.safetensors", "text.pth", "text.xml", "grey.onnx", "missing.onnx", "."])
 def test_weights_that_cannot_be_used_are_an_error_of_one_line_that_names_them(tmp_path: Path, name: str) -> None:
     if name.startswith("text"):
         (tmp_path / name).write_text("just text", encoding="utf-8")

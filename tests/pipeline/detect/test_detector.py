@@ -3,12 +3,15 @@
 import functools
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from models import weights
+from models.weights import shipped
 from pipeline.config import DetectorConfig
 from pipeline.detect import detector
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, ModelError
 
 
 def test_auto_without_bundled_weights_is_hog_and_says_how_to_get_better(
@@ -18,6 +21,17 @@ def test_auto_without_bundled_weights_is_hog_and_says_how_to_get_better(
     chosen, notes = detector.build(DetectorConfig(), "cpu", ["cam"])
     assert chosen.name == "HOG"
     assert len(notes) == 1 and "--set detector.weights=" in notes[0]
+
+
+def test_auto_with_altered_weights_is_an_error_and_not_hog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = tmp_path / "people.safetensors"
+    source.write_bytes(save({"weight": np.zeros(1, np.float32)}, {"architecture": "yolo11n.yaml"}))
+    about = {"name": "people", "role": "detector", "licence": "-", "data": "-", "command": "-", "commit": "abcdef0"}
+    shipped.add(source, about, folder=tmp_path / "shipped")
+    (tmp_path / "shipped" / "people.safetensors").write_bytes(b"altered")
+    monkeypatch.setattr(weights, "bundled", functools.partial(weights.bundled, folder=tmp_path / "shipped"))
+    with pytest.raises(ModelError, match=r"^.*/shipped/people\.safetensors: the shipped weights are not those .*$"):
+        detector.build(DetectorConfig(), "cpu", ["cam"])
 
 
 def test_hog_by_name_needs_no_note() -> None:
