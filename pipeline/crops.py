@@ -43,7 +43,9 @@ def write(videos: list[str], rows: dict[str, Rows], output: Path, every_s: float
     """Write the crops of all videos; returns how many. Raises SourceError and OutputError."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise OutputError(f"{output}: is not an empty folder; give another --output")
-    sources = [open_source(CameraConfig(source=video, name=camera), SourcesConfig()) for camera, video in _cameras(videos, rows)]
+    sources = [
+        open_source(CameraConfig(source=video, name=camera), SourcesConfig()) for camera, video in _cameras(videos, rows)
+    ]
     n_written = 0
     for source in sources:
         camera = source.camera.name

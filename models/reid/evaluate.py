@@ -12,6 +12,7 @@ import numpy as np
 
 from models import files
 from models import settings as sections
+from models import weights as bundle
 from models.errors import InputError
 from models.reid import encoder
 from models.reid.data import catalogue
@@ -32,7 +33,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
     parser = argparse.ArgumentParser(prog="python -m models.reid.evaluate", description="Evaluate a ReID network.")
     add = parser.add_argument
-    add("--weights", required=True, metavar="FILE", help=".safetensors or .onnx; {split} in it stands for the split's number")
+    add("--weights", required=True, metavar="FILE", help="file or name of a network; {split} in it is the split's number")
     add("--data", required=True, metavar="NAME", help=f"{', '.join(catalogue.CATALOGUE)}")
     add("--root", required=True, metavar="DIR", help="the data set's folder, or the one that holds it")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the data set, such as split=3")
@@ -83,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
 def one_split(parsed: argparse.Namespace, options: dict[str, Any]) -> dict[str, Any]:
     """Evaluate and print one split; returns it as JSON values."""
     data = catalogue.load(parsed.data, parsed.root, options)
-    path = Path(parsed.weights.replace("{split}", str(options.get("split", 0))))
+    path = bundle.find(parsed.weights.replace("{split}", str(options.get("split", 0))))
     network = encoder.load(path, parsed.device, parsed.batch)
     single_shot = parsed.data == "cuhk03" and options.get("protocol") == "classic"
     reading = Reading(parsed.clip_rule, parsed.clip_length, parsed.flip)

@@ -182,6 +182,7 @@ def _keep_settings(settings: Settings, output: Path) -> None:
 
 def _open(log: Path) -> optuna.Study:
     """The study that was kept in a log, or a new one; raises InputError for another file."""
+    log.with_name(f"{log.name}.lock").unlink(missing_ok=True)  # of a process that was killed: the next would wait for it
     if log.is_file() and not (written := log.read_bytes()).endswith(b"\n"):  # a full disk cut the last line short
         files.write(log, written[: written.rfind(b"\n") + 1])
     try:

@@ -28,7 +28,9 @@ def truth(folder: Path, camera: str, boxes: list[tuple[float, ...]]) -> Path:
     return folder
 
 
-def cut(tmp_path: Path, boxes: list[tuple[float, ...]], *more: str, fps: float = 10, n_frames: int = 40) -> dict[str, np.ndarray]:
+def cut(
+    tmp_path: Path, boxes: list[tuple[float, ...]], *more: str, fps: float = 10, n_frames: int = 40
+) -> dict[str, np.ndarray]:
     """Crops of one video, by person/camera/frame."""
     tmp_path.mkdir(exist_ok=True)
     video = write_video(tmp_path / "gate.mp4", n_frames, fps, SIZE)
@@ -103,7 +105,9 @@ def test_people_of_a_run_are_cut_as_the_run_numbered_them(sample: Path, tmp_path
     assert all((str(int(path.parts[-3])), str(int(path.stem))) in known and path.parts[-2] == "cam1" for path in written)
 
 
-@pytest.mark.parametrize("case", ["other camera", "no boxes", "not empty", "a file", "twice", "no video", "no folder", "damaged"])
+@pytest.mark.parametrize(
+    "case", ["other camera", "no boxes", "not empty", "a file", "twice", "no video", "no folder", "damaged"]
+)
 def test_what_cannot_be_cut_is_one_line_and_nothing_is_written(
     case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

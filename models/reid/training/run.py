@@ -158,7 +158,9 @@ def _check_batches(settings: Settings, data: Dataset) -> None:
     people = np.array([sample.person_id for sample in data.train])
     n_batches, n_devices = len(epoch_batches(people, settings.batches, settings.train.seed, 0)), _n_devices(settings)
     if n_batches < n_devices:
-        raise InputError(f"an epoch has {n_batches} batches for {n_devices} devices: set batches.n_people or train.n_devices lower")
+        raise InputError(
+            f"an epoch has {n_batches} batches for {n_devices} devices: set batches.n_people or train.n_devices lower"
+        )
 
 
 def _n_devices(settings: Settings) -> int:
@@ -176,7 +178,7 @@ def _criterion(settings: Settings, data: Dataset, network: nn.Module) -> Criteri
     try:
         with torch.no_grad():
             outputs = trial(torch.randn(*mask.shape, 3, *size), mask, mask.float())
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{settings.network.architecture} cannot take {size[0]} x {size[1]} pixels ({reason:.100})") from None
     torch.manual_seed(settings.train.seed + 1)

@@ -1,5 +1,8 @@
 """An epoch is the same bytes whoever loads it, and a damaged image stops it by name."""
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -112,6 +115,19 @@ def test_any_number_of_workers_loads_the_same_bytes_and_no_global_generator_is_t
     assert_same(training_batches(tracklets, chosen(workers=2), epoch=1), alone)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
+
+
+def test_an_interrupt_of_the_terminal_leaves_the_workers_at_work(tracklets: list[Sample]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    batches = iter(training_batches(tracklets, chosen(workers=2), epoch=1))
+    first = next(batches)
+    workers = multiprocessing.active_children()
+    for worker in workers:
+        os.kill(worker.pid or 0, signal.SIGINT)
+        worker.join(0.3)
+    assert len(workers) == 2 and all(worker.is_alive() for worker in workers)
+    assert_same([first, *batches], training_batches(tracklets, chosen(), epoch=1))
+    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_epochs_and_seeds_differ(tracklets: list[Sample]) -> None:

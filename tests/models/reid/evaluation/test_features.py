@@ -99,7 +99,9 @@ def test_no_samples_are_no_features() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", None])
-def test_an_image_that_cannot_be_read_is_an_error_that_names_it(content: bytes | None, samples: list[Sample], tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_is_an_error_that_names_it(
+    content: bytes | None, samples: list[Sample], tmp_path: Path
+) -> None:
     path = tmp_path / "bad.jpg"
     if content is not None:
         path.write_bytes(content)

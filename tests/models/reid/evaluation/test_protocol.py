@@ -1,5 +1,6 @@
 """From distances to scores, in the form asked for."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,11 +69,13 @@ def test_a_single_gallery_shot_is_easier_than_the_whole_gallery_and_repeats() ->
 
 
 @pytest.mark.parametrize("single_shot", [False, True])
-@pytest.mark.parametrize(("wrong", "reason"), [({"ap": "best"}, "average precision best"), ({"over": "none"}, "scores over none")])
-def test_an_unknown_form_is_an_error(wrong: dict[str, str], reason: str, single_shot: bool) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "reason"), [(Protocol(ap="best"), "average precision best"), (Protocol(over="none"), "scores over none")]
+)
+def test_an_unknown_form_is_an_error(protocol: Protocol, reason: str, single_shot: bool) -> None:
     query, gallery, apart = drawn(3)
     with pytest.raises(InputError, match=reason):
-        score(apart, query, gallery, Protocol(single_shot=single_shot, **wrong))  # type: ignore[arg-type]
+        score(apart, query, gallery, replace(protocol, single_shot=single_shot))
 
 
 def test_queries_without_any_answer_are_an_error() -> None:

@@ -48,8 +48,8 @@ def mars(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return miniatures.mars(tmp_path_factory.mktemp("mars"))
 
 
-def choices(protocol: Protocol = Protocol(), reading: Reading = Reading(), **more: Any) -> Choices:
-    return Choices(protocol, reading, **more)
+def choices(protocol: Protocol | None = None, reading: Reading | None = None, **more: Any) -> Choices:
+    return Choices(protocol or Protocol(), reading or Reading(), **more)
 
 
 def numbers(row: Row) -> dict[str, float]:
@@ -185,7 +185,7 @@ def test_a_single_gallery_shot_draws_the_same_on_every_run(tmp_path: Path) -> No
 
 
 def test_kept_features_are_used_for_the_same_weights_samples_and_reading_alone(market: Dataset, tmp_path: Path) -> None:
-    def kept(data: Dataset = market, digest: str = "a", reading: Reading = Reading()) -> bool:
+    def kept(data: Dataset = market, digest: str = "a", reading: Reading | None = None) -> bool:
         encoder = Colours()
         found = evaluate(encoder, digest, data, choices(reading=reading, cache=tmp_path))
         assert found.cached == (encoder.n_frames == 0)

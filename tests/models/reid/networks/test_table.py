@@ -8,6 +8,7 @@ from models.reid.networks import table
 from models.reid.networks.frames import FrameWise
 from tests.conftest import ROOT
 
+
 def test_the_page_is_what_the_table_prints() -> None:
     assert (ROOT / "models" / "reid" / "NETWORKS.md").read_text(encoding="utf-8") == table.markdown() + "\n"
 

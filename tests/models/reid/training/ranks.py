@@ -12,7 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-import models.reid.training.run  # noqa: F401 - so that the ranks have it
+import matplotlib.figure  # noqa: F401 - so that the ranks have it, as the next two
+import torch.utils.tensorboard  # noqa: F401
+
+import models.reid.training.run  # noqa: F401
 from models.reid import train
 
 
@@ -43,7 +46,8 @@ def play(scenario: dict) -> list[int]:
     log = Path(scenario["log"])
     pids = [start(rank, port, scenario["arguments"], log) for rank in (0, 1)]
     if scenario["interrupt"] is not None:
-        while not (log.is_file() and "epoch   0" in log.read_text()):
+        deadline = time.monotonic() + 60
+        while not (log.is_file() and "epoch   0" in log.read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
         os.kill(pids[scenario["interrupt"]], signal.SIGINT)
     return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]

@@ -35,10 +35,17 @@ def quick(people: Path, **changed: Any) -> Settings:
     return sections.change(Settings.model_validate(plain), given, EXAMPLE)
 
 
+def small(people: Path, **changed: Any) -> Settings:
+    """As `quick`, with the network of `SMALL`, scored after every epoch."""
+    return quick(people, **{"network__architecture": "small", "train__evaluate_every": 1, **changed})
+
+
 def arguments(settings: Settings) -> list[str]:
     """The same settings for the command line."""
     plain = settings.model_dump(mode="json", exclude_defaults=True)
-    return [part for name, section in plain.items() for k, v in section.items() for part in ("--set", f"{name}.{k}={json.dumps(v)}")]
+    return [
+        part for name, section in plain.items() for k, v in section.items() for part in ("--set", f"{name}.{k}={json.dumps(v)}")
+    ]
 
 
 def rows(output: Path) -> list[dict[str, Any]]:

@@ -35,7 +35,9 @@ def test_states_come_back_equal(kind: str, tmp_path: Path) -> None:
         {k: list(v) if isinstance(v, tuple) else v for k, v in g.items()} for g in optimizer.state_dict()["param_groups"]
     ]
     for number, state in optimizer.state_dict()["state"].items():
-        assert all(torch.equal(torch.as_tensor(v), torch.as_tensor(states["optimizer"]["state"][number][k])) for k, v in state.items())
+        assert all(
+            torch.equal(torch.as_tensor(v), torch.as_tensor(states["optimizer"]["state"][number][k])) for k, v in state.items()
+        )
     assert all(torch.equal(v, states["network"][k]) for k, v in network.state_dict().items())
     assert [p.name for p in tmp_path.iterdir()] == ["c.safetensors"]
 

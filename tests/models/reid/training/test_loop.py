@@ -11,16 +11,12 @@ from torch.testing import assert_close
 
 from models.reid.data.samples import Dataset
 from models.reid.losses.criterion import Criterion
-from models.reid.networks import table
 from models.reid.training import loop, run
 from models.reid.training.loop import Trainer
 from models.reid.training.settings import Settings
-from tests.models.reid.training.runs import SMALL, STEPS, StopAfter, quick
+from tests.models.reid.training.runs import STEPS, StopAfter, quick
 
-
-@pytest.fixture(autouse=True)
-def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(table, "TABLE", SMALL)
+pytestmark = pytest.mark.usefixtures("small_network")
 
 
 def made(people: Path, architecture: str = "small", **changed: Any) -> tuple[Trainer, Dataset]:

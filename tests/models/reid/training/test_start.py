@@ -84,7 +84,7 @@ class Evil:
 
 def test_no_code_of_a_file_is_run(tmp_path: Path) -> None:
     torch.save({"a": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(InputError, match="evil.pth"):
+    with pytest.raises(InputError, match=r"evil\.pth"):
         start_from(Network(), str(tmp_path / "evil.pth"), "")
 
 

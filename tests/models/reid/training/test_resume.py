@@ -1,0 +1,100 @@
+"""A run that was interrupted goes on as if nothing had been."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from models.errors import InputError
+from models.reid.data import loader
+from models.reid.networks import file
+from models.reid.training import checkpoint, loop, run
+from models.reid.training.loop import NonFiniteLossError
+from tests.models.reid.training.runs import FILES, STEPS, StopAfter, rows, same_weights, small
+
+pytestmark = pytest.mark.usefixtures("small_network")
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "osnet ema": {"network__architecture": "osnet_x0_25", "train__evaluate_every": 3, "train__ema_decay": 0.5},
+    "plain": {},
+    "dropout and centres": {"losses__center__weight": 0.01, "augment__erase": 0.5},
+    "sgd": {"optimizer__name": "sgd", "optimizer__lr": 0.05, "schedule__name": "cosine", "schedule__warmup_epochs": 1},
+    "bfloat16, short gradients": {"train__precision": "bf16", "optimizer__max_norm": 1.0, "train__select": "reranked_map"},
+    "everybody trains": {"data__validation": 0.0, "batches__n_people": 3},
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_an_interrupted_run_goes_on_to_the_same_weights(variant: str, people: Path, tmp_path: Path) -> None:
+    settings = small(people, **VARIANTS[variant])
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    expected = run.fit(settings, whole)
+    assert not expected.interrupted and expected.n_epochs == 3
+    first = run.fit(settings, parts, stop=StopAfter(STEPS + 1))  # in the middle of the second epoch
+    assert first.interrupted and first.n_epochs == 1 and len(rows(parts)) == 1
+    second = run.fit(settings, parts, resume=True, stop=StopAfter(STEPS - 1))  # at its end, before it is written down
+    assert second.interrupted and second.n_epochs == 1 and len(rows(parts)) == 1
+    assert run.fit(settings, parts, resume=True) == expected
+    assert same_weights(whole, parts) and same_weights(whole, parts, "checkpoint.safetensors")
+    assert rows(whole) == rows(parts)
+    assert {path.name for path in parts.iterdir()} == FILES
+
+
+def test_the_network_above_has_dropout_and_a_checkpoint_every_part(people: Path, tmp_path: Path) -> None:
+    run.fit(small(people, **VARIANTS["dropout and centres"], train__ema_decay=0.9), tmp_path / "run")
+    network = file.load(tmp_path / "run" / "model.safetensors").network
+    assert any(isinstance(layer, torch.nn.Dropout) and layer.p == 0.5 for layer in network.modules())
+    states, progress, _ = checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")
+    assert set(states) == {"network", "criterion", "optimizer", "center_optimizer", "average", "precision"}
+    assert progress.step == 3 * STEPS
+
+
+def test_resuming_a_finished_run_changes_nothing(people: Path, tmp_path: Path) -> None:
+    settings = small(people)
+    expected = run.fit(settings, tmp_path / "run")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
+    assert run.fit(settings, tmp_path / "run", resume=True) == expected
+    assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
+
+
+def test_a_run_killed_between_log_and_checkpoint_has_no_row_twice(people: Path, tmp_path: Path) -> None:
+    settings, output = small(people), tmp_path / "run"
+    run.fit(settings, output, stop=StopAfter(STEPS + 1))
+    with (output / "log.jsonl").open("a") as log:
+        log.write('{"epoch": 1, "loss": 7.0}\n{"epoch": 2, "lo')
+    run.fit(settings, output, resume=True)
+    run.fit(settings, tmp_path / "whole")
+    assert rows(output) == rows(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", [{"optimizer__lr": 0.01}, {"train__epochs": 9}, {"train__seed": 5}])
+def test_a_checkpoint_of_other_settings_is_refused(people: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    run.fit(small(people), tmp_path / "run", stop=StopAfter(1))
+    before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
+    with pytest.raises(InputError, match=r"^.*checkpoint\.safetensors: was made with other settings; .*$"):
+        run.fit(small(people, **change), tmp_path / "run", resume=True)
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_loss_that_is_not_finite_names_epoch_batch_and_samples_and_leaves_the_last_checkpoint(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, output = small(people, augment__erase=0.5), tmp_path / "run"
+    run.fit(settings, output, stop=StopAfter(STEPS + 1))
+    before = (output / "checkpoint.safetensors").read_bytes()
+    bad = next(iter(loader.training_batches(run.load_data(settings).train, settings, epoch=1, first_batch=1)))
+    normalise = loop.preprocess.normalise
+    with monkeypatch.context() as patched, pytest.raises(NonFiniteLossError) as caught:
+        patched.setattr(loop.preprocess, "normalise", lambda crops: normalise(crops) * torch.nan)
+        run.fit(settings, output, resume=True)
+    people_of_it = sorted(set(bad.targets.tolist()))
+    assert str(caught.value) == (
+        f"epoch 1, batch 1: classification nan, triplet nan, loss nan; training samples {bad.indices.tolist()}, "
+        f"people {people_of_it}; lower optimizer.lr or set optimizer.max_norm, and start anew"
+    )
+    assert (output / "checkpoint.safetensors").read_bytes() == before
+    run.fit(settings, output, resume=True)
+    run.fit(settings, tmp_path / "whole")
+    assert same_weights(output, tmp_path / "whole")
