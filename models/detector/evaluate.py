@@ -1,0 +1,137 @@
+"""Judge person detectors: `python -m models.detector.evaluate --weights mine.safetensors start.safetensors`.
+
+One table: a row per test set, and for every detector AP50, AP50-95, recall at one false alarm a frame, and frames/s (of this
+machine, letterboxing and suppression included). `benchmarks.detectors` sets other people's detectors beside them.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from models import files
+from models.detector import data, network, scores
+from models.detector.find import Array, Finder
+from models.errors import InputError
+
+Find = Callable[[Array], tuple[Array, Array]]
+"""image (H, W, 3) uint8 BGR -> boxes (n, 4) px, scores (n,)"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One detector on one set."""
+
+    detector: str
+    set: str
+    n_frames: int
+    ap50: float
+    ap: float
+    recall: float
+    frames_per_s: float
+
+
+def evaluate(name: str, find: Find, sets: Iterable[data.PictureSet]) -> list[Row]:
+    """Scores of one detector on every set; raises InputError."""
+    return [_judge(name, find, pictures) for pictures in sets]
+
+
+def _judge(name: str, find: Find, pictures: data.PictureSet) -> Row:
+    answers, spent_s = [], 0.0
+    for picture in pictures.read():
+        begin = time.perf_counter()
+        boxes, confidence = find(picture.image)
+        spent_s += time.perf_counter() - begin
+        answers.append(scores.Found(boxes, confidence, picture.truth, picture.ignored))
+    result = scores.score(answers)
+    return Row(name, pictures.name, len(answers), *result, len(answers) / max(spent_s, 1e-9))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown: a row per set and the mean, a column per detector; `AP50 / AP50-95 / recall at one false alarm a frame`."""
+    detectors = list(dict.fromkeys(row.detector for row in rows))
+    names = list(dict.fromkeys(row.set for row in rows))
+    cells = {(row.set, row.detector): _cell(row) for row in rows}
+    lines = [["set", *detectors], ["---"] * (len(detectors) + 1)]
+    lines += [[name, *(cells.get((name, detector), "") for detector in detectors)] for name in names]
+    of = {detector: [row for row in rows if row.detector == detector] for detector in detectors}
+    lines.append(["mean", *(_mean(of[detector]) for detector in detectors)])
+    lines.append(["frames/s", *(f"{_speed(of[detector]):.1f}" for detector in detectors)])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(row: Row) -> str:
+    return f"{row.ap50:.3f} / {row.ap:.3f} / {row.recall:.2f}"
+
+
+def _mean(rows: Sequence[Row]) -> str:
+    n = len(rows)
+    return f"{sum(r.ap50 for r in rows) / n:.3f} / {sum(r.ap for r in rows) / n:.3f} / {sum(r.recall for r in rows) / n:.2f}"
+
+
+def _speed(rows: Sequence[Row]) -> float:
+    return sum(row.n_frames for row in rows) / sum(row.n_frames / row.frames_per_s for row in rows)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read "640x384" as width and height; raises InputError."""
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit()) or any(int(n) % 32 or not int(n) for n in (width, height)):
+        raise InputError(f"--size {text}: write WIDTHxHEIGHT in multiples of 32, for example 640x384")
+    return int(width), int(height)
+
+
+def choose(sets: Sequence[data.PictureSet], wanted: Sequence[str]) -> list[data.PictureSet]:
+    """Sets whose name begins with one of `wanted`, all when none is; raises InputError."""
+    chosen = [s for s in sets if not wanted or any(s.name.lower().startswith(w.lower()) for w in wanted)]
+    if not chosen:
+        raise InputError(f"--sets {' '.join(wanted)}: no such set; there are {', '.join(s.name for s in sets)}")
+    return chosen
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Command line -> namespace."""
+    parser = argparse.ArgumentParser(prog="python -m models.detector.evaluate", description="Judge person detectors.")
+    add = parser.add_argument
+    add("--weights", type=Path, nargs="+", required=True, metavar="FILE", help=".safetensors files, a column each")
+    add("--architecture", default="", metavar="YAML", help="of files that do not say it themselves, for example yolo11n.yaml")
+    add("--data", type=Path, default=Path("../shared/data"), metavar="DIR", help="folder with clips/, worlds/ and detection/")
+    add("--sets", nargs="*", default=[], metavar="NAME", help="only the sets whose names begin so, for example PETS plaza")
+    add("--size", default="640x384", metavar="WxH", help="input of the networks")
+    add("--threads", type=int, default=0, metavar="N", help="threads of torch; 0: as many as it likes")
+    add("--json", type=Path, metavar="FILE", help="also write the rows here")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error that the user can mend."""
+    parsed = parse(arguments)
+    try:
+        print(_run(parsed))
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(parsed: argparse.Namespace) -> str:
+    if parsed.threads:
+        torch.set_num_threads(parsed.threads)
+    size = parse_size(parsed.size)
+    sets = choose(data.test_sets(parsed.data), parsed.sets)
+    rows: list[Row] = []
+    for path in parsed.weights:
+        finder = Finder(network.load(path, parsed.architecture), size)
+        rows += evaluate(path.stem, finder, sets)
+    if parsed.json:
+        files.write(parsed.json, json.dumps([asdict(row) for row in rows], indent=1).encode())
+    return table(rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,128 @@
+"""The one-class network: towers kept, boxes unchanged, written and read back."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.testing import assert_close
+
+from models.detector import average, network
+from models.detector.find import Finder, letterbox
+from models.errors import InputError
+from tests.models.detector.pictures import picture
+
+
+@pytest.fixture(scope="module")
+def coco() -> Any:
+    """80 classes, random weights that differ from class to class."""
+    torch.manual_seed(0)
+    built = network.build("yolo11n.yaml", 80)
+    for tower in built.model[-1].cv3:
+        torch.nn.init.normal_(tower[-1].weight, std=0.5)
+        torch.nn.init.normal_(tower[-1].bias)
+    built.names = {i: "person" if i == 3 else f"thing{i}" for i in range(80)}
+    return built.half().float().eval()
+
+
+def answers(net: Any) -> torch.Tensor:
+    with torch.inference_mode():
+        found: torch.Tensor = net(torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)))[0]
+    return found
+
+
+def test_cutting_down_to_the_person_keeps_boxes_and_scores_through_the_file(coco: Any, tmp_path: Path) -> None:
+    whole = answers(coco)
+    network.save(tmp_path / "coco.safetensors", coco, "yolo11n.yaml")
+    cut = network.person_only(network.load(tmp_path / "coco.safetensors"))
+    assert_close(answers(cut), whole[:, [0, 1, 2, 3, 7]])
+    network.save(tmp_path / "person.safetensors", cut, "yolo11n.yaml", {"start": "coco"})
+    again = network.load(tmp_path / "person.safetensors")
+    assert again.names == {0: "person"}
+    assert again.model[-1].cv3[0][-1].weight.shape == (1, 80, 1, 1)  # ultralytics' own one-class towers have 64 channels
+    assert_close(answers(again), answers(cut))
+    assert (tmp_path / "person.safetensors").stat().st_size < 8e6
+
+
+def test_a_one_class_network_of_ultralytics_width_is_read_too(tmp_path: Path) -> None:
+    narrow = network.build("yolo11n.yaml", 1)
+    network.save(tmp_path / "narrow.safetensors", narrow, "yolo11n.yaml")
+    assert network.load(tmp_path / "narrow.safetensors").model[-1].cv3[0][-1].weight.shape == (1, 64, 1, 1)
+
+
+def test_a_network_without_people_cannot_be_cut(coco: Any) -> None:
+    class Names:
+        names = {0: "dog", 1: "cat"}  # noqa: RUF012
+
+    with pytest.raises(InputError, match="none of the 2 classes"):
+        network.person_only(Names())
+
+
+@pytest.mark.parametrize(
+    ("state", "metadata", "reason"),
+    [
+        ({"weight": torch.zeros(3)}, {"architecture": "yolo11n.yaml"}, "not the state dict of a YOLO"),
+        ({"weight": torch.zeros(3)}, {}, "name its architecture"),
+        ({"weight": torch.zeros(3)}, {"architecture": "yolo11x.pt"}, "name its architecture"),
+        ({"weight": torch.zeros(3)}, {"architecture": "https://example.com/yolo11n.yaml"}, "name its architecture"),
+        ({"model.23.cv3.0.2.weight": torch.zeros(1, 64, 1, 1)}, {"architecture": "yolo11n.yaml"}, "does not fit yolo11n.yaml"),
+        (None, {}, "cannot be read as safetensors"),
+    ],
+)
+def test_files_that_are_no_detector_are_an_error_of_one_line(
+    tmp_path: Path, state: dict[str, torch.Tensor] | None, metadata: dict[str, str], reason: str
+) -> None:
+    path = tmp_path / "a.safetensors"
+    if state is None:
+        path.write_text("text", encoding="utf-8")
+    else:
+        save_file(state, path, metadata)
+    with pytest.raises(InputError, match=f"^{path}: .*{reason}.*$"):
+        network.load(path)
+
+
+@pytest.mark.parametrize("alpha", [0, 0.25, 1])
+def test_the_line_between_start_and_fine_tune_begins_and_ends_at_them(alpha: float) -> None:
+    start, tuned, mixed = (torch.nn.BatchNorm1d(4) for _ in range(3))
+    for seed, net in enumerate((start, tuned)):
+        net.weight.data = torch.rand(4, generator=torch.Generator().manual_seed(seed))
+        net.running_mean = torch.full((4,), float(seed))
+    mixed.load_state_dict(tuned.state_dict())
+    average.average(start, mixed, alpha)
+    assert_close(mixed.weight, (1 - alpha) * start.weight + alpha * tuned.weight)
+    assert_close(mixed.running_mean, torch.full((4,), float(alpha)))
+
+
+def test_the_command_writes_a_file_that_says_how_much_of_the_fine_tune_is_in_it(
+    coco: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network.save(tmp_path / "coco.safetensors", coco, "yolo11n.yaml")
+    files = ["--start", str(tmp_path / "coco.safetensors"), "--tuned", str(tmp_path / "coco.safetensors")]
+    assert average.main([*files, "--alpha", "0.5", "--output", str(tmp_path / "mixed.safetensors")]) == 0
+    with safe_open(tmp_path / "mixed.safetensors", "pt") as file:
+        assert file.metadata() == {
+            "architecture": "yolo11n.yaml", "names": '["person"]', "start": "coco.safetensors", "alpha": "0.5"
+        }  # fmt: skip
+    assert average.main([*files, "--alpha", "1.5", "--output", str(tmp_path / "mixed.safetensors")]) == 2
+    assert capsys.readouterr().err == "error: --alpha 1.5: expected 0 (the start) to 1 (the fine-tune)\n"
+
+
+def test_networks_of_different_shape_are_not_averaged(coco: Any) -> None:
+    with pytest.raises(InputError, match="different layers"):
+        average.average(coco, torch.nn.Linear(3, 4), 0.5)
+
+
+def test_the_letterbox_keeps_the_shape_and_boxes_come_back_in_pixels_of_the_image(coco: Any) -> None:
+    image = picture(0)[0]
+    canvas, scale = letterbox(image, (160, 96))
+    assert canvas.shape == (96, 160, 3)
+    assert scale == 1.0
+    assert np.array_equal(canvas[:96, :128], image)
+    assert (canvas[:, 128:] == 114).all()
+    boxes, scores = Finder(coco, (160, 96), min_score=0.01)(image)
+    assert len(boxes) == len(scores) > 0
+    assert (boxes >= 0).all()
+    assert (boxes <= [128, 96, 128, 96]).all()
