@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         stop.set()
-        signal.signal(signal.SIGINT, before)  # a second one kills
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second one ends it at once, also where it was ignored
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:

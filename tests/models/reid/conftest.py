@@ -24,6 +24,13 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return expected.write_colours(tmp_path_factory.mktemp("colours") / "colours.onnx")
 
 
+@pytest.fixture(scope="session")
+def average(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A poor network: it sees the mean colour of the whole picture."""
+    whole = (miniatures.HEIGHT_PX, miniatures.WIDTH_PX)
+    return expected.write_colours(tmp_path_factory.mktemp("average") / "average.onnx", whole)
+
+
 @pytest.fixture
 def command(data_sets: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     return Command(data_sets, colours, tmp_path / "out", capsys)

@@ -14,8 +14,10 @@ import onnx
 import pytest
 import torch
 
-from models.reid import evaluate
-from models.reid.evaluation.pictures import GREEN, RED
+from models.reid import encoder, evaluate
+from models.reid.data import catalogue
+from models.reid.evaluation import features, pictures, reranking
+from models.reid.evaluation.pictures import GREEN, RED, Ranked
 from models.reid.networks import file, table
 from models.reid.networks.file import Recipe
 from tests.conftest import ROOT
@@ -92,6 +94,32 @@ def test_as_many_queries_are_drawn_as_asked_for_spread_over_all(command: Command
     few = command("market1501", "--pictures", tmp_path / "all", "--n-pictures", "99", "--top", "99")
     assert few.code == 0 and len(list((tmp_path / "all").iterdir())) == 12
     assert any(near(cv2.imread(str(path)), RED) > 2000 for path in (tmp_path / "all").iterdir())  # and junk is left out
+
+
+def test_what_is_drawn_is_the_last_ranking_without_junk_with_cosines(
+    command: Command, average: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Ranked] = []
+    n_other = 0
+    write = pictures.write_ranked
+
+    def keep(ranked: list[Ranked], folder: Path) -> list[Path]:
+        drawn.extend(ranked)
+        return write(ranked, folder)
+
+    monkeypatch.setattr(pictures, "write_ranked", keep)
+    command("market1501", "--rerank", "--pictures", tmp_path, "--n-pictures", "99", "--top", "99", weights=average)
+    data = catalogue.load("market1501", command.root, {"any_counts": True})
+    query, gallery = (features.extract(encoder.load(average), part) for part in (data.query, data.gallery))
+    assert [(each.position, each.query) for each in drawn] == list(enumerate(data.query))
+    for each, apart, alike in zip(drawn, reranking.rerank(query, gallery), query @ gallery.T, strict=True):
+        order = [data.gallery.index(sample) for sample, _ in each.results]
+        counts = [s for s in data.gallery if (s.person_id, s.camera) != (each.query.person_id, each.query.camera)]
+        assert {data.gallery[i] for i in order} == set(counts) and len(order) == len(counts)
+        assert np.diff(apart[order]).min() >= 0
+        n_other += bool(np.diff(alike[order]).max() > 0)
+        assert [value for _, value in each.results] == pytest.approx(alike[order].tolist(), abs=1e-5)
+    assert n_other  # the plain ranking is another one
 
 
 def test_pictures_of_tracklets_have_names_of_their_own_in_every_split(command: Command, tmp_path: Path) -> None:

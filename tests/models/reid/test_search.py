@@ -114,12 +114,13 @@ def test_images_come_in_natural_order_from_all_visible_folders(tmp_path: Path, g
 
 
 def test_equal_likeness_keeps_the_order_of_the_gallery() -> None:
-    gallery = np.array([[0, 1], [1, 0], [0, 2], [1, 0], [1, 1]], float)
-    order, alike = search.nearest(np.array([0.0, 3.0]), gallery, 4)
-    assert order.tolist() == [0, 2, 4, 1] and alike == pytest.approx([1, 1, 0.5**0.5, 0])
+    gallery = np.array([[0, 1], [1, 0], [0, 2], [1, 0], [1, 1]] * 20, float)
+    order, alike = search.nearest(np.array([0.0, 3.0]), gallery, 61)
+    assert order.tolist() == [i for i in range(100) if i % 5 in (0, 2)] + list(range(4, 100, 5)) + [1]
+    assert alike == pytest.approx([1] * 40 + [0.5**0.5] * 20 + [0])
 
 
-def test_features_of_the_gallery_are_kept(finder: Finder, tmp_path: Path) -> None:
+def test_features_of_the_gallery_are_kept(finder: Finder, average: Path, tmp_path: Path) -> None:
     first = finder("--cache", tmp_path / "kept")
     (kept,) = (tmp_path / "kept").iterdir()
     assert listed(first[1])[0][1] > 0.9
@@ -128,6 +129,8 @@ def test_features_of_the_gallery_are_kept(finder: Finder, tmp_path: Path) -> Non
     kept.write_bytes(kept.read_bytes()[:-1])
     assert finder("--cache", tmp_path / "kept") == first
     assert list((tmp_path / "kept").iterdir()) == [kept]
+    assert finder("--cache", tmp_path / "kept", "--weights", average)[1] != first[1]
+    assert len(list((tmp_path / "kept").iterdir())) == 2
 
 
 def test_a_mistake_is_one_line_that_says_what_to_do(finder: Finder, tmp_path: Path, gallery: Path) -> None:

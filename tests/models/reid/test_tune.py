@@ -155,25 +155,26 @@ def test_nothing_is_trained_again_when_all_is_done(people: Path, tmp_path: Path,
 def test_a_trial_that_falls_behind_is_given_up_but_never_in_its_last_epoch(
     people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    settings = quick(people, train__epochs=4, train__evaluate_every=2)
     epochs: list[int] = []
+    scores = [(0.5, 0.9)] * 6 + [(0.3, 0.9), (0.6, 0.7), (0.6, 0.95)]  # in the middle and in the end
 
     def fit(settings: Settings, output: Path, report: Report, **more: Any) -> Outcome:
+        now = scores[len(epochs)]
         epochs.append(0)
-        score = 0.9 if len(epochs) < 7 else 0.3 if len(epochs) < 9 else 0.95
         for epoch in range(4):
-            late = len(epochs) == 8 and epoch < 3  # good until the last epoch
-            report({"epoch": epoch, "loss": 1.0} | ({"map": 0.9 if late else score} if epoch % 2 else {}))
             epochs[-1] += 1
-        return Outcome(4, score, 3, False)
+            report({"epoch": epoch, "loss": 1.0} | ({"map": now[epoch // 2]} if epoch % 2 else {}))
+        return Outcome(4, now[1], 3, False)
 
     pretend(monkeypatch, fit)
-    study = tune.search(quick(people, train__epochs=4, train__evaluate_every=2), tmp_path / "s", 9)
-    assert epochs == [4, 4, 4, 4, 4, 4, 1, 4, 4]
+    study = tune.search(settings, tmp_path / "s", 9)
+    assert epochs == [4, 4, 4, 4, 4, 4, 2, 4, 4]
     found = [(row["trial"], row["state"], row["score"]) for row in table(tmp_path / "s")]
-    assert found[0] == ("8", "complete", "0.95") and found[-2:] == [("7", "complete", "0.3"), ("6", "pruned", "0.3")]
+    assert found[0] == ("8", "complete", "0.95") and found[-2:] == [("7", "complete", "0.7"), ("6", "pruned", "0.3")]
     assert len(tune.finished(study)) == 9
     rest = pretend(monkeypatch)
-    tune.search(quick(people, train__epochs=4, train__evaluate_every=2), tmp_path / "s", 10)
+    tune.search(settings, tmp_path / "s", 10)
     assert len(rest.tried) == 1
 
 

@@ -19,9 +19,9 @@ WIDTH = 3 * (HEIGHT_PX // CELL_PX) * (WIDTH_PX // CELL_PX)
 """Length of a feature of `write_colours`."""
 
 
-def write_colours(path: Path) -> Path:
+def write_colours(path: Path, cell_px: tuple[int, int] = (CELL_PX, CELL_PX)) -> Path:
     """An .onnx that gives the mean colours of a grid of cells: it knows the people of the miniatures by their clothes."""
-    cells = helper.make_node("AveragePool", ["crops"], ["cells"], kernel_shape=[CELL_PX] * 2, strides=[CELL_PX] * 2)
+    cells = helper.make_node("AveragePool", ["crops"], ["cells"], kernel_shape=cell_px, strides=cell_px)
     flat = helper.make_node("Flatten", ["cells"], ["features"])
     return write_graph(path, [cells, flat], ["batch", 3, HEIGHT_PX, WIDTH_PX])
 

@@ -12,7 +12,7 @@ import pytest
 from models.errors import InputError
 from models.reid.data import catalogue
 from models.reid.data.samples import Dataset
-from models.reid.evaluation import distances, features, report, reranking
+from models.reid.evaluation import distances, features, report, reranking, spatial_temporal
 from models.reid.evaluation.features import Reading
 from models.reid.evaluation.protocol import Protocol
 from models.reid.evaluation.ranking import RANKS
@@ -37,6 +37,13 @@ class Colours:
         return np.array([np.mean([expected.image_feature(image) for image in clip], axis=0) for clip in clips], np.float32)
 
 
+class Long(Colours):
+    """Features of different length, by chance."""
+
+    def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
+        return super().features(clips) * np.array([[1 + clip[0, 0, 0, 0] % 4] for clip in clips], np.float32)
+
+
 @pytest.fixture(scope="module")
 def market(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     root = miniatures.market(tmp_path_factory.mktemp("market"))
@@ -58,7 +65,7 @@ def numbers(row: Row) -> dict[str, float]:
 
 
 def raw_features(data: Dataset) -> tuple[Array, Array]:
-    one, other = (features.extract(Colours(), samples) for samples in (data.query, data.gallery))
+    one, other = (features.extract(Long(), samples) for samples in (data.query, data.gallery))
     return one, other
 
 
@@ -115,32 +122,40 @@ def test_each_way_to_compare_that_is_asked_for_is_a_row(market: Dataset, asked: 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("form", reranking.FORMS)
 def test_re_ranking_takes_features_of_unit_length_for_the_cosine_alone(market: Dataset, form: str, metric: str) -> None:
-    _, row = evaluate(Colours(), "", market, choices(Protocol(metric), rerank=True, rerank_form=form)).rows
-    query, gallery = raw_features(market)
-    if metric == "cosine":
-        query, gallery = distances.normalise(query), distances.normalise(gallery)
-    apart = reranking.rerank(query, gallery, form=form)
-    assert numbers(row) == pytest.approx(expected.scores(apart, market.query, market.gallery))
+    _, row = evaluate(Long(), "", market, choices(Protocol(metric), rerank=True, rerank_form=form)).rows
+    raw = raw_features(market)
+    unit = distances.normalise(raw[0]), distances.normalise(raw[1])
+    wanted, other = (
+        expected.scores(reranking.rerank(*pair, form=form), market.query, market.gallery)
+        for pair in ((unit, raw) if metric == "cosine" else (raw, unit))
+    )
+    assert numbers(row) == pytest.approx(wanted)
+    assert wanted != other or form == "st-reid"  # which takes cosines itself
 
 
-def test_the_spatial_temporal_row_is_the_joint_score_of_the_paper(market: Dataset) -> None:
-    _, row = evaluate(Colours(), "", market, choices(spatial_temporal=True)).rows
-    model = transitions(market)
+def test_spatial_temporal_rows_use_the_joint_score_of_the_paper(market: Dataset) -> None:
+    _, _, row, both = evaluate(Colours(), "", market, choices(rerank=True, spatial_temporal=True)).rows
+    model, everybody = transitions(market), (*market.query, *market.gallery)
 
     def joint(i: int, j: int) -> float:
-        one, other = market.query[i], market.gallery[j]
+        one, other = everybody[i], everybody[j]
         pair = (one.camera, other.camera) if one.frame > other.frame else (other.camera, one.camera)
         p = float(model.table[*pair, abs(one.frame - other.frame) // model.bin_frames])
-        return -1 / (1 + math.exp(-5 * (1 - looks[i, j]))) / (1 + 2 * math.exp(-5 * p))
+        return 1 / (1 + math.exp(-5 * (1 - looks[i, j]))) / (1 + 2 * math.exp(-5 * p))
 
-    looks = expected.distances(market.query, market.gallery)
-    apart = np.array([[joint(i, j) for j in range(len(market.gallery))] for i in range(len(market.query))])
-    assert numbers(row) == pytest.approx(expected.scores(apart, market.query, market.gallery))
+    looks = expected.distances(everybody, everybody)
+    scores = np.array([[joint(i, j) for j in range(len(everybody))] for i in range(len(everybody))])
+    n = len(market.query)
+    assert numbers(row) == pytest.approx(expected.scores(-scores[:n, n:], market.query, market.gallery))
+    apart = reranking.rerank_distances(reranking.MatrixDistances(2 - 2 * scores), n)
+    assert numbers(both) == pytest.approx(expected.scores(apart, market.query, market.gallery))
 
 
 def test_times_between_cameras_are_learned_from_training_people_alone(market: Dataset) -> None:
     model = transitions(market)
-    assert model.table.shape[:2] == (3, 3)
+    people, cameras, frames = (np.array([getattr(s, n) for s in market.train]) for n in ("person_id", "camera", "frame"))
+    wanted = spatial_temporal.smooth(spatial_temporal.estimate(people, cameras, frames, 3))
+    assert np.array_equal(model.table, wanted.table) and model.table.shape[:2] == (3, 3)
     swapped = tuple(replace(s, person_id=s.person_id + i, frame=s.frame + 900 * i) for i, s in enumerate(market.gallery))
     assert np.array_equal(model.table, transitions(replace(market, gallery=swapped)).table)
     later = tuple(replace(s, frame=s.frame + 3000 * s.camera) for s in market.train)

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from models.reid.data.loader import Batch
-from models.reid.training import loop, run
+from models.reid.training import checkpoint, loop, run
 from tests.models.reid import miniatures
 from tests.models.reid.training.runs import rows, small
 
@@ -64,3 +64,11 @@ def test_the_score_that_selects_is_the_one_asked_for(select: str, people: Path, 
     outcome = run.fit(small(people, train__select=select, train__epochs=2), tmp_path / "run")
     log = rows(tmp_path / "run")
     assert outcome.best == max(row[select] for row in log) == log[outcome.best_epoch][select]
+
+
+def test_the_model_is_the_moving_average_where_one_is_kept(people: Path, tmp_path: Path) -> None:
+    run.fit(small(people, train__ema_decay=0.9, train__epochs=2, data__validation=0.0, batches__n_people=3), tmp_path / "run")
+    states, _, _ = checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")
+    model = load_file(tmp_path / "run" / "model.safetensors")
+    assert all(torch.equal(value, states["average"][f"module.{key}"]) for key, value in model.items())
+    assert not all(torch.equal(value, states["network"][key]) for key, value in model.items())
