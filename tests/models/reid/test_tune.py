@@ -155,7 +155,7 @@ def test_nothing_is_trained_again_when_all_is_done(people: Path, tmp_path: Path,
 def test_a_trial_that_falls_behind_is_given_up_but_never_in_its_last_epoch(
     people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = quick(people, train__epochs=4, train__evaluate_every=2)
+    settings = quick(people, train__epochs=4, train__evaluate_every=2, train__select="rank1")
     epochs: list[int] = []
     scores = [(0.5, 0.9)] * 6 + [(0.3, 0.9), (0.6, 0.7), (0.6, 0.95)]  # in the middle and in the end
 
@@ -164,7 +164,7 @@ def test_a_trial_that_falls_behind_is_given_up_but_never_in_its_last_epoch(
         epochs.append(0)
         for epoch in range(4):
             epochs[-1] += 1
-            report({"epoch": epoch, "loss": 1.0} | ({"map": now[epoch // 2]} if epoch % 2 else {}))
+            report({"epoch": epoch, "loss": 1.0} | ({"rank1": now[epoch // 2], "map": 0.5} if epoch % 2 else {}))
         return Outcome(4, now[1], 3, False)
 
     pretend(monkeypatch, fit)

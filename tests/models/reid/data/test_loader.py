@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch.testing import assert_close
 
 from models.errors import InputError
 from models.reid import preprocess
+from models.reid.data import loader
 from models.reid.data.loader import Batch, TrainingClips, read_image, training_batches
 from models.reid.data.samples import Sample
 from models.reid.training.settings import Settings
@@ -128,6 +130,17 @@ def test_an_interrupt_of_the_terminal_leaves_the_workers_at_work(tracklets: list
     assert len(workers) == 2 and all(worker.is_alive() for worker in workers)
     assert_same([first, *batches], training_batches(tracklets, chosen(), epoch=1))
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_a_worker_ignores_an_interrupt_from_its_first_moment() -> None:
+    worker = loader._context().Process(target=time.sleep, args=(30,))
+    worker.start()
+    for _ in range(50):
+        os.kill(worker.pid or 0, signal.SIGINT)
+        worker.join(0.01)
+        assert worker.is_alive()
+    worker.terminate()
+    worker.join()
 
 
 def test_epochs_and_seeds_differ(tracklets: list[Sample]) -> None:
