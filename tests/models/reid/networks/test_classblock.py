@@ -1,6 +1,5 @@
 """layumi's and Wanggcong's classification networks."""
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -12,26 +11,17 @@ from torch.testing import assert_close
 from models.reid.networks import classblock
 from models.reid.networks.classblock import ClassBlock
 from models.reid.networks.frames import FrameWise
+from tests.models.reid.networks.framewise import check_the_feature, clips, seen
 
 C = 5
 NAMES = tuple(classblock.WIDTHS)
 RESNET50, DENSENET121 = 23_508_032, 6_953_856  # torchvision's 25 557 032 and 7 978 856 less their classifiers
 
 
-def seen(made: FrameWise) -> FrameWise:
-    """A network with the batch statistics of `clips`: with its first ones, features are too large or too small to tell."""
-    for layer in made.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.momentum = None  # the plain average
-    with torch.no_grad():
-        made.train()(*clips())
-    return made
-
-
 @cache
 def network(name: str) -> FrameWise:
     torch.manual_seed(0)
-    return seen(classblock.build(name, C))
+    return seen(classblock.build(name, C), clips())
 
 
 @cache
@@ -39,19 +29,6 @@ def on_paper(name: str, n_classes: int = C, **options: Any) -> FrameWise:
     """Shapes without numbers."""
     with torch.device("meta"):
         return classblock.build(name, n_classes, **options)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cleared() -> Iterator[None]:
-    """The networks are kept for this module only."""
-    yield
-    network.cache_clear()
-
-
-def clips() -> tuple[Tensor, Tensor, Tensor]:
-    """Two clips of two frames, the last of which is missing."""
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(2, 2, 3, 64, 32, generator=generator), torch.tensor([[True, True], [True, False]]), torch.ones(2, 2)
 
 
 def pooled(image: Any, images: Tensor, *layers: str) -> Tensor:
@@ -67,23 +44,10 @@ def pooled(image: Any, images: Tensor, *layers: str) -> Tensor:
     return torch.cat(seen, 1)
 
 
-def distance(a: Tensor, b: Tensor) -> float:
-    """Relative L2 distance: deep random networks make a thousandth of what rounding differs between batch sizes."""
-    return ((a - b).norm() / b.norm()).item()
-
-
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_nothing(name: str) -> None:
-    images, mask, quality = clips()
-    made = network(name).eval()
-    features = made(images, mask, quality)
-    assert features.shape == (2, 512) and made.width == 512
-    assert features.dtype == torch.float32 and features.isfinite().all()
-    alone = made(images[1:, :1], mask[1:, :1], quality[1:, :1])
-    assert distance(alone, features[1:]) < 0.01 and distance(features[:1], features[1:]) > 0.1
-    images[~mask] = torch.nan
-    assert_close(made(images, mask, quality), features)
+    check_the_feature(network(name).eval(), clips(), 512)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,16 +1,17 @@
 """MobileNetV2 in its two layouts."""
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.testing import assert_close
 
 from models.reid.networks import mobilenet
 from models.reid.networks.frames import FrameWise
+from tests.models.reid.networks import framewise
+from tests.models.reid.networks.framewise import Clips, check_the_feature, seen
 
 C = 5
 WIDTHS = {"mobilenetv2_x1_0": 1280, "mobilenetv2_x1_4": 1792, "mobilenetv2_keras": 1280}
@@ -21,33 +22,14 @@ CHANNELS = {  # stem and stages; 32, 16, 24 ... times the multiplier, cut to int
 }
 
 
-def seen(made: FrameWise) -> FrameWise:
-    """A network with the batch statistics of `clips`: with its first ones, features are too large or too small to tell."""
-    for layer in made.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.momentum = None  # the plain average
-    with torch.no_grad():
-        made.train()(*clips())
-    return made
-
-
 @cache
 def network(name: str, loss_feature: str = "raw") -> FrameWise:
     torch.manual_seed(0)
-    return seen(mobilenet.build(name, C, loss_feature))
+    return seen(mobilenet.build(name, C, loss_feature), clips())
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cleared() -> Iterator[None]:
-    """The networks are kept for this module only."""
-    yield
-    network.cache_clear()
-
-
-def clips() -> tuple[Tensor, Tensor, Tensor]:
-    """Two clips of two frames, the last of which is missing."""
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(2, 2, 3, 128, 64, generator=generator), torch.tensor([[True, True], [True, False]]), torch.ones(2, 2)
+def clips() -> Clips:
+    return framewise.clips(128, 64)
 
 
 def parameters(channels: tuple[int, ...], width: int, first_expands: bool) -> int:
@@ -63,23 +45,10 @@ def parameters(channels: tuple[int, ...], width: int, first_expands: bool) -> in
     return total + given * width + 2 * width + width * C + C
 
 
-def distance(a: Tensor, b: Tensor) -> float:
-    """Relative L2 distance: deep random networks make a thousandth of what rounding differs between batch sizes."""
-    return ((a - b).norm() / b.norm()).item()
-
-
 @pytest.mark.parametrize("name", mobilenet.NAMES)
 @torch.no_grad()
 def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_nothing(name: str) -> None:
-    images, mask, quality = clips()
-    made = network(name).eval()
-    features = made(images, mask, quality)
-    assert features.shape == (2, WIDTHS[name]) and made.width == WIDTHS[name]
-    assert features.dtype == torch.float32 and features.isfinite().all()
-    alone = made(images[1:, :1], mask[1:, :1], quality[1:, :1])
-    assert distance(alone, features[1:]) < 0.01 and distance(features[:1], features[1:]) > 0.1
-    images[~mask] = torch.nan
-    assert_close(made(images, mask, quality), features)
+    check_the_feature(network(name).eval(), clips(), WIDTHS[name])
 
 
 @pytest.mark.parametrize("name", mobilenet.NAMES)

@@ -1,6 +1,5 @@
 """Part-based networks."""
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -13,39 +12,22 @@ from torch.testing import assert_close
 from models.reid.networks import parts
 from models.reid.networks.frames import FrameWise
 from models.reid.networks.parts import IndependentHeads, SharedHead
+from tests.models.reid.networks import framewise
+from tests.models.reid.networks.framewise import Clips, check_the_feature, seen
 
 C = 5
 N_PARTS = {"pcb_p4": 4, "pcb_p6": 6, "ft_pcb": 6}
 RESNET50 = 23_508_032  # torchvision's 25 557 032 less its classifier
 
 
-def seen(made: FrameWise) -> FrameWise:
-    """A network with the batch statistics of `clips`: with its first ones, features are too large or too small to tell."""
-    for layer in made.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.momentum = None  # the plain average
-    with torch.no_grad():
-        made.train()(*clips())
-    return made
-
-
 @cache
 def network(name: str) -> FrameWise:
     torch.manual_seed(0)
-    return seen(parts.build(name, C))
+    return seen(parts.build(name, C), clips())
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cleared() -> Iterator[None]:
-    """The networks are kept for this module only."""
-    yield
-    network.cache_clear()
-
-
-def clips(height_px: int = 96) -> tuple[Tensor, Tensor, Tensor]:
-    """Two clips of two frames, the last of which is missing."""
-    images = torch.randn(2, 2, 3, height_px, 32, generator=torch.Generator().manual_seed(1))
-    return images, torch.tensor([[True, True], [True, False]]), torch.ones(2, 2)
+def clips(height_px: int = 96) -> Clips:
+    return framewise.clips(height_px)
 
 
 def stripes(image: Any, images: Tensor, n_parts: int) -> Tensor:
@@ -54,23 +36,10 @@ def stripes(image: Any, images: Tensor, n_parts: int) -> Tensor:
     return torch.stack([stripe.mean((2, 3)) for stripe in maps.chunk(n_parts, 2)], 2)
 
 
-def distance(a: Tensor, b: Tensor) -> float:
-    """Relative L2 distance: deep random networks make a thousandth of what rounding differs between batch sizes."""
-    return ((a - b).norm() / b.norm()).item()
-
-
 @pytest.mark.parametrize("name", N_PARTS)
 @torch.no_grad()
 def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_nothing(name: str) -> None:
-    images, mask, quality = clips()
-    made = network(name).eval()
-    features = made(images, mask, quality)
-    assert features.shape == (2, 2048 * N_PARTS[name]) and made.width == 2048 * N_PARTS[name]
-    assert features.dtype == torch.float32 and features.isfinite().all()
-    alone = made(images[1:, :1], mask[1:, :1], quality[1:, :1])
-    assert distance(alone, features[1:]) < 0.01 and distance(features[:1], features[1:]) > 0.1
-    images[~mask] = torch.nan
-    assert_close(made(images, mask, quality), features)
+    check_the_feature(network(name).eval(), clips(), 2048 * N_PARTS[name])
 
 
 @pytest.mark.parametrize("name", N_PARTS)

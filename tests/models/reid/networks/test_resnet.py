@@ -1,6 +1,5 @@
 """torchreid's ResNets."""
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -11,38 +10,16 @@ from torch.testing import assert_close
 
 from models.reid.networks import resnet
 from models.reid.networks.frames import FrameWise
+from tests.models.reid.networks.framewise import check_the_feature, clips, distance, seen
 
 C = 5
 WIDTHS = {"resnet50": 2048, "resnet101": 2048, "resnet50_fc512": 512, "resnet50mid": 3072}
 
 
-def seen(made: FrameWise) -> FrameWise:
-    """A network with the batch statistics of `clips`: with its first ones, features are too large or too small to tell."""
-    for layer in made.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            layer.momentum = None  # the plain average
-    with torch.no_grad():
-        made.train()(*clips())
-    return made
-
-
 @cache
 def network(name: str) -> FrameWise:
     torch.manual_seed(0)
-    return seen(resnet.build(name, C))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cleared() -> Iterator[None]:
-    """The networks are kept for this module only."""
-    yield
-    network.cache_clear()
-
-
-def clips() -> tuple[Tensor, Tensor, Tensor]:
-    """Two clips of two frames, the last of which is missing."""
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(2, 2, 3, 64, 32, generator=generator), torch.tensor([[True, True], [True, False]]), torch.ones(2, 2)
+    return seen(resnet.build(name, C), clips())
 
 
 def outputs_of(layer: nn.Module, run: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -71,24 +48,12 @@ def fully_connected(a: int, b: int) -> int:
     return a * b + b + 2 * b
 
 
-def distance(a: Tensor, b: Tensor) -> float:
-    """Relative L2 distance: deep random networks make a thousandth of what rounding differs between batch sizes."""
-    return ((a - b).norm() / b.norm()).item()
-
-
 @pytest.mark.parametrize("name", resnet.NAMES)
 @torch.no_grad()
 def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_nothing(name: str) -> None:
-    images, mask, quality = clips()
     made = network(name).eval()
-    features = made(images, mask, quality)
-    assert features.shape == (2, WIDTHS[name]) and made.width == WIDTHS[name]
-    assert features.dtype == torch.float32 and features.isfinite().all()
-    alone = made(images[1:, :1], mask[1:, :1], quality[1:, :1])
-    assert distance(alone, features[1:]) < 0.01 and distance(features[:1], features[1:]) > 0.1
-    images[~mask] = torch.nan
-    assert_close(made(images, mask, quality), features)
-    assert distance(made.image(images[0]).mean(0), features[0]) < 0.01
+    check_the_feature(made, clips(), WIDTHS[name])
+    assert distance(made.image(clips()[0][0]).mean(0), made(*clips())[0]) < 0.01
 
 
 @pytest.mark.parametrize("name", resnet.NAMES)
