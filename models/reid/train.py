@@ -2,14 +2,13 @@
 
 import argparse
 import logging
-import signal
 import sys
-import threading
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from models.errors import InputError
+from models.interrupts import asked_to_stop
 from models.reid.training import folder
 from models.reid.training import settings as training_settings
 
@@ -33,22 +32,14 @@ def main(arguments: list[str] | None = None) -> int:
     Of several processes the first speaks and has the code; the others return 0, as Fabric kills a run that has another one.
     """
     parsed = parse(arguments)
-    stop = threading.Event()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second one ends it at once, also where it was ignored
-
-    before = signal.signal(signal.SIGINT, interrupt)
     try:
-        return _train(parsed, stop)
+        with asked_to_stop() as stop:
+            return _train(parsed, stop)
     except InputError as error:
         return _end(2, f"error: {error}")
     except KeyboardInterrupt:
         there = (parsed.output / folder.CHECKPOINT).is_file()
         return _end(130, "interrupted; --resume goes on from the last whole epoch" if there else "interrupted")
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def show(row: dict[str, Any]) -> None:
@@ -57,13 +48,13 @@ def show(row: dict[str, Any]) -> None:
     print(f"epoch {row['epoch']:3d}  " + "  ".join(numbers), flush=True)
 
 
-def _train(parsed: argparse.Namespace, stop: threading.Event) -> int:
+def _train(parsed: argparse.Namespace, stop: Callable[[], bool]) -> int:
     settings = _settings(parsed)
     from models.reid.training import run  # late: torch takes seconds, and a wrong key should not wait for it
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     report = (lambda row: None) if parsed.quiet else show
-    outcome = run.fit(settings, parsed.output, parsed.resume, parsed.overwrite, report, stop.is_set)
+    outcome = run.fit(settings, parsed.output, parsed.resume, parsed.overwrite, report, stop)
     if outcome.interrupted:
         return _end(130, f"interrupted in epoch {outcome.n_epochs}; go on with --resume --output {parsed.output}")
     held = f"held-out {settings.train.select} {outcome.best:.3f} (epoch {outcome.best_epoch})"

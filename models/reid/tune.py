@@ -13,12 +13,9 @@ import argparse
 import csv
 import io
 import logging
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -30,6 +27,7 @@ from optuna.trial import FrozenTrial, TrialState
 from models import files
 from models import settings as sections
 from models.errors import InputError
+from models.interrupts import asked_to_stop
 from models.reid.training import folder, run
 from models.reid.training import settings as training_settings
 from models.reid.training.loop import NonFiniteLossError
@@ -107,18 +105,12 @@ def report(study: optuna.Study, output: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error that the user can mend, 130 interrupted."""
     parsed = parse(arguments)
-    stop = threading.Event()
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a second one ends it at once
-
-    before = signal.signal(signal.SIGINT, interrupt)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
-        settings = training_settings.load(parsed.config, tuple(parsed.set))
-        study = search(settings, parsed.output, parsed.trials, parsed.quiet, stop.is_set)
+        with asked_to_stop() as stop:
+            settings = training_settings.load(parsed.config, tuple(parsed.set))
+            study = search(settings, parsed.output, parsed.trials, parsed.quiet, stop)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -128,8 +120,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         return 130
-    finally:
-        signal.signal(signal.SIGINT, before)
     for trial in finished(study)[:5]:
         values = "  ".join(f"{name.rpartition('.')[2]} {value:.4g}" for name, value in trial.params.items())
         print(f"trial {trial.number:3d}  {settings.train.select} {trial.value or 0:.4f}  {values}")
