@@ -7,35 +7,20 @@ so every query has one answer. Splits differ much: report mean and deviation ove
 
 import re
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field
 
 from models.errors import InputError
-from models.reid.data.layout import OfficialOptions, checked, images, locate, match, matrices, subfolders, whole_numbers
-from models.reid.data.samples import Dataset, Frames, Sample, relabel
+from models.reid.data.layout import N_SPLITS, SplitOptions, halves, images, locate, match, matrices, subfolders, whole_numbers
+from models.reid.data.samples import Dataset, Frames, Sample
 
 FOLDERS = ("ilids-vid", "iLIDS-VID", "ilids_vid")
 CAMERAS = ("i-LIDS-VID/sequences/cam1", "i-LIDS-VID/sequences/cam2")
 SPLITS = "train-test people splits/train_test_splits_ilidsvid.mat"
 NAME = re.compile(r"person(\d+)$")
-N_SPLITS = 10
-COUNTS = {
-    "train people": 150, "train tracklets": 300, "query people": 150, "query tracklets": 150,
-    "gallery people": 150, "gallery tracklets": 150,
-}  # fmt: skip
+PEOPLE_EACH = 150
 
-
-class Options(OfficialOptions):
-    """Which split."""
-
-    split: Annotated[int, Field(ge=0, lt=N_SPLITS)] = 0
-
-    @property
-    def n_splits(self) -> int:
-        """Results are means over these."""
-        return N_SPLITS
+Options = SplitOptions
 
 
 def load(root: Path, options: Options) -> Dataset:
@@ -47,15 +32,7 @@ def load(root: Path, options: Options) -> Dataset:
     order = _order(here / SPLITS, options.split, len(people))
     half = len(people) // 2
     test, train = (sorted(people[i] for i in part) for part in (order[:half], order[half:]))
-    dataset = Dataset(
-        f"ilids_vid split {options.split}",
-        here,
-        relabel([_tracklet(here, camera, person) for camera in (0, 1) for person in train]),
-        tuple(_tracklet(here, 0, person) for person in test),
-        tuple(_tracklet(here, 1, person) for person in test),
-        True,
-    )
-    return checked(dataset, options, COUNTS)
+    return halves("ilids_vid", here, options, train, test, _tracklet, PEOPLE_EACH)
 
 
 def _order(file: Path, split: int, n_people: int) -> list[int]:

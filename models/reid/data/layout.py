@@ -9,17 +9,19 @@ import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from models.errors import InputError
-from models.reid.data.samples import JUNK, Dataset, Frames, Sample, check_counts, counts
+from models.reid.data.samples import JUNK, Dataset, Frames, Sample, check_counts, counts, relabel
 from models.settings import Section
 
+N_SPLITS = 10
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 DIGITS = re.compile(r"([0-9]+)")
 
@@ -38,6 +40,17 @@ class OfficialOptions(Options):
 
     any_counts: bool = False
     """Take a part of the data set, too: do not compare its size with the published one."""
+
+
+class SplitOptions(OfficialOptions):
+    """Options of a data set of tracklets whose published result is the mean over 10 splits of its people into halves."""
+
+    split: Annotated[int, Field(ge=0, lt=N_SPLITS)] = 0
+
+    @property
+    def n_splits(self) -> int:
+        """Results are means over these."""
+        return N_SPLITS
 
 
 def locate(root: Path, folders: Sequence[str], needed: Sequence[str]) -> Path:
@@ -154,6 +167,28 @@ def checked(dataset: Dataset, options: OfficialOptions, expected: dict[str, int]
     if not options.any_counts:
         check_counts(dataset.root, counts(dataset), expected)
     return dataset
+
+
+def halves(
+    name: str, here: Path, options: SplitOptions, train: Sequence[str], test: Sequence[str],
+    tracklet: Callable[[Path, int, str], Sample], n_each: int,
+) -> Dataset:  # fmt: skip
+    """A split of people with one tracklet in each of two cameras: the first camera asks, the second answers.
+
+    `tracklet` makes the sample of (folder, camera, person). Raises InputError where a half has other than `n_each` people.
+    """
+    dataset = Dataset(
+        f"{name} split {options.split}",
+        here,
+        relabel([tracklet(here, camera, person) for camera in (0, 1) for person in train]),
+        tuple(tracklet(here, 0, person) for person in test),
+        tuple(tracklet(here, 1, person) for person in test),
+        True,
+    )
+    expected = {"train people": n_each, "train tracklets": 2 * n_each}
+    for role in ("query", "gallery"):
+        expected |= {f"{role} people": n_each, f"{role} tracklets": n_each}
+    return checked(dataset, options, expected)
 
 
 def _listed(folder: Path) -> list[str]:

@@ -12,13 +12,11 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any
 
 from models.errors import InputError
-from models.reid.data.layout import OfficialOptions, checked, images, locate, match
-from models.reid.data.samples import Dataset, Frames, Sample, relabel
+from models.reid.data.layout import SplitOptions, halves, images, locate, match
+from models.reid.data.samples import Dataset, Frames, Sample
 
 FOLDERS = ("prid_2011", "prid2011/prid_2011", "prid2011", "PRID")
 CAMERAS = ("multi_shot/cam_a", "multi_shot/cam_b")
@@ -26,24 +24,14 @@ NAME = re.compile(r"person_(\d{4})$")
 TOO_SHORT = {6, 19, 31, 52, 57, 62, 71, 94, 106, 120, 136, 138, 139, 142, 145, 158, 159, 166, 183, 190, 199, 200}
 """Of people 1 to 200, who are in both cameras, these have too few frames in one of them."""
 PEOPLE = tuple(f"person_{number:04d}" for number in range(1, 201) if number not in TOO_SHORT)
-N_SPLITS = 10
-COUNTS = {
-    "train people": 89, "train tracklets": 178, "query people": 89, "query tracklets": 89,
-    "gallery people": 89, "gallery tracklets": 89,
-}  # fmt: skip
+PEOPLE_EACH = 89
 
 
-class Options(OfficialOptions):
+class Options(SplitOptions):
     """Which split, and whose."""
 
-    split: Annotated[int, Field(ge=0, lt=N_SPLITS)] = 0
     splits: str = ""
     """A file of splits; "" derives them."""
-
-    @property
-    def n_splits(self) -> int:
-        """Results are means over these."""
-        return N_SPLITS
 
 
 def load(root: Path, options: Options) -> Dataset:
@@ -59,15 +47,7 @@ def load(root: Path, options: Options) -> Dataset:
                 f"{here / 'multi_shot'}: lacks {absent} in cam_a or cam_b; unpack it again, or set data.options.any_counts"
             )
         train, test = derive(present, options.split)
-    dataset = Dataset(
-        f"prid2011 split {options.split}",
-        here,
-        relabel([_tracklet(here, camera, person) for camera in (0, 1) for person in train]),
-        tuple(_tracklet(here, 0, person) for person in test),
-        tuple(_tracklet(here, 1, person) for person in test),
-        True,
-    )
-    return checked(dataset, options, COUNTS)
+    return halves("prid2011", here, options, train, test, _tracklet, PEOPLE_EACH)
 
 
 def derive(people: list[str], split: int) -> tuple[list[str], list[str]]:
