@@ -29,6 +29,8 @@ class Encoder(Protocol):
     width: int
     size: tuple[int, int]
     on_cuda: bool
+    about: dict[str, Any]
+    """What was written with a network of ours; empty for exported ones."""
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
         """Clips, each (k, h, w, 3) uint8 BGR with k >= 1 -> (n, width) float32, raw; non-finite rows become 0.
@@ -79,6 +81,7 @@ class NetworkEncoder:
         self.width = int(loaded.network.width)  # type: ignore[arg-type]
         self.size = (loaded.recipe.height_px, loaded.recipe.width_px)
         self.on_cuda = device.type == "cuda"
+        self.about = loaded.about
         self._device, self._batch_crops = device, batch_crops
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
@@ -111,6 +114,7 @@ class ExportedEncoder:
         self._network = network
         self._batch_crops = batch_crops
         self.width, self.on_cuda, self.size = self._network.width, self._network.on_cuda, self._network.size
+        self.about: dict[str, Any] = {}
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
         """See `Encoder`. Features of an image network are brought to unit length before they are averaged."""

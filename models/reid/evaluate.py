@@ -23,7 +23,6 @@ from models.reid.evaluation.pictures import Ranked
 from models.reid.evaluation.protocol import Protocol
 from models.reid.evaluation.ranking import RANKS
 from models.reid.evaluation.report import Choices, Report, Row, evaluate
-from models.reid.networks import file
 
 WHO = {"protocol": "new", "split": 0, "splits": ""}
 """Options of data sets that say who trains and who tests, and what they are when nobody says."""
@@ -92,7 +91,7 @@ def one_split(parsed: argparse.Namespace, options: dict[str, Any]) -> dict[str, 
         Protocol(parsed.metric, parsed.ap, parsed.over, single_shot), reading, parsed.rerank,
         parsed.rerank_form, parsed.spatial_temporal, parsed.cache, parsed.top if parsed.pictures else 0,
     )  # fmt: skip
-    notes = leaks(path, parsed.data, options, data)
+    notes = leaks(network.about, path, parsed.data, options, data)
     _make_folders(parsed)
     report = evaluate(network, weights_digest(path), data, choices, not parsed.quiet)
     print("\n".join([heading(data, options), *notes, *table(report)]))
@@ -150,11 +149,9 @@ def draw(report: Report, data: Dataset, folder: Path, n_pictures: int) -> None:
     print(f"{folder}: {len(written)} queries drawn, by the {report.rows[-1].name} ranking")
 
 
-def leaks(path: Path, name: str, options: dict[str, Any], data: Dataset) -> list[str]:
+def leaks(about: dict[str, Any], path: Path, name: str, options: dict[str, Any], data: Dataset) -> list[str]:
     """Note when people of this test were, or may have been, among the training people of the network."""
-    if path.suffix != ".safetensors":
-        return []
-    trained = file.load(path).about.get("settings", {}).get("data", {})
+    trained = about.get("settings", {}).get("data", {})
     if trained.get("name") != name:
         return []
     given = {**WHO, **(trained.get("options") or {})}

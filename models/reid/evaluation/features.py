@@ -26,6 +26,7 @@ from models.reid.data.clips import TestRule, covering_clips
 from models.reid.data.loader import read_image
 from models.reid.data.samples import Sample
 from models.reid.encoder import Encoder
+from models.reid.evaluation import distances
 
 Array = NDArray[Any]
 
@@ -53,7 +54,8 @@ def extract(
         for owners, clips in _decoded(samples, reading, encoder.size, group):
             found = encoder.features(clips)
             if reading.flip:
-                found = _unit(found) + _unit(encoder.features([clip[:, :, ::-1] for clip in clips]))
+                mirrored = encoder.features([clip[:, :, ::-1] for clip in clips])
+                found = distances.normalise(found) + distances.normalise(mirrored)
             lengths = np.array([len(clip) for clip in clips], np.float32)
             np.add.at(features, owners, found * lengths[:, None])
             np.add.at(n_frames, owners, lengths)
@@ -140,7 +142,3 @@ def _digest(key: dict[str, Any], samples: Sequence[Sample]) -> str:
             digest.update(f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns};".encode())
         digest.update(b"\n")
     return digest.hexdigest()[:32]
-
-
-def _unit(features: Array) -> Array:
-    return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12), np.float32)
