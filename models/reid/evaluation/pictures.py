@@ -143,8 +143,9 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     grid[0].set_ylabel("loss")
     for name in scores:
         _curve(grid[1], rows, name, 2, label={"map": "mAP", "rank1": "rank-1"}[name])
+    if scores:
         grid[1].set_ylabel("held-out people")
-        grid[1].set_ylim(bottom=0)
+        grid[1].set_ylim(bottom=0)  # after all curves: it fixes the top as well
     for axes in grid:
         _tidy(axes, 6)
         axes.grid(axis="y", color="0.9")

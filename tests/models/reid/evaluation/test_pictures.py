@@ -209,6 +209,12 @@ def test_curves_show_the_loss_and_a_second_panel_once_scores_exist(tmp_path: Pat
     assert ink(tmp_path / "one.png") < ink(tmp_path / "loss.png") < ink(tmp_path / "scored.png") < ink(tmp_path / "terms.png")
 
 
+def test_a_rank_1_far_above_the_map_is_inside_the_panel(tmp_path: Path) -> None:
+    plot_curves([{**row, "map": 0.1, "rank1": 0.9} for row in ROWS], tmp_path / "scored.png")
+    blue, _, red = (cv2.imread(str(tmp_path / "scored.png"))[:, :, i].astype(int) for i in range(3))
+    assert ((red - blue > 100).any(axis=0)).sum() > 0.8 * red.shape[1]
+
+
 def test_plots_leave_no_state_of_pyplot_behind(tmp_path: Path) -> None:
     plot_curves(ROWS, tmp_path / "loss.png")
     pyplot = sys.modules.get("matplotlib.pyplot")
