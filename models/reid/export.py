@@ -1,5 +1,7 @@
 """A network of ours as one .onnx file for any program: `python -m models.reid.export MODEL.safetensors --output MODEL.onnx`.
 
+With a .safetensors output it stays a network of this program, in half precision and without its classifier: the form to ship.
+
 Image networks become "images" (N, 3, H, W) -> "features" (N, width), video networks "clips" (B, T, 3, H, W) -> "features"
 (B, width): raw test features of crops prepared as `preprocess` does and the file's metadata say. All frames of a clip are real
 and of quality 1, so clips of different length go in by different calls. Numbers of images, clips and frames are free unless the
@@ -15,7 +17,7 @@ import copy
 import json
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -88,6 +90,16 @@ def export(model: Path, output: Path) -> Exported:
     """Write the network of a .safetensors file of ours as .onnx; raises InputError, and leaves no file, when that fails."""
     loaded = file.load(model)
     return write(loaded.network, loaded.recipe, output)
+
+
+def slim(model: Path, output: Path) -> None:
+    """Write a network of ours in half precision and without classifier, at half the size; raises InputError."""
+    loaded = file.load(model)
+    recipe = replace(loaded.recipe, options={**loaded.recipe.options, "n_classes": 0})
+    network = table.build(recipe.architecture, recipe.options)
+    kept = network.state_dict()
+    network.load_state_dict({name: tensor for name, tensor in loaded.network.state_dict().items() if name in kept})
+    file.save(network.half(), recipe, output, loaded.about)
 
 
 def write(network: nn.Module, recipe: Recipe, output: Path) -> Exported:
@@ -215,11 +227,15 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[str, tuple[int | str, ...]]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parser = argparse.ArgumentParser(prog="python -m models.reid.export", description="Export a ReID network to ONNX.")
+    parser = argparse.ArgumentParser(prog="python -m models.reid.export", description="Export a ReID network.")
     parser.add_argument("model", type=Path, help="a .safetensors file that training wrote")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .onnx file to write")
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .onnx or .safetensors to write")
     parsed = parser.parse_args(arguments)
     try:
+        if parsed.output.suffix == ".safetensors":
+            slim(parsed.model, parsed.output)
+            print(f"{parsed.output}: {parsed.output.stat().st_size / 1e6:.1f} MB, half precision, without classifier")
+            return 0
         exported = export(parsed.model, parsed.output)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

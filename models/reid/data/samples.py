@@ -147,3 +147,17 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
         gallery += [s for i, s in enumerate(group) if i != chosen]
     train = relabel([s for s in dataset.train if s.person_id not in held])
     return replace(dataset, name=f"{dataset.name} held out", train=train, query=tuple(query), gallery=tuple(gallery))
+
+
+def train_also_on(dataset: Dataset, further: Sequence[Dataset]) -> Dataset:
+    """`dataset` with the training samples of others behind its own, as other people in other cameras; raises InputError."""
+    if not further:
+        return dataset
+    train = list(dataset.train)
+    for other in further:
+        if other.video != dataset.video:
+            raise InputError(f"{other.root}: holds {'tracklets' if other.video else 'images'}, and {dataset.root} does not")
+        n_people, n_cameras = len({s.person_id for s in train}), 1 + max((s.camera for s in train), default=-1)
+        train += [replace(s, person_id=n_people + s.person_id, camera=n_cameras + s.camera) for s in other.train]
+    name = " + ".join([dataset.name, *(other.name for other in further)])
+    return replace(dataset, name=name, train=tuple(train))

@@ -1,6 +1,8 @@
 """What training minimises: the weighted sum of the losses that the settings ask for.
 
-    classification + (1 - beta) triplet + center + beta osm + attention,   each times its weight, beta being OSM's
+    classification + (1 - beta) triplet + center + beta osm + attention + embedding + relation
+
+each times its weight, beta being OSM's; the last two compare with a teacher (see `teacher`).
 
 Losses are computed in float32 at least, also inside autocast: distances are differences of large numbers, and bfloat16's three
 digits leave little of them. A loss whose weight is 0 is not computed.
@@ -17,6 +19,7 @@ from models.reid.losses.attention import attention
 from models.reid.losses.center import CenterLoss, shrink_gradient
 from models.reid.losses.classification import cross_entropy
 from models.reid.losses.osm import osm
+from models.reid.losses.teacher import embedding_loss, relation_loss
 from models.reid.losses.triplet import triplet_loss
 from models.reid.networks.frames import Outputs
 from models.reid.training.settings import LossSettings
@@ -38,16 +41,18 @@ class Criterion(nn.Module):
         self.centers = nn.ModuleList(CenterLoss(n_classes, width, generator=generator) for width in widths)
 
     def forward(
-        self, outputs: Outputs, targets: Tensor, erased: Tensor, class_vectors: Tensor | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        self, outputs: Outputs, targets: Tensor, erased: Tensor, class_vectors: Tensor | None = None,
+        taught: Tensor | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
         """Sum to minimise, and every loss by name before its weight, detached.
 
         `targets` (B,) int64 are the classes of the batch's rows; all rows of `outputs` that belong to one are samples of that
         person. `erased` (B, T) says which frames had a box erased. `class_vectors` (C, D) are the classifier's weights, for
-        OSM with losses.osm.vectors: classifier. Raises InputError if the network lacks what a loss needs.
+        OSM with losses.osm.vectors: classifier. `taught` (B, D) are the teacher's features of the batch's rows. Raises
+        InputError if the network lacks what a loss needs.
         """
         with torch.autocast(targets.device.type, enabled=False):
-            losses = self._losses(outputs, targets[outputs.owners], erased, class_vectors)
+            losses = self._losses(outputs, targets[outputs.owners], erased, class_vectors, taught)
             values = {name: losses[name]() for name in self.weights}
             total = torch.stack([weight * values[name] for name, weight in self.weights.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
@@ -57,7 +62,7 @@ class Criterion(nn.Module):
         return list(self.centers.parameters())
 
     def _losses(
-        self, outputs: Outputs, people: Tensor, erased: Tensor, class_vectors: Tensor | None
+        self, outputs: Outputs, people: Tensor, erased: Tensor, class_vectors: Tensor | None, taught: Tensor | None
     ) -> dict[str, Callable[[], Tensor]]:
         classes, triplet, soft_mining = self.settings.classification, self.settings.triplet, self.settings.osm
         logits = [_precise(branch) for branch in outputs.logits]
@@ -71,6 +76,8 @@ class Criterion(nn.Module):
                 for x, vectors in zip(features, self._class_vectors(features, class_vectors), strict=True)
             ),
             "attention": lambda: attention(_scores(outputs, erased), erased),
+            "embedding": lambda: _mean(embedding_loss(x, _targets(x, taught)[outputs.owners]) for x in features),
+            "relation": lambda: _mean(relation_loss(x, _targets(x, taught)[outputs.owners]) for x in features),
         }
 
     def _class_vectors(self, features: Sequence[Tensor], given: Tensor | None) -> list[Tensor]:
@@ -93,12 +100,24 @@ def _weights(settings: LossSettings) -> dict[str, float]:
         "center": settings.center.weight,
         "osm": settings.osm.weight,
         "attention": settings.attention,
+        "embedding": settings.teacher.embedding if settings.teacher.weights else 0,
+        "relation": settings.teacher.relation if settings.teacher.weights else 0,
     }
     if not any(weights.values()):
         raise InputError("losses: every weight is 0, so nothing would be learned; give one a weight")
     if settings.osm.weight and settings.osm.vectors == "centers" and not settings.center.weight:
         raise InputError("losses.osm.vectors: centers needs losses.center.weight above 0")
     return {name: weight for name, weight in weights.items() if weight}
+
+
+def _targets(feature: Tensor, taught: Tensor | None) -> Tensor:
+    if taught is None or taught.shape[1] != feature.shape[1]:
+        width = 0 if taught is None else taught.shape[1]
+        raise InputError(
+            f"losses.teacher: the teacher's features have {width} values and the network's {feature.shape[1]}; "
+            f"set network.options.embed_width to {width}"
+        )
+    return taught.to(feature.dtype)
 
 
 def _scores(outputs: Outputs, erased: Tensor) -> Tensor:

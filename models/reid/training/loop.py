@@ -6,7 +6,7 @@ Whatever is random is a function of the seed and of the place in the run, so an 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -48,6 +48,8 @@ class Trainer:
     center_optimizer: Optimizer | None
     average: AveragedModel | None
     progress: Progress
+    taught: Tensor = field(default_factory=lambda: torch.zeros(0, 0))
+    """(N, D) unit features of the training samples by the teacher; empty without one."""
 
     @property
     def evaluated(self) -> nn.Module:
@@ -100,19 +102,20 @@ def restore(trainer: Trainer, path: Path, settings: str) -> None:
 
 
 def train_epoch(trainer: Trainer, data: Dataset, stop: Callable[[], bool]) -> dict[str, float] | None:
-    """Do the rest of the current epoch; mean losses, or None when `stop` asked to stop between two batches.
+    """Do the rest of the current epoch; its first rate and mean losses, or None when `stop` asked to stop between two batches.
 
     Raises NonFiniteLossError; before the step of a batch whose loss is not finite, or after the epoch for weights.
     """
     fabric, progress, settings = trainer.fabric, trainer.progress, trainer.settings
-    batches = iter(training_batches(
+    loader = training_batches(
         data.train, settings, progress.epoch, first_batch=progress.batch, rank=fabric.global_rank, world=fabric.world_size
-    ))  # fmt: skip
-    factor = schedules.factor(settings.schedule, progress.epoch, settings.train.epochs)
-    optimizers.set_factor(trainer.optimizer, factor)
+    )
+    n_batches, batches = progress.batch + len(loader), iter(loader)
     trainer.wrapped.train()
     started = time.perf_counter()
     while (batch := processes.together(fabric, lambda: next(batches, None))) is not None:
+        within = progress.batch / n_batches if settings.schedule.every == "batch" else 0
+        optimizers.set_factor(trainer.optimizer, _factor(settings, progress.epoch + within))
         losses = _step(trainer, batch)
         sums = progress.sums or {}
         progress.sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
@@ -125,7 +128,11 @@ def train_epoch(trainer: Trainer, data: Dataset, stop: Callable[[], bool]) -> di
     means = {name: total / progress.batch for name, total in (progress.sums or {}).items()}
     progress.seconds += time.perf_counter() - started
     progress.epoch, progress.batch, progress.sums = progress.epoch + 1, 0, None
-    return {"lr": settings.optimizer.lr * factor, **means}
+    return {"lr": settings.optimizer.lr * _factor(settings, progress.epoch - 1), **means}
+
+
+def _factor(settings: Settings, epoch: float) -> float:
+    return schedules.factor(settings.schedule, epoch, settings.train.epochs)
 
 
 def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
@@ -138,7 +145,8 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
     images = preprocess.normalise(batch.clips.flatten(0, 1))
     images = images.reshape(*shape, *images.shape[1:])
     outputs = trainer.wrapped(images, batch.mask, batch.quality)
-    total, losses = trainer.criterion(outputs, batch.targets, batch.erased, class_vectors(trainer.network))
+    taught = trainer.taught[batch.indices.cpu()].to(fabric.device) if len(trainer.taught) else None
+    total, losses = trainer.criterion(outputs, batch.targets, batch.erased, class_vectors(trainer.network), taught)
     own = {**{name: float(value) for name, value in losses.items()}, "loss": float(total.detach())}
     values = processes.mean(fabric, own)
     if not math.isfinite(values["loss"]):

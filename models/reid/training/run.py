@@ -1,6 +1,7 @@
 """One training run: data, network, epochs, held-out scores, checkpoints, a model to use; `folder` says which files."""
 
 import copy
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,15 +18,15 @@ from models import settings as sections
 from models.errors import InputError
 from models.reid.data import catalogue
 from models.reid.data.batches import epoch_batches
-from models.reid.data.samples import Dataset, hold_out
-from models.reid.encoder import NetworkEncoder
+from models.reid.data.samples import Dataset, hold_out, train_also_on
+from models.reid.encoder import Encoder, NetworkEncoder
 from models.reid.evaluation import distances, ranking, reranking
 from models.reid.evaluation.features import extract
 from models.reid.evaluation.protocol import labels
 from models.reid.losses.criterion import Criterion
 from models.reid.networks import file, table
 from models.reid.networks.file import Loaded, Recipe
-from models.reid.training import folder, loop, processes
+from models.reid.training import folder, loop, processes, teacher
 from models.reid.training.folder import Log
 from models.reid.training.loop import Trainer
 from models.reid.training.settings import Settings
@@ -47,11 +48,14 @@ class Outcome:
 def load_data(settings: Settings) -> Dataset:
     """Training people and held-out people as settings say; query and gallery are those of the held-out, or none."""
     data = catalogue.load(settings.data.name, Path(settings.data.root), settings.data.options)
+    further = [catalogue.load(more.name, Path(more.root), more.options) for more in settings.data.further]
     if settings.data.max_people:
         data = replace(data, train=tuple(s for s in data.train if s.person_id < settings.data.max_people))
-    if not settings.data.validation:
-        return replace(data, query=(), gallery=())
-    return hold_out(data, settings.data.validation, settings.train.seed)
+    if settings.data.validation:
+        data = hold_out(data, settings.data.validation, settings.train.seed)
+    else:
+        data = replace(data, query=(), gallery=())
+    return train_also_on(data, further)
 
 
 def fit(
@@ -68,7 +72,8 @@ def fit(
     data = load_data(settings)
     _check_batches(settings, data)
     network, recipe, started = _network(settings, data)
-    criterion = _criterion(settings, data, network)
+    taught_by = teacher.load(settings)
+    criterion = _criterion(settings, data, network, taught_by.width if taught_by else 0)
     fabric = _fabric(settings)
     processes.launch(fabric)
     trainer = loop.build(fabric, settings, network, criterion)
@@ -77,17 +82,21 @@ def fit(
         processes.together(fabric, lambda: loop.restore(trainer, saved, resolved))
     else:
         processes.first(fabric, lambda: folder.start(output, resolved))
+    if taught_by:
+        _learn_from(taught_by, trainer, data, output)
     keeper = _Keeper(trainer, data, recipe, output, started, report)
     processes.first(fabric, keeper.open)
     try:
-        row: dict[str, float] | None = {}
-        while trainer.progress.epoch < settings.train.epochs and row is not None:
-            row = loop.train_epoch(trainer, data, stop)
+        stopped = False
+        while trainer.progress.epoch < settings.train.epochs and not stopped:
+            pause = _Pause(stop, time.monotonic() + 60 * settings.train.checkpoint_minutes)
+            row = loop.train_epoch(trainer, data, pause)
             processes.first(fabric, partial(keeper.keep, row, resolved))
+            stopped = processes.any_true(fabric, pause.asked)
         processes.first(fabric, keeper.draw)
     finally:
         keeper.close()
-    return Outcome(trainer.progress.epoch, trainer.progress.best, trainer.progress.best_epoch, row is None)
+    return Outcome(trainer.progress.epoch, trainer.progress.best, trainer.progress.best_epoch, stopped)
 
 
 def score(network: nn.Module, recipe: Recipe, data: Dataset, device: torch.device, reranked: bool = False) -> dict[str, float]:
@@ -167,7 +176,7 @@ def _n_devices(settings: Settings) -> int:
     return settings.train.n_devices * settings.train.n_nodes
 
 
-def _criterion(settings: Settings, data: Dataset, network: nn.Module) -> Criterion:
+def _criterion(settings: Settings, data: Dataset, network: nn.Module, taught_width: int) -> Criterion:
     """Criterion, with centres as wide as the network's features; raises InputError when the two do not fit each other.
 
     A copy of the network is tried on noise: what cannot be trained should show before an old run is replaced.
@@ -185,8 +194,31 @@ def _criterion(settings: Settings, data: Dataset, network: nn.Module) -> Criteri
     criterion = Criterion(settings.losses, data.n_train_people, [feature.shape[1] for feature in outputs.features])
     targets = torch.arange(4) // 2 % data.n_train_people
     with torch.no_grad():
-        criterion(outputs, targets, ~mask, loop.class_vectors(network))
+        criterion(outputs, targets, ~mask, loop.class_vectors(network), torch.ones(4, taught_width))
     return criterion
+
+
+def _learn_from(teacher_network: Encoder, trainer: Trainer, data: Dataset, output: Path) -> None:
+    """Give the trainer the teacher's features: the first process makes them, the others find them in the cache."""
+
+    def make() -> None:
+        trainer.taught = teacher.features(teacher_network, trainer.settings, data.train, output)
+
+    processes.first(trainer.fabric, make)
+    processes.together(trainer.fabric, make)
+
+
+@dataclass
+class _Pause:
+    """Asked after every batch: whether to stop there, because somebody asked to or a checkpoint is due."""
+
+    stop: Callable[[], bool]
+    due: float
+    asked: bool = False
+
+    def __call__(self) -> bool:
+        self.asked = self.asked or self.stop()
+        return self.asked or time.monotonic() > self.due
 
 
 @dataclass

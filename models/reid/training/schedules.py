@@ -5,8 +5,8 @@ import math
 from models.reid.training.settings import ScheduleSettings
 
 
-def factor(schedule: ScheduleSettings, epoch: int, n_epochs: int) -> float:
-    """Factor on the base learning rate in 0-based `epoch` of `n_epochs`.
+def factor(schedule: ScheduleSettings, epoch: float, n_epochs: int) -> float:
+    """Factor on the base learning rate in 0-based `epoch` of `n_epochs`; 2.5 is the middle of the third epoch.
 
     Linear warm-up from `warmup_factor` over `warmup_epochs`, times the decay (multistep: gamma at each milestone; step: gamma
     every step_epochs; cosine: from 1 to 0 over the run; Luo et al. 2019, eq. in section 3.1). `stepped: before` is one ahead.
@@ -19,11 +19,11 @@ def factor(schedule: ScheduleSettings, epoch: int, n_epochs: int) -> float:
     return warmup * _decay(schedule, epoch, n_epochs)
 
 
-def _decay(schedule: ScheduleSettings, epoch: int, n_epochs: int) -> float:
+def _decay(schedule: ScheduleSettings, epoch: float, n_epochs: int) -> float:
     if schedule.name == "multistep":
         return float(schedule.gamma ** sum(epoch >= milestone for milestone in schedule.milestones))
     if schedule.name == "step":
-        return float(schedule.gamma ** (epoch // schedule.step_epochs))
+        return float(schedule.gamma ** int(epoch // schedule.step_epochs))
     if schedule.name == "cosine":
         return (1 + math.cos(math.pi * min(epoch, n_epochs) / n_epochs)) / 2
     return 1.0

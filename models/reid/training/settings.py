@@ -24,6 +24,14 @@ def _text(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
+class FurtherData(Section):
+    """A data set whose training people are added: its people are others, and so are its cameras."""
+
+    name: str
+    root: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
 class DataSettings(Section):
     """Which people, and how many of them are kept aside to select the model."""
 
@@ -31,6 +39,8 @@ class DataSettings(Section):
     root: str = "data"
     options: dict[str, Any] = Field(default_factory=dict)
     """What the data set's loader takes: split, protocol, any_counts..."""
+    further: tuple[FurtherData, ...] = ()
+    """More data sets to train on; people are held out of the first one only."""
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the training people held out; 0 trains on all of them and selects nothing."""
     max_people: Annotated[int, Field(ge=0)] = 0
@@ -126,6 +136,21 @@ class OsmSettings(Section):
     vectors: Literal["classifier", "centers"] = "classifier"
 
 
+class TeacherSettings(Section):
+    """Another network's features of the same pictures as targets; see `losses.teacher` and `training.teacher`."""
+
+    weights: str = ""
+    """The teacher: whatever reid.weights takes (our .safetensors, .onnx, .xml, a fetched public model by name); "" none."""
+    convention: Literal["auto", "imagenet", "rgb_0_1", "rgb_0_255", "bgr_0_255"] = "auto"
+    """What an exported teacher takes; auto: what is recorded of it."""
+    cache: str = ""
+    """Folder that keeps the teacher's features, for the next run on the same pictures; "" is teacher/ in the output."""
+    embedding: NonNegative = 5.0
+    """Weight of the cosine distance to the teacher's feature of the picture."""
+    relation: NonNegative = 10.0
+    """Weight of the mean squared difference of the batch's two matrices of cosine similarities."""
+
+
 class LossSettings(Section):
     """What is minimised: the weighted sum."""
 
@@ -133,6 +158,7 @@ class LossSettings(Section):
     triplet: TripletSettings = TripletSettings()
     center: CenterSettings = CenterSettings()
     osm: OsmSettings = OsmSettings()
+    teacher: TeacherSettings = TeacherSettings()
     attention: NonNegative = 0.0
     """Weight of the attention paid to erased frames; needs augment.whole_clip false and an attention head."""
 
@@ -158,8 +184,10 @@ class ScheduleSettings(Section):
     milestones: tuple[Count, ...] = (40, 70)
     step_epochs: Count = 20
     gamma: Positive = 0.1
-    warmup_epochs: Annotated[int, Field(ge=0)] = 10
+    warmup_epochs: NonNegative = 10
     warmup_factor: Annotated[float, Field(gt=0, le=1)] = 0.01
+    every: Literal["epoch", "batch"] = "epoch"
+    """Whether the rate changes between epochs or with every batch, as runs of few epochs want it."""
     stepped: Literal["after", "before"] = "after"
     """before: the schedule runs one epoch ahead, as the strong baseline's does."""
 
@@ -168,6 +196,8 @@ class TrainSettings(Section):
     """One run."""
 
     epochs: Count = 120
+    checkpoint_minutes: Positive = 15.0
+    """A checkpoint is written so often also within an epoch."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 1
     device: str = "auto"
     n_devices: Count = 1

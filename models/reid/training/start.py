@@ -14,7 +14,7 @@ from models.reid.networks.resnet3d import ResNet3d, inflate
 
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 """How torchvision's published DenseNet still names its layers: denselayer1.norm.1. for denselayer1.norm1."""
-MIN_SHARE = 0.5
+MIN_SHARE = 0.3
 """A file that fits less of the network's body (all but classifiers) than this is the wrong file."""
 
 

@@ -183,6 +183,27 @@ def test_a_trained_file_becomes_an_exported_network_with_the_same_features(
             assert_allclose(row, expected, atol=1e-3 * np.abs(expected).max())
 
 
+def test_a_file_to_ship_is_half_as_large_and_gives_the_same_features_without_its_classifier(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    options = {"n_classes": 400, "embed_width": 32}
+    whole, slim = tmp_path / "model.safetensors", tmp_path / "slim.safetensors"
+    recipe = Recipe("mobilenetv2_bnneck", options, 64, 32)
+    file.save(table.build(recipe.architecture, options), recipe, whole, {"data": "x"})
+    assert export.main([str(whole), "--output", str(slim)]) == 0
+    assert capsys.readouterr().out == f"{slim}: {slim.stat().st_size / 1e6:.1f} MB, half precision, without classifier\n"
+    assert slim.stat().st_size < 0.5 * whole.stat().st_size
+    before, after = (file.load(path) for path in (whole, slim))
+    assert after.about == {"data": "x"} and after.recipe.options["n_classes"] == 0 and after.recipe.height_px == 64
+    assert not any("classifier" in name for name in after.network.state_dict())
+    assert all(p.dtype == torch.float32 for p in after.network.parameters())
+    images, ones = torch.randn(3, 2, 3, 64, 32), torch.ones(3, 2)
+    with torch.inference_mode():
+        expected, found = (one.network(images, ones.bool(), ones) for one in (before, after))
+    assert_allclose(found, expected, atol=2e-3 * float(expected.abs().max()))
+
+
 def test_a_file_that_is_no_network_is_an_error_of_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "model.safetensors").write_text("text", encoding="utf-8")
     assert export.main([str(tmp_path / "model.safetensors"), "--output", str(tmp_path / "model.onnx")]) == 2

@@ -98,3 +98,32 @@ def test_networks_have_the_published_number_of_parameters(options: dict[str, obj
 def test_an_unknown_backbone_is_an_error_that_names_the_known() -> None:
     with pytest.raises(ValueError, match="backbone vgg: expected one of resnet50"):
         TemporalNetwork(backbone="vgg")
+
+
+@torch.inference_mode()
+def test_a_short_network_goes_on_as_a_deep_one_that_gives_the_same_features() -> None:
+    torch.manual_seed(0)
+    short = TemporalNetwork(embed_width=16, from_zero=True, depths=(1, 2, 1, 1)).eval()
+    deep = TemporalNetwork(embed_width=16, from_zero=True).eval()
+    assert sum(p.numel() for p in short.parameters()) < 0.7 * sum(p.numel() for p in deep.parameters())
+    missing, unexpected = deep.load_state_dict(short.state_dict(), strict=False)
+    assert missing and not unexpected
+    assert_close(deep(*clips()), short(*clips()))
+    assert short.width == 16 and short(*clips()).shape == (2, 16)
+
+
+@pytest.mark.parametrize("depths", [(1, 1, 1), (0, 1, 1, 1), (3, 4, 7, 3)])
+def test_depths_that_the_network_does_not_have_are_an_error(depths: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected 4 numbers of blocks, from 1 to \(3, 4, 6, 3\)"):
+        TemporalNetwork(depths=depths)
+
+
+@pytest.mark.parametrize(("last_stride", "shape"), [(1, (1, 1280, 8, 4)), (2, (1, 1280, 4, 2))])
+@torch.inference_mode()
+def test_mobilenet_is_a_backbone_with_torchvisions_names(last_stride: int, shape: tuple[int, ...]) -> None:
+    from torchvision.models import mobilenet_v2
+
+    network = TemporalNetwork(backbone="mobilenet_v2", last_stride=last_stride)
+    assert network.backbone(torch.zeros(1, 3, 128, 64)).shape == shape
+    assert list(network.backbone.state_dict()) == list(mobilenet_v2(weights=None).features.state_dict())
+    assert network.width == 1280 and network.neck.num_features == 1280

@@ -22,6 +22,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dropout and centres": {"losses__center__weight": 0.01, "augment__erase": 0.5},
     "sgd": {"optimizer__name": "sgd", "optimizer__lr": 0.05, "schedule__name": "cosine", "schedule__warmup_epochs": 1},
     "bfloat16, short gradients": {"train__precision": "bf16", "optimizer__max_norm": 1.0, "train__select": "reranked_map"},
+    "a rate for every batch": {"schedule__name": "cosine", "schedule__every": "batch", "schedule__warmup_epochs": 0.7},
+    "a checkpoint after every batch": {"train__checkpoint_minutes": 1e-9},
     "everybody trains": {"data__validation": 0.0, "batches__n_people": 3},
 }
 
@@ -49,6 +51,36 @@ def test_the_network_above_has_dropout_and_a_checkpoint_every_part(people: Path,
     states, progress, _ = checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")
     assert set(states) == {"network", "criterion", "optimizer", "center_optimizer", "average", "precision"}
     assert progress.step == 3 * STEPS
+
+
+@pytest.mark.parametrize(("minutes", "n_done"), [(1e-9, 3), (15.0, 2)])
+def test_a_run_that_dies_in_an_epoch_loses_no_more_than_the_minutes_between_checkpoints(
+    people: Path, tmp_path: Path, minutes: float, n_done: int
+) -> None:
+    def die() -> bool:
+        if (dying := next(batches)) == 3:
+            raise MemoryError
+        return dying < 0
+
+    batches = iter(range(100))
+    settings = small(people, train__checkpoint_minutes=minutes)
+    with pytest.raises(MemoryError):
+        run.fit(settings, tmp_path / "run", stop=die)
+    _, progress, _ = checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")
+    assert progress.step == n_done
+    run.fit(settings, tmp_path / "run", resume=True)
+    run.fit(settings, tmp_path / "whole")
+    assert same_weights(tmp_path / "whole", tmp_path / "run") and rows(tmp_path / "whole") == rows(tmp_path / "run")
+
+
+def test_a_rate_for_every_batch_falls_within_the_epoch(people: Path, tmp_path: Path) -> None:
+    rates = []
+    for every in ("epoch", "batch"):
+        run.fit(small(people, schedule__name="cosine", schedule__every=every, train__epochs=1), tmp_path / every)
+        states, _, _ = checkpoint.read(tmp_path / every / "checkpoint.safetensors")
+        rates.append(states["optimizer"]["param_groups"][0]["lr"])
+        assert rows(tmp_path / every)[0]["lr"] == 0.002  # that of the first batch
+    assert rates == pytest.approx([0.002, 0.001])  # the second of two batches is at the middle of the cosine
 
 
 def test_resuming_a_finished_run_changes_nothing(people: Path, tmp_path: Path) -> None:
