@@ -76,7 +76,7 @@ TABLE: dict[str, Architecture] = {
         _temporal, {"head": "quality"}, 2048, "mean by crop quality before the neck", "after the neck", "ours", video=True
     ),
     "mobilenetv2_bnneck": Architecture(
-        _temporal, {"backbone": "mobilenet_v2", "last_stride": 2}, 1280, "temporal mean before the neck", "after the neck",
+        _temporal, {"backbone": "mobilenet_v2"}, 1280, "temporal mean before the neck", "after the neck",
         "ours; arXiv 1801.04381", imagenet="mobilenet_v2",
     ),
     # networks that pool over time

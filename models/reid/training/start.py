@@ -23,15 +23,16 @@ def start_from(network: nn.Module, source: str, imagenet: str) -> str:
 
     `source`: a .safetensors or a PyTorch state dict (.pth, .pt, .tar; read without running code from it), or "imagenet", which
     lets torchvision fetch its weights of the network named `imagenet` ("" where it has none that fit). A tensor is taken where
-    name and shape agree once the wrapper's name ("module.", "backbone.") is off on either side; classifiers, whose classes are
-    other people, start anew.
+    name and shape agree once the wrapper's name ("module.", "backbone.") is off on either side; a file with other names counts
+    as the body's tensors when all shapes agree in their order. Classifiers, whose classes are other people, start anew.
     """
     given = _imagenet(imagenet) if source == "imagenet" else _read(Path(source))
     given = {OLD_DENSENET.sub(r"\1\2.", key): tensor for key, tensor in given.items()}
     if isinstance(network, ResNet3d):
         given = inflate(given)
     own = {k: v for k, v in network.state_dict().items() if "classifier" not in k}
-    taken = max((_taken(own, given, a, b) for a in _prefixes(own) for b in _prefixes(given)), key=len)
+    named = [_taken(own, given, a, b) for a in _prefixes(own) for b in _prefixes(given)]
+    taken = max([*named, *(_in_order(own, given, a) for a in _prefixes(own))], key=len)
     body = [k for k in own if own[k].ndim > 0]
     share = sum(own[k].numel() for k in body if k in taken) / max(sum(own[k].numel() for k in body), 1)
     if share < MIN_SHARE:
@@ -48,6 +49,13 @@ def _taken(own: dict[str, Tensor], given: dict[str, Tensor], prefix: str, theirs
         if match is not None and match.shape == tensor.shape:
             taken[key] = match
     return taken
+
+
+def _in_order(own: dict[str, Tensor], given: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """All of `given` for the keys of `own` that begin so, when they agree in number and shapes: the same layers, renamed."""
+    keys = [key for key in own if key.startswith(prefix)]
+    same = [own[key].shape for key in keys] == [tensor.shape for tensor in given.values()]
+    return dict(zip(keys, given.values(), strict=True)) if same else {}
 
 
 def _prefixes(tensors: dict[str, Tensor]) -> list[str]:

@@ -47,7 +47,7 @@ def test_a_shipped_config_loads_and_names_a_data_set_and_a_network_that_are_ther
         assert (settings.data.height_px, settings.data.width_px) == (row.height_px, row.width_px)
     if settings.network.init == "imagenet":
         assert row.imagenet
-    assert settings.data.validation > 0
+    assert settings.data.validation > 0 or path.stem == "distilled"  # which selects nothing
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

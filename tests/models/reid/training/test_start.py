@@ -48,6 +48,18 @@ def test_weights_are_taken_whatever_wrapper_they_were_saved_in(tmp_path: Path, p
     assert told.endswith("9 of 9 tensors, 100.0% of the weights")
 
 
+def test_a_body_under_other_names_is_known_by_its_shapes_in_their_order(tmp_path: Path) -> None:
+    """An old MobileNetV2, for one: features.1.conv.3 for what is 1.conv.1 today."""
+    network, other = Network(), Network()
+    body = {f"old.{i}": tensor for i, tensor in enumerate(other.backbone.state_dict().values())}
+    torch.save(body, tmp_path / "old.pth")
+    assert start_from(network, str(tmp_path / "old.pth"), "").startswith(f"{tmp_path / 'old.pth'}: {len(body)} of ")
+    assert all(torch.equal(a, b) for a, b in zip(network.backbone.state_dict().values(), body.values(), strict=True))
+    torch.save(dict(list(body.items())[:-1]), tmp_path / "short.pth")
+    with pytest.raises(InputError, match="it is of another architecture"):
+        start_from(network, str(tmp_path / "short.pth"), "")
+
+
 def test_a_classifier_of_other_people_starts_anew(tmp_path: Path) -> None:
     network = Network(3)
     before = network.classifier.weight.clone()

@@ -1,0 +1,143 @@
+"""ReID networks side by side: `python -m benchmarks.reid_networks --ours FILE --output networks.md`.
+
+Ours beside the public ones of `../shared/data/baselines`, each with its own input convention, on people that none of ours was
+trained on: Market-1501 (query against gallery, plain and re-ranked), the 100 `val` people of the CUHK03 pair (camera A against
+B), and tracklets of the rendered worlds between their cameras (truth boxes, a crop a second). Ours know the cameras of
+Market-1501 and CUHK03 from other people; the worlds are of another kind altogether. OpenVINO is optional: without it the
+networks in its format are left out, and a line says so.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from models import files
+from models.errors import InputError
+from models.reid import encoder
+from models.reid.data import catalogue
+from models.reid.data.samples import Dataset
+from models.reid.encoder import Encoder
+from models.reid.evaluation.features import Reading, weights_digest
+from models.reid.evaluation.protocol import Protocol
+from models.reid.evaluation.report import Choices, evaluate
+from pipeline import crops
+from pipeline.errors import PipelineError
+
+PUBLIC = (
+    "person-reidentification-retail-0277.xml", "person-reidentification-retail-0287.onnx", "osnet_x0_25_msmt17.onnx",
+)  # fmt: skip
+WORLDS = ("plaza", "mall")
+N_SPEED = 256
+"""Crops that the speed is measured on."""
+
+
+def sets(data: Path, scratch: Path) -> Iterator[tuple[str, Dataset, bool]]:
+    """Name, data and whether to re-rank as well, for every set; crops of the worlds go to `scratch`. Raises InputError."""
+    yield "Market-1501", catalogue.load("market1501", data / "reid", {}), True
+    yield "CUHK03 val", catalogue.load("folder", data / "reid" / "cuhk03-pair1-labeled", {"names": "pair"}), False
+    for world in WORLDS:
+        folder = scratch / world
+        if not folder.is_dir():
+            videos = [str(path) for path in sorted((data / "worlds" / world).glob("cam?.mp4"))]
+            try:
+                crops.write(videos, crops.read_boxes(data / "worlds" / world / "truth", 0.5), folder, 1.0, 40)
+            except PipelineError as error:
+                raise InputError(str(error)) from None
+        yield world, catalogue.load("folder", folder, {"kind": "tracklets", "use": "test"}), False
+
+
+def networks(ours: list[Path], baselines: Path) -> Iterator[tuple[str, Path]]:
+    """Networks by name: ours, then the public ones that can be opened here."""
+    yield from ((path.stem, path) for path in ours)
+    for name in PUBLIC:
+        if find_spec("openvino") or not name.endswith(".xml"):
+            yield Path(name).stem, baselines / name
+
+
+def speed(network: Encoder) -> float:
+    """Crops a second, of 256 single crops in batches of 64; the faster of two goes."""
+    rng = np.random.default_rng(0)
+    clips = [rng.integers(0, 256, (1, *network.size, 3), np.uint8) for _ in range(N_SPEED)]
+    network.features(clips[:64])
+    seconds = []
+    for _ in range(2):
+        started = time.perf_counter()
+        network.features(clips)
+        seconds.append(time.perf_counter() - started)
+    return N_SPEED / min(seconds)
+
+
+def measure(name: str, path: Path, data: list[tuple[str, Dataset, bool]], cache: Path) -> dict[str, Any]:
+    """Scores of a network on every set, in 0..1, and its speed."""
+    network = encoder.load(path, "auto", 64)
+    row: dict[str, Any] = {"network": name}
+    for title, dataset, rerank in data:
+        report = evaluate(network, weights_digest(path), dataset, Choices(Protocol(), Reading(), rerank, cache=cache), True)
+        for found in report.rows:
+            label = title if found.name == "plain" else f"{title} {found.name}"
+            row[label] = (found.scores.mean_ap, found.scores.at(1))
+    return {**row, "crops/s": speed(network)}
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown: mAP / rank-1 in percent."""
+    names = list(rows[0])
+    lines = [f"| {' | '.join(names)} |", "| --- " * len(names) + "|"]
+    for row in rows:
+        cells = [
+            row["network"],
+            *(f"{100 * row[n][0]:.1f} / {100 * row[n][1]:.1f}" for n in names[1:-1]),
+            f"{row[names[-1]]:.0f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Command line -> namespace."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.reid_networks", description="ReID networks side by side.")
+    add = parser.add_argument
+    add("--ours", type=Path, nargs="*", default=[], metavar="FILE", help="networks of models.reid")
+    add("--data", type=Path, default=Path("../shared/data"), metavar="DIR")
+    add("--only", nargs="*", default=[], metavar="NAME", help="only the sets whose names begin so")
+    add("--scratch", type=Path, metavar="DIR", help="keep crops and features here for the next time")
+    add("--threads", type=int, default=2, metavar="N", help="threads of torch")
+    add("--output", type=Path, metavar="FILE", help="write the table here, and its numbers beside it as .json")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error that the user can mend."""
+    parsed = parse(arguments)
+    torch.set_num_threads(parsed.threads)
+    with tempfile.TemporaryDirectory() as temporary:
+        scratch = parsed.scratch or Path(temporary)
+        try:
+            data = [s for s in sets(parsed.data, scratch) if not parsed.only or s[0].startswith(tuple(parsed.only))]
+            if not data:
+                raise InputError(f"--only {' '.join(parsed.only)}: no such set")
+            rows = [
+                measure(n, path, data, scratch / "features") for n, path in networks(parsed.ours, parsed.data / "baselines")
+            ]
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+    text = table(rows) + ("" if find_spec("openvino") else "\n\nretail-0277 left out: OpenVINO is not installed")
+    print(text)
+    if parsed.output:
+        files.write(parsed.output, f"{text}\n".encode())
+        files.write(parsed.output.with_suffix(".json"), json.dumps(rows, indent=1).encode())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

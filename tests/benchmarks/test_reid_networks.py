@@ -1,0 +1,35 @@
+"""The table of ReID networks."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from benchmarks import reid_networks
+
+
+@pytest.mark.timeout(120)
+def test_a_network_is_scored_on_the_sets_asked_for_beside_the_public_ones(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reid_networks, "PUBLIC", ("person-reidentification-retail-0287.onnx",))
+    out = tmp_path / "table.md"
+    arguments = ["--data", str(shared_data), "--only", "CUHK03", "--scratch", str(tmp_path), "--threads", "1"]
+    assert reid_networks.main([*arguments, "--output", str(out)]) == 0
+    head, _, *rows = out.read_text(encoding="utf-8").splitlines()
+    assert head == "| network | CUHK03 val | crops/s |"
+    assert re.match(
+        r"\| person-reidentification-retail-0287 \| 71\.[0-4] / 7[01]\.\d \| \d+ \|", rows[0]
+    )  # 71.2 / 71.4 measured
+    (row,) = json.loads(out.with_suffix(".json").read_text())
+    assert row["CUHK03 val"] == pytest.approx([0.712, 0.714], abs=0.005)
+
+
+def test_an_unknown_set_is_an_error_of_one_line(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reid_networks, "WORLDS", ())
+    arguments = ["--data", str(shared_data), "--scratch", str(tmp_path), "--only", "paris"]
+    assert reid_networks.main(arguments) == 2
+    assert capsys.readouterr().err == "error: --only paris: no such set\n"
