@@ -22,14 +22,16 @@ class Finder:
     def __init__(self, network: Any, size: tuple[int, int], min_score: float = 0.001, device: str = "cpu") -> None:
         """`size` is the network's input, width and height px, multiples of 32. The network is fused for speed, in place."""
         self._person = networks.person(network)
-        self._network = network.eval().fuse(verbose=False).to(device, memory_format=torch.channels_last)
+        self._network = network.eval().fuse(verbose=False).to(device)
+        self._fast = networks.hasten(self._network, torch.device(device))
         self._size, self._min_score, self._device = size, min_score, device
 
     def __call__(self, image: Array) -> tuple[Array, Array]:
         """Boxes are clipped to the image."""
         canvas, scale = letterbox(image, self._size)
         batch = torch.from_numpy(canvas).flip(-1).permute(2, 0, 1)[None].to(self._device).float().div_(255)
-        boxes, scores = found(self._network, batch, self._person, self._min_score)[0]
+        with self._fast:
+            boxes, scores = found(self._network, batch, self._person, self._min_score)[0]
         limits = [image.shape[1], image.shape[0]] * 2
         return np.clip(boxes / scale, 0, limits).astype(np.float32), scores
 

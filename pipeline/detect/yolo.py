@@ -5,6 +5,7 @@ to `size_px` on its long side and padded to a multiple of 32, and frames of equa
 a fixed input take everything in that size. ultralytics is told not to phone home and not to install anything.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,11 @@ class YoloDetector:
             height, width = self._fixed or blank.shape[2:]
             blank = torch.zeros(self._fixed_batch or 1, 3, height, width)
         self._person = [0]
+        self._fast: AbstractContextManager[object] = nullcontext()
         self._predict(blank)
+        if not isinstance(self._yolo.model, str):
+            self._fast = networks.hasten(self._yolo.predictor.model.model, self._device)  # fused by now
+            self._predict(blank)
         names: dict[int, str] = self._yolo.predictor.model.names
         person = [i for i, name in names.items() if name.lower() in ("person", "pedestrian", "people")]
         named = any(name not in (str(i), f"class{i}") for i, name in names.items())  # not what ultralytics calls nameless ones
@@ -80,10 +85,11 @@ class YoloDetector:
 
     def _predict(self, batch: torch.Tensor) -> list[Any]:
         half = self._device.type == "cuda"
-        results: list[Any] = self._yolo.predict(
-            batch, conf=max(self._config.min_score, 1e-3), iou=self._config.max_iou, classes=self._person, verbose=False,
-            device=str(self._device), quantize=16 if half else None, max_det=1000, imgsz=list(batch.shape[2:]),
-        )  # fmt: skip
+        with self._fast:
+            results: list[Any] = self._yolo.predict(
+                batch, conf=max(self._config.min_score, 1e-3), iou=self._config.max_iou, classes=self._person, verbose=False,
+                device=str(self._device), quantize=16 if half else None, max_det=1000, imgsz=list(batch.shape[2:]),
+            )  # fmt: skip
         return results
 
 

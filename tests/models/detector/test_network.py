@@ -1,5 +1,6 @@
 """The one-class network: towers kept, boxes unchanged, written and read back."""
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
+from models import device as devices
 from models.detector import average, network
 from models.detector.find import Finder, letterbox
 from models.errors import InputError
@@ -126,3 +128,24 @@ def test_the_letterbox_keeps_the_shape_and_boxes_come_back_in_pixels_of_the_imag
     assert len(boxes) == len(scores) > 0
     assert (boxes >= 0).all()
     assert (boxes <= [128, 96, 128, 96]).all()
+
+
+@pytest.mark.skipif(devices.fast_dtype(torch.device("cpu")) == torch.float32, reason="needs a CPU that computes in bfloat16")
+def test_a_hastened_network_computes_in_bfloat16_but_decodes_its_boxes_precisely() -> None:
+    """In a wide picture, at whose right edge bfloat16 would round a box to 4 px."""
+    slow = network.build("yolo11n.yaml", 1).eval()
+    fast = copy.deepcopy(slow)
+    context = network.hasten(fast, torch.device("cpu"))
+    pictures = torch.rand(1, 3, 64, 960, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode(), context:
+        decoded, answers = fast(pictures)
+        assert answers["boxes"].dtype == torch.bfloat16 and decoded.dtype == torch.float32
+        assert_close(fast(pictures)[0], decoded, rtol=0, atol=0)
+        answers["boxes"] = torch.randn(answers["boxes"].shape, generator=torch.Generator().manual_seed(1)).bfloat16() * 3
+        found = fast.model[-1]._inference(answers)
+        rounded = slow.model[-1]._inference(answers)
+    exact = {key: answers[key].float() for key in ("boxes", "scores")}
+    expected = slow.model[-1]._inference({**exact, "feats": [level.float() for level in answers["feats"]]})
+    assert expected[:, 0].max() > 900
+    assert_close(found, expected, rtol=1e-4, atol=1e-3)
+    assert (rounded[:, :4].float() - expected[:, :4]).abs().max() > 0.5
