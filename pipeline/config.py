@@ -84,6 +84,7 @@ class TrackletsConfig(Section):
     max_tracklet_s: Annotated[float, Field(gt=0)] = 60.0
     min_tracklet_s: Seconds = 0.3
     max_crops: Annotated[int, Field(ge=1, le=64)] = 8
+    fill_gap_s: Seconds = 1.5
 
 
 class ReidConfig(Section):

@@ -103,7 +103,7 @@ def _share(box: Array, image: Array) -> float:
 def read_boxes(path: Path, min_visibility: float) -> dict[str, Rows]:
     """Boxes per camera, in the order of their frames, from an output folder or from truth; raises SourceError."""
     if (path / "tracks.csv").is_file():
-        found = boxes.read_results(path)
+        found = boxes.read_results(path, with_filled=False)
     else:
         found = {camera: truth.rows.take(truth.counts) for camera, truth in boxes.read_truth(path, min_visibility).items()}
     return {camera: rows.take(np.argsort(rows.frames, kind="stable")) for camera, rows in found.items()}

@@ -19,7 +19,7 @@ import tqdm
 from models import device as devices
 from models import settings, weights
 from pipeline import config as configuration
-from pipeline import embed
+from pipeline import embed, fill
 from pipeline.config import Config, SourcesConfig
 from pipeline.detect import detector
 from pipeline.embed import Embedder
@@ -90,7 +90,8 @@ def run(
         result.warnings += [warning for source in sources for warning in source.warnings]
         result.cameras = [replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources]
         with result.timings.stage("link", sum(worker.n_frames.values())):
-            result.people = linker.link(embedded, {c.name: c for c in result.cameras}, config.linking)
+            people = linker.link(embedded, {c.name: c for c in result.cameras}, config.linking)
+            result.people = fill.fill(people, config.tracklets.fill_gap_s, config.sources.stride)
         _write(folder, result)
         until_s = worker.last_s if result.interrupted else {}
         if config.output.video and any(c.n_frames for c in result.cameras):

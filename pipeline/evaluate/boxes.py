@@ -62,11 +62,14 @@ _NO_ROWS = np.zeros(0, np.int64)
 NOTHING = Rows(_NO_ROWS, np.zeros((0, 4), np.float32), _NO_ROWS, _NO_ROWS)
 
 
-def read_results(path: Path) -> dict[str, Rows]:
-    """Rows per camera from an output folder (`tracks.csv`) or from a folder of MOT files; raises SourceError."""
+def read_results(path: Path, with_filled: bool = True) -> dict[str, Rows]:
+    """Rows per camera from an output folder (`tracks.csv`) or from a folder of MOT files; raises SourceError.
+
+    Without `with_filled` the rows of a table that were not detected but filled in, whose score is 0, are left out.
+    """
     table = path / "tracks.csv"
     if table.is_file():
-        return _read_table(table)
+        return _read_table(table, with_filled)
     files = _mot_files(path)
     if not files:
         raise SourceError(f"{path}: no results here; give an output folder with tracks.csv, or a folder of MOT files")
@@ -172,12 +175,13 @@ def _checked(rows: Rows) -> Rows:
     return rows
 
 
-def _read_table(path: Path) -> dict[str, Rows]:
+def _read_table(path: Path, with_filled: bool) -> dict[str, Rows]:
     by_camera: dict[str, list[list[float]]] = {}
     try:
         for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
             values = [float(row[k]) for k in ("frame", "person_id", "track_id", "x1", "y1", "x2", "y2")]
-            by_camera.setdefault(row["camera"], []).append(values)
+            if with_filled or float(row["score"]) > 0:
+                by_camera.setdefault(row["camera"], []).append(values)
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(f"{path}: is not a tracks.csv of this program ({error})") from None
     found = {camera: _from_values(np.array(values)) for camera, values in sorted(by_camera.items())}

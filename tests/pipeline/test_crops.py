@@ -13,6 +13,7 @@ import run_pipeline
 from models.reid import train
 from models.reid.data import catalogue
 from pipeline import crops
+from pipeline.evaluate import boxes
 from tests.conftest import ROOT
 from tests.models.reid.training.runs import rows
 from tests.videos import write_video
@@ -191,3 +192,11 @@ def test_a_trained_network_goes_straight_into_the_pipeline(tiny: Path, sample: P
     assert hashlib.sha256((tiny / "model.safetensors").read_bytes()).hexdigest() in json.dumps(manifest)
     assert manifest["warnings"] == []
     assert json.loads((tmp_path / "out" / "trajectories.json").read_text())["people"]
+
+
+def test_boxes_that_were_filled_in_are_not_cut_out(tmp_path: Path) -> None:
+    head = "camera,frame,time_s,track_id,person_id,x1,y1,x2,y2,score\n"
+    lines = [f"cam,{frame},{frame / 10},1,1,0,0,20,50,{score}\n" for frame, score in ((0, 0.9), (1, 0.0), (2, 0.5))]
+    (tmp_path / "tracks.csv").write_text(head + "".join(lines), encoding="utf-8")
+    assert crops.read_boxes(tmp_path, 0.5)["cam"].frames.tolist() == [0, 2]
+    assert boxes.read_results(tmp_path)["cam"].frames.tolist() == [0, 1, 2]

@@ -1,0 +1,78 @@
+"""Short gaps are filled by straight lines."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+
+from pipeline.fill import fill
+from pipeline.records import Person, Tracklet
+
+FPS = 10
+
+
+def tracklet(frames: list[int], x: float = 0.0, track_id: int = 1, camera: str = "cam") -> Tracklet:
+    """A box 20 wide and 50 high that moves 2 px a frame to the right, from `x` at frame 0."""
+    n = len(frames)
+    left = x + 2.0 * np.array(frames)
+    boxes = np.stack([left, np.full(n, 10.0), left + 20, np.full(n, 60.0)], axis=1).astype(np.float32)
+    crops, quality = np.zeros((0, 256, 128, 3), np.uint8), np.zeros(0, np.float32)
+    index = np.array(frames, np.int64)
+    return Tracklet(camera, track_id, index, index / FPS, boxes, np.full(n, 0.9, np.float32), crops, quality)
+
+
+def filled(*tracklets: Tracklet, max_gap_s: float = 1.5, stride: int = 1) -> list[Tracklet]:
+    (person,) = fill([Person(1, tracklets, ())], max_gap_s, stride)
+    return list(person.tracklets)
+
+
+def test_a_gap_inside_a_tracklet_gets_rows_on_a_straight_line_with_score_0() -> None:
+    (one,) = filled(tracklet([0, 1, 5, 6]))
+    assert one.frames.tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert_allclose(one.boxes, tracklet(list(range(7))).boxes, atol=1e-4)
+    assert_allclose(one.times_s, np.arange(7) / FPS)
+    assert_allclose(one.scores, [0.9, 0.9, 0, 0, 0, 0.9, 0.9])
+
+
+@pytest.mark.parametrize(("last", "is_filled"), [(16, True), (17, False)])
+def test_a_longer_gap_stays(last: int, is_filled: bool) -> None:
+    (one,) = filled(tracklet([0, 1, last]))
+    assert (len(one.frames) == last + 1) == is_filled
+
+
+def test_a_gap_between_linked_tracklets_becomes_part_of_the_earlier() -> None:
+    first, second = filled(tracklet([0, 1], track_id=1), tracklet([4, 5], track_id=2))
+    assert first.frames.tolist() == [0, 1, 2, 3] and second.frames.tolist() == [4, 5]
+    assert_allclose(first.boxes, tracklet([0, 1, 2, 3]).boxes, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "later", [tracklet([4, 5], x=150, track_id=2), tracklet([30, 31], track_id=2), tracklet([4, 5], camera="other")]
+)
+def test_nothing_is_filled_to_where_nobody_could_have_walked_or_to_another_camera_or_much_later(later: Tracklet) -> None:
+    assert [t.frames.tolist() for t in filled(tracklet([0, 1]), later)] == [[0, 1], later.frames.tolist()]
+
+
+def test_frames_that_were_not_processed_are_not_filled() -> None:
+    assert filled(tracklet([0, 2, 6]), stride=2)[0].frames.tolist() == [0, 2, 4, 6]
+    whole = tracklet([0, 2, 4])
+    assert filled(whole, stride=2) == [whole]
+
+
+def test_no_gap_is_filled_when_nobody_asks_for_it() -> None:
+    gappy = tracklet([0, 5])
+    assert filled(gappy, max_gap_s=0) == [gappy]
+
+
+@given(st.sets(st.integers(0, 60), min_size=1), st.integers(1, 59))
+def test_what_was_seen_stays_and_nobody_is_twice_in_a_frame(frames: set[int], cut: int) -> None:
+    parts = [part for part in (sorted(f for f in frames if f < cut), sorted(f for f in frames if f >= cut)) if part]
+    before = [tracklet(part, track_id=i + 1) for i, part in enumerate(parts)]
+    after = filled(*before)
+    everything = np.concatenate([t.frames for t in after])
+    assert len(np.unique(everything)) == len(everything)
+    for old, new in zip(before, after, strict=True):
+        seen = new.scores > 0
+        assert np.array_equal(new.frames[seen], old.frames) and np.array_equal(new.boxes[seen], old.boxes)
+        assert (np.diff(new.times_s) > 0).all()
