@@ -26,7 +26,7 @@ def made(people: Path, architecture: str = "small", **changed: Any) -> tuple[Tra
     network, _, _ = run._network(settings, data)
     fabric = run._fabric(settings)
     fabric.launch()
-    return loop.build(fabric, settings, network, run._criterion(settings, data, network)), data
+    return loop.build(fabric, settings, network, run._criterion(settings, data, network, 0)), data
 
 
 def weights(network: nn.Module) -> dict[str, Tensor]:
