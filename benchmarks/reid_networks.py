@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,24 +35,37 @@ from pipeline.errors import PipelineError
 PUBLIC = (
     "person-reidentification-retail-0277.xml", "person-reidentification-retail-0287.onnx", "osnet_x0_25_msmt17.onnx",
 )  # fmt: skip
-WORLDS = ("plaza", "mall")
 N_SPEED = 256
 """Crops that the speed is measured on."""
 
 
-def sets(data: Path, scratch: Path) -> Iterator[tuple[str, Dataset, bool]]:
-    """Name, data and whether to re-rank as well, for every set; crops of the worlds go to `scratch`. Raises InputError."""
-    yield "Market-1501", catalogue.load("market1501", data / "reid", {}), True
-    yield "CUHK03 val", catalogue.load("folder", data / "reid" / "cuhk03-pair1-labeled", {"names": "pair"}), False
-    for world in WORLDS:
-        folder = scratch / world
-        if not folder.is_dir():
-            videos = [str(path) for path in sorted((data / "worlds" / world).glob("cam?.mp4"))]
-            try:
-                crops.write(videos, crops.read_boxes(data / "worlds" / world / "truth", 0.5), folder, 1.0, 40)
-            except PipelineError as error:
-                raise InputError(str(error)) from None
-        yield world, catalogue.load("folder", folder, {"kind": "tracklets", "use": "test"}), False
+SETS: dict[str, Callable[[Path, Path], Dataset]] = {
+    "Market-1501": lambda data, scratch: catalogue.load("market1501", data / "reid", {}),
+    "CUHK03 val": lambda data, scratch: catalogue.load("folder", data / "reid" / "cuhk03-pair1-labeled", {"names": "pair"}),
+    "plaza": lambda data, scratch: world(data / "worlds" / "plaza", scratch / "plaza"),
+    "mall": lambda data, scratch: world(data / "worlds" / "mall", scratch / "mall"),
+}
+"""What opens each set, from the data's folder and one for crops."""
+RERANKED = ("Market-1501",)
+
+
+def world(folder: Path, people: Path) -> Dataset:
+    """Tracklets of a rendered world, whose crops are cut into `people` unless they are there; raises InputError."""
+    if not people.is_dir():
+        videos = [str(path) for path in sorted(folder.glob("cam?.mp4"))]
+        try:
+            crops.write(videos, crops.read_boxes(folder / "truth", 0.5), people, 1.0, 40)
+        except PipelineError as error:
+            raise InputError(str(error)) from None
+    return catalogue.load("folder", people, {"kind": "tracklets", "use": "test"})
+
+
+def sets(data: Path, scratch: Path, only: Sequence[str]) -> dict[str, Dataset]:
+    """Open the sets whose names begin with one of `only`, or all; raises InputError."""
+    chosen = [name for name in SETS if not only or name.startswith(tuple(only))]
+    if not chosen:
+        raise InputError(f"--only {' '.join(only)}: no such set; there are {', '.join(SETS)}")
+    return {name: SETS[name](data, scratch) for name in chosen}
 
 
 def networks(ours: list[Path], baselines: Path) -> Iterator[tuple[str, Path]]:
@@ -76,12 +89,13 @@ def speed(network: Encoder) -> float:
     return N_SPEED / min(seconds)
 
 
-def measure(name: str, path: Path, data: list[tuple[str, Dataset, bool]], cache: Path) -> dict[str, Any]:
+def measure(name: str, path: Path, data: dict[str, Dataset], cache: Path) -> dict[str, Any]:
     """Scores of a network on every set, in 0..1, and its speed."""
     network = encoder.load(path, "auto", 64)
     row: dict[str, Any] = {"network": name}
-    for title, dataset, rerank in data:
-        report = evaluate(network, weights_digest(path), dataset, Choices(Protocol(), Reading(), rerank, cache=cache), True)
+    for title, dataset in data.items():
+        choices = Choices(Protocol(), Reading(), title in RERANKED, cache=cache)
+        report = evaluate(network, weights_digest(path), dataset, choices, progress=True)
         for found in report.rows:
             label = title if found.name == "plain" else f"{title} {found.name}"
             row[label] = (found.scores.mean_ap, found.scores.at(1))
@@ -122,9 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         scratch = parsed.scratch or Path(temporary)
         try:
-            data = [s for s in sets(parsed.data, scratch) if not parsed.only or s[0].startswith(tuple(parsed.only))]
-            if not data:
-                raise InputError(f"--only {' '.join(parsed.only)}: no such set")
+            data = sets(parsed.data, scratch, parsed.only)
             rows = [
                 measure(n, path, data, scratch / "features") for n, path in networks(parsed.ours, parsed.data / "baselines")
             ]
