@@ -204,7 +204,8 @@ def _learn_from(teacher_network: Encoder, trainer: Trainer, data: Dataset, outpu
     def make() -> None:
         trainer.taught = teacher.features(teacher_network, trainer.settings, data.train, output)
 
-    processes.first(trainer.fabric, make)
+    if trainer.fabric.world_size > 1:
+        processes.first(trainer.fabric, make)
     processes.together(trainer.fabric, make)
 
 
