@@ -16,10 +16,11 @@ import torch
 from benchmarks import record
 from benchmarks.crowd import FPS, Crowd
 from pipeline.config import Config
+from pipeline.embed import bare, unit
 from pipeline.linking import linker
 from pipeline.outputs import trajectories, video
 from pipeline.outputs.folder import OutputFolder
-from pipeline.records import Array, Camera, Embedded, Frame, Tracklet
+from pipeline.records import Camera, Frame, Tracklet
 from pipeline.timings import Timings
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracklets import Gatherer
@@ -44,9 +45,9 @@ def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
         with timings.stage("gather"):
             tracklets += gatherer.add(frame, tracks, tracker.live_ids)
     tracklets += gatherer.flush()
-    embedded = [Embedded(t.without_crops(), _unit(rng.normal(size=512))) for t in tracklets]
+    embedded = [bare(t, unit(rng.normal(size=512))) for t in tracklets]
     with timings.stage("link", camera.n_frames):
-        people = linker.link(embedded, {camera.name: camera}, config.linking)
+        people = linker.link(embedded, {camera.name: camera}, config.linking).people
     with tempfile.TemporaryDirectory() as folder, timings.stage("write", camera.n_frames):
         output = OutputFolder(Path(folder), overwrite=True)
         output.write_text("trajectories.json", trajectories.to_json(people, [camera]))
@@ -57,10 +58,6 @@ def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
         with timings.stage("draw"):
             drawing.draw(images[i % 4], i / FPS)
     return timings
-
-
-def _unit(row: Array) -> Array:
-    return np.asarray(row / np.linalg.norm(row), dtype=np.float32)
 
 
 def main() -> None:

@@ -71,6 +71,8 @@ class TrackerConfig(Section):
     min_iou: Fraction = 0.1
     min_iou_low: Fraction = 0.5
     min_iou_new: Fraction = 0.3
+    sure_iou: Fraction = 0.4
+    sure_margin: Fraction = 0.1
     confirm_s: Seconds = 0.1
     max_lost_s: Seconds = 1.5
     position_std: Annotated[float, Field(gt=0)] = 0.05
@@ -83,6 +85,8 @@ class TrackletsConfig(Section):
 
     max_tracklet_s: Annotated[float, Field(gt=0)] = 60.0
     min_tracklet_s: Seconds = 0.3
+    min_piece_s: Seconds = 0.6
+    sure_gap_s: Seconds = 0.4
     max_crops: Annotated[int, Field(ge=1, le=64)] = 8
     fill_gap_s: Seconds = 1.5
 
@@ -113,12 +117,19 @@ class LinkingConfig(Section):
     """How tracklets become people."""
 
     min_probability: Fraction = 0.5
-    even_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.5
+    confirmed_probability: Fraction = 0.9
+    even_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.45
     similarity_scale: Annotated[float, Field(gt=0)] = 0.06
     max_floor_m: Annotated[float, Field(gt=0)] = 2.5
     max_speed_m_s: Annotated[float, Field(gt=0)] = 4.0
     max_gap_s: Annotated[float, Field(gt=0)] = 3600.0
     travel: list[TravelConfig] = Field(default_factory=list)
+    corrections: str = ""
+    priors: str = ""
+    apply_clocks: bool = False
+    online: bool = False
+    max_delay_s: Annotated[float, Field(gt=0)] = 2.0
+    forget_after_s: Annotated[float, Field(gt=0)] = 600.0
 
 
 class OutputConfig(Section):
@@ -217,4 +228,5 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     cameras = [c.model_copy(update={"source": resolve(c.source)}) for c in config.cameras]
     detector = config.detector.model_copy(update={k: resolve(getattr(config.detector, k)) for k in ("weights", "detections")})
     reid = config.reid.model_copy(update={"weights": resolve(config.reid.weights)})
-    return config.model_copy(update={"cameras": cameras, "detector": detector, "reid": reid})
+    linking = config.linking.model_copy(update={k: resolve(getattr(config.linking, k)) for k in ("corrections", "priors")})
+    return config.model_copy(update={"cameras": cameras, "detector": detector, "reid": reid, "linking": linking})

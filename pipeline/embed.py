@@ -65,11 +65,14 @@ class NoEmbedder:
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Embeddings of length 0."""
-        return [Embedded(t.without_crops(), np.zeros(0, np.float32)) for t in tracklets]
+        return [bare(t, np.zeros(0, np.float32)) for t in tracklets]
 
 
 class NetworkEmbedder:
-    """A ReID network; a tracklet is one clip of its crops."""
+    """A ReID network; every crop is a look, and a tracklet the mean of its looks, by quality.
+
+    A network that looks at the frames of a clip together sees the tracklet once more, as one clip.
+    """
 
     def __init__(self, path: Path, batch_crops: int, device: str, convention: str = "auto") -> None:
         self.name = path.name
@@ -80,13 +83,34 @@ class NetworkEmbedder:
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Embed in batches of about `batch_crops` crops; a tracklet without crops gets zeros, which are alike to nothing."""
         seen = [t for t in tracklets if len(t.crops)]
-        features = iter(self._encoder.features([t.crops for t in seen], [t.crop_quality for t in seen]))
-        return [
-            Embedded(t.without_crops(), _unit(next(features) if len(t.crops) else np.zeros(self.width, np.float32)))
-            for t in tracklets
-        ]
+        looks = unit(self._encoder.features([crop[None] for t in seen for crop in t.crops]))
+        each = np.split(looks, np.cumsum([len(t.crops) for t in seen])[:-1]) if seen else []
+        if self._encoder.frame_wise:
+            whole = [pool(own, t.crop_quality) for own, t in zip(each, seen, strict=True)]
+        else:
+            whole = list(unit(self._encoder.features([t.crops for t in seen], [t.crop_quality for t in seen])))
+        found = iter(zip(whole, each, strict=True))
+        nothing = np.zeros(self.width, np.float32)
+        return [self._embedded(t, *next(found)) if len(t.crops) else bare(t, nothing) for t in tracklets]
+
+    def _embedded(self, tracklet: Tracklet, embedding: Array, looks: Array) -> Embedded:
+        return Embedded(
+            tracklet.without_crops(), embedding, looks.astype(np.float16), tracklet.crop_quality, tracklet.crop_times_s
+        )
 
 
-def _unit(feature: Array) -> Array:
-    length = float(np.linalg.norm(feature))
-    return (feature / length if length else feature).astype(np.float32)
+def bare(tracklet: Tracklet, embedding: Array) -> Embedded:
+    """A tracklet with an embedding (D,) float32 and no looks; zeros, or nothing, when it was never seen."""
+    none = np.zeros((0, len(embedding)), np.float16)
+    return Embedded(tracklet.without_crops(), embedding, none, np.zeros(0, np.float32), np.zeros(0))
+
+
+def pool(looks: Array, quality: Array) -> Array:
+    """Mean of looks (k, D), k >= 1, by quality (k,): (D,) float32 of unit length."""
+    return unit(np.average(looks.astype(np.float32), axis=0, weights=np.maximum(quality, 1e-3)))
+
+
+def unit(features: Array) -> Array:
+    """Features (..., D) float32 of unit length; zeros stay zeros."""
+    length = np.linalg.norm(features, axis=-1, keepdims=True)
+    return np.asarray(features / np.where(length > 0, length, 1), np.float32)

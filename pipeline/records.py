@@ -80,16 +80,22 @@ NO_DETECTIONS = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """The tracked people of one frame: track_ids (N,) int64, unique in one camera and run, with boxes and scores."""
+    """The tracked people of one frame: track_ids (N,) int64, unique in one camera and run, with boxes and scores.
+
+    doubtful (N,) bool: the box was hardly more likely to be this track's than another's, so the track may have gone over to
+    somebody else.
+    """
 
     track_ids: Array
     boxes: Array
     scores: Array
+    doubtful: Array
 
     def __post_init__(self) -> None:
         _check("track_ids", self.track_ids, (-1,), np.int64)
         _check("scores", self.scores, (len(self.track_ids),), np.float32)
         _check("boxes", self.boxes, (len(self.track_ids), 4), np.float32)
+        _check("doubtful", self.doubtful, (len(self.track_ids),), np.bool_)
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -97,10 +103,14 @@ class Tracks:
 
 @dataclass(frozen=True, slots=True)
 class Tracklet:
-    """One person in one camera for one stretch of time.
+    """One person in one camera for one stretch of time: a track, or a piece of one. It is named by `key`.
+
+    `doubtful` says that it is a later piece of a track, cut where the tracker was not sure that it still followed the same
+    person; a piece that is not doubtful goes on from the piece before it.
 
     frames (n,) int64, times_s (n,) float64 increasing, boxes (n, 4) float32, scores (n,) float32; crops
-    (k, HEIGHT_PX, WIDTH_PX, 3) uint8 BGR in time order with crop_quality (k,) float32 in 0..1, k may be 0.
+    (k, HEIGHT_PX, WIDTH_PX, 3) uint8 BGR in time order with crop_quality (k,) float32 in 0..1 and crop_times_s (k,)
+    float64, k may be 0.
     """
 
     camera: str
@@ -111,6 +121,8 @@ class Tracklet:
     scores: Array
     crops: Array
     crop_quality: Array
+    crop_times_s: Array
+    doubtful: bool = False
 
     def __post_init__(self) -> None:
         n, k = len(self.frames), len(self.crop_quality)
@@ -119,6 +131,7 @@ class Tracklet:
         _check("boxes", self.boxes, (n, 4), np.float32)
         _check("scores", self.scores, (n,), np.float32)
         _check("crop_quality", self.crop_quality, (-1,), np.float32)
+        _check("crop_times_s", self.crop_times_s, (k,), np.float64)
         _check("crops", self.crops, (k, HEIGHT_PX, WIDTH_PX, 3), np.uint8)
         if n == 0:
             raise ValueError("a tracklet has at least one row")
@@ -138,38 +151,61 @@ class Tracklet:
         """First appearance: the order in which tracklets are listed everywhere, whatever order they arrived in."""
         return self.first_s, self.camera, self.track_id
 
+    @property
+    def name(self) -> str:
+        """How people speak of it: camera/track@first frame."""
+        return f"{self.camera}/{self.track_id}@{self.frames[0]}"
+
     def without_crops(self) -> "Tracklet":
         """Return the same tracklet without pixels."""
-        return replace(self, crops=self.crops[:0].copy(), crop_quality=self.crop_quality[:0])
+        return replace(
+            self, crops=self.crops[:0].copy(), crop_quality=self.crop_quality[:0], crop_times_s=self.crop_times_s[:0]
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A tracklet and its appearance: embedding (D,) float32 of unit length, or (0,) when there is no ReID network."""
+    """A tracklet and its appearance: embedding (D,) float32 of unit length, or (0,) when there is no ReID network.
+
+    looks (k, D) float16 of unit length: each crop alone, in time order, with look_quality (k,) float32 in 0..1 and look_times_s
+    (k,) float64; k may be 0. They tell how steady the appearance is, and where a track went over from one person to another.
+    """
 
     tracklet: Tracklet
     embedding: Array
+    looks: Array
+    look_quality: Array
+    look_times_s: Array
 
     def __post_init__(self) -> None:
         _check("embedding", self.embedding, (-1,), np.float32)
+        _check("look_quality", self.look_quality, (-1,), np.float32)
+        _check("look_times_s", self.look_times_s, (len(self.look_quality),), np.float64)
+        _check("looks", self.looks, (len(self.look_quality), len(self.embedding)), np.float16)
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
     """Why two tracklets are, or are not, one person.
 
-    `probability` in 0..1; `appearance` cosine similarity (nan: no embeddings); `gap_s` seconds from the end of the earlier
-    to the start of the later, negative when they overlap; `floor_m` metres between them where space could be compared
-    (nan: it could not); `rule` the constraint that forbade the link ("" none).
+    `probability` in 0..1 is that of the two people they belonged to when it was decided; what follows is of the two tracklets:
+    `similarity` cosine (nan: no embeddings), `appearance` and `place` the log odds of how they look and of where they were
+    (nan: no evidence), `gap_s` seconds from the end of the earlier to the start of the later, negative when they overlap,
+    `floor_m` metres between them where space could be compared (nan: it could not). `rule` is the constraint that forbade the
+    link ("" none); `rival` names the tracklet of the second best choice ("" none) and `rival_probability` how good it was.
     """
 
     first: Tracklet
     second: Tracklet
     probability: float
+    similarity: float
     appearance: float
+    place: float
     gap_s: float
     floor_m: float
     rule: str
+    rival: str
+    rival_probability: float
 
 
 @dataclass(frozen=True, slots=True)

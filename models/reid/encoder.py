@@ -17,6 +17,8 @@ from models.errors import InputError
 from models.reid import preprocess
 from models.reid.exported import ExportedNetwork
 from models.reid.networks import file
+from models.reid.networks.frames import FrameWise
+from models.reid.networks.heads import MeanPooling, QualityPooling
 from models.reid.openvino_network import OpenVinoNetwork
 from models.weights import public
 
@@ -29,6 +31,8 @@ class Encoder(Protocol):
     width: int
     size: tuple[int, int]
     on_cuda: bool
+    frame_wise: bool
+    """Whether the feature of a clip is a mean of the features of its frames, so that nothing is lost by asking for them alone."""
     about: dict[str, Any]
     """What was written with a network of ours; empty for exported ones."""
 
@@ -81,6 +85,7 @@ class NetworkEncoder:
         self.width = int(loaded.network.width)  # type: ignore[arg-type]
         self.size = (loaded.recipe.height_px, loaded.recipe.width_px)
         self.on_cuda = device.type == "cuda"
+        self.frame_wise = frame_wise(loaded.network)
         self.about = loaded.about
         self._device, self._batch_crops = device, batch_crops
 
@@ -114,6 +119,7 @@ class ExportedEncoder:
         self._network = network
         self._batch_crops = batch_crops
         self.width, self.on_cuda, self.size = self._network.width, self._network.on_cuda, self._network.size
+        self.frame_wise = not (isinstance(network, ExportedNetwork) and network.clips)
         self.about: dict[str, Any] = {}
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
@@ -129,6 +135,12 @@ class ExportedEncoder:
             total = np.add.reduceat(weights, starts)[:, None]
             rows.append(np.add.reduceat(crops * weights[:, None], starts) / total)
         return _finite(np.concatenate(rows))
+
+
+def frame_wise(network: torch.nn.Module) -> bool:
+    """Whether the test feature of a clip is a mean over its frames."""
+    head = getattr(network, "head", None)
+    return isinstance(network, FrameWise) or isinstance(head, MeanPooling | QualityPooling)
 
 
 def _resized(clip: Array, size: tuple[int, int]) -> Array:

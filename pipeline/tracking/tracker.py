@@ -47,20 +47,21 @@ class Tracker:
         boxes, scores = detections.boxes, detections.scores
         values = measure(boxes)
         matched = np.full(len(self), -1)
+        doubtful = np.zeros(len(boxes), bool)
         high = np.flatnonzero(scores >= self._config.high_score)
         low = np.flatnonzero(scores < self._config.high_score)
         predicted = to_boxes(self._mean[:, :, 0])
         confirmed = np.flatnonzero(self._ids != TENTATIVE)
         tentative = np.flatnonzero(self._ids == TENTATIVE)
 
-        high = self._match(matched, confirmed, high, predicted, boxes, scores, self._config.min_iou)
+        high = self._match(matched, doubtful, confirmed, high, predicted, boxes, scores, self._config.min_iou)
         in_view = confirmed[(matched[confirmed] < 0) & (self._seen_s[confirmed] >= self._before_s)]
         certain = np.ones_like(scores)
-        self._match(matched, in_view, low, predicted, boxes, certain, self._config.min_iou_low)
-        high = self._match(matched, tentative, high, predicted, boxes, scores, self._config.min_iou_new)
+        self._match(matched, doubtful, in_view, low, predicted, boxes, certain, self._config.min_iou_low)
+        high = self._match(matched, doubtful, tentative, high, predicted, boxes, scores, self._config.min_iou_new)
 
         self._absorb(matched, values)
-        tracks = self._emit(matched, boxes, scores)
+        tracks = self._emit(matched, doubtful, boxes, scores)
         self._forget()
         self._start(values[high[scores[high] >= self._config.new_score]])
         return tracks
@@ -71,12 +72,23 @@ class Tracker:
         self._before_s, self._time_s = self._time_s, time_s
 
     def _match(
-        self, matched: Array, tracks: Array, detections: Array, predicted: Array, boxes: Array, scores: Array, min_iou: float
+        self,
+        matched: Array,
+        doubtful: Array,
+        tracks: Array,
+        detections: Array,
+        predicted: Array,
+        boxes: Array,
+        scores: Array,
+        min_iou: float,
     ) -> Array:
-        """Match some tracks with some detections, note it in `matched`, and return the detections left over."""
-        alike = iou(predicted[tracks], boxes[detections]) * scores[detections]
+        """Match some tracks with some detections, note it in `matched` and `doubtful`, and return the detections left over."""
+        overlap = iou(predicted[tracks], boxes[detections])
+        alike = overlap * scores[detections]
         rows, columns = self._assign(1 - alike, 1 - min_iou)
         matched[tracks[rows]] = detections[columns]
+        unsure = overlap[rows, columns] < self._config.sure_iou
+        doubtful[detections[columns]] = unsure | (_lead(alike, rows, columns) < self._config.sure_margin)
         return np.delete(detections, columns)
 
     def _absorb(self, matched: Array, values: Array) -> None:
@@ -91,9 +103,10 @@ class Tracker:
         self._ids[ripe] = np.arange(self._next_id, self._next_id + len(ripe))
         self._next_id += len(ripe)
 
-    def _emit(self, matched: Array, boxes: Array, scores: Array) -> Tracks:
+    def _emit(self, matched: Array, doubtful: Array, boxes: Array, scores: Array) -> Tracks:
         shown = np.flatnonzero((matched >= 0) & (self._ids != TENTATIVE))
-        return Tracks(self._ids[shown].copy(), boxes[matched[shown]], scores[matched[shown]])
+        found = matched[shown]
+        return Tracks(self._ids[shown].copy(), boxes[found], scores[found], doubtful[found])
 
     def _forget(self) -> None:
         """Drop tracks unseen for too long: confirmed ones after `max_lost_s`, tentative ones after `confirm_s`."""
@@ -113,3 +126,13 @@ class Tracker:
         self._covariance = np.concatenate([self._covariance, covariance])
         self._ids = np.concatenate([self._ids, np.full(len(values), TENTATIVE)])
         self._born_s, self._seen_s = np.concatenate([self._born_s, now]), np.concatenate([self._seen_s, now])
+
+
+def _lead(alike: Array, rows: Array, columns: Array) -> Array:
+    """How far each match is ahead of the best other box for its track, and of the best other track for its box, (k,)."""
+    chosen = alike[rows, columns]
+    rest = alike.copy()
+    rest[rows, columns] = 0
+    if not len(rows):
+        return chosen
+    return np.asarray(chosen - np.maximum(rest[rows].max(axis=1), rest[:, columns].max(axis=0)))

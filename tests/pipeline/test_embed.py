@@ -35,7 +35,7 @@ def tracklet(track_id: int, n_crops: int) -> Tracklet:
     n = n_crops + 1
     return Tracklet(
         "cam", track_id, np.arange(n), np.arange(n) / 10, np.zeros((n, 4), np.float32), np.ones(n, np.float32),
-        crops, rng.uniform(0.001, 0.01, n_crops).astype(np.float32),
+        crops, rng.uniform(0.001, 0.01, n_crops).astype(np.float32), np.arange(n_crops) / 10,
     )  # fmt: skip
 
 
@@ -107,6 +107,17 @@ def test_an_exported_network_averages_its_features_by_quality(exported_file: Pat
     features = ExportedNetwork(exported_file, torch.device("cpu"), 2).features(TRACKLETS[0].crops)
     mean = np.average(features, axis=0, weights=TRACKLETS[0].crop_quality)
     assert_allclose(embedded.embedding, mean / np.linalg.norm(mean), atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_crops", [1, 64])
+def test_every_crop_is_a_look_and_a_tracklet_is_their_mean_by_quality(make: MakeEmbedder, batch_crops: int) -> None:
+    embedder = make(batch_crops)
+    for tracklet, embedded in zip(TRACKLETS, embedder.embed(TRACKLETS), strict=True):
+        assert embedded.looks.shape == (len(tracklet.crops), embedder.width)
+        assert (embedded.look_times_s == tracklet.crop_times_s).all() and (embedded.look_quality == tracklet.crop_quality).all()
+        if len(tracklet.crops):
+            mean = np.average(embedded.looks.astype(float), axis=0, weights=tracklet.crop_quality)
+            assert_allclose(embedded.embedding, mean / np.linalg.norm(mean), atol=2e-3)
 
 
 def test_half_precision_changes_an_embedding_only_a_little(network_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ def tracklet(frames: list[int], x: float = 0.0, track_id: int = 1, camera: str =
     boxes = np.stack([left, np.full(n, 10.0), left + 20, np.full(n, 60.0)], axis=1).astype(np.float32)
     crops, quality = np.zeros((0, 256, 128, 3), np.uint8), np.zeros(0, np.float32)
     index = np.array(frames, np.int64)
-    return Tracklet(camera, track_id, index, index / FPS, boxes, np.full(n, 0.9, np.float32), crops, quality)
+    return Tracklet(camera, track_id, index, index / FPS, boxes, np.full(n, 0.9, np.float32), crops, quality, np.zeros(0))
 
 
 def filled(*tracklets: Tracklet, max_gap_s: float = 1.5, stride: int = 1) -> list[Tracklet]:

@@ -22,14 +22,20 @@ F32 = np.float32
 GOOD: dict[type, dict[str, Any]] = {
     Frame: {"camera": "cam", "index": 0, "time_s": 0.0, "image": np.zeros((48, 64, 3), np.uint8)},
     Detections: {"boxes": np.zeros((N, 4), F32), "scores": np.zeros(N, F32)},
-    Tracks: {"track_ids": np.arange(N), "boxes": np.zeros((N, 4), F32), "scores": np.zeros(N, F32)},
+    Tracks: {
+        "track_ids": np.arange(N), "boxes": np.zeros((N, 4), F32), "scores": np.zeros(N, F32), "doubtful": np.zeros(N, np.bool_)
+    },
     Tracklet: {
         "camera": "cam", "track_id": 1, "frames": np.arange(N), "times_s": np.arange(N) / 25 + 7,
         "boxes": np.zeros((N, 4), F32), "scores": np.zeros(N, F32),
         "crops": np.zeros((K, HEIGHT_PX, WIDTH_PX, 3), np.uint8), "crop_quality": np.zeros(K, F32),
+        "crop_times_s": np.arange(K) / 25 + 7,
     },
 }  # fmt: skip
-GOOD[Embedded] = {"tracklet": Tracklet(**GOOD[Tracklet]), "embedding": np.zeros(8, F32)}
+GOOD[Embedded] = {
+    "tracklet": Tracklet(**GOOD[Tracklet]), "embedding": np.zeros(8, F32), "looks": np.zeros((K, 8), np.float16),
+    "look_quality": np.zeros(K, F32), "look_times_s": np.zeros(K),
+}  # fmt: skip
 ARRAYS = [(record, name) for record, fields in GOOD.items() for name in fields if isinstance(fields[name], np.ndarray)]
 
 
@@ -73,10 +79,10 @@ def test_a_tracklet_has_at_least_one_row() -> None:
 def test_a_tracklet_knows_its_times_and_can_drop_its_pixels() -> None:
     tracklet = Tracklet(**GOOD[Tracklet])
     assert (tracklet.first_s, tracklet.last_s) == (7.0, 7.08)
-    assert tracklet.key == (7.0, "cam", 1)
+    assert (tracklet.key, tracklet.name) == ((7.0, "cam", 1), "cam/1@0")
     bare = tracklet.without_crops()
     assert bare.crops.shape == (0, HEIGHT_PX, WIDTH_PX, 3) and bare.crops.base is None
-    assert len(bare.crop_quality) == 0 and bare.boxes is tracklet.boxes
+    assert len(bare.crop_quality) == len(bare.crop_times_s) == 0 and bare.boxes is tracklet.boxes
 
 
 def test_no_detections_are_none() -> None:

@@ -25,10 +25,11 @@ def number(crop: Array) -> int:
     return int(crop[0, 0, 0]) + 256 * int(crop[0, 0, 1])
 
 
-def tracks(*boxes: tuple[float, ...], score: float = 0.9) -> Tracks:
+def tracks(*boxes: tuple[float, ...], score: float = 0.9, doubtful: bool = False) -> Tracks:
     """Tracks with ids 1, 2, ..."""
     n = len(boxes)
-    return Tracks(np.arange(1, n + 1), np.array(boxes, np.float32).reshape(n, 4), np.full(n, score, np.float32))
+    rows = np.array(boxes, np.float32).reshape(n, 4)
+    return Tracks(np.arange(1, n + 1), rows, np.full(n, score, np.float32), np.full(n, doubtful))
 
 
 def gather(n_frames: int, fps: float = FPS, seed: int = -1, **config: float) -> list[Tracklet]:
@@ -99,9 +100,41 @@ def test_a_long_track_is_cut_into_pieces_whose_rows_join_without_loss(n_frames: 
     whole, pieces = gather(n_frames, seed=3)[0], gather(n_frames, seed=3, max_tracklet_s=5, min_tracklet_s=0.5)
     assert [len(p.frames) for p in pieces] == [50] * (n_frames // 50) + [n_frames % 50] * (n_frames % 50 > 0)
     assert {p.track_id for p in pieces} == {1} and all(len(p.crops) for p in pieces)
+    assert not any(p.doubtful for p in pieces)
     for name in ("frames", "times_s", "boxes", "scores"):
         assert (np.concatenate([getattr(p, name) for p in pieces]) == getattr(whole, name)).all()
     assert whole.frames.tolist() == list(range(n_frames))
+
+
+@pytest.mark.parametrize(
+    ("doubtful_at", "pieces"), [([], [20]), ([8], [8, 12]), ([8, 9, 10, 15], [8, 7, 5]), ([3], [20]), ([3, 6], [6, 14])]
+)
+def test_a_track_is_cut_where_it_was_doubtful_but_not_into_pieces_of_a_moment(
+    doubtful_at: list[int], pieces: list[int]
+) -> None:
+    gatherer = Gatherer("cam", TrackletsConfig(min_piece_s=0.6))
+    closed = []
+    for i in range(20):
+        row = tracks(BOX, doubtful=i in doubtful_at)
+        closed += gatherer.add(Frame("cam", i, i / FPS, FLAT), row, row.track_ids)
+    closed += gatherer.flush()
+    assert [len(t.frames) for t in closed] == pieces
+    assert [t.doubtful for t in closed] == [False] + [True] * (len(pieces) - 1)
+    assert np.concatenate([t.frames for t in closed]).tolist() == list(range(20))
+
+
+@pytest.mark.parametrize(("missing", "cut_there"), [(3, False), (5, True)])
+def test_a_track_is_cut_where_it_was_not_seen_for_longer_than_sure_gap_s(missing: int, cut_there: bool) -> None:
+    gatherer = Gatherer("cam", TrackletsConfig(sure_gap_s=0.45))
+    closed = []
+    for i in [*range(10), *range(9 + missing, 30)]:
+        closed += gatherer.add(Frame("cam", i, i / FPS, FLAT), tracks(BOX), np.array([1]))
+    assert [t.doubtful for t in closed + gatherer.flush()] == ([False, True] if cut_there else [False])
+
+
+def test_crops_know_their_times() -> None:
+    (tracklet,) = gather(77, max_crops=7)
+    assert tracklet.crop_times_s.tolist() == [5 + number(crop) / FPS for crop in tracklet.crops]
 
 
 def test_a_tracklet_closes_when_its_track_has_ended_and_not_while_it_is_lost() -> None:
