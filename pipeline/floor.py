@@ -7,6 +7,8 @@ from pipeline.records import Array, Camera
 FOOT_STD = 0.03
 """Standard deviation of a box's bottom edge, as a fraction of its height (measured against truth on rendered scenes)."""
 CUT_PX = 3
+MIN_UPRIGHT = 1.6
+"""Height over width of a box that shows somebody to the feet; less of a person was seen when the box is broader."""
 
 
 def foot_points(boxes: Array) -> Array:
@@ -22,10 +24,11 @@ def to_floor(points: Array, homography: Array) -> Array:
 
 
 def positions(boxes: Array, camera: Camera) -> tuple[Array, Array]:
-    """Floor positions (n, 2) m of boxes, and how far off each may be (n,) m; nan where the feet are out of the picture."""
+    """Floor positions (n, 2) m of boxes, and how far off each may be (n,) m; nan where the feet were not seen."""
     feet = foot_points(boxes)
     higher = feet - [0, 1] * np.maximum(FOOT_STD * (boxes[:, 3:] - boxes[:, 1:2]), 1)
     place = to_floor(feet, camera.homography)
     error = np.linalg.norm(to_floor(higher, camera.homography) - place, axis=1)
-    place[boxes[:, 3] >= camera.height - CUT_PX] = np.nan
+    broad = boxes[:, 3] - boxes[:, 1] < MIN_UPRIGHT * (boxes[:, 2] - boxes[:, 0])
+    place[broad | (boxes[:, 3] >= camera.height - CUT_PX)] = np.nan
     return place, error

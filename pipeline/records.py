@@ -192,7 +192,8 @@ class Link:
     `similarity` cosine (nan: no embeddings), `appearance` and `place` the log odds of how they look and of where they were
     (nan: no evidence), `gap_s` seconds from the end of the earlier to the start of the later, negative when they overlap,
     `floor_m` metres between them where space could be compared (nan: it could not). `rule` is the constraint that forbade the
-    link ("" none); `rival` names the tracklet of the second best choice ("" none) and `rival_probability` how good it was.
+    link, or what made it without asking ("" none); `rival` names the tracklet of the second best choice ("" none) and
+    `rival_probability` how good it was.
     """
 
     first: Tracklet

@@ -1,29 +1,75 @@
-"""From embeddings to evidence: cosine similarity, and the log odds that two tracklets are one person.
+"""From embeddings to evidence: the log odds that two tracklets are one person, by how alike they look.
 
-First version: a logistic curve whose middle (`even_similarity`, the cosine at which same and different are equally likely)
-and width (`similarity_scale`) are settings. A curve fitted to the site will replace the two numbers, not the seam.
+The cosine of two embeddings is compared with the one at which same and different are equally likely. Both move with the quality
+of the crops: what is small, blurred or covered looks less like itself (and no more like others), so a tracklet of few good
+crops has a *clarity* below 1, and its cosines are expected to be smaller by that factor. Everything is bilinear in the two
+tracklets, so that the mean evidence between two groups needs no more than the sums of each: see `Appearance`.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.config import LinkingConfig
 from pipeline.records import Array, Embedded
 
 MAX_LOG_ODDS = 8.0
+HALF_CLEAR = 0.1
+"""Summed crop quality at which half of a cosine is left (fitted on two rendered worlds)."""
 
 
-def similarity(embedded: list[Embedded]) -> Array:
-    """Cosine similarities (n, n) float64; nan where either has no appearance."""
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A logistic curve: the cosine that is even odds, in each camera (C,), and how much more is odds of e to 1."""
+
+    even: Array
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Appearance:
+    """n tracklets as rows whose products are log odds.
+
+    rows (n, D + 2) float32 and weight (n,) float32, 0 where there is no appearance: the evidence between tracklets i and j is
+    rows[i] @ mirror(rows[j]), and its mean over two groups, weighted, is the product of their weighted sums over the product of
+    their summed weights. Not clipped.
+    """
+
+    rows: Array
+    weight: Array
+
+    def odds(self, i: Array | int, j: Array | int) -> Array:
+        """Log odds of pairs, clipped; nan where there is no appearance."""
+        product = np.einsum("...d,...d->...", self.rows[i].astype(np.float64), mirror(self.rows[j]))
+        seen = (self.weight[i] > 0) & (self.weight[j] > 0)
+        return np.asarray(np.where(seen, np.clip(product, -MAX_LOG_ODDS, MAX_LOG_ODDS), np.nan))
+
+
+def mirror(rows: Array) -> Array:
+    """The other side of the product of `Appearance.rows`: the last two columns change places and sign."""
+    return np.concatenate([rows[..., :-2], -rows[..., -1:], -rows[..., -2:-1]], axis=-1)
+
+
+def appearance(embedded: list[Embedded], camera: Array, curve: Curve) -> Appearance:
+    """Bring tracklets of cameras (n,) into the form whose products are log odds."""
     if not embedded or not len(embedded[0].embedding):
-        return np.full((len(embedded), len(embedded)), np.nan)
-    rows = np.stack([e.embedding for e in embedded]).astype(np.float64)
-    seen = np.linalg.norm(rows, axis=1) > 0
-    return np.where(seen[:, None] & seen[None, :], rows @ rows.T, np.nan)
+        return Appearance(np.zeros((len(embedded), 2), np.float32), np.zeros(len(embedded), np.float32))
+    vectors = np.stack([e.embedding for e in embedded])
+    clear = clarity(embedded)
+    sharpness = 1 / np.sqrt(curve.scale)
+    even = curve.even[camera] / 2
+    rows = np.concatenate([vectors, (even * clear)[:, None], clear[:, None]], axis=1) * sharpness
+    seen = np.linalg.norm(vectors, axis=1) > 0
+    return Appearance(np.where(seen[:, None], rows, 0).astype(np.float32), np.where(seen, clear, 0).astype(np.float32))
 
 
-def log_odds(similarities: Array, config: LinkingConfig) -> Array:
-    """Evidence of appearance, natural log of the odds, nan where there is none."""
-    return np.clip((similarities - config.even_similarity) / config.similarity_scale, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+def clarity(embedded: list[Embedded]) -> Array:
+    """What is left of a cosine for each tracklet's quality, (n,) in 0..1; 1 for embeddings that came without looks."""
+    return clear(np.array([e.look_quality.sum() if len(e.look_quality) else np.inf for e in embedded]))
+
+
+def clear(quality: Array) -> Array:
+    """What is left of a cosine of tracklets whose crops have this quality in all."""
+    return np.asarray(1 / (1 + HALF_CLEAR / np.maximum(quality, 1e-3)))
 
 
 def probability(log_odds: float) -> float:

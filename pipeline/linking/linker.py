@@ -1,52 +1,165 @@
-"""Tracklets of all cameras -> people. The one place that knows both appearance and space-time."""
+"""Tracklets of all cameras -> people, and why. The one place that knows both appearance and space-time.
+
+What is not known of a site is learned from the run itself, in this order: what a cosine means (`calibrate`), which tracklets
+hold two people (`split`), by how much clocks disagree (`clocks`), how the views of cameras without homographies overlap
+(`homography`), and, from the people found with all that, how long one takes from camera to camera (`travel`), with which they
+are found once more.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.config import LinkingConfig
-from pipeline.linking import affinity, cluster, priors
-from pipeline.records import Array, Camera, Embedded, Link, Person, Tracklet
+from pipeline.linking import affinity, calibrate, candidates, clocks, cluster, corrections, homography, place, split, travel
+from pipeline.linking.affinity import Appearance
+from pipeline.linking.calibrate import Calibration
+from pipeline.linking.clocks import Clocks
+from pipeline.linking.cluster import STRANGERS, Decision, Edges, Solution
+from pipeline.linking.corrections import Corrections, Tie
+from pipeline.linking.homography import Homography
+from pipeline.linking.rules import Rules
+from pipeline.linking.sightings import Sightings
+from pipeline.linking.travel import Travel, TravelTimes
+from pipeline.records import Array, Camera, Embedded, Link, Person
 
-CERTAIN = 40.0
-"""Log odds for pieces of one track, which are one person whatever they look like."""
+NEAR_MISS = affinity.odds(0.05)
+"""Groups that were this likely to be one person, and are not, are reported."""
+CERTAIN = 4.0
+"""Log odds of appearance of two tracklets from whose time travel times are learned."""
+MAX_SHOWN = 64
+"""Members of a large group among which the pair that ties it best is looked for."""
 
 
-def link(embedded: list[Embedded], cameras: dict[str, Camera], config: LinkingConfig) -> list[Person]:
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """People; what was nearly linked (its `rule` says what forbade it, "" nothing did); what was learned of the site.
+
+    applied_s: what was taken away from the times of cameras, seconds; empty unless `apply_clocks` was asked for.
+    """
+
+    people: list[Person]
+    near_misses: list[Link]
+    calibration: Calibration
+    clocks: Clocks
+    homographies: list[Homography]
+    travel: TravelTimes
+    applied_s: Mapping[str, float]
+
+
+def link(
+    embedded: Sequence[Embedded],
+    cameras: Mapping[str, Camera],
+    config: LinkingConfig,
+    corrected: Corrections = corrections.NONE,
+) -> Linked:
     """Return people numbered 1, 2, 3... by first appearance; the result does not depend on the order of `embedded`."""
-    embedded = sorted(embedded, key=lambda e: e.tracklet.key)
-    tracklets = [e.tracklet for e in embedded]
-    similarity = affinity.similarity(embedded)
-    prior = priors.compute(tracklets, cameras, config)
-    appearance = affinity.log_odds(similarity, config)
-    pieces = _pieces(tracklets)
-    appearance[pieces] = CERTAIN
-    groups, merges = cluster.solve(
-        appearance,
-        prior.place,
-        (prior.rule != "") & ~pieces,
-        affinity.odds(config.min_probability),
-        lambda members: priors.in_reach([tracklets[i] for i in members], config),
-    )  # fmt: skip
-    evidence = np.nan_to_num(appearance) + np.nan_to_num(prior.place)
+    whole = Sightings(embedded, cameras)
+    calibration = calibrate.calibrate(whole, config)
+    sightings = Sightings(split.split(whole.embedded, whole.names, calibration.curve), cameras)
+    looks = affinity.appearance(sightings.embedded, sightings.camera, calibration.curve)
+    likely = clocks.likely_pairs(sightings, looks)
+    found = clocks.estimate(sightings, likely)
+    applied_s = found.offsets_s if config.apply_clocks and found.disagree else {}
+    if applied_s:
+        sightings = Sightings(clocks.shift(sightings.embedded, applied_s), cameras)
+        looks = affinity.appearance(sightings.embedded, sightings.camera, calibration.curve)
+        likely = clocks.likely_pairs(sightings, looks)
+    else:
+        sightings.slack_s = found.slack_s(sightings.names)
+    overlaps = homography.estimate(sightings, likely)
+    sightings.look_through(homography.views(sightings.names, overlaps))
+    people, near_misses, times = _Site(sightings, looks, config, corrected).link()
+    return Linked(people, near_misses, calibration, found, overlaps, times, applied_s)
 
-    def describe(first: list[int], second: list[int], odds: float) -> tuple[int, Link]:
-        i, j = max(((a, b) for a in first for b in second), key=lambda pair: (evidence[pair], -pair[0], -pair[1]))
+
+class _Site:
+    """What is known of all pairs of tracklets, and who is one person by it."""
+
+    def __init__(self, sightings: Sightings, looks: Appearance, config: LinkingConfig, corrected: Corrections) -> None:
+        self._sightings, self._looks, self._config = sightings, looks, config
+        same, different = corrections.resolve(corrected, sightings.tracklets)
+        self._rules = Rules(sightings, config, different)
+        sure = [pair for pair in sightings.pieces if pair not in sightings.continued]
+        self._ties = corrections.ties(same, sure, different, len(sightings))
+        self._edges = self._tied()
+
+    def link(self) -> tuple[list[Person], list[Link], TravelTimes]:
+        """Return people, near misses, and what was learned of travel times."""
+        first = self._solve(self._edges)
+        followed = travel.followed(self._sightings, first.groups)
+        certain = followed[self._looks.odds(followed[:, 0], followed[:, 1]) >= CERTAIN].tolist()
+        times = travel.learn(self._sightings, first.groups, certain)
+        i, j = self._edges.pairs.T
+        odds = Travel(self._sightings, times, self._config, certain).odds(i, j) - STRANGERS
+        silent = np.isnan(self._edges.place)
+        solution = self._solve(Edges(self._edges.pairs, np.where(silent, odds, self._edges.place)))
+        describe = _Describe(self._sightings, self._looks, self._rules)
+        people = _people(self._sightings, solution, self._ties, describe)
+        return people, [describe.link(decision) for decision in solution.missed], times
+
+    def _tied(self) -> Edges:
+        s, rules = self._sightings, self._rules
+        pieces = np.array(s.pieces, np.int64).reshape(-1, 2)
+        pairs = np.unique(
+            np.concatenate([candidates.near(s, rules), candidates.alike(s, self._looks, rules, NEAR_MISS), pieces]), axis=0
+        )
+        return Edges(pairs, np.array([rules.compared(i, j).odds for i, j in pairs.tolist()], np.float64))
+
+    def _solve(self, edges: Edges) -> Solution:
+        threshold = affinity.odds(self._config.min_probability)
+        together = [(tie.first, tie.second) for tie in self._ties]
+        solid = self._sightings.solid
+        return cluster.solve(self._looks, edges, solid, threshold, self._rules.between, together, NEAR_MISS)
+
+
+def _people(sightings: Sightings, solution: Solution, ties: Sequence[Tie], describe: "_Describe") -> list[Person]:
+    owner = {i: number for number, members in enumerate(solution.groups) for i in members}
+    links: list[list[Link]] = [[] for _ in solution.groups]
+    given = [Decision([t.first], [t.second], np.inf, rule=t.why, broken=(t.first, t.second)) for t in ties]
+    for decision in [*given, *solution.joined]:
+        links[owner[decision.first[0]]].append(describe.link(decision))
+    return [
+        Person(number, tuple(sightings.tracklets[i] for i in members), tuple(found))
+        for number, (members, found) in enumerate(zip(solution.groups, links, strict=True), start=1)
+    ]
+
+
+class _Describe:
+    """Turns decisions about groups into links between the two tracklets that speak most for them."""
+
+    def __init__(self, sightings: Sightings, looks: Appearance, rules: Rules) -> None:
+        self._sightings, self._looks, self._rules = sightings, looks, rules
+
+    def link(self, decision: Decision) -> Link:
+        """The link of a decision; where a rule forbade it, between the two tracklets that the rule speaks of."""
+        s = self._sightings
+        i, j = decision.broken if decision.rule else self._best(decision.first, decision.second)
         i, j = min(i, j), max(i, j)
-        return i, Link(
-            tracklets[i], tracklets[j], affinity.probability(odds), float(similarity[i, j]),
-            float(prior.gap_s[i, j]), float(prior.floor_m[i, j]), str(prior.rule[i, j]),
+        compared = self._rules.compared(i, j)
+        rival = s.tracklets[decision.rival[0]].name if len(decision.rival) else ""
+        return Link(
+            s.tracklets[i], s.tracklets[j], affinity.probability(decision.odds), self._similarity(i, j),
+            float(self._looks.odds(i, j)), compared.odds, float(s.start_s[j] - min(s.end_s[i], s.end_s[j])), compared.metres,
+            decision.rule, rival, affinity.probability(decision.rival_odds) if rival else 0.0,
         )  # fmt: skip
 
-    links = [describe(*merge) for merge in merges]
-    people = []
-    for number, members in enumerate(groups, start=1):
-        mine = set(members)
-        people.append(Person(number, tuple(tracklets[i] for i in members), tuple(found for i, found in links if i in mine)))
-    return people
+    def _similarity(self, i: int, j: int) -> float:
+        first, second = (self._sightings.embedded[k].embedding for k in (i, j))
+        return float(first @ second) if first.any() and second.any() else float("nan")
 
+    def _best(self, first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
+        """The pair with the most evidence of two groups, the earlier of equals."""
+        i, j = (np.repeat(first[:MAX_SHOWN], len(second[:MAX_SHOWN])), np.tile(second[:MAX_SHOWN], len(first[:MAX_SHOWN])))
+        early, late = np.minimum(i, j), np.maximum(i, j)
+        evidence = np.nan_to_num(self._looks.odds(early, late)) + self._places(early, late)
+        best = int(np.argmax(evidence))
+        return int(early[best]), int(late[best])
 
-def _pieces(tracklets: list[Tracklet]) -> Array:
-    """True (n, n) where two tracklets are pieces of one track, cut at `max_tracklet_s`."""
-    tracks = np.array([f"{t.camera}/{t.track_id}" for t in tracklets], dtype=object)
-    same = np.asarray(tracks[:, None] == tracks[None, :], dtype=bool)
-    np.fill_diagonal(same, False)
-    return same
+    def _places(self, early: Array, late: Array) -> Array:
+        close = self._sightings.start_s[late] - self._sightings.end_s[early] < place.MAX_GAP_S
+        odds = np.zeros(len(early))
+        for k in np.flatnonzero(close).tolist():
+            odds[k] = np.nan_to_num(self._rules.compared(int(early[k]), int(late[k])).odds)
+        return odds

@@ -34,6 +34,12 @@ def test_points_go_through_the_homography_and_its_inverse_brings_them_back() -> 
     assert floor.to_floor(there, np.linalg.inv(PERSPECTIVE)) == pytest.approx(points)
 
 
+@pytest.mark.parametrize(("height", "seen"), [(100, True), (65, True), (60, False)])
+def test_a_box_too_broad_for_somebody_who_stands_does_not_show_the_feet(height: float, seen: bool) -> None:
+    place, _ = floor.positions(boxes([10, 20, 50, 20 + height]), camera(SCALED))
+    assert np.isfinite(place).all() == seen
+
+
 def test_a_point_on_the_horizon_is_far_away_but_finite() -> None:
     place = floor.to_floor(np.array([[50.0, 100.0]]), PERSPECTIVE)
     assert np.isfinite(place).all()
@@ -41,7 +47,7 @@ def test_a_point_on_the_horizon_is_far_away_but_finite() -> None:
 
 
 def test_the_error_of_a_position_grows_with_the_box_and_is_at_least_one_pixel() -> None:
-    place, error = floor.positions(boxes([0, 100, 100, 300], [0, 290, 10, 300]), camera(SCALED))
+    place, error = floor.positions(boxes([0, 100, 100, 300], [0, 284, 10, 300]), camera(SCALED))
     assert place == pytest.approx(np.array([[0.5, 6], [0.05, 6]]))
     assert error == pytest.approx([floor.FOOT_STD * 200 * 0.02, 1 * 0.02])
 

@@ -141,7 +141,7 @@ def test_people_who_cross_are_doubtful_then_and_only_then() -> None:
 
 def test_a_box_far_from_where_its_track_should_be_is_doubtful() -> None:
     frames = [*walk(20, 0), seen((122, 200, 0.9)), *[seen((122, 200, 0.9))] * 5]
-    assert [i for i, t in enumerate(track(frames)) if t.doubtful.any()][0] == 20
+    assert next(i for i, t in enumerate(track(frames)) if t.doubtful.any()) == 20
 
 
 @pytest.mark.parametrize("frames", [crossing(), walk(80, 4)], ids=["crossing", "walk"])

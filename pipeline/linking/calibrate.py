@@ -1,0 +1,147 @@
+"""What a cosine means at this site: the curve from similarity to odds, fitted to the run itself.
+
+Nobody labels a user's recordings, but they label themselves in part. *Negatives* are tracklets that one camera sees at the
+same time: two people. *Positives* are the two halves of one tracklet: one person, though seen by one camera and in one moment,
+and so more alike than the same person elsewhere; `CROSSING` is what is left of their lead over strangers. The curve's middle
+lies between, nearer to strangers, since one person's cosines spread more than two people's do; it is as steep as both spreads
+allow, but never so steep that a typical pair is surer than e to the `MOST`. The three were chosen on two rendered worlds, where
+anything from .3 to .4 and from 5 to 6 does as well. A site with few people has few pairs: what the settings say of the network
+counts as `PRIOR_PAIRS` more.
+
+Cameras differ (light, angle, blur), so each has a shift of its own, shrunk in the same way; the middle of a pair of cameras is
+the mean of theirs, which keeps evidence bilinear.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.config import LinkingConfig
+from pipeline.embed import pool
+from pipeline.linking import affinity
+from pipeline.linking.affinity import Curve
+from pipeline.linking.sightings import Sightings
+from pipeline.records import Array, Embedded
+
+CROSSING = 0.8
+MIDDLE = 0.35
+MOST = 6.0
+PRIOR_PAIRS = 20.0
+MIN_CLARITY = 0.7
+MIN_LOOKS = 4
+MAX_PAIRS = 200_000
+WELL, FAIRLY = 4.0, 2.5
+"""How far apart same and different must lie, in standard deviations, to be called well or fairly apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The curve of a site, and what it was fitted to.
+
+    same, different: typical cosine of one person across cameras, and of two people. spread: standard deviation around both.
+    n_same, n_different: pairs that the site gave.
+    """
+
+    curve: Curve
+    same: float
+    different: float
+    spread: float
+    n_same: int
+    n_different: int
+
+    @property
+    def separation(self) -> float:
+        """Standard deviations between same and different."""
+        return (self.same - self.different) / self.spread
+
+    def in_words(self) -> str:
+        """How well appearance tells people apart here, for a person who reads run.json."""
+        if not self.n_same or not self.n_different:
+            return "how well appearance tells people apart here is not known: there was too little to compare"
+        of = (
+            f"(same person about {self.same:.2f}, two people about {self.different:.2f}, {self.separation:.1f} standard "
+            f"deviations apart; from {self.n_same} tracklets and {self.n_different} pairs of people seen together)"
+        )
+        if self.separation >= WELL:
+            return f"appearance tells people apart well {of}"
+        if self.separation >= FAIRLY:
+            return f"appearance tells people apart fairly {of}: some who look alike may be mixed up"
+        return f"appearance tells people apart poorly {of}: identities rest on time and place more than on looks"
+
+
+def calibrate(sightings: Sightings, config: LinkingConfig) -> Calibration:
+    """Fit the curve of a site; without appearance it is the prior's."""
+    prior_gap = 2 * MOST * config.similarity_scale
+    prior = config.even_similarity - MIDDLE * prior_gap, config.even_similarity + (1 - MIDDLE) * prior_gap
+    pairs, cosines = _negatives(sightings)
+    halves, owners = _halves(sightings.embedded)
+    different, spread_different = _typical(cosines, prior[0], config.similarity_scale * 2)
+    lead = CROSSING * (halves - different)
+    same, spread_same = _typical(different + lead, prior[1], config.similarity_scale * 2)
+    spread = float(np.hypot(spread_same, spread_different) / np.sqrt(2))
+    gap = max(same - different, 1e-2)
+    even = np.full(len(sightings.names), different + MIDDLE * gap)
+    for camera in range(len(sightings.names)):
+        mine = (sightings.camera[pairs] == camera).any(axis=1)
+        strangers = _shift(cosines[mine] - different)
+        selves = _shift(CROSSING * (halves[sightings.camera[owners] == camera] - different) - gap)
+        even[camera] += (strangers + selves) / 2
+    scale = max(gap / (2 * MOST), spread**2 / gap)
+    return Calibration(Curve(even, scale), same, different, spread, len(halves), len(cosines))
+
+
+def _negatives(s: Sightings) -> tuple[Array, Array]:
+    """Pairs (m, 2) that one camera sees at the same time, and their cosines (m,), corrected for quality."""
+    clear = affinity.clarity(s.embedded)
+    good = np.array([e.embedding.any() for e in s.embedded], bool) & (clear >= MIN_CLARITY)
+    found: list[tuple[int, int]] = []
+    for camera in range(len(s.names)):
+        found += _together(s, np.flatnonzero(good & (s.camera == camera)).tolist(), MAX_PAIRS // len(s.names))
+    pairs = np.array(found, np.int64).reshape(-1, 2)
+    rows = [s.embedded[i].embedding @ s.embedded[j].embedding for i, j in found]
+    return pairs, np.array(rows, np.float64) / (clear[pairs[:, 0]] * clear[pairs[:, 1]])
+
+
+def _together(s: Sightings, mine: list[int], most: int) -> list[tuple[int, int]]:
+    """Pairs of one camera's tracklets that are seen at the same time, the first `most` of them."""
+    found: list[tuple[int, int]] = []
+    in_view: list[int] = []
+    for i in mine:
+        in_view = [k for k in in_view if s.end_s[k] > s.start_s[i]]
+        found += [(k, i) for k in in_view]
+        in_view.append(i)
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def _halves(embedded: list[Embedded]) -> tuple[Array, Array]:
+    """Cosines (k,) between the halves of tracklets, corrected for quality, and the tracklets (k,)."""
+    cosines, owners = [], []
+    for i, e in enumerate(embedded):
+        k = len(e.looks)
+        if k < MIN_LOOKS:
+            continue
+        sides = [(e.looks[part], e.look_quality[part]) for part in (slice(0, k // 2), slice(k // 2, k))]
+        clear = affinity.clear(np.array([quality.sum() for _, quality in sides]))
+        if clear.min() >= MIN_CLARITY:
+            first, second = (pool(*side) for side in sides)
+            cosines.append(float(first @ second) / (clear[0] * clear[1]))
+            owners.append(i)
+    return np.array(cosines), np.array(owners, np.int64)
+
+
+def _typical(values: Array, prior: float, prior_spread: float) -> tuple[float, float]:
+    """Median and spread (from the median deviation: a few wrong pairs do no harm), shrunk towards the prior."""
+    n = len(values)
+    if not n:
+        return prior, prior_spread
+    middle = float(np.median(values))
+    spread = 1.4826 * float(np.median(np.abs(values - middle)))
+    share = n / (n + PRIOR_PAIRS)
+    return share * middle + (1 - share) * prior, share * spread + (1 - share) * prior_spread
+
+
+def _shift(values: Array) -> float:
+    """Median of a camera's deviations, shrunk towards none."""
+    return float(np.median(values)) * len(values) / (len(values) + PRIOR_PAIRS) if len(values) else 0.0

@@ -1,0 +1,277 @@
+"""Cameras whose clocks disagree: by how much, found from people whom two of them see on a common floor.
+
+Two recordings that were not started together show one walk at two times. A person seen by both, recognised by appearance alone,
+is on one floor path; the offset at which the two paths lie on each other is how much more the second clock shows. Somebody who
+stands says nothing, so that time counts by how fast people walk. Seconds decide everything else about place: with clocks off by
+3 s, simultaneous floor positions are some metres apart, which forbids what is true.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pipeline.linking import candidates
+from pipeline.linking.affinity import Appearance, mirror
+from pipeline.linking.sightings import Path, Sightings
+from pipeline.records import Array, Embedded
+
+LIKELY = 0.0
+"""Log odds of appearance from which a pair counts. What follows is robust, and where a network knows a site badly few are
+certain; of the longest pairs, which are taken, 19 in 20 are right on two rendered worlds."""
+NEAR_S = 5.0
+"""Largest offset that is looked for; pairs may seem as far apart in time as that."""
+COARSE_S, FINE_S = 0.25, 0.05
+SAMPLE_S = 0.25
+MAX_PAIRS, MIN_SHARE = 50, 0.05
+"""Pairs that two cameras are measured by, and the least as a share of the tracklets of the camera that has fewer."""
+STANDING_M_S, FAST_M_S = 0.4, 2.0
+"""Slower than this is standing with a box that trembles; faster counts no more."""
+FAR_M = 2.0
+"""Paths further apart are as bad as any, so that wrong pairs cannot draw the offset to themselves."""
+MIN_PAIRS, MIN_WALKED_M = 4, 10.0
+"""Fewer pairs, or fewer metres walked in common view (above STANDING_M_S), say nothing."""
+MAX_AFTER_M = 1.0
+DISTINCT, ELSEWHERE_S = 0.75, 1.0
+"""The best offset must be this much better than all that are at least so far from it."""
+BETTER = 0.9
+"""An offset must be this much better than none to be one."""
+MIN_OFFSET_S = 0.2
+"""Offsets below this are no disagreement: they are about what a foot point of a walking person is off."""
+MAX_RESIDUAL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """What the clock of the second camera shows more than that of the first, seconds.
+
+    before_m, after_m: median distance of the floor paths of `n_pairs` pairs of tracklets on the clocks as they are (nan: they
+    were never in common view), and with the offset taken away.
+    """
+
+    cameras: tuple[str, str]
+    offset_s: float
+    before_m: float
+    after_m: float
+    n_pairs: int
+
+    def in_words(self) -> str:
+        """For a person who reads run.json."""
+        first, second = self.cameras
+        if abs(self.offset_s) < MIN_OFFSET_S:
+            return f"the clocks of {first} and {second} agree (floor paths within {self.after_m:.1f} m; {self.n_pairs} pairs)"
+        side = "ahead of" if self.offset_s > 0 else "behind"
+        before = f", {self.before_m:.1f} m before" if self.before_m == self.before_m else ""
+        how = f"floor paths agree within {self.after_m:.1f} m after{before}; {self.n_pairs} pairs of tracklets"
+        return f"{second} is {abs(self.offset_s):.1f} s {side} {first} ({how})"
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """offsets_s: what each camera's clock shows more than that of the first camera (by name) that it could be compared with,
+    directly or through others; cameras that could not be compared are absent. pairs: what was measured."""
+
+    offsets_s: Mapping[str, float]
+    pairs: tuple[Offset, ...]
+
+    @property
+    def disagree(self) -> bool:
+        """Whether any clock is off."""
+        return any(abs(offset) >= MIN_OFFSET_S for offset in self.offsets_s.values())
+
+    def in_words(self) -> list[str]:
+        """One line for every two cameras that were compared."""
+        return [pair.in_words() for pair in self.pairs]
+
+    def slack_s(self, names: Sequence[str]) -> Array:
+        """How far the clocks of every two cameras disagree (C, C), seconds; 0 where nothing is known."""
+        known = np.array([self.offsets_s.get(name, np.nan) for name in names])
+        apart = np.nan_to_num(np.abs(known[:, None] - known[None, :]))
+        return np.asarray(np.where(self._compared(names) & (apart >= MIN_OFFSET_S), apart, 0.0))
+
+    def _compared(self, names: Sequence[str]) -> Array:
+        group = _components(self.pairs)
+        root = np.array([group.get(name, name) for name in names])
+        return np.asarray(root[:, None] == root[None, :])
+
+
+def likely_pairs(sightings: Sightings, looks: Appearance) -> Array:
+    """Pairs (m, 2), first < second, of tracklets of two cameras that are one person by appearance, `NEAR_S` apart at most.
+
+    Of those whom a camera shows together, at most the most alike is the person.
+    """
+    s, odds = sightings, dict[tuple[int, int], float]()
+    for rows, columns in candidates.blocks(s, NEAR_S):
+        alike = looks.rows[rows[:, 0]] @ mirror(looks.rows[columns[0]]).T.astype(np.float32)
+        good = (alike >= LIKELY) & (columns > rows) & (s.camera[rows] != s.camera[columns])
+        good &= s.start_s[columns] - s.end_s[rows] < NEAR_S
+        good &= (looks.weight[rows] > 0) & (looks.weight[columns] > 0)
+        i, j = np.nonzero(good)
+        found = zip(rows[i, 0].tolist(), columns[0, j].tolist(), alike[i, j].tolist(), strict=True)
+        odds.update({(first, second): value for first, second, value in found})
+    choices: dict[tuple[int, int], list[tuple[int, float]]] = {}
+    for (first, second), value in odds.items():
+        choices.setdefault((first, int(s.camera[second])), []).append((second, value))
+        choices.setdefault((second, int(s.camera[first])), []).append((first, value))
+
+    def best(i: int, j: int, value: float) -> bool:
+        rivals = (k for k, other in choices[i, int(s.camera[j])] if other > value)
+        return not any(s.start_s[k] <= s.end_s[j] and s.start_s[j] <= s.end_s[k] for k in rivals)
+
+    pairs = [(i, j) for (i, j), value in odds.items() if best(i, j, value) and best(j, i, value)]
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+
+
+def by_cameras(sightings: Sightings, pairs: Array) -> dict[tuple[int, int], Array]:
+    """Pairs (k, 2) for every two cameras that may overlap, the earlier camera first; the `MAX_PAIRS` longest in common view.
+
+    In a long run chance gives any two cameras some pairs; cameras that overlap share many of their people.
+    """
+    s = sightings
+    cameras = s.camera[pairs]
+    pairs = np.where(cameras[:, :1] > cameras[:, 1:], pairs[:, ::-1], pairs)
+    together = s.end_s[pairs].min(axis=1) - s.start_s[pairs].max(axis=1)
+    pairs = pairs[np.lexsort((pairs.max(axis=1), pairs.min(axis=1), -together))]
+    pairs = pairs[np.argsort(s.camera[pairs] @ [len(s.names), 1], kind="stable")]
+    n_seen = np.bincount(s.camera, minlength=len(s.names))
+    keys, first, counts = np.unique(s.camera[pairs], axis=0, return_index=True, return_counts=True)
+    several = counts >= np.maximum(MIN_PAIRS, MIN_SHARE * n_seen[keys].min(axis=1))
+    return {
+        (a, b): pairs[start : start + min(count, MAX_PAIRS)]
+        for (a, b), start, count in zip(keys[several].tolist(), first[several], counts[several], strict=True)
+    }
+
+
+def estimate(sightings: Sightings, pairs: Array, known: Sequence[Offset] = ()) -> Clocks:
+    """Measure the clocks of cameras on a common floor from `likely_pairs`; what is not clear is left out.
+
+    known: what was found with the homographies of other cameras.
+    """
+    measured = list(known)
+    for (a, b), mine in by_cameras(sightings, pairs).items():
+        paths = [(sightings.floor(i), sightings.floor(j)) for i, j in mine.tolist()]
+        found = _measure((sightings.names[a], sightings.names[b]), [p for p in paths if all(len(x.times_s) > 1 for x in p)])
+        measured += [found] if found else []
+    offsets = _solve(measured)
+    while measured:
+        worst = max(measured, key=lambda m: _residual_s(m, offsets))
+        if _residual_s(worst, offsets) <= MAX_RESIDUAL_S:
+            break
+        measured.remove(worst)
+        offsets = _solve(measured)
+    return Clocks(offsets, tuple(measured))
+
+
+def shift(embedded: Sequence[Embedded], offsets_s: Mapping[str, float]) -> list[Embedded]:
+    """Return the tracklets with the offsets of their cameras taken away from all their times."""
+    shifted = []
+    for e in embedded:
+        offset = offsets_s.get(e.tracklet.camera, 0.0)
+        t = e.tracklet
+        on_time = replace(t, times_s=t.times_s - offset, crop_times_s=t.crop_times_s - offset)
+        shifted.append(replace(e, tracklet=on_time, look_times_s=e.look_times_s - offset) if offset else e)
+    return shifted
+
+
+def _measure(cameras: tuple[str, str], paths: list[tuple[Path, Path]]) -> Offset | None:
+    """Find the offset of two cameras' paths of the same people, if there is a clear one."""
+    walks = [_Walk(a, b, 1) for a, b in paths] + [_Walk(b, a, -1) for a, b in paths]
+    if sum(float(walk.walked_m.sum()) for walk in walks) < 2 * MIN_WALKED_M:
+        return None
+    coarse = np.arange(-NEAR_S - ELSEWHERE_S, NEAR_S + ELSEWHERE_S + COARSE_S / 2, COARSE_S)
+    costs = _compare(walks, coarse).cost
+    if np.isnan(costs).all():
+        return None
+    fine = coarse[np.nanargmin(costs)] + np.arange(-COARSE_S, COARSE_S + FINE_S / 2, FINE_S)
+    apart, as_it_is = _compare(walks, fine), _compare(walks, np.zeros(1))
+    k = int(np.nanargmin(apart.cost))
+    if not _distinct(coarse, costs, fine[k], apart.cost[k]) or apart.n_pairs[k] < MIN_PAIRS or apart.median_m[k] > MAX_AFTER_M:
+        return None
+    before_m = float(as_it_is.median_m[0])
+    if apart.cost[k] > BETTER * as_it_is.cost[0]:
+        return Offset(cameras, 0.0, before_m, before_m, int(as_it_is.n_pairs[0]))
+    return Offset(cameras, round(float(fine[k]), 2), before_m, float(apart.median_m[k]), int(apart.n_pairs[k]))
+
+
+def _distinct(offsets_s: Array, costs: Array, best_s: float, cost: float) -> bool:
+    """Whether an offset is better than all others, and is a valley: people were in common view a little to either side, too.
+
+    Where views only touch, the offset with the least common view is always best, whatever the clocks show.
+    """
+    later, earlier = costs[offsets_s >= best_s + ELSEWHERE_S], costs[offsets_s <= best_s - ELSEWHERE_S]
+    valley = len(later) > 0 and len(earlier) > 0 and bool(np.isfinite([later[0], earlier[-1]]).all())
+    return valley and cost <= DISTINCT * float(np.nanmin(np.concatenate([earlier, later])))
+
+
+class _Walk:
+    """One of two paths, sampled evenly while somebody walks, and the other: where is the other, when the clocks are off?"""
+
+    def __init__(self, path: Path, other: Path, sign: int) -> None:
+        times_s = np.arange(path.times_s[0], path.times_s[-1], SAMPLE_S)
+        before, after = (np.clip(times_s + side, path.times_s[0], path.times_s[-1]) for side in (-0.5, 0.5))
+        speed = np.linalg.norm(path.at(after) - path.at(before), axis=1) / np.maximum(after - before, SAMPLE_S)
+        walks = speed > STANDING_M_S
+        self._times_s, self._places = times_s[walks], path.at(times_s[walks])
+        self.walked_m = np.minimum(speed[walks] - STANDING_M_S, FAST_M_S - STANDING_M_S) * SAMPLE_S
+        self._other, self._sign = other, sign
+
+    def apart(self, offsets_s: Array) -> tuple[Array, Array]:
+        """Distances (K, n) at each offset, and how much each counts (K, n): metres walked, 0 where only one is seen."""
+        then = self._times_s[None, :] + self._sign * offsets_s[:, None]
+        both = (then >= self._other.times_s[0]) & (then <= self._other.times_s[-1])
+        there = self._other.at(then.ravel()).reshape(*then.shape, 2)
+        return np.linalg.norm(self._places - there, axis=2), np.where(both, self.walked_m, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """How far paths are apart at K offsets: mean of at most FAR_M (nan: too few people walked in common view), median, and the
+    pairs that say it."""
+
+    cost: Array
+    median_m: Array
+    n_pairs: Array
+
+
+def _compare(walks: list[_Walk], offsets_s: Array) -> _Apart:
+    each = [walk.apart(offsets_s) for walk in walks]
+    distance, weight = (np.concatenate(part, axis=1) for part in zip(*each, strict=True))
+    walked = weight.sum(axis=1)
+    enough = walked >= 2 * MIN_WALKED_M  # everybody counts from both sides
+    cost = (np.minimum(distance, FAR_M) * weight).sum(axis=1) / np.where(enough, walked, np.nan)
+    order = np.argsort(distance, axis=1, kind="stable")
+    upto = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
+    middle = (upto < upto[:, -1:] / 2).sum(axis=1).clip(max=max(distance.shape[1] - 1, 0))
+    median = np.take_along_axis(np.take_along_axis(distance, order, axis=1), middle[:, None], axis=1)[:, 0]
+    seen = np.array([w.any(axis=1) for _, w in each])
+    n_pairs = (seen[: len(walks) // 2] | seen[len(walks) // 2 :]).sum(axis=0)
+    return _Apart(cost, np.where(enough, median, np.nan), n_pairs)
+
+
+def _solve(measured: Sequence[Offset]) -> dict[str, float]:
+    """Offset of every camera that fits all measurements best, each by its pairs and how well they agree; 0 for the first."""
+    names = sorted({name for m in measured for name in m.cameras})
+    index = {name: i for i, name in enumerate(names)}
+    equations, wanted = np.zeros((len(measured), len(names))), np.zeros(len(measured))
+    for row, m in enumerate(measured):
+        weight = np.sqrt(m.n_pairs) / max(m.after_m, 0.1)
+        equations[row, [index[name] for name in m.cameras]] = -weight, weight
+        wanted[row] = weight * m.offset_s
+    solved = np.linalg.lstsq(equations, wanted, rcond=None)[0] if measured else np.zeros(0)
+    root = _components(measured)
+    return {name: round(float(solved[index[name]] - solved[index[root[name]]]), 2) + 0.0 for name in names}
+
+
+def _components(measured: Sequence[Offset]) -> dict[str, str]:
+    """The first camera by name that each camera is tied to."""
+    root = {name: name for m in measured for name in m.cameras}
+    for _ in root:
+        for m in measured:
+            first = min(root[name] for name in m.cameras)
+            root.update(dict.fromkeys(m.cameras, first))
+    return root
+
+
+def _residual_s(measured: Offset, offsets: Mapping[str, float]) -> float:
+    first, second = measured.cameras
+    return abs(offsets[second] - offsets[first] - measured.offset_s)

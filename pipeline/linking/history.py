@@ -1,0 +1,85 @@
+"""What online linking is done with: whose tracklets were in the end, and why. A live system would write it to disk."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from pipeline.linking.events import Key
+from pipeline.linking.identities import Known
+from pipeline.linking.linker import Linked
+from pipeline.records import Link, Person, Tracklet
+
+DECIDED = "decided before"
+"""Why two tracklets are one person: an earlier step found so, for a reason that has gone since."""
+
+
+class History:
+    """Tracklets by person, and the links and near misses of tracklets from the time when they were decided for good."""
+
+    def __init__(self) -> None:
+        self._tracklets: dict[int, list[Tracklet]] = {}
+        self._links: list[Link] = []
+        self._near_misses: list[Link] = []
+
+    def add(self, person_id: int, tracklets: Iterable[Tracklet]) -> None:
+        """These stay with this person."""
+        self._tracklets.setdefault(person_id, []).extend(tracklets)
+
+    def add_reasons(self, linked: Linked, tracklets: Iterable[Tracklet]) -> None:
+        """Note what ties these, and what nearly did."""
+        keys = {t.key for t in tracklets}
+        if keys:
+            self._links += [k for k in links(linked) if keys & {k.first.key, k.second.key}]
+            self._near_misses += [m for m in linked.near_misses if keys & {m.first.key, m.second.key}]
+
+    def merge(self, gone: int, into: int) -> None:
+        """Two people were one."""
+        if gone in self._tracklets:
+            self.add(into, self._tracklets.pop(gone))
+
+    def with_present(self, known: Mapping[int, Known], linked: Linked) -> Linked:
+        """Return everybody: history and those who are remembered, as they were linked last."""
+        tracklets = {person_id: list(own) for person_id, own in self._tracklets.items()}
+        for person_id, present in known.items():
+            tracklets.setdefault(person_id, []).extend(present.window.values())
+        owner = {t.key: (person_id, t) for person_id, own in tracklets.items() for t in own}
+        ties = _forest(sorted([*self._links, *links(linked)], key=lambda link: link.rule == DECIDED), owner)
+        people = [
+            Person(person_id, tuple(sorted(own, key=lambda t: t.key)), tuple(ties.get(person_id, ())))
+            for person_id, own in sorted(tracklets.items())
+        ]
+        return replace(linked, people=people, near_misses=_apart([*self._near_misses, *linked.near_misses], owner))
+
+
+def links(linked: Linked) -> list[Link]:
+    """All that ties people."""
+    return [link for person in linked.people for link in person.links]
+
+
+def _apart(near_misses: Iterable[Link], owner: Mapping[Key, tuple[int, Tracklet]]) -> list[Link]:
+    """Near misses between tracklets that are still there, and still apart; the latest of each two."""
+    found = {(m.first.key, m.second.key): m for m in near_misses if m.first.key in owner and m.second.key in owner}
+    return [_renewed(m, owner) for (first, second), m in sorted(found.items()) if owner[first][0] != owner[second][0]]
+
+
+def _forest(made: Iterable[Link], owner: Mapping[Key, tuple[int, Tracklet]]) -> dict[int, list[Link]]:
+    """Links within each person without those that close a circle, the first made stay; others have been corrected since."""
+    root: dict[Key, Key] = {}
+
+    def find(key: Key) -> Key:
+        while key in root:
+            key = root[key]
+        return key
+
+    found: dict[int, list[Link]] = {}
+    for link in made:
+        person, other = (owner.get(t.key, (-1, t))[0] for t in (link.first, link.second))
+        first, second = find(link.first.key), find(link.second.key)
+        if person == other != -1 and first != second:
+            root[second] = first
+            found.setdefault(person, []).append(_renewed(link, owner))
+    return found
+
+
+def _renewed(link: Link, owner: Mapping[Key, tuple[int, Tracklet]]) -> Link:
+    """The same link between the tracklets as they became."""
+    return replace(link, first=owner[link.first.key][1], second=owner[link.second.key][1])

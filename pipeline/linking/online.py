@@ -1,0 +1,172 @@
+"""Linking while people are still in view: the same engine as offline, asked again and again about a window of time.
+
+Each step links a window anew, and the groups that it finds take the ids of those with whom they share rows (`identities`).
+What changed is told (`events`), and a wrong decision is corrected as soon as the engine knows better. What closed `SETTLED_S`
+ago has settled: what of it is one person stays together, though people may still merge. Without that, decisions on the
+border go to and fro: on two rendered worlds there are N times as many splits.
+
+What the engine sees is bounded: all that has not settled, and of people seen in the last `forget_after_s` the `N_KEPT` clearest
+settled tracklets. Of the rest only the times are remembered, which keep a person from being in one camera twice at a time. So
+somebody who comes back after `forget_after_s` is a new person, and a step costs the same after a day as after an hour.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.embed import pool
+from pipeline.linking.events import Event, Key, Reasons
+from pipeline.linking.history import DECIDED, History
+from pipeline.linking.identities import Identified, Identities, Known
+from pipeline.linking.linker import Linked
+from pipeline.records import Embedded, Link, Tracklet
+
+Names = list[str]
+Engine = Callable[[Sequence[Embedded], Sequence[Names]], Linked]
+"""`linker.link` of a site: tracklets, and which of them are one person for sure, by name -> people.
+
+Every row that it is given is in one tracklet of one person, but it may cut tracklets.
+"""
+
+SETTLED_S = 30.0
+N_KEPT = 8
+
+
+class OnlineLinker:
+    """Takes tracklets as they come, and says who they are; people are remembered for `forget_after_s`.
+
+    The same input gives the same events, and the order in which tracklets are added between two steps changes nothing.
+    """
+
+    def __init__(self, engine: Engine, forget_after_s: float) -> None:
+        self._engine, self._forget_after_s = engine, forget_after_s
+        self._settled_s = min(SETTLED_S, forget_after_s)
+        self._window: dict[Key, Embedded] = {}
+        self._open: set[Key] = set()
+        self._closing: set[Key] = set()
+        self._settled: set[Key] = set()
+        self._identities = Identities()
+        self._history = History()
+        self._linked = engine([], [])
+        self._even: dict[str, float] = {}
+
+    def add(self, embedded: Embedded, provisional: bool) -> None:
+        """Take a tracklet that has closed or, `provisional`, what there is so far of one that is open.
+
+        A later version replaces it. What is open is remembered until it closes.
+        """
+        key = embedded.tracklet.key
+        self._window[key] = embedded
+        self._open.add(key)
+        if not provisional:
+            self._closing.add(key)
+
+    def step(self, now_s: float) -> list[Event]:
+        """Decide anew about all that is remembered; returns what has changed."""
+        said = self._forget(now_s)
+        people = self._identities.people
+        settled = [[t.name for key, t in known.window.items() if key in self._settled] for known in people.values()]
+        self._linked = linked = self._link([names for names in settled if len(names) > 1])
+        found = self._identities.identify(linked.people)
+        for gone, into, _ in found.merged:
+            self._history.merge(gone, into)
+        said += _tell(now_s, linked, found, people)
+        for person_id in self._identities.note(found.ids, linked.people):
+            del people[person_id]
+            said.append(Event(now_s, "forgotten", person_id, -1, "", "what was lately seen of it is somebody else"))
+        self._close()
+        return said
+
+    def linked(self) -> Linked:
+        """Return everybody as of the last step, numbered as in the events; who merged into another is not there."""
+        calibration = self._linked.calibration
+        even = np.array([self._even[camera] for camera in sorted(self._even)])
+        linked = self._history.with_present(self._identities.people, self._linked)
+        return replace(linked, calibration=replace(calibration, curve=replace(calibration.curve, even=even)))
+
+    def _link(self, settled: list[Names]) -> Linked:
+        linked = self._engine(list(self._window.values()), settled)
+        cameras = sorted({camera for _, camera, _ in self._window})
+        self._even |= dict(zip(cameras, linked.calibration.curve.even.tolist(), strict=True))
+        group = {name: g for g, names in enumerate(settled) for name in names}
+
+        def decided(link: Link) -> bool:
+            return group.get(link.first.name, -1) == group.get(link.second.name, -2)
+
+        renamed = [
+            replace(p, links=tuple(replace(k, rule=DECIDED) if decided(k) else k for k in p.links)) for p in linked.people
+        ]
+        return replace(linked, people=renamed)
+
+    def _forget(self, now_s: float) -> list[Event]:
+        """Make history of who was not seen for long, and of what has settled and is not among the clearest of the others."""
+        said: list[Event] = []
+        for person_id, known in list(self._identities.people.items()):
+            closed = [t for key, t in known.window.items() if key in self._window and key not in self._open]
+            last_s = max(t.last_s for t in known.window.values())
+            if len(closed) == len(known.window) and last_s < now_s - self._forget_after_s:
+                self._settle(closed)
+                self._archive(person_id, closed)
+                del self._identities.people[person_id]
+                said.append(Event(now_s, "forgotten", person_id, -1, "", f"last seen at {last_s:.1f} s"))
+                continue
+            old = [t for t in closed if t.last_s < now_s - self._settled_s]
+            self._settle(old)
+            old.sort(key=lambda t: (-float(self._window[t.key].look_quality.sum()), t.key))
+            self._archive(person_id, old[N_KEPT:])
+            known.settle(old[N_KEPT:])
+        return said
+
+    def _settle(self, tracklets: list[Tracklet]) -> None:
+        self._history.add_reasons(self._linked, [t for t in tracklets if t.key not in self._settled])
+        self._settled |= {t.key for t in tracklets}
+
+    def _archive(self, person_id: int, tracklets: list[Tracklet]) -> None:
+        if tracklets:
+            self._history.add(person_id, tracklets)
+        for tracklet in tracklets:
+            del self._window[tracklet.key]
+            self._settled.discard(tracklet.key)
+
+    def _close(self) -> None:
+        """What has closed may become history now, and where the engine cut it, it stays cut; what is open comes whole again."""
+        self._open -= self._closing
+        self._closing = set()
+        wholes = dict(self._window)
+        for tracklet in (t for person in self._linked.people for t in person.tracklets):
+            if tracklet.key in wholes and len(tracklet.frames) == len(wholes[tracklet.key].tracklet.frames):
+                continue
+            whole = max(k for k in wholes if k[1:] == tracklet.key[1:] and k[0] <= tracklet.first_s)
+            if whole not in self._open:
+                self._window[tracklet.key] = _part(wholes[whole], tracklet)
+
+
+def _tell(now_s: float, linked: Linked, found: Identified, people: Mapping[int, Known]) -> list[Event]:
+    """Say who merged, and of each tracklet that is new or was another's whose it is. people: as known before this step."""
+    reasons = Reasons(linked, found.before)
+    said = [Event(now_s, "merged", into, gone, "", reasons.merged(gone, linked.people[g])) for gone, into, g in found.merged]
+    heirs = {gone: into for gone, into, _ in found.merged}
+    named = {key for known in people.values() for key in known.window}
+    announced = set(people)
+    for person_id, group in zip(found.ids, linked.people, strict=True):
+        for tracklet in group.tracklets:
+            before = found.before.get(tracklet.key, -1)
+            before = heirs.get(before, before)
+            if before not in (-1, person_id):
+                why = reasons.joined(tracklet) if person_id in people else reasons.parted(tracklet, before)
+                said.append(Event(now_s, "split", person_id, before, tracklet.name, why))
+            elif person_id not in announced:
+                said.append(Event(now_s, "appeared", person_id, -1, tracklet.name, reasons.alone(tracklet)))
+            elif tracklet.key not in named:
+                said.append(Event(now_s, "seen", person_id, -1, tracklet.name, reasons.joined(tracklet)))
+            announced.add(person_id)
+    return said
+
+
+def _part(whole: Embedded, tracklet: Tracklet) -> Embedded:
+    """What belongs to a piece of a tracklet."""
+    own = (whole.look_times_s >= tracklet.first_s) & (whole.look_times_s <= tracklet.last_s)
+    looks, quality = whole.looks[own], whole.look_quality[own]
+    embedding = pool(looks, quality) if own.any() else np.zeros_like(whole.embedding)
+    return Embedded(tracklet, embedding, looks, quality, whole.look_times_s[own])

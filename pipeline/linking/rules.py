@@ -1,0 +1,152 @@
+"""What forbids that two tracklets, or two groups of them, are one person.
+
+One camera shows a person once at a time; the travel time between two cameras has a minimum and a maximum; on a common floor,
+simultaneous positions agree and nobody walks between cameras faster than `max_speed_m_s`; and what a human has said is so. The
+rules of the floor hold between solid tracklets: a fragment is short because something hid its feet, and its place is off.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from pipeline.config import LinkingConfig
+from pipeline.linking import place
+from pipeline.linking.place import FLOOR, PLACE_STD_M, WALK_M_S
+from pipeline.linking.sightings import Sightings
+from pipeline.records import Array
+
+SAME_TIME = "one camera, same time"
+TRAVEL = "travel time"
+SPEED = "walking speed"
+CORRECTED = "a human said so"
+
+
+class Rules:
+    """The rules of a site, asked about pairs of tracklets by index.
+
+    least_s, most_s (C, C): shortest and longest time from leaving one camera to appearing in the other; views may overlap where
+    the shortest is -inf. A gap of up to `_short_s` is never too long a step, and one above `_long_s` never too short.
+    """
+
+    def __init__(self, sightings: Sightings, config: LinkingConfig, different: Sequence[tuple[int, int]] = ()) -> None:
+        self._sightings, self._config = sightings, config
+        self.least_s, self.most_s = travel_limits(sightings.names, config)
+        self._different: dict[int, set[int]] = {}
+        for i, j in different:
+            self._different.setdefault(i, set()).add(j)
+            self._different.setdefault(j, set()).add(i)
+        self._compared: dict[tuple[int, int], place.Compared] = {}
+        self._short_s = float(self.most_s.min(initial=np.inf))
+        self._long_s = max(0.0, float(self.least_s.max(initial=0)), _extent_m(sightings.reach) / config.max_speed_m_s)
+
+    def compared(self, i: int, j: int) -> place.Compared:
+        """What place says of two tracklets, worked out once."""
+        pair = min(i, j), max(i, j)
+        s = self._sightings
+        if s.start_s[pair[1]] - s.end_s[pair[0]] >= place.MAX_GAP_S and pair not in s.continued:
+            return place.SILENT
+        if pair not in self._compared:
+            self._compared[pair] = place.compare(self._sightings, *pair, self._config)
+        return self._compared[pair]
+
+    def places(self, pairs: Array) -> Array:
+        """Log odds of the places of pairs (m, 2), i < j; nan where nothing can be said, which is true of nearly all."""
+        s = self._sightings
+        odds = np.full(len(pairs), np.nan)
+        close = s.start_s[pairs[:, 1]] - s.end_s[pairs[:, 0]] < place.MAX_GAP_S
+        if s.continued:
+            close |= np.isin(_number(pairs), _number(np.array(sorted(s.continued))))
+        odds[close] = [self.compared(i, j).odds for i, j in pairs[close].tolist()]
+        return odds
+
+    def between(self, first: Sequence[int], second: Sequence[int]) -> tuple[str, int, int]:
+        """Return the rule that keeps two groups apart ("" none), and the two tracklets that it speaks of."""
+        for rule, broken, a, b in self._broken(np.array(first), np.array(second)):
+            where = np.flatnonzero(broken)
+            if len(where):
+                return rule, int(a[where[0]]), int(b[where[0]])
+        for i in first if self._different else ():
+            if told := self._different.get(i, set()).intersection(second):
+                return CORRECTED, i, min(told)
+        return self._out_of_reach(sorted([*first, *second]))
+
+    def _broken(self, first: Array, second: Array) -> Iterator[tuple[str, Array, Array, Array]]:
+        """For each rule whether pairs break it (m,), and the pairs (m,), (m,); of those close enough in time to break one."""
+        s = self._sightings
+        gap = np.maximum(s.start_s[first][:, None], s.start_s[second])
+        gap -= np.minimum(s.end_s[first][:, None], s.end_s[second])
+        i, j = np.nonzero(gap <= self._long_s)
+        if not len(i):
+            return
+        a, b, gap = first[i], second[j], gap[i, j]
+        one_camera = s.camera[a] == s.camera[b]
+        yield SAME_TIME, one_camera & (gap <= 0), a, b
+        yield TRAVEL, gap < self.least_s[s.camera[a], s.camera[b]], a, b
+        a, b, gap = _take(~one_camera & s.solid[a] & s.solid[b], a, b, gap)
+        cameras = s.camera[a], s.camera[b]
+        c, d = _take(s.has_floor[cameras[0]] & s.has_floor[cameras[1]], a, b)
+        yield SPEED, self._too_fast(c, d) | self._too_fast(d, c), c, d
+        c, d = _take(s.overlap[cameras] & (gap <= 0), a, b)
+        yield FLOOR, np.array([self._far_apart(*pair) for pair in zip(c.tolist(), d.tolist(), strict=True)], bool), c, d
+
+    def _far_apart(self, i: int, j: int) -> bool:
+        reach = self._sightings.reach
+        if place.apart_m(reach[i], reach[j]) > self._config.max_floor_m + 2 * self._error_m(i, j):
+            return True
+        return self.compared(i, j).rule != ""
+
+    def _error_m(self, i: int, j: int) -> float:
+        s, error = self._sightings, self._sightings.floor_error_m
+        walked_m = WALK_M_S * s.slack_s[s.camera[i], s.camera[j]]
+        return float(np.sqrt(PLACE_STD_M**2 + error[i] ** 2 + error[j] ** 2 + walked_m**2))
+
+    def _too_fast(self, early: Array, late: Array) -> Array:
+        """True where `late` follows `early` in another camera, and one would have had to run from the one to the other."""
+        s = self._sightings
+        leaves, comes = s.last_m[early], s.first_m[late]
+        elapsed = comes[..., 2] - leaves[..., 2]
+        slack = 3 * np.sqrt(PLACE_STD_M**2 + s.floor_error_m[early] ** 2 + s.floor_error_m[late] ** 2)
+        follows = (s.start_s[late] > s.end_s[early]) & (elapsed > 0) & (s.camera[early] != s.camera[late])
+        follows &= s.solid[early] & s.solid[late]
+        distance = np.linalg.norm(comes[..., :2] - leaves[..., :2], axis=-1)
+        return np.asarray(
+            follows & (distance - slack > self._config.max_speed_m_s * (elapsed + s.slack_s[s.camera[early], s.camera[late]]))
+        )
+
+    def _out_of_reach(self, members: list[int]) -> tuple[str, int, int]:
+        """No step between consecutive tracklets of one person takes longer than the longest travel time."""
+        s, m = self._sightings, np.array(members)
+        until_s = np.maximum.accumulate(s.end_s[m])
+        gap = s.start_s[m[1:]] - until_s[:-1]
+        if gap.max(initial=0) <= self._short_s:
+            return "", -1, -1
+        latest = m[np.maximum.accumulate(np.where(s.end_s[m] == until_s, np.arange(len(m)), 0))]
+        broken = np.flatnonzero(gap > self.most_s[s.camera[latest[:-1]], s.camera[m[1:]]])
+        return (TRAVEL, int(latest[broken[0]]), int(m[broken[0] + 1])) if len(broken) else ("", -1, -1)
+
+
+def travel_limits(names: Sequence[str], config: LinkingConfig) -> tuple[Array, Array]:
+    """Shortest and longest travel times (C, C) that the config allows; -inf where views may overlap."""
+    least, most = np.full((len(names),) * 2, -np.inf), np.full((len(names),) * 2, config.max_gap_s)
+    index = {name: i for i, name in enumerate(names)}
+    for travel in config.travel:
+        if all(name in index for name in travel.cameras):
+            a, b = (index[name] for name in travel.cameras)
+            least[a, b] = least[b, a] = travel.min_s or -np.inf
+            most[a, b] = most[b, a] = travel.max_s
+    return least, most
+
+
+def _extent_m(reach: Array) -> float:
+    """Longest distance between places that were seen on the floor; 0 without any."""
+    seen = reach[np.isfinite(reach).all(axis=1)]
+    return float(np.linalg.norm(seen[:, 2:].max(axis=0) - seen[:, :2].min(axis=0))) if len(seen) else 0.0
+
+
+def _number(pairs: Array) -> Array:
+    """One number for each pair (m, 2) of indices."""
+    return pairs[:, 0] << 32 | pairs[:, 1]
+
+
+def _take(chosen: Array, *arrays: Array) -> list[Array]:
+    return [array[chosen] for array in arrays]

@@ -1,0 +1,223 @@
+"""What a human says is so on the next run."""
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import run_pipeline
+from pipeline.config import LinkingConfig
+from pipeline.errors import ConfigError
+from pipeline.linking import corrections, linker
+from pipeline.linking.corrections import Corrections
+from pipeline.linking.rules import CORRECTED
+from pipeline.records import Embedded
+from tests.conftest import ROOT
+from tests.pipeline.linking.test_linker import BLUE, CAMERAS, RED, seen
+
+
+def people(embedded: list[Embedded], **said: object) -> list[set[str]]:
+    """Who is who, as `camera/track@frame` per person, when a human says so."""
+    found = linker.link(embedded, CAMERAS, LinkingConfig(), Corrections.model_validate(said))
+    return [{t.name for t in person.tracklets} for person in found.people]
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "corrections.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+ALIKE = [seen("a", 1, 0, 5, RED), seen("b", 1, 8, 12, RED)]
+UNLIKE = [seen("a", 1, 0, 5, RED), seen("b", 1, 8, 12, BLUE)]
+CUT = [seen("a", 1, 0, 5, RED), seen("a", 1, 5.1, 9, BLUE, doubtful=True), seen("b", 7, 20, 25, BLUE)]
+LONG = [seen("a", 1, 0, 5, RED), seen("a", 1, 5.1, 9, RED), seen("a", 1, 9.1, 12, RED)]
+
+
+def test_people_who_are_the_same_are_one_however_unlike_they_look() -> None:
+    assert people(UNLIKE) == [{"a/1@0"}, {"b/1@80"}]
+    assert people(UNLIKE, same=[["a/1", "b/1"]]) == [{"a/1@0", "b/1@80"}]
+
+
+def test_people_who_are_different_are_two_however_alike_they_look() -> None:
+    assert people(ALIKE) == [{"a/1@0", "b/1@80"}]
+    assert people(ALIKE, different=[["b/1", "a/1"]]) == [{"a/1@0"}, {"b/1@80"}]
+
+
+def test_a_track_stands_for_all_its_tracklets_and_a_frame_for_the_one_that_begins_there() -> None:
+    assert people(CUT) == [{"a/1@0"}, {"a/1@51", "b/7@200"}]
+    assert people(CUT, same=[["a/1", "b/7"]]) == [{"a/1@0", "a/1@51", "b/7@200"}]
+    assert people(CUT, same=[["a/1"]]) == [{"a/1@0", "a/1@51"}, {"b/7@200"}]
+    assert people(CUT, same=[["a/1@0", "b/7"]], different=[["a/1@51", "a/1@0"]]) == [{"a/1@0", "b/7@200"}, {"a/1@51"}]
+    assert people(CUT, different=[["a/1", "b/7"]]) == [{"a/1@0"}, {"a/1@51"}, {"b/7@200"}]
+
+
+def test_a_human_knows_better_than_that_a_track_goes_on() -> None:
+    assert people(LONG) == [{"a/1@0", "a/1@51", "a/1@91"}]
+    assert people(LONG, different=[["a/1@0", "a/1@91"]]) == [{"a/1@0", "a/1@51"}, {"a/1@91"}]
+
+
+def test_a_human_knows_better_than_the_rules() -> None:
+    twice = [seen("a", 1, 0, 5, RED), seen("a", 2, 4, 9, BLUE)]
+    assert people(twice, same=[["a/1", "a/2"]]) == [{"a/1@0", "a/2@40"}]
+
+
+def test_different_holds_for_all_who_are_one_with_the_two() -> None:
+    embedded = [seen("a", 1, 0, 5, RED), seen("b", 1, 8, 12, BLUE), seen("c", 1, 20, 25, RED)]
+    assert people(embedded) == [{"a/1@0", "c/1@200"}, {"b/1@80"}]
+    said = {"same": [["a/1", "b/1"]], "different": [["b/1", "c/1"]]}
+    assert people(embedded, **said) == [{"a/1@0", "b/1@80"}, {"c/1@200"}]
+
+
+def test_links_and_near_misses_say_that_a_human_said_so() -> None:
+    corrected = Corrections(same=[["a/1", "b/1"]])
+    (one,) = linker.link(UNLIKE, CAMERAS, LinkingConfig(), corrected).people
+    assert [(tie.first.name, tie.second.name, tie.rule, tie.probability) for tie in one.links] == [
+        ("a/1@0", "b/1@80", CORRECTED, 1.0)
+    ]
+    (missed,) = linker.link(ALIKE, CAMERAS, LinkingConfig(), Corrections(different=[["a/1", "b/1"]])).near_misses
+    assert missed.rule == CORRECTED
+
+
+def test_a_person_has_one_link_fewer_than_tracklets_whatever_made_them_one() -> None:
+    corrected = Corrections(same=[["a/1", "b/7"], ["b/7", "a/1@51"]])
+    for embedded in (CUT, LONG, ALIKE):
+        for person in linker.link(embedded, CAMERAS, LinkingConfig(), corrected).people:
+            assert len(person.links) == len(person.tracklets) - 1
+
+
+@st.composite
+def sites(draw: st.DrawFn) -> tuple[list[Embedded], list[list[str]], list[list[str]]]:
+    """Tracklets of a few looks, tracks in pieces among them, and what a human who knows the truth could say of any of them."""
+    rng = np.random.default_rng(draw(st.integers(0, 1000)))
+    embedded, starts = [], dict.fromkeys(itertools.product("abc", range(1, 4)), 0.0)
+    for i in range(draw(st.integers(2, 14))):
+        camera, track = list(starts)[rng.integers(len(starts))]
+        start_s = starts[camera, track] + float(rng.integers(1, 40)) / 10
+        end_s = start_s + float(rng.integers(1, 60)) / 10
+        starts[camera, track] = end_s
+        embedded.append(seen(camera, track, start_s, end_s, np.eye(4)[rng.integers(4)], doubtful=bool(i % 2)))
+    owner = {e.tracklet.name: int(rng.integers(4)) for e in embedded}
+    pairs = [sorted(rng.choice(list(owner), 2, replace=False)) for _ in range(draw(st.integers(1, 6)))]
+    same = [pair for pair in pairs if owner[pair[0]] == owner[pair[1]]]
+    return embedded, same, [pair for pair in pairs if pair not in same]
+
+
+@given(sites())
+@settings(deadline=None, max_examples=60)
+def test_the_same_always_share_a_person_and_the_different_never_do(
+    site: tuple[list[Embedded], list[list[str]], list[list[str]]],
+) -> None:
+    embedded, same, different = site
+    found = people(embedded, same=same, different=different)
+    owner = {name: k for k, names in enumerate(found) for name in names}
+    assert all(owner[a] == owner[b] for a, b in same)
+    assert all(owner[a] != owner[b] for a, b in different)
+
+
+def test_names_that_do_not_exist_are_passed_over_with_a_line_each() -> None:
+    corrected = Corrections(same=[["a/1@0", "b/9", "b/7"]], different=[["a/1@50", "b/7"]])
+    found = linker.link(CUT, CAMERAS, LinkingConfig(), corrected)
+    assert [len(person.tracklets) for person in found.people] == [3]
+    assert corrections.unknown(corrected, [e.tracklet for e in CUT]) == [
+        "corrections: b/9 is passed over: this run has no such track",
+        "corrections: a/1@50 is passed over: that track's tracklets begin at frame 0, 51",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["same: [a/1, b/2]", "same: [[a/1, b/2]]\ndifferent:\n", "{same: [[a/1, b/2]], different: []}"]
+)
+def test_one_group_may_be_written_without_a_second_pair_of_brackets(tmp_path: Path, text: str) -> None:
+    assert corrections.load(write(tmp_path, text)) == Corrections(same=[["a/1", "b/2"]])
+
+
+def test_no_file_and_an_empty_file_say_nothing(tmp_path: Path) -> None:
+    assert corrections.load("") == corrections.load(write(tmp_path, "")) == Corrections()
+
+
+CONTRADICTIONS = {
+    "{same: [a/1, b/1], different: [b/1, a/1]}": "a/1, b/1",
+    "{same: [[a/1, b/1], [b/1, c/1]], different: [a/1, c/1]}": "a/1, b/1, c/1",
+    "{same: [a/1, b/1], different: [a/1@5, a/1@9]}": "a/1, b/1, a/1@5, a/1@9",
+    "{same: [a/1@5, b/1], different: [a/1, b/1]}": "a/1@5, b/1",
+    "{different: [a/1, a/1@5]}": "a/1@5",
+    "{different: [a/1, a/1]}": "a/1",
+}
+
+
+@pytest.mark.parametrize(("text", "whole"), CONTRADICTIONS.items())
+def test_a_contradiction_is_an_error_that_names_who_would_be_one_person(tmp_path: Path, text: str, whole: str) -> None:
+    with pytest.raises(ConfigError, match="said to be different, and yet") as error:
+        corrections.load(write(tmp_path, text))
+    assert f"one person ({whole})" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{same: [a/1@5, b/1], different: [a/1@9, b/1]}",
+        "{same: [[a/1, b/1], [c/1, c/2]], different: [a/1, c/2]}",
+        "{different: [[a/1, b/1], [b/1, a/1]]}",
+    ],
+)
+def test_what_is_no_contradiction_is_taken(tmp_path: Path, text: str) -> None:
+    assert corrections.load(write(tmp_path, text)).different
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sane: [a/1, b/1]", "unknown key sane; did you mean same?"),
+        ("same: [a-1, b/1]", "'a-1' is not a name such as cam1/3 or cam1/3@120"),
+        ("same: [a/1@first, b/1]", "'a/1@first' is not a name"),
+        ("same: [[a/1, 3]]", "same.0.1"),
+        ("same: a/1", "same: "),
+        ("different: [a/1]", "a group needs two names or more"),
+        ("[a/1]", "expected `key: value` pairs"),
+        ("same: [a/1", "not valid YAML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_one_line_that_names_the_place(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        corrections.load(write(tmp_path, text))
+    assert expected in str(error.value)
+    assert "corrections.yaml: " in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_one_line_before_anything_is_read(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos = ["--videos", str(sample / "cam1.mp4"), "--output", str(tmp_path / "out")]
+    assert run_pipeline.main([*videos, "--corrections", str(tmp_path / "no.yaml")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no.yaml: no such file; check linking.corrections or --corrections" in line
+    assert not (tmp_path / "out").exists()
+
+
+def names(folder: Path) -> list[list[str]]:
+    """Names of the tracklets of every person of a run."""
+    found = json.loads((folder / "trajectories.json").read_text())["people"]
+    return [[f"{t['camera']}/{t['track_id']}@{t['tracklet']}" for t in person["tracklets"]] for person in found]
+
+
+def test_the_next_run_obeys(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shared = ["--config", str(ROOT / "configs" / "plaza.yaml"), "--set", f"detector.detections={sample / 'truth'}"]
+    shared += ["--set", "reid.weights=none", "--max-seconds", "3", "--no-video", "--quiet"]
+    assert run_pipeline.main([*shared, "--output", str(tmp_path / "before")]) == 0
+    linked, *others = sorted(names(tmp_path / "before"), key=len, reverse=True)
+    one, other = (next(each[0] for each in others if each[0].startswith(camera)) for camera in ("cam1", "cam2"))
+    path = write(tmp_path, f"same: [{one}, {other}]\ndifferent: [{linked[0]}, {linked[-1]}, cam9/1]\n")
+    assert run_pipeline.main([*shared, "--output", str(tmp_path / "after"), "--corrections", path]) == 0
+    after = names(tmp_path / "after")
+    assert any({one, other} <= set(each) for each in after)
+    assert not any({linked[0], linked[-1]} <= set(each) for each in after)
+    assert "warning: corrections: cam9/1 is passed over" in capsys.readouterr().err
+    saved = str(tmp_path / "after" / "config.yaml")
+    assert run_pipeline.main(["--config", saved, "--output", str(tmp_path / "again"), "--no-video", "--quiet"]) == 0
+    assert names(tmp_path / "again") == after

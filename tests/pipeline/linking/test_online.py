@@ -1,0 +1,266 @@
+"""What is said while people are in view: why, never twice, and in the end the same as offline."""
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.config import LinkingConfig
+from pipeline.embed import unit
+from pipeline.linking import affinity, corrections, events, linker, online, split
+from pipeline.linking.events import Event
+from pipeline.linking.linker import Linked
+from pipeline.linking.online import Engine, Names, OnlineLinker
+from pipeline.records import Camera, Embedded
+from tests.pipeline.linking.test_linker import BLUE, CAMERAS, ON_FLOOR, RED, names, seen
+
+
+def link(embedded: Sequence[Embedded], sure: Sequence[Names] = (), cameras: dict[str, Camera] = CAMERAS) -> Linked:
+    return linker.link(embedded, cameras, LinkingConfig(), corrections.NONE.model_copy(update={"same": list(sure)}))
+
+
+def until(embedded: Embedded, now_s: float) -> Embedded:
+    """What there is of a tracklet now."""
+    t, n = embedded.tracklet, int((embedded.tracklet.times_s <= now_s).sum())
+    k = int((embedded.look_times_s <= now_s).sum())
+    rows = replace(t, frames=t.frames[:n], times_s=t.times_s[:n], boxes=t.boxes[:n], scores=t.scores[:n])
+    return Embedded(rows, embedded.embedding, embedded.looks[:k], embedded.look_quality[:k], embedded.look_times_s[:k])
+
+
+def watch(
+    embedded: Sequence[Embedded],
+    engine: Engine = link,
+    forget_after_s: float = 600,
+    order: Callable[[list[Embedded]], Iterable[Embedded]] = list,
+    glimpse: Callable[[Embedded], Embedded] = lambda e: e,
+) -> tuple[OnlineLinker, list[Event]]:
+    """Step every two seconds; tracklets close 1.5 s after their last row, `glimpse` is what is seen of open ones."""
+    linking, said = OnlineLinker(engine, forget_after_s), list[Event]()
+    waiting = sorted(embedded, key=lambda e: e.tracklet.first_s)
+    now_s = waiting[0].tracklet.first_s
+    while waiting:
+        now_s += 2
+        for e in order([e for e in waiting if e.tracklet.first_s <= now_s]):
+            closed = e.tracklet.last_s + 1.5 <= now_s
+            linking.add(e if closed else glimpse(until(e, now_s)), provisional=not closed)
+        said += linking.step(now_s)
+        waiting = [e for e in waiting if e.tracklet.last_s + 1.5 > now_s]
+    return linking, said
+
+
+def crowd(seed: int, n_tracklets: int = 16, within_s: float = 30) -> list[Embedded]:
+    """Four people who look somewhat alike, in three cameras."""
+    rng = np.random.default_rng(seed)
+    looks = rng.normal(size=(4, 8)) + 0.5
+    found = []
+    for track in range(n_tracklets):
+        start_s = round(float(rng.uniform(0, within_s)), 1)
+        look = unit(looks[track % 4] + 0.5 * rng.normal(size=8))
+        found.append(seen("abc"[track % 3], track + 1, start_s, start_s + float(rng.integers(1, 8)), look))
+    return found
+
+
+def poorly(embedded: Embedded) -> Embedded:
+    """Somebody in view, whose look changes with every row: decisions have to be corrected later."""
+    rng = np.random.default_rng([embedded.tracklet.track_id, len(embedded.tracklet.frames)])
+    return replace(embedded, embedding=unit(embedded.embedding + 0.4 * rng.normal(size=embedded.embedding.shape)))
+
+
+def replay(said: Sequence[Event]) -> dict[str, int]:
+    """Whose every tracklet is, as somebody knows who heard all events."""
+    owner: dict[str, int] = {}
+    for event in said:
+        if event.kind == "merged":
+            owner = {name: event.person_id if p == event.before else p for name, p in owner.items()}
+        elif event.kind != "forgotten":
+            assert owner.get(event.tracklet, event.before) == event.before
+            owner[event.tracklet] = event.person_id
+    return owner
+
+
+def owners(linked: Linked) -> dict[str, int]:
+    return {t.name: person.person_id for person in linked.people for t in person.tracklets}
+
+
+def kinds(said: Sequence[Event]) -> list[tuple[str, int, int, str]]:
+    return [(e.kind, e.person_id, e.before, e.tracklet) for e in said]
+
+
+def test_who_is_seen_again_keeps_the_id_and_it_is_said_why() -> None:
+    linking, said = watch([seen("a", 1, 0, 5, RED), seen("b", 7, 8, 12, RED), seen("b", 8, 9, 13, BLUE)])
+    assert kinds(said) == [("appeared", 1, -1, "a/1@0"), ("seen", 1, -1, "b/7@80"), ("appeared", 2, -1, "b/8@90")]
+    assert said[1].reason == "is a/1@0: probability 1.00, log odds of looks +8.0"
+    assert names(linking.linked().people) == [["a/1", "b/7"], ["b/8"]]
+
+
+def test_what_turns_out_to_be_one_person_is_merged_into_the_older_id() -> None:
+    linking = OnlineLinker(link, 600)
+    linking.add(seen("a", 1, 0, 5, RED), provisional=False)
+    linking.add(seen("b", 1, 6, 7, BLUE), provisional=True)
+    assert kinds(linking.step(7)) == [("appeared", 1, -1, "a/1@0"), ("appeared", 2, -1, "b/1@60")]
+    linking.add(seen("b", 1, 6, 30, RED), provisional=False)
+    (merged,) = linking.step(30)
+    assert kinds([merged]) == [("merged", 1, 2, "")]
+    assert merged.reason.startswith("b/1@60 is a/1@0: probability 1.00")
+
+
+def test_what_turns_out_to_be_somebody_else_is_split_off() -> None:
+    linking = OnlineLinker(link, 600)
+    linking.add(seen("a", 1, 0, 5, RED), provisional=False)
+    linking.add(seen("b", 1, 6, 7, RED), provisional=True)
+    linking.step(7)
+    linking.add(seen("b", 1, 6, 9, BLUE), provisional=True)
+    (away,) = linking.step(9)
+    assert kinds([away]) == [("split", 2, 1, "b/1@60")]
+    assert away.reason == "no longer like person 1"
+    linking.add(seen("b", 1, 6, 12, RED), provisional=False)
+    assert kinds(linking.step(12)) == [("merged", 1, 2, "")]
+
+
+def test_who_is_somebody_new_though_alike_is_told_with_the_rule() -> None:
+    linking = OnlineLinker(partial(link, cameras=ON_FLOOR), 600)
+    for each in (seen("a", 1, 0, 5, RED), seen("b", 1, 1, 5, RED, foot=np.array([900, 500]))):
+        linking.add(each, provisional=False)
+    said = linking.step(6)
+    assert kinds(said) == [("appeared", 1, -1, "a/1@0"), ("appeared", 2, -1, "b/1@10")]
+    assert said[1].reason.startswith("is not a/1@0: floor distance; probability ")
+
+
+@pytest.mark.parametrize(("gap_s", "n_people"), [(15, 1), (25, 2)])
+def test_who_comes_back_after_forget_after_s_is_a_new_person(gap_s: float, n_people: int) -> None:
+    back = seen("a", 2, 5 + gap_s, 10 + gap_s, RED)
+    linking, said = watch([seen("a", 1, 0, 5, RED), seen("b", 9, 0, 60, BLUE), back], forget_after_s=20)
+    red = [person for person in linking.linked().people if person.tracklets[0].track_id != 9]
+    assert len(red) == n_people
+    gone = [(e.person_id, e.reason) for e in said if e.kind == "forgotten"]
+    assert ((1, "last seen at 5.0 s") in gone) == (n_people == 2)
+
+
+def test_an_open_tracklet_is_remembered_however_long_it_is_not_seen() -> None:
+    linking = OnlineLinker(link, 1)
+    linking.add(seen("a", 1, 0, 5, RED), provisional=True)
+    assert [len(linking.step(now_s)) for now_s in (5, 50)] == [1, 0]
+    linking.add(seen("a", 1, 0, 60, RED), provisional=False)
+    assert [kinds(linking.step(now_s)) for now_s in (60, 62)] == [[], [("forgotten", 1, -1, "")]]
+
+
+@given(st.integers(0, 10_000))
+@settings(deadline=None, max_examples=6)
+def test_while_nobody_is_forgotten_the_last_word_is_that_of_offline_linking(seed: int) -> None:
+    embedded = crowd(seed)
+    linking, _ = watch(embedded, glimpse=poorly)
+    assert {frozenset(p) for p in names(linking.linked().people)} == {frozenset(p) for p in names(link(embedded).people)}
+
+
+def cutting(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
+    """Links after cutting what falls apart."""
+    cameras = sorted({e.tracklet.camera for e in embedded})
+    return link(split.split(embedded, cameras, affinity.Curve(np.full(len(cameras), 0.45), 0.06)), sure)
+
+
+def with_looks(embedded: Embedded) -> Embedded:
+    """A look for every half second, and somebody else's in the second half of every third tracklet."""
+    times_s = embedded.tracklet.times_s[::5]
+    looks = np.tile(embedded.embedding, (len(times_s), 1))
+    if embedded.tracklet.track_id % 3 == 0:
+        looks[len(looks) // 2 :] = np.roll(looks[len(looks) // 2 :], 3, axis=1)
+    quality = np.full(len(looks), 0.5, np.float32)
+    return Embedded(embedded.tracklet, unit(looks.mean(axis=0)), looks.astype(np.float16), quality, times_s)
+
+
+@pytest.mark.parametrize("cuts", [False, True])
+@given(seed=st.integers(0, 10_000), forget_after_s=st.sampled_from([3.0, 10.0, 600.0]), kept=st.sampled_from([0, 1, 8]))
+@settings(deadline=None, max_examples=6)
+def test_ids_are_never_used_again_rules_are_never_broken_and_the_events_tell_all(
+    seed: int, forget_after_s: float, kept: int, cuts: bool
+) -> None:
+    embedded = crowd(seed, 20, 40)
+    if cuts:
+        embedded = [with_looks(e) for e in embedded]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(online, "N_KEPT", kept)
+        linking, said = watch(embedded, cutting if cuts else link, forget_after_s, glimpse=poorly)
+    linked = linking.linked()
+    heard = replay(said)
+    assert {name: heard[name] for name in owners(linked)} == owners(linked)
+    used: set[int] = set()
+    gone: set[int] = set()
+    for event in said:
+        gone |= {event.before} if event.kind == "merged" else {event.person_id} if event.kind == "forgotten" else set()
+        assert event.kind == "forgotten" or event.person_id not in gone
+        assert event.kind != "appeared" or event.person_id not in used
+        assert event.reason
+        used.add(event.person_id)
+    rows = [(t.camera, t.track_id, frame) for p in linked.people for t in p.tracklets for frame in t.frames.tolist()]
+    assert sorted(rows) == sorted((e.tracklet.camera, e.tracklet.track_id, f) for e in embedded for f in e.tracklet.frames)
+    for person in linked.people:
+        ends = {end for link in person.links for end in (link.first.key, link.second.key)}
+        assert ends <= {t.key for t in person.tracklets}
+        assert len(person.links) < len(person.tracklets)
+        for camera in "abc":
+            spans = [(t.first_s, t.last_s) for t in person.tracklets if t.camera == camera]
+            assert all(a[1] < b[0] for a, b in itertools.pairwise(spans)), "in two places at once"
+
+
+@given(st.integers(0, 10_000), st.randoms(use_true_random=False))
+@settings(deadline=None, max_examples=6)
+def test_the_same_input_gives_the_same_events_in_whatever_order_it_comes_between_two_steps(seed: int, random: object) -> None:
+    def shuffled(embedded: list[Embedded]) -> list[Embedded]:
+        random.shuffle(embedded)  # type: ignore[attr-defined]
+        return embedded
+
+    (_, said), (_, again) = (watch(crowd(seed), order=order, glimpse=poorly) for order in (list, shuffled))
+    assert again == said
+
+
+def test_what_the_engine_sees_does_not_grow_with_the_day() -> None:
+    """Two hours of strangers, one every half minute, and somebody who is in view all the time."""
+    sizes = []
+
+    def engine(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
+        sizes.append(len(embedded))
+        return link(embedded, sure)
+
+    rng = np.random.default_rng(0)
+    linking = OnlineLinker(engine, 120)
+    said: list[Event] = []
+    guard = unit(rng.normal(size=64))
+    for i in range(240):
+        start_s = 30.0 * i
+        linking.add(seen("a", 1, start_s, start_s + 29.9, guard), provisional=False)
+        linking.add(seen("b", i + 1, start_s, start_s + 5, unit(rng.normal(size=64))), provisional=False)
+        said += linking.step(start_s + 30)
+    assert max(sizes[20:]) == min(sizes[20:]) < 20
+    people = linking.linked().people
+    assert [len(p.tracklets) for p in people if p.tracklets[0].camera == "a"] == [240]
+    assert len(people) == 241
+    assert sum(e.kind == "forgotten" for e in said) > 220
+
+
+def test_calibration_covers_every_camera_that_was_ever_seen() -> None:
+    linking, _ = watch([seen("c", 1, 0, 5, RED), seen("a", 1, 50, 55, RED), seen("b", 1, 51, 58, BLUE)], forget_after_s=10)
+    assert len(linking.linked().calibration.curve.even) == 3
+
+
+def test_nobody_at_all_is_nothing_to_say() -> None:
+    linking = OnlineLinker(link, 600)
+    assert linking.step(0) == []
+    assert linking.linked().people == []
+
+
+def test_events_are_one_json_object_a_line() -> None:
+    lines = events.to_json_lines(
+        [Event(1 / 3, "appeared", 1, -1, "a/1@0", "new"), Event(math.pi, "forgotten", 1, -1, "", "old")]
+    )
+    first, second = (json.loads(line) for line in lines.splitlines())
+    assert first == {
+        "time_s": 0.3333, "kind": "appeared", "person_id": 1, "before": -1, "tracklet": "a/1@0", "reason": "new",
+    }  # fmt: skip
+    assert second["time_s"] == 3.1416
