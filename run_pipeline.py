@@ -32,6 +32,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--device", help="auto, cpu, cuda, cuda:1, mps (default auto)")
     add("--stride", type=int, metavar="N", help="process every N-th frame")
     add("--max-seconds", type=float, metavar="S", help="process the first S seconds of each source")
+    add("--corrections", metavar="FILE", help="what a human knows: tracks that are the same person, and different people")
+    add("--priors", metavar="FILE", help="what an earlier run of this site learned: its priors.json")
     add("--no-video", action="store_true", help="write no annotated videos")
     add("--mosaic", action="store_true", help="also write mosaic.mp4 with all cameras side by side")
     add("--quiet", action="store_true", help="no progress bar and no summary")
@@ -50,6 +52,8 @@ def settings(arguments: argparse.Namespace) -> Config:
         "device": arguments.device,
         "sources.stride": arguments.stride,
         "sources.max_seconds": arguments.max_seconds,
+        "linking.corrections": arguments.corrections,
+        "linking.priors": arguments.priors,
         "output.video": False if arguments.no_video else None,
         "output.mosaic": True if arguments.mosaic else None,
     }

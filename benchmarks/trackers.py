@@ -64,7 +64,7 @@ def drive(update: Update, frames: list[Detections]) -> tuple[Rows, float]:
         rows.append((i, ids, at))
     ids = np.concatenate([r[1] for r in rows]).astype(np.int64)
     at = np.concatenate([r[2] for r in rows]).astype(np.float32)
-    return Rows(np.repeat([r[0] for r in rows], [len(r[1]) for r in rows]), at, ids, ids), seconds
+    return Rows(np.repeat([r[0] for r in rows], [len(r[1]) for r in rows]), at, ids, ids, ids), seconds
 
 
 def accuracy(make: Make, sequences: list[Sequence]) -> dict[str, float]:

@@ -100,16 +100,19 @@ class ReidConfig(Section):
 
 
 class TravelConfig(Section):
-    """How long people take from one camera to another (either direction)."""
+    """How long people take from one camera to another (either direction); typical_s 0: not known."""
 
     cameras: tuple[str, str]
     min_s: Seconds = 0.0
+    typical_s: Seconds = 0.0
     max_s: Seconds = 3600.0
 
     @model_validator(mode="after")
     def _order(self) -> "TravelConfig":
         if self.min_s > self.max_s:
             raise ValueError("min_s is greater than max_s")
+        if self.typical_s and not self.min_s <= self.typical_s <= self.max_s:
+            raise ValueError("typical_s must lie between min_s and max_s (or be 0: not known)")
         return self
 
 

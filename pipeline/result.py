@@ -3,14 +3,23 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.config import Config
+from pipeline.config import Config, LinkingConfig
+from pipeline.linking import linker
+from pipeline.linking.linker import Linked
 from pipeline.records import Camera, Person
 from pipeline.timings import Timings
 
 
+def _nobody() -> Linked:
+    return linker.link([], {}, LinkingConfig())
+
+
 @dataclass(slots=True)
 class Result:
-    """What a run found and wrote. `notes` say what was chosen, `warnings` what went wrong but did not stop the run."""
+    """What a run found and wrote. `notes` say what was chosen, `warnings` what went wrong but did not stop the run.
+
+    linked: what linking found and why; people: the same people with short gaps filled.
+    """
 
     config: Config
     folder: Path
@@ -19,6 +28,7 @@ class Result:
     detector_sha256: str = ""
     reid_sha256: str = ""
     cameras: list[Camera] = field(default_factory=list)
+    linked: Linked = field(default_factory=_nobody)
     people: list[Person] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -7,7 +7,7 @@ system's own interrupt.
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -20,12 +20,16 @@ from models import device as devices
 from models import settings, weights
 from pipeline import config as configuration
 from pipeline import embed, fill
-from pipeline.config import Config, SourcesConfig
+from pipeline.config import Config, LinkingConfig, SourcesConfig
 from pipeline.detect import detector
 from pipeline.embed import Embedder
 from pipeline.errors import ConfigError
-from pipeline.linking import linker
-from pipeline.outputs import manifest, mosaic, trajectories, video
+from pipeline.linking import corrections, events, linker
+from pipeline.linking.corrections import Corrections
+from pipeline.linking.linker import Linked
+from pipeline.linking.online import Engine, Names
+from pipeline.live import Follower
+from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import OutputFolder
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
@@ -66,6 +70,7 @@ def run(
         raise ConfigError("no cameras: give --videos cam1.mp4 cam2.mp4, or a config with cameras")
     config = config.model_copy(update={"cameras": configuration.unique_names(config.cameras)})
     configuration.check_travel(config)
+    corrected = corrections.load(config.linking.corrections)
     folder = OutputFolder(output, overwrite)
     try:
         devices.resolve(config.device)
@@ -84,14 +89,22 @@ def run(
     interrupts = interrupts or Interrupts()
     with interrupts:
         worker = Worker(sources, finder, config, result.timings)
-        embedded = _process(worker, embedder, sources, result, interrupts, quiet)
-        result.interrupted = interrupts.stop_reading.is_set()
-        interrupts.stop_reading.set()  # reading is over: the next Ctrl-C stops drawing
+        rounds = _rounds(worker, sources, result, interrupts, quiet)
+        engine = _engine({s.camera.name: s.camera for s in sources}, config.linking, corrected)
+        if config.linking.online:
+            follower = Follower(worker, embedder, engine, config.linking, result.timings)
+            result.linked = follower.follow(rounds)
+            folder.write_text("events.jsonl", events.to_json_lines(follower.said))
+        else:
+            embedded = _embed(rounds, embedder, result)
+            with result.timings.stage("link", sum(worker.n_frames.values())):
+                result.linked = engine(embedded, [])
         result.warnings += [warning for source in sources for warning in source.warnings]
         result.cameras = [replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources]
-        with result.timings.stage("link", sum(worker.n_frames.values())):
-            people = linker.link(embedded, {c.name: c for c in result.cameras}, config.linking)
-            result.people = fill.fill(people, config.tracklets.fill_gap_s, config.sources.stride)
+        _set_clocks(result, worker.last_s)
+        result.people = fill.fill(result.linked.people, config.tracklets.fill_gap_s, config.sources.stride)
+        result.warnings += corrections.unknown(corrected, [t for person in result.people for t in person.tracklets])
+        result.warnings += links.doubts(result.linked.calibration) + links.unset(result.linked)
         _write(folder, result)
         until_s = worker.last_s if result.interrupted else {}
         if config.output.video and any(c.n_frames for c in result.cameras):
@@ -113,10 +126,38 @@ def _sha256(files: tuple[Path, ...]) -> str:
     return weights.sha256(files[0]) if files else ""
 
 
-def _process(
-    worker: Worker, embedder: Embedder, sources: list[Source], result: Result, interrupts: Interrupts, quiet: bool
-) -> list[Embedded]:
-    """Run the worker to its end and embed tracklets as they close, so that crops are held only for a moment."""
+def _rounds(
+    worker: Worker, sources: list[Source], result: Result, interrupts: Interrupts, quiet: bool
+) -> Iterator[list[Tracklet]]:
+    """Run the worker to its end, or until Ctrl-C; yields what closed, round by round."""
+    total = sum(_expected(s.camera, result.config.sources) for s in sources)
+    with tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None) as bar:
+        yield from worker.run(interrupts.stop_reading, bar.update)
+    result.interrupted = interrupts.stop_reading.is_set()
+    interrupts.stop_reading.set()  # reading is over: the next Ctrl-C stops drawing
+
+
+def _engine(cameras: dict[str, Camera], config: LinkingConfig, corrected: Corrections) -> Engine:
+    """The linker of this site. Online linking tells it what it is sure of, as a human would, and leaves all times as they are."""
+    config = config.model_copy(update={"apply_clocks": config.apply_clocks and not config.online})
+
+    def engine(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
+        return linker.link(embedded, cameras, config, corrected.model_copy(update={"same": [*corrected.same, *sure]}))
+
+    return engine
+
+
+def _set_clocks(result: Result, last_s: dict[str, float]) -> None:
+    """Let cameras start when the linker says they did, so that all that is written and drawn is on one clock."""
+    ahead_s = result.linked.applied_s
+    result.cameras = [replace(c, start_s=c.start_s - ahead_s.get(c.name, 0.0)) for c in result.cameras]
+    started = [c.model_copy(update={"start_s": c.start_s - ahead_s.get(c.name, 0.0)}) for c in result.config.cameras]
+    result.config = result.config.model_copy(update={"cameras": started})
+    last_s.update({name: last_s[name] - offset for name, offset in ahead_s.items()})
+
+
+def _embed(rounds: Iterable[list[Tracklet]], embedder: Embedder, result: Result) -> list[Embedded]:
+    """Embed tracklets as they close, so that crops are held only for a moment."""
     embedded: list[Embedded] = []
     waiting: list[Tracklet] = []
 
@@ -125,12 +166,10 @@ def _process(
             embedded.extend(embedder.embed(waiting))
         waiting.clear()
 
-    total = sum(_expected(s.camera, result.config.sources) for s in sources)
-    with tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None) as bar:
-        for closed in worker.run(interrupts.stop_reading, bar.update):
-            waiting += closed
-            if sum(len(t.crops) for t in waiting) >= result.config.reid.batch_crops:
-                flush()
+    for closed in rounds:
+        waiting += closed
+        if sum(len(t.crops) for t in waiting) >= result.config.reid.batch_crops:
+            flush()
     flush()
     return embedded
 
@@ -145,7 +184,11 @@ def _expected(camera: Camera, settings: SourcesConfig) -> int:
 def _write(folder: OutputFolder, result: Result) -> None:
     with result.timings.stage("write", sum(c.n_frames for c in result.cameras)):
         folder.write_text("config.yaml", settings.dump(configuration.absolute(result.config)))
-        folder.write_text("trajectories.json", trajectories.to_json(result.people, result.cameras))
+        linking = result.config.linking
+        folder.write_text(
+            "trajectories.json", trajectories.to_json(result.people, result.cameras, linking.confirmed_probability)
+        )
+        folder.write_text("links.json", links.to_json(result.linked, linking))
         folder.write_text("tracks.csv", trajectories.to_csv(result.people))
         for name, text in trajectories.to_mot(result.people, result.cameras).items():
             folder.write_text(f"mot/{name}.txt", text)

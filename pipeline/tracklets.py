@@ -71,8 +71,12 @@ class _Open:
                 best[crop.stretch] = crop
         self.crops = list(best.values())
 
-    def close(self, camera: str, track_id: int) -> Tracklet:
-        """Return the finished record."""
+    def counts(self, min_tracklet_s: float) -> bool:
+        """Whether it is more than a false alarm, as shorter tracks mostly are."""
+        return self.continued or self.times_s[-1] - self.times_s[0] >= min_tracklet_s
+
+    def record(self, camera: str, track_id: int) -> Tracklet:
+        """Return what there is of it."""
         crops = [crop.image for crop in self.crops]
         return Tracklet(
             camera,
@@ -107,7 +111,7 @@ class Gatherer:
                 age_s, gap_s = frame.time_s - row.times_s[0], frame.time_s - row.times_s[-1]
                 doubtful = (unsure or gap_s > self._config.sure_gap_s) and age_s >= self._config.min_piece_s
                 if doubtful or age_s >= self._config.max_tracklet_s:
-                    closed.append(self._open.pop(track_id).close(self._camera, track_id))
+                    closed.append(self._open.pop(track_id).record(self._camera, track_id))
                     row = self._open[track_id] = _Open(continued=True, doubtful=doubtful)
             row.frames.append(frame.index)
             row.times_s.append(frame.time_s)
@@ -120,14 +124,16 @@ class Gatherer:
         """Close what is still open: the end of the source."""
         return self._close(sorted(self._open))
 
+    def provisional(self) -> list[Tracklet]:
+        """What is open, as if it closed now; it stays open. While a tracklet grows, its `key` stays."""
+        return self._records(list(self._open.items()))
+
     def _close(self, track_ids: list[int]) -> list[Tracklet]:
-        """Finish these, and drop tracks shorter than `min_tracklet_s`: they are mostly false alarms."""
-        rows = [(track_id, self._open.pop(track_id)) for track_id in track_ids]
-        return [
-            row.close(self._camera, track_id)
-            for track_id, row in rows
-            if row.continued or row.times_s[-1] - row.times_s[0] >= self._config.min_tracklet_s
-        ]
+        return self._records([(track_id, self._open.pop(track_id)) for track_id in track_ids])
+
+    def _records(self, rows: list[tuple[int, _Open]]) -> list[Tracklet]:
+        """Tracks shorter than `min_tracklet_s` are left out: they are mostly false alarms."""
+        return [row.record(self._camera, track_id) for track_id, row in rows if row.counts(self._config.min_tracklet_s)]
 
 
 def inside(image: Array, box: Array) -> Array:

@@ -33,6 +33,15 @@ class Worker:
         self.n_frames = dict.fromkeys(names, 0)
         self.last_s = dict.fromkeys(names, -np.inf)
 
+    @property
+    def now_s(self) -> float:
+        """Time of the latest frame."""
+        return max(self.last_s.values())
+
+    def provisional(self) -> list[Tracklet]:
+        """What is still open, as if it closed now: for those who cannot wait."""
+        return [tracklet for gatherer in self._gatherers.values() for tracklet in gatherer.provisional()]
+
     def run(self, stop: threading.Event, progress: Callable[[int], object]) -> Iterator[list[Tracklet]]:
         """Yield the tracklets that close, round by round, until every source has ended or `stop` is set."""
         n_ahead = self._config.sources.read_ahead_frames

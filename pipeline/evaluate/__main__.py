@@ -61,7 +61,7 @@ def table(report: Report, min_visibility: float) -> str:
     lines += ["all cameras together, one id space"]
     lines += [_line(name, row, width) for name, row in report.together.items()]
     lines += [
-        f"links: precision {report.link_precision:.1%}, recall {report.link_recall:.1%} over pairs of tracks",
+        f"links: precision {report.link_precision:.1%}, recall {report.link_recall:.1%} over pairs of tracklets",
         f"people: {report.people_found} found, {report.people_present} present",
         f"truth less visible than {min_visibility:g} counts neither for nor against, where the files tell",
     ]

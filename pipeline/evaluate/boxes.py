@@ -27,16 +27,21 @@ DISTRACTORS = (2, 6, 7, 8, 12)
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Boxes of one camera: frames (n,) int64 from 0, boxes (n, 4), ids (n,) int64 and, in results, tracks (n,) int64."""
+    """Boxes of one camera: frames (n,) int64 from 0, boxes (n, 4), ids (n,) int64.
+
+    In results, tracks and tracklets (n,) int64 say which track a row is of, and which piece of it, by the piece's first frame;
+    where pieces are not known, tracklets repeat tracks.
+    """
 
     frames: Array
     boxes: Array
     ids: Array
     tracks: Array
+    tracklets: Array
 
     def take(self, keep: Array) -> "Rows":
         """Return the rows where `keep` (n,) bool is True."""
-        return Rows(self.frames[keep], self.boxes[keep], self.ids[keep], self.tracks[keep])
+        return Rows(self.frames[keep], self.boxes[keep], self.ids[keep], self.tracks[keep], self.tracklets[keep])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class Scene:
 
 
 _NO_ROWS = np.zeros(0, np.int64)
-NOTHING = Rows(_NO_ROWS, np.zeros((0, 4), np.float32), _NO_ROWS, _NO_ROWS)
+NOTHING = Rows(_NO_ROWS, np.zeros((0, 4), np.float32), _NO_ROWS, _NO_ROWS, _NO_ROWS)
 
 
 def read_results(path: Path, with_filled: bool = True) -> dict[str, Rows]:
@@ -147,7 +152,7 @@ def _mot_files(path: Path) -> dict[str, Path]:
 
 def _rows(table: Array) -> Rows:
     ids = table[:, 1].astype(np.int64)
-    return _checked(Rows(table[:, 0].astype(np.int64) - 1, mot.boxes(table), ids, ids))
+    return _checked(Rows(table[:, 0].astype(np.int64) - 1, mot.boxes(table), ids, ids, ids))
 
 
 def truth(table: Array, min_visibility: float) -> Truth:
@@ -179,7 +184,8 @@ def _read_table(path: Path, with_filled: bool) -> dict[str, Rows]:
     by_camera: dict[str, list[list[float]]] = {}
     try:
         for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
-            values = [float(row[k]) for k in ("frame", "person_id", "track_id", "x1", "y1", "x2", "y2")]
+            piece = "tracklet" if "tracklet" in row else "track_id"  # tables of version 0.1.0 have none
+            values = [float(row[k]) for k in ("frame", "person_id", "track_id", piece, "x1", "y1", "x2", "y2")]
             if with_filled or float(row["score"]) > 0:
                 by_camera.setdefault(row["camera"], []).append(values)
     except (KeyError, TypeError, ValueError) as error:
@@ -191,5 +197,5 @@ def _read_table(path: Path, with_filled: bool) -> dict[str, Rows]:
 
 
 def _from_values(values: Array) -> Rows:
-    frames, ids, tracks = values[:, :3].T.astype(np.int64)
-    return Rows(frames, values[:, 3:].astype(np.float32), ids, tracks)
+    frames, ids, tracks, tracklets = values[:, :4].T.astype(np.int64)
+    return Rows(frames, values[:, 4:].astype(np.float32), ids, tracks, tracklets)

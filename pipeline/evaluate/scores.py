@@ -6,7 +6,7 @@ IDF1 and AssA as a switch within one camera would. MOTA and switches are added u
 between the last frame of one and the first of the next means nothing.
 
 Two controls tell what linking adds and what is left: *local ids only* gives every track its own id, *oracle links* gives every
-track the id of the person in truth that it follows most.
+tracklet (a track, or a piece that linking may give to somebody else) the id of the person in truth that it follows most.
 """
 
 from collections import Counter
@@ -24,6 +24,8 @@ METRICS = ("HOTA", "DetA", "AssA", "IDF1", "IDP", "IDR", "MOTA", "IDSW")
 Scores = dict[str, float]
 Labels = list[Array]
 """One id per row of `Scene.results`, for each scene."""
+Name = tuple[str | int, ...]
+"""Camera, track and, of a tracklet, first frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +43,11 @@ class Report:
 def score(scenes: list[Scene]) -> Report:
     """Score all cameras of a run."""
     ours = [scene.results.ids for scene in scenes]
-    tracks, followed = _tracks(scenes)
-    oracle = [np.array([followed.get(t, -1 - t) for t in row.tolist()], np.int64) for row in tracks]
-    precision, recall = _links(scenes, tracks, followed)
+    names = [_names(scene) for scene in scenes]
+    tracks, tracklets = _numbered([[name[:2] for name in rows] for rows in names]), _numbered(names)
+    followed = _followed(scenes, tracklets)
+    oracle = [np.array([followed.get(t, -1 - t) for t in row.tolist()], np.int64) for row in tracklets]
+    precision, recall = _links(scenes, tracklets, followed)
     return Report(
         {scene.camera: together([scene], [labels]) for scene, labels in zip(scenes, ours, strict=True)},
         {
@@ -95,27 +99,34 @@ def _renumber(frames: list[Array]) -> tuple[list[Array], int]:
     return np.split(numbers.astype(np.int64), np.cumsum([len(f) for f in frames])[:-1]), len(values)
 
 
-def _tracks(scenes: list[Scene]) -> tuple[Labels, dict[int, int]]:
-    """Number the tracks of all cameras 0, 1, 2..., and say which person each follows; those that follow nobody are left out."""
-    numbers: dict[tuple[str, int], int] = {}
-    labels = [
-        np.array([numbers.setdefault((scene.camera, t), len(numbers)) for t in scene.results.tracks.tolist()], np.int64)
-        for scene in scenes
+def _names(scene: Scene) -> list[Name]:
+    return [
+        (scene.camera, *piece) for piece in zip(scene.results.tracks.tolist(), scene.results.tracklets.tolist(), strict=True)
     ]
+
+
+def _numbered(names: list[list[Name]]) -> Labels:
+    """Number what the rows of all cameras belong to 0, 1, 2..."""
+    numbers: dict[Name, int] = {}
+    return [np.array([numbers.setdefault(name, len(numbers)) for name in rows], np.int64) for rows in names]
+
+
+def _followed(scenes: list[Scene], tracklets: Labels) -> dict[int, int]:
+    """Say which person each tracklet follows; those that follow nobody are left out."""
     votes: dict[int, Counter[int]] = {}
-    for scene, rows in zip(scenes, labels, strict=True):
+    for scene, rows in zip(scenes, tracklets, strict=True):
         for truth_ids, r, alike in zip(scene.truth_ids, scene.result_rows, scene.ious, strict=True):
             i, j = linear_sum_assignment(-np.where(alike >= MIN_IOU, alike, 0))
             met = alike[i, j] >= MIN_IOU
-            for person, track in zip(truth_ids[i[met]].tolist(), rows[r[j[met]]].tolist(), strict=True):
-                votes.setdefault(track, Counter())[person] += 1
-    return labels, {track: count.most_common(1)[0][0] for track, count in votes.items()}
+            for person, tracklet in zip(truth_ids[i[met]].tolist(), rows[r[j[met]]].tolist(), strict=True):
+                votes.setdefault(tracklet, Counter())[person] += 1
+    return {tracklet: count.most_common(1)[0][0] for tracklet, count in votes.items()}
 
 
-def _links(scenes: list[Scene], tracks: Labels, followed: dict[int, int]) -> tuple[float, float]:
-    """Precision and recall over pairs of tracks that are one person; a track that follows nobody belongs with no other."""
+def _links(scenes: list[Scene], tracklets: Labels, followed: dict[int, int]) -> tuple[float, float]:
+    """Precision and recall over pairs of tracklets that are one person; one that follows nobody belongs with no other."""
     pairs: set[tuple[int, int]] = set()
-    for scene, labels in zip(scenes, tracks, strict=True):
+    for scene, labels in zip(scenes, tracklets, strict=True):
         rows = np.concatenate([np.zeros(0, np.int64), *scene.result_rows])  # without what counts neither for nor against
         pairs.update(zip(labels[rows].tolist(), scene.results.ids[rows].tolist(), strict=True))
     found = {(a, b) for a, p in pairs for b, q in pairs if a < b and p == q}

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from models import device as devices
+from pipeline.linking import travel
 from pipeline.records import Camera
 from pipeline.result import Result
 
@@ -43,6 +44,11 @@ def to_json(result: Result, files: list[str]) -> str:
         "detector": {"name": result.detector, "sha256": result.detector_sha256},
         "reid": {"name": result.reid, "sha256": result.reid_sha256},
         "people": len(result.people),
+        "appearance": result.linked.calibration.in_words(),
+        "clocks": result.linked.clocks.in_words(),
+        "clocks_applied_s": dict(result.linked.applied_s),
+        "overlaps": [found.in_words() for found in result.linked.homographies],
+        "travel": travel.in_words(result.linked.travel),
         "cameras": [_camera(c, result.config.sources.stride) for c in result.cameras],
         "stages": {
             stage: {"seconds": round(seconds, 4), "frames": result.timings.frames[stage]}

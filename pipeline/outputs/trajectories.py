@@ -12,16 +12,16 @@ from pipeline import floor, mot
 from pipeline.records import Array, Camera, Person, Tracklet
 
 SCHEMA = "trajectories/1"
-COLUMNS = ("camera", "frame", "time_s", "track_id", "person_id", "x1", "y1", "x2", "y2", "score")
+COLUMNS = ("camera", "frame", "time_s", "track_id", "tracklet", "person_id", "x1", "y1", "x2", "y2", "score")
 
 
-def to_json(people: list[Person], cameras: list[Camera]) -> str:
+def to_json(people: list[Person], cameras: list[Camera], confirmed_probability: float) -> str:
     """Return the trajectories document; `trajectories-1.schema.json` describes it."""
     by_name = {c.name: c for c in cameras}
     document = {
         "schema": SCHEMA,
         "cameras": [_camera(c) for c in cameras],
-        "people": [_person(p, by_name) for p in people],
+        "people": [_person(p, by_name, confirmed_probability) for p in people],
     }
     return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
 
@@ -39,21 +39,24 @@ def _camera(camera: Camera) -> dict[str, Any]:
     }
 
 
-def _person(person: Person, cameras: dict[str, Camera]) -> dict[str, Any]:
+def _person(person: Person, cameras: dict[str, Camera], confirmed: float) -> dict[str, Any]:
     return {
         "person_id": person.person_id,
         "first_s": round(min(t.first_s for t in person.tracklets), 4),
         "last_s": round(max(t.last_s for t in person.tracklets), 4),
         "cameras": sorted({t.camera for t in person.tracklets}),
-        "tracklets": [_tracklet(t, person, cameras[t.camera]) for t in person.tracklets],
+        "tracklets": [_tracklet(t, person, cameras[t.camera], confirmed) for t in person.tracklets],
     }
 
 
-def _tracklet(tracklet: Tracklet, person: Person, camera: Camera) -> dict[str, Any]:
+def _tracklet(tracklet: Tracklet, person: Person, camera: Camera, confirmed: float) -> dict[str, Any]:
+    probability = link_probability(tracklet, person)
     entry: dict[str, Any] = {
         "camera": tracklet.camera,
         "track_id": tracklet.track_id,
-        "link_probability": round(link_probability(tracklet, person), 4),
+        "tracklet": int(tracklet.frames[0]),
+        "link_probability": round(probability, 4),
+        "link_status": status(probability, confirmed),
         "frames": tracklet.frames.tolist(),
         "times_s": _rounded(tracklet.times_s, 4),
         "boxes": _rounded(tracklet.boxes, 2),
@@ -70,6 +73,11 @@ def link_probability(tracklet: Tracklet, person: Person) -> float:
     return max(ties, default=1.0)
 
 
+def status(probability: float, confirmed_probability: float) -> str:
+    """What a link of this probability is called."""
+    return "confirmed" if probability >= confirmed_probability else "probable"
+
+
 def _rounded(values: Array, digits: int) -> Any:
     return np.round(values.astype(np.float64), digits).tolist()
 
@@ -82,7 +90,7 @@ def to_csv(people: list[Person]) -> str:
     for person, t, i in sorted(_rows(people), key=lambda r: (r[1].camera, r[1].frames[r[2]], r[1].track_id)):
         box = [f"{v:.2f}" for v in t.boxes[i].tolist()]
         time_s, score = f"{t.times_s[i]:.4f}", f"{t.scores[i]:.4f}"
-        writer.writerow([t.camera, t.frames[i], time_s, t.track_id, person.person_id, *box, score])
+        writer.writerow([t.camera, t.frames[i], time_s, t.track_id, t.frames[0], person.person_id, *box, score])
     return text.getvalue()
 
 

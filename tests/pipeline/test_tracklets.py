@@ -150,6 +150,20 @@ def test_a_tracklet_closes_when_its_track_has_ended_and_not_while_it_is_lost() -
     assert gatherer.flush() == []
 
 
+def test_what_is_open_can_be_seen_before_it_closes_and_keeps_its_key() -> None:
+    gatherer, peeking = Gatherer("cam", TrackletsConfig(max_crops=4)), Gatherer("cam", TrackletsConfig(max_crops=4))
+    peeks = []
+    for i in range(40):
+        frame, row = Frame("cam", i, i / FPS, numbered(i)), tracks((10, 8, 30, 48), doubtful=i == 25)
+        assert len(gatherer.add(frame, row, row.track_ids)) == len(peeking.add(frame, row, row.track_ids))
+        peeks.append(peeking.provisional())
+    assert [len(t.frames) for peek in peeks for t in peek] == [*range(4, 26), *range(1, 16)], "none before min_tracklet_s"
+    assert {t.key for peek in peeks for t in peek} == {(0.0, "cam", 1), (2.5, "cam", 1)}
+    (last,), (closed,), (whole,) = peeks[-1], peeking.flush(), gatherer.flush()
+    assert (last.crops == closed.crops).all() and (closed.crops == whole.crops).all()
+    assert peeking.provisional() == []
+
+
 def test_an_open_tracklet_never_holds_more_than_max_crops() -> None:
     gatherer = Gatherer("cam", TrackletsConfig(max_crops=8, max_tracklet_s=1e9))
     image, rng = numbered(0), np.random.default_rng(0)

@@ -135,15 +135,33 @@ def test_visibility_is_an_option_and_other_classes_are_not_there_at_all(tmp_path
     assert command.evaluate(results, truth)[0].people_present == 0
 
 
-def test_the_pieces_of_a_track_are_one_track_for_the_controls(tmp_path: Path) -> None:
-    output = tmp_path / "r"
-    output.mkdir()
-    head = "camera,frame,time_s,track_id,person_id,x1,y1,x2,y2,score\n"
-    rows = [f"a,{f},{f / 10},4,{1 + f // 5},100,0,110,20,1\n" for f in range(10)]
-    (output / "tracks.csv").write_text(head + "".join(rows))
-    found, _ = command.evaluate(output, write(tmp_path / "t", {"a": stay(1, 1)}))
+def pieces(path: Path, people: tuple[int, int], column: bool = True) -> Path:
+    """A table with one track, in two pieces of five frames that belong to these people; old tables lack the column."""
+    path.mkdir()
+    head = "camera,frame,time_s,track_id,person_id,x1,y1,x2,y2,score" + ",tracklet" * column
+    rows = [f"a,{f},{f / 10},4,{people[f // 5]},100,0,110,20,1" + f",{f // 5 * 5}" * column for f in range(10)]
+    (path / "tracks.csv").write_text("\n".join([head, *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("column", [True, False])
+def test_the_pieces_of_a_track_are_one_track_for_the_control_without_links(tmp_path: Path, column: bool) -> None:
+    found, _ = command.evaluate(pieces(tmp_path / "r", (1, 2), column), write(tmp_path / "t", {"a": stay(1, 1)}))
     assert found.together["ours"]["IDF1"] == pytest.approx(0.5)
     assert found.together["local ids only"]["IDF1"] == pytest.approx(1)
+    assert found.together["oracle links"]["IDF1"] == pytest.approx(1)
+    assert (found.link_precision, found.link_recall) == (1, 0 if column else 1)
+
+
+@pytest.mark.parametrize(("people", "links"), [((1, 2), (1, 1)), ((1, 1), (0, 1))])
+def test_the_pieces_of_a_track_that_went_over_to_somebody_else_have_each_their_person(
+    tmp_path: Path, people: tuple[int, int], links: tuple[float, float]
+) -> None:
+    truth = write(tmp_path / "t", {"a": stay(7, 1, 1, 5) + stay(8, 1, 6, 10)})
+    found, _ = command.evaluate(pieces(tmp_path / "r", people), truth)
+    assert found.together["oracle links"]["IDF1"] == pytest.approx(1)
+    assert found.together["local ids only"]["IDF1"] == pytest.approx(0.5)
+    assert (found.link_precision, found.link_recall) == links
 
 
 def track(detections: Path, fps: float) -> boxes.Rows:
@@ -154,7 +172,7 @@ def track(detections: Path, fps: float) -> boxes.Rows:
         rows += [(frame, i, *box) for i, box in zip(tracks.track_ids, tracks.boxes, strict=True)]
     values = np.array(rows)
     frames, ids = values[:, :2].T.astype(np.int64)
-    return boxes.Rows(frames, values[:, 2:].astype(np.float32), ids, ids)
+    return boxes.Rows(frames, values[:, 2:].astype(np.float32), ids, ids, ids)
 
 
 @pytest.mark.parametrize("sequence", ["MOT17-05", "MOT17-02"])

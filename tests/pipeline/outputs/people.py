@@ -5,6 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
+from pipeline.linking.affinity import Curve
+from pipeline.linking.calibrate import Calibration
+from pipeline.linking.clocks import Clocks
+from pipeline.linking.linker import Linked
+from pipeline.linking.travel import TravelTimes
 from pipeline.records import Array, Camera, Link, Person, Tracklet
 
 NO_HOMOGRAPHY = np.zeros((0, 0))
@@ -26,12 +31,26 @@ def tracklet(name: str, track_id: int, times_s: Sequence[float], boxes: Sequence
         np.full(n, 0.875, np.float32),
         np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8),
         np.zeros(0, np.float32),
+        np.zeros(0),
     )
 
 
-def link(first: Tracklet, second: Tracklet, probability: float) -> Link:
-    return Link(first, second, probability, 0.8, second.first_s - first.last_s, np.nan, "")
+def link(first: Tracklet, second: Tracklet, probability: float, rule: str = "", rival: str = "") -> Link:
+    """They look alike, and nothing is known of their places."""
+    gap_s = second.first_s - first.last_s
+    return Link(first, second, probability, 0.8, 5.0, np.nan, gap_s, np.nan, rule, rival, 0.25 if rival else 0.0)
 
 
 def person(person_id: int, *tracklets: Tracklet, links: Sequence[Link] = ()) -> Person:
     return Person(person_id, tracklets, tuple(links))
+
+
+def calibration(n_cameras: int, different: float = 0.2, n_pairs: int = 30) -> Calibration:
+    """One person is 0.8 alike, and different people so much; both are off by 0.1."""
+    return Calibration(Curve(np.full(n_cameras, 0.4), 0.05), 0.8, different, 0.1, n_pairs, n_pairs)
+
+
+def linked(people: Sequence[Person], near_misses: Sequence[Link] = ()) -> Linked:
+    """What linking returned."""
+    n_cameras = len({t.camera for each in people for t in each.tracklets})
+    return Linked(list(people), list(near_misses), calibration(n_cameras), Clocks({}, ()), [], TravelTimes(), {})

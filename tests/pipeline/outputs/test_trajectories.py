@@ -29,7 +29,7 @@ CAMERAS = [camera("lobby"), replace(camera("gate", np.diag([0.01, 0.02, 1])), n_
 
 def document(people: list[Person], cameras: list[Camera]) -> dict:
     """The trajectories, checked against the schema."""
-    loaded: dict = json.loads(trajectories.to_json(people, cameras))
+    loaded: dict = json.loads(trajectories.to_json(people, cameras, 0.9))
     jsonschema.Draft202012Validator(SCHEMA).validate(loaded)
     return loaded
 
@@ -84,26 +84,33 @@ def test_feet_on_the_horizon_still_give_valid_json() -> None:
 def test_a_tracklets_link_probability_is_that_of_its_best_link_and_1_when_it_is_alone() -> None:
     assert [trajectories.link_probability(t, PEOPLE[0]) for t in PEOPLE[0].tracklets] == [0.9, 0.9, 0.6]
     assert trajectories.link_probability(OTHER, PEOPLE[1]) == 1
-    assert [t["link_probability"] for p in document(PEOPLE, CAMERAS)["people"] for t in p["tracklets"]] == [0.9, 0.9, 0.6, 1]
+    written = [t for p in document(PEOPLE, CAMERAS)["people"] for t in p["tracklets"]]
+    assert [t["link_probability"] for t in written] == [0.9, 0.9, 0.6, 1]
+    assert [t["link_status"] for t in written] == ["confirmed", "confirmed", "probable", "confirmed"]
+
+
+def test_a_tracklet_is_named_by_its_first_frame() -> None:
+    first, second = document(PEOPLE, CAMERAS)["people"]
+    assert [t["tracklet"] for t in [*first["tracklets"], *second["tracklets"]]] == [0, 5, 1, 1]
 
 
 def test_the_csv_has_one_row_per_box_by_camera_frame_and_track_and_frames_count_from_0() -> None:
     header, *rows = csv.reader(trajectories.to_csv(PEOPLE).splitlines())
-    assert ",".join(header) == "camera,frame,time_s,track_id,person_id,x1,y1,x2,y2,score"
-    assert [row[:5] for row in rows] == [
-        ["gate", "0", "0.0000", "3", "1"],
-        ["gate", "1", "0.1000", "3", "1"],
-        ["gate", "1", "0.1000", "4", "2"],
-        ["gate", "1", "0.1000", "5", "1"],
-        ["gate", "12", "1.2000", "5", "1"],
-        ["lobby", "5", "0.5000", "1", "1"],
+    assert ",".join(header) == "camera,frame,time_s,track_id,tracklet,person_id,x1,y1,x2,y2,score"
+    assert [row[:6] for row in rows] == [
+        ["gate", "0", "0.0000", "3", "0", "1"],
+        ["gate", "1", "0.1000", "3", "0", "1"],
+        ["gate", "1", "0.1000", "4", "1", "2"],
+        ["gate", "1", "0.1000", "5", "1", "1"],
+        ["gate", "12", "1.2000", "5", "1", "1"],
+        ["lobby", "5", "0.5000", "1", "5", "1"],
     ]
-    assert rows[2][5:] == ["-3.00", "0.00", "9.00", "48.00", "0.8750"]
+    assert rows[2][6:] == ["-3.00", "0.00", "9.00", "48.00", "0.8750"]
 
 
 def test_a_camera_name_with_a_comma_stays_one_column() -> None:
     rows = list(csv.reader(trajectories.to_csv([person(1, tracklet("a,b", 1, [0], [[0, 0, 1, 1]]))]).splitlines()))
-    assert [len(row) for row in rows] == [10, 10]
+    assert [len(row) for row in rows] == [11, 11]
 
 
 def test_mot_files_read_back_as_the_same_boxes_with_person_ids_and_frames_from_1(tmp_path: Path) -> None:

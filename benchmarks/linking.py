@@ -1,0 +1,231 @@
+"""How linking scales, what each part of it is worth, and what it survives.
+
+    python -m benchmarks.linking [--parts scale ablation robustness] [--sizes N ...] [--plot FILE.png] [--worlds DIR ...]
+                                 [--cache DIR] [--jsonl FILE]
+
+Scale: the first 1,000 to 100,000 tracklets of a simulated day of 100 cameras (`benchmarks.site`), each size in a process of its
+own on one thread: seconds and peak memory, and precision and recall over pairs of tracklets. The other parts are about rendered
+worlds with truth, detected, tracked and embedded once and kept in the cache; only linking and filling are repeated. Ablation:
+what each part adds, and where the rest of IDF1 is lost (`benchmarks.worlds`). Robustness: what mishaps cost
+(`benchmarks.mishaps`).
+"""
+
+import os
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")  # before numpy
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks import mishaps, record, site, worlds
+from benchmarks.worlds import Variant, World
+from pipeline.config import LinkingConfig
+from pipeline.linking import linker
+from pipeline.records import Array, Person
+
+ROOT = Path(__file__).parent.parent
+WORLDS = [ROOT.parent / "shared/data/worlds/mall", ROOT.parent / "shared/data/worlds/plaza", ROOT / "samples/plaza"]
+PARTS = ("scale", "ablation", "robustness")
+SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
+AIM_S, AIM_MIB = 120.0, 2048.0
+"""For the largest size, on one core."""
+BLUE, RED = "#0072b2", "#d55e00"
+N_TWINS, N_SWAPS = 3, 4
+OFFSETS_S = (1.0, 2.0, 3.0)
+
+Row = dict[str, float]
+
+
+def measure(n: int) -> Row:
+    """Link the first `n` tracklets of the simulated day: seconds, MiB and agreement with truth."""
+    here = site.simulate(n)
+    before_mib, cpu_s, wall_s = _peak_mib(), _cpu_s(), time.perf_counter()
+    people = linker.link(here.embedded, here.cameras, LinkingConfig()).people
+    wall_s, cpu_s, peak_mib = time.perf_counter() - wall_s, _cpu_s() - cpu_s, _peak_mib()
+    found = {t.key: person.person_id for person in people for t in person.tracklets}
+    labels = np.array([found[e.tracklet.key] for e in here.embedded])
+    precision, recall = agreement(labels, here.people)
+    return {
+        "n": n, "wall_s": wall_s, "cpu_s": cpu_s, "before_mib": before_mib, "peak_mib": peak_mib,
+        "precision": precision, "recall": recall, "people": len(people), "present": len(np.unique(here.people)),
+    }  # fmt: skip
+
+
+def agreement(labels: Array, truth: Array) -> tuple[float, float]:
+    """Precision and recall over pairs of tracklets (n,) that share a label, and a person in truth."""
+    found, true, both = _n_pairs(labels), _n_pairs(truth), _n_pairs(np.stack([labels, truth], axis=1))
+    return both / found if found else 1.0, both / true if true else 1.0
+
+
+def growth(rows: Sequence[Row], what: str) -> float:
+    """The power of the number of tracklets with which `what` grows: slope of a line through the logarithms."""
+    slope, _ = np.polyfit(np.log([row["n"] for row in rows]), np.log([row[what] for row in rows]), 1)
+    return float(slope)
+
+
+def scale(sizes: Sequence[int], plot: Path | None) -> list[Row]:
+    """Measure every size in a child process, print the table, and draw it if there is a file to draw to."""
+    print(f"aim: {max(SIZES):,} tracklets, a day of 100 cameras, in {AIM_S:g} s and {AIM_MIB:,.0f} MiB on one core")
+    print(f"{'tracklets':>10}{'CPU s':>9}{'wall s':>9}{'MiB':>8}{'before':>8}{'pairs P':>9}{'R':>8}{'people':>8}{'true':>7}")
+    rows: list[Row] = []
+    for n in sizes:
+        command = [sys.executable, "-m", "benchmarks.linking", "--one", str(n)]
+        row = json.loads(subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE).stdout)
+        rows.append(row)
+        print(
+            f"{n:>10,}{row['cpu_s']:>9.1f}{row['wall_s']:>9.1f}{row['peak_mib']:>8,.0f}{row['before_mib']:>8,.0f}"
+            f"{row['precision']:>9.1%}{row['recall']:>8.1%}{row['people']:>8,.0f}{row['present']:>7,.0f}",
+            flush=True,
+        )
+    if len(rows) > 1:
+        print(f"CPU time grows with the number of tracklets to the power of {growth(rows, 'cpu_s'):.2f}")
+    if plot is not None:
+        draw(rows, plot)
+    return rows
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Draw seconds and memory against tracklets; says so when matplotlib, which is optional, is not there."""
+    if not find_spec("matplotlib"):
+        print("no plot: matplotlib is not installed")
+        return
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), dpi=120, layout="constrained")
+    time_axes, memory_axes = figure.subplots(1, 2)
+    n = np.array([row["n"] for row in rows])
+    seconds = np.array([row["cpu_s"] for row in rows])
+    time_axes.loglog(n, seconds, "o", color=BLUE, label="measured")
+    if len(rows) > 1:
+        power, shift = np.polyfit(np.log(n), np.log(seconds), 1)
+        time_axes.loglog(n, np.exp(shift) * n**power, color=BLUE, linewidth=1, label=f"tracklets to the power of {power:.2f}")
+    for what, label, style in (("peak_mib", "peak", "o-"), ("before_mib", "before linking", "o:")):
+        memory_axes.loglog(n, [row[what] for row in rows], style, color=BLUE, linewidth=1, label=label)
+    for axes, aim, unit in ((time_axes, AIM_S, "CPU seconds, one core"), (memory_axes, AIM_MIB, "MiB")):
+        axes.axhline(aim, color=RED, linewidth=1, linestyle="--", label=f"aim at {max(SIZES):,}: below {aim:,.0f}")
+        axes.set_xlabel("tracklets of a day of 100 cameras")
+        axes.set_ylabel(unit)
+        axes.grid(which="major", linewidth=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path, format="png")
+
+
+def _n_pairs(labels: Array) -> int:
+    counts = np.unique(labels, axis=0, return_counts=True)[1]
+    return int((counts * (counts - 1) // 2).sum())
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def ablation(world: World) -> dict[str, Any]:
+    """Print what each part of linking adds, and where the rest is lost; returns both."""
+    print(f"\n{world.name}: {len(world.embedded)} tracklets\n{'':<28}{'IDF1':>7}{'HOTA':>7}{'links P':>9}{'R':>8}{'people':>8}")
+    results: dict[str, Any] = {}
+    for variant in worlds.VARIANTS:
+        people = worlds.link(world, variant)
+        report = worlds.score(world, people)
+        if not results:
+            _show("local ids only", report.together["local ids only"])
+        of_links = f"{report.link_precision:>9.1%}{report.link_recall:>8.1%}{report.people_found:>8}"
+        _show(variant.name, report.together["ours"], of_links)
+        results[variant.name] = {"scores": report.together, "precision": report.link_precision, "recall": report.link_recall}
+    _show("oracle links", report.together["oracle links"], f"{report.people_present:>25}")
+    share = report.together["ours"]["IDF1"] / report.together["oracle links"]["IDF1"]
+    lost = worlds.lost(world, people)
+    print(f"ours over oracle links: {share:.3f}")
+    print("global IDF1, of 100: " + ", ".join(f"{what} {points:.1f}" for what, points in lost.items()))
+    return {"variants": results, "lost": lost, "over_oracle": share}
+
+
+def _show(name: str, row: Row, more: str = "") -> None:
+    print(f"{name:<28}{100 * row['IDF1']:>7.1f}{100 * row['HOTA']:>7.1f}{more}", flush=True)
+
+
+def robustness(world: World) -> dict[str, Any]:
+    """Print global IDF1 before and after each mishap; returns them."""
+    camera = sorted(world.cameras)[1]
+    usual = worlds.link(world)
+    before = _idf1(world, usual)
+    dead = mishaps.dead_camera(world, camera)
+    swapped, n_swaps = mishaps.swaps(world, N_SWAPS)
+    cases: dict[str, tuple[float, World, dict[str, bool]]] = {
+        f"{camera} {s:g} s ahead": (before, mishaps.late_clock(world, camera, s), {}) for s in OFFSETS_S
+    }
+    cases |= {
+        f"{camera} {s:g} s ahead, clocks applied": (before, mishaps.late_clock(world, camera, s), {"apply_clocks": True})
+        for s in OFFSETS_S
+    }
+    cases |= {
+        f"{camera} dead for a third": (_idf1(dead, mishaps.without_dead(world, usual, camera)), dead, {}),
+        f"{N_TWINS} pairs of twins": (before, mishaps.twins(world, N_TWINS), {}),
+        f"{n_swaps} pairs swapped by the tracker": (before, swapped, {}),
+    }
+    print(f"\n{world.name}: global IDF1\n{'':<36}{'before':>8}{'after':>8}")
+    results = {}
+    for name, (idf1, harmed, settings) in cases.items():
+        after = _idf1(harmed, worlds.link(harmed, Variant(name, settings)))
+        results[name] = {"before": idf1, "after": after}
+        print(f"{name:<36}{100 * idf1:>8.1f}{100 * after:>8.1f}", flush=True)
+    return results
+
+
+def _idf1(world: World, people: Sequence[Person]) -> float:
+    return worlds.score(world, people).together["ours"]["IDF1"]
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="tracklets, for scale")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw time and memory against tracklets")
+    parser.add_argument("--worlds", type=Path, nargs="+", default=WORLDS, help="folders with camN.mp4, cameras.json, truth/")
+    parser.add_argument("--cache", type=Path, metavar="DIR", default=Path(tempfile.gettempdir()) / "benchmarks-linking",
+                        help="where the embedded tracklets of the worlds are kept; empty it when detector or network change")  # fmt: skip
+    parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
+    parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> None:
+    """Print the tables."""
+    arguments = parse(words)
+    torch.set_num_threads(1)
+    if arguments.one:
+        print(json.dumps(measure(arguments.one)))
+        return
+    results: dict[str, Any] = {}
+    if "scale" in arguments.parts:
+        results["scale"] = scale(arguments.sizes, arguments.plot)
+    there = [world for world in arguments.worlds if (world / "cameras.json").is_file()]
+    for part, show in (("ablation", ablation), ("robustness", robustness)):
+        if part in arguments.parts:
+            results[part] = {str(folder): show(worlds.load(folder, arguments.cache)) for folder in there}
+    if set(arguments.parts) - {"scale"}:
+        for world in sorted(set(arguments.worlds) - set(there)):
+            print(f"{world}: skipped, it is not here")
+    record.append(arguments.jsonl, "linking", {"parts": list(arguments.parts)}, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,200 @@
+"""Rendered worlds as the linker sees them: detected, tracked and embedded once, then linked in many ways and scored.
+
+What the tracker and the network made of a world is kept in a cache folder, since only linking is compared here. Every case is
+linked, filled and scored as `run_pipeline.py` and `pipeline.evaluate` do, and what is missing is told apart: see `lost`.
+"""
+
+import json
+import pickle
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from pipeline import config as configuration
+from pipeline import embed, fill
+from pipeline.config import Config, LinkingConfig
+from pipeline.detect import detector
+from pipeline.evaluate import boxes, scores
+from pipeline.evaluate.__main__ import MIN_VISIBILITY
+from pipeline.evaluate.boxes import MIN_IOU, Rows, Scene, Truth
+from pipeline.evaluate.scores import Report
+from pipeline.linking import linker, place
+from pipeline.linking.place import Compared
+from pipeline.records import Array, Camera, Embedded, Person, Tracklet
+from pipeline.sources import open_source
+from pipeline.timings import Timings
+from pipeline.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Embedded tracklets of all cameras, and what is true: of every camera, boxes and who they are."""
+
+    name: str
+    embedded: list[Embedded]
+    cameras: dict[str, Camera]
+    truth: dict[str, Truth]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A way to link: settings that differ, and names in modules that stand for something else meanwhile."""
+
+    name: str
+    settings: Mapping[str, Any]
+    replaced: Sequence[tuple[Any, str, Any]] = ()
+    with_floor: bool = True
+
+
+FAR = 1_000_000
+"""More than there are people."""
+
+
+def _silent(*arguments: Any) -> Compared:
+    """Places as rules only: they forbid, but are no evidence."""
+    return replace(_compare(*arguments), odds=np.nan)
+
+
+_compare = place.compare
+VARIANTS = (
+    Variant("appearance only", {}, [(place, "compare", _silent)], with_floor=False),
+    Variant("+ rules of the floor", {}, [(place, "compare", _silent)]),
+    Variant("+ evidence of place", {}),
+)
+"""Each adds to the one before; the last is the program as it is."""
+
+
+def load(folder: Path, cache: Path) -> World:
+    """Read a world (camN.mp4, cameras.json, truth/); detected, tracked and embedded now unless the cache has it."""
+    kept = cache / f"{folder.parent.name}-{folder.name}.pkl"
+    if not kept.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes(pickle.dumps(_embed(folder)))
+    embedded, cameras = pickle.loads(kept.read_bytes())
+    return World(folder.name, embedded, {c.name: c for c in cameras}, boxes.read_truth(folder / "truth", MIN_VISIBILITY))
+
+
+def _embed(folder: Path) -> tuple[list[Embedded], list[Camera]]:
+    """Run the program on a world as far as linking."""
+    listed = json.loads((folder / "cameras.json").read_text(encoding="utf-8"))["cameras"]
+    cameras = [
+        {"name": c["name"], "source": str(folder / f"{c['name']}.mp4"), "homography": c["H_image_to_ground"]} for c in listed
+    ]
+    config = configuration.build({"cameras": cameras}, "benchmark")
+    sources = [open_source(camera, config.sources) for camera in config.cameras]
+    finder, _ = detector.build(config.detector, config.device, [s.camera.name for s in sources])
+    embedder, _ = embed.build(config.reid, config.device)
+    worker = Worker(sources, finder, config, Timings())
+    found: list[Embedded] = []
+    for closed in worker.run(threading.Event(), int):
+        found += embedder.embed(closed)
+    return found, [replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources]
+
+
+def link(world: World, variant: Variant = VARIANTS[-1]) -> list[Person]:
+    """Link and fill, as the program does but for what the variant changes."""
+    cameras = (
+        world.cameras if variant.with_floor else {n: replace(c, homography=np.zeros((0, 0))) for n, c in world.cameras.items()}
+    )
+    with _replaced(variant.replaced):
+        people = linker.link(world.embedded, cameras, LinkingConfig(**variant.settings)).people
+    return fill.fill(people, Config().tracklets.fill_gap_s, 1)
+
+
+@contextmanager
+def _replaced(names: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
+    before = [getattr(module, name) for module, name, _ in names]
+    for module, name, value in names:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for (module, name, _), value in zip(names, before, strict=True):
+            setattr(module, name, value)
+
+
+def score(world: World, people: Sequence[Person]) -> Report:
+    """Score people against the truth of a world."""
+    return scores.score(scenes(world, people))
+
+
+def scenes(world: World, people: Sequence[Person], right_only: bool = False) -> list[Scene]:
+    """Boxes of all cameras met with truth; ids are people. right_only: without false boxes."""
+    met = []
+    for camera, truth in world.truth.items():
+        own = [(p.person_id, t) for p in people for t in p.tracklets if t.camera == camera]
+        every = stack([boxes.NOTHING, *(_rows(person, t) for person, t in own)])
+        scene = boxes.meet(camera, every, truth)
+        met.append(boxes.meet(camera, every.take(true_ids(scene) >= 0), truth) if right_only else scene)
+    return met
+
+
+def stack(rows: Sequence[Rows]) -> Rows:
+    """Put rows one below the other."""
+    return Rows(*(np.concatenate([getattr(each, column.name) for each in rows]) for column in fields(Rows)))
+
+
+def _rows(person: int, t: Tracklet) -> Rows:
+    person_id, track_id, first = (np.full(len(t.frames), value, np.int64) for value in (person, t.track_id, t.frames[0]))
+    return Rows(t.frames, t.boxes, person_id, track_id, first)
+
+
+def true_ids(scene: Scene) -> Array:
+    """Whom each row of a scene shows (n,), -1 for nobody."""
+    found = np.full(len(scene.results.ids), -1)
+    for ids, rows, alike in zip(scene.truth_ids, scene.result_rows, scene.ious, strict=True):
+        i, j = linear_sum_assignment(-np.where(alike >= MIN_IOU, alike, 0))
+        good = alike[i, j] >= MIN_IOU
+        found[rows[j[good]]] = ids[i[good]]
+    return found
+
+
+def lost(world: World, people: Sequence[Person]) -> dict[str, float]:
+    """Points of global IDF1, 0..100, that are missing to perfect, by what is to blame; with `ours` they add up to 100.
+
+    Stage by stage truth is replaced by what we have: our right boxes with true ids (*missed boxes*); all our boxes (*false
+    boxes*); each tracklet with the id of the person it shows most (*mixed tracklets*); our people, taken apart where they hold
+    tracklets of several (*fragments*); our people (*wrong links*).
+    """
+    right, ours = scenes(world, people, right_only=True), scenes(world, people)
+    who, pieces = [true_ids(scene) for scene in ours], _numbers(ours)
+    shown = most(np.concatenate(pieces), np.concatenate(who))
+    of_tracklets = [np.array([shown[t] for t in piece.tolist()], np.int64) for piece in pieces]
+    apart = [scene.results.ids * FAR + ids for scene, ids in zip(ours, of_tracklets, strict=True)]
+    nobody = [np.where(ids < 0, -1 - np.arange(len(ids)), ids) for ids in who]
+    steps = {
+        "missed boxes": (right, [true_ids(scene) for scene in right]),
+        "false boxes": (ours, nobody),
+        "mixed tracklets": (ours, of_tracklets),
+        "fragments": (ours, apart),
+        "wrong links": (ours, [scene.results.ids for scene in ours]),
+    }
+    found, before = {}, 100.0
+    for name, (met, labels) in steps.items():
+        idf1 = 100 * scores.together(met, labels)["IDF1"]
+        found[name], before = before - idf1, idf1
+    return found | {"ours": before}
+
+
+def most(pieces: Array, ids: Array) -> dict[int, int]:
+    """Whom each piece (n,) shows most, by the ids (n,) of its rows; those that show nobody are each somebody else, below 0."""
+    votes: dict[int, Counter[int]] = {t: Counter() for t in np.unique(pieces).tolist()}
+    for piece, person in zip(pieces[ids >= 0].tolist(), ids[ids >= 0].tolist(), strict=True):
+        votes[piece][person] += 1
+    return {t: count.most_common(1)[0][0] if count else -1 - t for t, count in votes.items()}
+
+
+def _numbers(met: Sequence[Scene]) -> list[Array]:
+    """Number the tracklets of all cameras."""
+    every = [
+        np.stack([np.full(len(s.results.ids), k), s.results.tracks, s.results.tracklets], axis=1) for k, s in enumerate(met)
+    ]
+    numbers = np.unique(np.concatenate(every), axis=0, return_inverse=True)[1].ravel()
+    return np.split(numbers, np.cumsum([len(each) for each in every])[:-1])

@@ -1,0 +1,236 @@
+"""Why somebody is one person, for a human to read.
+
+    python -m pipeline.explain outputs/monday 4              # person 4
+    python -m pipeline.explain outputs/monday cam1/3         # whoever was track 3 of cam1
+    python -m pipeline.explain outputs/monday cam1/3@120     # whoever was the piece of it that begins at frame 120
+
+It reads `trajectories.json` and `links.json` of a run's output folder. Whoever sees a mistake writes the names into a file of
+corrections for the next run (`run_pipeline.py --corrections`, see `pipeline/linking/corrections.py`).
+"""
+
+import argparse
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from pipeline.errors import ConfigError, PipelineError, SourceError
+from pipeline.linking.corrections import ONE_TRACK
+from pipeline.linking.place import FLOOR
+from pipeline.linking.rules import CORRECTED, SAME_TIME, SPEED, TRAVEL
+
+Json = dict[str, Any]
+
+WHO = re.compile(r"\d+|[\w.-]+/\d+(@\d+)?")
+MAX_NEAR_MISSES = 8
+WIDTH = 110
+STRENGTHS = ((4.0, "strongly "), (2.0, "clearly "), (0.7, ""))
+"""Log odds from which evidence is called so."""
+CURE = "If that is wrong: `same: [NAME, NAME]` or `different: [NAME, NAME]` in a file for run_pipeline.py --corrections FILE."
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.explain", description="Say why somebody is one person.")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="output folder of a run")
+    parser.add_argument("who", metavar="PERSON", help="number of a person, or a track cam1/3, or a tracklet cam1/3@120")
+    parser.add_argument("--json", action="store_true", help="print the same as JSON")
+    return parser.parse_args(arguments)
+
+
+def explain(folder: Path, who: str) -> Json:
+    """Return what is known of whoever is meant: `people` (several when a track went over), and the run's `calibration`.
+
+    Each person has its `tracklets` in time order, the `links` that tie them and the `near_misses` with others. Raises
+    SourceError when the folder holds no results, ConfigError when there is no such person.
+    """
+    people, why = _read(folder / "trajectories.json", "people"), _read(folder / "links.json", "links")
+    owner = {_name(t): p["person_id"] for p in people["people"] for t in p["tracklets"]}
+    return {
+        "people": [_gathered(person, why, owner) for person in _find(people["people"], who, folder)],
+        **{key: why[key] for key in ("min_probability", "confirmed_probability", "calibration")},
+    }
+
+
+def _read(path: Path, key: str) -> Json:
+    try:
+        document: Json = json.loads(path.read_text(encoding="utf-8"))
+        document[key]
+    except OSError:
+        raise SourceError(f"{path}: cannot be read; give the output folder of a run") from None
+    except (ValueError, KeyError, TypeError):
+        raise SourceError(f"{path}: was not written by this program; give the output folder of a run") from None
+    return document
+
+
+def _find(people: list[Json], who: str, folder: Path) -> list[Json]:
+    if not WHO.fullmatch(who):
+        raise ConfigError(f"{who}: give the number of a person, a track such as cam1/3, or a tracklet such as cam1/3@120")
+    if who.isdigit():
+        found = [p for p in people if p["person_id"] == int(who)]
+        known = f"there are people 1 to {len(people)}" if people else "nobody was found"
+    else:
+        names = [_name(t) for p in people for t in p["tracklets"]]
+        found = [p for p in people if any(_is(_name(t), who) for t in p["tracklets"])]
+        pieces = [name for name in names if _is(name, who.partition("@")[0])]
+        known = f"its track has {', '.join(pieces)}" if pieces else "tracks.csv lists all tracks"
+    if not found:
+        raise ConfigError(f"{folder}: there is no {'person ' if who.isdigit() else ''}{who}; {known}")
+    return found
+
+
+def _name(tracklet: Json) -> str:
+    return f"{tracklet['camera']}/{tracklet['track_id']}@{tracklet['tracklet']}"
+
+
+def _is(name: str, who: str) -> bool:
+    return who in (name, name.partition("@")[0])
+
+
+def _gathered(person: Json, why: Json, owner: dict[str, int]) -> Json:
+    number = person["person_id"]
+    return {
+        **{key: person[key] for key in ("person_id", "first_s", "last_s", "cameras")},
+        "tracklets": [_seen(tracklet) for tracklet in person["tracklets"]],
+        "links": [_with_rival(link, owner) for link in why["links"] if link["people"][0] == number],
+        "near_misses": [link for link in why["near_misses"] if number in link["people"]],
+    }
+
+
+def _seen(tracklet: Json) -> Json:
+    """A tracklet as it was detected: what was filled in at its end, with score 0, is no evidence."""
+    times_s = [time_s for time_s, score in zip(tracklet["times_s"], tracklet["scores"], strict=True) if score > 0]
+    first_s, *_, last_s = [*(times_s or tracklet["times_s"])] * 2
+    kept = {key: tracklet[key] for key in ("camera", "track_id", "tracklet", "link_probability", "link_status")}
+    return {"name": _name(tracklet), **kept, "first_s": first_s, "last_s": last_s}
+
+
+def _with_rival(link: Json, owner: dict[str, int]) -> Json:
+    """The link, and who its rival turned out to be (0: none)."""
+    return {**link, "rival_person": owner.get(link["rival"], 0)}
+
+
+def text(found: Json) -> str:
+    """Lay it out for a human."""
+    people = [_person(person, found["min_probability"]) for person in found["people"]]
+    looks = _wrapped(f"At this site {found['calibration']['in_words']}.", 0)
+    return "\n\n".join([*people, f"{looks}\n{CURE}"])
+
+
+def _person(person: Json, needed: float) -> str:
+    tracklets, cameras = person["tracklets"], ", ".join(person["cameras"])
+    many = f"{len(tracklets)} tracklets" if len(tracklets) > 1 else "one tracklet"
+    lines = [f"Person {person['person_id']}: {many} in {cameras}, {person['first_s']:.1f} to {person['last_s']:.1f} s"]
+    if asked := [link for link in person["links"] if not link["rule"]]:
+        weakest = min(asked, key=lambda link: float(link["probability"]))
+        lines.append(f"Weakest link: {_percent(weakest['probability'])}, {weakest['status']}, {_both(weakest)}")
+    lines.append("")
+    for i, tracklet in enumerate(tracklets):
+        span = f"{tracklet['first_s']:.1f} to {tracklet['last_s']:.1f} s"
+        lines.append(f"  {span:<18}{tracklet['name']}")
+        earlier = [link for link in person["links"] if link["second"]["name"] == tracklet["name"]]
+        lines += [_wrapped(_tie(link, person["person_id"]), 6) for link in earlier]
+        if i and not earlier:
+            lines.append("      = a later one, see below")
+    return "\n".join([*lines, *_near(person, needed)])
+
+
+def _tie(link: Json, person_id: int) -> str:
+    """Why the second tracklet of a link is the first."""
+    who = f"= {link['first']['name']}: "
+    if link["rule"] == ONE_TRACK:
+        return who + "the same track goes on"
+    if link["rule"] == CORRECTED:
+        return who + "a human said so"
+    rival = ""
+    if link["rival_person"] not in (0, person_id):
+        rival = f"; next best: person {link['rival_person']}, {_percent(link['rival_probability'])} ({link['rival']})"
+    return f"{who}{_percent(link['probability'])}, {link['status']}: {_evidence(link)}{rival}"
+
+
+def _near(person: Json, needed: float) -> list[str]:
+    missed = person["near_misses"]
+    if not missed:
+        return ["", "Nobody else came near."]
+    lines = ["", "Who came near, and is somebody else:"]
+    for link in missed[:MAX_NEAR_MISSES]:
+        other = sum(link["people"]) - person["person_id"]
+        said = f"person {other}, {_percent(link['probability'])}: {_apart(link, needed)}; {_evidence(link)}"
+        lines.append(_wrapped(said, 2))
+    more = len(missed) - MAX_NEAR_MISSES
+    return [*lines, f"  and {more} more in links.json"] if more > 0 else lines
+
+
+def _apart(link: Json, needed: float) -> str:
+    """What keeps two people apart."""
+    both = _both(link)
+    words = {
+        SAME_TIME: f"{link['first']['camera']} shows {both} at the same time",
+        TRAVEL: f"the time between {both} does not fit the way between their cameras",
+        SPEED: f"nobody walks fast enough to be {both}",
+        FLOOR: f"{both} stand too far apart at the same time",
+        CORRECTED: f"a human said that {both} are different people",
+    }
+    if not link["rule"]:
+        why = "another choice was better" if link["probability"] >= needed else f"{_percent(needed)} is needed"
+        return f"{why}; most alike are {both}"
+    return words.get(link["rule"], f"{link['rule']}, {both}")
+
+
+def _evidence(link: Json) -> str:
+    """What looks, time and place say of the two tracklets of a link."""
+    looks = "looks unknown"
+    if link["appearance"] is not None:
+        looks = f"looks {link['similarity']:.2f} alike ({_strength(link['appearance'])})"
+    gap_s = link["gap_s"]
+    when = f"{gap_s:.1f} s later" if gap_s > 0 else f"{abs(gap_s):.1f} s together"
+    where = "" if link["floor_m"] is None else f" and {link['floor_m']:.1f} m apart"
+    if not where and len({(link[side]["camera"], link[side]["track_id"]) for side in ("first", "second")}) == 1:
+        where = " on the same track"
+    weight = "" if link["place"] is None else f" ({_strength(link['place'])})"
+    return f"{looks}, {when}{where}{weight}"
+
+
+def _strength(odds: float) -> str:
+    """What log odds say, in words."""
+    for least, word in STRENGTHS:
+        if abs(odds) >= least:
+            return f"{word}{'for' if odds > 0 else 'against'}"
+    return "says little"
+
+
+def _both(link: Json) -> str:
+    return f"{link['first']['name']} and {link['second']['name']}"
+
+
+def _percent(probability: float) -> str:
+    return "over 99%" if probability > 0.995 else f"{probability:.0%}"
+
+
+def _wrapped(said: str, indent: int) -> str:
+    space = " " * indent
+    return fill(
+        said, WIDTH, initial_indent=space, subsequent_indent=space + "  ", break_on_hyphens=False, break_long_words=False
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error that the user can mend."""
+    parsed = parse(arguments)
+    try:
+        found = explain(parsed.folder, parsed.who)
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    try:
+        print(json.dumps(found, indent=1) if parsed.json else text(found), flush=True)
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough; Python would complain once more on its way out
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,203 @@
+"""The benchmark of linking simulates what it says, and tells apart what it says it tells apart."""
+
+import json
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import linking, mishaps, site, worlds
+from benchmarks.worlds import World
+from pipeline.embed import pool
+from pipeline.evaluate.boxes import Rows, Truth
+from pipeline.records import Camera, Embedded, Person, Tracklet
+from tests.videos import write_video
+
+LOOKS = np.eye(8, dtype=np.float32)
+N_FRAMES = 60
+FPS = 10
+
+
+def walking(person: int) -> np.ndarray:
+    """Boxes (N_FRAMES, 4) of somebody who crosses the picture, the odd ones from the right; all meet in the middle."""
+    x = np.linspace(50, 450, N_FRAMES) if person % 2 == 0 else np.linspace(450, 50, N_FRAMES)
+    return np.stack([x, np.full(N_FRAMES, 100.0), x + 40, np.full(N_FRAMES, 220.0)], axis=1).astype(np.float32)
+
+
+def seen(camera: str, person: int, keep: slice = slice(None)) -> Embedded:
+    """Somebody in one camera, found without a miss, who looks like nobody else."""
+    frames = np.arange(N_FRAMES)[keep]
+    n = len(frames)
+    track = Tracklet(
+        camera, 10 + person, frames, frames / FPS, walking(person)[keep], np.full(n, 0.9, np.float32),
+        np.zeros((0, 256, 128, 3), np.uint8), np.zeros(0, np.float32), np.zeros(0),
+    )  # fmt: skip
+    looks, quality = np.tile(LOOKS[person], (4, 1)), np.full(4, 0.5, np.float32)
+    return Embedded(track, pool(looks, quality), looks.astype(np.float16), quality, np.linspace(*track.times_s[[0, -1]], 4))
+
+
+@pytest.fixture
+def world() -> World:
+    """Two people who walk past each other, seen by two cameras."""
+    cameras = {name: Camera(name, f"{name}.mp4", 640, 480, FPS, 0.0, N_FRAMES, np.zeros((0, 0))) for name in ("a", "b")}
+    ids = np.repeat([0, 1], N_FRAMES)
+    rows = Rows(np.tile(np.arange(N_FRAMES), 2), np.concatenate([walking(0), walking(1)]), ids, ids, ids)
+    truth = Truth(rows, np.ones(2 * N_FRAMES, bool))
+    return World("tiny", [seen(camera, person) for camera in "ab" for person in (0, 1)], cameras, dict.fromkeys("ab", truth))
+
+
+def people(*members: list[Embedded]) -> list[Person]:
+    return [Person(number, tuple(e.tracklet for e in of), ()) for number, of in enumerate(members, 1)]
+
+
+def test_a_shorter_simulated_day_is_the_beginning_of_a_longer_one() -> None:
+    short, long = site.simulate(150), site.simulate(300)
+    assert len(short.embedded) == 150
+    assert [e.tracklet.key for e in short.embedded] == sorted(e.tracklet.key for e in long.embedded)[:150]
+    assert (short.people == long.people[:150]).all()
+    assert len(long.cameras) == 100
+
+
+def test_simulated_people_are_in_one_place_at_a_time() -> None:
+    day = site.simulate(400)
+    for person in np.unique(day.people):
+        mine = [day.embedded[i].tracklet for i in np.flatnonzero(day.people == person)]
+        for a, b in combinations(mine, 2):
+            if min(a.last_s, b.last_s) >= max(a.first_s, b.first_s):
+                assert a.camera != b.camera
+                assert all(day.cameras[t.camera].homography.size for t in (a, b))
+
+
+def test_simulated_people_look_like_themselves() -> None:
+    day = site.simulate(1000)
+    rows = np.stack([e.embedding for e in day.embedded])
+    cameras = np.array([e.tracklet.camera for e in day.embedded])
+    elsewhere = cameras[:, None] != cameras
+    alike, same = rows @ rows.T, day.people[:, None] == day.people
+    assert alike[same & elsewhere].mean() == pytest.approx(0.8, abs=0.05)
+    assert alike[~same].mean() == pytest.approx(0.15, abs=0.03)
+    assert alike[~same].std() == pytest.approx(0.14, abs=0.03)
+
+
+def test_scale_prints_a_row_a_size_and_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    lines, plot = tmp_path / "lines.jsonl", tmp_path / "scale.png"
+    words = ["--parts", "scale", "--sizes", "60", "120", "--plot", str(plot), "--jsonl", str(lines)]
+    linking.main(words)
+    assert "to the power of" in capsys.readouterr().out
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    rows = json.loads(lines.read_text())["results"]["scale"]
+    assert [row["n"] for row in rows] == [60, 120]
+    assert all(row["peak_mib"] >= row["before_mib"] > 0 and row["cpu_s"] > 0 for row in rows)
+
+
+def test_agreement_counts_pairs() -> None:
+    assert linking.agreement(np.array([1, 1, 1, 2]), np.array([5, 5, 6, 6])) == (1 / 3, 1 / 2)
+    assert linking.agreement(np.arange(4), np.arange(4)) == (1.0, 1.0)
+
+
+def test_growth_is_the_power_of_the_number_of_tracklets() -> None:
+    assert linking.growth([{"n": n, "cpu_s": 3 * n**1.2} for n in (10, 100, 1000)], "cpu_s") == pytest.approx(1.2)
+
+
+def test_nothing_is_lost_where_all_is_right(world: World) -> None:
+    a0, a1, b0, b1 = world.embedded
+    lost = worlds.lost(world, people([a0, b0], [a1, b1]))
+    assert lost["ours"] == 100
+    assert all(points == 0 for what, points in lost.items() if what != "ours")
+
+
+@pytest.mark.parametrize(
+    ("blame", "wrong"),
+    [
+        ("fragments", lambda a0, a1, b0, b1: people([a0], [b0], [a1, b1])),
+        ("wrong links", lambda a0, a1, b0, b1: people([a0, a1, b0, b1])),
+        ("missed boxes", lambda a0, a1, b0, b1: people([a0, seen("b", 0, slice(0, 30))], [a1, b1])),
+        ("false boxes", lambda a0, a1, b0, b1: people([a0, b0], [a1, b1], [aside(b1)])),
+        ("mixed tracklets", lambda a0, a1, b0, b1: people([a0, mixed(b0, b1)], [a1, mixed(b1, b0)])),
+    ],
+)
+def test_what_is_lost_is_blamed_on_what_went_wrong(world: World, blame: str, wrong: object) -> None:
+    lost = worlds.lost(world, wrong(*world.embedded))  # type: ignore[operator]
+    assert lost["ours"] < 99
+    assert sum(lost.values()) == pytest.approx(100)
+    assert max(lost, key=lambda what: lost[what] if what != "ours" else 0) == blame
+
+
+def aside(e: Embedded) -> Embedded:
+    """The same track where nobody is."""
+    return replace(e, tracklet=replace(e.tracklet, track_id=99, boxes=e.tracklet.boxes + np.float32(250)))
+
+
+def mixed(head: Embedded, tail: Embedded) -> Embedded:
+    """A track that goes over to somebody else."""
+    boxes = np.concatenate([head.tracklet.boxes[:40], tail.tracklet.boxes[40:]])
+    return replace(head, tracklet=replace(head.tracklet, boxes=boxes))
+
+
+def test_a_variant_stands_for_something_else_only_while_it_links(world: World) -> None:
+    before = worlds.place.compare
+    for variant in worlds.VARIANTS:
+        assert worlds.score(world, worlds.link(world, variant)).together["ours"]["IDF1"] == 1.0
+    assert worlds.place.compare is before
+
+
+def test_a_late_clock_moves_the_times_of_one_camera_and_no_frames(world: World) -> None:
+    late = mishaps.late_clock(world, "b", 2.0)
+    for e, was in zip(late.embedded, world.embedded, strict=True):
+        moved = 2.0 if was.tracklet.camera == "b" else 0.0
+        assert (e.tracklet.times_s == was.tracklet.times_s + moved).all()
+        assert (e.tracklet.frames == was.tracklet.frames).all()
+
+
+def test_a_dead_camera_sees_nothing_for_a_third_of_the_time_and_begins_new_tracks(world: World) -> None:
+    dead = mishaps.dead_camera(world, "b")
+    frames = [set(e.tracklet.frames.tolist()) for e in dead.embedded if e.tracklet.camera == "b"]
+    assert sorted(map(min, frames)) == [0, 0, 40, 40]
+    assert not set(range(20, 40)) & set.union(*frames)
+    assert not set(range(20, 40)) & set(dead.truth["b"].rows.frames.tolist())
+    assert len({e.tracklet.track_id for e in dead.embedded if e.tracklet.camera == "b"}) == 4
+    usual = worlds.link(world)
+    assert worlds.score(dead, mishaps.without_dead(dead, usual, "b")).together["ours"]["IDF1"] == 1.0
+
+
+def test_twins_are_half_made_of_each_other(world: World) -> None:
+    first, second, *_ = mishaps.twins(world, 1).embedded
+    assert float(first.embedding @ second.embedding) == pytest.approx(np.sqrt(0.5), abs=1e-3)
+
+
+def test_a_swap_exchanges_the_tails_where_two_people_meet(world: World) -> None:
+    swapped, n = mishaps.swaps(world, 1)
+    assert n == 1
+    first, second = swapped.embedded[0].tracklet, swapped.embedded[1].tracklet
+    where = np.flatnonzero((first.boxes != walking(0)).any(axis=1))
+    assert where[0] == pytest.approx(N_FRAMES / 2, abs=2)
+    assert (first.boxes[where] == walking(1)[where]).all()
+    assert (second.boxes[where] == walking(0)[where]).all()
+    assert not first.doubtful
+    assert swapped.embedded[2:] == world.embedded[2:]
+
+
+def test_the_tables_of_a_world_are_printed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    found = linking.ablation(world)
+    assert found["lost"]["ours"] == 100
+    assert found["over_oracle"] == 1
+    harmed = linking.robustness(world)
+    assert all(row["before"] == 1 for row in harmed.values())
+    said = capsys.readouterr().out
+    assert "appearance only" in said
+    assert "b dead for a third" in said
+
+
+def test_a_world_is_detected_and_embedded_once(tmp_path: Path) -> None:
+    folder = tmp_path / "site" / "world"
+    (folder / "truth").mkdir(parents=True)
+    write_video(folder / "cam1.mp4", n_frames=3)
+    (folder / "cameras.json").write_text(json.dumps({"cameras": [{"name": "cam1", "H_image_to_ground": np.eye(3).tolist()}]}))
+    (folder / "truth" / "cam1.txt").write_text("1,1,5,5,20,30,1,1,1\n")
+    found = worlds.load(folder, tmp_path / "cache")
+    (folder / "cam1.mp4").unlink()
+    assert worlds.load(folder, tmp_path / "cache").embedded == found.embedded == []
+    assert found.cameras["cam1"].n_frames == 3
