@@ -24,10 +24,11 @@ from pipeline.config import Config, LinkingConfig, SourcesConfig
 from pipeline.detect import detector
 from pipeline.embed import Embedder
 from pipeline.errors import ConfigError
-from pipeline.linking import corrections, events, linker
+from pipeline.linking import corrections, events, linker, priors
 from pipeline.linking.corrections import Corrections
 from pipeline.linking.linker import Linked
 from pipeline.linking.online import Engine, Names
+from pipeline.linking.priors import Priors
 from pipeline.live import Follower
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import OutputFolder
@@ -83,6 +84,7 @@ def run(
     result = Result(
         config, output, finder.name, embedder.name, _sha256(finder.files), _sha256(embedder.files), notes=notes + more_notes
     )
+    before = priors.load(config.linking.priors, result.reid_sha256)
     for note in result.notes:
         tqdm.tqdm.write(f"note: {note}")
     folder.create()
@@ -90,7 +92,7 @@ def run(
     with interrupts:
         worker = Worker(sources, finder, config, result.timings)
         rounds = _rounds(worker, sources, result, interrupts, quiet)
-        engine = _engine({s.camera.name: s.camera for s in sources}, config.linking, corrected)
+        engine = _engine({s.camera.name: s.camera for s in sources}, config.linking, corrected, before)
         if config.linking.online:
             follower = Follower(worker, embedder, engine, config.linking, result.timings)
             result.linked = follower.follow(rounds)
@@ -137,12 +139,13 @@ def _rounds(
     interrupts.stop_reading.set()  # reading is over: the next Ctrl-C stops drawing
 
 
-def _engine(cameras: dict[str, Camera], config: LinkingConfig, corrected: Corrections) -> Engine:
-    """The linker of this site. Online linking tells it what it is sure of, as a human would, and leaves all times as they are."""
+def _engine(cameras: dict[str, Camera], config: LinkingConfig, corrected: Corrections, before: Priors) -> Engine:
+    """The linker of this site. Online linking tells it what is sure, as a human would, and leaves all clocks as they are."""
     config = config.model_copy(update={"apply_clocks": config.apply_clocks and not config.online})
 
     def engine(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
-        return linker.link(embedded, cameras, config, corrected.model_copy(update={"same": [*corrected.same, *sure]}))
+        told = corrected.model_copy(update={"same": [*corrected.same, *sure]})
+        return linker.link(embedded, cameras, config, told, before)
 
     return engine
 
@@ -189,6 +192,7 @@ def _write(folder: OutputFolder, result: Result) -> None:
             "trajectories.json", trajectories.to_json(result.people, result.cameras, linking.confirmed_probability)
         )
         folder.write_text("links.json", links.to_json(result.linked, linking))
+        folder.write_text("priors.json", priors.to_json(result.linked.learned, result.reid_sha256))
         folder.write_text("tracks.csv", trajectories.to_csv(result.people))
         for name, text in trajectories.to_mot(result.people, result.cameras).items():
             folder.write_text(f"mot/{name}.txt", text)

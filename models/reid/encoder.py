@@ -32,7 +32,7 @@ class Encoder(Protocol):
     size: tuple[int, int]
     on_cuda: bool
     frame_wise: bool
-    """Whether the feature of a clip is a mean of the features of its frames, so that nothing is lost by asking for them alone."""
+    """Whether the feature of a clip is a mean of the features of its frames, so that frames can be asked for alone."""
     about: dict[str, Any]
     """What was written with a network of ours; empty for exported ones."""
 

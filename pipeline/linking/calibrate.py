@@ -2,11 +2,11 @@
 
 Nobody labels a user's recordings, but they label themselves in part. *Negatives* are tracklets that one camera sees at the
 same time: two people. *Positives* are the two halves of one tracklet: one person, though seen by one camera and in one moment,
-and so more alike than the same person elsewhere; `CROSSING` is what is left of their lead over strangers. The curve's middle
+and so more alike than the same person elsewhere. `CROSSING` is what is left of their lead over strangers from camera to camera:
+0.8 on rendered worlds, where halves lead by 0.85 and more; 0.5 in a real shop, where they lead by 0.65 only. The curve's middle
 lies between, nearer to strangers, since one person's cosines spread more than two people's do; it is as steep as both spreads
-allow, but never so steep that a typical pair is surer than e to the `MOST`. The three were chosen on two rendered worlds, where
-anything from .3 to .4 and from 5 to 6 does as well. A site with few people has few pairs: what the settings say of the network
-counts as `PRIOR_PAIRS` more.
+allow, but never so steep that a typical pair is surer than e to the `MOST`. A site with few people has few pairs: what the
+settings say of the network counts as `PRIOR_PAIRS` more.
 
 Cameras differ (light, angle, blur), so each has a shift of its own, shrunk in the same way; the middle of a pair of cameras is
 the mean of theirs, which keeps evidence bilinear.
@@ -23,10 +23,13 @@ from pipeline.linking.affinity import Curve
 from pipeline.linking.sightings import Sightings
 from pipeline.records import Array, Embedded
 
-CROSSING = 0.8
+LEADS, CROSSING = (0.65, 0.85), (0.5, 0.8)
+"""How much more alike than strangers the halves of a tracklet are, and the share of that which is left across cameras."""
 MIDDLE = 0.35
 MOST = 6.0
-PRIOR_PAIRS = 20.0
+PRIOR_PAIRS = 20
+MOST_BEFORE = 200
+"""Pairs of earlier runs count up to so many: light and clothes change."""
 MIN_CLARITY = 0.7
 MIN_LOOKS = 4
 MAX_PAIRS = 200_000
@@ -35,12 +38,25 @@ WELL, FAIRLY = 4.0, 2.5
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """The curve of a site, and what it was fitted to.
+class Looks:
+    """Typical cosine of one person across cameras, and of two people; standard deviation around both.
 
-    same, different: typical cosine of one person across cameras, and of two people. spread: standard deviation around both.
-    n_same, n_different: pairs that the site gave.
+    n_same, n_different: tracklets and pairs of people that say it, of this run and earlier ones.
     """
+
+    same: float
+    different: float
+    spread: float
+    n_same: int
+    n_different: int
+
+
+NOTHING_KNOWN = Looks(0.0, 0.0, 0.0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The curve of a site, and what it was fitted to; see `Looks`."""
 
     curve: Curve
     same: float
@@ -48,6 +64,11 @@ class Calibration:
     spread: float
     n_same: int
     n_different: int
+
+    @property
+    def looks(self) -> Looks:
+        """What a later run of this site may start from."""
+        return Looks(self.same, self.different, self.spread, self.n_same, self.n_different)
 
     @property
     def separation(self) -> float:
@@ -69,25 +90,37 @@ class Calibration:
         return f"appearance tells people apart poorly {of}: identities rest on time and place more than on looks"
 
 
-def calibrate(sightings: Sightings, config: LinkingConfig) -> Calibration:
-    """Fit the curve of a site; without appearance it is the prior's."""
-    prior_gap = 2 * MOST * config.similarity_scale
-    prior = config.even_similarity - MIDDLE * prior_gap, config.even_similarity + (1 - MIDDLE) * prior_gap
+def calibrate(sightings: Sightings, config: LinkingConfig, before: Looks = NOTHING_KNOWN) -> Calibration:
+    """Fit the curve of a site; without appearance it is the prior's: the settings', and what runs `before` learned."""
+    known = _known(config, before)
     pairs, cosines = _negatives(sightings)
     halves, owners = _halves(sightings.embedded)
-    different, spread_different = _typical(cosines, prior[0], config.similarity_scale * 2)
-    lead = CROSSING * (halves - different)
-    same, spread_same = _typical(different + lead, prior[1], config.similarity_scale * 2)
+    different, spread_different = _typical(cosines, known.different, known.spread, known.n_different)
+    crossing = float(np.interp(_typical(halves, known.same, known.spread, known.n_same)[0] - different, LEADS, CROSSING))
+    lead = crossing * (halves - different)
+    same, spread_same = _typical(different + lead, known.same, known.spread, known.n_same)
     spread = float(np.hypot(spread_same, spread_different) / np.sqrt(2))
     gap = max(same - different, 1e-2)
     even = np.full(len(sightings.names), different + MIDDLE * gap)
     for camera in range(len(sightings.names)):
         mine = (sightings.camera[pairs] == camera).any(axis=1)
         strangers = _shift(cosines[mine] - different)
-        selves = _shift(CROSSING * (halves[sightings.camera[owners] == camera] - different) - gap)
+        selves = _shift(crossing * (halves[sightings.camera[owners] == camera] - different) - gap)
         even[camera] += (strangers + selves) / 2
     scale = max(gap / (2 * MOST), spread**2 / gap)
-    return Calibration(Curve(even, scale), same, different, spread, len(halves), len(cosines))
+    n_same, n_different = len(halves) + before.n_same, len(cosines) + before.n_different
+    return Calibration(Curve(even, scale), same, different, spread, n_same, n_different)
+
+
+def _known(config: LinkingConfig, before: Looks) -> Looks:
+    """Settings and earlier runs together, with how many pairs they are worth."""
+    gap = 2 * MOST * config.similarity_scale
+    told = config.even_similarity - MIDDLE * gap, config.even_similarity + (1 - MIDDLE) * gap
+    n_same, n_different = (min(n, MOST_BEFORE) for n in (before.n_same, before.n_different))
+    different = np.average([told[0], before.different], weights=[PRIOR_PAIRS, n_different])
+    same = np.average([told[1], before.same], weights=[PRIOR_PAIRS, n_same])
+    spread = np.average([2 * config.similarity_scale, before.spread], weights=[PRIOR_PAIRS, n_same])
+    return Looks(float(same), float(different), float(spread), int(PRIOR_PAIRS + n_same), int(PRIOR_PAIRS + n_different))
 
 
 def _negatives(s: Sightings) -> tuple[Array, Array]:
@@ -131,15 +164,15 @@ def _halves(embedded: list[Embedded]) -> tuple[Array, Array]:
     return np.array(cosines), np.array(owners, np.int64)
 
 
-def _typical(values: Array, prior: float, prior_spread: float) -> tuple[float, float]:
-    """Median and spread (from the median deviation: a few wrong pairs do no harm), shrunk towards the prior."""
+def _typical(values: Array, known: float, known_spread: float, n_known: int) -> tuple[float, float]:
+    """Median and spread (from the median deviation: a few wrong pairs do no harm), shrunk towards what was known."""
     n = len(values)
     if not n:
-        return prior, prior_spread
+        return known, known_spread
     middle = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - middle)))
-    share = n / (n + PRIOR_PAIRS)
-    return share * middle + (1 - share) * prior, share * spread + (1 - share) * prior_spread
+    share = n / (n + n_known)
+    return share * middle + (1 - share) * known, share * spread + (1 - share) * known_spread
 
 
 def _shift(values: Array) -> float:

@@ -26,10 +26,10 @@ Entry = tuple[float, int, int, int]
 """Minus the log odds of two groups, the groups, and how many had been joined then."""
 CHUNK = 4096
 TINY = 1e-30
-STRANGERS = 3.0
-"""Log odds against two groups that only look alike: with nothing that says where to look for a person, everybody at the site
-could be the second. The odds of one person in twenty. On five rendered worlds, with homographies and without, 2.5 to 3.5 is
-best; 0 costs up to 6 points of global IDF1, and 2 costs 9 where nothing is known of the floor."""
+STRANGERS = 1.5
+"""Log odds against two groups that only look alike: with nothing that says where to look for a person, many at the site could
+be the second. On five rendered worlds with homographies 1.5 to 3.5 is best and 0 costs up to 6 points of global IDF1; in a
+real shop, labelled by eye, 2 and more leave a fifth of what people did to somebody else."""
 ROUNDS = (2, 1, 0)
 """How many of the two groups must be solid."""
 
@@ -82,63 +82,55 @@ class Groups:
         self.solid = np.array(solid, np.int64)
         self._weights = appearance.weight.astype(np.float64)
         self._sums = appearance.rows * self._weights[:, None]
-        self._ties = _neighbours(edges.pairs, n)
-        self._places: list[dict[int, tuple[float, int]]] = [{} for _ in range(n)]
-        known = np.isfinite(edges.place)
-        for (i, j), odds in zip(edges.pairs[known].tolist(), edges.place[known].tolist(), strict=True):
-            self._places[i][j] = self._places[j][i] = odds, 1
+        self._owner = np.arange(n)
+        self._ties = _ties(edges, n)
 
     def join(self, i: int, j: int) -> None:
         """Merge group j into group i."""
+        self._owner[self.members[j]] = i
+        self._ties[i] = [np.concatenate(both, axis=-1) for both in zip(self._ties[i], self._ties.pop(j), strict=True)]
         self.members[i] = sorted(self.members[i] + self.members.pop(j))
         self._sums[i] += self._sums[j]
         self._weights[i] += self._weights[j]
         self.solid[i] |= self.solid[j]
-        theirs, places, mine = self._ties[j], self._places[j], self._places[i]
-        for k in theirs:
-            self._ties[k].discard(j)
-            self._ties[k].add(i)
-        for k, (total, count) in places.items():
-            before, n_before = mine.get(k, (0.0, 0))
-            mine[k] = self._places[k][i] = before + total, n_before + count
-            del self._places[k][j]
-        self._ties[i] |= theirs
-        self._ties[i] -= {i, j}
-        mine.pop(i, None)
-        self._ties[j], self._places[j] = set(), {}
         self.joined += 1
         self.changed[i] = self.changed[j] = self.joined
 
-    def tied(self, i: int, only_later: bool) -> tuple[Array, Array]:
-        """Groups tied to i in order, and the mean log odds that each is the same person; -inf where there is no evidence.
-
-        only_later: leave out those before i.
-        """
-        others = np.fromiter(self._ties[i], np.int64, len(self._ties[i]))
-        others.sort()
-        if only_later:
-            others = others[np.searchsorted(others, i) :]
+    def tied(self, i: int) -> tuple[Array, Array]:
+        """Groups tied to i in order, and the mean log odds that each is the same person; -inf where there is no evidence."""
+        others, (place, count) = self._ties[i] = self._tidied(i)
         weight = self._weights[others] * self._weights[i]
-        odds = self._sums[others] @ mirror(self._sums[i])
-        odds /= np.maximum(weight, TINY)
+        odds = self._sums[others] @ mirror(self._sums[i]) / np.maximum(weight, TINY)
         np.minimum(np.maximum(odds, -MAX_LOG_ODDS, out=odds), MAX_LOG_ODDS, out=odds)
-        odds[weight == 0] = -np.inf
-        odds -= STRANGERS
-        for k, (total, count) in self._places[i].items():
-            at = int(np.searchsorted(others, k))
-            if at < len(others) and others[at] == k:
-                odds[at] = total / count + (odds[at] + STRANGERS if weight[at] else 0)
+        odds += np.where(count > 0, place / np.maximum(count, 1), -STRANGERS)
+        odds[weight + count == 0] = -np.inf
         return others, odds
+
+    def _tidied(self, i: int) -> list[Array]:
+        """Ties of a group to those that its partners belong to by now, each once."""
+        others, evidence = self._ties[i]
+        others = self._owner[others]
+        order = others.argsort(kind="stable")
+        others, evidence = others[order], evidence[:, order]
+        new = np.ones(len(others), np.bool_)
+        np.not_equal(others[1:], others[:-1], out=new[1:])
+        if not new.all():
+            (first,) = new.nonzero()
+            others, evidence = others[first], np.add.reduceat(evidence, first, axis=1)
+        alone = others != i
+        return [others[alone], evidence[:, alone]]
 
     def offers(self, i: int, threshold: float, n_solid: int, only_later: bool) -> tuple[Array, Array]:
         """Groups tied to i in order, with enough evidence, and the evidence; `only_later` leaves out those before i."""
-        others, odds = self.tied(i, only_later)
+        others, odds = self.tied(i)
         enough = (odds >= threshold) & (self.solid[others] + self.solid[i] >= n_solid)
+        if only_later:
+            enough &= others > i
         return others[enough], odds[enough]
 
     def rival(self, i: int, j: int) -> tuple[Sequence[int], float]:
         """Return the group other than j that i is most like, and the log odds."""
-        others, odds = self.tied(i, only_later=False)
+        others, odds = self.tied(i)
         odds[others == j] = -np.inf
         best = int(np.argmax(odds)) if len(odds) else 0
         return (self.members[int(others[best])], float(odds[best])) if len(odds) and np.isfinite(odds[best]) else ((), -np.inf)
@@ -192,11 +184,12 @@ def solve(
     forbids: Forbids,
     together: Sequence[tuple[int, int]] = (),
     near_miss: float = np.inf,
+    with_rivals: bool = True,
 ) -> Solution:
     """Partition 0..n-1. `forbids` is asked before each merge, and again when either group has grown.
 
     solid (n,) bool: see the module. together: pairs that are one person from the start, whatever else speaks. near_miss: log
-    odds from which groups that stayed apart are reported.
+    odds from which groups that stayed apart are reported. with_rivals: whether each decision says what was second best.
     """
     groups = Groups(appearance, edges, solid)
     _unite(groups, together)
@@ -215,7 +208,7 @@ def solve(
                 refused[i, j] = groups.joined, decision
                 continue
             smaller, larger = (i, j) if len(first) < len(second) else (j, i)
-            joined.append(Decision(first, second, odds, *groups.rival(smaller, larger)))
+            joined.append(Decision(first, second, odds, *(groups.rival(smaller, larger) if with_rivals else ())))
             groups.join(i, j)
             others, odds_of_others = groups.offers(i, threshold, n_solid, only_later=False)
             queue.add(np.minimum(i, others), np.maximum(i, others), odds_of_others)
@@ -253,13 +246,15 @@ def _missed(
     return found
 
 
-def _neighbours(pairs: Array, n: int) -> list[set[int]]:
-    """Partners of each of n in pairs (m, 2); every number is one object, since there are millions of pairs."""
-    both = np.concatenate([pairs, pairs[:, ::-1]])
-    both = both[np.argsort(both[:, 0], kind="stable")]
-    numbers = list(range(n))
-    ends = np.searchsorted(both[:, 0], np.arange(n + 1)).tolist()
-    return [set(map(numbers.__getitem__, both[low:high, 1].tolist())) for low, high in pairwise(ends)]
+def _ties(edges: Edges, n: int) -> dict[int, list[Array]]:
+    """Partners (m,) of each of n, and evidence (2, m): log odds of their places, and whether there are any."""
+    first, second = edges.pairs.T
+    order = np.argsort(np.concatenate([first, second]), kind="stable")
+    others = np.concatenate([second, first])[order]
+    known = np.isfinite(edges.place)
+    evidence = np.tile([np.where(known, edges.place, 0), known], 2)[:, order]
+    ends = np.cumsum(np.bincount(edges.pairs.ravel(), minlength=n)).tolist()
+    return {i: [others[low:high], evidence[:, low:high]] for i, (low, high) in enumerate(pairwise([0, *ends]))}
 
 
 def _unite(groups: Groups, together: Sequence[tuple[int, int]]) -> None:

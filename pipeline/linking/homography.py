@@ -99,7 +99,8 @@ def estimate(sightings: Sightings, pairs: Array) -> list[Homography]:
 def views(names: Sequence[str], found: Sequence[Homography]) -> dict[tuple[int, int], View]:
     """Homographies in both directions, by the indices of cameras in `names`."""
     index = {name: i for i, name in enumerate(names)}
-    there = {(index[h.cameras[0]], index[h.cameras[1]]): View(h.matrix, h.error_m) for h in found}
+    here = [h for h in found if index.keys() >= set(h.cameras)]
+    there = {(index[h.cameras[0]], index[h.cameras[1]]): View(h.matrix, h.error_m) for h in here}
     back = {(b, a): View(np.linalg.inv(v.matrix), v.error_m) for (a, b), v in there.items()}
     return there | back
 

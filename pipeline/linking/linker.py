@@ -12,13 +12,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import LinkingConfig
-from pipeline.linking import affinity, calibrate, candidates, clocks, cluster, corrections, homography, place, split, travel
+from pipeline.linking import (
+    affinity,
+    calibrate,
+    candidates,
+    clocks,
+    cluster,
+    corrections,
+    homography,
+    place,
+    priors,
+    split,
+    travel,
+)
 from pipeline.linking.affinity import Appearance
 from pipeline.linking.calibrate import Calibration
 from pipeline.linking.clocks import Clocks
 from pipeline.linking.cluster import STRANGERS, Decision, Edges, Solution
 from pipeline.linking.corrections import Corrections, Tie
 from pipeline.linking.homography import Homography
+from pipeline.linking.priors import Priors
 from pipeline.linking.rules import Rules
 from pipeline.linking.sightings import Sightings
 from pipeline.linking.travel import Travel, TravelTimes
@@ -47,16 +60,25 @@ class Linked:
     travel: TravelTimes
     applied_s: Mapping[str, float]
 
+    @property
+    def learned(self) -> Priors:
+        """What the next run of this site may start from."""
+        return Priors(self.calibration.looks, self.travel, tuple(self.homographies))
+
 
 def link(
     embedded: Sequence[Embedded],
     cameras: Mapping[str, Camera],
     config: LinkingConfig,
     corrected: Corrections = corrections.NONE,
+    before: Priors = priors.NONE,
 ) -> Linked:
-    """Return people numbered 1, 2, 3... by first appearance; the result does not depend on the order of `embedded`."""
+    """Return people numbered 1, 2, 3... by first appearance; the result does not depend on the order of `embedded`.
+
+    corrected: what a human knows of these tracklets. before: what earlier runs learned of the site.
+    """
     whole = Sightings(embedded, cameras)
-    calibration = calibrate.calibrate(whole, config)
+    calibration = calibrate.calibrate(whole, config, before.looks)
     sightings = Sightings(split.split(whole.embedded, whole.names, calibration.curve), cameras)
     looks = affinity.appearance(sightings.embedded, sightings.camera, calibration.curve)
     likely = clocks.likely_pairs(sightings, looks)
@@ -68,9 +90,9 @@ def link(
         likely = clocks.likely_pairs(sightings, looks)
     else:
         sightings.slack_s = found.slack_s(sightings.names)
-    overlaps = homography.estimate(sightings, likely)
+    overlaps = priors.overlaps(before.homographies, homography.estimate(sightings, likely))
     sightings.look_through(homography.views(sightings.names, overlaps))
-    people, near_misses, times = _Site(sightings, looks, config, corrected).link()
+    people, near_misses, times = _Site(sightings, looks, config, corrected).link(before.travel)
     return Linked(people, near_misses, calibration, found, overlaps, times, applied_s)
 
 
@@ -85,12 +107,12 @@ class _Site:
         self._ties = corrections.ties(same, sure, different, len(sightings))
         self._edges = self._tied()
 
-    def link(self) -> tuple[list[Person], list[Link], TravelTimes]:
-        """Return people, near misses, and what was learned of travel times."""
+    def link(self, before: TravelTimes) -> tuple[list[Person], list[Link], TravelTimes]:
+        """Return people, near misses, and what is known of travel times now."""
         first = self._solve(self._edges)
         followed = travel.followed(self._sightings, first.groups)
         certain = followed[self._looks.odds(followed[:, 0], followed[:, 1]) >= CERTAIN].tolist()
-        times = travel.learn(self._sightings, first.groups, certain)
+        times = travel.add(before, travel.learn(self._sightings, first.groups, certain))
         i, j = self._edges.pairs.T
         odds = Travel(self._sightings, times, self._config, certain).odds(i, j) - STRANGERS
         silent = np.isnan(self._edges.place)

@@ -29,8 +29,8 @@ Engine = Callable[[Sequence[Embedded], Sequence[Names]], Linked]
 Every row that it is given is in one tracklet of one person, but it may cut tracklets.
 """
 
-SETTLED_S = 30.0
-N_KEPT = 8
+SETTLED_S = 20.0
+N_KEPT = 32
 
 
 class OnlineLinker:

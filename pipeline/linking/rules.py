@@ -36,6 +36,8 @@ class Rules:
             self._different.setdefault(i, set()).add(j)
             self._different.setdefault(j, set()).add(i)
         self._compared: dict[tuple[int, int], place.Compared] = {}
+        on_floor = sightings.has_floor[:, None] & sightings.has_floor
+        self._on_floor = (on_floor | sightings.overlap) & ~np.eye(len(on_floor), dtype=bool)
         self._short_s = float(self.most_s.min(initial=np.inf))
         self._long_s = max(0.0, float(self.least_s.max(initial=0)), _extent_m(sightings.reach) / config.max_speed_m_s)
 
@@ -62,7 +64,7 @@ class Rules:
     def between(self, first: Sequence[int], second: Sequence[int]) -> tuple[str, int, int]:
         """Return the rule that keeps two groups apart ("" none), and the two tracklets that it speaks of."""
         for rule, broken, a, b in self._broken(np.array(first), np.array(second)):
-            where = np.flatnonzero(broken)
+            (where,) = broken.nonzero()
             if len(where):
                 return rule, int(a[where[0]]), int(b[where[0]])
         for i in first if self._different else ():
@@ -75,19 +77,21 @@ class Rules:
         s = self._sightings
         gap = np.maximum(s.start_s[first][:, None], s.start_s[second])
         gap -= np.minimum(s.end_s[first][:, None], s.end_s[second])
-        i, j = np.nonzero(gap <= self._long_s)
+        i, j = (gap <= self._long_s).nonzero()
         if not len(i):
             return
         a, b, gap = first[i], second[j], gap[i, j]
-        one_camera = s.camera[a] == s.camera[b]
-        yield SAME_TIME, one_camera & (gap <= 0), a, b
-        yield TRAVEL, gap < self.least_s[s.camera[a], s.camera[b]], a, b
-        a, b, gap = _take(~one_camera & s.solid[a] & s.solid[b], a, b, gap)
         cameras = s.camera[a], s.camera[b]
-        c, d = _take(s.has_floor[cameras[0]] & s.has_floor[cameras[1]], a, b)
-        yield SPEED, self._too_fast(c, d) | self._too_fast(d, c), c, d
-        c, d = _take(s.overlap[cameras] & (gap <= 0), a, b)
-        yield FLOOR, np.array([self._far_apart(*pair) for pair in zip(c.tolist(), d.tolist(), strict=True)], bool), c, d
+        yield SAME_TIME, (cameras[0] == cameras[1]) & (gap <= 0), a, b
+        yield TRAVEL, gap < self.least_s[cameras], a, b
+        (where,) = (self._on_floor[cameras] & s.solid[a] & s.solid[b]).nonzero()
+        if not len(where):
+            return
+        a, b, gap = a[where], b[where], gap[where]
+        yield SPEED, self._too_fast(a, b) | self._too_fast(b, a), a, b
+        at_once = s.overlap[s.camera[a], s.camera[b]] & (gap <= 0)
+        a, b = a[at_once], b[at_once]
+        yield FLOOR, np.array([self._far_apart(*pair) for pair in zip(a.tolist(), b.tolist(), strict=True)], bool), a, b
 
     def _far_apart(self, i: int, j: int) -> bool:
         reach = self._sightings.reach
@@ -146,7 +150,3 @@ def _extent_m(reach: Array) -> float:
 def _number(pairs: Array) -> Array:
     """One number for each pair (m, 2) of indices."""
     return pairs[:, 0] << 32 | pairs[:, 1]
-
-
-def _take(chosen: Array, *arrays: Array) -> list[Array]:
-    return [array[chosen] for array in arrays]

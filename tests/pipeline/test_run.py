@@ -52,7 +52,17 @@ def test_a_run_writes_every_file_that_run_json_lists_and_nothing_else(result: Pa
     found = {p.relative_to(result).as_posix() for p in result.rglob("*") if p.is_file()}
     assert set(manifest["files"]) == found
     assert found == {
-        *("cam1.mp4", "cam2.mp4", "mosaic.mp4", "config.yaml", "trajectories.json", "links.json", "tracks.csv", "run.json"),
+        *(
+            "cam1.mp4",
+            "cam2.mp4",
+            "mosaic.mp4",
+            "config.yaml",
+            "trajectories.json",
+            "links.json",
+            "priors.json",
+            "tracks.csv",
+            "run.json",
+        ),
         *("mot/cam1.txt", "mot/cam2.txt"),
     }
     assert manifest["warnings"] == []

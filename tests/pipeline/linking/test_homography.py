@@ -1,0 +1,160 @@
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline import floor
+from pipeline.config import LinkingConfig
+from pipeline.linking import clocks, homography, linker, place
+from pipeline.linking.homography import Homography
+from pipeline.linking.sightings import PERSON_M, Sightings, through
+from pipeline.records import Array, Camera, Embedded
+from tests.pipeline.linking.walkers import BARE, HEIGHT, ON_FLOOR, VIEWS, crowd, judge, look, mistaken, wander, watch
+
+GRID_M = np.stack(np.meshgrid(np.linspace(-3, 3, 7), np.linspace(-3, 3, 7)), axis=-1).reshape(-1, 2)
+
+
+def found(seen: Sequence[Embedded], cameras: dict[str, Camera] = BARE) -> list[Homography]:
+    sightings = Sightings(seen, cameras)
+    return homography.estimate(sightings, clocks.likely_pairs(sightings, judge(sightings)))
+
+
+def off_m(h: Homography) -> Array:
+    """How far off the floor a homography is where people walk, in metres."""
+    first, second = h.cameras
+    there, _ = through(floor.to_floor(GRID_M, VIEWS[first]), h.matrix)
+    return np.linalg.norm(floor.to_floor(there, np.linalg.inv(VIEWS[second])) - GRID_M, axis=1)
+
+
+def test_how_two_pictures_overlap_is_found_from_the_feet_of_people() -> None:
+    (h,) = found(crowd(12, a=0, b=0))
+    assert off_m(h).max() < 0.2
+    assert h.error_m < 0.1
+    assert h.agree > 0.95
+    assert h.n_pairs == 12
+    assert h.offset.offset_s == 0
+
+
+def test_it_says_how_good_it_is_in_words() -> None:
+    words = found(crowd(12, a=0, b=0))[0].in_words()
+    assert "overlap: floor matched to 0.0 m (" in words
+    assert "places of 12 pairs of tracklets, 100% agree)" in words
+
+
+@pytest.mark.parametrize("ahead_s", [-4.5, -1, 0.7, 3])
+def test_it_is_found_though_clocks_disagree_and_tells_by_how_much(ahead_s: float) -> None:
+    seen = crowd(12, a=0, b=ahead_s)
+    (h,) = found(seen)
+    assert off_m(h).max() < 0.2
+    assert h.offset.cameras == ("a", "b")
+    assert h.offset.offset_s == pytest.approx(ahead_s, abs=0.1)
+    assert h.offset.before_m > h.offset.after_m or np.isnan(h.offset.before_m)
+    told = clocks.estimate(Sightings(seen, BARE), np.zeros((0, 2), np.int64), [h.offset])
+    assert told.offsets_s["b"] == pytest.approx(ahead_s, abs=0.1)
+
+
+def test_some_who_are_mistaken_for_others_do_no_harm() -> None:
+    (h,) = found(crowd(12, a=0, b=0) + mistaken(4, a=0, b=0))
+    assert h.n_pairs == 16
+    assert 0.6 < h.agree < 0.9
+    assert off_m(h).max() < 0.3
+
+
+def test_feet_that_are_out_of_the_picture_are_left_out() -> None:
+    seen = crowd(12, a=0, b=0)
+    cut = []
+    for e in seen:
+        boxes = e.tracklet.boxes.copy()
+        boxes[::3, 3] = HEIGHT
+        cut.append(replace(e, tracklet=replace(e.tracklet, boxes=boxes)))
+    sightings = Sightings(cut, BARE)
+    feet = homography.feet(sightings, clocks.likely_pairs(sightings, judge(sightings)))
+    assert len(feet.pair) > 0
+    assert max(feet.here[:, 1].max(), feet.there[:, 1].max()) < HEIGHT - floor.CUT_PX
+
+
+def test_somebody_who_stands_is_one_place() -> None:
+    seen = [watch(c, 0, lambda t: np.zeros((len(t), 2)), 0, 30, look(0)) for c in "ab"]
+    assert len(homography.feet(Sightings(seen, BARE), np.array([[0, 1]])).pair) == 1
+
+
+def test_people_on_one_line_do_not_tell_how_pictures_overlap() -> None:
+    seen = []
+    for person in range(12):
+        walk = lambda t, at=person / 4: np.stack([1.2 * (t - at) - 4, np.ones(len(t))], axis=1)  # noqa: E731
+        seen += [watch(c, person, walk, person / 4, person / 4 + 6, look(person)) for c in "ab"]
+    assert found(seen) == []
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_few_people_do_not_tell_how_pictures_overlap(n: int) -> None:
+    assert found(crowd(n, a=0, b=0)) == []
+
+
+def test_cameras_that_see_different_people_do_not_overlap() -> None:
+    there = [replace(e, embedding=np.roll(e.embedding, -20)) for e in crowd(20, seed=5, b=0)]
+    strangers = [replace(e, embedding=look(e.tracklet.track_id).astype(np.float32)) for e in there]
+    assert found(crowd(20, seed=6, a=0) + strangers) == []
+
+
+def test_cameras_on_a_common_floor_are_left_alone() -> None:
+    assert found(crowd(12, a=0, b=0), ON_FLOOR) == []
+    assert len(found(crowd(12, a=0, b=0), ON_FLOOR | {"b": BARE["b"]})) == 1
+
+
+def test_views_lead_there_and_back() -> None:
+    (h,) = found(crowd(12, a=0, b=0))
+    views = homography.views(["a", "b"], [h])
+    assert set(views) == {(0, 1), (1, 0)}
+    points = floor.to_floor(GRID_M, VIEWS["a"])
+    there, ahead = through(points, views[0, 1].matrix)
+    back, also_ahead = through(there, views[1, 0].matrix)
+    assert ahead.all() and also_ahead.all()
+    assert np.allclose(back, points, atol=1e-6)
+
+
+def test_what_is_beyond_the_horizon_is_nowhere() -> None:
+    horizon_at_100_px = np.array([[1.0, 0, 0], [0, 1.0, 0], [0, 0.01, -1.0]])
+    points, ahead = through(np.array([[5.0, 200.0], [5.0, 100.0], [5.0, 50.0]]), horizon_at_100_px)
+    assert ahead.tolist() == [True, False, False]
+    assert points[0].tolist() == [5.0, 200.0]
+
+
+def test_places_of_one_person_agree_through_a_view_and_those_of_two_do_not() -> None:
+    seen = crowd(12, a=0, b=0)
+    walks = [lambda t: np.stack([t / 2 - 3, t / 3 - 3], axis=1), lambda t: np.stack([3 - t / 5, 3 - t / 5], axis=1)]
+    here_and_there = (("a", 50, walks[0]), ("b", 51, walks[0]), ("b", 52, walks[1]))
+    seen += [watch(camera, track, walk, 0, 5, np.zeros(64)) for camera, track, walk in here_and_there]
+    sightings = Sightings(seen, BARE)
+    a, same, other = (i for track in (50, 51, 52) for i, t in enumerate(sightings.tracklets) if t.track_id == track)
+    assert np.isnan(place.compare(sightings, min(a, same), max(a, same), LinkingConfig()).odds)
+    sightings.look_through(homography.views(sightings.names, found(seen)))
+    alike = place.compare(sightings, min(a, same), max(a, same), LinkingConfig())
+    apart = place.compare(sightings, min(a, other), max(a, other), LinkingConfig())
+    assert alike.odds > 3
+    assert alike.metres < 0.3
+    assert apart.odds < -3
+    assert apart.metres > 2 * PERSON_M
+    assert (alike.rule, apart.rule) == ("", place.FLOOR)
+
+
+def test_people_whose_looks_were_not_seen_are_linked_by_place_in_uncalibrated_cameras() -> None:
+    rng = np.random.default_rng(3)
+    seen = crowd(12, a=0, b=0)
+    for track, start_s in ((50, 5), (60, 12), (70, 20)):
+        walk = wander(rng)
+        seen += [watch(c, track + k, walk, start_s, start_s + 8, np.zeros(64)) for k, c in enumerate("ab")]
+    people = linker.link(seen, BARE, LinkingConfig()).people
+    together = [[t.track_id for t in p.tracklets] for p in people]
+    assert all([track, track + 1] in [sorted(t) for t in together] for track in (50, 60, 70))
+
+
+def test_the_names_of_cameras_change_nothing() -> None:
+    seen = crowd(12, a=0, b=1)
+    other = {"a": "b", "b": "a"}
+    renamed = [replace(e, tracklet=replace(e.tracklet, camera=other[e.tracklet.camera])) for e in seen]
+    (h,), (turned,) = found(seen), found(renamed)
+    assert turned.cameras == tuple(other[c] for c in h.cameras)
+    assert np.allclose(turned.matrix, h.matrix)
+    assert turned.offset.offset_s == -h.offset.offset_s
