@@ -140,18 +140,21 @@ def _cpu_s() -> float:
 def ablation(world: World) -> dict[str, Any]:
     """Print what each part of linking adds, and where the rest is lost; returns both."""
     print(f"\n{world.name}: {len(world.embedded)} tracklets\n{'':<28}{'IDF1':>7}{'HOTA':>7}{'links P':>9}{'R':>8}{'people':>8}")
+    usual = worlds.link(world)
+    report = worlds.score(world, usual)
+    _show("local ids only", report.together["local ids only"])
     results: dict[str, Any] = {}
-    for variant in worlds.VARIANTS:
-        people = worlds.link(world, variant)
-        report = worlds.score(world, people)
-        if not results:
-            _show("local ids only", report.together["local ids only"])
-        of_links = f"{report.link_precision:>9.1%}{report.link_recall:>8.1%}{report.people_found:>8}"
-        _show(variant.name, report.together["ours"], of_links)
-        results[variant.name] = {"scores": report.together, "precision": report.link_precision, "recall": report.link_recall}
+    for number, ladder in enumerate(worlds.LADDERS):
+        for variant in ladder:
+            found = report if variant == worlds.FULL else worlds.score(world, worlds.link(world, variant))
+            links = {"precision": found.link_precision, "recall": found.link_recall, "people": found.people_found}
+            _show(
+                variant.name, found.together["ours"], f"{links['precision']:>9.1%}{links['recall']:>8.1%}{links['people']:>8}"
+            )
+            results[f"{number} {variant.name}"] = {"scores": found.together, **links}
     _show("oracle links", report.together["oracle links"], f"{report.people_present:>25}")
     share = report.together["ours"]["IDF1"] / report.together["oracle links"]["IDF1"]
-    lost = worlds.lost(world, people)
+    lost = worlds.lost(world, usual)
     print(f"ours over oracle links: {share:.3f}")
     print("global IDF1, of 100: " + ", ".join(f"{what} {points:.1f}" for what, points in lost.items()))
     return {"variants": results, "lost": lost, "over_oracle": share}
@@ -183,7 +186,7 @@ def robustness(world: World) -> dict[str, Any]:
     print(f"\n{world.name}: global IDF1\n{'':<36}{'before':>8}{'after':>8}")
     results = {}
     for name, (idf1, harmed, settings) in cases.items():
-        after = _idf1(harmed, worlds.link(harmed, Variant(name, settings)))
+        after = _idf1(harmed, worlds.link(harmed, Variant(name, settings=settings)))
         results[name] = {"before": idf1, "after": after}
         print(f"{name:<36}{100 * idf1:>8.1f}{100 * after:>8.1f}", flush=True)
     return results
@@ -201,7 +204,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw time and memory against tracklets")
     parser.add_argument("--worlds", type=Path, nargs="+", default=WORLDS, help="folders with camN.mp4, cameras.json, truth/")
     parser.add_argument("--cache", type=Path, metavar="DIR", default=Path(tempfile.gettempdir()) / "benchmarks-linking",
-                        help="where the embedded tracklets of the worlds are kept; empty it when detector or network change")  # fmt: skip
+                        help="where embedded tracklets are kept; empty it when weights change")  # fmt: skip
     parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
     parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args(words)

@@ -9,8 +9,9 @@ import pickle
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,24 @@ from scipy.optimize import linear_sum_assignment
 
 from pipeline import config as configuration
 from pipeline import embed, fill
-from pipeline.config import Config, LinkingConfig
+from pipeline.config import Config, LinkingConfig, TravelConfig
 from pipeline.detect import detector
 from pipeline.evaluate import boxes, scores
 from pipeline.evaluate.__main__ import MIN_VISIBILITY
 from pipeline.evaluate.boxes import MIN_IOU, Rows, Scene, Truth
 from pipeline.evaluate.scores import Report
-from pipeline.linking import linker, place
+from pipeline.linking import homography, linker, place, travel
 from pipeline.linking.place import Compared
+from pipeline.linking.travel import TravelTimes
 from pipeline.records import Array, Camera, Embedded, Person, Tracklet
 from pipeline.sources import open_source
 from pipeline.timings import Timings
 from pipeline.worker import Worker
+
+FAR = 1_000_000
+"""More than there are people."""
+VISIT_GAP_S = 1.0
+"""Somebody unseen for so long has left the camera."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +52,16 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A way to link: settings that differ, and names in modules that stand for something else meanwhile."""
+    """A way to link. without: parts that are switched off, names of `OFF`; with_floor: whether cameras keep their homographies.
+
+    configured: travel times are written in the config, taken from truth; settings: others that differ.
+    """
 
     name: str
-    settings: Mapping[str, Any]
-    replaced: Sequence[tuple[Any, str, Any]] = ()
+    without: Sequence[str] = ()
     with_floor: bool = True
-
-
-FAR = 1_000_000
-"""More than there are people."""
+    configured: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _silent(*arguments: Any) -> Compared:
@@ -62,13 +69,37 @@ def _silent(*arguments: Any) -> Compared:
     return replace(_compare(*arguments), odds=np.nan)
 
 
+def _nothing(*arguments: Any) -> list[Any]:
+    return []
+
+
+def _no_steps(*arguments: Any) -> TravelTimes:
+    return TravelTimes()
+
+
 _compare = place.compare
-VARIANTS = (
-    Variant("appearance only", {}, [(place, "compare", _silent)], with_floor=False),
-    Variant("+ rules of the floor", {}, [(place, "compare", _silent)]),
-    Variant("+ evidence of place", {}),
+OFF: dict[str, tuple[Any, str, Any]] = {
+    "place": (place, "compare", _silent),
+    "travel": (travel, "learn", _no_steps),
+    "overlaps": (homography, "estimate", _nothing),
+}
+"""Parts of linking by name: the module and the function that stands for it, and what stands in its place when it is off."""
+FULL = Variant("+ travel times learned")
+LADDERS = (
+    (
+        Variant("appearance only", ("place", "travel", "overlaps"), with_floor=False),
+        Variant("+ rules of the floor", ("place", "travel", "overlaps")),
+        Variant("+ evidence of place", ("travel", "overlaps")),
+        Variant("+ travel times configured", ("travel", "overlaps"), configured=True),
+        FULL,
+    ),
+    (
+        Variant("no homographies", ("travel", "overlaps"), with_floor=False),
+        Variant("+ travel times learned", ("overlaps",), with_floor=False),
+        Variant("+ overlaps estimated", with_floor=False),
+    ),
 )
-"""Each adds to the one before; the last is the program as it is."""
+"""Each adds to the one before, but what is learned replaces what is configured; the last of each is the program as it is."""
 
 
 def load(folder: Path, cache: Path) -> World:
@@ -98,26 +129,51 @@ def _embed(folder: Path) -> tuple[list[Embedded], list[Camera]]:
     return found, [replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources]
 
 
-def link(world: World, variant: Variant = VARIANTS[-1]) -> list[Person]:
+def link(world: World, variant: Variant = FULL) -> list[Person]:
     """Link and fill, as the program does but for what the variant changes."""
-    cameras = (
-        world.cameras if variant.with_floor else {n: replace(c, homography=np.zeros((0, 0))) for n, c in world.cameras.items()}
-    )
-    with _replaced(variant.replaced):
-        people = linker.link(world.embedded, cameras, LinkingConfig(**variant.settings)).people
+    no_floor = {name: replace(camera, homography=np.zeros((0, 0))) for name, camera in world.cameras.items()}
+    settings = {"travel": travel_times(world), **variant.settings} if variant.configured else variant.settings
+    with ExitStack() as stack:
+        for part in variant.without:
+            stack.enter_context(_replaced(*OFF[part]))
+        cameras = world.cameras if variant.with_floor else no_floor
+        people = linker.link(world.embedded, cameras, LinkingConfig(**settings)).people
     return fill.fill(people, Config().tracklets.fill_gap_s, 1)
 
 
 @contextmanager
-def _replaced(names: Sequence[tuple[Any, str, Any]]) -> Iterator[None]:
-    before = [getattr(module, name) for module, name, _ in names]
-    for module, name, value in names:
-        setattr(module, name, value)
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
     try:
         yield
     finally:
-        for (module, name, _), value in zip(names, before, strict=True):
-            setattr(module, name, value)
+        setattr(module, name, before)
+
+
+def travel_times(world: World) -> list[TravelConfig]:
+    """What somebody who knows the site would write of every two cameras: how long people in truth take, with some room."""
+    gaps: dict[tuple[str, str], list[float]] = {}
+    for visits in _visits(world).values():
+        for (_, end_s, camera), (next_s, _, following) in pairwise(sorted(visits)):
+            if camera != following:
+                gaps.setdefault((min(camera, following), max(camera, following)), []).append(max(next_s - end_s, 0.0))
+    return [
+        TravelConfig(cameras=pair, min_s=0.5 * min(found), typical_s=float(np.median(found)), max_s=2 * max(found) + 1)
+        for pair, found in sorted(gaps.items())
+    ]
+
+
+def _visits(world: World) -> dict[int, list[tuple[float, float, str]]]:
+    """Of every person in truth the stretches of time in a camera: start and end in seconds, and the camera."""
+    found: dict[int, list[tuple[float, float, str]]] = {}
+    for camera, truth in world.truth.items():
+        rows = truth.rows.take(truth.counts)
+        for person in np.unique(rows.ids).tolist():
+            at_s = np.sort(rows.frames[rows.ids == person]) / world.cameras[camera].fps
+            for part in np.split(at_s, np.flatnonzero(np.diff(at_s) > VISIT_GAP_S) + 1):
+                found.setdefault(person, []).append((float(part[0]), float(part[-1]), camera))
+    return found
 
 
 def score(world: World, people: Sequence[Person]) -> Report:

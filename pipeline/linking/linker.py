@@ -82,15 +82,15 @@ def link(
     sightings = Sightings(split.split(whole.embedded, whole.names, calibration.curve), cameras)
     looks = affinity.appearance(sightings.embedded, sightings.camera, calibration.curve)
     likely = clocks.likely_pairs(sightings, looks)
-    found = clocks.estimate(sightings, likely)
+    new = homography.estimate(sightings, likely)
+    found = clocks.estimate(sightings, likely, [overlap.offset for overlap in new])
     applied_s = found.offsets_s if config.apply_clocks and found.disagree else {}
     if applied_s:
         sightings = Sightings(clocks.shift(sightings.embedded, applied_s), cameras)
         looks = affinity.appearance(sightings.embedded, sightings.camera, calibration.curve)
-        likely = clocks.likely_pairs(sightings, looks)
     else:
         sightings.slack_s = found.slack_s(sightings.names)
-    overlaps = priors.overlaps(before.homographies, homography.estimate(sightings, likely))
+    overlaps = priors.overlaps(before.homographies, new)
     sightings.look_through(homography.views(sightings.names, overlaps))
     people, near_misses, times = _Site(sightings, looks, config, corrected).link(before.travel)
     return Linked(people, near_misses, calibration, found, overlaps, times, applied_s)

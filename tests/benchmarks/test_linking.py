@@ -138,10 +138,20 @@ def mixed(head: Embedded, tail: Embedded) -> Embedded:
 
 
 def test_a_variant_stands_for_something_else_only_while_it_links(world: World) -> None:
-    before = worlds.place.compare
-    for variant in worlds.VARIANTS:
+    before = {part: getattr(module, name) for part, (module, name, _) in worlds.OFF.items()}
+    for variant in [variant for ladder in worlds.LADDERS for variant in ladder]:
         assert worlds.score(world, worlds.link(world, variant)).together["ours"]["IDF1"] == 1.0
-    assert worlds.place.compare is before
+    assert before == {part: getattr(module, name) for part, (module, name, _) in worlds.OFF.items()}
+
+
+def test_travel_times_in_the_config_are_those_of_truth(world: World) -> None:
+    overlapping = worlds.travel_times(world)
+    assert [(t.cameras, t.min_s, t.max_s) for t in overlapping] == [(("a", "b"), 0.0, 1.0)]
+    rows = world.truth["b"].rows
+    later = replace(world.truth["b"], rows=replace(rows, frames=rows.frames + N_FRAMES + 99))
+    (apart,) = worlds.travel_times(replace(world, truth={**world.truth, "b": later}))
+    assert apart.min_s < apart.typical_s < apart.max_s
+    assert apart.typical_s == pytest.approx(10)
 
 
 def test_a_late_clock_moves_the_times_of_one_camera_and_no_frames(world: World) -> None:

@@ -19,12 +19,13 @@ from pipeline.records import Array, Camera, Embedded, Tracklet
 
 CAMERAS = {name: Camera(name, name, 1000, 1000, 10, 0, -1, np.zeros((0, 0))) for name in "abcxyz"}
 CONFIG = LinkingConfig()
+NO_LOOK = np.zeros(0)
 NOBODY = np.zeros((0, 2), np.int64)
 CERTAIN = 2.0
 A_TO_B = TravelTimes({("a", "b"): Steps((18.0, 19.0, 19.5, 20.0, 20.0, 20.5, 21.0, 22.0))})
 
 
-def seen(camera: str, track: int, start_s: float, end_s: float, look: Array = np.zeros(0)) -> Embedded:
+def seen(camera: str, track: int, start_s: float, end_s: float, look: Array = NO_LOOK) -> Embedded:
     """Somebody, from start to end, who looks like `look`."""
     times_s = np.array([start_s, (start_s + end_s) / 2, end_s])
     boxes = np.tile(np.array([100, 100, 140, 200], np.float32), (3, 1))
@@ -104,7 +105,6 @@ def test_too_few_steps_another_pair_of_cameras_one_camera_and_a_long_time_say_no
 
 def test_two_visits_with_a_certain_one_between_them_are_no_step() -> None:
     s = at(("a", 0, 10), ("c", 20, 25), ("b", 30, 40), *crowd())
-    i, j = np.array([0]), np.array([2])
     order = {(t.camera, t.first_s): k for k, t in enumerate(s.tracklets)}
     i, k, j = (np.array([order[view]]) for view in (("a", 0), ("c", 20), ("b", 30)))
     assert Travel(s, A_TO_B, CONFIG, NOBODY).odds(i, j) > 2
@@ -125,7 +125,7 @@ def test_it_learns_gaps_and_overlaps_of_certain_pairs_of_one_group_and_of_no_oth
 
 def test_pieces_of_one_track_are_one_visit() -> None:
     pieces = [seen("a", 1, 0, 100), seen("a", 1, 100.1, 200), seen("b", 2, 220, 230)]
-    s = Sightings([*pieces, *(seen(*v, np.zeros(0)) for v in ())], CAMERAS)
+    s = Sightings(pieces, CAMERAS)
     assert travel.learn(s, [[0, 1, 2]], np.array([[0, 2], [1, 2]])).steps == {("a", "b"): Steps((20.0,))}
     early, late = Travel(s, A_TO_B, CONFIG, NOBODY).odds(np.array([0, 1]), np.array([2, 2]))
     assert early == late
@@ -137,9 +137,8 @@ def test_pieces_of_one_track_are_one_visit() -> None:
 def test_a_typical_time_of_the_config_counts_until_more_is_known() -> None:
     config = LinkingConfig(travel=[TravelConfig(cameras=("b", "a"), min_s=0, typical_s=40, max_s=60)])
     there, elsewhere = (("b", 510.0 + gap_s, 560.0 + gap_s) for gap_s in (40, 100))
-    assert (
-        odds(TravelTimes(), ("a", 500, 510), there, config) > 2 and odds(TravelTimes(), ("a", 500, 510), elsewhere, config) < -1
-    )
+    assert odds(TravelTimes(), ("a", 500, 510), there, config) > 2
+    assert odds(TravelTimes(), ("a", 500, 510), elsewhere, config) < -1
     assert odds(TravelTimes(), ("a", 500, 510), ("b", 505, 520), config) == 0, "it says nothing of overlapping views"
     learned = TravelTimes({("a", "b"): Steps(tuple(np.linspace(95, 105, 100).tolist()))})
     assert odds(learned, ("a", 500, 510), elsewhere, config) > odds(learned, ("a", 500, 510), there, config)
@@ -232,9 +231,8 @@ def corridor(seed: int, n: int = 60, alike: int = 20) -> list[tuple[Embedded, in
         for k, (camera, walk, spread) in enumerate((("a", 0, 0), ("b", 20, 3), ("c", 40, 8))):
             comes_s = round(leaves_s + (max(1.0, rng.normal(walk, spread)) if walk else 0), 1)
             leaves_s = round(comes_s + rng.uniform(3, 8), 1)
-            found.append(
-                (seen(camera, 10 * person + k, comes_s, leaves_s, unit(look + 0.85 * unit(rng.normal(size=24)))), person)
-            )
+            seen_as = unit(look + 0.85 * unit(rng.normal(size=24)))
+            found.append((seen(camera, 10 * person + k, comes_s, leaves_s, seen_as), person))
     return found
 
 
@@ -270,9 +268,9 @@ def test_travel_times_that_a_run_learns_from_certain_links_tell_people_apart_who
         assert np.median(times.of("a", "b").gaps_s) == pytest.approx(20, abs=3)
         assert np.median(times.of("b", "c").gaps_s) == pytest.approx(40, abs=6)
         assert not any(part.n_overlaps > 1 for part in times.steps.values())
-        gained.append(np.diff(scores[:2])[0])
-        print(scores)
-    assert min(gained) > 0.1 and np.mean(gained) > 0.2
+        gained.append(np.diff(scores))
+    assert min(first for first, _ in gained) > 0.08 and np.mean(gained, axis=0)[0] > 0.15
+    assert min(second for _, second in gained) > -0.05, "once more does no harm"
 
 
 def test_it_tells_in_words_what_was_learned() -> None:
