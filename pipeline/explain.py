@@ -191,6 +191,8 @@ def _evidence(link: Json) -> str:
     if not where and len({(link[side]["camera"], link[side]["track_id"]) for side in ("first", "second")}) == 1:
         where = " on the same track"
     weight = "" if link["place"] is None else f" ({_strength(link['place'])})"
+    if link["place"] is None and link["travel"] is not None:
+        weight = f" (travel time: {_strength(link['travel'])})"
     return f"{looks}, {when}{where}{weight}"
 
 

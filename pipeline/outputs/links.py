@@ -60,6 +60,7 @@ def _link(link: Link, owner: dict[tuple[float, str, int], int], status: str) -> 
         "similarity": _number(link.similarity, 3),
         "appearance": _number(link.appearance, 2),
         "place": _number(link.place, 2),
+        "travel": _number(link.travel, 2),
         "gap_s": _number(link.gap_s, 3),
         "floor_m": _number(link.floor_m, 2),
         "rule": link.rule,

@@ -56,6 +56,14 @@ def test_a_person_is_told_by_time_with_what_ties_the_tracklets(tmp_path: Path, c
     assert "At this site appearance tells people apart well" in said
 
 
+@pytest.mark.parametrize(("travel", "says"), [(2.5, "travel time: clearly for"), (-1.0, "travel time: against")])
+def test_the_time_between_cameras_is_named_where_nothing_is_known_of_the_place(
+    travel: float, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = [person(1, GATE, LOBBY, links=[replace(link(GATE, LOBBY, 0.9), travel=travel)])]
+    assert says in told(write(tmp_path, people), "1", capsys)
+
+
 def test_a_tracklet_that_only_a_later_one_ties_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     late = replace(ONE, links=(link(GATE, YARD, 0.9), link(LOBBY, YARD, 0.9)))
     said = told(write(tmp_path, [late, TWO]), "1", capsys)

@@ -38,7 +38,7 @@ def tracklet(name: str, track_id: int, times_s: Sequence[float], boxes: Sequence
 def link(first: Tracklet, second: Tracklet, probability: float, rule: str = "", rival: str = "") -> Link:
     """They look alike, and nothing is known of their places."""
     gap_s = second.first_s - first.last_s
-    return Link(first, second, probability, 0.8, 5.0, np.nan, gap_s, np.nan, rule, rival, 0.25 if rival else 0.0)
+    return Link(first, second, probability, 0.8, 5.0, np.nan, np.nan, gap_s, np.nan, rule, rival, 0.25 if rival else 0.0)
 
 
 def person(person_id: int, *tracklets: Tracklet, links: Sequence[Link] = ()) -> Person:

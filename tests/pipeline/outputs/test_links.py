@@ -52,6 +52,7 @@ def test_every_link_says_whom_it_ties_and_why() -> None:
         "similarity": 0.8,
         "appearance": 5.0,
         "place": None,
+        "travel": None,
         "gap_s": 0.4,
         "floor_m": None,
         "rule": "",
