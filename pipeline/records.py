@@ -189,11 +189,11 @@ class Link:
     """Why two tracklets are, or are not, one person.
 
     `probability` in 0..1 is that of the two people they belonged to when it was decided; what follows is of the two tracklets:
-    `similarity` cosine (nan: no embeddings); `appearance`, `place` and `travel` the log odds of how they look, of where they were,
-    and, where place says nothing, of the time between (nan: no evidence); `gap_s` seconds from the end of the earlier to the start
-    of the later, negative when they overlap; `floor_m` metres between them where space could be compared (nan: it could not).
-    `rule` is the constraint that forbade the link, or what made it without asking ("" none); `rival` names the tracklet of the
-    second best choice ("" none) and `rival_probability` how good it was.
+    `similarity` cosine (nan: no embeddings); `appearance`, `place` and `travel` the log odds of how they look, of where they
+    were, and, where place says nothing, of the time between (nan: no evidence); `gap_s` seconds from the end of the earlier to
+    the start of the later, negative when they overlap; `floor_m` metres between them where space could be compared (nan: it
+    could not). `rule` is the constraint that forbade the link, or what made it without asking ("" none); `rival` names the
+    tracklet of the second best choice ("" none) and `rival_probability` how good it was.
     """
 
     first: Tracklet
