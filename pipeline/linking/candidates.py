@@ -16,6 +16,7 @@ from pipeline.records import Array
 
 BLOCK, WIDE_BLOCK = 256, 1024
 N_ALIKE = 16
+SAMPLED = 4
 NEAR_M = 8.0
 """Paths on the floor that keep further apart are no evidence for anything."""
 
@@ -47,11 +48,11 @@ def alike(sightings: Sightings, appearance: Appearance, rules: Rules, min_odds: 
         odds = appearance.rows[r] @ others[c[0] : c[-1] + 1].T
         odds[unseen[r]] = odds[:, unseen[c]] = -np.inf
         _forbid(odds, rows, columns, s, rules)
-        i, j = np.nonzero(odds >= np.maximum(_nth_best(odds), min_odds)[:, None])
+        i, j = np.nonzero(odds >= np.maximum(_about_nth_best(odds), min_odds)[:, None])
         after.offer(r[i], c[j], odds[i, j])
         worst = before.worst(c)
         new = np.isneginf(worst)
-        worst[new] = _nth_best(odds[:, new].T)
+        worst[new] = _about_nth_best(odds[:, new].T)
         i, j = np.nonzero(odds >= np.maximum(worst, min_odds))
         before.offer(c[j], r[i], odds[i, j])
     return unique(np.concatenate([after.pairs(), before.pairs()]))
@@ -60,7 +61,8 @@ def alike(sightings: Sightings, appearance: Appearance, rules: Rules, min_odds: 
 def unique(pairs: Array) -> Array:
     """Sort pairs (m, 2) of indices and leave each once."""
     n = int(pairs.max(initial=0)) + 1
-    first, second = np.divmod(np.unique(pairs[:, 0] * n + pairs[:, 1]), n)
+    number = np.sort(pairs[:, 0] * n + pairs[:, 1])  # many times faster than np.unique
+    first, second = np.divmod(number[np.diff(number, prepend=-1) > 0], n)
     return np.stack([first, second], axis=1)
 
 
@@ -77,11 +79,12 @@ def _forbid(odds: Array, rows: Array, columns: Array, s: Sightings, rules: Rules
     odds[:, :n_early][early] = -np.inf
 
 
-def _nth_best(odds: Array) -> Array:
-    """The `N_ALIKE`-th largest of each row; -inf where there are fewer."""
-    if odds.shape[1] < N_ALIKE:
+def _about_nth_best(odds: Array) -> Array:
+    """At most the `N_ALIKE`-th largest of each row, and not much less; -inf where there are fewer. A sample is enough."""
+    some = odds[:, ::SAMPLED] if odds.shape[1] >= SAMPLED * N_ALIKE else odds
+    if some.shape[1] < N_ALIKE:
         return np.full(len(odds), -np.inf, odds.dtype)
-    return np.partition(odds, -N_ALIKE, axis=1)[:, -N_ALIKE]
+    return np.partition(some, -N_ALIKE, axis=1)[:, -N_ALIKE]
 
 
 def blocks(s: Sightings, within_s: float, size: int = BLOCK) -> Iterator[tuple[Array, Array]]:
@@ -108,7 +111,9 @@ class _Best:
         """Keep the best of what is kept and what is new; of equals the earlier."""
         if not len(tracklets):
             return
-        touched = np.unique(tracklets)
+        seen = np.zeros(len(self._who), np.bool_)
+        seen[tracklets] = True
+        touched = np.flatnonzero(seen)
         whose = np.concatenate([np.repeat(touched, N_ALIKE), tracklets])
         others = np.concatenate([self._who[touched].ravel(), others])
         odds = np.concatenate([self._odds[touched].ravel(), odds])

@@ -83,7 +83,9 @@ class Groups:
         self._weights = appearance.weight.astype(np.float64)
         self._sums = appearance.rows * self._weights[:, None]
         self._owner = np.arange(n)
-        self._ties = _ties(edges, n)
+        known = np.isfinite(edges.place)
+        self._pairs, self._evidence = edges.pairs, np.stack([np.where(known, edges.place, 0), known])
+        self._ties = _ties(edges.pairs, self._evidence, n)
 
     def join(self, i: int, j: int) -> None:
         """Merge group j into group i."""
@@ -98,13 +100,34 @@ class Groups:
 
     def tied(self, i: int) -> tuple[Array, Array]:
         """Groups tied to i in order, and the mean log odds that each is the same person; -inf where there is no evidence."""
-        others, (place, count) = self._ties[i] = self._tidied(i)
-        weight = self._weights[others] * self._weights[i]
-        odds = self._sums[others] @ mirror(self._sums[i]) / np.maximum(weight, TINY)
+        others, evidence = self._ties[i] = self._tidied(i)
+        return others, self._odds(i, others, self._sums[others] @ mirror(self._sums[i]), evidence)
+
+    def all_offers(self, threshold: float, n_solid: int) -> tuple[Array, Array, Array]:
+        """All pairs of groups with enough evidence, i < j (m,) both, and the evidence (m,)."""
+        i, j = np.sort(self._owner[self._pairs], axis=1).T
+        order = np.lexsort((j, i))
+        i, j = i[order], j[order]
+        first = np.flatnonzero(_differs(i) | _differs(j))
+        i, j, evidence = i[first], j[first], np.add.reduceat(self._evidence[:, order], first, axis=1)
+        (good,) = np.nonzero((i != j) & (self.solid[i] + self.solid[j] >= n_solid))
+        i, j, evidence = i[good], j[good], evidence[:, good]
+        looks = np.zeros(len(i))
+        for low in range(0, len(i), CHUNK):
+            part = slice(low, low + CHUNK)
+            looks[part] = np.einsum("nd,nd->n", self._sums[i[part]], mirror(self._sums[j[part]]))
+        odds = self._odds(i, j, looks, evidence)
+        enough = odds >= threshold
+        return i[enough], j[enough], odds[enough]
+
+    def _odds(self, i: Array | int, j: Array, looks: Array, evidence: Array) -> Array:
+        """Mean log odds of pairs of groups, from the sums of how alike they are (m,) and of their places (2, m)."""
+        weight, (place, count) = self._weights[j] * self._weights[i], evidence
+        odds = looks / np.maximum(weight, TINY)
         np.minimum(np.maximum(odds, -MAX_LOG_ODDS, out=odds), MAX_LOG_ODDS, out=odds)
         odds += np.where(count > 0, place / np.maximum(count, 1), -STRANGERS)
         odds[weight + count == 0] = -np.inf
-        return others, odds
+        return odds
 
     def _tidied(self, i: int) -> list[Array]:
         """Ties of a group to those that its partners belong to by now, each once."""
@@ -112,8 +135,7 @@ class Groups:
         others = self._owner[others]
         order = others.argsort(kind="stable")
         others, evidence = others[order], evidence[:, order]
-        new = np.ones(len(others), np.bool_)
-        np.not_equal(others[1:], others[:-1], out=new[1:])
+        new = _differs(others)
         if not new.all():
             (first,) = new.nonzero()
             others, evidence = others[first], np.add.reduceat(evidence, first, axis=1)
@@ -197,7 +219,7 @@ def solve(
     refused: dict[tuple[int, int], tuple[int, Decision]] = {}
     for n_solid in ROUNDS:
         queue = _Queue(groups)
-        queue.add(*_all_offers(groups, threshold, n_solid))
+        queue.add(*groups.all_offers(threshold, n_solid))
         for odds, i, j in queue:
             if _refusal(groups, refused, i, j) is not None:
                 continue
@@ -213,15 +235,6 @@ def solve(
             others, odds_of_others = groups.offers(i, threshold, n_solid, only_later=False)
             queue.add(np.minimum(i, others), np.maximum(i, others), odds_of_others)
     return Solution([groups.members[i] for i in sorted(groups.members)], joined, _missed(groups, refused, near_miss, forbids))
-
-
-def _all_offers(groups: Groups, threshold: float, n_solid: int) -> tuple[Array, Array, Array]:
-    """Pairs of groups with enough evidence, (m,), (m,), and the evidence (m,)."""
-    found = [groups.offers(i, threshold, n_solid, only_later=True) for i in groups.members]
-    if not found:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
-    first = np.repeat(np.fromiter(groups.members, np.int64), [len(others) for others, _ in found])
-    return first, np.concatenate([others for others, _ in found]), np.concatenate([odds for _, odds in found])
 
 
 def _refusal(groups: Groups, refused: dict[tuple[int, int], tuple[int, Decision]], i: int, j: int) -> Decision | None:
@@ -246,15 +259,20 @@ def _missed(
     return found
 
 
-def _ties(edges: Edges, n: int) -> dict[int, list[Array]]:
-    """Partners (m,) of each of n, and evidence (2, m): log odds of their places, and whether there are any."""
-    first, second = edges.pairs.T
+def _ties(pairs: Array, evidence: Array, n: int) -> dict[int, list[Array]]:
+    """Partners (k,) of each of n in pairs (m, 2), and the evidence (2, k) of that."""
+    first, second = pairs.T
     order = np.argsort(np.concatenate([first, second]), kind="stable")
-    others = np.concatenate([second, first])[order]
-    known = np.isfinite(edges.place)
-    evidence = np.tile([np.where(known, edges.place, 0), known], 2)[:, order]
-    ends = np.cumsum(np.bincount(edges.pairs.ravel(), minlength=n)).tolist()
+    others, evidence = np.concatenate([second, first])[order], evidence[:, order % max(len(pairs), 1)]
+    ends = np.cumsum(np.bincount(pairs.ravel(), minlength=n)).tolist()
     return {i: [others[low:high], evidence[:, low:high]] for i, (low, high) in enumerate(pairwise([0, *ends]))}
+
+
+def _differs(values: Array) -> Array:
+    """Where values (n,) differ from the one before, (n,) bool; the first does."""
+    new = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=new[1:])
+    return new
 
 
 def _unite(groups: Groups, together: Sequence[tuple[int, int]]) -> None:

@@ -54,7 +54,7 @@ class Reasons:
 
     def joined(self, tracklet: Tracklet) -> str:
         """Why it is one of a group."""
-        return _most_likely(self._made.get(tracklet.key, []), tracklet, "is", "alone")
+        return _most_likely(self._made.get(tracklet.key, []), tracklet, "is", "its track was cut otherwise")
 
     def alone(self, tracklet: Tracklet) -> str:
         """Why it is nobody who is known."""

@@ -110,7 +110,7 @@ class _Site:
 
     def link(self, before: TravelTimes) -> tuple[list[Person], list[Link], TravelTimes]:
         """Return people, near misses, and what is known of travel times now."""
-        first = self._solve(self._edges)
+        first = self._solve(self._edges, explained=False)
         followed = travel.followed(self._sightings, first.groups)
         certain = followed[self._looks.odds(followed[:, 0], followed[:, 1]) >= CERTAIN]
         times = travel.add(before, travel.learn(self._sightings, first.groups, certain))
@@ -130,11 +130,12 @@ class _Site:
         )
         return Edges(pairs, np.array([rules.compared(i, j).odds for i, j in pairs.tolist()], np.float64))
 
-    def _solve(self, edges: Edges) -> Solution:
+    def _solve(self, edges: Edges, explained: bool = True) -> Solution:
         threshold = affinity.odds(self._config.min_probability)
         together = [(tie.first, tie.second) for tie in self._ties]
         solid = self._sightings.solid
-        return cluster.solve(self._looks, edges, solid, threshold, self._rules.between, together, NEAR_MISS)
+        near_miss = NEAR_MISS if explained else np.inf
+        return cluster.solve(self._looks, edges, solid, threshold, self._rules.between, together, near_miss, explained)
 
 
 def _people(sightings: Sightings, solution: Solution, ties: Sequence[Tie], describe: "_Describe") -> list[Person]:
