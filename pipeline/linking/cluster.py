@@ -81,7 +81,8 @@ class Groups:
         self.changed = [0] * n
         self.solid = np.array(solid, np.int64)
         self._weights = appearance.weight.astype(np.float64)
-        self._sums = appearance.rows * self._weights[:, None]
+        self._all_seen = bool(self._weights.all())
+        self._sums = appearance.rows * appearance.weight[:, None]
         self._owner = np.arange(n)
         known = np.isfinite(edges.place)
         self._pairs, self._evidence = edges.pairs, np.stack([np.where(known, edges.place, 0), known])
@@ -106,12 +107,14 @@ class Groups:
     def all_offers(self, threshold: float, n_solid: int) -> tuple[Array, Array, Array]:
         """All pairs of groups with enough evidence, i < j (m,) both, and the evidence (m,)."""
         i, j = np.sort(self._owner[self._pairs], axis=1).T
-        order = np.lexsort((j, i))
-        i, j = i[order], j[order]
-        first = np.flatnonzero(_differs(i) | _differs(j))
-        i, j, evidence = i[first], j[first], np.add.reduceat(self._evidence[:, order], first, axis=1)
-        (good,) = np.nonzero((i != j) & (self.solid[i] + self.solid[j] >= n_solid))
-        i, j, evidence = i[good], j[good], evidence[:, good]
+        (apart,) = np.nonzero((i != j) & (self.solid[i] + self.solid[j] >= n_solid))
+        number = i[apart] * len(self._owner) + j[apart]
+        order = number.argsort(kind="stable")
+        number, order = number[order], apart[order]
+        first = np.flatnonzero(_differs(number))
+        evidence = np.add.reduceat(self._evidence[:, order], first, axis=1)
+        i, j = np.divmod(number[first], len(self._owner))
+        del apart, number, order, first
         looks = np.zeros(len(i))
         for low in range(0, len(i), CHUNK):
             part = slice(low, low + CHUNK)
@@ -125,8 +128,9 @@ class Groups:
         weight, (place, count) = self._weights[j] * self._weights[i], evidence
         odds = looks / np.maximum(weight, TINY)
         np.minimum(np.maximum(odds, -MAX_LOG_ODDS, out=odds), MAX_LOG_ODDS, out=odds)
-        odds += np.where(count > 0, place / np.maximum(count, 1), -STRANGERS)
-        odds[weight + count == 0] = -np.inf
+        odds += np.divide(place, count, out=np.full(len(odds), -STRANGERS), where=count > 0)
+        if not self._all_seen:
+            odds[weight + count == 0] = -np.inf
         return odds
 
     def _tidied(self, i: int) -> list[Array]:

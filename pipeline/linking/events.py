@@ -69,6 +69,8 @@ class Reasons:
         """Why all of a person is in this group: the link that ties it to the others."""
         ends = [(k, self._before.get(k.first.key) == gone, self._before.get(k.second.key) == gone) for k in group.links]
         ties = [(k, k.first if first else k.second) for k, first, second in ends if first != second]
+        if not ties:  # every link is of a tracklet that was cut otherwise until now
+            return "its tracklets were cut otherwise"
         link, tracklet = max(ties, key=lambda tie: tie[0].probability)
         return f"{tracklet.name} {_words(link, tracklet, 'is')}"
 

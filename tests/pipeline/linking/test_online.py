@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline.config import LinkingConfig
 from pipeline.embed import unit
 from pipeline.linking import affinity, corrections, events, linker, online, split
-from pipeline.linking.events import Event
+from pipeline.linking.events import Event, Reasons
 from pipeline.linking.linker import Linked
 from pipeline.linking.online import Engine, Names, OnlineLinker
 from pipeline.records import Camera, Embedded
@@ -268,3 +268,8 @@ def test_events_are_one_json_object_a_line() -> None:
         "time_s": 0.3333, "kind": "appeared", "person_id": 1, "before": -1, "tracklet": "a/1@0", "reason": "new",
     }  # fmt: skip
     assert second["time_s"] == 3.1416
+
+
+def test_a_merge_of_tracklets_that_were_cut_otherwise_before_is_told_as_such() -> None:
+    linked = link([seen("a", 1, 0, 5, RED), seen("b", 1, 6, 7, RED)], [])
+    assert Reasons(linked, {}).merged(3, linked.people[0]) == "its tracklets were cut otherwise"
