@@ -13,6 +13,7 @@ import numpy as np
 from pipeline.records import Array, Embedded
 
 MAX_LOG_ODDS = 8.0
+CHUNK = 4096
 HALF_CLEAR = 0.1
 """Summed crop quality at which half of a cosine is left (fitted on two rendered worlds)."""
 
@@ -38,10 +39,15 @@ class Appearance:
     weight: Array
 
     def odds(self, i: Array | int, j: Array | int) -> Array:
-        """Log odds of pairs, clipped; nan where there is no appearance."""
-        product = np.einsum("...d,...d->...", self.rows[i].astype(np.float64), mirror(self.rows[j]))
-        seen = (self.weight[i] > 0) & (self.weight[j] > 0)
-        return np.asarray(np.where(seen, np.clip(product, -MAX_LOG_ODDS, MAX_LOG_ODDS), np.nan))
+        """Log odds of pairs, clipped; nan where there is no appearance. Millions of pairs take no more memory than `CHUNK`."""
+        first, second = np.atleast_1d(i), np.atleast_1d(j)
+        product = np.zeros(len(first))
+        for low in range(0, len(first), CHUNK):
+            part = slice(low, low + CHUNK)
+            rows = self.rows[first[part]].astype(np.float64)
+            product[part] = np.einsum("nd,nd->n", rows, mirror(self.rows[second[part]]))
+        seen = (self.weight[first] > 0) & (self.weight[second] > 0)
+        return np.where(seen, np.clip(product, -MAX_LOG_ODDS, MAX_LOG_ODDS), np.nan).reshape(np.shape(i))
 
 
 def mirror(rows: Array) -> Array:
