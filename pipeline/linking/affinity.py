@@ -6,6 +6,7 @@ crops has a *clarity* below 1, and its cosines are expected to be smaller by tha
 tracklets, so that the mean evidence between two groups needs no more than the sums of each: see `Appearance`.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +50,11 @@ class Appearance:
         seen = (self.weight[first] > 0) & (self.weight[second] > 0)
         return np.where(seen, np.clip(product, -MAX_LOG_ODDS, MAX_LOG_ODDS), np.nan).reshape(np.shape(i))
 
+    def between(self, i: Array, j: Array) -> Array:
+        """Log odds of tracklets (n,) and (m,), each with each, clipped, (n, m); 0 where there is no appearance."""
+        product = self.rows[i].astype(np.float64) @ mirror(self.rows[j]).T
+        return np.minimum(np.maximum(product, -MAX_LOG_ODDS), MAX_LOG_ODDS)
+
 
 def mirror(rows: Array) -> Array:
     """The other side of the product of `Appearance.rows`: the last two columns change places and sign."""
@@ -63,9 +69,12 @@ def appearance(embedded: list[Embedded], camera: Array, curve: Curve) -> Appeara
     clear = clarity(embedded)
     sharpness = 1 / np.sqrt(curve.scale)
     even = curve.even[camera] / 2
-    rows = np.concatenate([vectors, (even * clear)[:, None], clear[:, None]], axis=1) * sharpness
-    seen = np.linalg.norm(vectors, axis=1) > 0
-    return Appearance(np.where(seen[:, None], rows, 0).astype(np.float32), np.where(seen, clear, 0).astype(np.float32))
+    columns = [vectors, (even * clear)[:, None], clear[:, None]]
+    rows = np.concatenate(columns, axis=1, dtype=np.float32, casting="same_kind")
+    rows *= np.float32(sharpness)
+    seen = vectors.any(axis=1)
+    rows[~seen] = 0
+    return Appearance(rows, np.where(seen, clear, 0).astype(np.float32))
 
 
 def clarity(embedded: list[Embedded]) -> Array:
@@ -80,7 +89,7 @@ def clear(quality: Array) -> Array:
 
 def probability(log_odds: float) -> float:
     """Log odds -> probability."""
-    return float(1 / (1 + np.exp(-np.clip(log_odds, -40, 40))))
+    return 1 / (1 + math.exp(-min(max(log_odds, -40.0), 40.0)))
 
 
 def odds(chance: float) -> float:

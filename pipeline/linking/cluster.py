@@ -83,10 +83,11 @@ class Groups:
         self._weights = appearance.weight.astype(np.float64)
         self._all_seen = bool(self._weights.all())
         self._sums = appearance.rows * appearance.weight[:, None]
-        self._owner = np.arange(n)
+        self._owner = np.arange(n, dtype=np.int32)
         known = np.isfinite(edges.place)
-        self._pairs, self._evidence = edges.pairs, np.stack([np.where(known, edges.place, 0), known])
-        self._ties = _ties(edges.pairs, self._evidence, n)
+        self._pairs = edges.pairs.astype(np.int32)
+        self._evidence = np.stack([np.where(known, edges.place, 0), known]).astype(np.float32)
+        self._ties = _ties(self._pairs, self._evidence, n)
 
     def join(self, i: int, j: int) -> None:
         """Merge group j into group i."""
@@ -108,7 +109,7 @@ class Groups:
         """All pairs of groups with enough evidence, i < j (m,) both, and the evidence (m,)."""
         i, j = np.sort(self._owner[self._pairs], axis=1).T
         (apart,) = np.nonzero((i != j) & (self.solid[i] + self.solid[j] >= n_solid))
-        number = i[apart] * len(self._owner) + j[apart]
+        number = i[apart].astype(np.int64) * len(self._owner) + j[apart]
         order = number.argsort(kind="stable")
         number, order = number[order], apart[order]
         first = np.flatnonzero(_differs(number))

@@ -78,9 +78,9 @@ def link(
 
     corrected: what a human knows of these tracklets. before: what earlier runs learned of the site.
     """
-    whole = Sightings(embedded, cameras)
-    calibration = calibrate.calibrate(whole, config, before.looks)
-    sightings = Sightings(split.split(whole.embedded, whole.names, calibration.curve), cameras)
+    sightings = Sightings(embedded, cameras)
+    calibration = calibrate.calibrate(sightings, config, before.looks)
+    sightings = Sightings(split.split(sightings.embedded, sightings.names, calibration.curve), cameras)
     looks = affinity.appearance(sightings.embedded, sightings.camera, calibration.curve)
     likely = clocks.likely_pairs(sightings, looks)
     new = homography.estimate(sightings, likely)
@@ -110,25 +110,24 @@ class _Site:
 
     def link(self, before: TravelTimes) -> tuple[list[Person], list[Link], TravelTimes]:
         """Return people, near misses, and what is known of travel times now."""
-        first = self._solve(self._edges, explained=False)
-        followed = travel.followed(self._sightings, first.groups)
+        groups = self._solve(self._edges, explained=False).groups
+        followed = travel.followed(self._sightings, groups)
         certain = followed[self._looks.odds(followed[:, 0], followed[:, 1]) >= CERTAIN]
-        times = travel.add(before, travel.learn(self._sightings, first.groups, certain))
+        times = travel.add(before, travel.learn(self._sightings, groups, certain))
         held = Travel(self._sightings, times, self._config, certain)
         odds = held.odds(*self._edges.pairs.T) - STRANGERS
         silent = np.isnan(self._edges.place)
         solution = self._solve(Edges(self._edges.pairs, np.where(silent, odds, self._edges.place)))
         describe = _Describe(self._sightings, self._looks, self._rules, held)
         people = _people(self._sightings, solution, self._ties, describe)
-        return people, [describe.link(decision) for decision in solution.missed], times
+        return people, describe.links(solution.missed), times
 
     def _tied(self) -> Edges:
         s, rules = self._sightings, self._rules
         pieces = np.array(s.pieces, np.int64).reshape(-1, 2)
-        pairs = np.unique(
-            np.concatenate([candidates.near(s, rules), candidates.alike(s, self._looks, rules, NEAR_MISS), pieces]), axis=0
-        )
-        return Edges(pairs, np.array([rules.compared(i, j).odds for i, j in pairs.tolist()], np.float64))
+        near, alike = candidates.near(s, rules), candidates.alike(s, self._looks, rules, NEAR_MISS)
+        pairs = candidates.unique(np.concatenate([near, alike, pieces]))
+        return Edges(pairs, rules.places(pairs))
 
     def _solve(self, edges: Edges, explained: bool = True) -> Solution:
         threshold = affinity.odds(self._config.min_probability)
@@ -142,8 +141,9 @@ def _people(sightings: Sightings, solution: Solution, ties: Sequence[Tie], descr
     owner = {i: number for number, members in enumerate(solution.groups) for i in members}
     links: list[list[Link]] = [[] for _ in solution.groups]
     given = [Decision([t.first], [t.second], np.inf, rule=t.why, broken=(t.first, t.second)) for t in ties]
-    for decision in [*given, *solution.joined]:
-        links[owner[decision.first[0]]].append(describe.link(decision))
+    decisions = [*given, *solution.joined]
+    for decision, described in zip(decisions, describe.links(decisions), strict=True):
+        links[owner[decision.first[0]]].append(described)
     return [
         Person(number, tuple(sightings.tracklets[i] for i in members), tuple(found))
         for number, (members, found) in enumerate(zip(solution.groups, links, strict=True), start=1)
@@ -156,11 +156,17 @@ class _Describe:
     def __init__(self, sightings: Sightings, looks: Appearance, rules: Rules, held: Travel) -> None:
         self._sightings, self._looks, self._rules, self._travel = sightings, looks, rules, held
 
-    def link(self, decision: Decision) -> Link:
-        """The link of a decision; where a rule forbade it, between the two tracklets that the rule speaks of."""
-        s = self._sightings
-        i, j = decision.broken if decision.rule else self._best(decision.first, decision.second)
-        i, j = min(i, j), max(i, j)
+    def links(self, decisions: Sequence[Decision]) -> list[Link]:
+        """The links of decisions; where a rule forbade it, between the two tracklets that the rule speaks of."""
+        pairs = np.array([self._pair(decision) for decision in decisions], np.int64).reshape(-1, 2)
+        looks, travelled = self._looks.odds(*pairs.T).tolist(), self._travel.odds(*pairs.T).tolist()
+        return [self._link(*each) for each in zip(decisions, pairs.tolist(), looks, travelled, strict=True)]
+
+    def _pair(self, decision: Decision) -> list[int]:
+        return sorted(decision.broken if decision.rule else self._best(decision.first, decision.second))
+
+    def _link(self, decision: Decision, pair: Sequence[int], looks: float, travelled: float) -> Link:
+        s, (i, j) = self._sightings, pair
         compared = self._rules.compared(i, j)
         rival = s.tracklets[decision.rival[0]].name if len(decision.rival) else ""
         return Link(
@@ -168,9 +174,9 @@ class _Describe:
             second=s.tracklets[j],
             probability=affinity.probability(decision.odds),
             similarity=self._similarity(i, j),
-            appearance=float(self._looks.odds(i, j)),
+            appearance=looks,
             place=compared.odds,
-            travel=float(self._travel.odds(np.array([i]), np.array([j]))[0]),
+            travel=travelled,
             gap_s=float(s.start_s[j] - min(s.end_s[i], s.end_s[j])),
             floor_m=compared.metres,
             rule=decision.rule,
@@ -184,9 +190,9 @@ class _Describe:
 
     def _best(self, first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
         """The pair with the most evidence of two groups, the earlier of equals."""
-        i, j = (np.repeat(first[:MAX_SHOWN], len(second[:MAX_SHOWN])), np.tile(second[:MAX_SHOWN], len(first[:MAX_SHOWN])))
-        early, late = np.minimum(i, j), np.maximum(i, j)
-        evidence = np.nan_to_num(self._looks.odds(early, late)) + self._places(early, late)
+        i, j = np.array(first[:MAX_SHOWN]), np.array(second[:MAX_SHOWN])
+        early, late = np.minimum(i[:, None], j).ravel(), np.maximum(i[:, None], j).ravel()
+        evidence = self._looks.between(i, j).ravel() + self._places(early, late)
         best = int(np.argmax(evidence))
         return int(early[best]), int(late[best])
 
