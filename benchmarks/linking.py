@@ -1,13 +1,13 @@
 """How linking scales, what each part of it is worth, and what it survives.
 
-    python -m benchmarks.linking [--parts scale ablation robustness] [--sizes N ...] [--plot FILE.png] [--worlds DIR ...]
+    python -m benchmarks.linking [--parts scale ablation robustness online] [--sizes N ...] [--plot FILE.png] [--worlds DIR ...]
                                  [--cache DIR] [--jsonl FILE]
 
 Scale: the first 1,000 to 100,000 tracklets of a simulated day of 100 cameras (`benchmarks.site`), each size in a process of its
 own on one thread: seconds and peak memory, and precision and recall over pairs of tracklets. The other parts are about rendered
 worlds with truth, detected, tracked and embedded once and kept in the cache; only linking and filling are repeated. Ablation:
 what each part adds, and where the rest of IDF1 is lost (`benchmarks.worlds`). Robustness: what mishaps cost
-(`benchmarks.mishaps`).
+(`benchmarks.mishaps`). Online: deciding while people are in view, and all day (`benchmarks.online`).
 """
 
 import os
@@ -30,6 +30,7 @@ import numpy as np
 import torch
 
 from benchmarks import mishaps, record, site, worlds
+from benchmarks import online as watching
 from benchmarks.worlds import Variant, World
 from pipeline.config import LinkingConfig
 from pipeline.linking import linker
@@ -37,7 +38,7 @@ from pipeline.records import Array, Person
 
 ROOT = Path(__file__).parent.parent
 WORLDS = [ROOT.parent / "shared/data/worlds/mall", ROOT.parent / "shared/data/worlds/plaza", ROOT / "samples/plaza"]
-PARTS = ("scale", "ablation", "robustness")
+PARTS = ("scale", "ablation", "robustness", "online")
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 AIM_S, AIM_MIB = 120.0, 2048.0
 """For the largest size, on one core."""
@@ -192,6 +193,33 @@ def robustness(world: World) -> dict[str, Any]:
     return results
 
 
+def online(world: World) -> dict[str, Any]:
+    """Print global IDF1 offline and online, what was corrected, and the time of a step; returns them."""
+    watched = watching.watch(world, LinkingConfig())
+    offline = _idf1(world, worlds.link(world))
+    final = _idf1(world, worlds.filled(watched.final))
+    live, first = (_idf1(world, people) for people in (watched.live, watched.first))
+    kinds = {kind: sum(event.kind == kind for event in watched.said) for kind in ("appeared", "merged", "split")}
+    step_ms = 1000 * float(np.mean(watched.step_s))
+    print(
+        f"\n{world.name}\n{'IDF1 offline':>12}{'online':>9}{'first':>9}{'live':>9}{'appeared':>10}{'merged':>8}{'split':>7}"
+        f"{'ms/step':>9}\n"
+        f"{100 * offline:>12.1f}{100 * final:>9.1f}{100 * first:>9.1f}{100 * live:>9.1f}"
+        f"{kinds['appeared']:>10}{kinds['merged']:>8}{kinds['split']:>7}{step_ms:>9.0f}",
+        flush=True,
+    )
+    return {"offline": offline, "final": final, "first": first, "live": live, "step_ms": step_ms, **kinds}
+
+
+def all_day(n: int) -> list[Row]:
+    """Print, hour by hour, what a step of online linking costs; returns it."""
+    print(f"\nthe first {n:,} tracklets of the day, online\n{'hour':>6}{'ms a step':>11}{'looked at':>11}")
+    hours = watching.day(n)
+    for row in hours:
+        print(f"{row['hour']:>6.1f}{row['step_ms']:>11.0f}{row['looked_at']:>11.0f}")
+    return hours
+
+
 def _idf1(world: World, people: Sequence[Person]) -> float:
     return worlds.score(world, people).together["ours"]["IDF1"]
 
@@ -201,6 +229,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="tracklets, for scale")
+    parser.add_argument("--online-tracklets", type=int, default=12_000, metavar="N", help="for online: how much of the day")
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw time and memory against tracklets")
     parser.add_argument("--worlds", type=Path, nargs="+", default=WORLDS, help="folders with camN.mp4, cameras.json, truth/")
     parser.add_argument("--cache", type=Path, metavar="DIR", default=Path(tempfile.gettempdir()) / "benchmarks-linking",
@@ -221,9 +250,11 @@ def main(words: list[str] | None = None) -> None:
     if "scale" in arguments.parts:
         results["scale"] = scale(arguments.sizes, arguments.plot)
     there = [world for world in arguments.worlds if (world / "cameras.json").is_file()]
-    for part, show in (("ablation", ablation), ("robustness", robustness)):
+    for part, show in (("ablation", ablation), ("robustness", robustness), ("online", online)):
         if part in arguments.parts:
             results[part] = {str(folder): show(worlds.load(folder, arguments.cache)) for folder in there}
+    if "online" in arguments.parts:
+        results["day"] = all_day(arguments.online_tracklets)
     if set(arguments.parts) - {"scale"}:
         for world in sorted(set(arguments.worlds) - set(there)):
             print(f"{world}: skipped, it is not here")

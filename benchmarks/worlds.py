@@ -138,6 +138,11 @@ def link(world: World, variant: Variant = FULL) -> list[Person]:
             stack.enter_context(_replaced(*OFF[part]))
         cameras = world.cameras if variant.with_floor else no_floor
         people = linker.link(world.embedded, cameras, LinkingConfig(**settings)).people
+    return filled(people)
+
+
+def filled(people: Sequence[Person]) -> list[Person]:
+    """Fill gaps, as the program does."""
     return fill.fill(people, Config().tracklets.fill_gap_s, 1)
 
 

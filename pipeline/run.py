@@ -7,7 +7,7 @@ system's own interrupt.
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -20,15 +20,12 @@ from models import device as devices
 from models import settings, weights
 from pipeline import config as configuration
 from pipeline import embed, fill
-from pipeline.config import Config, LinkingConfig, SourcesConfig
+from pipeline.config import Config, SourcesConfig
 from pipeline.detect import detector
 from pipeline.embed import Embedder
 from pipeline.errors import ConfigError
-from pipeline.linking import corrections, events, linker, priors
-from pipeline.linking.corrections import Corrections
-from pipeline.linking.linker import Linked
-from pipeline.linking.online import Engine, Names
-from pipeline.linking.priors import Priors
+from pipeline.linking import corrections, events, priors
+from pipeline.linking.online import engine_of
 from pipeline.live import Follower
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import OutputFolder
@@ -92,7 +89,7 @@ def run(
     with interrupts:
         worker = Worker(sources, finder, config, result.timings)
         rounds = _rounds(worker, sources, result, interrupts, quiet)
-        engine = _engine({s.camera.name: s.camera for s in sources}, config.linking, corrected, before)
+        engine = engine_of({s.camera.name: s.camera for s in sources}, config.linking, corrected, before)
         if config.linking.online:
             follower = Follower(worker, embedder, engine, config.linking, result.timings)
             result.linked = follower.follow(rounds)
@@ -137,17 +134,6 @@ def _rounds(
         yield from worker.run(interrupts.stop_reading, bar.update)
     result.interrupted = interrupts.stop_reading.is_set()
     interrupts.stop_reading.set()  # reading is over: the next Ctrl-C stops drawing
-
-
-def _engine(cameras: dict[str, Camera], config: LinkingConfig, corrected: Corrections, before: Priors) -> Engine:
-    """The linker of this site. Online linking tells it what is sure, as a human would, and leaves all clocks as they are."""
-    config = config.model_copy(update={"apply_clocks": config.apply_clocks and not config.online})
-
-    def engine(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
-        told = corrected.model_copy(update={"same": [*corrected.same, *sure]})
-        return linker.link(embedded, cameras, config, told, before)
-
-    return engine
 
 
 def _set_clocks(result: Result, last_s: dict[str, float]) -> None:

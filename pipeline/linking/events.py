@@ -11,7 +11,7 @@
 - `tracklet`: camera/track@first frame; "" where the event is about all of a person
 - `reason`: in words, with the probability or the rule
 
-Who is who is what has been said so far: replay the events in order.
+Who is who is what has been said so far: see `replay`.
 """
 
 import json
@@ -42,6 +42,17 @@ class Event:
 def to_json_lines(events: Iterable[Event]) -> str:
     """Return events as text, one JSON object a line."""
     return "".join(json.dumps(asdict(event) | {"time_s": round(event.time_s, 4)}) + "\n" for event in events)
+
+
+def replay(said: Iterable[Event], before: Mapping[str, int] | None = None) -> dict[str, int]:
+    """Whose every tracklet is, by name, for somebody who heard these events; `before`: as was known until then."""
+    owner = dict(before or {})
+    for event in said:
+        if event.kind == "merged":
+            owner = {name: event.person_id if person == event.before else person for name, person in owner.items()}
+        elif event.kind != "forgotten":
+            owner[event.tracklet] = event.person_id
+    return owner
 
 
 class Reasons:

@@ -2,8 +2,8 @@
 
 Each step links a window anew, and the groups that it finds take the ids of those with whom they share rows (`identities`).
 What changed is told (`events`), and a wrong decision is corrected as soon as the engine knows better. What closed `SETTLED_S`
-ago has settled: what of it is one person stays together, though people may still merge. Without that, decisions on the
-border go to and fro: on two rendered worlds there are N times as many splits.
+ago has settled: what of it is one person stays together, though people may still merge. So old decisions do not go to and fro
+for ever, and what has settled can be left out.
 
 What the engine sees is bounded: all that has not settled, and of people seen in the last `forget_after_s` the `N_KEPT` clearest
 settled tracklets. Of the rest only the times are remembered, which keep a person from being in one camera twice at a time. So
@@ -15,12 +15,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from pipeline.config import LinkingConfig
 from pipeline.embed import pool
+from pipeline.linking import corrections, linker, priors
+from pipeline.linking.corrections import Corrections
 from pipeline.linking.events import Event, Key, Reasons
 from pipeline.linking.history import DECIDED, History
 from pipeline.linking.identities import Identified, Identities, Known
 from pipeline.linking.linker import Linked
-from pipeline.records import Embedded, Link, Tracklet
+from pipeline.linking.priors import Priors
+from pipeline.records import Camera, Embedded, Link, Tracklet
 
 Names = list[str]
 Engine = Callable[[Sequence[Embedded], Sequence[Names]], Linked]
@@ -31,6 +35,22 @@ Every row that it is given is in one tracklet of one person, but it may cut trac
 
 SETTLED_S = 20.0
 N_KEPT = 32
+
+
+def engine_of(
+    cameras: Mapping[str, Camera],
+    config: LinkingConfig,
+    corrected: Corrections = corrections.NONE,
+    before: Priors = priors.NONE,
+) -> Engine:
+    """The linker of a site. Online linking tells it what is sure, as a human would, and leaves all clocks as they are."""
+    config = config.model_copy(update={"apply_clocks": config.apply_clocks and not config.online})
+
+    def engine(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
+        told = corrected.model_copy(update={"same": [*corrected.same, *sure]})
+        return linker.link(embedded, cameras, config, told, before)
+
+    return engine
 
 
 class OnlineLinker:

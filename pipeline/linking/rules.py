@@ -19,6 +19,9 @@ SAME_TIME = "one camera, same time"
 TRAVEL = "travel time"
 SPEED = "walking speed"
 CORRECTED = "a human said so"
+UNSEEN_S = 10.0
+"""Longest that somebody is in view and not found, before leaving and after coming: with travel times that truth never exceeds
+as the longest, 0 costs 3 and 12 points of global IDF1 on two rendered worlds, 5 up to 1, 10 none."""
 
 
 class Rules:
@@ -130,14 +133,14 @@ class Rules:
 
 
 def travel_limits(names: Sequence[str], config: LinkingConfig) -> tuple[Array, Array]:
-    """Shortest and longest travel times (C, C) that the config allows; -inf where views may overlap."""
+    """Shortest and longest times (C, C) between tracklets that the config allows; -inf where views may overlap."""
     least, most = np.full((len(names),) * 2, -np.inf), np.full((len(names),) * 2, config.max_gap_s)
     index = {name: i for i, name in enumerate(names)}
     for travel in config.travel:
         if all(name in index for name in travel.cameras):
             a, b = (index[name] for name in travel.cameras)
             least[a, b] = least[b, a] = travel.min_s or -np.inf
-            most[a, b] = most[b, a] = travel.max_s
+            most[a, b] = most[b, a] = travel.max_s + UNSEEN_S
     return least, most
 
 

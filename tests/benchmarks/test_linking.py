@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import linking, mishaps, site, worlds
+from benchmarks import linking, mishaps, online, site, worlds
 from benchmarks.worlds import World
+from pipeline.config import LinkingConfig
 from pipeline.embed import pool
 from pipeline.evaluate.boxes import Rows, Truth
 from pipeline.records import Camera, Embedded, Person, Tracklet
@@ -196,9 +197,28 @@ def test_the_tables_of_a_world_are_printed(world: World, capsys: pytest.CaptureF
     assert found["over_oracle"] == 1
     harmed = linking.robustness(world)
     assert all(row["before"] == 1 for row in harmed.values())
+    live = linking.online(world)
+    assert live["final"] == live["offline"] == 1
+    assert live["appeared"] == 2
     said = capsys.readouterr().out
+    assert "ms/step" in said
     assert "appearance only" in said
     assert "b dead for a third" in said
+
+
+def test_online_a_label_is_missing_until_it_is_said_and_stays_as_it_was_first_said(world: World) -> None:
+    watched = online.watch(world, LinkingConfig(), period_s=2.0)
+    rows = [sum(len(t.frames) for person in people for t in person.tracklets) for people in (watched.live, watched.first)]
+    assert rows == [4 * (N_FRAMES - 1 - 2 * FPS), 4 * N_FRAMES]
+    assert [[t.name for t in p.tracklets] for p in watched.first] == [["a/10@0", "b/10@0"], ["a/11@0", "b/11@0"]]
+    assert len(watched.step_s) == 4
+
+
+def test_a_simulated_day_is_linked_online_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    (hour,) = linking.all_day(60)
+    assert hour["looked_at"] > 10
+    assert hour["step_ms"] > 0
+    assert "looked at" in capsys.readouterr().out
 
 
 def test_a_world_is_detected_and_embedded_once(tmp_path: Path) -> None:

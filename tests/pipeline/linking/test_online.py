@@ -75,14 +75,12 @@ def poorly(embedded: Embedded) -> Embedded:
 
 
 def replay(said: Sequence[Event]) -> dict[str, int]:
-    """Whose every tracklet is, as somebody knows who heard all events."""
+    """Whose every tracklet is, as somebody knows who heard all events; what each says of before is so."""
     owner: dict[str, int] = {}
     for event in said:
-        if event.kind == "merged":
-            owner = {name: event.person_id if p == event.before else p for name, p in owner.items()}
-        elif event.kind != "forgotten":
+        if event.tracklet:
             assert owner.get(event.tracklet, event.before) == event.before
-            owner[event.tracklet] = event.person_id
+        owner = events.replay([event], owner)
     return owner
 
 
