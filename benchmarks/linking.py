@@ -118,6 +118,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         axes.axhline(aim, color=RED, linewidth=1, linestyle="--", label=f"aim at {max(SIZES):,}: below {aim:,.0f}")
         axes.set_xlabel("tracklets of a day of 100 cameras")
         axes.set_ylabel(unit)
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.yaxis.set_minor_formatter("{x:,.0f}" if axes is memory_axes else "")
         axes.grid(which="major", linewidth=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
