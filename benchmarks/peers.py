@@ -1,4 +1,4 @@
-"""Trackers of other projects behind one call: `update(boxes (n, 4), scores (n,)) -> (ids (k,), boxes (k, 4))`.
+"""Trackers of other projects behind one call: `update(boxes (n, 4), scores (n,), time_s) -> (ids (k,), boxes (k, 4))`.
 
 Every peer runs with its defaults and is told the frame rate where it asks for one; one that is not installed is skipped.
 """
@@ -14,7 +14,7 @@ from pipeline.config import TrackerConfig
 from pipeline.records import Array, Detections
 from pipeline.tracking.tracker import Tracker
 
-Update = Callable[[Array, Array], tuple[Array, Array]]
+Update = Callable[[Array, Array, float], tuple[Array, Array]]
 Make = Callable[[float], Update]
 """Frame rate -> a fresh tracker."""
 
@@ -22,28 +22,33 @@ IMAGE = np.zeros((1080, 1920, 3), np.uint8)
 """BoxMOT wants a picture even from trackers that do not look at it."""
 
 
-def ours(fps: float) -> Update:
-    """Our tracker with its defaults."""
-    tracker, n_frames = Tracker(TrackerConfig()), iter(range(1 << 40))
+def ours(config: TrackerConfig | None = None) -> Make:
+    """Our tracker, with its defaults unless told otherwise."""
 
-    def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
-        tracks = tracker.update(Detections(boxes, scores), next(n_frames) / fps)
-        return tracks.track_ids, tracks.boxes
+    def make(fps: float) -> Update:
+        tracker = Tracker(config or TrackerConfig())
 
-    return update
+        def update(boxes: Array, scores: Array, time_s: float) -> tuple[Array, Array]:
+            tracks = tracker.update(Detections(boxes, scores), time_s)
+            return tracks.track_ids, tracks.boxes
+
+        return update
+
+    return make
 
 
-def roboflow(name: str) -> Make:
-    """SORT, ByteTrack or OC-SORT of roboflow's `trackers`."""
+def roboflow(name: str, **options: bool) -> Make:
+    """One of roboflow's `trackers`."""
     import supervision
     import trackers
 
     def make(fps: float) -> Update:
-        tracker = getattr(trackers, name)(frame_rate=fps)
+        tracker = getattr(trackers, name)(frame_rate=fps, **options)
 
-        def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
+        def update(boxes: Array, scores: Array, time_s: float) -> tuple[Array, Array]:
             found = tracker.update(
-                supervision.Detections(xyxy=boxes, confidence=scores, class_id=np.zeros(len(boxes), np.int64))
+                supervision.Detections(xyxy=boxes, confidence=scores, class_id=np.zeros(len(boxes), np.int64)),
+                timestamp=time_s,
             )
             ids = np.zeros(0, np.int64) if found.tracker_id is None else np.asarray(found.tracker_id)
             return ids[ids >= 0], found.xyxy[ids >= 0]
@@ -53,17 +58,17 @@ def roboflow(name: str) -> Make:
     return make
 
 
-def boxmot(name: str) -> Make:
-    """ByteTrack, OC-SORT or SFSORT of BoxMOT."""
+def boxmot(name: str, **options: bool) -> Make:
+    """One of BoxMOT's trackers that do without appearance."""
     import boxmot as package
 
     logging.disable(logging.INFO)  # it announces every tracker it makes
 
     def make(fps: float) -> Update:
-        options = {"frame_rate": round(fps)} if name == "ByteTrack" else {}
-        tracker = getattr(package, name)(**options)
+        rate = {"frame_rate": round(fps)} if name == "ByteTrack" else {}
+        tracker = getattr(package, name)(**rate, **options)
 
-        def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
+        def update(boxes: Array, scores: Array, time_s: float) -> tuple[Array, Array]:
             return _ids_and_boxes(tracker.update(_rows(boxes, scores), IMAGE))
 
         return update
@@ -71,18 +76,23 @@ def boxmot(name: str) -> Make:
     return make
 
 
-def ultralytics_bytetrack(fps: float) -> Update:
-    """Return ultralytics' BYTETracker with the settings of its bytetrack.yaml."""
+def ultralytics(name: str) -> Make:
+    """One of ultralytics' trackers with the settings of its file, but for the motion of the camera, which needs pictures."""
     from ultralytics.engine.results import Boxes
-    from ultralytics.trackers.byte_tracker import BYTETracker
+    from ultralytics.trackers.track import TRACKER_MAP
     from ultralytics.utils import ROOT, YAML
 
-    tracker = BYTETracker(SimpleNamespace(**YAML.load(ROOT / "cfg/trackers/bytetrack.yaml")))
+    settings = SimpleNamespace(**{**YAML.load(ROOT / f"cfg/trackers/{name}.yaml"), "gmc_method": "none"})
 
-    def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
-        return _ids_and_boxes(tracker.update(Boxes(_rows(boxes, scores), (1080, 1920))))
+    def make(fps: float) -> Update:
+        tracker = TRACKER_MAP[name](settings)
 
-    return update
+        def update(boxes: Array, scores: Array, time_s: float) -> tuple[Array, Array]:
+            return _ids_and_boxes(tracker.update(Boxes(_rows(boxes, scores), (1080, 1920)), IMAGE))
+
+        return update
+
+    return make
 
 
 def norfair(fps: float) -> Update:
@@ -91,7 +101,7 @@ def norfair(fps: float) -> Update:
 
     tracker = package.Tracker(distance_function="iou", distance_threshold=0.7)
 
-    def update(boxes: Array, scores: Array) -> tuple[Array, Array]:
+    def update(boxes: Array, scores: Array, time_s: float) -> tuple[Array, Array]:
         found = tracker.update(
             [package.Detection(box.reshape(2, 2), np.array([s, s])) for box, s in zip(boxes, scores, strict=True)]
         )
@@ -113,14 +123,19 @@ def _ids_and_boxes(found: Array) -> tuple[Array, Array]:
 
 
 PEERS: dict[str, Callable[[], Make]] = {
-    "ours": lambda: ours,
+    "ours": ours,
     "roboflow SORT": lambda: roboflow("SORTTracker"),
     "roboflow ByteTrack": lambda: roboflow("ByteTrackTracker"),
     "roboflow OC-SORT": lambda: roboflow("OCSORTTracker"),
+    "roboflow BoT-SORT": lambda: roboflow("BoTSORTTracker", enable_cmc=False),
+    "roboflow C-BIoU": lambda: roboflow("CBIoUTracker"),
     "BoxMOT ByteTrack": lambda: boxmot("ByteTrack"),
     "BoxMOT OC-SORT": lambda: boxmot("OcSort"),
     "BoxMOT SFSORT": lambda: boxmot("SFSORT"),
-    "ultralytics ByteTrack": lambda: ultralytics_bytetrack,
+    "BoxMOT BoostTrack": lambda: boxmot("BoostTrack", use_cmc=False, use_embeddings=False),
+    "ultralytics ByteTrack": lambda: ultralytics("bytetrack"),
+    "ultralytics TrackTrack": lambda: ultralytics("tracktrack"),
+    "ultralytics FastTrack": lambda: ultralytics("fasttrack"),
     "norfair": lambda: norfair,
 }
 

@@ -1,10 +1,13 @@
 """Our tracker against others, all fed the same boxes.
 
-    python -m benchmarks.trackers [--data ../shared/data/mot] [--only NAME ...] [--parts accuracy density] [--jsonl FILE]
+    python -m benchmarks.trackers [--data ../shared/data/mot] [--only NAME ...] [--jsonl FILE]
+                                  [--parts accuracy ablation rates density week] [--days N]
 
 Accuracy: HOTA, IDF1, MOTA and switches over all sequences of a set (MOT17 with DETR's boxes, MOT17 with simulated boxes, MOT15
-with public boxes), and the updates a second while doing so. Density: updates a second at 20, 100, 200 and 500 boxes a frame.
-Only the update calls are timed, on one thread. Peers and how to install them: `benchmarks/requirements-peers.txt`.
+with public boxes), and the updates a second while doing so. Ablation: ours with one idea off, or another on. Rates: HOTA when
+only every second, third or sixth frame is there, or a random half. Density: updates a second at 20, 100, 200 and 500 boxes a
+frame. Week: time and memory of ours on one busy camera, day by day. Only the update calls are timed, on one thread. Peers and
+how to install them: `benchmarks/requirements-peers.txt`.
 """
 
 import os
@@ -14,52 +17,93 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 import argparse
 import configparser
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks import peers, record
-from benchmarks.crowd import Crowd
+from benchmarks.crowd import FPS, Crowd
 from benchmarks.peers import Make, Update
 from pipeline import mot
+from pipeline.config import TrackerConfig
 from pipeline.detect.mot_file import by_frame
 from pipeline.evaluate import boxes, scores
 from pipeline.evaluate.boxes import Rows, Scene, Truth
-from pipeline.records import NO_DETECTIONS, Detections
+from pipeline.records import NO_DETECTIONS, Array, Detections
+from pipeline.tracking.tracker import Tracker
 
 SETS = {
     "MOT17, DETR boxes": ("MOT17-*", "det.txt"),
     "MOT17, simulated boxes": ("MOT17-*", "det_sim.txt"),
     "MOT15": ("MOT15-*", "det.txt"),
 }
+PARTS = ("accuracy", "ablation", "rates", "density", "week")
+STEPS = (1, 2, 3, 6)
+ABLATION = {
+    "ours": {},
+    "ours with twins": {"max_iou": 1.0},
+    "ours, weak boxes not last": {"high_score": 0.0},
+    "ours without weak boxes": {"min_iou_low": 1.0},
+    "ours, weak boxes start tracks": {"high_score": 0.0, "new_score": 0.2},
+    "ours, confirmed at once": {"confirm_s": 0.0},
+    "ours, lost after 0.5 s": {"max_lost_s": 0.5},
+}
+"""Settings that switch an idea off, or another one on."""
 DENSITIES = (20, 100, 200, 500)
+WEEK_FPS, WEEK_PEOPLE = 2.0, 8
+DAY_S = 86_400
+WARM_UP = 20
+"""Updates that fill a tracker."""
 METRICS = ("HOTA", "IDF1", "MOTA", "IDSW")
 ID_STEP = 1_000_000
 """Ids of different sequences are different ids."""
 
 
-class Sequence:
-    """One MOT sequence: truth, detections by frame, frame rate."""
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """One MOT sequence: truth, detections by frame, frames a second (on average, where some are missing)."""
 
-    def __init__(self, folder: Path, detections: str) -> None:
-        info = configparser.ConfigParser()
-        info.read(folder / "seqinfo.ini")
-        self.name, self.fps = folder.name, float(info["Sequence"]["frameRate"])
-        self.truth: Truth = boxes.truth(mot.read(folder / "gt.txt"), 0.0)
-        found = by_frame(folder / detections, 0.0)
-        length = int(info["Sequence"]["seqLength"])
-        self.frames = [found.get(i, NO_DETECTIONS) for i in range(length)]
+    name: str
+    fps: float
+    truth: Truth
+    frames: dict[int, Detections]
+
+    def only(self, kept: Array) -> "Recording":
+        """The same with these frames (n,) alone."""
+        rows = self.truth.rows
+        here = np.isin(rows.frames, kept)
+        truth = Truth(rows.take(here), self.truth.counts[here])
+        fps = self.fps * len(kept) / len(self.frames)
+        return Recording(self.name, fps, truth, {i: self.frames[i] for i in kept.tolist()})
 
 
-def drive(update: Update, frames: list[Detections]) -> tuple[Rows, float]:
-    """Run a tracker over frames; returns its rows and the seconds its updates took."""
-    rows: list[tuple[int, np.ndarray, np.ndarray]] = []
+def read(folder: Path, detections: str) -> Recording:
+    """Read a folder with gt.txt, seqinfo.ini and this file of detections."""
+    info = configparser.ConfigParser()
+    info.read(folder / "seqinfo.ini")
+    found = by_frame(folder / detections, 0.0)
+    frames = {i: found.get(i, NO_DETECTIONS) for i in range(int(info["Sequence"]["seqLength"]))}
+    return Recording(folder.name, float(info["Sequence"]["frameRate"]), boxes.truth(mot.read(folder / "gt.txt"), 0.0), frames)
+
+
+def thinned(recording: Recording, step: int) -> Recording:
+    """Leave every `step`-th frame; 0: a random half."""
+    frames = np.array(sorted(recording.frames))
+    kept = frames[::step] if step else frames[np.random.default_rng(0).random(len(frames)) < 0.5]
+    return recording.only(kept)
+
+
+def drive(update: Update, recording: Recording, fps: float) -> tuple[Rows, float]:
+    """Run a tracker over frames that are numbered at a rate; returns its rows and the seconds its updates took."""
+    rows: list[tuple[int, Array, Array]] = []
     seconds = 0.0
-    for i, found in enumerate(frames):
+    for i, found in recording.frames.items():
         start = time.perf_counter()
-        ids, at = update(found.boxes, found.scores)
+        ids, at = update(found.boxes, found.scores, i / fps)
         seconds += time.perf_counter() - start
         rows.append((i, ids, at))
     ids = np.concatenate([r[1] for r in rows]).astype(np.int64)
@@ -67,72 +111,129 @@ def drive(update: Update, frames: list[Detections]) -> tuple[Rows, float]:
     return Rows(np.repeat([r[0] for r in rows], [len(r[1]) for r in rows]), at, ids, ids, ids), seconds
 
 
-def accuracy(make: Make, sequences: list[Sequence]) -> dict[str, float]:
-    """Scores over all sequences together, and updates a second."""
+def accuracy(make: Make, recordings: Sequence[Recording], step: int = 1) -> dict[str, float]:
+    """Scores over all sequences together, and updates a second; `step` as in `thinned`."""
     scenes: list[Scene] = []
     n_frames, seconds = 0, 0.0
-    for number, sequence in enumerate(sequences):
-        rows, took = drive(make(sequence.fps), sequence.frames)
-        n_frames, seconds = n_frames + len(sequence.frames), seconds + took
-        mine = sequence.truth.rows
-        truth = replace(sequence.truth, rows=replace(mine, ids=mine.ids + number * ID_STEP))
-        scenes.append(boxes.meet(sequence.name, replace(rows, ids=rows.ids + number * ID_STEP), truth))
+    for number, whole in enumerate(recordings):
+        recording = thinned(whole, step)
+        rows, took = drive(make(recording.fps), recording, whole.fps)
+        n_frames, seconds = n_frames + len(recording.frames), seconds + took
+        mine = recording.truth.rows
+        truth = replace(recording.truth, rows=replace(mine, ids=mine.ids + number * ID_STEP))
+        scenes.append(boxes.meet(recording.name, replace(rows, ids=rows.ids + number * ID_STEP), truth))
     found = scores.together(scenes, [scene.results.ids for scene in scenes])
     return {**{m: found[m] for m in METRICS}, "updates_s": n_frames / seconds}
 
 
 def speed(make: Make, n_boxes: int, seconds: float = 3.0) -> float:
     """Updates a second at a density, after a warm-up that fills the tracker."""
-    crowd, update = Crowd(n_boxes, 1920, 1080, np.random.default_rng(0)), make(25.0)
-    for _ in range(20):
-        found = crowd.step()
-        update(found.boxes, found.scores)
-    spent, n = 0.0, 0
+    crowd, update = Crowd(n_boxes, 1920, 1080, np.random.default_rng(0)), make(FPS)
+    spent, n = 0.0, -WARM_UP
     while spent < seconds and n < 3000:
         found = crowd.step()
         start = time.perf_counter()
-        update(found.boxes, found.scores)
-        spent, n = spent + time.perf_counter() - start, n + 1
+        update(found.boxes, found.scores, (n + WARM_UP) / FPS)
+        spent, n = spent + (time.perf_counter() - start) * (n >= 0), n + 1
     return n / spent
 
 
-def main() -> None:
-    """Print the tables."""
+def ablation(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
+    """Scores of ours, and of ours with other settings."""
+    return {name: accuracy(peers.ours(TrackerConfig(**changed)), recordings) for name, changed in ABLATION.items()}
+
+
+def week(days: int) -> list[dict[str, float]]:
+    """Let our tracker look at one busy camera for days; of each: us an update, live tracks, ids so far, MiB in use."""
+    crowd, ours = Crowd(WEEK_PEOPLE, 1920, 1080, np.random.default_rng(0)), Tracker(TrackerConfig())
+    found, newest = [], 0
+    for day in range(days):
+        spent = 0.0
+        for i in range(n := round(DAY_S * WEEK_FPS)):
+            detections = crowd.step()
+            start = time.perf_counter()
+            tracks = ours.update(detections, (day * n + i) / WEEK_FPS)
+            spent += time.perf_counter() - start
+            newest = max(newest, int(tracks.track_ids.max(initial=0)))
+        mib = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+        found.append({"day": day + 1, "us": 1e6 * spent / n, "live": len(ours), "ids": newest, "mib": mib})
+        print("".join(f"{value:>12,.0f}" for value in found[-1].values()), flush=True)
+    return found
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--data", type=Path, default=Path("../shared/data/mot"), help="folders with gt.txt, det.txt, seqinfo.ini"
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these trackers")
-    parser.add_argument("--parts", nargs="+", choices=("accuracy", "density"), default=["accuracy", "density"])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:-1])
+    parser.add_argument("--days", type=int, default=7, help="of the part `week`, which takes minutes a day")
     parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print the tables."""
+    arguments = parse()
     torch.set_num_threads(1)
     found, missing = peers.installed()
     chosen = {name: make for name, make in found.items() if not arguments.only or name in arguments.only}
-    results: dict[str, dict[str, dict[str, float]]] = {}
-    for title, (pattern, detections) in SETS.items() if "accuracy" in arguments.parts else ():
-        sequences = [
-            Sequence(folder, detections) for folder in sorted(arguments.data.glob(pattern)) if (folder / detections).is_file()
-        ]
-        if not sequences:
+    results: dict[str, Any] = {}
+    for title, (pattern, detections) in SETS.items() if {"accuracy", "ablation", "rates"} & {*arguments.parts} else ():
+        recordings = [read(f, detections) for f in sorted(arguments.data.glob(pattern)) if (f / detections).is_file()]
+        if not recordings:
             print(f"{title}: skipped, no {pattern}/{detections} in {arguments.data}")
             continue
-        print(f"\n{title}: {', '.join(s.name for s in sequences)}")
-        print(f"{'':<24}{'HOTA':>7}{'IDF1':>7}{'MOTA':>7}{'IDSW':>7}{'updates/s':>11}", flush=True)
-        results[title] = {name: accuracy(make, sequences) for name, make in chosen.items()}
-        for name, row in results[title].items():
-            percent = "".join(f"{100 * row[m]:>7.1f}" for m in ("HOTA", "IDF1", "MOTA"))
-            print(f"{name:<24}{percent}{row['IDSW']:>7.0f}{row['updates_s']:>11,.0f}", flush=True)
+        print(f"\n{title}: {', '.join(r.name for r in recordings)}")
+        if "accuracy" in arguments.parts:
+            results[title] = _scored({name: accuracy(make, recordings) for name, make in chosen.items()})
+        if "ablation" in arguments.parts:
+            results[f"{title}, ablation"] = _scored(ablation(recordings))
+        if "rates" in arguments.parts:
+            results[f"{title}, rates"] = _rates(chosen, recordings)
     if "density" in arguments.parts:
-        print(f"\nupdates/s at boxes a frame\n{'':<24}" + "".join(f"{n:>9}" for n in DENSITIES), flush=True)
-        results["density"] = {}
-        for name, make in chosen.items():
-            row = {str(n): speed(make, n) for n in DENSITIES}
-            results["density"][name] = row
-            print(f"{name:<24}" + "".join(f"{v:>9,.0f}" for v in row.values()), flush=True)
+        results["density"] = _densities(chosen)
+    if "week" in arguments.parts:
+        print(f"\none camera, {WEEK_PEOPLE} people, {WEEK_FPS:g} frames/s")
+        print("".join(f"{name:>12}" for name in ("day", "us/update", "live tracks", "ids so far", "MiB")))
+        results["week"] = week(arguments.days)
     for name, why in missing.items():
         print(f"skipped: {name} ({why})")
     record.append(arguments.jsonl, "trackers", {"data": str(arguments.data)}, results)
+
+
+def _scored(results: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Print scores; returns them."""
+    print(f"{'':<42}{'HOTA':>7}{'IDF1':>7}{'MOTA':>7}{'IDSW':>7}{'updates/s':>11}")
+    for name, row in results.items():
+        percent = "".join(f"{100 * row[m]:>7.1f}" for m in ("HOTA", "IDF1", "MOTA"))
+        print(f"{name:<42}{percent}{row['IDSW']:>7.0f}{row['updates_s']:>11,.0f}", flush=True)
+    return results
+
+
+def _rates(chosen: dict[str, Make], recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
+    """Print HOTA at lower frame rates; returns it, by step."""
+    titles = {**{step: f"1 of {step}" if step > 1 else "all frames" for step in STEPS}, 0: "random half"}
+    print(f"{'HOTA of':<42}" + "".join(f"{title:>13}" for title in titles.values()))
+    results = {}
+    for name, make in chosen.items():
+        row = {titles[step]: accuracy(make, recordings, step)["HOTA"] for step in titles}
+        results[name] = row
+        print(f"{name:<42}" + "".join(f"{100 * hota:>13.1f}" for hota in row.values()), flush=True)
+    return results
+
+
+def _densities(chosen: dict[str, Make]) -> dict[str, dict[str, float]]:
+    """Print updates a second; returns them."""
+    print(f"\nupdates/s at boxes a frame\n{'':<42}" + "".join(f"{n:>9}" for n in DENSITIES), flush=True)
+    results = {}
+    for name, make in chosen.items():
+        row = {str(n): speed(make, n) for n in DENSITIES}
+        results[name] = row
+        print(f"{name:<42}" + "".join(f"{v:>9,.0f}" for v in row.values()), flush=True)
+    return results
 
 
 if __name__ == "__main__":

@@ -66,6 +66,7 @@ class DetectorConfig(Section):
 class TrackerConfig(Section):
     """How boxes become tracks inside one camera."""
 
+    max_iou: Fraction = 0.75
     high_score: Fraction = 0.3
     new_score: Fraction = 0.5
     min_iou: Fraction = 0.1
@@ -77,7 +78,7 @@ class TrackerConfig(Section):
     max_lost_s: Seconds = 1.5
     position_std: Annotated[float, Field(gt=0)] = 0.05
     acceleration_std: Annotated[float, Field(gt=0)] = 0.5
-    assignment: Literal["lap", "scipy"] = "lap"
+    assignment: Literal["lap", "scipy"] = "scipy"
 
 
 class TrackletsConfig(Section):

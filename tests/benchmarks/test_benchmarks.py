@@ -9,6 +9,8 @@ import pytest
 
 from benchmarks import peers, pipeline, record, stages, trackers
 from pipeline import mot
+from pipeline.evaluate.boxes import Rows, Truth
+from pipeline.records import Detections
 
 
 def test_stages_measures_every_stage_but_decode_detect_embed_and_encode() -> None:
@@ -45,7 +47,7 @@ def test_trackers_scores_a_set_and_writes_a_line_that_a_later_run_can_be_set_aga
 
 
 def test_trackers_measures_updates_a_second() -> None:
-    assert trackers.speed(peers.ours, 20, seconds=0.05) > 50
+    assert trackers.speed(peers.ours(), 20, seconds=0.05) > 50
 
 
 @pytest.mark.parametrize("name", list(peers.PEERS))
@@ -55,7 +57,7 @@ def test_peers_that_are_installed_track_and_the_others_are_skipped_by_name(name:
         pytest.skip(f"{name} is not installed: {missing[name]}")
     sequence_boxes = [np.array([[5 * f, 50, 5 * f + 30, 140]], np.float32) for f in range(20)]
     update = found[name](20.0)
-    seen = [update(boxes, np.array([0.9], np.float32)) for boxes in sequence_boxes]
+    seen = [update(boxes, np.array([0.9], np.float32), f / 20) for f, boxes in enumerate(sequence_boxes)]
     ids = {int(i) for these, _ in seen for i in these}
     assert len(ids) == 1
     assert np.abs(seen[-1][1] - sequence_boxes[-1]).max() < 10
@@ -82,3 +84,32 @@ def test_the_plain_alternative_runs_on_the_sample(shared_data: Path, sample: Pat
     measured = json.loads((tmp_path / "measured.json").read_text())
     assert measured["frames"] == 4 * 7
     assert len(mot.read(tmp_path / "results" / "cam1.txt")) > 7
+
+
+def walking(n_frames: int) -> trackers.Recording:
+    """Somebody who walks, found in every frame."""
+    at = np.array([[2 * f, 50, 2 * f + 40, 140] for f in range(n_frames)], np.float32)
+    number, one = np.arange(n_frames), np.ones(n_frames, np.int64)
+    truth = Truth(Rows(number, at, one, one, one), np.ones(n_frames, bool))
+    return trackers.Recording(
+        "walk", 20.0, truth, {f: Detections(at[[f]], np.array([0.9], np.float32)) for f in range(n_frames)}
+    )
+
+
+@pytest.mark.parametrize(("step", "n_frames"), [(1, 60), (3, 20), (0, 28)])
+def test_a_tracker_is_scored_on_the_frames_that_it_was_given(step: int, n_frames: int) -> None:
+    thin = trackers.thinned(walking(60), step)
+    assert len(thin.frames) == len(thin.truth.rows.frames) == n_frames
+    assert thin.fps == pytest.approx(20 * n_frames / 60)
+    scores = trackers.accuracy(peers.ours(), [walking(60)], step)
+    assert scores["IDF1"] > 0.85
+    assert scores["IDSW"] == 0
+
+
+def test_the_ablation_and_the_week_tell_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = trackers.ablation([walking(40)])
+    assert found["ours, confirmed at once"]["IDF1"] > found["ours"]["IDF1"] > 0.8
+    monkeypatch.setattr(trackers, "DAY_S", 20)
+    first, second = trackers.week(2)
+    assert second["ids"] >= first["ids"] > 0
+    assert second["us"] > 0

@@ -44,9 +44,9 @@ def update(filter_: Reference, measured: Array) -> None:
 
 def assert_equal(mean: Array, covariance: Array, references: list[Reference]) -> None:
     """Every number of the 8 states and the 8 x 8 covariance, those that must be zero included."""
-    for m, (value, cross, speed), filter_ in zip(mean, covariance.transpose(0, 2, 1), references, strict=True):
-        assert_allclose(m.T.ravel(), filter_.x.ravel(), rtol=1e-8, atol=1e-8)
-        full = np.block([[np.diag(value), np.diag(cross)], [np.diag(cross), np.diag(speed)]])
+    for m, (value, cross, speed), filter_ in zip(mean, covariance, references, strict=True):
+        assert_allclose(m, filter_.x.ravel(), rtol=1e-8, atol=1e-8)
+        full = np.kron([[value, cross], [cross, speed]], np.eye(4))  # all four coordinates share it
         assert_allclose(full, filter_.P, rtol=1e-8, atol=1e-8 * np.abs(full).max())
 
 
@@ -92,3 +92,14 @@ def test_boxes_are_the_inverse_of_measurements(rows: list[tuple[float, float, fl
 @pytest.mark.parametrize("size", [(0, 0), (-5, 0.5)])
 def test_a_box_never_gets_thinner_than_a_pixel(size: tuple[float, float]) -> None:
     assert to_boxes(np.array([[10.0, 20, *size]])).tolist() == [[9.5, 19.5, 10.5, 20.5]]
+
+
+@given(st.lists(st.tuples(measurement, st.floats(0.001, 5)), min_size=1, max_size=40))
+@settings(deadline=None)
+def test_covariance_stays_positive_definite(seen: list[tuple[tuple[float, float, float, float], float]]) -> None:
+    ours = KalmanFilter(POSITION_STD, ACCELERATION_STD)
+    mean, covariance = ours.start(np.array([seen[0][0]]))
+    for measured, dt_s in seen:
+        mean, covariance = ours.update(*ours.predict(mean, covariance, dt_s), np.array([measured]))
+        value, cross, speed = covariance[0]
+        assert value > 0 and speed > 0 and value * speed > cross**2

@@ -1,4 +1,4 @@
-"""Two solvers of one assignment problem, and IoU."""
+"""The assignment is the best there is, whoever solves what is left of it; and which boxes touch."""
 
 from itertools import permutations
 
@@ -9,48 +9,63 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from pipeline.records import Array
-from pipeline.tracking.matching import ASSIGNMENTS, Assignment, assign_lap, assign_scipy, iou
+from pipeline.tracking.matching import SOLVERS, Solver, assign, best_other, iou, lead, touching
 
-costs_of_any_shape = arrays(np.float64, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=7), elements=st.floats(0, 1))
-limits = st.floats(0.01, 1)
+values_of_any_shape = arrays(np.float64, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9), elements=st.floats(0, 1))
+thresholds = st.floats(0, 0.9)
 
 
-def saved(costs: Array, max_cost: float, matches: tuple[Array, Array]) -> float:
-    return float((costs[matches] - max_cost).sum())
+def assigned(values: Array, least: float, solver: Solver) -> tuple[Array, Array]:
+    """Rows and columns of the assignment of a matrix."""
+    i, j = (index.ravel() for index in np.indices(values.shape))
+    chosen = assign(i, j, values.ravel(), least, solver)
+    return i[chosen], j[chosen]
 
 
 @settings(deadline=None, max_examples=200)
-@given(costs_of_any_shape, limits)
-def test_lap_and_scipy_reach_the_same_total(costs: Array, max_cost: float) -> None:
-    by_lap, by_scipy = assign_lap(costs, max_cost), assign_scipy(costs, max_cost)
-    assert saved(costs, max_cost, by_lap) == pytest.approx(saved(costs, max_cost, by_scipy), abs=1e-9)
+@given(values_of_any_shape, thresholds)
+def test_lap_and_scipy_reach_the_same_total(values: Array, least: float) -> None:
+    by_lap, by_scipy = (assigned(values, least, SOLVERS[name]) for name in ("lap", "scipy"))
+    assert (values[by_lap] - least).sum() == pytest.approx((values[by_scipy] - least).sum(), abs=1e-9)
 
 
-@pytest.mark.parametrize("assign", ASSIGNMENTS.values(), ids=ASSIGNMENTS)
-class TestEachAssignment:
-    @settings(deadline=None, max_examples=60)
-    @given(costs=arrays(np.float64, (3, 3), elements=st.floats(0, 1)), max_cost=limits)
-    def test_no_way_of_matching_is_cheaper(self, assign: Assignment, costs: Array, max_cost: float) -> None:
-        best = min(np.minimum(costs[range(3), order] - max_cost, 0).sum() for order in permutations(range(3)))
-        assert saved(costs, max_cost, assign(costs, max_cost)) == pytest.approx(best, abs=1e-9)
+@pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
+class TestEachSolver:
+    @settings(deadline=None, max_examples=100)
+    @given(values=arrays(np.float64, (4, 4), elements=st.floats(0, 1)), least=thresholds)
+    def test_no_way_of_matching_is_better(self, solver: Solver, values: Array, least: float) -> None:
+        best = max(np.maximum(values[range(4), order] - least, 0).sum() for order in permutations(range(4)))
+        rows, columns = assigned(values, least, solver)
+        assert (values[rows, columns] - least).sum() == pytest.approx(best, abs=1e-9)
 
     @settings(deadline=None)
-    @given(costs=costs_of_any_shape, max_cost=limits)
-    def test_every_row_and_column_is_used_once_and_never_above_the_limit(
-        self, assign: Assignment, costs: Array, max_cost: float
+    @given(values=values_of_any_shape, least=thresholds)
+    def test_every_row_and_column_is_used_once_and_never_below_the_least(
+        self, solver: Solver, values: Array, least: float
     ) -> None:
-        rows, columns = assign(costs, max_cost)
-        assert rows.dtype == columns.dtype == np.int64
-        assert (np.diff(rows) > 0).all() and len(set(columns.tolist())) == len(columns)
-        assert (costs[rows, columns] < max_cost).all()
+        rows, columns = assigned(values, least, solver)
+        assert len(set(rows.tolist())) == len(set(columns.tolist())) == len(rows)
+        assert (values[rows, columns] > least).all()
 
-    def test_a_pair_that_saves_nothing_is_not_matched(self, assign: Assignment) -> None:
-        rows, columns = assign(np.array([[0.5, 0.25], [0.5, 0.5]]), 0.5)
-        assert (rows.tolist(), columns.tolist()) == ([0], [1])
+    @pytest.mark.parametrize("least", [0.0, 0.3])
+    def test_many_rivals_are_solved_as_one_at_a_time_would_be(self, solver: Solver, least: float) -> None:
+        values = np.random.default_rng(0).random((40, 30)) ** 3
+        rows, columns = assigned(values, least, solver)
+        dense = np.maximum(values - least, 0)
+        assert dense[rows, columns].sum() == pytest.approx(dense[solver(dense)].sum())
 
-    @pytest.mark.parametrize("shape", [(0, 0), (0, 3), (3, 0)])
-    def test_nothing_to_match_is_no_match(self, assign: Assignment, shape: tuple[int, int]) -> None:
-        assert [len(a) for a in assign(np.zeros(shape, np.float32), 0.5)] == [0, 0]
+
+def test_the_lead_of_a_pair_is_over_the_best_other_of_both() -> None:
+    i, j, values = np.array([0, 0, 1, 2]), np.array([0, 1, 0, 2]), np.array([0.8, 0.3, 0.7, 0.5])
+    assert lead(i, j, values, np.array([0, 3])).tolist() == [pytest.approx(0.1), 0.5]
+    assert lead(i, j, values, np.array([1, 2])).tolist() == [pytest.approx(-0.5), pytest.approx(-0.1)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 64).map(lambda k: k / 64)), max_size=12))
+def test_the_best_other_is_the_largest_of_the_rest_of_the_group(pairs: list[tuple[int, float]]) -> None:
+    group, values = np.array([g for g, _ in pairs], np.int64), np.array([v for _, v in pairs], np.float64)
+    expected = [max([v for k, (g, v) in enumerate(pairs) if g == pairs[n][0] and k != n], default=0) for n in range(len(pairs))]
+    assert best_other(values, group).tolist() == expected
 
 
 corners = st.tuples(*[st.integers(0, 50)] * 2, *[st.integers(0, 30)] * 2).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
@@ -71,3 +86,13 @@ def test_iou_counts_the_pixels_that_two_boxes_share(a: Array, b: Array) -> None:
     for i, p in enumerate(map(painted, a)):
         for j, q in enumerate(map(painted, b)):
             assert found[i, j] == pytest.approx((p & q).sum() / max((p | q).sum(), 1), abs=1e-6)
+
+
+@settings(deadline=None)
+@given(some_boxes.map(lambda boxes: boxes + np.array([0, 0, 1, 1], np.float32)), some_boxes)
+def test_boxes_that_touch_are_those_with_an_iou(a: Array, b: Array) -> None:
+    b = b[(b[:, 2:] > b[:, :2]).all(axis=1)]
+    i, j, overlap = touching(a, b)
+    dense = iou(a, b)
+    assert list(zip(i.tolist(), j.tolist(), strict=True)) == [tuple(pair) for pair in np.argwhere(dense > 0).tolist()]
+    assert overlap == pytest.approx(dense[i, j], abs=1e-6)

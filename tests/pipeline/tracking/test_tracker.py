@@ -1,9 +1,12 @@
 """One camera's tracker, on drawn walks."""
 
 from collections.abc import Iterable
+from random import Random
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.config import TrackerConfig
 from pipeline.records import NO_DETECTIONS, Array, Detections, Tracks
@@ -177,6 +180,61 @@ def test_what_comes_out_are_exactly_boxes_and_scores_that_went_in() -> None:
     for tracks, detections in zip(found, frames, strict=True):
         assert len(set(tracks.track_ids.tolist())) == len(tracks)
         assert rows(tracks.boxes, tracks.scores) <= rows(detections.boxes, detections.scores)
+
+
+def test_of_twins_the_weaker_is_not_looked_at() -> None:
+    frames = [seen((100 + 3 * i, 200, 0.7), (102 + 3 * i, 201, 0.9)) for i in range(20)]
+    found = track(frames)
+    assert ids(found) == {1}
+    assert all(t.scores.tolist() == [np.float32(0.9)] for t in found[5:])
+    assert ids(track(frames, max_iou=1.0)) == {1, 2}
+
+
+@pytest.mark.parametrize("fps", [5.0, 10.0, 25.0])
+def test_people_who_cross_keep_their_ids_at_low_frame_rates_and_irregular_times(fps: float) -> None:
+    rng = np.random.default_rng(0)
+    times_s = np.cumsum(rng.uniform(0.5, 1.5, round(6 * fps)) / fps)
+    tracker = Tracker(TrackerConfig())
+    last = {}
+    for s in times_s.tolist():
+        tracks = tracker.update(seen((100 + 60 * s, 200, 0.9), (500 - 60 * s, 260, 0.85)), s)
+        last.update(zip(tracks.track_ids.tolist(), tracks.boxes[:, 0].tolist(), strict=True))
+    assert set(last) == {1, 2}
+    assert last[1] > last[2]
+
+
+some_frames = st.lists(
+    st.lists(st.tuples(st.integers(0, 300), st.integers(100, 400), st.floats(0.05, 1)), max_size=6, unique_by=lambda p: p[2]),
+    max_size=25,
+)
+
+
+@given(some_frames, st.lists(st.floats(0.01, 2), min_size=25, max_size=25))
+@settings(deadline=None)
+def test_no_id_is_ever_used_twice_and_each_box_continues_one_track(frames: list[list[Row]], steps_s: list[float]) -> None:
+    tracker, ended, largest, alive = Tracker(TrackerConfig()), set[int](), 0, set[int]()
+    time_s = 0.0
+    for people, step_s in zip(frames, steps_s, strict=False):
+        time_s += step_s
+        tracks = tracker.update(seen(*people), time_s)
+        now = tracks.track_ids.tolist()
+        assert len(set(now)) == len(now) <= len(people)
+        assert (np.diff(tracks.boxes.reshape(-1, 2, 2), axis=1) > 0).all()
+        live = set(tracker.live_ids.tolist())
+        ended |= alive - live
+        assert not ended & live and set(now) <= live
+        assert all(i > largest for i in live - alive)
+        largest, alive = max([largest, *live]), live
+
+
+@given(some_frames, st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_ids_do_not_depend_on_the_order_of_the_boxes(frames: list[list[Row]], random: Random) -> None:
+    shuffled = [random.sample(people, len(people)) for people in frames]
+    for a, b in zip(*(track([seen(*people) for people in some]) for some in (frames, shuffled)), strict=True):
+        by_score = [dict(zip(t.scores.tolist(), t.boxes.tolist(), strict=True)) for t in (a, b)]
+        assert by_score[0] == by_score[1]
+        assert len(a) == len(b)
 
 
 def test_frames_without_people_are_fine_before_between_and_after() -> None:
