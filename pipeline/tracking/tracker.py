@@ -121,7 +121,7 @@ class Tracker:
 
 
 def _without_twins(boxes: Array, scores: Array, max_iou: float) -> tuple[Array, Array]:
-    """Of two boxes that overlap more than `max_iou` the weaker is left out, the weakest first to go; of equals the later."""
+    """Of two boxes that overlap more than `max_iou` the weaker is left out (of equals the later), as detectors do."""
     i, j, overlap = touching(boxes, boxes)
     (twins,) = ((overlap > max_iou) & (i < j)).nonzero()
     if not len(twins):

@@ -6,12 +6,13 @@ import cv2
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scipy.optimize import linear_sum_assignment
 
 from pipeline import mot
 from pipeline.config import DetectorConfig
 from pipeline.detect.hog import PAD_PX, STEP_PX, HogDetector
 from pipeline.records import Array, Detections, Frame
-from pipeline.tracking.matching import assign_scipy, iou
+from pipeline.tracking.matching import iou
 
 
 def frame(path: Path, index: int) -> Frame:
@@ -52,7 +53,9 @@ def test_most_people_in_the_sample_are_found_and_most_found_are_people(
     for image, detections in found:
         everybody, wanted = truth(sample / "truth" / f"{image.camera}.txt", image.index)
         sure = detections.boxes[detections.scores >= 0.5]
-        people, _ = assign_scipy(1 - iou(everybody, sure), 0.5)
+        overlap = iou(everybody, sure)
+        i, j = linear_sum_assignment(overlap, maximize=True)
+        people = i[overlap[i, j] > 0.5]
         n_wanted, n_hit = n_wanted + wanted.sum(), n_hit + wanted[people].sum()
         n_sure, n_right = n_sure + len(sure), n_right + len(people)
     assert n_wanted >= 15
