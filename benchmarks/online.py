@@ -17,7 +17,7 @@ from pipeline.config import Config, LinkingConfig
 from pipeline.linking import events
 from pipeline.linking.events import Event, Key
 from pipeline.linking.linker import Linked
-from pipeline.linking.online import OnlineLinker, engine_of
+from pipeline.linking.online import Names, OnlineLinker, engine_of
 from pipeline.records import Array, Embedded, Person
 
 PERIOD_S, DAY_PERIOD_S = 1.0, 30.0
@@ -71,7 +71,7 @@ def day(n: int) -> list[dict[str, float]]:
     here, config = site.simulate(n), LinkingConfig()
     engine, n_seen = engine_of(here.cameras, config), list[int]()
 
-    def counting(embedded: Sequence[Embedded], sure: Sequence[list[str]]) -> Linked:
+    def counting(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
         n_seen.append(len(embedded))
         return engine(embedded, sure)
 

@@ -74,11 +74,8 @@ class Recording:
 
     def only(self, kept: Array) -> "Recording":
         """The same with these frames (n,) alone."""
-        rows = self.truth.rows
-        here = np.isin(rows.frames, kept)
-        truth = Truth(rows.take(here), self.truth.counts[here])
         fps = self.fps * len(kept) / len(self.frames)
-        return Recording(self.name, fps, truth, {i: self.frames[i] for i in kept.tolist()})
+        return Recording(self.name, fps, boxes.only(self.truth, kept), {i: self.frames[i] for i in kept.tolist()})
 
 
 def read(folder: Path, detections: str) -> Recording:

@@ -104,7 +104,7 @@ def processed(path: Path) -> dict[str, range]:
         return {}
 
 
-def only(wanted: Truth, frames: range) -> Truth:
+def only(wanted: Truth, frames: range | Array) -> Truth:
     """Truth of these frames."""
     keep = np.isin(wanted.rows.frames, frames)
     return Truth(wanted.rows.take(keep), wanted.counts[keep])

@@ -40,13 +40,9 @@ class Appearance:
     weight: Array
 
     def odds(self, i: Array | int, j: Array | int) -> Array:
-        """Log odds of pairs, clipped; nan where there is no appearance. Millions of pairs take no more memory than `CHUNK`."""
+        """Log odds of pairs, clipped; nan where there is no appearance."""
         first, second = np.atleast_1d(i), np.atleast_1d(j)
-        product = np.zeros(len(first))
-        for low in range(0, len(first), CHUNK):
-            part = slice(low, low + CHUNK)
-            rows = self.rows[first[part]].astype(np.float64)
-            product[part] = np.einsum("nd,nd->n", rows, mirror(self.rows[second[part]]))
+        product = products(self.rows, first, second, np.float64)
         seen = (self.weight[first] > 0) & (self.weight[second] > 0)
         return np.where(seen, np.clip(product, -MAX_LOG_ODDS, MAX_LOG_ODDS), np.nan).reshape(np.shape(i))
 
@@ -54,6 +50,15 @@ class Appearance:
         """Log odds of tracklets (n,) and (m,), each with each, clipped, (n, m); 0 where there is no appearance."""
         product = self.rows[i].astype(np.float64) @ mirror(self.rows[j]).T
         return np.minimum(np.maximum(product, -MAX_LOG_ODDS), MAX_LOG_ODDS)
+
+
+def products(rows: Array, i: Array, j: Array, dtype: type[np.floating]) -> Array:
+    """Evidence (m,) of pairs of rows (n, D + 2), worked out in `dtype`. Millions of pairs take no more memory than `CHUNK`."""
+    found = np.zeros(len(i))
+    for low in range(0, len(i), CHUNK):
+        part = slice(low, low + CHUNK)
+        found[part] = np.einsum("nd,nd->n", rows[i[part]].astype(dtype, copy=False), mirror(rows[j[part]]))
+    return found
 
 
 def mirror(rows: Array) -> Array:

@@ -17,14 +17,13 @@ from itertools import islice, pairwise, repeat
 
 import numpy as np
 
-from pipeline.linking.affinity import MAX_LOG_ODDS, Appearance, mirror
+from pipeline.linking.affinity import CHUNK, MAX_LOG_ODDS, Appearance, mirror, products
 from pipeline.records import Array
 
 Forbids = Callable[[Sequence[int], Sequence[int]], tuple[str, int, int]]
 """Members of two groups -> the rule that keeps them apart ("" none), and the two that it speaks of."""
 Entry = tuple[float, int, int, int]
 """Minus the log odds of two groups, the groups, and how many had been joined then."""
-CHUNK = 4096
 TINY = 1e-30
 STRANGERS = 1.5
 """Log odds against two groups that only look alike: with nothing that says where to look for a person, many at the site could
@@ -116,11 +115,7 @@ class Groups:
         evidence = np.add.reduceat(self._evidence[:, order], first, axis=1)
         i, j = np.divmod(number[first], len(self._owner))
         del apart, number, order, first
-        looks = np.zeros(len(i))
-        for low in range(0, len(i), CHUNK):
-            part = slice(low, low + CHUNK)
-            looks[part] = np.einsum("nd,nd->n", self._sums[i[part]], mirror(self._sums[j[part]]))
-        odds = self._odds(i, j, looks, evidence)
+        odds = self._odds(i, j, products(self._sums, i, j, np.float32), evidence)
         enough = odds >= threshold
         return i[enough], j[enough], odds[enough]
 
