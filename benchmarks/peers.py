@@ -1,4 +1,6 @@
-"""Trackers of other projects behind one call: `update(boxes (n, 4), scores (n,), time_s) -> (ids (k,), boxes (k, 4))`.
+"""Trackers of other projects behind one call.
+
+`update(boxes (n, 4), scores (n,), time_s, frame) -> (frames (k,), ids (k,), boxes (k, 4))`: rows of this frame or before.
 
 Every peer runs with its defaults and is told the frame rate where it asks for one; one that is not installed is skipped.
 """
@@ -14,7 +16,7 @@ from pipeline.config import TrackerConfig
 from pipeline.records import Array, Detections
 from pipeline.tracking.tracker import Tracker
 
-Update = Callable[[Array, Array, float], tuple[Array, Array]]
+Update = Callable[[Array, Array, float, int], tuple[Array, Array, Array]]
 Make = Callable[[float], Update]
 """Frame rate -> a fresh tracker."""
 
@@ -22,15 +24,16 @@ IMAGE = np.zeros((1080, 1920, 3), np.uint8)
 """BoxMOT wants a picture even from trackers that do not look at it."""
 
 
-def ours(config: TrackerConfig | None = None) -> Make:
-    """Our tracker, with its defaults unless told otherwise."""
+def ours(config: TrackerConfig | None = None, live: bool = False) -> Make:
+    """Our tracker, with its defaults unless told otherwise; live: without rows of frames before, which no screen can show."""
 
     def make(fps: float) -> Update:
         tracker = Tracker(config or TrackerConfig())
 
-        def update(boxes: Array, scores: Array, time_s: float) -> tuple[Array, Array]:
-            tracks = tracker.update(Detections(boxes, scores), time_s)
-            return tracks.track_ids, tracks.boxes
+        def update(boxes: Array, scores: Array, time_s: float, frame: int) -> tuple[Array, Array, Array]:
+            tracks = tracker.update(Detections(boxes, scores), time_s, frame)
+            shown = tracks.frames == frame if live else slice(None)
+            return tracks.frames[shown], tracks.track_ids[shown], tracks.boxes[shown]
 
         return update
 
@@ -45,13 +48,13 @@ def roboflow(name: str, **options: bool) -> Make:
     def make(fps: float) -> Update:
         tracker = getattr(trackers, name)(frame_rate=fps, **options)
 
-        def update(boxes: Array, scores: Array, time_s: float) -> tuple[Array, Array]:
+        def update(boxes: Array, scores: Array, time_s: float, frame: int) -> tuple[Array, Array, Array]:
             found = tracker.update(
                 supervision.Detections(xyxy=boxes, confidence=scores, class_id=np.zeros(len(boxes), np.int64)),
                 timestamp=time_s,
             )
             ids = np.zeros(0, np.int64) if found.tracker_id is None else np.asarray(found.tracker_id)
-            return ids[ids >= 0], found.xyxy[ids >= 0]
+            return _of(frame, ids[ids >= 0], found.xyxy[ids >= 0])
 
         return update
 
@@ -68,8 +71,8 @@ def boxmot(name: str, **options: bool) -> Make:
         rate = {"frame_rate": round(fps)} if name == "ByteTrack" else {}
         tracker = getattr(package, name)(**rate, **options)
 
-        def update(boxes: Array, scores: Array, time_s: float) -> tuple[Array, Array]:
-            return _ids_and_boxes(tracker.update(_rows(boxes, scores), IMAGE))
+        def update(boxes: Array, scores: Array, time_s: float, frame: int) -> tuple[Array, Array, Array]:
+            return _ids_and_boxes(frame, tracker.update(_rows(boxes, scores), IMAGE))
 
         return update
 
@@ -87,8 +90,8 @@ def ultralytics(name: str) -> Make:
     def make(fps: float) -> Update:
         tracker = TRACKER_MAP[name](settings)
 
-        def update(boxes: Array, scores: Array, time_s: float) -> tuple[Array, Array]:
-            return _ids_and_boxes(tracker.update(Boxes(_rows(boxes, scores), (1080, 1920)), IMAGE))
+        def update(boxes: Array, scores: Array, time_s: float, frame: int) -> tuple[Array, Array, Array]:
+            return _ids_and_boxes(frame, tracker.update(Boxes(_rows(boxes, scores), (1080, 1920)), IMAGE))
 
         return update
 
@@ -101,12 +104,12 @@ def norfair(fps: float) -> Update:
 
     tracker = package.Tracker(distance_function="iou", distance_threshold=0.7)
 
-    def update(boxes: Array, scores: Array, time_s: float) -> tuple[Array, Array]:
+    def update(boxes: Array, scores: Array, time_s: float, frame: int) -> tuple[Array, Array, Array]:
         found = tracker.update(
             [package.Detection(box.reshape(2, 2), np.array([s, s])) for box, s in zip(boxes, scores, strict=True)]
         )
         ids = np.array([t.id for t in found], np.int64)
-        return ids, np.array([t.estimate.ravel() for t in found], np.float32).reshape(-1, 4)
+        return _of(frame, ids, np.array([t.estimate.ravel() for t in found], np.float32).reshape(-1, 4))
 
     return update
 
@@ -116,10 +119,14 @@ def _rows(boxes: Array, scores: Array) -> Array:
     return np.concatenate([boxes, scores[:, None], np.zeros((len(boxes), 1), np.float32)], axis=1)
 
 
-def _ids_and_boxes(found: Array) -> tuple[Array, Array]:
+def _ids_and_boxes(frame: int, found: Array) -> tuple[Array, Array, Array]:
     """Out of x1 y1 x2 y2 id score class index, (k, 8), as BoxMOT and ultralytics give them."""
     found = np.asarray(found).reshape(-1, 8)
-    return found[:, 4].astype(np.int64), found[:, :4]
+    return _of(frame, found[:, 4].astype(np.int64), found[:, :4])
+
+
+def _of(frame: int, ids: Array, boxes: Array) -> tuple[Array, Array, Array]:
+    return np.full(len(ids), frame), ids, boxes
 
 
 PEERS: dict[str, Callable[[], Make]] = {

@@ -41,7 +41,7 @@ def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
     for i in range(camera.n_frames):
         frame, detections = Frame(camera.name, i, i / FPS, images[i % 4]), crowd.step()
         with timings.stage("track"):
-            tracks = tracker.update(detections, frame.time_s)
+            tracks = tracker.update(detections, frame.time_s, frame.index)
         with timings.stage("gather"):
             tracklets += gatherer.add(frame, tracks, tracker.live_ids)
     tracklets += gatherer.flush()

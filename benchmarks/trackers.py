@@ -18,9 +18,11 @@ import argparse
 import configparser
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -34,6 +36,7 @@ from pipeline.detect.mot_file import by_frame
 from pipeline.evaluate import boxes, scores
 from pipeline.evaluate.boxes import Rows, Scene, Truth
 from pipeline.records import NO_DETECTIONS, Array, Detections
+from pipeline.tracking import kalman, tracker
 from pipeline.tracking.tracker import Tracker
 
 SETS = {
@@ -43,16 +46,18 @@ SETS = {
 }
 PARTS = ("accuracy", "ablation", "rates", "density", "week")
 STEPS = (1, 2, 3, 6)
-ABLATION = {
+ABLATION: dict[str, dict[str, Any]] = {
     "ours": {},
+    "ours, scores at their word": {"learn_scores": False},
+    "ours, heights not compared": {"compare_heights": False},
+    "ours, boxes as detected": {"smoothing": 0.0},
+    "ours, sizes as sure as places": {"SIZE_NOISE": 1.0, "SIZE_ACCELERATION": 1.0},
+    "ours, parts of people start tracks": {"PART_SHARE": 1.0},
     "ours with twins": {"max_iou": 1.0},
-    "ours, weak boxes not last": {"high_score": 0.0},
-    "ours without weak boxes": {"min_iou_low": 1.0},
-    "ours, weak boxes start tracks": {"high_score": 0.0, "new_score": 0.2},
     "ours, confirmed at once": {"confirm_s": 0.0},
     "ours, lost after 0.5 s": {"max_lost_s": 0.5},
 }
-"""Settings that switch an idea off, or another one on."""
+"""Settings, and constants (in capitals), that switch an idea off or another one on."""
 DENSITIES = (20, 100, 200, 500)
 WEEK_FPS, WEEK_PEOPLE = 2.0, 8
 DAY_S = 86_400
@@ -96,16 +101,15 @@ def thinned(recording: Recording, step: int) -> Recording:
 
 def drive(update: Update, recording: Recording, fps: float) -> tuple[Rows, float]:
     """Run a tracker over frames that are numbered at a rate; returns its rows and the seconds its updates took."""
-    rows: list[tuple[int, Array, Array]] = []
+    rows: list[tuple[Array, Array, Array]] = []
     seconds = 0.0
     for i, found in recording.frames.items():
         start = time.perf_counter()
-        ids, at = update(found.boxes, found.scores, i / fps)
+        rows.append(update(found.boxes, found.scores, i / fps, i))
         seconds += time.perf_counter() - start
-        rows.append((i, ids, at))
-    ids = np.concatenate([r[1] for r in rows]).astype(np.int64)
-    at = np.concatenate([r[2] for r in rows]).astype(np.float32)
-    return Rows(np.repeat([r[0] for r in rows], [len(r[1]) for r in rows]), at, ids, ids, ids), seconds
+    frames, ids = (np.concatenate([row[k] for row in rows]).astype(np.int64) for k in (0, 1))
+    at = np.concatenate([row[2] for row in rows]).astype(np.float32)
+    return Rows(frames, at, ids, ids, ids), seconds
 
 
 def accuracy(make: Make, recordings: Sequence[Recording], step: int = 1) -> dict[str, float]:
@@ -130,14 +134,22 @@ def speed(make: Make, n_boxes: int, seconds: float = 3.0) -> float:
     while spent < seconds and n < 3000:
         found = crowd.step()
         start = time.perf_counter()
-        update(found.boxes, found.scores, (n + WARM_UP) / FPS)
+        update(found.boxes, found.scores, (n + WARM_UP) / FPS, n + WARM_UP)
         spent, n = spent + (time.perf_counter() - start) * (n >= 0), n + 1
     return n / spent
 
 
 def ablation(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
-    """Scores of ours, and of ours with other settings."""
-    return {name: accuracy(peers.ours(TrackerConfig(**changed)), recordings) for name, changed in ABLATION.items()}
+    """Scores of ours, of ours as a screen would show it, and of ours with other settings and constants."""
+    found = {"ours, as a screen shows it": accuracy(peers.ours(live=True), recordings)}
+    for name, changed in ABLATION.items():
+        settings = {key: value for key, value in changed.items() if not key.isupper()}
+        with ExitStack() as stack:
+            for key in changed.keys() - settings.keys():
+                module = tracker if hasattr(tracker, key) else kalman
+                stack.enter_context(mock.patch.object(module, key, changed[key]))
+            found[name] = accuracy(peers.ours(TrackerConfig(**settings)), recordings)
+    return found
 
 
 def week(days: int) -> list[dict[str, float]]:
@@ -149,7 +161,7 @@ def week(days: int) -> list[dict[str, float]]:
         for i in range(n := round(DAY_S * WEEK_FPS)):
             detections = crowd.step()
             start = time.perf_counter()
-            tracks = ours.update(detections, (day * n + i) / WEEK_FPS)
+            tracks = ours.update(detections, (day * n + i) / WEEK_FPS, day * n + i)
             spent += time.perf_counter() - start
             newest = max(newest, int(tracks.track_ids.max(initial=0)))
         mib = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

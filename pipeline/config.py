@@ -67,17 +67,18 @@ class TrackerConfig(Section):
     """How boxes become tracks inside one camera."""
 
     max_iou: Fraction = 0.75
-    high_score: Fraction = 0.3
-    new_score: Fraction = 0.5
-    min_iou: Fraction = 0.1
-    min_iou_low: Fraction = 0.5
-    min_iou_new: Fraction = 0.3
+    learn_scores: bool = True
+    new_confidence: Fraction = 0.5
+    compare_heights: bool = True
+    min_match: Fraction = 0.1
+    min_match_new: Fraction = 0.3
     sure_iou: Fraction = 0.4
-    sure_margin: Fraction = 0.1
+    sure_margin: Fraction = 0.3
     confirm_s: Seconds = 0.1
     max_lost_s: Seconds = 1.5
-    position_std: Annotated[float, Field(gt=0)] = 0.05
-    acceleration_std: Annotated[float, Field(gt=0)] = 0.5
+    position_std: Annotated[float, Field(gt=0)] = 0.033
+    acceleration_std: Annotated[float, Field(gt=0)] = 0.6
+    smoothing: Fraction = 0.4
     assignment: Literal["lap", "scipy"] = "scipy"
 
 

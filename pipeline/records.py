@@ -4,7 +4,8 @@
 *track* lives in one camera, a *person* in all of them.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -80,12 +81,17 @@ NO_DETECTIONS = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Tracks:
-    """The tracked people of one frame: track_ids (N,) int64, unique in one camera and run, with boxes and scores.
+    """What a tracker says after a frame: rows of people, in time order.
+
+    frames (N,) int64, times_s (N,) float64, track_ids (N,) int64, unique within one camera and run, boxes, scores. Rows are of
+    this frame, and of frames before where a track was confirmed only now.
 
     doubtful (N,) bool: the box was hardly more likely to be this track's than another's, so the track may have gone over to
     somebody else.
     """
 
+    frames: Array
+    times_s: Array
     track_ids: Array
     boxes: Array
     scores: Array
@@ -93,12 +99,27 @@ class Tracks:
 
     def __post_init__(self) -> None:
         _check("track_ids", self.track_ids, (-1,), np.int64)
+        _check("frames", self.frames, (len(self.track_ids),), np.int64)
+        _check("times_s", self.times_s, (len(self.track_ids),), np.float64)
         _check("scores", self.scores, (len(self.track_ids),), np.float32)
         _check("boxes", self.boxes, (len(self.track_ids), 4), np.float32)
         _check("doubtful", self.doubtful, (len(self.track_ids),), np.bool_)
 
     def __len__(self) -> int:
         return len(self.track_ids)
+
+    def take(self, which: Array, track_ids: Array) -> "Tracks":
+        """Rows `which` (k,), under other ids (k,)."""
+        return Tracks(
+            self.frames[which], self.times_s[which], track_ids, self.boxes[which], self.scores[which], self.doubtful[which]
+        )
+
+
+def join(parts: Sequence[Tracks]) -> Tracks:
+    """Rows one after the other, of one part or more."""
+    return (
+        parts[0] if len(parts) == 1 else Tracks(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Tracks)))
+    )
 
 
 @dataclass(frozen=True, slots=True)

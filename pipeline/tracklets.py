@@ -100,24 +100,27 @@ class Gatherer:
         self._open: dict[int, _Open] = {}
 
     def add(self, frame: Frame, tracks: Tracks, live_ids: Array) -> list[Tracklet]:
-        """Take the rows of one frame; returns the tracklets that closed: ended tracks, and those grown too long."""
+        """Take what the tracker says after a frame; returns what closed: tracks that ended or grew too long."""
         closed = self._close(sorted(self._open.keys() - set(live_ids.tolist())))
-        most = _geometry(tracks.boxes, tracks.scores, frame.image.shape)
-        for track_id, box, score, limit, unsure in zip(
-            tracks.track_ids.tolist(), tracks.boxes, tracks.scores, most, tracks.doubtful.tolist(), strict=True
-        ):
+        here = tracks.frames == frame.index  # pictures of frames before are gone
+        most = np.zeros(len(tracks))
+        most[here] = _geometry(tracks.boxes[here], tracks.scores[here], frame.image.shape)
+        for i, track_id in enumerate(tracks.track_ids.tolist()):
+            time_s = float(tracks.times_s[i])
             row = self._open.setdefault(track_id, _Open())
             if row.times_s:
-                age_s, gap_s = frame.time_s - row.times_s[0], frame.time_s - row.times_s[-1]
-                doubtful = (unsure or gap_s > self._config.sure_gap_s) and age_s >= self._config.min_piece_s
+                age_s, gap_s = time_s - row.times_s[0], time_s - row.times_s[-1]
+                unsure = tracks.doubtful[i] or gap_s > self._config.sure_gap_s
+                doubtful = bool(unsure) and age_s >= self._config.min_piece_s
                 if doubtful or age_s >= self._config.max_tracklet_s:
                     closed.append(self._open.pop(track_id).record(self._camera, track_id))
                     row = self._open[track_id] = _Open(continued=True, doubtful=doubtful)
-            row.frames.append(frame.index)
-            row.times_s.append(frame.time_s)
-            row.boxes.append(box)
-            row.scores.append(float(score))
-            row.keep(frame, box, float(limit), self._config.max_crops)
+            row.frames.append(int(tracks.frames[i]))
+            row.times_s.append(time_s)
+            row.boxes.append(tracks.boxes[i])
+            row.scores.append(float(tracks.scores[i]))
+            if here[i]:
+                row.keep(frame, tracks.boxes[i], float(most[i]), self._config.max_crops)
         return closed
 
     def flush(self) -> list[Tracklet]:

@@ -64,7 +64,7 @@ class Worker:
         for frame, detections in zip(frames, found, strict=True):
             tracker = self._trackers[frame.camera]
             with self._timings.stage("track"):
-                tracks = tracker.update(_inside(detections, self._rois[frame.camera]), frame.time_s)
+                tracks = tracker.update(_inside(detections, self._rois[frame.camera]), frame.time_s, frame.index)
             with self._timings.stage("gather"):
                 closed += self._gatherers[frame.camera].add(frame, tracks, tracker.live_ids)
             self.n_frames[frame.camera] += 1

@@ -4,8 +4,9 @@ The state of a box is its centre x, centre y, width and height, and the speed of
 coordinates, so the 8-state filter falls apart into four filters of two states (value, speed) per track, and predict and update
 are a few array operations for any number of tracks. The model is filterpy's: F = [[1, dt], [0, 1]], H = [1, 0], Q from
 `Q_discrete_white_noise` (piecewise constant acceleration). A test compares every step with `filterpy.kalman.KalmanFilter`. All
-noise is scaled by the height of the box, so near and far people are alike (as in DeepSORT, Wojke et al. 2017), and the same for
-all four coordinates, so that they share one covariance.
+noise is scaled by the height of the box, so near and far people are alike (as in DeepSORT, Wojke et al. 2017). It differs
+between places and sizes only: detectors find the size of a box worse than its place, and people change their size slowly. So
+the two places share one covariance, and the two sizes another.
 """
 
 from functools import lru_cache
@@ -17,6 +18,8 @@ from pipeline.records import Array
 
 INITIAL_SPEED_STD = 1.0
 """Of a new track, in box heights a second: a walking person moves at about 0.8."""
+SIZE_NOISE, SIZE_ACCELERATION = 2.5, 0.35
+"""Standard deviations of sizes, of that of places: of a measurement, and of the acceleration and the first speed."""
 
 
 def measure(boxes: Array) -> Array:
@@ -35,39 +38,41 @@ def to_boxes(values: Array) -> Array:
 class KalmanFilter:
     """Constant-velocity motion with noise proportional to the height of the box.
 
-    `position_std` is the standard deviation of a measurement and `acceleration_std` that of the acceleration (per second
-    squared), both as fractions of the box height. A state is (mean (n, 8): values, then speeds; covariance (n, 3): the three
-    distinct entries var(value), cov, var(speed) of the 2 x 2 covariance of each coordinate).
+    `position_std` is the standard deviation of a measured place and `acceleration_std` that of the acceleration (per second
+    squared), both as fractions of the box height. A state is (mean (n, 8): values, then speeds; covariance (n, 2, 3): of places
+    and of sizes the three distinct entries var(value), cov, var(speed) of a 2 x 2 covariance).
     """
 
     def __init__(self, position_std: float, acceleration_std: float) -> None:
-        self._position_std, self._acceleration_std = position_std, acceleration_std
+        self._noise = np.square(position_std * np.array([1, SIZE_NOISE]))
+        self._acceleration = np.square(acceleration_std * np.array([1, SIZE_ACCELERATION]))
+        self._speed = np.square(INITIAL_SPEED_STD * np.array([1, SIZE_ACCELERATION]))
 
     def start(self, measured: Array) -> tuple[Array, Array]:
         """State of tracks first seen at `measured` (n, 4): at rest, of unknown speed."""
-        covariance = np.zeros((len(measured), 3))
-        covariance[:, 0] = np.square(self._position_std * measured[:, 3])
-        covariance[:, 2] = np.square(INITIAL_SPEED_STD * measured[:, 3])
+        covariance, tall = np.zeros((len(measured), 2, 3)), np.square(measured[:, 3:4])
+        covariance[:, :, 0] = self._noise * tall
+        covariance[:, :, 2] = self._speed * tall
         return np.concatenate([measured, np.zeros_like(measured)], axis=1), covariance
 
     def predict(self, mean: Array, covariance: Array, dt_s: float) -> tuple[Array, Array]:
         """State `dt_s` seconds later."""
         step, noise = _step(dt_s)
-        accelerated = np.square(self._acceleration_std * np.maximum(mean[:, 3:4], 1))
+        accelerated = self._acceleration * np.square(np.maximum(mean[:, 3:4], 1))
         moved = mean.copy()
         moved[:, :4] += dt_s * mean[:, 4:]
-        return moved, covariance @ step + accelerated * noise
+        return moved, covariance @ step + accelerated[:, :, None] * noise
 
     def update(self, mean: Array, covariance: Array, measured: Array) -> tuple[Array, Array]:
         """State after seeing `measured` (n, 4)."""
-        noise = np.square(self._position_std * np.maximum(mean[:, 3:4], 1))
-        gain = covariance[:, :2] / (covariance[:, :1] + noise)
-        residual = measured - mean[:, :4]
-        seen = mean + np.concatenate([gain[:, :1] * residual, gain[:, 1:] * residual], axis=1)
+        noise = (self._noise * np.square(np.maximum(mean[:, 3:4], 1)))[:, :, None]
+        gain = covariance[:, :, :2] / (covariance[:, :, :1] + noise)
+        residual = (measured - mean[:, :4]).reshape(-1, 2, 2)
+        change = gain.transpose(0, 2, 1)[:, :, :, None] * residual[:, None]
         tighter = np.empty_like(covariance)
-        tighter[:, :2] = gain * noise
-        tighter[:, 2] = covariance[:, 2] - gain[:, 1] * covariance[:, 1]
-        return seen, tighter
+        tighter[:, :, :2] = gain * noise
+        tighter[:, :, 2] = covariance[:, :, 2] - gain[:, :, 1] * covariance[:, :, 1]
+        return mean + change.reshape(-1, 8), tighter
 
 
 @lru_cache(64)

@@ -26,8 +26,11 @@ def iou(a: Array, b: Array) -> Array:
     return np.asarray(overlap / np.maximum(union, 1e-9), dtype=np.float32)
 
 
-def touching(a: Array, b: Array) -> tuple[Array, Array, Array]:
-    """Of boxes (n, 4) and (m, 4) all pairs that share pixels: i, j (k,) and their IoU (k,)."""
+def touching(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
+    """Of boxes (n, 4) and (m, 4) all pairs that share pixels: i, j (k,), their IoU (k,), and that of their heights alone (k,).
+
+    The latter tells people at different distances apart, whose boxes begin and end at different rows (Yang et al. 2024).
+    """
     ax1, ay1, ax2, ay2 = np.ascontiguousarray(a.T)
     bx1, by1, bx2, by2 = np.ascontiguousarray(b.T)
     touch = ax1[:, None] < bx2
@@ -41,7 +44,7 @@ def touching(a: Array, b: Array) -> tuple[Array, Array, Array]:
     left, right, other_left, other_right = ax1[i], ax2[i], bx1[j], bx2[j]
     shared = common * (np.minimum(right, other_right) - np.maximum(left, other_left))
     union = tall * (right - left) + other_tall * (other_right - other_left) - shared
-    return i, j, shared / union
+    return i, j, shared / union, common / (tall + other_tall - common)
 
 
 def best_other(values: Array, group: Array) -> Array:

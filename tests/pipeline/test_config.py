@@ -150,9 +150,9 @@ def test_a_missing_file_and_a_folder_are_errors_and_an_empty_file_is_the_default
 
 
 def test_set_wins_over_the_file_and_the_last_of_two_sets_wins(tmp_path: Path) -> None:
-    path = write(tmp_path, "tracker: {max_lost_s: 1, min_iou: 0.4}")
+    path = write(tmp_path, "tracker: {max_lost_s: 1, min_match: 0.4}")
     loaded = config.load(path, ["tracker.max_lost_s=2", "tracker.max_lost_s=3", "detector.weights=hog", "output.video=false"])
-    assert loaded.tracker == TrackerConfig(max_lost_s=3, min_iou=0.4)
+    assert loaded.tracker == TrackerConfig(max_lost_s=3, min_match=0.4)
     assert (loaded.detector.weights, loaded.output.video) == ("hog", False)
 
 

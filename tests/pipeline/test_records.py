@@ -23,7 +23,8 @@ GOOD: dict[type, dict[str, Any]] = {
     Frame: {"camera": "cam", "index": 0, "time_s": 0.0, "image": np.zeros((48, 64, 3), np.uint8)},
     Detections: {"boxes": np.zeros((N, 4), F32), "scores": np.zeros(N, F32)},
     Tracks: {
-        "track_ids": np.arange(N), "boxes": np.zeros((N, 4), F32), "scores": np.zeros(N, F32), "doubtful": np.zeros(N, np.bool_)
+        "frames": np.arange(N), "times_s": np.arange(N) / 25, "track_ids": np.arange(N), "boxes": np.zeros((N, 4), F32),
+        "scores": np.zeros(N, F32), "doubtful": np.zeros(N, np.bool_),
     },
     Tracklet: {
         "camera": "cam", "track_id": 1, "frames": np.arange(N), "times_s": np.arange(N) / 25 + 7,

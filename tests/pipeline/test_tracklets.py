@@ -6,7 +6,7 @@ import pytest
 
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline.config import TrackletsConfig
-from pipeline.records import Array, Frame, Tracklet, Tracks
+from pipeline.records import Array, Frame, Tracklet, Tracks, join
 from pipeline.tracklets import Gatherer, cut
 
 FPS = 10
@@ -25,11 +25,12 @@ def number(crop: Array) -> int:
     return int(crop[0, 0, 0]) + 256 * int(crop[0, 0, 1])
 
 
-def tracks(*boxes: tuple[float, ...], score: float = 0.9, doubtful: bool = False) -> Tracks:
-    """Tracks with ids 1, 2, ..."""
+def tracks(frame: Frame, *boxes: tuple[float, ...], score: float = 0.9, doubtful: bool = False) -> Tracks:
+    """Tracks of a frame with ids 1, 2, ..."""
     n = len(boxes)
     rows = np.array(boxes, np.float32).reshape(n, 4)
-    return Tracks(np.arange(1, n + 1), rows, np.full(n, score, np.float32), np.full(n, doubtful))
+    at, when = np.full(n, frame.index), np.full(n, frame.time_s)
+    return Tracks(at, when, np.arange(1, n + 1), rows, np.full(n, score, np.float32), np.full(n, doubtful))
 
 
 def gather(n_frames: int, fps: float = FPS, seed: int = -1, **config: float) -> list[Tracklet]:
@@ -39,7 +40,7 @@ def gather(n_frames: int, fps: float = FPS, seed: int = -1, **config: float) -> 
     closed = []
     for i, score in enumerate(scores):
         frame = Frame("cam", i, 5 + i / fps, numbered(i))
-        closed += gatherer.add(frame, tracks((10, 8 + i % 7, 30, 48 + i % 7), score=score), np.array([1]))
+        closed += gatherer.add(frame, tracks(frame, (10, 8 + i % 7, 30, 48 + i % 7), score=score), np.array([1]))
     return closed + gatherer.flush()
 
 
@@ -77,14 +78,16 @@ def test_the_better_crop_of_a_stretch_wins(
 ) -> None:
     gatherer = Gatherer("cam", TrackletsConfig(min_tracklet_s=0))
     for i, (image, boxes, score) in enumerate([better, worse] if better_first else [worse, better]):
-        gatherer.add(Frame("cam", i, i / FPS, image.copy()), tracks(*boxes, score=score), np.array([1, 2]))
+        frame = Frame("cam", i, i / FPS, image.copy())
+        gatherer.add(frame, tracks(frame, *boxes, score=score), np.array([1, 2]))
     assert (gatherer.flush()[0].crops == cut(better[0], np.array(BOX))[None]).all()
 
 
 def test_a_person_in_front_covers_and_a_person_behind_does_not() -> None:
     def quality(*boxes: tuple[float, ...]) -> float:
         gatherer = Gatherer("cam", TrackletsConfig(min_tracklet_s=0))
-        gatherer.add(Frame("cam", 0, 0.0, FLAT.copy()), tracks(*boxes), np.array([1, 2]))
+        frame = Frame("cam", 0, 0.0, FLAT.copy())
+        gatherer.add(frame, tracks(frame, *boxes), np.array([1, 2]))
         return float(gatherer.flush()[0].crop_quality[0])
 
     assert quality(BOX, IN_FRONT) < quality(BOX) == quality(BOX, BEHIND)
@@ -115,8 +118,9 @@ def test_a_track_is_cut_where_it_was_doubtful_but_not_into_pieces_of_a_moment(
     gatherer = Gatherer("cam", TrackletsConfig(min_piece_s=0.6))
     closed = []
     for i in range(20):
-        row = tracks(BOX, doubtful=i in doubtful_at)
-        closed += gatherer.add(Frame("cam", i, i / FPS, FLAT), row, row.track_ids)
+        frame = Frame("cam", i, i / FPS, FLAT)
+        row = tracks(frame, BOX, doubtful=i in doubtful_at)
+        closed += gatherer.add(frame, row, row.track_ids)
     closed += gatherer.flush()
     assert [len(t.frames) for t in closed] == pieces
     assert [t.doubtful for t in closed] == [False] + [True] * (len(pieces) - 1)
@@ -128,8 +132,22 @@ def test_a_track_is_cut_where_it_was_not_seen_for_longer_than_sure_gap_s(missing
     gatherer = Gatherer("cam", TrackletsConfig(sure_gap_s=0.45))
     closed = []
     for i in [*range(10), *range(9 + missing, 30)]:
-        closed += gatherer.add(Frame("cam", i, i / FPS, FLAT), tracks(BOX), np.array([1]))
+        frame = Frame("cam", i, i / FPS, FLAT)
+        closed += gatherer.add(frame, tracks(frame, BOX), np.array([1]))
     assert [t.doubtful for t in closed + gatherer.flush()] == ([False, True] if cut_there else [False])
+
+
+def test_rows_of_frames_before_are_taken_and_cropped_from_no_picture() -> None:
+    gatherer = Gatherer("cam", TrackletsConfig(min_tracklet_s=0))
+    before = [tracks(Frame("cam", i, i / FPS, numbered(i)), (10, 8, 30, 48), (20, 8, 40, 48)) for i in range(2)]
+    frame = Frame("cam", 2, 2 / FPS, numbered(2))
+    gatherer.add(frame, join([*before, tracks(frame, (10, 8, 30, 48))]), np.array([1, 2]))
+    whole, hidden = gatherer.flush()
+    assert (whole.frames.tolist(), hidden.frames.tolist()) == ([0, 1, 2], [0, 1])
+    assert whole.times_s.tolist() == [0, 0.1, 0.2]
+    assert [number(crop) for crop in whole.crops] == [2] and len(hidden.crops) == 0
+    gatherer.add(frame, tracks(frame, (10, 8, 30, 48)), np.array([1]))
+    assert whole.crop_quality == gatherer.flush()[0].crop_quality, "a person does not cover herself"
 
 
 def test_crops_know_their_times() -> None:
@@ -141,8 +159,9 @@ def test_a_tracklet_closes_when_its_track_has_ended_and_not_while_it_is_lost() -
     gatherer = Gatherer("cam", TrackletsConfig(min_tracklet_s=0))
 
     def add(i: int, *live: int) -> list[tuple[int, list[int]]]:
-        boxes = tracks(BOX, IN_FRONT) if i < 2 else tracks(BOX)
-        closed = gatherer.add(Frame("cam", i, i / FPS, FLAT.copy()), boxes, np.array(live))
+        frame = Frame("cam", i, i / FPS, FLAT.copy())
+        boxes = tracks(frame, BOX, IN_FRONT) if i < 2 else tracks(frame, BOX)
+        closed = gatherer.add(frame, boxes, np.array(live))
         return [(t.track_id, t.frames.tolist()) for t in closed]
 
     assert [add(0, 1, 2), add(1, 1, 2), add(2, 1, 2), add(3, 1), add(4, 1)] == [[], [], [], [(2, [0, 1])], []]
@@ -154,7 +173,8 @@ def test_what_is_open_can_be_seen_before_it_closes_and_keeps_its_key() -> None:
     gatherer, peeking = Gatherer("cam", TrackletsConfig(max_crops=4)), Gatherer("cam", TrackletsConfig(max_crops=4))
     peeks = []
     for i in range(40):
-        frame, row = Frame("cam", i, i / FPS, numbered(i)), tracks((10, 8, 30, 48), doubtful=i == 25)
+        frame = Frame("cam", i, i / FPS, numbered(i))
+        row = tracks(frame, (10, 8, 30, 48), doubtful=i == 25)
         assert len(gatherer.add(frame, row, row.track_ids)) == len(peeking.add(frame, row, row.track_ids))
         peeks.append(peeking.provisional())
     assert [len(t.frames) for peek in peeks for t in peek] == [*range(4, 26), *range(1, 16)], "none before min_tracklet_s"
@@ -169,8 +189,9 @@ def test_an_open_tracklet_never_holds_more_than_max_crops() -> None:
     image, rng = numbered(0), np.random.default_rng(0)
     held = []
     for i in range(4000):
-        row = tracks((10, 10, 30, 50), (30, 10, 50, 50), score=rng.uniform(0.1, 1))
-        gatherer.add(Frame("cam", i, i / FPS, image), row, row.track_ids)
+        frame = Frame("cam", i, i / FPS, image)
+        row = tracks(frame, (10, 10, 30, 50), (30, 10, 50, 50), score=rng.uniform(0.1, 1))
+        gatherer.add(frame, row, row.track_ids)
         held.append([len(tracklet.crops) for tracklet in gatherer._open.values()])
     assert (np.max(held), np.min(held[100:])) == (8, 5)
 

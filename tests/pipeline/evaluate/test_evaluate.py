@@ -168,8 +168,8 @@ def track(detections: Path, fps: float) -> boxes.Rows:
     """Our tracker's rows on a MOT detections file."""
     tracker, rows = Tracker(TrackerConfig()), []
     for frame, found in sorted(by_frame(detections, 0.1).items()):
-        tracks = tracker.update(found, frame / fps)
-        rows += [(frame, i, *box) for i, box in zip(tracks.track_ids, tracks.boxes, strict=True)]
+        tracks = tracker.update(found, frame / fps, frame)
+        rows += [(i, k, *box) for i, k, box in zip(tracks.frames, tracks.track_ids, tracks.boxes, strict=True)]
     values = np.array(rows)
     frames, ids = values[:, :2].T.astype(np.int64)
     return boxes.Rows(frames, values[:, 2:].astype(np.float32), ids, ids, ids)

@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from pipeline.records import Array
-from pipeline.tracking.kalman import INITIAL_SPEED_STD, KalmanFilter, measure, to_boxes
+from pipeline.tracking.kalman import INITIAL_SPEED_STD, SIZE_ACCELERATION, SIZE_NOISE, KalmanFilter, measure, to_boxes
 
 POSITION_STD, ACCELERATION_STD = 0.05, 1.0
+NOISE = np.array([1, 1, SIZE_NOISE, SIZE_NOISE])
+ACCELERATION = np.array([1, 1, SIZE_ACCELERATION, SIZE_ACCELERATION])
 numbers = st.floats(-2000, 4000)
 sizes = st.floats(1, 1000)
 measurement = st.tuples(numbers, numbers, sizes, sizes)
@@ -23,7 +25,7 @@ def reference(measured: Array) -> Reference:
     filter_ = Reference(dim_x=8, dim_z=4)
     filter_.x[:4, 0] = measured
     filter_.H = np.eye(4, 8)
-    filter_.P = np.diag(np.repeat([POSITION_STD * measured[3], INITIAL_SPEED_STD * measured[3]], 4) ** 2)
+    filter_.P = np.diag(np.concatenate([POSITION_STD * NOISE, INITIAL_SPEED_STD * ACCELERATION]) * measured[3]) ** 2
     return filter_
 
 
@@ -33,20 +35,24 @@ def height(filter_: Reference) -> float:
 
 def predict(filter_: Reference, dt_s: float) -> None:
     filter_.F = np.kron([[1, dt_s], [0, 1]], np.eye(4))
-    filter_.Q = np.kron(Q_discrete_white_noise(2, dt=dt_s, var=(ACCELERATION_STD * height(filter_)) ** 2), np.eye(4))
+    noise = Q_discrete_white_noise(2, dt=dt_s, var=(ACCELERATION_STD * height(filter_)) ** 2)
+    filter_.Q = np.kron(noise, np.diag(ACCELERATION**2))
     filter_.predict()
 
 
 def update(filter_: Reference, measured: Array) -> None:
-    filter_.R = np.eye(4) * (POSITION_STD * height(filter_)) ** 2
+    filter_.R = np.diag(POSITION_STD * NOISE * height(filter_)) ** 2
     filter_.update(measured)
 
 
 def assert_equal(mean: Array, covariance: Array, references: list[Reference]) -> None:
     """Every number of the 8 states and the 8 x 8 covariance, those that must be zero included."""
-    for m, (value, cross, speed), filter_ in zip(mean, covariance, references, strict=True):
+    for m, (place, size), filter_ in zip(mean, covariance, references, strict=True):
         assert_allclose(m, filter_.x.ravel(), rtol=1e-8, atol=1e-8)
-        full = np.kron([[value, cross], [cross, speed]], np.eye(4))  # all four coordinates share it
+        full = sum(
+            np.kron([[value, cross], [cross, speed]], np.diag(of))
+            for (value, cross, speed), of in ((place, [1, 1, 0, 0]), (size, [0, 0, 1, 1]))
+        )
         assert_allclose(full, filter_.P, rtol=1e-8, atol=1e-8 * np.abs(full).max())
 
 
@@ -101,5 +107,5 @@ def test_covariance_stays_positive_definite(seen: list[tuple[tuple[float, float,
     mean, covariance = ours.start(np.array([seen[0][0]]))
     for measured, dt_s in seen:
         mean, covariance = ours.update(*ours.predict(mean, covariance, dt_s), np.array([measured]))
-        value, cross, speed = covariance[0]
-        assert value > 0 and speed > 0 and value * speed > cross**2
+        for value, cross, speed in covariance[0]:
+            assert value > 0 and speed > 0 and value * speed > cross**2

@@ -92,7 +92,10 @@ def test_iou_counts_the_pixels_that_two_boxes_share(a: Array, b: Array) -> None:
 @given(some_boxes.map(lambda boxes: boxes + np.array([0, 0, 1, 1], np.float32)), some_boxes)
 def test_boxes_that_touch_are_those_with_an_iou(a: Array, b: Array) -> None:
     b = b[(b[:, 2:] > b[:, :2]).all(axis=1)]
-    i, j, overlap = touching(a, b)
+    i, j, overlap, upright = touching(a, b)
     dense = iou(a, b)
+    strips = np.array([0, 0, 1, 0], np.float32)  # the same rows, all in one column
+    heights = iou(a * [0, 1, 0, 1] + strips, b * [0, 1, 0, 1] + strips)
     assert list(zip(i.tolist(), j.tolist(), strict=True)) == [tuple(pair) for pair in np.argwhere(dense > 0).tolist()]
     assert overlap == pytest.approx(dense[i, j], abs=1e-6)
+    assert upright == pytest.approx(heights[i, j], abs=1e-6)
