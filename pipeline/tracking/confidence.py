@@ -38,11 +38,13 @@ class Confidence:
     def learn(self, scores: Array, expected: Array) -> None:
         """Take one frame's boxes: scores (n,), and whether a confirmed track expected them, (n,) bool."""
         bins = np.minimum((scores * N_BINS).astype(np.int64), N_BINS - 1)
-        self._seen += np.bincount(bins, minlength=N_BINS)
-        self._expected += np.bincount(bins[expected], minlength=N_BINS)
-        full = self._seen > MOST_BOXES
-        self._seen[full] /= 2
-        self._expected[full] /= 2
+        surprises, hits = np.bincount(bins + N_BINS * expected, minlength=2 * N_BINS).reshape(2, N_BINS)
+        self._seen += surprises + hits
+        self._expected += hits
+        if self._seen.max() > MOST_BOXES:
+            full = self._seen > MOST_BOXES
+            self._seen[full] /= 2
+            self._expected[full] /= 2
         all_boxes = self._seen + FIRST_BOXES
         share = (self._expected + FIRST_BOXES * self._scores) / all_boxes
         best = int(np.argmax(np.where(self._seen >= self._seen.mean(), share, -1)))

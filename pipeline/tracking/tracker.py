@@ -69,17 +69,19 @@ class Tracker:
         self._learn(scores, parts, tracks, found, overlap)
         ripe = self._absorb(tracks, measured[found])
         smooth = boxes[found] + np.float32(self._config.smoothing) * (to_boxes(self._mean[tracks]) - boxes[found])
-        rows, ids = _rows(frame, time_s, self._births[tracks], smooth, scores[found], doubtful), self._ids[tracks]
+        ids, births = self._ids[tracks], self._births[tracks]
         (shown,) = (ids != TENTATIVE).nonzero()
         shown = shown[np.argsort(tracks[shown])]
-        emitted = join([*self._handed_over(ripe), rows.take(shown, ids[shown])])
+        rows = _rows(frame, time_s, ids[shown], smooth[shown], scores[found[shown]], doubtful[shown])
+        emitted = join([*self._handed_over(ripe), rows])
         self._forget()
         new = (sure >= self._config.new_confidence) & ~parts
         new[found] = False
         born = self._start(measured[new])
         (wait,) = (ids == TENTATIVE).nonzero()
-        first = _rows(frame, time_s, born, boxes[new], scores[new], np.zeros(len(born), bool))
-        self._wait(join([rows.take(wait, rows.track_ids[wait]), first]))
+        numbers, at = np.concatenate([births[wait], born]), np.concatenate([smooth[wait], boxes[new]])
+        unsure = np.concatenate([doubtful[wait], np.zeros(len(born), bool)])
+        self._wait(_rows(frame, time_s, numbers, at, np.concatenate([scores[found[wait]], scores[new]]), unsure))
         return emitted
 
     def _predict(self, time_s: float) -> None:
@@ -139,9 +141,10 @@ class Tracker:
 
     def _wait(self, rows: Tracks) -> None:
         """Keep rows of tentative tracks, by their births, as long as one is tentative that may have a row there."""
-        self._waiting.append(rows)
+        if len(rows):
+            self._waiting.append(rows)
         oldest_s = self._born_s[self._ids == TENTATIVE].min(initial=np.inf)
-        while self._waiting and not (self._waiting[0].times_s >= oldest_s).any():
+        while self._waiting and self._waiting[0].times_s[0] < oldest_s:
             del self._waiting[0]
 
     def _forget(self) -> None:
@@ -179,18 +182,23 @@ def _sift(boxes: Array, scores: Array, max_iou: float) -> tuple[Array, Array, Ar
     shares most of the smaller area with a surer box: it holds part of a person, or a person and what stands near.
     """
     i, j, overlap, _ = touching(boxes, boxes)
+    (pairs,) = (i < j).nonzero()
+    if not len(pairs):
+        return boxes, scores, np.zeros(len(boxes), bool)
+    i, j, overlap = i[pairs], j[pairs], overlap[pairs]
+    kept = _without_twins(i, j, overlap > max_iou, scores)
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     shared = overlap / (1 + overlap) * (area[i] + area[j])
-    kept = _without_twins(i, j, overlap > max_iou, scores)
-    part = (scores[j] > scores[i]) & (shared > PART_SHARE * np.minimum(area[i], area[j])) & kept[j]
+    most = shared > PART_SHARE * np.minimum(area[i], area[j])
     parts = np.zeros(len(boxes), bool)
-    parts[i[part]] = True
+    for weak, sure in ((i, j), (j, i)):
+        parts[weak[most & (scores[weak] < scores[sure]) & kept[sure]]] = True
     return boxes[kept], scores[kept], parts[kept]
 
 
 def _without_twins(i: Array, j: Array, twins: Array, scores: Array) -> Array:
     """Which boxes (n,) stay: of pairs i, j (k,) that are `twins` (k,) bool the weaker goes, unless the stronger went."""
-    (pairs,) = (twins & (i < j)).nonzero()
+    (pairs,) = twins.nonzero()
     if not len(pairs):
         return np.ones(len(scores), bool)
     rank = np.empty(len(scores), np.int64)
