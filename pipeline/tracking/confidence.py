@@ -47,6 +47,7 @@ class Confidence:
             self._expected[full] /= 2
         all_boxes = self._seen + FIRST_BOXES
         share = (self._expected + FIRST_BOXES * self._scores) / all_boxes
-        best = int(np.argmax(np.where(self._seen >= self._seen.mean(), share, -1)))
+        common = self._seen >= self._seen.sum() / N_BINS
+        best = int(np.argmax(share * common))
         lift = max(1.0, min(float(self._scores[best]), BELIEVED) / float(share[best]))
         self._share = np.minimum(share * (1 + (lift - 1) * self._seen / all_boxes), 1)

@@ -45,6 +45,7 @@ class Tracker:
         self._ids, self._births = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._born_s, self._seen_s = np.zeros(0), np.zeros(0)
         self._waiting: list[Tracks] = []
+        """Rows of tentative tracks, with the numbers of their births for ids."""
 
     def __len__(self) -> int:
         """Count the live tracks: tentative, confirmed and lost."""
@@ -79,9 +80,11 @@ class Tracker:
         new[found] = False
         born = self._start(measured[new])
         (wait,) = (ids == TENTATIVE).nonzero()
-        numbers, at = np.concatenate([births[wait], born]), np.concatenate([smooth[wait], boxes[new]])
-        unsure = np.concatenate([doubtful[wait], np.zeros(len(born), bool)])
-        self._wait(_rows(frame, time_s, numbers, at, np.concatenate([scores[found[wait]], scores[new]]), unsure))
+        if len(wait):
+            self._waiting.append(_rows(frame, time_s, births[wait], smooth[wait], scores[found[wait]], doubtful[wait]))
+        if len(born):
+            self._waiting.append(_rows(frame, time_s, born, boxes[new], scores[new], np.zeros(len(born), bool)))
+        self._stop_waiting()
         return emitted
 
     def _predict(self, time_s: float) -> None:
@@ -98,10 +101,11 @@ class Tracker:
         rival = alike * sure[j]
         confirmed = self._ids[i] != TENTATIVE
         free_boxes = np.ones(len(boxes), bool)
-        found: list[Array] = []
-        doubts: list[Array] = []
+        found, doubts = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
         for may, least in ((confirmed, self._config.min_match), (~confirmed, self._config.min_match_new)):
             (pairs,) = (may & free_boxes[j]).nonzero()
+            if not len(pairs):
+                continue
             rows, columns = i[pairs], j[pairs]
             chosen = assign(rows, columns, fit[pairs], least, self._solver)
             unsure = overlap[pairs[chosen]] < self._config.sure_iou
@@ -139,13 +143,11 @@ class Tracker:
             found.append(rows.take(which, self._ids[ripe[at]]))
         return found
 
-    def _wait(self, rows: Tracks) -> None:
-        """Keep rows of tentative tracks, by their births, as long as one is tentative that may have a row there."""
-        if len(rows):
-            self._waiting.append(rows)
-        oldest_s = self._born_s[self._ids == TENTATIVE].min(initial=np.inf)
-        while self._waiting and self._waiting[0].times_s[0] < oldest_s:
-            del self._waiting[0]
+    def _stop_waiting(self) -> None:
+        """Drop rows from before the oldest tentative track."""
+        if self._waiting:
+            oldest_s = self._born_s[self._ids == TENTATIVE].min(initial=np.inf)
+            self._waiting = [rows for rows in self._waiting if rows.times_s[0] >= oldest_s]
 
     def _forget(self) -> None:
         """Drop tracks unseen for too long: confirmed ones after `max_lost_s`, tentative ones after `confirm_s`."""
