@@ -116,7 +116,7 @@ class Tracker:
         return i[which], j[which], overlap[which], np.concatenate(doubts)
 
     def _learn(self, scores: Array, parts: Array, tracks: Array, found: Array, overlap: Array) -> None:
-        """Let the boxes that confirmed tracks expected say what scores mean; parts stay as people do, and prove nothing."""
+        """Let boxes that confirmed tracks expected say what scores mean; parts stay as people do, and count as unexpected."""
         expected = np.zeros(len(scores), bool)
         expected[found] = (self._ids[tracks] != TENTATIVE) & (overlap >= EXPECTED_IOU)
         self._confidence.learn(scores, expected & ~parts)
