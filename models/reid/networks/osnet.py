@@ -9,6 +9,7 @@ the layers between stages, are named in two ways.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -75,9 +76,17 @@ class OSBlock(nn.Module):
     """Omni-scale residual block: 1x1, four gated streams summed, 1x1, residual sum, ReLU. Keeps the map's size.
 
     `place` is where instance normalisation sits. `numbered` names the streams conv2.0 .. conv2.3 instead of conv2a .. conv2d.
+    `make_gate` builds the gate from its number of channels; `Gate` when left out.
     """
 
-    def __init__(self, n_in: int, n_out: int, place: str = NO, numbered: bool = False) -> None:
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        place: str = NO,
+        numbered: bool = False,
+        make_gate: Callable[[int], nn.Module] | None = None,
+    ) -> None:
         super().__init__()
         middle = n_out // 4
         self.conv1 = ConvNorm(n_in, middle)
@@ -87,7 +96,7 @@ class OSBlock(nn.Module):
             self.conv2 = nn.ModuleList(nn.Sequential(OrderedDict(layers=stream)) for stream in streams)
         else:
             self.conv2a, self.conv2b, self.conv2c, self.conv2d = streams[0][0], *streams[1:]
-        self.gate = Gate(middle)
+        self.gate = (make_gate or Gate)(middle)
         self.conv3 = ConvNorm(middle, n_out, norm="none" if place == INSIDE else "batch", relu=False)
         self.downsample = ConvNorm(n_in, n_out, relu=False) if n_in != n_out else nn.Identity()
         self.IN = nn.InstanceNorm2d(n_out, affine=True) if place != NO else nn.Identity()

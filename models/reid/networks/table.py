@@ -33,6 +33,8 @@ class Architecture:
     """Whether other input sizes are impossible."""
     imagenet: str = "resnet50"
     """torchvision's network whose ImageNet weights fit its body; "" where none do."""
+    sized: bool = False
+    """Whether the input size is built into the network, as options height_px and width_px."""
 
 
 def _from(module: str, name: str = "build") -> Callable[..., nn.Module]:
@@ -49,6 +51,7 @@ def _from(module: str, name: str = "build") -> Callable[..., nn.Module]:
 _temporal, _resnet, _classblock = _from("temporal", "TemporalNetwork"), _from("resnet"), _from("classblock")
 _parts, _mobilenet = _from("parts"), _from("mobilenet")
 _osnet, _hacnn = _from("osnet", "osnet"), _from("hacnn", "hacnn")
+_osnet_lct = _from("osnet_lct")
 _resnet3d, _psta = _from("resnet3d", "ResNet3d"), _from("psta", "PSTA")
 
 _PLAIN = {"last_stride": 2, "neck": "none"}
@@ -138,6 +141,10 @@ TABLE: dict[str, Architecture] = {
     "osnet_x0_25": _omni("arXiv 1905.00953", scale=0.25),
     "osnet_ibn_x1_0": _omni("arXiv 1910.06827", variant="ibn"),
     "osnet_ain_x1_0": _omni("arXiv 1910.06827", variant="ain"),
+    "osnet_lct_x1_0": Architecture(
+        _osnet_lct, {}, 256, "after the last linear layer", "the same",
+        "person-reidentification-retail-0277; arXiv 1905.00953, 1909.03834", imagenet="", sized=True,
+    ),
     "hacnn": Architecture(
         _hacnn, {}, 1024, "global and local, 512 each", "both, each of unit length", "arXiv 1802.08122",
         160, 64, False, True, "",
