@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 
 from models.reid import preprocess
+from models.reid.data import degradation
+from models.reid.data.degradation import Degradation
 from models.reid.training.settings import AugmentSettings
 
 ZOOM = 1.125
@@ -32,11 +34,13 @@ FILLS = {"mean": np.rint(255 * _MEAN).astype(np.uint8), "published": np.rint(255
 class Change(NamedTuple):
     """What is done to one frame, in this order.
 
-    size: height and width px it is resized to. pad_px: black on all sides. top, left: where the crop lies in that. factors:
+    degraded: what another camera would do to it, None nothing. size: height and width px it is resized to. pad_px: black on
+    all sides. top, left: where the crop lies in that. factors:
     brightness, contrast, saturation. box: top, left, height, width px of what is erased, zeros for nothing. patch: uint8, the
     pixels that go there, or their one colour.
     """
 
+    degraded: Degradation | None
     size: tuple[int, int]
     mirrored: bool
     pad_px: int
@@ -73,7 +77,9 @@ def _draw(settings: AugmentSettings, height_px: int, width_px: int, rng: np.rand
     box = _draw_box(settings, height_px, width_px, rng) if rng.random() < settings.erase else (0, 0, 0, 0)
     noisy = settings.erase_fill == "noise"
     patch = rng.integers(0, 256, (*box[2:], 3), np.uint8) if noisy else FILLS[settings.erase_fill]
-    return Change(size, mirrored, pad_px, top, left, (brightness, contrast, saturation), box, patch)
+    degraded = degradation.draw(settings.degrade, rng) if settings.degrade.probability else None
+    factors = (brightness, contrast, saturation)
+    return Change(degraded, size, mirrored, pad_px, top, left, factors, box, patch)
 
 
 def _draw_box(settings: AugmentSettings, height_px: int, width_px: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
@@ -88,7 +94,7 @@ def _draw_box(settings: AugmentSettings, height_px: int, width_px: int, rng: np.
 
 
 def _apply(frame: np.ndarray, change: Change, height_px: int, width_px: int) -> np.ndarray:
-    out = preprocess.resize(frame, *change.size)
+    out = preprocess.resize(degradation.apply(frame, change.degraded), *change.size)
     if change.mirrored:
         out = cv2.flip(out, 1)
     pad = change.pad_px

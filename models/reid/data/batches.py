@@ -8,6 +8,7 @@ talking, and going on in the middle of an epoch is a slice. P is `n_people`, K i
 | groups (torchreid, Luo et al. arXiv 1903.07071) | P people, K samples of each | see below |
 | identities (open-reid; MARS and PSTA recipes) | the same | n people // P |
 | shuffled | P x K samples, whoever they show | n / (P x K), rounded up |
+| sources | P x K samples of all data sets | n // (P x K), at least 1 |
 
 - groups: every person's samples are shuffled and cut into groups of K, what is left over waits for another epoch; a person with
   fewer than K is drawn K times with repetition. A batch takes one group from each of P people drawn from those who have any
@@ -17,6 +18,9 @@ talking, and going on in the middle of an epoch is a slice. P is `n_people`, K i
   an epoch is short (MARS: 78 batches of 32), which is why published recipes run hundreds of them.
 - shuffled: everything once. The last batch is smaller, and dropped if it is a single sample, on which batch normalisation
   cannot train.
+- sources: every data set has a share of each batch in proportion to the square root of its number of samples, so that a large
+  one does not rule and a small one is not seen a hundred times. Each is gone through in shuffled rounds; an epoch is as many
+  samples as there are, of which the large data sets have given a part.
 """
 
 from collections.abc import Callable
@@ -25,15 +29,29 @@ from itertools import chain
 import numpy as np
 
 from models.errors import InputError
+from models.reid.data.samples import UNLABELLED
 from models.reid.training.settings import BatchSettings
 
 Batches = list[list[int]]
 
 
-def epoch_batches(targets: np.ndarray, settings: BatchSettings, seed: int, epoch: int) -> Batches:
-    """Indices into `targets` (n,) int, the person of every sample, batch by batch; same arguments, same batches.
+def epoch_batches(
+    targets: np.ndarray, settings: BatchSettings, seed: int, epoch: int, sources: np.ndarray | None = None
+) -> Batches:
+    """The batches of an epoch; same arguments, same batches.
 
-    In PK batches the K samples of a person are neighbours. Raises InputError where not one batch can be made.
+    Args:
+        targets: (n,) int, the person of every sample.
+        settings: what makes a batch.
+        seed: of the training.
+        epoch: which one, from 0.
+        sources: (n,) int, the data set of every sample; None where there is one.
+
+    Returns:
+        Indices into `targets`, batch by batch. In PK batches the K samples of a person are neighbours.
+
+    Raises:
+        InputError: not one batch can be made.
     """
     if settings.n_people * settings.n_each < 2 or len(targets) < 2:
         raise InputError(
@@ -41,6 +59,10 @@ def epoch_batches(targets: np.ndarray, settings: BatchSettings, seed: int, epoch
             "needs two samples in a batch; set batches.n_people or batches.n_each higher, or give more data"
         )
     rng = np.random.default_rng([seed, epoch, 0, 1])  # 1: apart from the draws of the clips, [seed, epoch, position] (and a 0)
+    if settings.sampler == "sources":
+        return _sources(np.zeros_like(targets) if sources is None else sources, settings, rng)
+    if (targets == UNLABELLED).any():
+        raise InputError("pictures without labels need batches.sampler: sources")
     return _SAMPLERS[settings.sampler](targets, settings, rng)
 
 
@@ -74,6 +96,29 @@ def _shuffled(people: np.ndarray, settings: BatchSettings, rng: np.random.Genera
     size = settings.n_people * settings.n_each
     order = rng.permutation(len(people)).tolist()
     return [order[i : i + size] for i in range(0, len(order), size) if len(order) - i > 1]
+
+
+def _sources(sources: np.ndarray, settings: BatchSettings, rng: np.random.Generator) -> Batches:
+    size = settings.n_people * settings.n_each
+    n_batches = max(1, len(sources) // size)
+    _, counts = np.unique(sources, return_counts=True)
+    shares = np.sqrt(counts) / np.sqrt(counts).sum()
+    # how many of each data set all batches up to one have taken: whole numbers whose means are the shares
+    taken = np.rint(np.outer(np.arange(n_batches + 1), shares * size)).astype(int)
+    batches: Batches = [[] for _ in range(n_batches)]
+    for column, source in enumerate(np.unique(sources)):
+        order = _rounds(np.flatnonzero(sources == source), taken[-1, column], rng)
+        for number in range(n_batches):
+            batches[number] += order[taken[number, column] : taken[number + 1, column]]
+    return batches
+
+
+def _rounds(indices: np.ndarray, n: int, rng: np.random.Generator) -> list[int]:
+    """n of the indices: all of them shuffled, then all again."""
+    order: list[int] = []
+    while len(order) < n:
+        order += rng.permutation(indices).tolist()
+    return order[:n]
 
 
 def _by_person(people: np.ndarray, settings: BatchSettings) -> list[np.ndarray]:

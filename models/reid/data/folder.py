@@ -7,6 +7,7 @@ Three ways to name them, option `names`:
   `person/camera/visit/frame.jpg`.
 - `market`: one folder of `0002_c1....jpg` (person, camera), as Market-1501 and many tools name crops. Person -1 is junk.
 - `pair`: one folder of `0002_07.jpg` (person, image): images 00-04 are of camera A and 05-09 of B.
+- `unlabelled`: images in folders of any depth and name, of people whom nobody has named, to train on beside a teacher.
 
 They lie in `train/` and `val/`, or in `train/`, `query/` and `gallery/`; each of these can be absent. In `val/` what a
 person's first camera saw asks for what the others saw. Without any of these folders, option `use` says what the people are
@@ -25,7 +26,7 @@ from pydantic import model_validator
 from models.errors import InputError
 from models.reid.data.layout import Options as AnyOptions
 from models.reid.data.layout import flat, images, match, natural, subfolders
-from models.reid.data.samples import Dataset, Frames, Sample, ask_first_camera, relabel
+from models.reid.data.samples import UNLABELLED, Dataset, Frames, Sample, ask_first_camera, relabel
 
 ROLES = ("train", "val", "query", "gallery")
 MARKET = re.compile(r"(-1|\d+)_c(\d+)(?:_f(\d+))?")
@@ -36,7 +37,7 @@ class Options(AnyOptions):
     """How the people are filed."""
 
     kind: Literal["images", "tracklets"] = "images"
-    names: Literal["folders", "market", "pair"] = "folders"
+    names: Literal["folders", "market", "pair", "unlabelled"] = "folders"
     use: Literal["train", "test"] = "train"
     """What people without a role are for. test: nobody trains, and each person's first camera asks for the others."""
 
@@ -58,6 +59,8 @@ class _Visit:
 
 def load(root: Path, options: Options) -> Dataset:
     """Read a folder of people; raises InputError where it is not laid out as said above."""
+    if options.names == "unlabelled":
+        return Dataset(root.resolve().name, root, _unlabelled(root), (), (), False)
     roles = _roles(root, options.use)
     samples, n_junk = _from_folders(roles, options.kind) if options.names == "folders" else _from_names(roles, options.names)
     query, gallery = samples.get("query", ()), samples.get("gallery", ())
@@ -67,6 +70,17 @@ def load(root: Path, options: Options) -> Dataset:
     if not query and (not train or "val" in samples):
         raise InputError(f"{root}: nobody to test with is seen by two cameras; add people or cameras")
     return Dataset(root.resolve().name, root, train, query, gallery, options.kind == "tracklets", n_junk)
+
+
+def _unlabelled(root: Path) -> tuple[Sample, ...]:
+    """Every image below a folder, in the order of their paths."""
+    if not root.is_dir():
+        raise InputError(f"{root}: is not a folder; set root to the folder of your unlabelled images")
+    folders = [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
+    found = [(folder, name) for folder in folders for name in images(folder, needed=False)]
+    if not found:
+        raise InputError(f"{root}: has no images below it; correct the root")
+    return tuple(Sample(Frames(folder, (name,)), UNLABELLED, 0) for folder, name in found)
 
 
 def _roles(root: Path, use: str) -> dict[str, Path]:

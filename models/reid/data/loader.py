@@ -75,7 +75,8 @@ class TrainingClips(Dataset[Batch | InputError]):
         self._paths = [tuple(map(str, s.paths)) for s in samples]  # text reaches workers 30 times faster than Path objects
         self._targets = np.array([s.person_id for s in samples], np.int64)
         self._cameras = np.array([s.camera for s in samples], np.int64)
-        self.batches = batches.epoch_batches(self._targets, settings.batches, settings.train.seed, epoch)
+        sources = np.array([s.source for s in samples], np.int64)
+        self.batches = batches.epoch_batches(self._targets, settings.batches, settings.train.seed, epoch, sources)
         self._starts = np.cumsum([0, *map(len, self.batches)]).tolist()
 
     def __len__(self) -> int:

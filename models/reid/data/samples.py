@@ -20,6 +20,10 @@ DISTRACTOR = 0
 treat the number specially, and nothing needs to, as no query of the former two asks for 0."""
 
 
+UNLABELLED = -2
+"""person_id of training pictures of which nobody knows whom they show: only a teacher's losses learn from them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frames(Sequence[Path]):
     """Paths of images in one folder, made when asked for.
@@ -48,13 +52,15 @@ class Sample:
     """One image or one tracklet of one person in one camera.
 
     paths: the frames in time order, as a tuple or `Frames`. person_id: as the data set names it, in query and gallery; 0..C-1
-    in train. camera: 0-based. frame: frame number of the first image on its camera's clock, -1 where the data set has none.
+    in train, UNLABELLED there where nobody knows. camera: 0-based. frame: frame number of the first image on its camera's
+    clock, -1 where the data set has none. source: number of the data set among those of a training.
     """
 
     paths: Sequence[Path]
     person_id: int
     camera: int
     frame: int = -1
+    source: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,14 @@ class Dataset:
     @property
     def n_train_people(self) -> int:
         """How many classes training has."""
-        return len({s.person_id for s in self.train})
+        return len({s.person_id for s in self.train if s.person_id != UNLABELLED})
 
 
 def relabel(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    """Samples with person ids 0..C-1, in the order of the ids they had."""
-    label = {person: i for i, person in enumerate(sorted({s.person_id for s in samples}))}
+    """Samples with person ids 0..C-1, in the order of the ids they had; unlabelled ones stay so."""
+    people = {s.person_id for s in samples if s.person_id != UNLABELLED}
+    label = {person: i for i, person in enumerate(sorted(people))}
+    label[UNLABELLED] = UNLABELLED
     return tuple(replace(s, person_id=label[s.person_id]) for s in samples)
 
 
@@ -123,7 +131,8 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     """
     cameras: dict[int, set[int]] = {}
     for sample in dataset.train:
-        cameras.setdefault(sample.person_id, set()).add(sample.camera)
+        if sample.person_id != UNLABELLED:
+            cameras.setdefault(sample.person_id, set()).add(sample.camera)
     eligible = sorted(person for person, seen in cameras.items() if len(seen) > 1)
     n_held = max(2, round(fraction * len(cameras)))
     if n_held > len(eligible) or n_held >= len(cameras):
@@ -154,10 +163,19 @@ def train_also_on(dataset: Dataset, further: Sequence[Dataset]) -> Dataset:
     if not further:
         return dataset
     train = list(dataset.train)
-    for other in further:
+    n_people = dataset.n_train_people
+    for source, other in enumerate(further, 1):
         if other.video != dataset.video:
             raise InputError(f"{other.root}: holds {'tracklets' if other.video else 'images'}, and {dataset.root} does not")
-        n_people, n_cameras = len({s.person_id for s in train}), 1 + max((s.camera for s in train), default=-1)
-        train += [replace(s, person_id=n_people + s.person_id, camera=n_cameras + s.camera) for s in other.train]
+        n_cameras = 1 + max((s.camera for s in train), default=-1)
+        train += [_moved(s, n_people, n_cameras, source) for s in other.train]
+        n_people += other.n_train_people
     name = " + ".join([dataset.name, *(other.name for other in further)])
     return replace(dataset, name=name, train=tuple(train))
+
+
+def _moved(sample: Sample, n_people: int, n_cameras: int, source: int) -> Sample:
+    """The sample behind `n_people` other people and `n_cameras` other cameras."""
+    labelled = sample.person_id != UNLABELLED
+    person_id = n_people + sample.person_id if labelled else UNLABELLED
+    return replace(sample, person_id=person_id, camera=n_cameras + sample.camera, source=source)

@@ -1,0 +1,162 @@
+"""What other cameras do to a picture of a person, for training: wrong boxes, occlusion, colour casts, blur, few pixels, JPEG.
+
+`augmentation` makes a network's own training views (flip, crop, erasing) at the network's size. These changes stand for another
+camera and come before it, on the crop as it was cut: few pixels, noise and compression are properties of a picture before it is
+resized. As there, what is drawn and what is done are apart: a `Degradation` is drawn once and applying it draws nothing.
+
+Order: where the box lies, what hides the person, light and colour, optics, sensor, compression.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from models.reid.training.settings import DegradationSettings
+
+MIN_HEIGHT_PX = 16
+"""No crop is made lower than this."""
+ASPECT = 0.5
+"""Width of a person crop relative to its height, for the size that low resolution brings it to."""
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """What is done to one crop, in this order; None or 1 where nothing is.
+
+    Attributes:
+        box: left, top, right, bottom of the new box in shares of the old one, (0, 0, 1, 1) is the same.
+        hidden: left, top, right, bottom shares of the part that something stands before, or None.
+        hidden_from: left, top shares of the part whose pixels are put there.
+        gains: factors of blue, green and red.
+        gamma: exponent of the brightness, 1 changes nothing.
+        blur_share: sigma of the blur as a share of the crop's height, 0 none.
+        height_px: height that the crop is reduced to, 0 leaves it.
+        noise: standard deviation of the noise in grey levels of 255.
+        noise_seed: seed of the noise.
+        jpeg_quality: 1 to 100, 0 does not compress.
+    """
+
+    box: tuple[float, float, float, float]
+    hidden: tuple[float, float, float, float] | None
+    hidden_from: tuple[float, float]
+    gains: tuple[float, float, float]
+    gamma: float
+    blur_share: float
+    height_px: int
+    noise: float
+    noise_seed: int
+    jpeg_quality: int
+
+
+def draw(settings: DegradationSettings, rng: np.random.Generator) -> Degradation | None:
+    """Draw what another camera would do to a crop; None where it would do nothing (1 - settings.probability)."""
+    if rng.random() >= settings.probability:
+        return None
+    hidden, hidden_from = _draw_occlusion(settings, rng)
+    gains = rng.uniform(1 - settings.white_balance, 1 + settings.white_balance, 3)
+    return Degradation(
+        box=_draw_box(settings, rng),
+        hidden=hidden,
+        hidden_from=hidden_from,
+        gains=(float(gains[0]), float(gains[1]), float(gains[2])),
+        gamma=float(np.exp(rng.uniform(-settings.gamma, settings.gamma))),
+        blur_share=float(rng.uniform(0, settings.blur_share)) if rng.random() < 0.5 else 0.0,
+        height_px=_draw_height(settings, rng),
+        noise=float(rng.uniform(0, settings.noise)) if rng.random() < 0.5 else 0.0,
+        noise_seed=int(rng.integers(2**32)),
+        jpeg_quality=int(rng.integers(settings.jpeg_quality, 96)) if rng.random() < 0.5 else 0,
+    )
+
+
+def apply(crop: np.ndarray, change: Degradation | None) -> np.ndarray:
+    """Degrade one crop.
+
+    Args:
+        crop: (h, w, 3) uint8 BGR.
+        change: what to do; None returns the crop itself.
+
+    Returns:
+        (h', w', 3) uint8 BGR, of another size where the box or the resolution changed.
+    """
+    if change is None:
+        return crop
+    out = _boxed(crop, change.box)
+    out = _hidden(out, change)
+    out = _lit(out, change)
+    if change.blur_share:
+        sigma = change.blur_share * out.shape[0]
+        out = cv2.GaussianBlur(out, (0, 0), max(sigma, 0.1))
+    if change.height_px and change.height_px < out.shape[0]:
+        width_px = max(MIN_HEIGHT_PX // 2, round(change.height_px * out.shape[1] / out.shape[0]))
+        out = cv2.resize(out, (width_px, change.height_px), interpolation=cv2.INTER_AREA)
+    if change.noise:
+        noise = np.random.default_rng(change.noise_seed).normal(0, change.noise, out.shape)
+        out = np.clip(out + noise, 0, 255).astype(np.uint8)
+    if change.jpeg_quality:
+        _, encoded = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, change.jpeg_quality])
+        out = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR))
+    return np.asarray(out)
+
+
+def _draw_box(settings: DegradationSettings, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """A box that is shifted, too large or too small; sometimes one that the frame's border or furniture cuts off below."""
+    left, top, right, bottom = rng.uniform(-settings.shift, settings.shift, 4)
+    if rng.random() < settings.partial:
+        bottom = -rng.uniform(0.1, 0.5)
+    return float(left), float(top), float(1 + right), float(1 + bottom)
+
+
+def _draw_occlusion(
+    settings: DegradationSettings, rng: np.random.Generator
+) -> tuple[tuple[float, float, float, float] | None, tuple[float, float]]:
+    if rng.random() >= settings.occlusion:
+        return None, (0.0, 0.0)
+    width, height = rng.uniform(0.2, 0.6), rng.uniform(0.15, 0.4)
+    left, top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
+    source_left, source_top = rng.uniform(0, 1 - width), rng.uniform(0, 1 - height)
+    box = (float(left), float(top), float(left + width), float(top + height))
+    return box, (float(source_left), float(source_top))
+
+
+def _draw_height(settings: DegradationSettings, rng: np.random.Generator) -> int:
+    """Small heights as often as large ones of the same ratio."""
+    if rng.random() >= settings.low_resolution:
+        return 0
+    return round(float(np.exp(rng.uniform(np.log(settings.min_height_px), np.log(128)))))
+
+
+def _boxed(crop: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
+    """Another box of the same picture; what lies outside of it repeats the border."""
+    height, width = crop.shape[:2]
+    left, right = round(box[0] * width), round(box[2] * width)
+    top, bottom = round(box[1] * height), round(box[3] * height)
+    outside = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
+    padded = cv2.copyMakeBorder(crop, *outside, cv2.BORDER_REPLICATE)
+    top, bottom = top + outside[0], bottom + outside[0]
+    left, right = left + outside[2], right + outside[2]
+    if bottom - top < MIN_HEIGHT_PX or right - left < MIN_HEIGHT_PX // 2:
+        return crop
+    return np.ascontiguousarray(padded[top:bottom, left:right])
+
+
+def _hidden(crop: np.ndarray, change: Degradation) -> np.ndarray:
+    """Pixels of one part of the picture put over another part, as a person or a shelf in front would be."""
+    if change.hidden is None:
+        return crop
+    height, width = crop.shape[:2]
+    left, top = int(change.hidden[0] * width), int(change.hidden[1] * height)
+    right, bottom = int(change.hidden[2] * width), int(change.hidden[3] * height)
+    source_left, source_top = int(change.hidden_from[0] * width), int(change.hidden_from[1] * height)
+    source = crop[source_top : source_top + bottom - top, source_left : source_left + right - left]
+    out = crop.copy()
+    out[top : top + source.shape[0], left : left + source.shape[1]] = cv2.flip(source, -1)
+    return out
+
+
+def _lit(crop: np.ndarray, change: Degradation) -> np.ndarray:
+    """Gains of the three colours, then gamma, by one table a colour."""
+    levels = np.arange(256, dtype=np.float32) / 255
+    tables = [np.clip(levels * gain, 0, 1) ** change.gamma for gain in change.gains]
+    table = np.rint(255 * np.stack(tables, axis=-1)).astype(np.uint8)
+    return np.asarray(cv2.LUT(crop, table[np.newaxis]))
