@@ -141,10 +141,7 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
     n_before = trainer.progress.step * fabric.world_size + fabric.global_rank
     torch.manual_seed((settings.train.seed << 31) + n_before)  # dropout, the same after a resume
     batch = Batch(*(fabric.to_device(t) for t in batch))
-    shape = batch.mask.shape
-    images = preprocess.normalise(batch.clips.flatten(0, 1))
-    images = images.reshape(*shape, *images.shape[1:])
-    outputs = trainer.wrapped(images, batch.mask, batch.quality)
+    outputs = trainer.wrapped(*network_input(batch))
     taught = trainer.taught[batch.indices.cpu()].to(fabric.device) if len(trainer.taught) else None
     total, losses = trainer.criterion(outputs, batch.targets, batch.erased, class_vectors(trainer.network), taught)
     own = {**{name: float(value) for name, value in losses.items()}, "loss": float(total.detach())}
@@ -166,6 +163,13 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
     if trainer.average is not None:
         trainer.average.update_parameters(trainer.network)
     return values
+
+
+def network_input(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """What a network takes of a batch: clips (B, T, 3, H, W) float32 normalised, mask (B, T), quality (B, T)."""
+    images = preprocess.normalise(batch.clips.flatten(0, 1))
+    clips = images.reshape(*batch.mask.shape, *images.shape[1:])
+    return clips, batch.mask, batch.quality
 
 
 def _nothing(fabric: Fabric, outputs: Outputs) -> Tensor | float:

@@ -1,10 +1,12 @@
 """One training run: data, network, epochs, held-out scores, checkpoints, a model to use; `folder` says which files."""
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,13 +20,14 @@ from models import settings as sections
 from models.errors import InputError
 from models.reid.data import catalogue
 from models.reid.data.batches import epoch_batches
+from models.reid.data.loader import training_batches
 from models.reid.data.samples import Dataset, hold_out, train_also_on
 from models.reid.encoder import Encoder, NetworkEncoder
 from models.reid.evaluation import distances, ranking, reranking
 from models.reid.evaluation.features import extract
 from models.reid.evaluation.protocol import labels
 from models.reid.losses.criterion import Criterion
-from models.reid.networks import file, table
+from models.reid.networks import file, openvino_weights, table
 from models.reid.networks.file import Loaded, Recipe
 from models.reid.training import folder, loop, processes, teacher
 from models.reid.training.folder import Log
@@ -32,6 +35,8 @@ from models.reid.training.loop import Trainer
 from models.reid.training.settings import Settings
 from models.reid.training.start import start_from
 
+N_RESTORING = 512
+"""Training pictures on which merged normalisations are measured."""
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -72,6 +77,8 @@ def fit(
     data = load_data(settings)
     _check_batches(settings, data)
     network, recipe, started = _network(settings, data)
+    if settings.network.init.endswith(".xml") and not resume:
+        _restore_normalisation(network, settings, data)
     taught_by = teacher.load(settings)
     criterion = _criterion(settings, data, network, taught_by.width if taught_by else 0)
     fabric = _fabric(settings)
@@ -151,6 +158,8 @@ def _network(settings: Settings, data: Dataset) -> tuple[nn.Module, Recipe, str]
             f"set data.height_px {row.height_px} and data.width_px {row.width_px}"
         )
     options = {**row.options, **settings.network.options, "n_classes": data.n_train_people}
+    if row.sized:
+        options |= {"height_px": size[0], "width_px": size[1]}
     torch.manual_seed(settings.train.seed)
     try:
         network = table.build(settings.network.architecture, options)
@@ -162,10 +171,20 @@ def _network(settings: Settings, data: Dataset) -> tuple[nn.Module, Recipe, str]
     return network, Recipe(settings.network.architecture, options, *size), started
 
 
+def _restore_normalisation(network: nn.Module, settings: Settings, data: Dataset) -> None:
+    """Measure on training pictures what the converter to OpenVINO merged into the weights; see `openvino_weights`."""
+    loader = training_batches(data.train, settings, epoch=0)
+    n_batches = math.ceil(N_RESTORING / (settings.batches.n_people * settings.batches.n_each))
+    batches = [loop.network_input(batch) for batch in islice(loader, n_batches)]
+    openvino_weights.restore_normalisation(network, batches)
+
+
 def _check_batches(settings: Settings, data: Dataset) -> None:
     """Raise InputError when an epoch does not have a batch for every device."""
     people = np.array([sample.person_id for sample in data.train])
-    n_batches, n_devices = len(epoch_batches(people, settings.batches, settings.train.seed, 0)), _n_devices(settings)
+    sources = np.array([sample.source for sample in data.train])
+    n_batches = len(epoch_batches(people, settings.batches, settings.train.seed, 0, sources))
+    n_devices = _n_devices(settings)
     if n_batches < n_devices:
         raise InputError(
             f"an epoch has {n_batches} batches for {n_devices} devices: set batches.n_people or train.n_devices lower"

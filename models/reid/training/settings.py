@@ -56,6 +56,33 @@ class ClipSettings(Section):
     rule: Literal["random", "consecutive", "evenly", "restricted", "interval"] = "restricted"
 
 
+class DegradationSettings(Section):
+    """What other cameras do to a crop, in training only; see `data.degradation`. A teacher sees the crop as it is."""
+
+    probability: Fraction = 0.0
+    """Share of the crops that are degraded at all."""
+    shift: Annotated[float, Field(ge=0, le=0.3)] = 0.1
+    """Farthest that each side of the box moves, in or out, as a share of its size."""
+    partial: Fraction = 0.1
+    """Probability that the box ends above the knees or the hips."""
+    occlusion: Fraction = 0.2
+    """Probability that a part is hidden."""
+    white_balance: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    """Gains of the three colours are drawn from 1 - v to 1 + v."""
+    gamma: Annotated[float, Field(ge=0, le=1)] = 0.4
+    """The exponent of the brightness is drawn from exp(-v) to exp(v)."""
+    blur_share: Annotated[float, Field(ge=0, le=0.1)] = 0.012
+    """Largest sigma of the blur, as a share of the crop's height."""
+    low_resolution: Fraction = 0.3
+    """Probability that the crop is reduced to few pixels."""
+    min_height_px: Annotated[int, Field(ge=16, le=128)] = 40
+    """The lowest that it is reduced to; 128 the highest."""
+    noise: Annotated[float, Field(ge=0, le=64)] = 8.0
+    """Largest standard deviation of the noise, in grey levels of 255."""
+    jpeg_quality: Annotated[int, Field(ge=1, le=95)] = 30
+    """Lowest quality of the compression; 95 the highest."""
+
+
 class AugmentSettings(Section):
     """Changes to the crops in training; erasing fills with the mean colour, which is 0 after normalisation."""
 
@@ -69,6 +96,8 @@ class AugmentSettings(Section):
     erase_aspect: tuple[Positive, Positive] = (0.3, 3.33)
     erase_fill: Literal["mean", "noise", "published"] = "mean"
     """published: ImageNet's mean after normalisation, as the seeds do (defect 9), for comparison."""
+    degrade: DegradationSettings = DegradationSettings()
+    """Before all of the above."""
     whole_clip: bool = True
     """The same flip, crop, colour and erased box on all frames of a clip; false draws them anew for every frame."""
 
@@ -83,8 +112,9 @@ class AugmentSettings(Section):
 class BatchSettings(Section):
     """How a batch is put together."""
 
-    sampler: Literal["groups", "identities", "shuffled"] = "groups"
-    """groups: every sample about once an epoch, in groups of one person (BoT); identities: every person once (open-reid)."""
+    sampler: Literal["groups", "identities", "shuffled", "sources"] = "groups"
+    """groups: every sample about once an epoch, in groups of one person (BoT); identities: every person once (open-reid);
+    sources: pictures of all data sets in every batch, of each as many as the square root of its size, so that none rules."""
     n_people: Count = 16
     n_each: Count = 4
 
@@ -232,7 +262,8 @@ class Settings(Section):
         if self.losses.osm.weight and self.losses.osm.vectors == "centers" and not self.losses.center.weight:
             raise ValueError("losses.osm.vectors: centers needs losses.center.weight above 0")
         metric = self.losses.triplet.weight or self.losses.osm.weight
-        if metric and (self.batches.sampler == "shuffled" or self.batches.n_each < 2):
+        grouped = self.batches.sampler in ("groups", "identities")
+        if metric and (not grouped or self.batches.n_each < 2):
             raise ValueError("triplet and OSM losses compare people: batches.sampler groups or identities, n_each 2 or more")
         return self
 

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 import models.torchvision_ops  # noqa: F401 - before torchvision
 from models.errors import InputError
+from models.reid.networks import openvino_weights
+from models.reid.networks.frames import FrameWise
+from models.reid.networks.osnet_lct import POOLING, OSNetLct, resized_state
 from models.reid.networks.resnet3d import ResNet3d, inflate
 
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
@@ -21,15 +24,21 @@ MIN_SHARE = 0.3
 def start_from(network: nn.Module, source: str, imagenet: str) -> str:
     """Copy weights into `network`; returns what was done, for the log. Raises InputError.
 
-    `source`: a .safetensors or a PyTorch state dict (.pth, .pt, .tar; read without running code from it), or "imagenet", which
-    lets torchvision fetch its weights of the network named `imagenet` ("" where it has none that fit). A tensor is taken where
-    name and shape agree once the wrapper's name ("module.", "backbone.") is off on either side; a file with other names counts
-    as the body's tensors when all shapes agree in their order. Classifiers, whose classes are other people, start anew.
+    `source`: a .safetensors or a PyTorch state dict (.pth, .pt, .tar; read without running code from it), an OpenVINO .xml of
+    the same architecture (osnet_lct_x1_0 only), or "imagenet", which lets torchvision fetch its weights of the network named
+    `imagenet` ("" where it has none that fit). A tensor is taken where name and shape agree once the wrapper's name
+    ("module.", "backbone.") is off on either side; a file with other names counts as the body's tensors when all shapes agree
+    in their order. Classifiers, whose classes are other people, start anew.
     """
-    given = _imagenet(imagenet) if source == "imagenet" else _read(Path(source))
+    if source.endswith(".xml"):
+        given = _openvino(network, Path(source))
+    else:
+        given = _imagenet(imagenet) if source == "imagenet" else _read(Path(source))
     given = {OLD_DENSENET.sub(r"\1\2.", key): tensor for key, tensor in given.items()}
     if isinstance(network, ResNet3d):
         given = inflate(given)
+    if isinstance(network, FrameWise) and isinstance(network.image, OSNetLct):
+        given = _pooled_alike(network.image, given)
     own = {k: v for k, v in network.state_dict().items() if "classifier" not in k}
     named = [_taken(own, given, a, b) for a in _prefixes(own) for b in _prefixes(given)]
     taken = max([*named, *(_in_order(own, given, a) for a in _prefixes(own))], key=len)
@@ -39,6 +48,23 @@ def start_from(network: nn.Module, source: str, imagenet: str) -> str:
         raise InputError(f"{source}: fits {share:.0%} of the network (network.init): it is of another architecture")
     network.load_state_dict(taken, strict=False)
     return f"{source}: {len(taken)} of {len(own)} tensors, {share:.1%} of the weights"
+
+
+def _openvino(network: nn.Module, path: Path) -> dict[str, Tensor]:
+    if not isinstance(network, FrameWise) or not isinstance(network.image, OSNetLct):
+        raise InputError(f"{path}: OpenVINO weights start osnet_lct_x1_0 only (network.architecture)")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file (network.init)")
+    as_published = OSNetLct(embed_width=network.image.width)
+    openvino_weights.copy_into(as_published, path)
+    return {f"image.{key}": tensor for key, tensor in as_published.state_dict().items()}
+
+
+def _pooled_alike(network: OSNetLct, given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`given` with the weights of the global pooling brought to the network's size of the map."""
+    height, width = network.pool.weight.shape[2:]
+    resized = {key: resized_state(tensor, (height, width)) for key, tensor in given.items() if key.endswith(POOLING)}
+    return given | resized
 
 
 def _taken(own: dict[str, Tensor], given: dict[str, Tensor], prefix: str, theirs: str) -> dict[str, Tensor]:
