@@ -1,4 +1,6 @@
-"""People who walk to and fro in front of a simulated detector, for benchmarks that need any number of them."""
+"""People who walk to and fro in front of a simulated detector, for benchmarks that need any number
+of them.
+"""
 
 import numpy as np
 
@@ -8,7 +10,9 @@ FPS = 25.0
 
 
 class Crowd:
-    """`n` people of 60 to 240 px who walk at about half their height a second and turn at the borders."""
+    """`n` people of 60 to 240 px who walk at about half their height a second and turn at the
+    borders.
+    """
 
     def __init__(self, n: int, width: int, height: int, rng: np.random.Generator) -> None:
         self._rng, self._limits = rng, np.array([width, height])
@@ -26,7 +30,9 @@ class Crowd:
         boxes: Array = np.stack([x - half, y - self._tall, x + half, y], axis=1)
         boxes = (boxes + self._rng.normal(0, 3, boxes.shape))[self._rng.random(len(x)) > 0.05]
         corner = self._rng.uniform([0, 0], self._limits - 80, (n_false, 2))
-        boxes = np.concatenate([boxes, np.concatenate([corner, corner + np.array([30, 80])], axis=1)])
+        boxes = np.concatenate(
+            [boxes, np.concatenate([corner, corner + np.array([30, 80])], axis=1)]
+        )
         limits = np.tile(self._limits, 2)
         boxes = np.clip(boxes, 0, limits).astype(np.float32)
         boxes = boxes[(boxes[:, 2:] - boxes[:, :2]).min(axis=1) > 1]

@@ -1,8 +1,10 @@
-"""Person detectors side by side: `python -m benchmarks.detectors --ours FILE --output detectors.md`.
+"""Person detectors side by side: `python -m benchmarks.detectors --ours FILE --output
+detectors.md`.
 
-Ours and the model it started from (`models.detector`), HOG (`pipeline.detect.hog`), and the public FastestDet and
-person-detection-retail-0013 of `../shared/data/baselines`, each with its own input convention, on the sets of
-`models.detector.evaluate`. OpenVINO is optional: without it the last column is left out, and a line says so.
+Ours and the model it started from (`models.detector`), HOG (`pipeline.detect.hog`), and the public
+FastestDet and person-detection-retail-0013 of `../shared/data/baselines`, each with its own input
+convention, on the sets of `models.detector.evaluate`. OpenVINO is optional: without it the last
+column is left out, and a line says so.
 """
 
 import argparse
@@ -30,7 +32,11 @@ from pipeline.records import Frame
 
 Array = NDArray[Any]
 
-START, FASTEST, SSD = "yolo11n_coco.safetensors", "FastestDet.onnx", "person-detection-retail-0013.xml"
+START, FASTEST, SSD = (
+    "yolo11n_coco.safetensors",
+    "FastestDet.onnx",
+    "person-detection-retail-0013.xml",
+)
 MIN_SCORE = 0.001
 FASTEST_SIZE_PX = 352
 SSD_SIZE_PX = (544, 320)
@@ -49,50 +55,78 @@ def hog() -> Find:
 
 
 def fastest_det(path: Path) -> Find:
-    """FastestDet: the image stretched to 352x352, one anchor a cell of a 22x22 grid, COCO classes, its own score formula."""
+    """FastestDet: the image stretched to 352x352, one anchor a cell of a 22x22 grid, COCO classes,
+    its own score formula.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
     def find(image: Array) -> tuple[Array, Array]:
-        small = cv2.resize(image, (FASTEST_SIZE_PX, FASTEST_SIZE_PX), interpolation=cv2.INTER_LINEAR)
-        (answer,) = session.run(None, {name: small.transpose(2, 0, 1)[None].astype(np.float32) / 255})
+        small = cv2.resize(
+            image, (FASTEST_SIZE_PX, FASTEST_SIZE_PX), interpolation=cv2.INTER_LINEAR
+        )
+        (answer,) = session.run(
+            None, {name: small.transpose(2, 0, 1)[None].astype(np.float32) / 255}
+        )
         return decode_fastest_det(answer[0], image.shape[1], image.shape[0])
 
     return find
 
 
 def decode_fastest_det(answer: Array, width_px: int, height_px: int) -> tuple[Array, Array]:
-    """Channels (5 + classes, rows, columns): objectness, x, y, width, height, classes -> boxes of people after suppression."""
+    """Channels (5 + classes, rows, columns): objectness, x, y, width, height, classes -> boxes of
+    people after suppression.
+    """
     rows, columns = answer.shape[1:]
     y, x = np.mgrid[:rows, :columns]
-    centre = np.stack([(np.tanh(answer[1]) + x) / columns, (np.tanh(answer[2]) + y) / rows], axis=-1)
+    centre = np.stack(
+        [(np.tanh(answer[1]) + x) / columns, (np.tanh(answer[2]) + y) / rows], axis=-1
+    )
     half = 1 / (1 + np.exp(-np.stack([answer[3], answer[4]], axis=-1))) / 2
-    boxes = np.concatenate([centre - half, centre + half], axis=-1).reshape(-1, 4) * [width_px, height_px, width_px, height_px]
+    boxes = np.concatenate([centre - half, centre + half], axis=-1).reshape(-1, 4) * [
+        width_px,
+        height_px,
+        width_px,
+        height_px,
+    ]
     scores = (answer[0] ** 0.6 * answer[5] ** 0.4).reshape(-1)
     corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-    kept = np.asarray(cv2.dnn.NMSBoxes(corners.tolist(), scores.tolist(), MIN_SCORE, MAX_IOU), np.int64).reshape(-1)
+    kept = np.asarray(
+        cv2.dnn.NMSBoxes(corners.tolist(), scores.tolist(), MIN_SCORE, MAX_IOU), np.int64
+    ).reshape(-1)
     return boxes[kept].astype(np.float32), scores[kept].astype(np.float32)
 
 
 def openvino_ssd(path: Path) -> Find:
-    """An Open Model Zoo SSD of one class: BGR 0 to 255 stretched to 544x320, rows of image, class, score and box."""
+    """An Open Model Zoo SSD of one class: BGR 0 to 255 stretched to 544x320, rows of image, class,
+    score and box.
+    """
     import openvino
 
     model = openvino.Core().compile_model(str(path), "CPU")
 
     def find(image: Array) -> tuple[Array, Array]:
-        small = cv2.resize(image, SSD_SIZE_PX, interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)[None]
+        small = cv2.resize(image, SSD_SIZE_PX, interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)[
+            None
+        ]
         rows = np.asarray(model([small.astype(np.float32)])[0]).reshape(-1, 7)
         rows = rows[(rows[:, 0] >= 0) & (rows[:, 2] >= MIN_SCORE)]
-        boxes = np.clip(rows[:, 3:], 0, 1) * [image.shape[1], image.shape[0], image.shape[1], image.shape[0]]
+        boxes = np.clip(rows[:, 3:], 0, 1) * [
+            image.shape[1],
+            image.shape[0],
+            image.shape[1],
+            image.shape[0],
+        ]
         return boxes.astype(np.float32), rows[:, 2]
 
     return find
 
 
-def detectors(ours: list[Path], size: tuple[int, int], baselines: Path) -> Iterator[tuple[str, Find]]:
+def detectors(
+    ours: list[Path], size: tuple[int, int], baselines: Path
+) -> Iterator[tuple[str, Find]]:
     """All detectors by name; raises InputError."""
     for path in ours:
         yield path.stem, Finder(network.load(path), size)
@@ -105,15 +139,35 @@ def detectors(ours: list[Path], size: tuple[int, int], baselines: Path) -> Itera
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.detectors", description="Person detectors side by side.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.detectors", description="Person detectors side by side."
+    )
     add = parser.add_argument
-    add("--ours", type=Path, nargs="*", default=[], metavar="FILE", help=".safetensors files of models.detector")
+    add(
+        "--ours",
+        type=Path,
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help=".safetensors files of models.detector",
+    )
     add("--data", type=Path, default=Path("../shared/data"), metavar="DIR")
-    add("--only", nargs="*", default=[], metavar="NAME", help="only the detectors whose names begin so")
+    add(
+        "--only",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="only the detectors whose names begin so",
+    )
     add("--sets", nargs="*", default=[], metavar="NAME", help="only the sets whose names begin so")
     add("--size", default="640x384", metavar="WxH", help="input of the YOLO networks")
     add("--threads", type=int, default=2, metavar="N", help="threads of torch and OpenCV")
-    add("--output", type=Path, metavar="FILE", help="write the table here, and its numbers beside it as .json")
+    add(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the table here, and its numbers beside it as .json",
+    )
     return parser.parse_args(arguments)
 
 
@@ -125,8 +179,12 @@ def main(arguments: list[str] | None = None) -> int:
     rows: list[Row] = []
     try:
         sets = choose(data.test_sets(parsed.data), parsed.sets)
-        for name, find in detectors(parsed.ours, parse_size(parsed.size), parsed.data / "baselines"):
-            if not parsed.only or any(name.lower().startswith(wanted.lower()) for wanted in parsed.only):
+        for name, find in detectors(
+            parsed.ours, parse_size(parsed.size), parsed.data / "baselines"
+        ):
+            if not parsed.only or any(
+                name.lower().startswith(wanted.lower()) for wanted in parsed.only
+            ):
                 rows += evaluate(name, find, sets)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -134,11 +192,16 @@ def main(arguments: list[str] | None = None) -> int:
     if not rows:
         print(f"error: --only {' '.join(parsed.only)}: no such detector", file=sys.stderr)
         return 2
-    text = table(rows) + ("" if find_spec("openvino") else "\n\nretail-0013 left out: OpenVINO is not installed")
+    text = table(rows) + (
+        "" if find_spec("openvino") else "\n\nretail-0013 left out: OpenVINO is not installed"
+    )
     print(text)
     if parsed.output:
         files.write(parsed.output, f"{text}\n".encode())
-        files.write(parsed.output.with_suffix(".json"), json.dumps([asdict(row) for row in rows], indent=1).encode())
+        files.write(
+            parsed.output.with_suffix(".json"),
+            json.dumps([asdict(row) for row in rows], indent=1).encode(),
+        )
     return 0
 
 

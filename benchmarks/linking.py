@@ -1,18 +1,23 @@
 """How linking scales, what each part of it is worth, and what it survives.
 
-    python -m benchmarks.linking [--parts scale ablation robustness online] [--sizes N ...] [--plot FILE.png] [--worlds DIR ...]
+    python -m benchmarks.linking [--parts scale ablation robustness online] [--sizes N ...] [--plot
+    FILE.png] [--worlds DIR ...]
                                  [--cache DIR] [--jsonl FILE]
 
-Scale: the first 1,000 to 100,000 tracklets of a simulated day of 100 cameras (`benchmarks.site`), each size in a process of its
-own on one thread: seconds and peak memory, and precision and recall over pairs of tracklets. The other parts are about rendered
-worlds with truth, detected, tracked and embedded once and kept in the cache; only linking and filling are repeated. Ablation:
-what each part adds, and where the rest of IDF1 is lost (`benchmarks.worlds`). Robustness: what mishaps cost
-(`benchmarks.mishaps`). Online: deciding while people are in view, and all day (`benchmarks.online`).
+Scale: the first 1,000 to 100,000 tracklets of a simulated day of 100 cameras (`benchmarks.site`),
+each size in a process of its own on one thread: seconds and peak memory, and precision and recall
+over pairs of tracklets. The other parts are about rendered worlds with truth, detected, tracked and
+embedded once and kept in the cache; only linking and filling are repeated. Ablation: what each part
+adds, and where the rest of IDF1 is lost (`benchmarks.worlds`). Robustness: what mishaps cost
+(`benchmarks.mishaps`). Online: deciding while people are in view, and all day
+(`benchmarks.online`).
 """
 
 import os
 
-os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")  # before numpy
+os.environ.update(
+    OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1"
+)  # before numpy
 
 import argparse
 import json
@@ -37,7 +42,11 @@ from pipeline.linking import linker
 from pipeline.records import Array, Person
 
 ROOT = Path(__file__).parent.parent
-WORLDS = [ROOT.parent / "shared/data/worlds/mall", ROOT.parent / "shared/data/worlds/plaza", ROOT / "samples/plaza"]
+WORLDS = [
+    ROOT.parent / "shared/data/worlds/mall",
+    ROOT.parent / "shared/data/worlds/plaza",
+    ROOT / "samples/plaza",
+]
 PARTS = ("scale", "ablation", "robustness", "online")
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 AIM_S, AIM_MIB = 120.0, 2048.0
@@ -59,31 +68,58 @@ def measure(n: int) -> Row:
     labels = np.array([found[e.tracklet.key] for e in here.embedded])
     precision, recall = agreement(labels, here.people)
     return {
-        "n": n, "wall_s": wall_s, "cpu_s": cpu_s, "before_mib": before_mib, "peak_mib": peak_mib,
-        "precision": precision, "recall": recall, "people": len(people), "present": len(np.unique(here.people)),
-    }  # fmt: skip
+        "n": n,
+        "wall_s": wall_s,
+        "cpu_s": cpu_s,
+        "before_mib": before_mib,
+        "peak_mib": peak_mib,
+        "precision": precision,
+        "recall": recall,
+        "people": len(people),
+        "present": len(np.unique(here.people)),
+    }
 
 
 def agreement(labels: Array, truth: Array) -> tuple[float, float]:
-    """Precision and recall over pairs of tracklets (n,) that share a label, and a person in truth."""
-    found, true, both = _n_pairs(labels), _n_pairs(truth), _n_pairs(np.stack([labels, truth], axis=1))
+    """Precision and recall over pairs of tracklets (n,) that share a label, and a person in
+    truth.
+    """
+    found, true, both = (
+        _n_pairs(labels),
+        _n_pairs(truth),
+        _n_pairs(np.stack([labels, truth], axis=1)),
+    )
     return both / found if found else 1.0, both / true if true else 1.0
 
 
 def growth(rows: Sequence[Row], what: str) -> float:
-    """The power of the number of tracklets with which `what` grows: slope of a line through the logarithms."""
-    slope, _ = np.polyfit(np.log([row["n"] for row in rows]), np.log([row[what] for row in rows]), 1)
+    """The power of the number of tracklets with which `what` grows: slope of a line through the
+    logarithms.
+    """
+    slope, _ = np.polyfit(
+        np.log([row["n"] for row in rows]), np.log([row[what] for row in rows]), 1
+    )
     return float(slope)
 
 
 def scale(sizes: Sequence[int], plot: Path | None) -> list[Row]:
-    """Measure every size in a child process, print the table, and draw it if there is a file to draw to."""
-    print(f"aim: {max(SIZES):,} tracklets, a day of 100 cameras, in {AIM_S:g} s and {AIM_MIB:,.0f} MiB on one core")
-    print(f"{'tracklets':>10}{'CPU s':>9}{'wall s':>9}{'MiB':>8}{'before':>8}{'pairs P':>9}{'R':>8}{'people':>8}{'true':>7}")
+    """Measure every size in a child process, print the table, and draw it if there is a file to
+    draw to.
+    """
+    print(
+        f"aim: {max(SIZES):,} tracklets, a day of 100 cameras, in {AIM_S:g} s and {AIM_MIB:,.0f}"
+        " MiB on one core"
+    )
+    print(
+        f"{'tracklets':>10}{'CPU s':>9}{'wall s':>9}{'MiB':>8}{'before':>8}"
+        f"{'pairs P':>9}{'R':>8}{'people':>8}{'true':>7}"
+    )
     rows: list[Row] = []
     for n in sizes:
         command = [sys.executable, "-m", "benchmarks.linking", "--one", str(n)]
-        row = json.loads(subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE).stdout)
+        row = json.loads(
+            subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE).stdout
+        )
         rows.append(row)
         print(
             f"{n:>10,}{row['cpu_s']:>9.1f}{row['wall_s']:>9.1f}{row['peak_mib']:>8,.0f}{row['before_mib']:>8,.0f}"
@@ -91,14 +127,19 @@ def scale(sizes: Sequence[int], plot: Path | None) -> list[Row]:
             flush=True,
         )
     if len(rows) > 1:
-        print(f"CPU time grows with the number of tracklets to the power of {growth(rows, 'cpu_s'):.2f}")
+        print(
+            "CPU time grows with the number of tracklets to the power of"
+            f" {growth(rows, 'cpu_s'):.2f}"
+        )
     if plot is not None:
         draw(rows, plot)
     return rows
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw seconds and memory against tracklets; says so when matplotlib, which is optional, is not there."""
+    """Draw seconds and memory against tracklets; says so when matplotlib, which is optional, is not
+    there.
+    """
     if not find_spec("matplotlib"):
         print("no plot: matplotlib is not installed")
         return
@@ -111,11 +152,28 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     time_axes.loglog(n, seconds, "o", color=BLUE, label="measured")
     if len(rows) > 1:
         power, shift = np.polyfit(np.log(n), np.log(seconds), 1)
-        time_axes.loglog(n, np.exp(shift) * n**power, color=BLUE, linewidth=1, label=f"tracklets to the power of {power:.2f}")
+        time_axes.loglog(
+            n,
+            np.exp(shift) * n**power,
+            color=BLUE,
+            linewidth=1,
+            label=f"tracklets to the power of {power:.2f}",
+        )
     for what, label, style in (("peak_mib", "peak", "o-"), ("before_mib", "before linking", "o:")):
-        memory_axes.loglog(n, [row[what] for row in rows], style, color=BLUE, linewidth=1, label=label)
-    for axes, aim, unit in ((time_axes, AIM_S, "CPU seconds, one core"), (memory_axes, AIM_MIB, "MiB")):
-        axes.axhline(aim, color=RED, linewidth=1, linestyle="--", label=f"aim at {max(SIZES):,}: below {aim:,.0f}")
+        memory_axes.loglog(
+            n, [row[what] for row in rows], style, color=BLUE, linewidth=1, label=label
+        )
+    for axes, aim, unit in (
+        (time_axes, AIM_S, "CPU seconds, one core"),
+        (memory_axes, AIM_MIB, "MiB"),
+    ):
+        axes.axhline(
+            aim,
+            color=RED,
+            linewidth=1,
+            linestyle="--",
+            label=f"aim at {max(SIZES):,}: below {aim:,.0f}",
+        )
         axes.set_xlabel("tracklets of a day of 100 cameras")
         axes.set_ylabel(unit)
         axes.yaxis.set_major_formatter("{x:,.0f}")
@@ -142,24 +200,39 @@ def _cpu_s() -> float:
 
 def ablation(world: World) -> dict[str, Any]:
     """Print what each part of linking adds, and where the rest is lost; returns both."""
-    print(f"\n{world.name}: {len(world.embedded)} tracklets\n{'':<28}{'IDF1':>7}{'HOTA':>7}{'links P':>9}{'R':>8}{'people':>8}")
+    print(
+        f"\n{world.name}: {len(world.embedded)}"
+        f" tracklets\n{'':<28}{'IDF1':>7}{'HOTA':>7}{'links P':>9}{'R':>8}{'people':>8}"
+    )
     usual = worlds.link(world)
     report = worlds.score(world, usual)
     _show("local ids only", report.together["local ids only"])
     results: dict[str, Any] = {}
     for number, ladder in enumerate(worlds.LADDERS):
         for variant in ladder:
-            found = report if variant == worlds.FULL else worlds.score(world, worlds.link(world, variant))
-            links = {"precision": found.link_precision, "recall": found.link_recall, "people": found.people_found}
+            found = (
+                report
+                if variant == worlds.FULL
+                else worlds.score(world, worlds.link(world, variant))
+            )
+            links = {
+                "precision": found.link_precision,
+                "recall": found.link_recall,
+                "people": found.people_found,
+            }
             _show(
-                variant.name, found.together["ours"], f"{links['precision']:>9.1%}{links['recall']:>8.1%}{links['people']:>8}"
+                variant.name,
+                found.together["ours"],
+                f"{links['precision']:>9.1%}{links['recall']:>8.1%}{links['people']:>8}",
             )
             results[f"{number} {variant.name}"] = {"scores": found.together, **links}
     _show("oracle links", report.together["oracle links"], f"{report.people_present:>25}")
     share = report.together["ours"]["IDF1"] / report.together["oracle links"]["IDF1"]
     lost = worlds.lost(world, usual)
     print(f"ours over oracle links: {share:.3f}")
-    print("global IDF1, of 100: " + ", ".join(f"{what} {points:.1f}" for what, points in lost.items()))
+    print(
+        "global IDF1, of 100: " + ", ".join(f"{what} {points:.1f}" for what, points in lost.items())
+    )
     return {"variants": results, "lost": lost, "over_oracle": share}
 
 
@@ -175,14 +248,23 @@ def robustness(world: World) -> dict[str, Any]:
     dead = mishaps.dead_camera(world, camera)
     swapped, n_swaps = mishaps.swaps(world, N_SWAPS)
     cases: dict[str, tuple[float, World, dict[str, bool]]] = {
-        f"{camera} {s:g} s ahead": (before, mishaps.late_clock(world, camera, s), {}) for s in OFFSETS_S
-    }
-    cases |= {
-        f"{camera} {s:g} s ahead, clocks applied": (before, mishaps.late_clock(world, camera, s), {"apply_clocks": True})
+        f"{camera} {s:g} s ahead": (before, mishaps.late_clock(world, camera, s), {})
         for s in OFFSETS_S
     }
     cases |= {
-        f"{camera} dead for a third": (_idf1(dead, mishaps.without_dead(world, usual, camera)), dead, {}),
+        f"{camera} {s:g} s ahead, clocks applied": (
+            before,
+            mishaps.late_clock(world, camera, s),
+            {"apply_clocks": True},
+        )
+        for s in OFFSETS_S
+    }
+    cases |= {
+        f"{camera} dead for a third": (
+            _idf1(dead, mishaps.without_dead(world, usual, camera)),
+            dead,
+            {},
+        ),
         f"{N_TWINS} pairs of twins": (before, mishaps.twins(world, N_TWINS), {}),
         f"{n_swaps} pairs swapped by the tracker": (before, swapped, {}),
     }
@@ -196,26 +278,42 @@ def robustness(world: World) -> dict[str, Any]:
 
 
 def online(world: World) -> dict[str, Any]:
-    """Print global IDF1 offline and online, what was corrected, and the time of a step; returns them."""
+    """Print global IDF1 offline and online, what was corrected, and the time of a step; returns
+    them.
+    """
     watched = watching.watch(world, LinkingConfig())
     offline = _idf1(world, worlds.link(world))
     final = _idf1(world, worlds.filled(watched.final))
     live, first = (_idf1(world, people) for people in (watched.live, watched.first))
-    kinds = {kind: sum(event.kind == kind for event in watched.said) for kind in ("appeared", "merged", "split")}
+    kinds = {
+        kind: sum(event.kind == kind for event in watched.said)
+        for kind in ("appeared", "merged", "split")
+    }
     step_ms = 1000 * float(np.mean(watched.step_s))
     print(
-        f"\n{world.name}\n{'IDF1 offline':>12}{'online':>9}{'first':>9}{'live':>9}{'appeared':>10}{'merged':>8}{'split':>7}"
+        f"\n{world.name}\n{'IDF1 offline':>12}{'online':>9}{'first':>9}{'live':>9}"
+        f"{'appeared':>10}{'merged':>8}{'split':>7}"
         f"{'ms/step':>9}\n"
         f"{100 * offline:>12.1f}{100 * final:>9.1f}{100 * first:>9.1f}{100 * live:>9.1f}"
         f"{kinds['appeared']:>10}{kinds['merged']:>8}{kinds['split']:>7}{step_ms:>9.0f}",
         flush=True,
     )
-    return {"offline": offline, "final": final, "first": first, "live": live, "step_ms": step_ms, **kinds}
+    return {
+        "offline": offline,
+        "final": final,
+        "first": first,
+        "live": live,
+        "step_ms": step_ms,
+        **kinds,
+    }
 
 
 def all_day(n: int) -> list[Row]:
     """Print, hour by hour, what a step of online linking costs; returns it."""
-    print(f"\nthe first {n:,} tracklets of the day, online\n{'hour':>6}{'ms a step':>11}{'looked at':>11}")
+    print(
+        f"\nthe first {n:,} tracklets of the day,"
+        f" online\n{'hour':>6}{'ms a step':>11}{'looked at':>11}"
+    )
     hours = watching.day(n)
     for row in hours:
         print(f"{row['hour']:>6.1f}{row['step_ms']:>11.0f}{row['looked_at']:>11.0f}")
@@ -228,14 +326,37 @@ def _idf1(world: World, people: Sequence[Person]) -> float:
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="tracklets, for scale")
-    parser.add_argument("--online-tracklets", type=int, default=12_000, metavar="N", help="for online: how much of the day")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw time and memory against tracklets")
-    parser.add_argument("--worlds", type=Path, nargs="+", default=WORLDS, help="folders with camN.mp4, cameras.json, truth/")
-    parser.add_argument("--cache", type=Path, metavar="DIR", default=Path(tempfile.gettempdir()) / "benchmarks-linking",
-                        help="where embedded tracklets are kept; empty it when weights change")  # fmt: skip
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="tracklets, for scale"
+    )
+    parser.add_argument(
+        "--online-tracklets",
+        type=int,
+        default=12_000,
+        metavar="N",
+        help="for online: how much of the day",
+    )
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="draw time and memory against tracklets"
+    )
+    parser.add_argument(
+        "--worlds",
+        type=Path,
+        nargs="+",
+        default=WORLDS,
+        help="folders with camN.mp4, cameras.json, truth/",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        default=Path(tempfile.gettempdir()) / "benchmarks-linking",
+        help="where embedded tracklets are kept; empty it when weights change",
+    )
     parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
     parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args(words)
@@ -254,7 +375,9 @@ def main(words: list[str] | None = None) -> None:
     there = [world for world in arguments.worlds if (world / "cameras.json").is_file()]
     for part, show in (("ablation", ablation), ("robustness", robustness), ("online", online)):
         if part in arguments.parts:
-            results[part] = {str(folder): show(worlds.load(folder, arguments.cache)) for folder in there}
+            results[part] = {
+                str(folder): show(worlds.load(folder, arguments.cache)) for folder in there
+            }
     if "online" in arguments.parts:
         results["day"] = all_day(arguments.online_tracklets)
     if set(arguments.parts) - {"scale"}:

@@ -1,4 +1,6 @@
-"""What goes wrong at a site, done to a rendered world: a late clock, a dead camera, twins, people whom the tracker mixes up."""
+"""What goes wrong at a site, done to a rendered world: a late clock, a dead camera, twins, people
+whom the tracker mixes up.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,11 +20,18 @@ MIN_SIDE_S = 1.0
 
 def late_clock(world: World, camera: str, offset_s: float) -> World:
     """Let the clock of one camera show `offset_s` more than it should."""
-    return replace(world, embedded=[_later(e, offset_s) if e.tracklet.camera == camera else e for e in world.embedded])
+    return replace(
+        world,
+        embedded=[
+            _later(e, offset_s) if e.tracklet.camera == camera else e for e in world.embedded
+        ],
+    )
 
 
 def dead_camera(world: World, camera: str) -> World:
-    """Let a camera see nothing in the middle third of its time: tracks end there, and others begin; nothing of it is truth."""
+    """Let a camera see nothing in the middle third of its time: tracks end there, and others begin;
+    nothing of it is truth.
+    """
     n = world.cameras[camera].n_frames
     new_id = 1 + max(e.tracklet.track_id for e in world.embedded)
     found: list[Embedded] = []
@@ -32,11 +41,16 @@ def dead_camera(world: World, camera: str) -> World:
             found.append(e)
             continue
         early, late = part(e, t.frames < n // 3), part(e, t.frames >= 2 * n // 3)
-        renamed = [replace(p, tracklet=replace(p.tracklet, track_id=new_id + number, doubtful=False)) for p in late]
+        renamed = [
+            replace(p, tracklet=replace(p.tracklet, track_id=new_id + number, doubtful=False))
+            for p in late
+        ]
         found += [*early, *(renamed if early or t.frames[0] < 2 * n // 3 else late)]
     truth = world.truth[camera]
     alive = boxes.only(truth, range(n // 3)), boxes.only(truth, range(2 * n // 3, n))
-    left = boxes.Truth(worlds.stack([a.rows for a in alive]), np.concatenate([a.counts for a in alive]))
+    left = boxes.Truth(
+        worlds.stack([a.rows for a in alive]), np.concatenate([a.counts for a in alive])
+    )
     return replace(world, embedded=found, truth={**world.truth, camera: left})
 
 
@@ -45,19 +59,31 @@ def without_dead(world: World, people: Sequence[Person], camera: str) -> list[Pe
     n = world.cameras[camera].n_frames
 
     def alive(t: Tracklet) -> list[Tracklet]:
-        keep = (t.frames < n // 3) | (t.frames >= 2 * n // 3) if t.camera == camera else np.ones(len(t.frames), bool)
+        keep = (
+            (t.frames < n // 3) | (t.frames >= 2 * n // 3)
+            if t.camera == camera
+            else np.ones(len(t.frames), bool)
+        )
         return [rows(t, keep)] if keep.any() else []
 
-    return [replace(p, tracklets=tuple(part for t in p.tracklets for part in alive(t))) for p in people]
+    return [
+        replace(p, tracklets=tuple(part for t in p.tracklets for part in alive(t))) for p in people
+    ]
 
 
 def twins(world: World, n_pairs: int) -> World:
-    """Make pairs of people look alike: the second of each is half made of the first. Those seen most are paired first."""
+    """Make pairs of people look alike: the second of each is half made of the first. Those seen
+    most are paired first.
+    """
     who = people_of(world)
-    seen = sorted(set(who[who >= 0].tolist()), key=lambda person: (-int((who == person).sum()), person))
+    seen = sorted(
+        set(who[who >= 0].tolist()), key=lambda person: (-int((who == person).sum()), person)
+    )
     found = list(world.embedded)
     for first, second in zip(seen[: 2 * n_pairs : 2], seen[1 : 2 * n_pairs : 2], strict=True):
-        model = unit(np.mean([world.embedded[i].embedding for i in np.flatnonzero(who == first)], axis=0))
+        model = unit(
+            np.mean([world.embedded[i].embedding for i in np.flatnonzero(who == first)], axis=0)
+        )
         for i in np.flatnonzero(who == second).tolist():
             e = found[i]
             looks = unit((e.looks.astype(np.float32) + model) / 2).astype(np.float16)
@@ -66,7 +92,9 @@ def twins(world: World, n_pairs: int) -> World:
 
 
 def swaps(world: World, n_swaps: int) -> tuple[World, int]:
-    """Exchange the tails of tracklets of two people where they come closest; returns how many pairs there were."""
+    """Exchange the tails of tracklets of two people where they come closest; returns how many pairs
+    there were.
+    """
     who = people_of(world)
     found, touched, done = list(world.embedded), set[tuple[str, int]](), 0
     for _, i, j, time_s in _crossings(world, who):
@@ -83,12 +111,17 @@ def people_of(world: World) -> Array:
     """The true person of each tracklet (n,), below 0 for nobody."""
     alone = [Person(k, (e.tracklet,), ()) for k, e in enumerate(world.embedded)]
     met = worlds.scenes(world, alone)
-    most = worlds.most(np.concatenate([s.results.ids for s in met]), np.concatenate([worlds.true_ids(s) for s in met]))
+    most = worlds.most(
+        np.concatenate([s.results.ids for s in met]),
+        np.concatenate([worlds.true_ids(s) for s in met]),
+    )
     return np.array([most[k] for k in range(len(alone))], np.int64)
 
 
 def part(e: Embedded, keep: Array) -> list[Embedded]:
-    """Keep these rows (n,) of a tracklet, and the looks from their time; nothing if there are none."""
+    """Keep these rows (n,) of a tracklet, and the looks from their time; nothing if there are
+    none.
+    """
     if not keep.any():
         return []
     t = rows(e.tracklet, keep)
@@ -98,20 +131,34 @@ def part(e: Embedded, keep: Array) -> list[Embedded]:
 
 def rows(t: Tracklet, keep: Array) -> Tracklet:
     """Keep these rows (n,) of a tracklet."""
-    return replace(t, frames=t.frames[keep], times_s=t.times_s[keep], boxes=t.boxes[keep], scores=t.scores[keep])
+    return replace(
+        t,
+        frames=t.frames[keep],
+        times_s=t.times_s[keep],
+        boxes=t.boxes[keep],
+        scores=t.scores[keep],
+    )
 
 
-def _embedded(t: Tracklet, looks: Array, quality: Array, times_s: Array, otherwise: Array) -> Embedded:
+def _embedded(
+    t: Tracklet, looks: Array, quality: Array, times_s: Array, otherwise: Array
+) -> Embedded:
     return Embedded(t, pool(looks, quality) if len(looks) else otherwise, looks, quality, times_s)
 
 
 def _later(e: Embedded, offset_s: float) -> Embedded:
-    t = replace(e.tracklet, times_s=e.tracklet.times_s + offset_s, crop_times_s=e.tracklet.crop_times_s + offset_s)
+    t = replace(
+        e.tracklet,
+        times_s=e.tracklet.times_s + offset_s,
+        crop_times_s=e.tracklet.crop_times_s + offset_s,
+    )
     return replace(e, tracklet=t, look_times_s=e.look_times_s + offset_s)
 
 
 def _crossings(world: World, who: Array) -> list[tuple[float, int, int, float]]:
-    """Where two people are closest in one camera: minus the IoU, their tracklets, and when; the closest first."""
+    """Where two people are closest in one camera: minus the IoU, their tracklets, and when; the
+    closest first.
+    """
     found = []
     for i, first in enumerate(world.embedded):
         a = first.tracklet
@@ -123,14 +170,19 @@ def _crossings(world: World, who: Array) -> list[tuple[float, int, int, float]]:
             common = np.intersect1d(a.times_s, b.times_s)
             common = common[(common >= low) & (common <= high)]
             if len(common):
-                alike = np.diag(iou(a.boxes[np.isin(a.times_s, common)], b.boxes[np.isin(b.times_s, common)]))
+                alike = np.diag(
+                    iou(a.boxes[np.isin(a.times_s, common)], b.boxes[np.isin(b.times_s, common)])
+                )
                 found.append((-float(alike.max()), i, j, float(common[alike.argmax()])))
     return sorted(found)
 
 
 def _swap(found: list[Embedded], i: int, j: int, time_s: float) -> None:
     """Let tracks go over into each other from `time_s` on, later pieces included."""
-    ids = {found[i].tracklet.track_id: found[j].tracklet.track_id, found[j].tracklet.track_id: found[i].tracklet.track_id}
+    ids = {
+        found[i].tracklet.track_id: found[j].tracklet.track_id,
+        found[j].tracklet.track_id: found[i].tracklet.track_id,
+    }
     camera = found[i].tracklet.camera
     joined = _joined(found[i], found[j], time_s), _joined(found[j], found[i], time_s)
     for k, e in enumerate(found):
@@ -143,11 +195,15 @@ def _swap(found: list[Embedded], i: int, j: int, time_s: float) -> None:
 def _joined(first: Embedded, second: Embedded, time_s: float) -> Embedded:
     a, b = first.tracklet, second.tracklet
     head, tail = a.times_s < time_s, b.times_s >= time_s
-    columns = (np.concatenate([getattr(a, k)[head], getattr(b, k)[tail]]) for k in ("frames", "times_s", "boxes", "scores"))
+    columns = (
+        np.concatenate([getattr(a, k)[head], getattr(b, k)[tail]])
+        for k in ("frames", "times_s", "boxes", "scores")
+    )
     frames, times_s, at, certain = columns
     early, late = first.look_times_s < time_s, second.look_times_s >= time_s
     looks, quality, look_times_s = (
-        np.concatenate([getattr(first, k)[early], getattr(second, k)[late]]) for k in ("looks", "look_quality", "look_times_s")
+        np.concatenate([getattr(first, k)[early], getattr(second, k)[late]])
+        for k in ("looks", "look_quality", "look_times_s")
     )
     mixed = replace(a, frames=frames, times_s=times_s, boxes=at, scores=certain)
     return _embedded(mixed, looks, quality, look_times_s, first.embedding)

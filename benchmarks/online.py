@@ -1,8 +1,9 @@
 """Online linking against offline: worlds and a simulated day fed as a live system would see them.
 
-What the tracker made of a world (`benchmarks.worlds`) comes piece by piece: open tracklets as far as they have been seen,
-closed ones when their track is given up. Three labels of the same boxes are scored, the first two from the events alone:
-*live*, what a screen would have shown when the person was there; *first*, what was first said; and what was said in the end.
+What the tracker made of a world (`benchmarks.worlds`) comes piece by piece: open tracklets as far
+as they have been seen, closed ones when their track is given up. Three labels of the same boxes are
+scored, the first two from the events alone: *live*, what a screen would have shown when the person
+was there; *first*, what was first said; and what was said in the end.
 """
 
 import time
@@ -41,7 +42,10 @@ def watch(world: World, config: LinkingConfig, period_s: float = PERIOD_S) -> Wa
     """Link a world step by step."""
     linking = OnlineLinker(engine_of(world.cameras, config), config.forget_after_s)
     closes_s = _closing_times(world.embedded)
-    live, first = ({e.tracklet.key: np.full(len(e.tracklet.frames), NOBODY) for e in world.embedded} for _ in range(2))
+    live, first = (
+        {e.tracklet.key: np.full(len(e.tracklet.frames), NOBODY) for e in world.embedded}
+        for _ in range(2)
+    )
     waiting, now_s = list(world.embedded), min(e.tracklet.first_s for e in world.embedded)
     said: list[Event] = []
     owner: dict[str, int] = {}
@@ -67,7 +71,9 @@ def watch(world: World, config: LinkingConfig, period_s: float = PERIOD_S) -> Wa
 
 
 def day(n: int) -> list[dict[str, float]]:
-    """Link the first `n` tracklets of a simulated day as they close; each hour: ms a step, and what it looked at."""
+    """Link the first `n` tracklets of a simulated day as they close; each hour: ms a step, and what
+    it looked at.
+    """
     here, config = site.simulate(n), LinkingConfig()
     engine, n_seen = engine_of(here.cameras, config), list[int]()
 
@@ -89,7 +95,13 @@ def day(n: int) -> list[dict[str, float]]:
         linking.step(now_s)
         step_s.append(time.process_time() - before_s)
         if now_s % 3600 == 0 or coming is None:
-            hours.append({"hour": now_s / 3600, "step_ms": 1000 * float(np.mean(step_s)), "looked_at": float(np.mean(n_seen))})
+            hours.append(
+                {
+                    "hour": now_s / 3600,
+                    "step_ms": 1000 * float(np.mean(step_s)),
+                    "looked_at": float(np.mean(n_seen)),
+                }
+            )
             step_s.clear()
             n_seen.clear()
     return hours
@@ -105,7 +117,13 @@ def _closing_times(embedded: Sequence[Embedded]) -> dict[Key, float]:
     return found
 
 
-def _label(labels: Labels, embedded: Sequence[Embedded], owner: Mapping[str, int], after_s: float, until_s: float) -> None:
+def _label(
+    labels: Labels,
+    embedded: Sequence[Embedded],
+    owner: Mapping[str, int],
+    after_s: float,
+    until_s: float,
+) -> None:
     """Give rows of this time that have no label the person whose they are now."""
     tracks: dict[str, list[tuple[int, int]]] = {}
     for name, person in owner.items():
@@ -125,5 +143,9 @@ def _people(embedded: Sequence[Embedded], labels: Labels) -> list[Person]:
     for e in embedded:
         for person in np.unique(labels[e.tracklet.key]).tolist():
             if person != NOBODY:
-                found.setdefault(person, []).extend(mishaps.part(e, labels[e.tracklet.key] == person))
-    return [Person(person, tuple(e.tracklet for e in own), ()) for person, own in sorted(found.items())]
+                found.setdefault(person, []).extend(
+                    mishaps.part(e, labels[e.tracklet.key] == person)
+                )
+    return [
+        Person(person, tuple(e.tracklet for e in own), ()) for person, own in sorted(found.items())
+    ]

@@ -1,8 +1,10 @@
 """Trackers of other projects behind one call.
 
-`update(boxes (n, 4), scores (n,), time_s, frame) -> (frames (k,), ids (k,), boxes (k, 4))`: rows of this frame or before.
+`update(boxes (n, 4), scores (n,), time_s, frame) -> (frames (k,), ids (k,), boxes (k, 4))`: rows of
+  this frame or before.
 
-Every peer runs with its defaults and is told the frame rate where it asks for one; one that is not installed is skipped.
+Every peer runs with its defaults and is told the frame rate where it asks for one; one that is not
+installed is skipped.
 """
 
 import logging
@@ -25,12 +27,16 @@ IMAGE = np.zeros((1080, 1920, 3), np.uint8)
 
 
 def ours(config: TrackerConfig | None = None, live: bool = False) -> Make:
-    """Our tracker, with its defaults unless told otherwise; live: without rows of frames before, which no screen can show."""
+    """Our tracker, with its defaults unless told otherwise; live: without rows of frames before,
+    which no screen can show.
+    """
 
     def make(fps: float) -> Update:
         tracker = Tracker(config or TrackerConfig())
 
-        def update(boxes: Array, scores: Array, time_s: float, frame: int) -> tuple[Array, Array, Array]:
+        def update(
+            boxes: Array, scores: Array, time_s: float, frame: int
+        ) -> tuple[Array, Array, Array]:
             tracks = tracker.update(Detections(boxes, scores), time_s, frame)
             shown = tracks.frames == frame if live else slice(None)
             return tracks.frames[shown], tracks.track_ids[shown], tracks.boxes[shown]
@@ -48,12 +54,18 @@ def roboflow(name: str, **options: bool) -> Make:
     def make(fps: float) -> Update:
         tracker = getattr(trackers, name)(frame_rate=fps, **options)
 
-        def update(boxes: Array, scores: Array, time_s: float, frame: int) -> tuple[Array, Array, Array]:
+        def update(
+            boxes: Array, scores: Array, time_s: float, frame: int
+        ) -> tuple[Array, Array, Array]:
             found = tracker.update(
-                supervision.Detections(xyxy=boxes, confidence=scores, class_id=np.zeros(len(boxes), np.int64)),
+                supervision.Detections(
+                    xyxy=boxes, confidence=scores, class_id=np.zeros(len(boxes), np.int64)
+                ),
                 timestamp=time_s,
             )
-            ids = np.zeros(0, np.int64) if found.tracker_id is None else np.asarray(found.tracker_id)
+            ids = (
+                np.zeros(0, np.int64) if found.tracker_id is None else np.asarray(found.tracker_id)
+            )
             return _of(frame, ids[ids >= 0], found.xyxy[ids >= 0])
 
         return update
@@ -71,7 +83,9 @@ def boxmot(name: str, **options: bool) -> Make:
         rate = {"frame_rate": round(fps)} if name == "ByteTrack" else {}
         tracker = getattr(package, name)(**rate, **options)
 
-        def update(boxes: Array, scores: Array, time_s: float, frame: int) -> tuple[Array, Array, Array]:
+        def update(
+            boxes: Array, scores: Array, time_s: float, frame: int
+        ) -> tuple[Array, Array, Array]:
             return _ids_and_boxes(frame, tracker.update(_rows(boxes, scores), IMAGE))
 
         return update
@@ -80,18 +94,26 @@ def boxmot(name: str, **options: bool) -> Make:
 
 
 def ultralytics(name: str) -> Make:
-    """One of ultralytics' trackers with the settings of its file, but for the motion of the camera, which needs pictures."""
+    """One of ultralytics' trackers with the settings of its file, but for the motion of the camera,
+    which needs pictures.
+    """
     from ultralytics.engine.results import Boxes
     from ultralytics.trackers.track import TRACKER_MAP
     from ultralytics.utils import ROOT, YAML
 
-    settings = SimpleNamespace(**{**YAML.load(ROOT / f"cfg/trackers/{name}.yaml"), "gmc_method": "none"})
+    settings = SimpleNamespace(
+        **{**YAML.load(ROOT / f"cfg/trackers/{name}.yaml"), "gmc_method": "none"}
+    )
 
     def make(fps: float) -> Update:
         tracker = TRACKER_MAP[name](settings)
 
-        def update(boxes: Array, scores: Array, time_s: float, frame: int) -> tuple[Array, Array, Array]:
-            return _ids_and_boxes(frame, tracker.update(Boxes(_rows(boxes, scores), (1080, 1920)), IMAGE))
+        def update(
+            boxes: Array, scores: Array, time_s: float, frame: int
+        ) -> tuple[Array, Array, Array]:
+            return _ids_and_boxes(
+                frame, tracker.update(Boxes(_rows(boxes, scores), (1080, 1920)), IMAGE)
+            )
 
         return update
 
@@ -104,12 +126,19 @@ def norfair(fps: float) -> Update:
 
     tracker = package.Tracker(distance_function="iou", distance_threshold=0.7)
 
-    def update(boxes: Array, scores: Array, time_s: float, frame: int) -> tuple[Array, Array, Array]:
+    def update(
+        boxes: Array, scores: Array, time_s: float, frame: int
+    ) -> tuple[Array, Array, Array]:
         found = tracker.update(
-            [package.Detection(box.reshape(2, 2), np.array([s, s])) for box, s in zip(boxes, scores, strict=True)]
+            [
+                package.Detection(box.reshape(2, 2), np.array([s, s]))
+                for box, s in zip(boxes, scores, strict=True)
+            ]
         )
         ids = np.array([t.id for t in found], np.int64)
-        return _of(frame, ids, np.array([t.estimate.ravel() for t in found], np.float32).reshape(-1, 4))
+        return _of(
+            frame, ids, np.array([t.estimate.ravel() for t in found], np.float32).reshape(-1, 4)
+        )
 
     return update
 

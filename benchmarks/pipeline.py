@@ -1,11 +1,14 @@
-"""The whole program against what a user would otherwise write, on the sample and on rendered worlds with truth.
+"""The whole program against what a user would otherwise write, on the sample and on rendered worlds
+with truth.
 
-    python -m benchmarks.pipeline [--detector FILE] [--reid FILE] [--worlds DIR ...] [--max-seconds S] [--jsonl FILE]
+    python -m benchmarks.pipeline [--detector FILE] [--reid FILE] [--worlds DIR ...] [--max-seconds
+    S] [--jsonl FILE]
 
-The plain alternative: ultralytics `model.track` (its ByteTrack) on one video after the other with the same detector; the same
-ReID network on every box of every frame, averaged per track; tracks of all cameras matched greedily to the most alike person
-above one cosine threshold who is not in the same frame. Each system runs in a process of its own and writes no video; frames/s
-counts everything from loading the weights to the last row written, peak memory is that process's. Scores are those of
+The plain alternative: ultralytics `model.track` (its ByteTrack) on one video after the other with
+the same detector; the same ReID network on every box of every frame, averaged per track; tracks of
+all cameras matched greedily to the most alike person above one cosine threshold who is not in the
+same frame. Each system runs in a process of its own and writes no video; frames/s counts everything
+from loading the weights to the last row written, peak memory is that process's. Scores are those of
 `python -m pipeline.evaluate`.
 """
 
@@ -44,14 +47,21 @@ PLAIN_SIMILARITY = 0.6
 def settings(arguments: argparse.Namespace, world: Path) -> Config:
     """Our settings for a world: its cameras with homographies, the detector and ReID weights."""
     cameras = [
-        {"name": c["name"], "source": str(world / f"{c['name']}.mp4"), "homography": c["H_image_to_ground"]}
+        {
+            "name": c["name"],
+            "source": str(world / f"{c['name']}.mp4"),
+            "homography": c["H_image_to_ground"],
+        }
         for c in json.loads((world / "cameras.json").read_text())["cameras"]
     ]
     return configuration.build(
         {
             "cameras": cameras,
             "sources": {"max_seconds": arguments.max_seconds},
-            "detector": {"weights": str(arguments.detector), "architecture": arguments.architecture},
+            "detector": {
+                "weights": str(arguments.detector),
+                "architecture": arguments.architecture,
+            },
             "reid": {"weights": str(arguments.reid)},
             "output": {"video": False},
         },
@@ -68,7 +78,14 @@ def plain(config: Config, output: Path) -> int:
     cameras: list[dict[str, Any]] = []
     for camera in config.cameras:
         tracked = model.track(
-            camera.source, stream=True, persist=False, classes=[0], imgsz=640, conf=0.1, tracker="bytetrack.yaml", verbose=False
+            camera.source,
+            stream=True,
+            persist=False,
+            classes=[0],
+            imgsz=640,
+            conf=0.1,
+            tracker="bytetrack.yaml",
+            verbose=False,
         )
         last = config.sources.max_seconds * open_source(camera, config.sources).camera.fps or np.inf
         n_frames = 0
@@ -80,7 +97,9 @@ def plain(config: Config, output: Path) -> int:
                 continue
             boxes, ids = result.boxes.xyxy.cpu().numpy(), result.boxes.id.int().tolist()
             features = network.features(np.stack([cut(result.orig_img, box) for box in boxes]))
-            for track, box, score, feature in zip(ids, boxes, result.boxes.conf.tolist(), features, strict=True):
+            for track, box, score, feature in zip(
+                ids, boxes, result.boxes.conf.tolist(), features, strict=True
+            ):
                 rows.append((camera.name, index, track, box, score))
                 sums[camera.name, track] = sums.get((camera.name, track), 0) + feature
         cameras.append({"camera": camera.name, "n_frames": n_frames, "stride": 1})
@@ -90,7 +109,9 @@ def plain(config: Config, output: Path) -> int:
     (output / "run.json").write_text(json.dumps({"cameras": cameras}))
     for camera in config.cameras:
         mine = [row for row in rows if row[0] == camera.name]
-        text = "".join(mot.line(i, people[name, track], box, score) for name, i, track, box, score in mine)
+        text = "".join(
+            mot.line(i, people[name, track], box, score) for name, i, track, box, score in mine
+        )
         (output / f"{camera.name}.txt").write_text(text)
     return sum(c["n_frames"] for c in cameras)
 
@@ -98,7 +119,9 @@ def plain(config: Config, output: Path) -> int:
 def _match_greedily(
     sums: dict[tuple[str, int], Array], rows: list[tuple[str, int, int, Array, float]]
 ) -> dict[tuple[str, int], int]:
-    """One person per track: the most alike so far above the threshold that is not in the same frame already, else a new one."""
+    """One person per track: the most alike so far above the threshold that is not in the same frame
+    already, else a new one.
+    """
     frames: dict[tuple[str, int], set[tuple[str, int]]] = {}
     for name, index, number, *_ in rows:
         frames.setdefault((name, number), set()).add((name, index))
@@ -130,12 +153,20 @@ def run_one(arguments: argparse.Namespace) -> None:
     if arguments.system == "ours":
         result = run.run(config, output, quiet=True)
         n_frames = sum(camera.n_frames for camera in result.cameras)
-        stages = {stage: 1000 * seconds / n_frames for stage, seconds in sorted(result.timings.seconds.items())}
+        stages = {
+            stage: 1000 * seconds / n_frames
+            for stage, seconds in sorted(result.timings.seconds.items())
+        }
     else:
         n_frames = plain(config, output)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    measured = {"frames": n_frames, "frames_s": n_frames / seconds, "peak_mib": peak, "ms_a_frame": stages}
+    measured = {
+        "frames": n_frames,
+        "frames_s": n_frames / seconds,
+        "peak_mib": peak,
+        "ms_a_frame": stages,
+    }
     (arguments.output / "measured.json").write_text(json.dumps(measured))
 
 
@@ -170,24 +201,47 @@ def compare(arguments: argparse.Namespace, world: Path) -> dict[str, Any]:
 
 def show(results: dict[str, Any]) -> None:
     """Print one world's table."""
-    print(f"\n{results['world']}: {results['ours']['frames']} frames, {results['ours']['present']} people")
-    print(f"{'':<24}{'HOTA':>7}{'IDF1':>7}{'AssA':>7}{'MOTA':>7}{'people':>8}{'frames/s':>10}{'peak MiB':>10}")
+    print(
+        f"\n{results['world']}: {results['ours']['frames']} frames, {results['ours']['present']}"
+        " people"
+    )
+    print(
+        f"{'':<24}{'HOTA':>7}{'IDF1':>7}{'AssA':>7}{'MOTA':>7}"
+        f"{'people':>8}{'frames/s':>10}{'peak MiB':>10}"
+    )
     for system in SYSTEMS:
         row = results[system]
         for name, scores in row["scores"].items():
             percent = "".join(f"{100 * scores[m]:>7.1f}" for m in ("HOTA", "IDF1", "AssA", "MOTA"))
-            cost = f"{row['people']:>8}{row['frames_s']:>10.1f}{row['peak_mib']:>10.0f}" if name == "ours" else ""
+            cost = (
+                f"{row['people']:>8}{row['frames_s']:>10.1f}{row['peak_mib']:>10.0f}"
+                if name == "ours"
+                else ""
+            )
             print(f"{system if name == 'ours' else f'  {system}, {name}':<24}{percent}{cost}")
-    print("ours, ms a frame: " + ", ".join(f"{k} {v:.2f}" for k, v in results["ours"]["ms_a_frame"].items()))
+    print(
+        "ours, ms a frame: "
+        + ", ".join(f"{k} {v:.2f}" for k, v in results["ours"]["ms_a_frame"].items())
+    )
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--detector", type=Path, default=BASELINES / "yolo11n_coco.safetensors")
     parser.add_argument("--architecture", default="yolo11n.yaml", help="of a .safetensors detector")
-    parser.add_argument("--reid", type=Path, default=BASELINES / "person-reidentification-retail-0287.onnx")
-    parser.add_argument("--worlds", type=Path, nargs="+", default=WORLDS, help="folders with camN.mp4, cameras.json, truth/")
+    parser.add_argument(
+        "--reid", type=Path, default=BASELINES / "person-reidentification-retail-0287.onnx"
+    )
+    parser.add_argument(
+        "--worlds",
+        type=Path,
+        nargs="+",
+        default=WORLDS,
+        help="folders with camN.mp4, cameras.json, truth/",
+    )
     parser.add_argument("--max-seconds", type=float, default=0.0)
     parser.add_argument("--jsonl", type=Path, help="append the results, one JSON line a world")
     parser.add_argument("--system", choices=SYSTEMS, help=argparse.SUPPRESS)
@@ -208,7 +262,9 @@ def main() -> None:
         results = compare(arguments, world)
         show(results)
         weights = {"detector": arguments.detector.name, "reid": arguments.reid.name}
-        record.append(arguments.jsonl, "pipeline", weights | {"max_seconds": arguments.max_seconds}, results)
+        record.append(
+            arguments.jsonl, "pipeline", weights | {"max_seconds": arguments.max_seconds}, results
+        )
 
 
 if __name__ == "__main__":

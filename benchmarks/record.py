@@ -14,7 +14,11 @@ def append(path: Path | None, benchmark: str, settings: dict[str, Any], results:
     """Append a line to `path`, or do nothing when there is none."""
     if path is None:
         return
-    machine = {"processor": platform.machine(), "cores": os.cpu_count(), "python": platform.python_version()}
+    machine = {
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
     line = {
         "benchmark": benchmark,
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -1,13 +1,17 @@
-"""The steps of ReID evaluation against those of torchreid and ST-ReID: time, memory, and whether the numbers agree.
+"""The steps of ReID evaluation against those of torchreid and ST-ReID: time, memory, and whether
+the numbers agree.
 
-    python -m benchmarks.reid [--dataset MARKET] [--features FILE.npz] [--steps STEP ...] [--samples N] [--jsonl FILE]
+    python -m benchmarks.reid [--dataset MARKET] [--features FILE.npz] [--steps STEP ...] [--samples
+    N] [--jsonl FILE]
 
-Steps, each from features of unit length: "ranking" (squared Euclid, CMC, mAP), "re-ranking" (20, 6, 0.3, torchreid's form),
-"joint score" (of all queries and gallery items) and "smoothing" (of the transition histograms). Each runs in a process of its
-own; peak memory is that process's (Linux), in brackets what it grew by over libraries and inputs. `difference` is the largest
-between the two results, scores or distances. Without a data set the labels are made up, without a file (arrays `query` and
-`gallery`, in the order of the loader) the features are. A peer that needs more memory than is free runs on a part of the
-samples, and so do we beside it. Peers and how to install them: `benchmarks/requirements-peers.txt`.
+Steps, each from features of unit length: "ranking" (squared Euclid, CMC, mAP), "re-ranking" (20, 6,
+0.3, torchreid's form), "joint score" (of all queries and gallery items) and "smoothing" (of the
+transition histograms). Each runs in a process of its own; peak memory is that process's (Linux), in
+brackets what it grew by over libraries and inputs. `difference` is the largest between the two
+results, scores or distances. Without a data set the labels are made up, without a file (arrays
+`query` and `gallery`, in the order of the loader) the features are. A peer that needs more memory
+than is free runs on a part of the samples, and so do we beside it. Peers and how to install them:
+`benchmarks/requirements-peers.txt`.
 """
 
 import argparse
@@ -64,14 +68,21 @@ def smooth(inputs: Inputs) -> Array:
 
 
 STEPS: dict[str, Callable[[Inputs], Array]] = {
-    "ranking": rank, "re-ranking": rerank, "joint score": joint, "smoothing": smooth,
-}  # fmt: skip
+    "ranking": rank,
+    "re-ranking": rerank,
+    "joint score": joint,
+    "smoothing": smooth,
+}
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """Child process: run one step of one system, leave its result as `result.npy` and its cost as `measured.json`."""
+    """Child process: run one step of one system, leave its result as `result.npy` and its cost as
+    `measured.json`.
+    """
     torch.set_num_threads(arguments.threads)
-    step = STEPS[arguments.step] if arguments.system == "ours" else reid_peers.PEERS[arguments.step][1]
+    step = (
+        STEPS[arguments.step] if arguments.system == "ours" else reid_peers.PEERS[arguments.step][1]
+    )
     inputs = reid_data.load(arguments.output / "inputs.npz")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = _memory_mib("VmRSS")
@@ -82,7 +93,9 @@ def measure(arguments: argparse.Namespace) -> None:
     np.save(arguments.output / "result.npy", result)
     measured = {"seconds": seconds, "peak_mib": peak, "grown_mib": peak - before}
     if arguments.step in ("re-ranking", "joint score"):
-        scores = ranking.rank(-result if arguments.step == "joint score" else result, *inputs.labels).scores()
+        scores = ranking.rank(
+            -result if arguments.step == "joint score" else result, *inputs.labels
+        ).scores()
         measured |= {"mAP": scores.mean_ap, "R1": scores.at(1)}
     elif arguments.step == "ranking":
         measured |= {"mAP": float(result[0]), "R1": float(result[1])}
@@ -90,28 +103,53 @@ def measure(arguments: argparse.Namespace) -> None:
 
 
 def _memory_mib(name: str) -> float:
-    """Memory of this process, now (VmRSS) or at its peak (VmHWM); the peak of getrusage includes that of the parent."""
+    """Memory of this process, now (VmRSS) or at its peak (VmHWM); the peak of getrusage includes
+    that of the parent.
+    """
     return int(Path("/proc/self/status").read_text().split(f"{name}:")[1].split()[0]) / 1024
 
 
 def run(step: str, system: str, folder: Path, threads: int) -> tuple[dict[str, float], Array]:
     """Measure in a process of its own; returns the cost and the result."""
-    command = [sys.executable, "-m", "benchmarks.reid", "--step", step, "--system", system, "--threads", str(threads)]
-    limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    subprocess.run([*command, "--output", str(folder)], check=True, cwd=ROOT, env=os.environ | limits)
-    return json.loads((folder / "measured.json").read_text()), np.load(folder / "result.npy", mmap_mode="r")
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.reid",
+        "--step",
+        step,
+        "--system",
+        system,
+        "--threads",
+        str(threads),
+    ]
+    limits = {
+        name: str(threads)
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    }
+    subprocess.run(
+        [*command, "--output", str(folder)], check=True, cwd=ROOT, env=os.environ | limits
+    )
+    return json.loads((folder / "measured.json").read_text()), np.load(
+        folder / "result.npy", mmap_mode="r"
+    )
 
 
 def compare(step: str, inputs: Inputs, folder: Path, threads: int) -> dict[str, Any]:
     """Measure a step of ours and of its peer; where the peer cannot run, ours alone."""
     inputs.save(folder / "inputs.npz")
     ours, ours_result = run(step, "ours", folder, threads)
-    results: dict[str, Any] = {"n_queries": len(inputs.query), "n_gallery": len(inputs.gallery), "ours": ours}
+    results: dict[str, Any] = {
+        "n_queries": len(inputs.query),
+        "n_gallery": len(inputs.gallery),
+        "ours": ours,
+    }
     results["skipped"] = reid_peers.missing(step)
     if not results["skipped"]:
         mine = np.array(ours_result)
         results["peer"], theirs = run(step, "peer", folder, threads)
-        results["difference"] = max(float(np.abs(a - b).max()) for a, b in zip(mine, theirs, strict=True))
+        results["difference"] = max(
+            float(np.abs(a - b).max()) for a, b in zip(mine, theirs, strict=True)
+        )
     return results
 
 
@@ -131,20 +169,34 @@ def show(step: str, results: dict[str, Any]) -> None:
             continue
         row = results[key]
         scores = f"mAP {100 * row['mAP']:.3f}  R1 {100 * row['R1']:.3f}" if "mAP" in row else ""
-        print(f"{name:<18}{row['seconds']:>9.3f} s{row['peak_mib']:>8.0f} MiB (+{row['grown_mib']:.0f})  {scores}", flush=True)
+        print(
+            f"{name:<18}{row['seconds']:>9.3f} s{row['peak_mib']:>8.0f} MiB"
+            f" (+{row['grown_mib']:.0f})  {scores}",
+            flush=True,
+        )
     if "peer" in results:
-        print(f"ours is {results['peer']['seconds'] / results['ours']['seconds']:.1f} times as fast,", end=" ")
+        print(
+            f"ours is {results['peer']['seconds'] / results['ours']['seconds']:.1f} times as fast,",
+            end=" ",
+        )
         print(f"difference {results['difference']:.1e}", flush=True)
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", type=Path, default=MARKET, help="folder of Market-1501")
     parser.add_argument("--features", type=Path, help=".npz with query (Q, D) and gallery (G, D)")
     parser.add_argument("--width", type=int, default=2048, help="of made-up features")
     parser.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS))
-    parser.add_argument("--samples", type=int, default=0, help="use only so many queries and gallery items together; 0 all")
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=0,
+        help="use only so many queries and gallery items together; 0 all",
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
     parser.add_argument("--step", help=argparse.SUPPRESS)
@@ -168,11 +220,17 @@ def main(words: list[str] | None = None) -> None:
     print(f"{origin}; {arguments.threads} threads")
     results: dict[str, Any] = {}
     for step in arguments.steps:
-        share = min(wanted, affordable(n)) if step == "re-ranking" and not reid_peers.missing(step) else wanted
+        share = (
+            min(wanted, affordable(n))
+            if step == "re-ranking" and not reid_peers.missing(step)
+            else wanted
+        )
         if share < wanted:
             print(f"\n{step}: memory for {100 * share:.0f} % of the samples only")
         with tempfile.TemporaryDirectory() as folder:
-            results[step] = compare(step, inputs.part(share) if share < 1 else inputs, Path(folder), arguments.threads)
+            results[step] = compare(
+                step, inputs.part(share) if share < 1 else inputs, Path(folder), arguments.threads
+            )
         show(step, results[step])
     record.append(arguments.jsonl, "reid", {"data": origin, "threads": arguments.threads}, results)
 

@@ -1,10 +1,12 @@
-"""ReID networks side by side: `python -m benchmarks.reid_networks --ours FILE --output networks.md`.
+"""ReID networks side by side: `python -m benchmarks.reid_networks --ours FILE --output
+networks.md`.
 
-Ours beside the public ones of `../shared/data/baselines`, each with its own input convention, on people that none of ours was
-trained on: Market-1501 (query against gallery, plain and re-ranked), the 100 `val` people of the CUHK03 pair (camera A against
-B), and tracklets of the rendered worlds between their cameras (truth boxes, a crop a second). Ours know the cameras of
-Market-1501 and CUHK03 from other people; the worlds are of another kind altogether. OpenVINO is optional: without it the
-networks in its format are left out, and a line says so.
+Ours beside the public ones of `../shared/data/baselines`, each with its own input convention, on
+people that none of ours was trained on: Market-1501 (query against gallery, plain and re-ranked),
+the 100 `val` people of the CUHK03 pair (camera A against B), and tracklets of the rendered worlds
+between their cameras (truth boxes, a crop a second). Ours know the cameras of Market-1501 and
+CUHK03 from other people; the worlds are of another kind altogether. OpenVINO is optional: without
+it the networks in its format are left out, and a line says so.
 """
 
 import argparse
@@ -33,15 +35,19 @@ from pipeline import crops
 from pipeline.errors import PipelineError
 
 PUBLIC = (
-    "person-reidentification-retail-0277.xml", "person-reidentification-retail-0287.onnx", "osnet_x0_25_msmt17.onnx",
-)  # fmt: skip
+    "person-reidentification-retail-0277.xml",
+    "person-reidentification-retail-0287.onnx",
+    "osnet_x0_25_msmt17.onnx",
+)
 N_SPEED = 256
 """Crops that the speed is measured on."""
 
 
 SETS: dict[str, Callable[[Path, Path], Dataset]] = {
     "Market-1501": lambda data, scratch: catalogue.load("market1501", data / "reid", {}),
-    "CUHK03 val": lambda data, scratch: catalogue.load("folder", data / "reid" / "cuhk03-pair1-labeled", {"names": "pair"}),
+    "CUHK03 val": lambda data, scratch: catalogue.load(
+        "folder", data / "reid" / "cuhk03-pair1-labeled", {"names": "pair"}
+    ),
     "plaza": lambda data, scratch: world(data / "worlds" / "plaza", scratch / "plaza"),
     "mall": lambda data, scratch: world(data / "worlds" / "mall", scratch / "mall"),
 }
@@ -50,7 +56,9 @@ RERANKED = ("Market-1501",)
 
 
 def world(folder: Path, people: Path) -> Dataset:
-    """Tracklets of a rendered world, whose crops are cut into `people` unless they are there; raises InputError."""
+    """Tracklets of a rendered world, whose crops are cut into `people` unless they are there;
+    raises InputError.
+    """
     if not people.is_dir():
         videos = [str(path) for path in sorted(folder.glob("cam?.mp4"))]
         try:
@@ -118,14 +126,23 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.reid_networks", description="ReID networks side by side.")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.reid_networks", description="ReID networks side by side."
+    )
     add = parser.add_argument
     add("--ours", type=Path, nargs="*", default=[], metavar="FILE", help="networks of models.reid")
     add("--data", type=Path, default=Path("../shared/data"), metavar="DIR")
     add("--only", nargs="*", default=[], metavar="NAME", help="only the sets whose names begin so")
-    add("--scratch", type=Path, metavar="DIR", help="keep crops and features here for the next time")
+    add(
+        "--scratch", type=Path, metavar="DIR", help="keep crops and features here for the next time"
+    )
     add("--threads", type=int, default=2, metavar="N", help="threads of torch")
-    add("--output", type=Path, metavar="FILE", help="write the table here, and its numbers beside it as .json")
+    add(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write the table here, and its numbers beside it as .json",
+    )
     return parser.parse_args(arguments)
 
 
@@ -138,12 +155,15 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             data = sets(parsed.data, scratch, parsed.only)
             rows = [
-                measure(n, path, data, scratch / "features") for n, path in networks(parsed.ours, parsed.data / "baselines")
+                measure(n, path, data, scratch / "features")
+                for n, path in networks(parsed.ours, parsed.data / "baselines")
             ]
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-    text = table(rows) + ("" if find_spec("openvino") else "\n\nretail-0277 left out: OpenVINO is not installed")
+    text = table(rows) + (
+        "" if find_spec("openvino") else "\n\nretail-0277 left out: OpenVINO is not installed"
+    )
     print(text)
     if parsed.output:
         files.write(parsed.output, f"{text}\n".encode())

@@ -1,8 +1,10 @@
-"""How others evaluate ReID: torchreid's functions, and ST-ReID's loops written anew from their description.
+"""How others evaluate ReID: torchreid's functions, and ST-ReID's loops written anew from their
+description.
 
-torchreid is used from the files of its package (`benchmarks/requirements-peers.txt` says how to install it) without importing
-the package, which wants far more than it needs here. The package on the index leaves out the compiled ranking of torchreid's
-repository, so its Python ranking is what runs. ST-ReID publishes scripts, not functions; the two loops here go as theirs.
+torchreid is used from the files of its package (`benchmarks/requirements-peers.txt` says how to
+install it) without importing the package, which wants far more than it needs here. The package on
+the index leaves out the compiled ranking of torchreid's repository, so its Python ranking is what
+runs. ST-ReID publishes scripts, not functions; the two loops here go as theirs.
 """
 
 import importlib.util
@@ -25,16 +27,27 @@ Array = NDArray[Any]
 def rank(inputs: Inputs) -> Array:
     """Rank by torchreid's Euclid (squared): mAP, then CMC at ranks 1 to 20."""
     measure, evaluate = _torchreid("metrics/distance.py"), _torchreid("metrics/rank.py")
-    apart = measure.compute_distance_matrix(torch.from_numpy(inputs.query), torch.from_numpy(inputs.gallery)).numpy()
+    apart = measure.compute_distance_matrix(
+        torch.from_numpy(inputs.query), torch.from_numpy(inputs.gallery)
+    ).numpy()
     cmc, mean_ap = evaluate.evaluate_rank(
-        apart, inputs.query_ids, inputs.gallery_ids, inputs.query_cameras, inputs.gallery_cameras, 20, use_cython=False
+        apart,
+        inputs.query_ids,
+        inputs.gallery_ids,
+        inputs.query_cameras,
+        inputs.gallery_cameras,
+        20,
+        use_cython=False,
     )
     return np.array([mean_ap, *cmc])
 
 
 def rerank(inputs: Inputs) -> Array:
     """Re-rank by torchreid: distances (Q, G)."""
-    apart, function = _torchreid("metrics/distance.py").compute_distance_matrix, _torchreid("utils/rerank.py").re_ranking
+    apart, function = (
+        _torchreid("metrics/distance.py").compute_distance_matrix,
+        _torchreid("utils/rerank.py").re_ranking,
+    )
     query, gallery = torch.from_numpy(inputs.query), torch.from_numpy(inputs.gallery)
     pairs = ((query, gallery), (query, query), (gallery, gallery))
     return np.asarray(function(*(apart(one, other).numpy() for one, other in pairs)))
@@ -59,7 +72,9 @@ def joint(inputs: Inputs) -> Array:
 
 
 def smooth(inputs: Inputs) -> Array:
-    """Smoothed histograms, each by a matrix of all bins by all bins that is filled number by number."""
+    """Smoothed histograms, each by a matrix of all bins by all bins that is filled number by
+    number.
+    """
     raw = inputs.raw_table
     smoothed = np.zeros_like(raw)
     for later, earlier in np.ndindex(raw.shape[:2]):
@@ -69,7 +84,9 @@ def smooth(inputs: Inputs) -> Array:
 
 def _smooth_row(row: Array, sigma: float) -> Array:
     n = len(row)
-    bell = [float(np.exp(-(d**2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))) for d in range(n)]
+    bell = [
+        float(np.exp(-(d**2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))) for d in range(n)
+    ]
     weights = np.zeros((n, n))
     for i in range(n):
         for j in range(i, n):
@@ -92,7 +109,11 @@ PEERS: dict[str, tuple[str, Callable[[Inputs], Array]]] = {
 
 def missing(step: str) -> str:
     """Why the peer of a step cannot run here; "" where it can."""
-    return "torchreid is not installed" if PEERS[step][0] == "torchreid" and not importlib.util.find_spec("torchreid") else ""
+    return (
+        "torchreid is not installed"
+        if PEERS[step][0] == "torchreid" and not importlib.util.find_spec("torchreid")
+        else ""
+    )
 
 
 def _torchreid(name: str) -> ModuleType:
@@ -100,7 +121,9 @@ def _torchreid(name: str) -> ModuleType:
     package = importlib.util.find_spec("torchreid")
     if package is None or package.submodule_search_locations is None:
         raise ModuleNotFoundError("torchreid is not installed")
-    spec = importlib.util.spec_from_file_location(Path(name).stem, Path(package.submodule_search_locations[0]) / "reid" / name)
+    spec = importlib.util.spec_from_file_location(
+        Path(name).stem, Path(package.submodule_search_locations[0]) / "reid" / name
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["torchreid"] = None  # type: ignore[assignment] # its import of the compiled ranking fails at once

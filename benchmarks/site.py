@@ -1,10 +1,12 @@
-"""A simulated site for benchmarks of linking: people who walk past a hundred cameras, as the linker would see them.
+"""A simulated site for benchmarks of linking: people who walk past a hundred cameras, as the linker
+would see them.
 
-Places of 10 m lie on a grid, 30 m apart; people enter somewhere, walk from place to place for a quarter of an hour, and leave.
-Every tenth place is a hall that two cameras with a homography see at the same time, the others have one camera without. Tracks
-break off and start again, some go on doubtfully. Embeddings are a person, a shift of each camera and noise: one person is about
-0.8 alike in two cameras, two people 0.15 with a spread of 0.14, and some have a twin. A longer day has more people, not more at
-once.
+Places of 10 m lie on a grid, 30 m apart; people enter somewhere, walk from place to place for a
+quarter of an hour, and leave. Every tenth place is a hall that two cameras with a homography see at
+the same time, the others have one camera without. Tracks break off and start again, some go on
+doubtfully. Embeddings are a person, a shift of each camera and noise: one person is about 0.8 alike
+in two cameras, two people 0.15 with a spread of 0.14, and some have a twin. A longer day has more
+people, not more at once.
 """
 
 from collections.abc import Iterator
@@ -26,14 +28,20 @@ VISIT_PLACES, VISIT_TRACKLETS, WARM_UP_S = 25, 33.5, 1800.0
 BREAKS_OFF, DOUBTFUL, TWINS = 0.15, 0.05, 0.03
 EMBEDDING, LOOKS = 256, 4
 PEOPLE_DIMENSIONS, CHANGING_DIMENSIONS = 28, 40
-"""Embeddings of 256 numbers spread like random ones of 28; what pose and light change is not of other dimensions."""
+"""Embeddings of 256 numbers spread like random ones of 28; what pose and light change is not of
+other dimensions.
+"""
 ALIKE, SHIFT, NOISE, LOOK_NOISE, TWIN = 0.19, 0.09, 0.14, 0.1, 0.7
-"""Shares of length: what all people have in common, of a camera, of a tracklet, of a look; and how alike twins are."""
+"""Shares of length: what all people have in common, of a camera, of a tracklet, of a look; and how
+alike twins are.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """n tracklets in the order of `Tracklet.key`, the cameras, and whose each tracklet is: people (n,)."""
+    """n tracklets in the order of `Tracklet.key`, the cameras, and whose each tracklet is: people
+    (n,).
+    """
 
     embedded: list[Embedded]
     cameras: dict[str, Camera]
@@ -50,7 +58,9 @@ class _View:
 
 
 def simulate(n: int, seed: int = 0) -> Site:
-    """Simulate the first `n` tracklets of a day that is already going on; the same for the same seed."""
+    """Simulate the first `n` tracklets of a day that is already going on; the same for the same
+    seed.
+    """
     rng = np.random.default_rng(seed)
     views = _views(rng)
     people = _looks(rng)
@@ -61,7 +71,9 @@ def simulate(n: int, seed: int = 0) -> Site:
         arrives_s += float(rng.exponential(every_s))
         if arrives_s > 1.05 * n * DAY_S / TRACKLETS_A_DAY + 600:
             break
-        found += [(e, person) for e in _visit(rng, views, look, arrives_s) if e.tracklet.first_s >= 0]
+        found += [
+            (e, person) for e in _visit(rng, views, look, arrives_s) if e.tracklet.first_s >= 0
+        ]
     found = sorted(found, key=lambda pair: pair[0].tracklet.key)[:n]
     cameras = {view.camera.name: view.camera for place in views for view in place}
     return Site([e for e, _ in found], cameras, np.array([person for _, person in found], np.int64))
@@ -72,7 +84,12 @@ def _views(rng: np.random.Generator) -> list[list[_View]]:
     number, places = count(1), []
     for place in range(N_COLUMNS * N_ROWS):
         hall = place % (N_COLUMNS * N_ROWS // N_HALLS) == 0
-        places.append([_view(rng, place, f"cam{next(number):03}", angle, hall) for angle in ((0.8, 2.4) if hall else (0.8,))])
+        places.append(
+            [
+                _view(rng, place, f"cam{next(number):03}", angle, hall)
+                for angle in ((0.8, 2.4) if hall else (0.8,))
+            ]
+        )
     return places
 
 
@@ -87,7 +104,9 @@ def _view(rng: np.random.Generator, place: int, name: str, angle: float, on_floo
     projection = lens @ turn @ np.concatenate([np.eye(3), -at[:, None]], axis=1)
     homography = np.linalg.inv(projection[:, [0, 1, 3]]) if on_floor else np.zeros((0, 0))
     look = _random_unit(rng, EMBEDDING) * np.sqrt(SHIFT)
-    return _View(Camera(name, f"{name}.mp4", WIDTH, HEIGHT, FPS, 0.0, -1, homography), projection, look)
+    return _View(
+        Camera(name, f"{name}.mp4", WIDTH, HEIGHT, FPS, 0.0, -1, homography), projection, look
+    )
 
 
 def _looks(rng: np.random.Generator) -> Iterator[Array]:
@@ -101,14 +120,18 @@ def _looks(rng: np.random.Generator) -> Iterator[Array]:
         yield look
 
 
-def _visit(rng: np.random.Generator, views: list[list[_View]], look: Array, time_s: float) -> Iterator[Embedded]:
+def _visit(
+    rng: np.random.Generator, views: list[list[_View]], look: Array, time_s: float
+) -> Iterator[Embedded]:
     """Everything that is seen of one person, place by place."""
     speed = rng.uniform(1.0, 1.6)
     track = int(rng.integers(1 << 40))
     before, place = -1, int(rng.integers(len(views)))
     for _ in range(1 + rng.poisson(VISIT_PLACES - 1)):
         ahead = rng.choice([p for p in _neighbours(place) if p != before])
-        points = _middle(place) + ROOM_M / 2 * np.stack([_side(before, place), rng.uniform(-0.8, 0.8, 2), _side(ahead, place)])
+        points = _middle(place) + ROOM_M / 2 * np.stack(
+            [_side(before, place), rng.uniform(-0.8, 0.8, 2), _side(ahead, place)]
+        )
         walks_s = np.linalg.norm(np.diff(points, axis=0), axis=1) / speed
         stands_s = rng.exponential(4.0)
         times_s = time_s + np.cumsum([0, walks_s[0], stands_s, walks_s[1]])
@@ -120,8 +143,12 @@ def _visit(rng: np.random.Generator, views: list[list[_View]], look: Array, time
         before, place = place, int(ahead)
 
 
-def _pieces(rng: np.random.Generator, view: _View, times_s: Array, points: Array, track: int) -> Iterator[Tracklet]:
-    """The tracklets of one pass through a view: one, or two where the track broke off or became doubtful."""
+def _pieces(
+    rng: np.random.Generator, view: _View, times_s: Array, points: Array, track: int
+) -> Iterator[Tracklet]:
+    """The tracklets of one pass through a view: one, or two where the track broke off or became
+    doubtful.
+    """
     rows = np.arange(np.ceil(times_s[0] * FPS), np.floor(times_s[-1] * FPS), dtype=np.int64)
     rows = rows[rng.integers(0, 3) : len(rows) - rng.integers(0, 3)]
     kind, middle = rng.random(), len(rows) // 2
@@ -130,23 +157,42 @@ def _pieces(rng: np.random.Generator, view: _View, times_s: Array, points: Array
         return
     yield _tracklet(rng, view, rows[:middle], times_s, points, track, False)
     gone = min(int(rng.integers(2, 11)), middle // 2) if kind < BREAKS_OFF else 0
-    yield _tracklet(rng, view, rows[middle + gone :], times_s, points, track + (gone > 0), gone == 0)
+    yield _tracklet(
+        rng, view, rows[middle + gone :], times_s, points, track + (gone > 0), gone == 0
+    )
 
 
 def _tracklet(
-    rng: np.random.Generator, view: _View, rows: Array, times_s: Array, points: Array, track: int, doubtful: bool
+    rng: np.random.Generator,
+    view: _View,
+    rows: Array,
+    times_s: Array,
+    points: Array,
+    track: int,
+    doubtful: bool,
 ) -> Tracklet:
     at_s = rows / FPS
     place = np.stack([np.interp(at_s, times_s, points[:, k]) for k in (0, 1)], axis=1)
-    feet, heads = (_project(np.column_stack([place, np.full(len(rows), z)]), view.projection) for z in (0.0, PERSON_M))
+    feet, heads = (
+        _project(np.column_stack([place, np.full(len(rows), z)]), view.projection)
+        for z in (0.0, PERSON_M)
+    )
     tall = feet[:, 1] - heads[:, 1]
     bottom, half = feet[:, 1] + rng.normal(0, 0.02, len(rows)) * tall, 0.2 * tall
     boxes = np.stack([feet[:, 0] - half, heads[:, 1], feet[:, 0] + half, bottom], axis=1)
     boxes = np.clip(boxes, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT]).astype(np.float32)
     return Tracklet(
-        view.camera.name, track, rows, at_s, boxes, np.full(len(rows), 0.8, np.float32),
-        np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8), np.zeros(0, np.float32), np.zeros(0), doubtful,
-    )  # fmt: skip
+        view.camera.name,
+        track,
+        rows,
+        at_s,
+        boxes,
+        np.full(len(rows), 0.8, np.float32),
+        np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8),
+        np.zeros(0, np.float32),
+        np.zeros(0),
+        doubtful,
+    )
 
 
 def _embed(rng: np.random.Generator, tracklet: Tracklet, look: Array) -> Embedded:

@@ -1,9 +1,11 @@
-"""Milliseconds a frame of everything but decode, detect, embed and encode, at a given number of people.
+"""Milliseconds a frame of everything but decode, detect, embed and encode, at a given number of
+people.
 
     python -m benchmarks.stages [--people 20] [--seconds 60] [--size 1280x720] [--jsonl FILE]
 
-A crowd walks through a noise picture before a simulated detector. The stages are the program's own, called as the program calls
-them, on one camera; drawing is the annotated video without its encoding.
+A crowd walks through a noise picture before a simulated detector. The stages are the program's own,
+called as the program calls them, on one camera; drawing is the annotated video without its
+encoding.
 """
 
 import argparse
@@ -34,8 +36,10 @@ def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
     config, timings = Config(), Timings()
     camera = Camera("camera", "", width, height, FPS, 0.0, round(seconds * FPS), np.zeros((0, 0)))
     crowd, tracker, gatherer = (
-        Crowd(n_people, width, height, rng), Tracker(config.tracker), Gatherer(camera.name, config.tracklets)
-    )  # fmt: skip
+        Crowd(n_people, width, height, rng),
+        Tracker(config.tracker),
+        Gatherer(camera.name, config.tracklets),
+    )
     images = [rng.integers(0, 255, (height, width, 3), dtype=np.uint8) for _ in range(4)]
     tracklets: list[Tracklet] = []
     for i in range(camera.n_frames):
@@ -50,7 +54,10 @@ def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
         people = linker.link(embedded, {camera.name: camera}, config.linking).people
     with tempfile.TemporaryDirectory() as folder, timings.stage("write", camera.n_frames):
         output = OutputFolder(Path(folder), overwrite=True)
-        output.write_text("trajectories.json", trajectories.to_json(people, [camera], config.linking.confirmed_probability))
+        output.write_text(
+            "trajectories.json",
+            trajectories.to_json(people, [camera], config.linking.confirmed_probability),
+        )
         output.write_text("tracks.csv", trajectories.to_csv(people))
         output.write_text("camera.txt", trajectories.to_mot(people, [camera])["camera"])
     drawing = video.Drawing(camera, people, config.output.trail_s)
@@ -62,7 +69,9 @@ def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--size", default="1280x720")
@@ -73,7 +82,10 @@ def main() -> None:
     timings = measure(arguments.people, arguments.seconds, width, height)
     milliseconds = {stage: 1000 * s / timings.frames[stage] for stage, s in timings.seconds.items()}
     milliseconds["total"] = sum(milliseconds.values())
-    print(f"{arguments.people} people, {arguments.size}, {arguments.seconds:g} s at {FPS:g} fps; aim: {TARGET_MS:g} ms in all")
+    print(
+        f"{arguments.people} people, {arguments.size}, {arguments.seconds:g} s at {FPS:g} fps; aim:"
+        f" {TARGET_MS:g} ms in all"
+    )
     for stage, value in milliseconds.items():
         print(f"  {stage:<8} {value:6.2f} ms a frame")
     settings = {"people": arguments.people, "size": arguments.size, "seconds": arguments.seconds}

@@ -3,16 +3,19 @@
     python -m benchmarks.trackers [--data ../shared/data/mot] [--only NAME ...] [--jsonl FILE]
                                   [--parts accuracy ablation rates density week] [--days N]
 
-Accuracy: HOTA, IDF1, MOTA and switches over all sequences of a set (MOT17 with DETR's boxes, MOT17 with simulated boxes, MOT15
-with public boxes), and the updates a second while doing so. Ablation: ours with one idea off, or another on. Rates: HOTA when
-only every second, third or sixth frame is there, or a random half. Density: updates a second at 20, 100, 200 and 500 boxes a
-frame. Week: time and memory of ours on one busy camera, day by day. Only the update calls are timed, on one thread. Peers and
-how to install them: `benchmarks/requirements-peers.txt`.
+Accuracy: HOTA, IDF1, MOTA and switches over all sequences of a set (MOT17 with DETR's boxes, MOT17
+with simulated boxes, MOT15 with public boxes), and the updates a second while doing so. Ablation:
+ours with one idea off, or another on. Rates: HOTA when only every second, third or sixth frame is
+there, or a random half. Density: updates a second at 20, 100, 200 and 500 boxes a frame. Week: time
+and memory of ours on one busy camera, day by day. Only the update calls are timed, on one thread.
+Peers and how to install them: `benchmarks/requirements-peers.txt`.
 """
 
 import os
 
-os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")  # before numpy
+os.environ.update(
+    OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1"
+)  # before numpy
 
 import argparse
 import configparser
@@ -70,7 +73,9 @@ ID_STEP = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One MOT sequence: truth, detections by frame, frames a second (on average, where some are missing)."""
+    """One MOT sequence: truth, detections by frame, frames a second (on average, where some are
+    missing).
+    """
 
     name: str
     fps: float
@@ -80,7 +85,9 @@ class Recording:
     def only(self, kept: Array) -> "Recording":
         """The same with these frames (n,) alone."""
         fps = self.fps * len(kept) / len(self.frames)
-        return Recording(self.name, fps, boxes.only(self.truth, kept), {i: self.frames[i] for i in kept.tolist()})
+        return Recording(
+            self.name, fps, boxes.only(self.truth, kept), {i: self.frames[i] for i in kept.tolist()}
+        )
 
 
 def read(folder: Path, detections: str) -> Recording:
@@ -89,7 +96,12 @@ def read(folder: Path, detections: str) -> Recording:
     info.read(folder / "seqinfo.ini")
     found = by_frame(folder / detections, 0.0)
     frames = {i: found.get(i, NO_DETECTIONS) for i in range(int(info["Sequence"]["seqLength"]))}
-    return Recording(folder.name, float(info["Sequence"]["frameRate"]), boxes.truth(mot.read(folder / "gt.txt"), 0.0), frames)
+    return Recording(
+        folder.name,
+        float(info["Sequence"]["frameRate"]),
+        boxes.truth(mot.read(folder / "gt.txt"), 0.0),
+        frames,
+    )
 
 
 def thinned(recording: Recording, step: int) -> Recording:
@@ -100,7 +112,9 @@ def thinned(recording: Recording, step: int) -> Recording:
 
 
 def drive(update: Update, recording: Recording, fps: float) -> tuple[Rows, float]:
-    """Run a tracker over frames that are numbered at a rate; returns its rows and the seconds its updates took."""
+    """Run a tracker over frames that are numbered at a rate; returns its rows and the seconds its
+    updates took.
+    """
     rows: list[tuple[Array, Array, Array]] = []
     seconds = 0.0
     for i, found in recording.frames.items():
@@ -122,7 +136,9 @@ def accuracy(make: Make, recordings: Sequence[Recording], step: int = 1) -> dict
         n_frames, seconds = n_frames + len(recording.frames), seconds + took
         mine = recording.truth.rows
         truth = replace(recording.truth, rows=replace(mine, ids=mine.ids + number * ID_STEP))
-        scenes.append(boxes.meet(recording.name, replace(rows, ids=rows.ids + number * ID_STEP), truth))
+        scenes.append(
+            boxes.meet(recording.name, replace(rows, ids=rows.ids + number * ID_STEP), truth)
+        )
     found = scores.together(scenes, [scene.results.ids for scene in scenes])
     return {**{m: found[m] for m in METRICS}, "updates_s": n_frames / seconds}
 
@@ -140,7 +156,9 @@ def speed(make: Make, n_boxes: int, seconds: float = 3.0) -> float:
 
 
 def ablation(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
-    """Scores of ours, of ours as a screen would show it, and of ours with other settings and constants."""
+    """Scores of ours, of ours as a screen would show it, and of ours with other settings and
+    constants.
+    """
     found = {"ours, as a screen shows it": accuracy(peers.ours(live=True), recordings)}
     for name, changed in ABLATION.items():
         settings = {key: value for key, value in changed.items() if not key.isupper()}
@@ -153,7 +171,9 @@ def ablation(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
 
 
 def week(days: int) -> list[dict[str, float]]:
-    """Let our tracker look at one busy camera for days; of each: us an update, live tracks, ids so far, MiB in use."""
+    """Let our tracker look at one busy camera for days; of each: us an update, live tracks, ids so
+    far, MiB in use.
+    """
     crowd, ours = Crowd(WEEK_PEOPLE, 1920, 1080, np.random.default_rng(0)), Tracker(TrackerConfig())
     found, newest = [], 0
     for day in range(days):
@@ -164,21 +184,34 @@ def week(days: int) -> list[dict[str, float]]:
             tracks = ours.update(detections, (day * n + i) / WEEK_FPS, day * n + i)
             spent += time.perf_counter() - start
             newest = max(newest, int(tracks.track_ids.max(initial=0)))
-        mib = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
-        found.append({"day": day + 1, "us": 1e6 * spent / n, "live": len(ours), "ids": newest, "mib": mib})
+        mib = (
+            int(Path("/proc/self/statm").read_text().split()[1])
+            * os.sysconf("SC_PAGE_SIZE")
+            / 2**20
+        )
+        found.append(
+            {"day": day + 1, "us": 1e6 * spent / n, "live": len(ours), "ids": newest, "mib": mib}
+        )
         print("".join(f"{value:>12,.0f}" for value in found[-1].values()), flush=True)
     return found
 
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "--data", type=Path, default=Path("../shared/data/mot"), help="folders with gt.txt, det.txt, seqinfo.ini"
+        "--data",
+        type=Path,
+        default=Path("../shared/data/mot"),
+        help="folders with gt.txt, det.txt, seqinfo.ini",
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these trackers")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:-1])
-    parser.add_argument("--days", type=int, default=7, help="of the part `week`, which takes minutes a day")
+    parser.add_argument(
+        "--days", type=int, default=7, help="of the part `week`, which takes minutes a day"
+    )
     parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
     return parser.parse_args()
 
@@ -188,16 +221,26 @@ def main() -> None:
     arguments = parse()
     torch.set_num_threads(1)
     found, missing = peers.installed()
-    chosen = {name: make for name, make in found.items() if not arguments.only or name in arguments.only}
+    chosen = {
+        name: make for name, make in found.items() if not arguments.only or name in arguments.only
+    }
     results: dict[str, Any] = {}
-    for title, (pattern, detections) in SETS.items() if {"accuracy", "ablation", "rates"} & {*arguments.parts} else ():
-        recordings = [read(f, detections) for f in sorted(arguments.data.glob(pattern)) if (f / detections).is_file()]
+    for title, (pattern, detections) in (
+        SETS.items() if {"accuracy", "ablation", "rates"} & {*arguments.parts} else ()
+    ):
+        recordings = [
+            read(f, detections)
+            for f in sorted(arguments.data.glob(pattern))
+            if (f / detections).is_file()
+        ]
         if not recordings:
             print(f"{title}: skipped, no {pattern}/{detections} in {arguments.data}")
             continue
         print(f"\n{title}: {', '.join(r.name for r in recordings)}")
         if "accuracy" in arguments.parts:
-            results[title] = _scored({name: accuracy(make, recordings) for name, make in chosen.items()})
+            results[title] = _scored(
+                {name: accuracy(make, recordings) for name, make in chosen.items()}
+            )
         if "ablation" in arguments.parts:
             results[f"{title}, ablation"] = _scored(ablation(recordings))
         if "rates" in arguments.parts:
@@ -206,7 +249,11 @@ def main() -> None:
         results["density"] = _densities(chosen)
     if "week" in arguments.parts:
         print(f"\none camera, {WEEK_PEOPLE} people, {WEEK_FPS:g} frames/s")
-        print("".join(f"{name:>12}" for name in ("day", "us/update", "live tracks", "ids so far", "MiB")))
+        print(
+            "".join(
+                f"{name:>12}" for name in ("day", "us/update", "live tracks", "ids so far", "MiB")
+            )
+        )
         results["week"] = week(arguments.days)
     for name, why in missing.items():
         print(f"skipped: {name} ({why})")
@@ -224,7 +271,10 @@ def _scored(results: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]
 
 def _rates(chosen: dict[str, Make], recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
     """Print HOTA at lower frame rates; returns it, by step."""
-    titles = {**{step: f"1 of {step}" if step > 1 else "all frames" for step in STEPS}, 0: "random half"}
+    titles = {
+        **{step: f"1 of {step}" if step > 1 else "all frames" for step in STEPS},
+        0: "random half",
+    }
     print(f"{'HOTA of':<42}" + "".join(f"{title:>13}" for title in titles.values()))
     results = {}
     for name, make in chosen.items():
@@ -236,7 +286,10 @@ def _rates(chosen: dict[str, Make], recordings: Sequence[Recording]) -> dict[str
 
 def _densities(chosen: dict[str, Make]) -> dict[str, dict[str, float]]:
     """Print updates a second; returns them."""
-    print(f"\nupdates/s at boxes a frame\n{'':<42}" + "".join(f"{n:>9}" for n in DENSITIES), flush=True)
+    print(
+        f"\nupdates/s at boxes a frame\n{'':<42}" + "".join(f"{n:>9}" for n in DENSITIES),
+        flush=True,
+    )
     results = {}
     for name, make in chosen.items():
         row = {str(n): speed(make, n) for n in DENSITIES}

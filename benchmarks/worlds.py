@@ -1,7 +1,9 @@
-"""Rendered worlds as the linker sees them: detected, tracked and embedded once, then linked in many ways and scored.
+"""Rendered worlds as the linker sees them: detected, tracked and embedded once, then linked in many
+ways and scored.
 
-What the tracker and the network made of a world is kept in a cache folder, since only linking is compared here. Every case is
-linked, filled and scored as `run_pipeline.py` and `pipeline.evaluate` do, and what is missing is told apart: see `lost`.
+What the tracker and the network made of a world is kept in a cache folder, since only linking is
+compared here. Every case is linked, filled and scored as `run_pipeline.py` and `pipeline.evaluate`
+do, and what is missing is told apart: see `lost`.
 """
 
 import json
@@ -42,7 +44,9 @@ VISIT_GAP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Embedded tracklets of all cameras, and what is true: of every camera, boxes and who they are."""
+    """Embedded tracklets of all cameras, and what is true: of every camera, boxes and who they
+    are.
+    """
 
     name: str
     embedded: list[Embedded]
@@ -52,9 +56,11 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A way to link. without: parts that are switched off, names of `OFF`; with_floor: whether cameras keep their homographies.
+    """A way to link. without: parts that are switched off, names of `OFF`; with_floor: whether
+    cameras keep their homographies.
 
-    configured: travel times are written in the config, taken from truth; settings: others that differ.
+    configured: travel times are written in the config, taken from truth; settings: others that
+    differ.
     """
 
     name: str
@@ -83,7 +89,9 @@ OFF: dict[str, tuple[Any, str, Any]] = {
     "travel": (travel, "learn", _no_steps),
     "overlaps": (homography, "estimate", _nothing),
 }
-"""Parts of linking by name: the module and the function that stands for it, and what stands in its place when it is off."""
+"""Parts of linking by name: the module and the function that stands for it, and what stands in its
+place when it is off.
+"""
 FULL = Variant("+ travel times learned")
 LADDERS = (
     (
@@ -99,24 +107,38 @@ LADDERS = (
         Variant("+ overlaps estimated", with_floor=False),
     ),
 )
-"""Each adds to the one before, but what is learned replaces what is configured; the last of each is the program as it is."""
+"""Each adds to the one before, but what is learned replaces what is configured; the last of each is
+the program as it is.
+"""
 
 
 def load(folder: Path, cache: Path) -> World:
-    """Read a world (camN.mp4, cameras.json, truth/); detected, tracked and embedded now unless the cache has it."""
+    """Read a world (camN.mp4, cameras.json, truth/); detected, tracked and embedded now unless the
+    cache has it.
+    """
     kept = cache / f"{folder.parent.name}-{folder.name}.pkl"
     if not kept.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(pickle.dumps(_embed(folder)))
     embedded, cameras = pickle.loads(kept.read_bytes())
-    return World(folder.name, embedded, {c.name: c for c in cameras}, boxes.read_truth(folder / "truth", MIN_VISIBILITY))
+    return World(
+        folder.name,
+        embedded,
+        {c.name: c for c in cameras},
+        boxes.read_truth(folder / "truth", MIN_VISIBILITY),
+    )
 
 
 def _embed(folder: Path) -> tuple[list[Embedded], list[Camera]]:
     """Run the program on a world as far as linking."""
     listed = json.loads((folder / "cameras.json").read_text(encoding="utf-8"))["cameras"]
     cameras = [
-        {"name": c["name"], "source": str(folder / f"{c['name']}.mp4"), "homography": c["H_image_to_ground"]} for c in listed
+        {
+            "name": c["name"],
+            "source": str(folder / f"{c['name']}.mp4"),
+            "homography": c["H_image_to_ground"],
+        }
+        for c in listed
     ]
     config = configuration.build({"cameras": cameras}, "benchmark")
     sources = [open_source(camera, config.sources) for camera in config.cameras]
@@ -131,8 +153,14 @@ def _embed(folder: Path) -> tuple[list[Embedded], list[Camera]]:
 
 def link(world: World, variant: Variant = FULL) -> list[Person]:
     """Link and fill, as the program does but for what the variant changes."""
-    no_floor = {name: replace(camera, homography=np.zeros((0, 0))) for name, camera in world.cameras.items()}
-    settings = {"travel": travel_times(world), **variant.settings} if variant.configured else variant.settings
+    no_floor = {
+        name: replace(camera, homography=np.zeros((0, 0))) for name, camera in world.cameras.items()
+    }
+    settings = (
+        {"travel": travel_times(world), **variant.settings}
+        if variant.configured
+        else variant.settings
+    )
     with ExitStack() as stack:
         for part in variant.without:
             stack.enter_context(_replaced(*OFF[part]))
@@ -157,20 +185,31 @@ def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def travel_times(world: World) -> list[TravelConfig]:
-    """What somebody who knows the site would write of every two cameras: how long people in truth take, with some room."""
+    """What somebody who knows the site would write of every two cameras: how long people in truth
+    take, with some room.
+    """
     gaps: dict[tuple[str, str], list[float]] = {}
     for visits in _visits(world).values():
         for (_, end_s, camera), (next_s, _, following) in pairwise(sorted(visits)):
             if camera != following:
-                gaps.setdefault((min(camera, following), max(camera, following)), []).append(max(next_s - end_s, 0.0))
+                gaps.setdefault((min(camera, following), max(camera, following)), []).append(
+                    max(next_s - end_s, 0.0)
+                )
     return [
-        TravelConfig(cameras=pair, min_s=0.5 * min(found), typical_s=float(np.median(found)), max_s=2 * max(found) + 1)
+        TravelConfig(
+            cameras=pair,
+            min_s=0.5 * min(found),
+            typical_s=float(np.median(found)),
+            max_s=2 * max(found) + 1,
+        )
         for pair, found in sorted(gaps.items())
     ]
 
 
 def _visits(world: World) -> dict[int, list[tuple[float, float, str]]]:
-    """Of every person in truth the stretches of time in a camera: start and end in seconds, and the camera."""
+    """Of every person in truth the stretches of time in a camera: start and end in seconds, and the
+    camera.
+    """
     found: dict[int, list[tuple[float, float, str]]] = {}
     for camera, truth in world.truth.items():
         rows = truth.rows.take(truth.counts)
@@ -193,17 +232,23 @@ def scenes(world: World, people: Sequence[Person], right_only: bool = False) -> 
         own = [(p.person_id, t) for p in people for t in p.tracklets if t.camera == camera]
         every = stack([boxes.NOTHING, *(_rows(person, t) for person, t in own)])
         scene = boxes.meet(camera, every, truth)
-        met.append(boxes.meet(camera, every.take(true_ids(scene) >= 0), truth) if right_only else scene)
+        met.append(
+            boxes.meet(camera, every.take(true_ids(scene) >= 0), truth) if right_only else scene
+        )
     return met
 
 
 def stack(rows: Sequence[Rows]) -> Rows:
     """Put rows one below the other."""
-    return Rows(*(np.concatenate([getattr(each, column.name) for each in rows]) for column in fields(Rows)))
+    return Rows(
+        *(np.concatenate([getattr(each, column.name) for each in rows]) for column in fields(Rows))
+    )
 
 
 def _rows(person: int, t: Tracklet) -> Rows:
-    person_id, track_id, first = (np.full(len(t.frames), value, np.int64) for value in (person, t.track_id, t.frames[0]))
+    person_id, track_id, first = (
+        np.full(len(t.frames), value, np.int64) for value in (person, t.track_id, t.frames[0])
+    )
     return Rows(t.frames, t.boxes, person_id, track_id, first)
 
 
@@ -218,11 +263,13 @@ def true_ids(scene: Scene) -> Array:
 
 
 def lost(world: World, people: Sequence[Person]) -> dict[str, float]:
-    """Points of global IDF1, 0..100, that are missing to perfect, by what is to blame; with `ours` they add up to 100.
+    """Points of global IDF1, 0..100, that are missing to perfect, by what is to blame; with `ours`
+    they add up to 100.
 
-    Stage by stage truth is replaced by what we have: our right boxes with true ids (*missed boxes*); all our boxes (*false
-    boxes*); each tracklet with the id of the person it shows most (*mixed tracklets*); our people, taken apart where they hold
-    tracklets of several (*fragments*); our people (*wrong links*).
+    Stage by stage truth is replaced by what we have: our right boxes with true ids (*missed
+    boxes*); all our boxes (*false boxes*); each tracklet with the id of the person it shows most
+    (*mixed tracklets*); our people, taken apart where they hold tracklets of several (*fragments*);
+    our people (*wrong links*).
     """
     right, ours = scenes(world, people, right_only=True), scenes(world, people)
     who, pieces = [true_ids(scene) for scene in ours], _numbers(ours)
@@ -245,7 +292,9 @@ def lost(world: World, people: Sequence[Person]) -> dict[str, float]:
 
 
 def most(pieces: Array, ids: Array) -> dict[int, int]:
-    """Whom each piece (n,) shows most, by the ids (n,) of its rows; those that show nobody are each somebody else, below 0."""
+    """Whom each piece (n,) shows most, by the ids (n,) of its rows; those that show nobody are each
+    somebody else, below 0.
+    """
     votes: dict[int, Counter[int]] = {t: Counter() for t in np.unique(pieces).tolist()}
     for piece, person in zip(pieces[ids >= 0].tolist(), ids[ids >= 0].tolist(), strict=True):
         votes[piece][person] += 1
@@ -255,7 +304,8 @@ def most(pieces: Array, ids: Array) -> dict[int, int]:
 def _numbers(met: Sequence[Scene]) -> list[Array]:
     """Number the tracklets of all cameras."""
     every = [
-        np.stack([np.full(len(s.results.ids), k), s.results.tracks, s.results.tracklets], axis=1) for k, s in enumerate(met)
+        np.stack([np.full(len(s.results.ids), k), s.results.tracks, s.results.tracklets], axis=1)
+        for k, s in enumerate(met)
     ]
     numbers = np.unique(np.concatenate(every), axis=0, return_inverse=True)[1].ravel()
     return np.split(numbers, np.cumsum([len(each) for each in every])[:-1])

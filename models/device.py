@@ -8,7 +8,9 @@ from models.errors import InputError
 
 
 def resolve(name: str) -> torch.device:
-    """Turn "auto", "cpu", "cuda", "cuda:1", "mps" into a device that exists here; raises InputError."""
+    """Turn "auto", "cpu", "cuda", "cuda:1", "mps" into a device that exists here; raises
+    InputError.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -26,7 +28,9 @@ def resolve(name: str) -> torch.device:
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:
-    """Return half precision on CUDA, bfloat16 on a CPU that computes in it (2x on ResNet50), else float32."""
+    """Return half precision on CUDA, bfloat16 on a CPU that computes in it (2x on ResNet50), else
+    float32.
+    """
     if device.type == "cuda":
         return torch.float16
     if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():

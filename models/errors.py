@@ -1,7 +1,8 @@
 """What goes wrong through no fault of the program: settings, data or weights that a user gave.
 
-`str(error)` is one line that says what is wrong and what to do. The commands of `models` print it and exit with 2; `pipeline`
-turns it into its own errors. It is a ValueError, so that code that uses `models` as a library needs no import to catch it.
+`str(error)` is one line that says what is wrong and what to do. The commands of `models` print it
+and exit with 2; `pipeline` turns it into its own errors. It is a ValueError, so that code that uses
+`models` as a library needs no import to catch it.
 """
 
 

@@ -1,4 +1,6 @@
-"""Files that are whole or not there: a full disk or an interruption leaves what was there before."""
+"""Files that are whole or not there: a full disk or an interruption leaves what was there
+before.
+"""
 
 import contextlib
 import errno
@@ -8,7 +10,9 @@ from models.errors import InputError
 
 
 def write(path: Path, data: bytes) -> None:
-    """Write a whole file, in the place of an earlier one; raises InputError, and then the earlier one is still there."""
+    """Write a whole file, in the place of an earlier one; raises InputError, and then the earlier
+    one is still there.
+    """
     partial = path.with_name(f"{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,5 +27,7 @@ def write(path: Path, data: bytes) -> None:
 
 def failure(error: OSError) -> str:
     """Say why something cannot be written, and what to do about it."""
-    hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "give another place"
+    hint = (
+        "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "give another place"
+    )
     return f"cannot be written ({error.strerror or error}); {hint}"

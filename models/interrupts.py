@@ -12,9 +12,11 @@ from types import FrameType
 
 @contextmanager
 def asked_to_stop() -> Iterator[Callable[[], bool]]:
-    """Within the block the first SIGINT only makes the yielded function answer True; the second raises KeyboardInterrupt.
+    """Within the block the first SIGINT only makes the yielded function answer True; the second
+    raises KeyboardInterrupt.
 
-    That holds also where SIGINT was ignored before, as it is for a shell's background jobs; afterwards it is as it was.
+    That holds also where SIGINT was ignored before, as it is for a shell's background jobs;
+    afterwards it is as it was.
     """
     stop = threading.Event()
 

@@ -1,6 +1,8 @@
-"""Settings from YAML and the command line: strict, and every mistake one line that names the key and the nearest valid one.
+"""Settings from YAML and the command line: strict, and every mistake one line that names the key
+and the nearest valid one.
 
-The sections live where they are used (`pipeline/config.py`, `models/reid/training/settings.py`); this is what they share.
+The sections live where they are used (`pipeline/config.py`, `models/reid/training/settings.py`);
+this is what they share.
 """
 
 import difflib
@@ -24,7 +26,9 @@ S = TypeVar("S", bound=Section)
 
 
 def build(model: type[S], values: dict[str, Any], where: str, example: str) -> S:
-    """Validate plain values; raises InputError with one line that names the key. `example` is a file that shows all keys."""
+    """Validate plain values; raises InputError with one line that names the key. `example` is a
+    file that shows all keys.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -33,7 +37,9 @@ def build(model: type[S], values: dict[str, Any], where: str, example: str) -> S
         if first["type"] == "extra_forbidden":
             raise InputError(f"{where}: unknown key {key}{_nearest(model, key, example)}") from None
         text = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{where}: {key + ': ' if key else ''}{text} (got {first['input']!r:.60})") from None
+        raise InputError(
+            f"{where}: {key + ': ' if key else ''}{text} (got {first['input']!r:.60})"
+        ) from None
 
 
 def change(settings: S, values: dict[str, Any], example: str) -> S:
@@ -45,12 +51,16 @@ def change(settings: S, values: dict[str, Any], example: str) -> S:
 
 
 def overrides(texts: Sequence[str], example: str) -> dict[str, Any]:
-    """Read `--set` arguments a.b=value, with YAML values; `example` is one, for the message. Raises InputError."""
+    """Read `--set` arguments a.b=value, with YAML values; `example` is one, for the message. Raises
+    InputError.
+    """
     values: dict[str, Any] = {}
     for override in texts:
         key, equals, text = override.partition("=")
         if not equals:
-            raise InputError(f"--set {override}: write it as key=value, for example --set {example}")
+            raise InputError(
+                f"--set {override}: write it as key=value, for example --set {example}"
+            )
         try:
             values[key.strip()] = yaml.safe_load(text) if text else ""
         except (yaml.YAMLError, ValueError):
@@ -68,8 +78,13 @@ def read(path: str, example: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); check the path given to --config") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date such as 2024-13-01
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); check the path given to --config"
+        ) from None
+    except (
+        yaml.YAMLError,
+        ValueError,
+    ) as error:  # ValueError: not UTF-8, or a date such as 2024-13-01
         raise InputError(f"{path}: is not valid YAML ({' '.join(str(error).split())})") from None
     if values is None:
         return {}
@@ -100,15 +115,23 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
 def _nearest(model: type[Section], key: str, example: str) -> str:
     prefix = key.rpartition(".")[0]
     item = _item(model, prefix)
-    valid = [f"{prefix}.{name}" for name in item.model_fields] if item else [*model.model_fields, *keys(model)]
+    valid = (
+        [f"{prefix}.{name}" for name in item.model_fields]
+        if item
+        else [*model.model_fields, *keys(model)]
+    )
     by_last = {name.rsplit(".", 1)[-1]: name for name in valid}
     close = difflib.get_close_matches(key, valid, n=1, cutoff=0.6)
-    close = close or [by_last[k] for k in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last, n=1)]
+    close = close or [
+        by_last[k] for k in difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last, n=1)
+    ]
     return f"; did you mean {close[0]}?" if close else f"; {example} lists all keys"
 
 
 def _item(model: type[BaseModel], prefix: str) -> type[BaseModel] | None:
-    """Model of the entries of a list, for a key inside one of them such as cameras.0; None for any other key."""
+    """Model of the entries of a list, for a key inside one of them such as cameras.0; None for any
+    other key.
+    """
     *path, index = prefix.split(".")
     if not index.isdigit():
         return None

@@ -1,10 +1,11 @@
 """Make torchvision importable when its compiled operators cannot be loaded.
 
-Import this module before `torchvision` or `ultralytics`, anywhere. A CPU build of torch beside a torchvision that was
-compiled against CUDA (or any other mix of the two) fails on import with `operator torchvision::nms does not exist`,
-because torchvision registers fake kernels for operators that its library never declared. When the library loads, this
-module does nothing. When it does not, it declares the two missing schemas and gives `nms` a kernel written in torch, which
-is all that the image models, the transforms and YOLO's prediction, training and validation use.
+Import this module before `torchvision` or `ultralytics`, anywhere. A CPU build of torch beside a
+torchvision that was compiled against CUDA (or any other mix of the two) fails on import with
+`operator torchvision::nms does not exist`, because torchvision registers fake kernels for operators
+that its library never declared. When the library loads, this module does nothing. When it does not,
+it declares the two missing schemas and gives `nms` a kernel written in torch, which is all that the
+image models, the transforms and YOLO's prediction, training and validation use.
 """
 
 import importlib.util
@@ -20,8 +21,8 @@ _library: Any = None  # kept alive: dropping it would remove the operators again
 def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
     """Greedy non-maximum suppression, the contract of `torchvision.ops.nms`.
 
-    boxes (N, 4) x1 y1 x2 y2, scores (N,); returns the kept indices, int64, by descending score. A box is dropped when its
-    IoU with a kept box is greater than `iou_threshold`.
+    boxes (N, 4) x1 y1 x2 y2, scores (N,); returns the kept indices, int64, by descending score. A
+    box is dropped when its IoU with a kept box is greater than `iou_threshold`.
     """
     order = torch.argsort(scores, descending=True, stable=True)
     boxes = boxes[order].float()
@@ -31,7 +32,9 @@ def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torc
         if not keep[i]:
             continue
         rest = boxes[i + 1 :]
-        wh = (torch.minimum(boxes[i, 2:], rest[:, 2:]) - torch.maximum(boxes[i, :2], rest[:, :2])).clamp(min=0)
+        wh = (
+            torch.minimum(boxes[i, 2:], rest[:, 2:]) - torch.maximum(boxes[i, :2], rest[:, :2])
+        ).clamp(min=0)
         overlap = wh[:, 0] * wh[:, 1]
         keep[i + 1 :] &= overlap <= iou_threshold * (area[i] + area[i + 1 :] - overlap)
     return order[keep]
@@ -51,7 +54,9 @@ def _library_loads() -> bool:
 
 
 def install() -> bool:
-    """Declare the missing operators if they are missing; returns whether that was needed. Safe to call twice."""
+    """Declare the missing operators if they are missing; returns whether that was needed. Safe to
+    call twice.
+    """
     global _library  # noqa: PLW0603 - one process, one operator table
     if _library is not None:
         return True

@@ -1,7 +1,8 @@
 """Every default, range check and unit of the program's settings.
 
-A run's settings are the defaults here, then the YAML given by `--config`, then `--set key=value`, then the flags of the
-command line. Unknown keys are errors that name the nearest valid one. Nothing else reads configuration.
+A run's settings are the defaults here, then the YAML given by `--config`, then `--set key=value`,
+then the flags of the command line. Unknown keys are errors that name the nearest valid one. Nothing
+else reads configuration.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,7 +38,9 @@ class CameraConfig(Section):
         if self.homography and [len(row) for row in self.homography] != [3, 3, 3]:
             raise ValueError("homography needs 3 rows of 3 numbers, image pixels to floor metres")
         if self.homography and abs(np.linalg.det(np.array(self.homography))) < 1e-12:
-            raise ValueError("homography cannot be inverted; it must map the image to the floor one to one")
+            raise ValueError(
+                "homography cannot be inverted; it must map the image to the floor one to one"
+            )
         if self.roi and len(self.roi) < 3:
             raise ValueError("roi needs at least 3 points [x, y] in pixels")
         return self
@@ -102,7 +105,9 @@ class ReidConfig(Section):
 
 
 class TravelConfig(Section):
-    """How long people take from one camera to another (either direction); typical_s 0: not known."""
+    """How long people take from one camera to another (either direction); typical_s 0: not
+    known.
+    """
 
     cameras: tuple[str, str]
     min_s: Seconds = 0.0
@@ -161,16 +166,25 @@ class Config(Section):
 
 
 def load(path: str, overrides: Sequence[str] = ()) -> Config:
-    """Build the settings from a YAML file ("" none) and `a.b=value` overrides; raises ConfigError."""
+    """Build the settings from a YAML file ("" none) and `a.b=value` overrides; raises
+    ConfigError.
+    """
     with _config_errors():
         config = Config()
         if path:
-            config = _resolve_paths(settings.build(Config, settings.read(path, EXAMPLE), path, EXAMPLE), Path(path).parent)
-        return settings.change(config, settings.overrides(overrides, "tracker.max_lost_s=2"), EXAMPLE)
+            config = _resolve_paths(
+                settings.build(Config, settings.read(path, EXAMPLE), path, EXAMPLE),
+                Path(path).parent,
+            )
+        return settings.change(
+            config, settings.overrides(overrides, "tracker.max_lost_s=2"), EXAMPLE
+        )
 
 
 def build(values: dict[str, Any], where: str) -> Config:
-    """Validate plain values into a `Config`; raises ConfigError with one line that names the key."""
+    """Validate plain values into a `Config`; raises ConfigError with one line that names the
+    key.
+    """
     with _config_errors():
         return settings.build(Config, values, where, EXAMPLE)
 
@@ -190,7 +204,9 @@ def _config_errors() -> Iterator[None]:
 
 
 def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
-    """Give every camera a name that is a good file name and that no other has: cam, cam-2, cam-3."""
+    """Give every camera a name that is a good file name and that no other has: cam, cam-2,
+    cam-3.
+    """
     named: list[CameraConfig] = []
     taken = {"mosaic"}  # mosaic.mp4 shows all cameras
     for camera in cameras:
@@ -212,9 +228,13 @@ def check_travel(config: Config) -> None:
     for travel in config.linking.travel:
         for name in travel.cameras:
             if name not in names:
-                raise ConfigError(f"linking.travel: there is no camera {name}; the cameras are {', '.join(names)}")
+                raise ConfigError(
+                    f"linking.travel: there is no camera {name}; the cameras are {', '.join(names)}"
+                )
         if frozenset(travel.cameras) in pairs:
-            raise ConfigError(f"linking.travel: {' and '.join(travel.cameras)} stand twice; give one entry a pair")
+            raise ConfigError(
+                f"linking.travel: {' and '.join(travel.cameras)} stand twice; give one entry a pair"
+            )
         pairs.add(frozenset(travel.cameras))
 
 
@@ -224,14 +244,26 @@ def absolute(config: Config) -> Config:
 
 
 def _resolve_paths(config: Config, folder: Path) -> Config:
-    """Sources and files named in a YAML are relative to that YAML when they exist there, else to the working folder."""
+    """Sources and files named in a YAML are relative to that YAML when they exist there, else to
+    the working folder.
+    """
 
     def resolve(name: str) -> str:
         beside = folder / name
-        return str(beside) if name and "://" not in name and not Path(name).is_absolute() and beside.exists() else name
+        return (
+            str(beside)
+            if name and "://" not in name and not Path(name).is_absolute() and beside.exists()
+            else name
+        )
 
     cameras = [c.model_copy(update={"source": resolve(c.source)}) for c in config.cameras]
-    detector = config.detector.model_copy(update={k: resolve(getattr(config.detector, k)) for k in ("weights", "detections")})
+    detector = config.detector.model_copy(
+        update={k: resolve(getattr(config.detector, k)) for k in ("weights", "detections")}
+    )
     reid = config.reid.model_copy(update={"weights": resolve(config.reid.weights)})
-    linking = config.linking.model_copy(update={k: resolve(getattr(config.linking, k)) for k in ("corrections", "priors")})
-    return config.model_copy(update={"cameras": cameras, "detector": detector, "reid": reid, "linking": linking})
+    linking = config.linking.model_copy(
+        update={k: resolve(getattr(config.linking, k)) for k in ("corrections", "priors")}
+    )
+    return config.model_copy(
+        update={"cameras": cameras, "detector": detector, "reid": reid, "linking": linking}
+    )

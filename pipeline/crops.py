@@ -1,9 +1,11 @@
-"""Cut people out of videos into `person/camera/frame.jpg`, the folder layout that ReID training reads.
+"""Cut people out of videos into `person/camera/frame.jpg`, the folder layout that ReID training
+reads.
 
     python -m pipeline.crops --videos cam1.mp4 cam2.mp4 --boxes outputs/monday --output people
 
-The boxes are an output folder of a run (look through it first: its people become the labels) or MOTChallenge truth. So a site's
-own recordings can train or test a ReID model. Videos are read as the pipeline reads them.
+The boxes are an output folder of a run (look through it first: its people become the labels) or
+MOTChallenge truth. So a site's own recordings can train or test a ReID model. Videos are read as
+the pipeline reads them.
 """
 
 import argparse
@@ -28,23 +30,58 @@ ROUNDING_S = 0.001
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.crops", description="Cut people out of videos for ReID training.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.crops", description="Cut people out of videos for ReID training."
+    )
     add = parser.add_argument
-    add("--videos", nargs="+", required=True, metavar="VIDEO", help="one a camera; the file name is the camera's")
-    add("--boxes", type=Path, required=True, metavar="DIR", help="output folder of a run, or MOTChallenge truth <camera>.txt")
+    add(
+        "--videos",
+        nargs="+",
+        required=True,
+        metavar="VIDEO",
+        help="one a camera; the file name is the camera's",
+    )
+    add(
+        "--boxes",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="output folder of a run, or MOTChallenge truth <camera>.txt",
+    )
     add("--output", type=Path, required=True, metavar="DIR", help="a new folder")
-    add("--every-s", type=float, default=1.0, metavar="S", help="seconds between two crops of a person (default 1)")
-    add("--min-height", type=float, default=40, metavar="PX", help="leave out boxes lower than this (default 40)")
-    add("--min-visibility", type=float, default=0.5, metavar="V", help="leave out truth less visible than this (default 0.5)")
+    add(
+        "--every-s",
+        type=float,
+        default=1.0,
+        metavar="S",
+        help="seconds between two crops of a person (default 1)",
+    )
+    add(
+        "--min-height",
+        type=float,
+        default=40,
+        metavar="PX",
+        help="leave out boxes lower than this (default 40)",
+    )
+    add(
+        "--min-visibility",
+        type=float,
+        default=0.5,
+        metavar="V",
+        help="leave out truth less visible than this (default 0.5)",
+    )
     return parser.parse_args(arguments)
 
 
-def write(videos: list[str], rows: dict[str, Rows], output: Path, every_s: float, min_height_px: float) -> int:
+def write(
+    videos: list[str], rows: dict[str, Rows], output: Path, every_s: float, min_height_px: float
+) -> int:
     """Write the crops of all videos; returns how many. Raises SourceError and OutputError."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise OutputError(f"{output}: is not an empty folder; give another --output")
     sources = [
-        open_source(CameraConfig(source=video, name=camera), SourcesConfig()) for camera, video in _cameras(videos, rows)
+        open_source(CameraConfig(source=video, name=camera), SourcesConfig())
+        for camera, video in _cameras(videos, rows)
     ]
     n_written = 0
     for source in sources:
@@ -56,13 +93,18 @@ def write(videos: list[str], rows: dict[str, Rows], output: Path, every_s: float
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(encoded.tobytes())
             except OSError as error:
-                raise OutputError(f"{path}: cannot be written ({error.strerror}); {n_written} crops were") from None
+                raise OutputError(
+                    f"{path}: cannot be written ({error.strerror}); {n_written} crops were"
+                ) from None
             n_written += 1
     return n_written
 
 
-def people(source: Source, rows: Rows, every_s: float, min_height_px: float) -> Iterator[tuple[int, int, Array]]:
-    """Crops of one video: person_id, frame from 0, (h, w, 3) uint8 BGR in the size they have in the image.
+def people(
+    source: Source, rows: Rows, every_s: float, min_height_px: float
+) -> Iterator[tuple[int, int, Array]]:
+    """Crops of one video: person_id, frame from 0, (h, w, 3) uint8 BGR in the size they have in the
+    image.
 
     Boxes of which less than half lies in the image are left out.
     """
@@ -73,7 +115,10 @@ def people(source: Source, rows: Rows, every_s: float, min_height_px: float) -> 
             return
         for i in range(starts[frame.index], starts[frame.index + 1]):
             person_id, box = int(rows.ids[i]), rows.boxes[i]
-            if frame.time_s - last_s.get(person_id, -np.inf) < every_s - ROUNDING_S or _share(box, frame.image) < 0.5:
+            if (
+                frame.time_s - last_s.get(person_id, -np.inf) < every_s - ROUNDING_S
+                or _share(box, frame.image) < 0.5
+            ):
                 continue
             crop = inside(frame.image, box)
             if crop.shape[0] >= min_height_px:
@@ -87,9 +132,14 @@ def _cameras(videos: list[str], rows: dict[str, Rows]) -> list[tuple[str, str]]:
     for video in videos:
         camera = Path(video).stem
         if camera not in rows:
-            raise SourceError(f"{video}: no boxes for camera {camera}; there are boxes for {', '.join(rows)}")
+            raise SourceError(
+                f"{video}: no boxes for camera {camera}; there are boxes for {', '.join(rows)}"
+            )
         if camera in found:
-            raise SourceError(f"{video}: there is another video of camera {camera}, {found[camera]}; give one a camera")
+            raise SourceError(
+                f"{video}: there is another video of camera {camera}, {found[camera]}; give one a"
+                " camera"
+            )
         found[camera] = video
     return list(found.items())
 
@@ -101,12 +151,19 @@ def _share(box: Array, image: Array) -> float:
 
 
 def read_boxes(path: Path, min_visibility: float) -> dict[str, Rows]:
-    """Boxes per camera, in the order of their frames, from an output folder or from truth; raises SourceError."""
+    """Boxes per camera, in the order of their frames, from an output folder or from truth; raises
+    SourceError.
+    """
     if (path / "tracks.csv").is_file():
         found = boxes.read_results(path, with_filled=False)
     else:
-        found = {camera: truth.rows.take(truth.counts) for camera, truth in boxes.read_truth(path, min_visibility).items()}
-    return {camera: rows.take(np.argsort(rows.frames, kind="stable")) for camera, rows in found.items()}
+        found = {
+            camera: truth.rows.take(truth.counts)
+            for camera, truth in boxes.read_truth(path, min_visibility).items()
+        }
+    return {
+        camera: rows.take(np.argsort(rows.frames, kind="stable")) for camera, rows in found.items()
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 """Tracklets -> embeddings, batched on the device.
 
-One seam, `Embedder`, with two implementations: a ReID network of whatever file (`models.reid.encoder`), and none, when linking
-has space and time only.
+One seam, `Embedder`, with two implementations: a ReID network of whatever file
+(`models.reid.encoder`), and none, when linking has space and time only.
 """
 
 from collections.abc import Sequence
@@ -19,8 +19,14 @@ from pipeline.errors import ModelError
 from pipeline.records import Array, Embedded, Tracklet
 
 NO_CUDA = {
-    ".onnx": "the .onnx ReID network runs on the CPU: the installed onnxruntime has no CUDA; install onnxruntime-gpu instead",
-    ".xml": "the .xml ReID network runs on the CPU: OpenVINO has no CUDA; give an .onnx or .safetensors one to use the GPU",
+    ".onnx": (
+        "the .onnx ReID network runs on the CPU: the installed onnxruntime has no CUDA; install"
+        " onnxruntime-gpu instead"
+    ),
+    ".xml": (
+        "the .xml ReID network runs on the CPU: OpenVINO has no CUDA; give an .onnx or .safetensors"
+        " one to use the GPU"
+    ),
 }
 
 
@@ -43,11 +49,14 @@ def build(config: ReidConfig, device: str) -> tuple[Embedder, list[str]]:
         return NoEmbedder(), []
     on = devices.resolve(device).type
     try:
-        path = bundle.bundled("reid", on) if config.weights == "auto" else bundle.find(config.weights)
+        path = (
+            bundle.bundled("reid", on) if config.weights == "auto" else bundle.find(config.weights)
+        )
         if path is None:
             return NoEmbedder(), [
-                "no ReID network is bundled: people are linked by space and time only (within a camera, and across cameras "
-                "that have a homography); to link by appearance give weights: --set reid.weights=FILE.onnx"
+                "no ReID network is bundled: people are linked by space and time only (within a"
+                " camera, and across cameras that have a homography); to link by appearance give"
+                " weights: --set reid.weights=FILE.onnx"
             ]
         convention = "auto" if config.weights == "auto" else config.convention
         embedder = NetworkEmbedder(path, config.batch_crops, device, convention)
@@ -76,31 +85,47 @@ class NetworkEmbedder:
 
     def __init__(self, path: Path, batch_crops: int, device: str, convention: str = "auto") -> None:
         self.name = path.name
-        self.files: tuple[Path, ...] = (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
+        self.files: tuple[Path, ...] = (
+            (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
+        )
         self._encoder = encoder.load(path, device, batch_crops, convention)
         self.width, self.on_cuda = self._encoder.width, self._encoder.on_cuda
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
-        """Embed in batches of about `batch_crops` crops; a tracklet without crops gets zeros, which are alike to nothing."""
+        """Embed in batches of about `batch_crops` crops; a tracklet without crops gets zeros, which
+        are alike to nothing.
+        """
         seen = [t for t in tracklets if len(t.crops)]
         looks = unit(self._encoder.features([crop[None] for t in seen for crop in t.crops]))
         each = np.split(looks, np.cumsum([len(t.crops) for t in seen])[:-1]) if seen else []
         if self._encoder.frame_wise:
             whole = [pool(own, t.crop_quality) for own, t in zip(each, seen, strict=True)]
         else:
-            whole = list(unit(self._encoder.features([t.crops for t in seen], [t.crop_quality for t in seen])))
+            whole = list(
+                unit(
+                    self._encoder.features([t.crops for t in seen], [t.crop_quality for t in seen])
+                )
+            )
         found = iter(zip(whole, each, strict=True))
         nothing = np.zeros(self.width, np.float32)
-        return [self._embedded(t, *next(found)) if len(t.crops) else bare(t, nothing) for t in tracklets]
+        return [
+            self._embedded(t, *next(found)) if len(t.crops) else bare(t, nothing) for t in tracklets
+        ]
 
     def _embedded(self, tracklet: Tracklet, embedding: Array, looks: Array) -> Embedded:
         return Embedded(
-            tracklet.without_crops(), embedding, looks.astype(np.float16), tracklet.crop_quality, tracklet.crop_times_s
+            tracklet.without_crops(),
+            embedding,
+            looks.astype(np.float16),
+            tracklet.crop_quality,
+            tracklet.crop_times_s,
         )
 
 
 def bare(tracklet: Tracklet, embedding: Array) -> Embedded:
-    """A tracklet with an embedding (D,) float32 and no looks; zeros, or nothing, when it was never seen."""
+    """A tracklet with an embedding (D,) float32 and no looks; zeros, or nothing, when it was never
+    seen.
+    """
     none = np.zeros((0, len(embedding)), np.float16)
     return Embedded(tracklet.without_crops(), embedding, none, np.zeros(0, np.float32), np.zeros(0))
 

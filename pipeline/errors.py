@@ -1,7 +1,7 @@
 """Everything the program expects to go wrong.
 
-An expected error is a `PipelineError`: its text is one line that says what is wrong and what to do, and the command
-line prints it and exits with 2. Anything else is a bug and keeps its traceback.
+An expected error is a `PipelineError`: its text is one line that says what is wrong and what to do,
+and the command line prints it and exits with 2. Anything else is a bug and keeps its traceback.
 """
 
 

@@ -2,10 +2,12 @@
 
     python -m pipeline.explain outputs/monday 4              # person 4
     python -m pipeline.explain outputs/monday cam1/3         # whoever was track 3 of cam1
-    python -m pipeline.explain outputs/monday cam1/3@120     # whoever was the piece of it that begins at frame 120
+    python -m pipeline.explain outputs/monday cam1/3@120     # whoever was the piece of it that
+    begins at frame 120
 
-It reads `trajectories.json` and `links.json` of a run's output folder. Whoever sees a mistake writes the names into a file of
-corrections for the next run (`run_pipeline.py --corrections`, see `pipeline/linking/corrections.py`).
+It reads `trajectories.json` and `links.json` of a run's output folder. Whoever sees a mistake
+writes the names into a file of corrections for the next run (`run_pipeline.py --corrections`, see
+`pipeline/linking/corrections.py`).
 """
 
 import argparse
@@ -29,28 +31,44 @@ MAX_NEAR_MISSES = 8
 WIDTH = 110
 STRENGTHS = ((4.0, "strongly "), (2.0, "clearly "), (0.7, ""))
 """Log odds from which evidence is called so."""
-CURE = "If that is wrong: `same: [NAME, NAME]` or `different: [NAME, NAME]` in a file for run_pipeline.py --corrections FILE."
+CURE = (
+    "If that is wrong: `same: [NAME, NAME]` or `different: [NAME, NAME]` in a file for"
+    " run_pipeline.py --corrections FILE."
+)
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.explain", description="Say why somebody is one person.")
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.explain", description="Say why somebody is one person."
+    )
     parser.add_argument("folder", type=Path, metavar="DIR", help="output folder of a run")
-    parser.add_argument("who", metavar="PERSON", help="number of a person, or a track cam1/3, or a tracklet cam1/3@120")
+    parser.add_argument(
+        "who",
+        metavar="PERSON",
+        help="number of a person, or a track cam1/3, or a tracklet cam1/3@120",
+    )
     parser.add_argument("--json", action="store_true", help="print the same as JSON")
     return parser.parse_args(arguments)
 
 
 def explain(folder: Path, who: str) -> Json:
-    """Return what is known of whoever is meant: `people` (several when a track went over), and the run's `calibration`.
+    """Return what is known of whoever is meant: `people` (several when a track went over), and the
+    run's `calibration`.
 
-    Each person has its `tracklets` in time order, the `links` that tie them and the `near_misses` with others. Raises
-    SourceError when the folder holds no results, ConfigError when there is no such person.
+    Each person has its `tracklets` in time order, the `links` that tie them and the `near_misses`
+    with others. Raises SourceError when the folder holds no results, ConfigError when there is no
+    such person.
     """
-    people, why = _read(folder / "trajectories.json", "people"), _read(folder / "links.json", "links")
+    people, why = (
+        _read(folder / "trajectories.json", "people"),
+        _read(folder / "links.json", "links"),
+    )
     owner = {_name(t): p["person_id"] for p in people["people"] for t in p["tracklets"]}
     return {
-        "people": [_gathered(person, why, owner) for person in _find(people["people"], who, folder)],
+        "people": [
+            _gathered(person, why, owner) for person in _find(people["people"], who, folder)
+        ],
         **{key: why[key] for key in ("min_probability", "confirmed_probability", "calibration")},
     }
 
@@ -62,13 +80,18 @@ def _read(path: Path, key: str) -> Json:
     except OSError:
         raise SourceError(f"{path}: cannot be read; give the output folder of a run") from None
     except (ValueError, KeyError, TypeError):
-        raise SourceError(f"{path}: was not written by this program; give the output folder of a run") from None
+        raise SourceError(
+            f"{path}: was not written by this program; give the output folder of a run"
+        ) from None
     return document
 
 
 def _find(people: list[Json], who: str, folder: Path) -> list[Json]:
     if not WHO.fullmatch(who):
-        raise ConfigError(f"{who}: give the number of a person, a track such as cam1/3, or a tracklet such as cam1/3@120")
+        raise ConfigError(
+            f"{who}: give the number of a person, a track such as cam1/3, or a tracklet such as"
+            " cam1/3@120"
+        )
     if who.isdigit():
         found = [p for p in people if p["person_id"] == int(who)]
         known = f"there are people 1 to {len(people)}" if people else "nobody was found"
@@ -78,7 +101,9 @@ def _find(people: list[Json], who: str, folder: Path) -> list[Json]:
         pieces = [name for name in names if _is(name, who.partition("@")[0])]
         known = f"its track has {', '.join(pieces)}" if pieces else "tracks.csv lists all tracks"
     if not found:
-        raise ConfigError(f"{folder}: there is no {'person ' if who.isdigit() else ''}{who}; {known}")
+        raise ConfigError(
+            f"{folder}: there is no {'person ' if who.isdigit() else ''}{who}; {known}"
+        )
     return found
 
 
@@ -101,10 +126,19 @@ def _gathered(person: Json, why: Json, owner: dict[str, int]) -> Json:
 
 
 def _seen(tracklet: Json) -> Json:
-    """A tracklet as it was detected: what was filled in at its end, with score 0, is no evidence."""
-    times_s = [time_s for time_s, score in zip(tracklet["times_s"], tracklet["scores"], strict=True) if score > 0]
+    """A tracklet as it was detected: what was filled in at its end, with score 0, is no
+    evidence.
+    """
+    times_s = [
+        time_s
+        for time_s, score in zip(tracklet["times_s"], tracklet["scores"], strict=True)
+        if score > 0
+    ]
     first_s, *_, last_s = [*(times_s or tracklet["times_s"])] * 2
-    kept = {key: tracklet[key] for key in ("camera", "track_id", "tracklet", "link_probability", "link_status")}
+    kept = {
+        key: tracklet[key]
+        for key in ("camera", "track_id", "tracklet", "link_probability", "link_status")
+    }
     return {"name": _name(tracklet), **kept, "first_s": first_s, "last_s": last_s}
 
 
@@ -123,10 +157,16 @@ def text(found: Json) -> str:
 def _person(person: Json, needed: float) -> str:
     tracklets, cameras = person["tracklets"], ", ".join(person["cameras"])
     many = f"{len(tracklets)} tracklets" if len(tracklets) > 1 else "one tracklet"
-    lines = [f"Person {person['person_id']}: {many} in {cameras}, {person['first_s']:.1f} to {person['last_s']:.1f} s"]
+    lines = [
+        f"Person {person['person_id']}: {many} in {cameras}, {person['first_s']:.1f} to"
+        f" {person['last_s']:.1f} s"
+    ]
     if asked := [link for link in person["links"] if not link["rule"]]:
         weakest = min(asked, key=lambda link: float(link["probability"]))
-        lines.append(f"Weakest link: {_percent(weakest['probability'])}, {weakest['status']}, {_both(weakest)}")
+        lines.append(
+            f"Weakest link: {_percent(weakest['probability'])}, {weakest['status']},"
+            f" {_both(weakest)}"
+        )
     lines.append("")
     for i, tracklet in enumerate(tracklets):
         span = f"{tracklet['first_s']:.1f} to {tracklet['last_s']:.1f} s"
@@ -147,7 +187,10 @@ def _tie(link: Json, person_id: int) -> str:
         return who + "a human said so"
     rival = ""
     if link["rival_person"] not in (0, person_id):
-        rival = f"; next best: person {link['rival_person']}, {_percent(link['rival_probability'])} ({link['rival']})"
+        rival = (
+            f"; next best: person {link['rival_person']}, {_percent(link['rival_probability'])}"
+            f" ({link['rival']})"
+        )
     return f"{who}{_percent(link['probability'])}, {link['status']}: {_evidence(link)}{rival}"
 
 
@@ -158,7 +201,10 @@ def _near(person: Json, needed: float) -> list[str]:
     lines = ["", "Who came near, and is somebody else:"]
     for link in missed[:MAX_NEAR_MISSES]:
         other = sum(link["people"]) - person["person_id"]
-        said = f"person {other}, {_percent(link['probability'])}: {_apart(link, needed)}; {_evidence(link)}"
+        said = (
+            f"person {other}, {_percent(link['probability'])}: {_apart(link, needed)};"
+            f" {_evidence(link)}"
+        )
         lines.append(_wrapped(said, 2))
     more = len(missed) - MAX_NEAR_MISSES
     return [*lines, f"  and {more} more in links.json"] if more > 0 else lines
@@ -175,7 +221,11 @@ def _apart(link: Json, needed: float) -> str:
         CORRECTED: f"a human said that {both} are different people",
     }
     if not link["rule"]:
-        why = "another choice was better" if link["probability"] >= needed else f"{_percent(needed)} is needed"
+        why = (
+            "another choice was better"
+            if link["probability"] >= needed
+            else f"{_percent(needed)} is needed"
+        )
         return f"{why}; most alike are {both}"
     return words.get(link["rule"], f"{link['rule']}, {both}")
 
@@ -188,7 +238,11 @@ def _evidence(link: Json) -> str:
     gap_s = link["gap_s"]
     when = f"{gap_s:.1f} s later" if gap_s > 0 else f"{abs(gap_s):.1f} s together"
     where = "" if link["floor_m"] is None else f" and {link['floor_m']:.1f} m apart"
-    if not where and len({(link[side]["camera"], link[side]["track_id"]) for side in ("first", "second")}) == 1:
+    if (
+        not where
+        and len({(link[side]["camera"], link[side]["track_id"]) for side in ("first", "second")})
+        == 1
+    ):
         where = " on the same track"
     weight = "" if link["place"] is None else f" ({_strength(link['place'])})"
     if link["place"] is None and link["travel"] is not None:
@@ -215,7 +269,12 @@ def _percent(probability: float) -> str:
 def _wrapped(said: str, indent: int) -> str:
     space = " " * indent
     return fill(
-        said, WIDTH, initial_indent=space, subsequent_indent=space + "  ", break_on_hyphens=False, break_long_words=False
+        said,
+        WIDTH,
+        initial_indent=space,
+        subsequent_indent=space + "  ",
+        break_on_hyphens=False,
+        break_long_words=False,
     )
 
 
@@ -229,7 +288,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         print(json.dumps(found, indent=1) if parsed.json else text(found), flush=True)
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough; Python would complain once more on its way out
+    # the reader, such as `head`, has seen enough; Python would complain once more on its way out
+    except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

@@ -1,8 +1,10 @@
-"""Short gaps in what was seen of a person in one camera are filled by straight lines: a filled row has score 0.
+"""Short gaps in what was seen of a person in one camera are filled by straight lines: a filled row
+has score 0.
 
-The tracker emits boxes that were detected, and nothing while somebody is hidden behind a pillar or missed for a moment. Once
-the people are known, such a gap has two ends that are one person's: inside a tracklet, or between two that were linked. On the
-sample, gaps up to 1.5 s raise HOTA by 2.4 points and IDF1 by 1.6. The tracker would not do: it cannot see the other end.
+The tracker emits boxes that were detected, and nothing while somebody is hidden behind a pillar or
+missed for a moment. Once the people are known, such a gap has two ends that are one person's:
+inside a tracklet, or between two that were linked. On the sample, gaps up to 1.5 s raise HOTA by
+2.4 points and IDF1 by 1.6. The tracker would not do: it cannot see the other end.
 """
 
 from collections import defaultdict
@@ -15,15 +17,22 @@ import numpy as np
 from pipeline.records import Array, Person, Tracklet
 
 REACH, REACH_PER_S = 0.5, 1.5
-"""How far the two ends may lie apart, in box heights, and how much more for each second: a fast walk, and a box that jumps."""
+"""How far the two ends may lie apart, in box heights, and how much more for each second: a fast
+walk, and a box that jumps.
+"""
 
 
 def fill(people: Sequence[Person], max_gap_s: float, stride: int) -> list[Person]:
-    """Return the people with gaps of up to `max_gap_s` seconds filled (0: none); frames are `stride` apart.
+    """Return the people with gaps of up to `max_gap_s` seconds filled (0: none); frames are
+    `stride` apart.
 
     A gap between two tracklets becomes part of the earlier one.
     """
-    return [replace(person, tracklets=_filled(person, max_gap_s, stride)) for person in people] if max_gap_s else list(people)
+    return (
+        [replace(person, tracklets=_filled(person, max_gap_s, stride)) for person in people]
+        if max_gap_s
+        else list(people)
+    )
 
 
 def _filled(person: Person, max_gap_s: float, stride: int) -> tuple[Tracklet, ...]:
@@ -47,8 +56,16 @@ def _fill(tracklet: Tracklet, later: Tracklet | None, max_gap_s: float, stride: 
     whole = np.union1d(tracklet.frames, np.concatenate(missing))
     scores = np.zeros(len(whole), np.float32)
     scores[np.searchsorted(whole, tracklet.frames)] = tracklet.scores
-    between = np.stack([np.interp(whole, frames, boxes[:, k]) for k in range(4)], axis=1).astype(np.float32)
-    return replace(tracklet, frames=whole, times_s=np.interp(whole, frames, times_s), boxes=between, scores=scores)
+    between = np.stack([np.interp(whole, frames, boxes[:, k]) for k in range(4)], axis=1).astype(
+        np.float32
+    )
+    return replace(
+        tracklet,
+        frames=whole,
+        times_s=np.interp(whole, frames, times_s),
+        boxes=between,
+        scores=scores,
+    )
 
 
 def _continues(tracklet: Tracklet, later: Tracklet, max_gap_s: float) -> bool:

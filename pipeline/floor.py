@@ -5,10 +5,14 @@ import numpy as np
 from pipeline.records import Array, Camera
 
 FOOT_STD = 0.03
-"""Standard deviation of a box's bottom edge, as a fraction of its height (measured against truth on rendered scenes)."""
+"""Standard deviation of a box's bottom edge, as a fraction of its height (measured against truth on
+rendered scenes).
+"""
 CUT_PX = 3
 MIN_UPRIGHT = 1.6
-"""Height over width of a box that shows somebody to the feet; less of a person was seen when the box is broader."""
+"""Height over width of a box that shows somebody to the feet; less of a person was seen when the
+box is broader.
+"""
 
 
 def foot_points(boxes: Array) -> Array:
@@ -19,12 +23,16 @@ def foot_points(boxes: Array) -> Array:
 def to_floor(points: Array, homography: Array) -> Array:
     """Image points (n, 2) px -> floor (n, 2) m."""
     mapped = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ homography.T
-    depth = np.where(mapped[:, 2:] == 0, 1e-12, mapped[:, 2:])  # on the horizon: very far, but finite
+    depth = np.where(
+        mapped[:, 2:] == 0, 1e-12, mapped[:, 2:]
+    )  # on the horizon: very far, but finite
     return np.asarray(mapped[:, :2] / depth)
 
 
 def positions(boxes: Array, camera: Camera) -> tuple[Array, Array]:
-    """Floor positions (n, 2) m of boxes, and how far off each may be (n,) m; nan where the feet were not seen."""
+    """Floor positions (n, 2) m of boxes, and how far off each may be (n,) m; nan where the feet
+    were not seen.
+    """
     feet = foot_points(boxes)
     higher = feet - [0, 1] * np.maximum(FOOT_STD * (boxes[:, 3:] - boxes[:, 1:2]), 1)
     place = to_floor(feet, camera.homography)

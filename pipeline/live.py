@@ -1,7 +1,9 @@
-"""Linking while frames are read, as a live system does: what `linking.online` puts between the worker and the results.
+"""Linking while frames are read, as a live system does: what `linking.online` puts between the
+worker and the results.
 
-Twice in `max_delay_s`, what has closed and what there is of the tracklets that are open is embedded and linked. So it is said
-who a tracklet is at most `max_delay_s` after its first row, if `tracklets.min_tracklet_s` is less than half of that.
+Twice in `max_delay_s`, what has closed and what there is of the tracklets that are open is embedded
+and linked. So it is said who a tracklet is at most `max_delay_s` after its first row, if
+`tracklets.min_tracklet_s` is less than half of that.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,7 +24,8 @@ from pipeline.worker import Worker
 class Looks:
     """Remembers the looks of open tracklets, so that each of their crops is embedded once.
 
-    The embedding of an open tracklet is the mean of its looks; a network that looks at whole clips does so when it has closed.
+    The embedding of an open tracklet is the mean of its looks; a network that looks at whole clips
+    does so when it has closed.
     """
 
     def __init__(self) -> None:
@@ -30,21 +33,41 @@ class Looks:
 
     def fresh(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
         """The same tracklets with only those crops that have not been embedded yet."""
-        return [_only(t, ~np.isin(t.crop_times_s, list(self._known.get(t.key, ())))) for t in tracklets]
+        return [
+            _only(t, ~np.isin(t.crop_times_s, list(self._known.get(t.key, ())))) for t in tracklets
+        ]
 
     def complete(self, tracklets: Sequence[Tracklet], fresh: Sequence[Embedded]) -> list[Embedded]:
-        """All that there is of tracklets, now that their fresh crops are embedded; others are forgotten."""
+        """All that there is of tracklets, now that their fresh crops are embedded; others are
+        forgotten.
+        """
         before, self._known = self._known, {}
         for tracklet, new in zip(tracklets, fresh, strict=True):
-            looks = before.get(tracklet.key, {}) | dict(zip(new.look_times_s.tolist(), new.looks, strict=True))
-            self._known[tracklet.key] = {s: looks[s] for s in tracklet.crop_times_s.tolist() if s in looks}
-        return [_whole(t, list(self._known[t.key].values()), new) for t, new in zip(tracklets, fresh, strict=True)]
+            looks = before.get(tracklet.key, {}) | dict(
+                zip(new.look_times_s.tolist(), new.looks, strict=True)
+            )
+            self._known[tracklet.key] = {
+                s: looks[s] for s in tracklet.crop_times_s.tolist() if s in looks
+            }
+        return [
+            _whole(t, list(self._known[t.key].values()), new)
+            for t, new in zip(tracklets, fresh, strict=True)
+        ]
 
 
 class Follower:
-    """Follows the rounds of a worker, and links whenever it is time; `said` is all that was said."""
+    """Follows the rounds of a worker, and links whenever it is time; `said` is all that was
+    said.
+    """
 
-    def __init__(self, worker: Worker, embedder: Embedder, engine: Engine, config: LinkingConfig, timings: Timings) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        embedder: Embedder,
+        engine: Engine,
+        config: LinkingConfig,
+        timings: Timings,
+    ) -> None:
         self._worker, self._embedder, self._timings = worker, embedder, timings
         self._online, self._looks = OnlineLinker(engine, config.forget_after_s), Looks()
         self._period_s, self._due_s, self._n_frames = config.max_delay_s / 2, -np.inf, 0
@@ -61,7 +84,11 @@ class Follower:
         return self._online.linked()
 
     def _step(self) -> None:
-        now_s, n_frames, provisional = self._worker.now_s, sum(self._worker.n_frames.values()), self._worker.provisional()
+        now_s, n_frames, provisional = (
+            self._worker.now_s,
+            sum(self._worker.n_frames.values()),
+            self._worker.provisional(),
+        )
         fresh = self._looks.fresh(provisional)
         waiting, self._closed = [*self._closed, *fresh], []
         with self._timings.stage("embed", sum(len(t.crops) for t in waiting)):
@@ -78,7 +105,11 @@ class Follower:
 
 def _only(tracklet: Tracklet, which: Array) -> Tracklet:
     """The same tracklet with some of its crops, (k,) bool."""
-    crops, quality, times_s = tracklet.crops[which], tracklet.crop_quality[which], tracklet.crop_times_s[which]
+    crops, quality, times_s = (
+        tracklet.crops[which],
+        tracklet.crop_quality[which],
+        tracklet.crop_times_s[which],
+    )
     return replace(tracklet, crops=crops, crop_quality=quality, crop_times_s=times_s)
 
 
@@ -86,4 +117,6 @@ def _whole(tracklet: Tracklet, looks: list[Array], part: Embedded) -> Embedded:
     if not looks:
         return bare(tracklet, np.zeros_like(part.embedding))
     stack, quality = np.stack(looks), tracklet.crop_quality
-    return Embedded(tracklet.without_crops(), pool(stack, quality), stack, quality, tracklet.crop_times_s)
+    return Embedded(
+        tracklet.without_crops(), pool(stack, quality), stack, quality, tracklet.crop_times_s
+    )

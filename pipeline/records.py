@@ -1,7 +1,8 @@
-"""The values that flow between the stages: frozen, checked on construction, without optional fields.
+"""The values that flow between the stages: frozen, checked on construction, without optional
+fields.
 
-"None" is length 0 or -1. Boxes are x1, y1, x2, y2 in pixels of the frame they come from. Two words keep ids apart: a
-*track* lives in one camera, a *person* in all of them.
+"None" is length 0 or -1. Boxes are x1, y1, x2, y2 in pixels of the frame they come from. Two words
+keep ids apart: a *track* lives in one camera, a *person* in all of them.
 """
 
 from collections.abc import Sequence
@@ -17,19 +18,25 @@ Array = NDArray[Any]
 
 
 def _check(name: str, array: Array, shape: tuple[int, ...], dtype: type) -> None:
-    """Raise ValueError unless `array` has this dtype and shape; -1 in `shape` stands for any length."""
-    fits = array.ndim == len(shape) and all(s in (-1, n) for s, n in zip(shape, array.shape, strict=True))
+    """Raise ValueError unless `array` has this dtype and shape; -1 in `shape` stands for any
+    length.
+    """
+    fits = array.ndim == len(shape) and all(
+        s in (-1, n) for s, n in zip(shape, array.shape, strict=True)
+    )
     if not fits or array.dtype != np.dtype(dtype):
-        raise ValueError(f"{name}: expected {np.dtype(dtype)} {shape}, got {array.dtype} {array.shape}")
+        raise ValueError(
+            f"{name}: expected {np.dtype(dtype)} {shape}, got {array.dtype} {array.shape}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Camera:
     """What is known of a camera before and after its frames are read.
 
-    `fps` is the nominal rate, only for display and for writing video; `n_frames` what the container promises (-1 unknown)
-    and, after the run, what was processed; `n_dropped` frames that a live camera lost; `homography` maps image px to floor
-    metres, (3, 3) or (0, 0).
+    `fps` is the nominal rate, only for display and for writing video; `n_frames` what the container
+    promises (-1 unknown) and, after the run, what was processed; `n_dropped` frames that a live
+    camera lost; `homography` maps image px to floor metres, (3, 3) or (0, 0).
     """
 
     name: str
@@ -44,12 +51,16 @@ class Camera:
 
     def __post_init__(self) -> None:
         if self.homography.shape not in ((3, 3), (0, 0)):
-            raise ValueError(f"homography of {self.name}: expected (3, 3), got {self.homography.shape}")
+            raise ValueError(
+                f"homography of {self.name}: expected (3, 3), got {self.homography.shape}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture: `index` counts from 0 in its source, `time_s` is on the common clock, `image` (H, W, 3) uint8 BGR."""
+    """One picture: `index` counts from 0 in its source, `time_s` is on the common clock, `image`
+    (H, W, 3) uint8 BGR.
+    """
 
     camera: str
     index: int
@@ -83,11 +94,12 @@ NO_DETECTIONS = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
 class Tracks:
     """What a tracker says after a frame: rows of people, in time order.
 
-    frames (N,) int64, times_s (N,) float64, track_ids (N,) int64, unique within one camera and run, boxes, scores. Rows are of
-    this frame, and of frames before where a track was confirmed only now.
+    frames (N,) int64, times_s (N,) float64, track_ids (N,) int64, unique within one camera and run,
+    boxes, scores. Rows are of this frame, and of frames before where a track was confirmed only
+    now.
 
-    doubtful (N,) bool: the box was hardly more likely to be this track's than another's, so the track may have gone over to
-    somebody else.
+    doubtful (N,) bool: the box was hardly more likely to be this track's than another's, so the
+    track may have gone over to somebody else.
     """
 
     frames: Array
@@ -111,27 +123,35 @@ class Tracks:
     def take(self, which: Array, track_ids: Array) -> "Tracks":
         """Rows `which` (k,), under other ids (k,)."""
         return Tracks(
-            self.frames[which], self.times_s[which], track_ids, self.boxes[which], self.scores[which], self.doubtful[which]
+            self.frames[which],
+            self.times_s[which],
+            track_ids,
+            self.boxes[which],
+            self.scores[which],
+            self.doubtful[which],
         )
 
 
 def join(parts: Sequence[Tracks]) -> Tracks:
     """Rows one after the other, of one part or more."""
     return (
-        parts[0] if len(parts) == 1 else Tracks(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Tracks)))
+        parts[0]
+        if len(parts) == 1
+        else Tracks(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Tracks)))
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Tracklet:
-    """One person in one camera for one stretch of time: a track, or a piece of one. It is named by `key`.
+    """One person in one camera for one stretch of time: a track, or a piece of one. It is named by
+    `key`.
 
-    `doubtful` says that it is a later piece of a track, cut where the tracker was not sure that it still followed the same
-    person; a piece that is not doubtful goes on from the piece before it.
+    `doubtful` says that it is a later piece of a track, cut where the tracker was not sure that it
+    still followed the same person; a piece that is not doubtful goes on from the piece before it.
 
-    frames (n,) int64, times_s (n,) float64 increasing, boxes (n, 4) float32, scores (n,) float32; crops
-    (k, HEIGHT_PX, WIDTH_PX, 3) uint8 BGR in time order with crop_quality (k,) float32 in 0..1 and crop_times_s (k,)
-    float64, k may be 0.
+    frames (n,) int64, times_s (n,) float64 increasing, boxes (n, 4) float32, scores (n,) float32;
+    crops (k, HEIGHT_PX, WIDTH_PX, 3) uint8 BGR in time order with crop_quality (k,) float32 in 0..1
+    and crop_times_s (k,) float64, k may be 0.
     """
 
     camera: str
@@ -169,7 +189,9 @@ class Tracklet:
 
     @property
     def key(self) -> tuple[float, str, int]:
-        """First appearance: the order in which tracklets are listed everywhere, whatever order they arrived in."""
+        """First appearance: the order in which tracklets are listed everywhere, whatever order they
+        arrived in.
+        """
         return self.first_s, self.camera, self.track_id
 
     @property
@@ -180,16 +202,21 @@ class Tracklet:
     def without_crops(self) -> "Tracklet":
         """Return the same tracklet without pixels."""
         return replace(
-            self, crops=self.crops[:0].copy(), crop_quality=self.crop_quality[:0], crop_times_s=self.crop_times_s[:0]
+            self,
+            crops=self.crops[:0].copy(),
+            crop_quality=self.crop_quality[:0],
+            crop_times_s=self.crop_times_s[:0],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A tracklet and its appearance: embedding (D,) float32 of unit length, or (0,) when there is no ReID network.
+    """A tracklet and its appearance: embedding (D,) float32 of unit length, or (0,) when there is
+    no ReID network.
 
-    looks (k, D) float16 of unit length: each crop alone, in time order, with look_quality (k,) float32 in 0..1 and look_times_s
-    (k,) float64; k may be 0. They tell how steady the appearance is, and where a track went over from one person to another.
+    looks (k, D) float16 of unit length: each crop alone, in time order, with look_quality (k,)
+    float32 in 0..1 and look_times_s (k,) float64; k may be 0. They tell how steady the appearance
+    is, and where a track went over from one person to another.
     """
 
     tracklet: Tracklet
@@ -209,12 +236,14 @@ class Embedded:
 class Link:
     """Why two tracklets are, or are not, one person.
 
-    `probability` in 0..1 is that of the two people they belonged to when it was decided; what follows is of the two tracklets:
-    `similarity` cosine (nan: no embeddings); `appearance`, `place` and `travel` the log odds of how they look, of where they
-    were, and, where place says nothing, of the time between (nan: no evidence); `gap_s` seconds from the end of the earlier to
-    the start of the later, negative when they overlap; `floor_m` metres between them where space could be compared (nan: it
-    could not). `rule` is the constraint that forbade the link, or what made it without asking ("" none); `rival` names the
-    tracklet of the second best choice ("" none) and `rival_probability` how good it was.
+    `probability` in 0..1 is that of the two people they belonged to when it was decided; what
+    follows is of the two tracklets: `similarity` cosine (nan: no embeddings); `appearance`, `place`
+    and `travel` the log odds of how they look, of where they were, and, where place says nothing,
+    of the time between (nan: no evidence); `gap_s` seconds from the end of the earlier to the start
+    of the later, negative when they overlap; `floor_m` metres between them where space could be
+    compared (nan: it could not). `rule` is the constraint that forbade the link, or what made it
+    without asking ("" none); `rival` names the tracklet of the second best choice ("" none) and
+    `rival_probability` how good it was.
     """
 
     first: Tracklet
@@ -233,7 +262,9 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One identity: tracklets by `Tracklet.key`, and the links that tie them (one fewer than tracklets)."""
+    """One identity: tracklets by `Tracklet.key`, and the links that tie them (one fewer than
+    tracklets).
+    """
 
     person_id: int
     tracklets: tuple[Tracklet, ...]

@@ -1,4 +1,6 @@
-"""What a run found, wrote and has to say: filled by `run`, read by `run.json` and the closing summary."""
+"""What a run found, wrote and has to say: filled by `run`, read by `run.json` and the closing
+summary.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +18,8 @@ def _nobody() -> Linked:
 
 @dataclass(slots=True)
 class Result:
-    """What a run found and wrote. `notes` say what was chosen, `warnings` what went wrong but did not stop the run.
+    """What a run found and wrote. `notes` say what was chosen, `warnings` what went wrong but did
+    not stop the run.
 
     linked: what linking found and why; people: the same people with short gaps filled.
     """

@@ -1,7 +1,8 @@
-"""One run, from sources to results, in the order of the flow: read, detect, track, gather, embed, link, write.
+"""One run, from sources to results, in the order of the flow: read, detect, track, gather, embed,
+link, write.
 
-Ctrl-C once stops reading, and everything up to there is linked, written and drawn; twice also stops drawing; three times is the
-system's own interrupt.
+Ctrl-C once stops reading, and everything up to there is linked, written and drawn; twice also stops
+drawing; three times is the system's own interrupt.
 """
 
 import os
@@ -36,7 +37,9 @@ from pipeline.worker import Worker
 
 
 class Interrupts:
-    """Takes Ctrl-C one step at a time: the first while frames are read stops reading, the next stops drawing, a third kills."""
+    """Takes Ctrl-C one step at a time: the first while frames are read stops reading, the next
+    stops drawing, a third kills.
+    """
 
     def __init__(self) -> None:
         self.stop_reading, self.stop_drawing = threading.Event(), threading.Event()
@@ -47,7 +50,12 @@ class Interrupts:
             self._before = signal.signal(signal.SIGINT, self._count)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         if self._in_main:
             signal.signal(signal.SIGINT, self._before)
 
@@ -57,13 +65,21 @@ class Interrupts:
         reading = not self.stop_reading.is_set()
         (self.stop_reading if reading else self.stop_drawing).set()
         what = "reading; what was read will be linked, written and drawn" if reading else "drawing"
-        os.write(2, f"\nstopping {what} (Ctrl-C again to stop sooner)\n".encode())  # print is not safe in a signal handler
+        os.write(
+            2, f"\nstopping {what} (Ctrl-C again to stop sooner)\n".encode()
+        )  # print is not safe in a signal handler
 
 
 def run(
-    config: Config, output: Path, overwrite: bool = False, quiet: bool = False, interrupts: Interrupts | None = None
+    config: Config,
+    output: Path,
+    overwrite: bool = False,
+    quiet: bool = False,
+    interrupts: Interrupts | None = None,
 ) -> Result:
-    """Run the whole pipeline into `output`; raises PipelineError before anything is written when the input is bad."""
+    """Run the whole pipeline into `output`; raises PipelineError before anything is written when
+    the input is bad.
+    """
     if not config.cameras:
         raise ConfigError("no cameras: give --videos cam1.mp4 cam2.mp4, or a config with cameras")
     config = config.model_copy(update={"cameras": configuration.unique_names(config.cameras)})
@@ -79,7 +95,13 @@ def run(
     embedder, more_notes = embed.build(config.reid, config.device)
     _keep_apart(output, [Path(c.source) for c in config.cameras] + [*finder.files, *embedder.files])
     result = Result(
-        config, output, finder.name, embedder.name, _sha256(finder.files), _sha256(embedder.files), notes=notes + more_notes
+        config,
+        output,
+        finder.name,
+        embedder.name,
+        _sha256(finder.files),
+        _sha256(embedder.files),
+        notes=notes + more_notes,
     )
     before = priors.load(config.linking.priors, result.reid_sha256)
     for note in result.notes:
@@ -89,7 +111,9 @@ def run(
     with interrupts:
         worker = Worker(sources, finder, config, result.timings)
         rounds = _rounds(worker, sources, result, interrupts, quiet)
-        engine = engine_of({s.camera.name: s.camera for s in sources}, config.linking, corrected, before)
+        engine = engine_of(
+            {s.camera.name: s.camera for s in sources}, config.linking, corrected, before
+        )
         if config.linking.online:
             follower = Follower(worker, embedder, engine, config.linking, result.timings)
             result.linked = follower.follow(rounds)
@@ -99,10 +123,16 @@ def run(
             with result.timings.stage("link", sum(worker.n_frames.values())):
                 result.linked = engine(embedded, [])
         result.warnings += [warning for source in sources for warning in source.warnings]
-        result.cameras = [replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources]
+        result.cameras = [
+            replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources
+        ]
         _set_clocks(result, worker.last_s)
-        result.people = fill.fill(result.linked.people, config.tracklets.fill_gap_s, config.sources.stride)
-        result.warnings += corrections.unknown(corrected, [t for person in result.people for t in person.tracklets])
+        result.people = fill.fill(
+            result.linked.people, config.tracklets.fill_gap_s, config.sources.stride
+        )
+        result.warnings += corrections.unknown(
+            corrected, [t for person in result.people for t in person.tracklets]
+        )
         result.warnings += links.doubts(result.linked.calibration) + links.unset(result.linked)
         _write(folder, result)
         until_s = worker.last_s if result.interrupted else {}
@@ -118,7 +148,10 @@ def _keep_apart(output: Path, inputs: list[Path]) -> None:
     """Raise ConfigError when an input lies in the output folder, where results could replace it."""
     for path in inputs:
         if path.resolve().is_relative_to(output.resolve()):
-            raise ConfigError(f"{path}: lies in the output folder {output}, whose files are replaced; choose another --output")
+            raise ConfigError(
+                f"{path}: lies in the output folder {output}, whose files are replaced; choose"
+                " another --output"
+            )
 
 
 def _sha256(files: tuple[Path, ...]) -> str:
@@ -137,10 +170,17 @@ def _rounds(
 
 
 def _set_clocks(result: Result, last_s: dict[str, float]) -> None:
-    """Let cameras start when the linker says they did, so that all that is written and drawn is on one clock."""
+    """Let cameras start when the linker says they did, so that all that is written and drawn is on
+    one clock.
+    """
     ahead_s = result.linked.applied_s
-    result.cameras = [replace(c, start_s=c.start_s - ahead_s.get(c.name, 0.0)) for c in result.cameras]
-    started = [c.model_copy(update={"start_s": c.start_s - ahead_s.get(c.name, 0.0)}) for c in result.config.cameras]
+    result.cameras = [
+        replace(c, start_s=c.start_s - ahead_s.get(c.name, 0.0)) for c in result.cameras
+    ]
+    started = [
+        c.model_copy(update={"start_s": c.start_s - ahead_s.get(c.name, 0.0)})
+        for c in result.config.cameras
+    ]
     result.config = result.config.model_copy(update={"cameras": started})
     last_s.update({name: last_s[name] - offset for name, offset in ahead_s.items()})
 
@@ -175,7 +215,8 @@ def _write(folder: OutputFolder, result: Result) -> None:
         folder.write_text("config.yaml", settings.dump(configuration.absolute(result.config)))
         linking = result.config.linking
         folder.write_text(
-            "trajectories.json", trajectories.to_json(result.people, result.cameras, linking.confirmed_probability)
+            "trajectories.json",
+            trajectories.to_json(result.people, result.cameras, linking.confirmed_probability),
         )
         folder.write_text("links.json", links.to_json(result.linked, linking))
         folder.write_text("priors.json", priors.to_json(result.linked.learned, result.reid_sha256))
@@ -184,28 +225,53 @@ def _write(folder: OutputFolder, result: Result) -> None:
             folder.write_text(f"mot/{name}.txt", text)
 
 
-def _draw(folder: OutputFolder, result: Result, until_s: dict[str, float], interrupts: Interrupts, quiet: bool) -> None:
+def _draw(
+    folder: OutputFolder,
+    result: Result,
+    until_s: dict[str, float],
+    interrupts: Interrupts,
+    quiet: bool,
+) -> None:
     """Annotate the cameras side by side on threads; what was stopped half way is not kept."""
     every_frame = result.config.sources.model_copy(update={"stride": 1})
     config = result.config.output
     pairs = zip(result.config.cameras, result.cameras, strict=True)
-    seen = [(open_source(source, every_frame), camera) for source, camera in pairs if camera.n_frames]
+    seen = [
+        (open_source(source, every_frame), camera) for source, camera in pairs if camera.n_frames
+    ]
     total = sum(_expected(source.camera, every_frame) for source, _ in seen)
 
     def draw(source: Source, camera: Camera) -> bool:
         frames = read_ahead(source, result.config.sources.read_ahead_frames, result.timings)
         with closing(frames), folder.file(f"{camera.name}.mp4") as path:
             shown = _until(frames, until_s.get(camera.name), bar)
-            video.annotate(shown, camera, result.people, path, config, result.timings, interrupts.stop_drawing.is_set)
+            video.annotate(
+                shown,
+                camera,
+                result.people,
+                path,
+                config,
+                result.timings,
+                interrupts.stop_drawing.is_set,
+            )
         return True
 
     try:
-        with tqdm.tqdm(total=total, unit="frame", desc="drawing", disable=quiet or None) as bar, ThreadPoolExecutor(2) as pool:
+        with (
+            tqdm.tqdm(total=total, unit="frame", desc="drawing", disable=quiet or None) as bar,
+            ThreadPoolExecutor(2) as pool,
+        ):
             list(pool.map(draw, *zip(*seen, strict=True)))
         if config.mosaic:
             videos = [folder.path / f"{camera.name}.mp4" for _, camera in seen]
             with result.timings.stage("mosaic", total), folder.file("mosaic.mp4") as path:
-                mosaic.tile([camera for _, camera in seen], videos, path, config.crf, interrupts.stop_drawing.is_set)
+                mosaic.tile(
+                    [camera for _, camera in seen],
+                    videos,
+                    path,
+                    config.crf,
+                    interrupts.stop_drawing.is_set,
+                )
     except video.Interrupted:
         result.warnings.append("drawing was interrupted: some videos were not written")
 

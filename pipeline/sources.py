@@ -1,8 +1,9 @@
 """Cameras as iterables of `Frame` with true timestamps: video files and folders of images.
 
-A file is read completely and loses nothing. Time is the presentation timestamp minus that of the first frame, plus the
-camera's `start_s`; a frame count is never turned into time, so 29.97 stays 29.97 and variable rates are right. A live
-source will be one more class with the same three members (`camera`, `warnings`, iteration), chosen in `open_source`.
+A file is read completely and loses nothing. Time is the presentation timestamp minus that of the
+first frame, plus the camera's `start_s`; a frame count is never turned into time, so 29.97 stays
+29.97 and variable rates are right. A live source will be one more class with the same three members
+(`camera`, `warnings`, iteration), chosen in `open_source`.
 """
 
 import configparser
@@ -60,11 +61,15 @@ def open_source(config: CameraConfig, settings: SourcesConfig) -> Source:
 
 def _camera(config: CameraConfig, width: int, height: int, fps: float, n_frames: int) -> Camera:
     homography = np.array(config.homography or np.zeros((0, 0)), dtype=np.float64)
-    return Camera(config.name, config.source, width, height, fps, config.start_s, n_frames, homography)
+    return Camera(
+        config.name, config.source, width, height, fps, config.start_s, n_frames, homography
+    )
 
 
 class VideoFile:
-    """A video file read with PyAV. Rotation metadata is honoured; a damaged file is read up to its break."""
+    """A video file read with PyAV. Rotation metadata is honoured; a damaged file is read up to its
+    break.
+    """
 
     def __init__(self, config: CameraConfig, settings: SourcesConfig) -> None:
         self._config, self._settings = config, settings
@@ -75,13 +80,19 @@ class VideoFile:
                 stream = container.streams.video[0]
                 first = next(self._decode(container, stream))
                 rate = stream.average_rate or stream.guessed_rate or 25
-                duration_s = float((stream.duration or 0) * (stream.time_base or 0)) or (container.duration or 0) / av.time_base
+                duration_s = (
+                    float((stream.duration or 0) * (stream.time_base or 0))
+                    or (container.duration or 0) / av.time_base
+                )
                 n_frames = stream.frames or round(duration_s * rate) or -1
                 own = stream.duration or len(container.streams) == 1
-                self._duration_s = duration_s if own else 0.0  # the container's would be that of its longest stream
+                self._duration_s = (
+                    duration_s if own else 0.0
+                )  # the container's would be that of its longest stream
         except (FFmpegError, IndexError, StopIteration) as error:
             raise SourceError(
-                f"{config.source}: is not a video that can be read ({_reason(error)}); convert it to MP4 (H.264)"
+                f"{config.source}: is not a video that can be read ({_reason(error)}); convert it"
+                " to MP4 (H.264)"
             ) from None
         turned = first.rotation % 180 != 0
         width, height = (first.height, first.width) if turned else (first.width, first.height)
@@ -100,10 +111,14 @@ class VideoFile:
             self._note_missing(time_s + 1 / self.camera.fps)
         finally:
             if self._n_damaged:
-                self.warnings.append(f"{self.camera.name}: {self._n_damaged} damaged packets were skipped")
+                self.warnings.append(
+                    f"{self.camera.name}: {self._n_damaged} damaged packets were skipped"
+                )
 
     def _timed(self) -> Iterator[tuple[float, av.VideoFrame]]:
-        """Pictures and seconds since the first, carried on where the clock is missing, stands still or starts anew."""
+        """Pictures and seconds since the first, carried on where the clock is missing, stands still
+        or starts anew.
+        """
         step_s = 1 / self.camera.fps
         origin: float | None = None
         last_s = -step_s
@@ -123,10 +138,14 @@ class VideoFile:
                 stream.thread_type = "AUTO"
                 yield from self._decode(container, stream)
         except FFmpegError as error:
-            self.warnings.append(f"{self.camera.name}: reading stopped at a damaged place ({_reason(error)})")
+            self.warnings.append(
+                f"{self.camera.name}: reading stopped at a damaged place ({_reason(error)})"
+            )
 
     def _open(self) -> InputContainer:
-        return av.open(f"file:{self._config.source}")  # without "file:", a colon in the name makes it a protocol
+        return av.open(
+            f"file:{self._config.source}"
+        )  # without "file:", a colon in the name makes it a protocol
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         for packet in container.demux(stream):
@@ -138,13 +157,16 @@ class VideoFile:
     def _note_missing(self, end_s: float) -> None:
         if self._duration_s - end_s > max(0.25, 2 / self.camera.fps):
             self.warnings.append(
-                f"{self.camera.name}: the video ends after {end_s:.1f} s of the {self._duration_s:.1f} s it announces "
-                "(cut short or damaged); processed up to there"
+                f"{self.camera.name}: the video ends after {end_s:.1f} s of the"
+                f" {self._duration_s:.1f} s it announces (cut short or damaged); processed up to"
+                " there"
             )
 
 
 class ImageFolder:
-    """A folder of numbered images; the rate comes from MOT's seqinfo.ini or from `sources.image_fps`."""
+    """A folder of numbered images; the rate comes from MOT's seqinfo.ini or from
+    `sources.image_fps`.
+    """
 
     def __init__(self, config: CameraConfig, settings: SourcesConfig) -> None:
         self._settings = settings
@@ -156,19 +178,28 @@ class ImageFolder:
         try:
             images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
         except OSError as error:
-            raise SourceError(f"{folder}: is not a folder of images that can be read ({_reason(error)})") from None
+            raise SourceError(
+                f"{folder}: is not a folder of images that can be read ({_reason(error)})"
+            ) from None
         self._paths = sorted(images, key=lambda p: _natural(p.name))
         if not self._paths:
-            raise SourceError(f"{config.source}: no images in this folder (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
+            raise SourceError(
+                f"{config.source}: no images in this folder (looked for"
+                f" {', '.join(sorted(IMAGE_SUFFIXES))})"
+            )
         if fps <= 0:
-            raise SourceError(f"{config.source}: a folder of images needs a rate; add --set sources.image_fps=25")
+            raise SourceError(
+                f"{config.source}: a folder of images needs a rate; add --set sources.image_fps=25"
+            )
         first = _read_image(self._paths[0])
         if first is None:
             raise SourceError(f"{self._paths[0]}: is not an image that can be read")
         self.camera = _camera(config, first.shape[1], first.shape[0], fps, len(self._paths))
 
     def __iter__(self) -> Iterator[Frame]:
-        """Yield every `stride`-th image; unreadable ones and ones of another size are skipped and noted."""
+        """Yield every `stride`-th image; unreadable ones and ones of another size are skipped and
+        noted.
+        """
         bad: list[str] = []
         for index in range(0, len(self._paths), self._settings.stride):
             time_s = index / self.camera.fps
@@ -180,17 +211,22 @@ class ImageFolder:
                 continue
             yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
         if bad:
-            self.warnings.append(f"{self.camera.name}: {len(bad)} images unreadable or of another size, first {bad[0]}")
+            self.warnings.append(
+                f"{self.camera.name}: {len(bad)} images unreadable or of another size, first"
+                f" {bad[0]}"
+            )
 
 
 def read_ahead(source: Source, n_frames: int, timings: Timings) -> Generator[Frame, None, None]:
     """Read `source` on a thread of its own, at most `n_frames` ahead of the consumer.
 
-    An exception in the thread is raised here; closing the generator stops and joins the thread. The thread's work counts as
-    "decode" in `timings`, the consumer's idling as "wait for decode".
+    An exception in the thread is raised here; closing the generator stops and joins the thread. The
+    thread's work counts as "decode" in `timings`, the consumer's idling as "wait for decode".
     """
     frames: queue.SimpleQueue[Frame | BaseException | None] = queue.SimpleQueue()
-    room = threading.Semaphore(n_frames)  # taken before decoding: a full queue would let the thread hold one more
+    room = threading.Semaphore(
+        n_frames
+    )  # taken before decoding: a full queue would let the thread hold one more
     stop = threading.Event()
 
     def read() -> None:
@@ -234,7 +270,9 @@ def _upright(image: Array, rotation_deg: int) -> Array:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
+    ]
 
 
 def _read_seqinfo(folder: Path, fps: float) -> tuple[Path, float]:
@@ -244,7 +282,9 @@ def _read_seqinfo(folder: Path, fps: float) -> tuple[Path, float]:
         sequence = parser["Sequence"]
         return folder / sequence.get("imDir", "img1"), float(sequence.get("frameRate", str(fps)))
     except (configparser.Error, KeyError, ValueError) as error:
-        raise SourceError(f"{folder}/seqinfo.ini: needs [Sequence] with frameRate ({_reason(error)})") from None
+        raise SourceError(
+            f"{folder}/seqinfo.ini: needs [Sequence] with frameRate ({_reason(error)})"
+        ) from None
 
 
 def _read_image(path: Path) -> Array | None:

@@ -1,12 +1,14 @@
 """Rows become tracklets: when one closes, and which of its crops are kept.
 
-A tracklet closes when its track ends, or is cut: at `max_tracklet_s`, so that a person who stands in view all day is handed on
-in pieces, and where the tracker was not sure that it still followed the same person, so that linking can decide that by
-appearance. (On two rendered worlds one row in twelve is of somebody else than its tracklet without these cuts, one in
-thirty-three with them.) While it is open it keeps its rows (a few numbers each, at most `max_tracklet_s` of them) and at most
-`max_crops` crops, so its memory is bounded. The crops are the best of equal stretches of time: when there are more stretches
-than crops to keep, neighbours are merged and the better crop stays, which leaves between half and all of `max_crops`, spread
-over the whole tracklet, whatever its length.
+A tracklet closes when its track ends, or is cut: at `max_tracklet_s`, so that a person who stands
+in view all day is handed on in pieces, and where the tracker was not sure that it still followed
+the same person, so that linking can decide that by appearance. (On two rendered worlds one row in
+twelve is of somebody else than its tracklet without these cuts, one in thirty-three with them.)
+While it is open it keeps its rows (a few numbers each, at most `max_tracklet_s` of them) and at
+most `max_crops` crops, so its memory is bounded. The crops are the best of equal stretches of time:
+when there are more stretches than crops to keep, neighbours are merged and the better crop stays,
+which leaves between half and all of `max_crops`, spread over the whole tracklet, whatever its
+length.
 """
 
 from dataclasses import dataclass, field
@@ -47,7 +49,9 @@ class _Open:
     doubtful: bool = False
 
     def keep(self, frame: Frame, box: Array, most: float, max_crops: int) -> None:
-        """Offer a crop whose quality is at most `most`; pixels are only touched when it can win its stretch."""
+        """Offer a crop whose quality is at most `most`; pixels are only touched when it can win its
+        stretch.
+        """
         stretch = int((frame.time_s - self.times_s[0]) / self.stretch_s)
         rival = self.crops[-1] if self.crops and self.crops[-1].stretch == stretch else None
         if rival is not None and rival.quality >= most:
@@ -100,7 +104,9 @@ class Gatherer:
         self._open: dict[int, _Open] = {}
 
     def add(self, frame: Frame, tracks: Tracks, live_ids: Array) -> list[Tracklet]:
-        """Take what the tracker says after a frame; returns what closed: tracks that ended or grew too long."""
+        """Take what the tracker says after a frame; returns what closed: tracks that ended or grew
+        too long.
+        """
         closed = self._close(sorted(self._open.keys() - set(live_ids.tolist())))
         here = tracks.frames == frame.index  # pictures of frames before are gone
         most = np.zeros(len(tracks))
@@ -128,7 +134,9 @@ class Gatherer:
         return self._close(sorted(self._open))
 
     def provisional(self) -> list[Tracklet]:
-        """What is open, as if it closed now; it stays open. While a tracklet grows, its `key` stays."""
+        """What is open, as if it closed now; it stays open. While a tracklet grows, its `key`
+        stays.
+        """
         return self._records(list(self._open.items()))
 
     def _close(self, track_ids: list[int]) -> list[Tracklet]:
@@ -136,14 +144,23 @@ class Gatherer:
 
     def _records(self, rows: list[tuple[int, _Open]]) -> list[Tracklet]:
         """Tracks shorter than `min_tracklet_s` are left out: they are mostly false alarms."""
-        return [row.record(self._camera, track_id) for track_id, row in rows if row.counts(self._config.min_tracklet_s)]
+        return [
+            row.record(self._camera, track_id)
+            for track_id, row in rows
+            if row.counts(self._config.min_tracklet_s)
+        ]
 
 
 def inside(image: Array, box: Array) -> Array:
-    """The part of an image (H, W, 3) inside the box x1 y1 x2 y2, clipped to it; at least one pixel."""
+    """The part of an image (H, W, 3) inside the box x1 y1 x2 y2, clipped to it; at least one
+    pixel.
+    """
     height, width = image.shape[:2]
     x1, y1 = max(0, min(int(box[0]), width - 1)), max(0, min(int(box[1]), height - 1))
-    x2, y2 = max(x1 + 1, min(int(np.ceil(box[2])), width)), max(y1 + 1, min(int(np.ceil(box[3])), height))
+    x2, y2 = (
+        max(x1 + 1, min(int(np.ceil(box[2])), width)),
+        max(y1 + 1, min(int(np.ceil(box[3])), height)),
+    )
     return image[y1:y2, x1:x2]
 
 
@@ -153,7 +170,9 @@ def cut(image: Array, box: Array) -> Array:
 
 
 def _geometry(boxes: Array, scores: Array, shape: tuple[int, ...]) -> Array:
-    """Quality in 0..1 before sharpness: score x size x not cut by the border x not covered by a person in front."""
+    """Quality in 0..1 before sharpness: score x size x not cut by the border x not covered by a
+    person in front.
+    """
     if not len(boxes):
         return np.zeros(0)
     size = np.minimum((boxes[:, 3] - boxes[:, 1]) / GOOD_HEIGHT_PX, 1)

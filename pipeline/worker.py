@@ -1,7 +1,8 @@
 """A worker owns some cameras and everything that needs their pixels; what leaves it is tracklets.
 
-It reads all its cameras in step with their clocks, detects in one batch, and tracks and gathers camera by camera. Cameras are
-taken in the order of their names, so that the order on the command line changes nothing.
+It reads all its cameras in step with their clocks, detects in one batch, and tracks and gathers
+camera by camera. Cameras are taken in the order of their names, so that the order on the command
+line changes nothing.
 """
 
 import threading
@@ -23,7 +24,9 @@ from pipeline.tracklets import Gatherer
 class Worker:
     """Runs its cameras to their end; `n_frames` and `last_s` say how far each camera came."""
 
-    def __init__(self, sources: list[Source], detector: Detector, config: Config, timings: Timings) -> None:
+    def __init__(
+        self, sources: list[Source], detector: Detector, config: Config, timings: Timings
+    ) -> None:
         self._sources = sorted(sources, key=lambda s: s.camera.name)
         self._detector, self._config, self._timings = detector, config, timings
         names = [source.camera.name for source in self._sources]
@@ -40,10 +43,16 @@ class Worker:
 
     def provisional(self) -> list[Tracklet]:
         """What is still open, as if it closed now: for those who cannot wait."""
-        return [tracklet for gatherer in self._gatherers.values() for tracklet in gatherer.provisional()]
+        return [
+            tracklet for gatherer in self._gatherers.values() for tracklet in gatherer.provisional()
+        ]
 
-    def run(self, stop: threading.Event, progress: Callable[[int], object]) -> Iterator[list[Tracklet]]:
-        """Yield the tracklets that close, round by round, until every source has ended or `stop` is set."""
+    def run(
+        self, stop: threading.Event, progress: Callable[[int], object]
+    ) -> Iterator[list[Tracklet]]:
+        """Yield the tracklets that close, round by round, until every source has ended or `stop` is
+        set.
+        """
         n_ahead = self._config.sources.read_ahead_frames
         readers = {s.camera.name: read_ahead(s, n_ahead, self._timings) for s in self._sources}
         try:
@@ -64,7 +73,9 @@ class Worker:
         for frame, detections in zip(frames, found, strict=True):
             tracker = self._trackers[frame.camera]
             with self._timings.stage("track"):
-                tracks = tracker.update(_inside(detections, self._rois[frame.camera]), frame.time_s, frame.index)
+                tracks = tracker.update(
+                    _inside(detections, self._rois[frame.camera]), frame.time_s, frame.index
+                )
             with self._timings.stage("gather"):
                 closed += self._gatherers[frame.camera].add(frame, tracks, tracker.live_ids)
             self.n_frames[frame.camera] += 1
@@ -72,11 +83,13 @@ class Worker:
         return closed
 
 
-def rounds(readers: dict[str, Generator[Frame, None, None]], intervals_s: dict[str, float]) -> Iterator[list[Frame]]:
+def rounds(
+    readers: dict[str, Generator[Frame, None, None]], intervals_s: dict[str, float]
+) -> Iterator[list[Frame]]:
     """Group frames into batches with at most one frame a camera, in step with the clocks.
 
-    A round takes every frame less than the shortest frame interval after the earliest one; cameras that start later, end
-    earlier or run at another rate are absent from some rounds.
+    A round takes every frame less than the shortest frame interval after the earliest one; cameras
+    that start later, end earlier or run at another rate are absent from some rounds.
     """
     heads = {name: frame for name, reader in readers.items() if (frame := next(reader, None))}
     while heads:

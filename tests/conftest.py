@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # tensors are tiny here, and waiting threads cost more than they do
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # tensors are tiny here, and waiting threads cost more than they do
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"

@@ -10,7 +10,9 @@ import numpy as np
 
 
 def picture(i: int, width: int = 64, height: int = 48) -> np.ndarray:
-    """A picture (height, width, 3) whose grey level tells its number and whose top left corner is white."""
+    """A picture (height, width, 3) whose grey level tells its number and whose top left corner is
+    white.
+    """
     image = np.full((height, width, 3), 20 + i * 3 % 200, np.uint8)
     image[: height // 4, : width // 4] = 255
     return image
@@ -31,7 +33,9 @@ def write_video(
     rate = Fraction(fps).limit_denominator(1001)
     options = {"movflags": "faststart"} if path.suffix == ".mp4" else {}
     with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream("libx264", rate=rate, options={"preset": "ultrafast", "g": "5"})
+        stream = container.add_stream(
+            "libx264", rate=rate, options={"preset": "ultrafast", "g": "5"}
+        )
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         tick = Fraction(1, 90_000)
         stream.codec_context.time_base = tick
@@ -49,7 +53,9 @@ def write_video(
 def _rotate(path: Path, degrees_clockwise: int) -> None:
     """Put a display matrix into the track header, as a phone does that was held upright."""
     one = 0x10000
-    matrix = {90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}[degrees_clockwise]
+    matrix = {90: (0, one, -one, 0), 180: (-one, 0, 0, -one), 270: (0, -one, one, 0)}[
+        degrees_clockwise
+    ]
     data = bytearray(path.read_bytes())
     start = data.index(b"tkhd") + 4 + 40  # version 0: the matrix follows 40 bytes of header
     a, b, c, d = matrix

@@ -1,8 +1,10 @@
-"""Weights between a start and its fine-tune: `python -m models.detector.average --start S --tuned T --alpha 0.5 --output FILE`.
+"""Weights between a start and its fine-tune: `python -m models.detector.average --start S --tuned T
+--alpha 0.5 --output FILE`.
 
-A fine-tune of few pictures gains where it was tuned and loses elsewhere; on the straight line between both networks there is
-often a point that keeps nearly all of both (Wortsman et al., arXiv 2109.01903). Measure the whole line: alpha 0 is the start,
-1 the fine-tune, and several alphas write a file each.
+A fine-tune of few pictures gains where it was tuned and loses elsewhere; on the straight line
+between both networks there is often a point that keeps nearly all of both (Wortsman et al., arXiv
+2109.01903). Measure the whole line: alpha 0 is the start, 1 the fine-tune, and several alphas write
+a file each.
 """
 
 import argparse
@@ -17,27 +19,61 @@ from models.errors import InputError
 
 
 def average(start: Any, tuned: Any, alpha: float) -> Any:
-    """Return `tuned` with its weights and statistics replaced by (1 - alpha) start + alpha tuned; raises InputError.
+    """Return `tuned` with its weights and statistics replaced by (1 - alpha) start + alpha tuned;
+    raises InputError.
 
-    Both must be one-class networks of the same shape. Whole numbers (counters) stay those of `tuned`.
+    Both must be one-class networks of the same shape. Whole numbers (counters) stay those of
+    `tuned`.
     """
     before, after = start.state_dict(), tuned.state_dict()
     if {k: v.shape for k, v in before.items()} != {k: v.shape for k, v in after.items()}:
-        raise InputError("the start and the fine-tune have different layers; average networks of one architecture")
-    mixed = {k: torch.lerp(before[k], v, alpha) if v.is_floating_point() else v for k, v in after.items()}
+        raise InputError(
+            "the start and the fine-tune have different layers; average networks of one"
+            " architecture"
+        )
+    mixed = {
+        k: torch.lerp(before[k], v, alpha) if v.is_floating_point() else v for k, v in after.items()
+    }
     tuned.load_state_dict(mixed)
     return tuned
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
-    parser = argparse.ArgumentParser(prog="python -m models.detector.average", description="Mix a start and its fine-tune.")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.detector.average", description="Mix a start and its fine-tune."
+    )
     add = parser.add_argument
-    add("--start", type=Path, required=True, metavar="FILE", help=".safetensors the fine-tune started from")
-    add("--tuned", type=Path, required=True, metavar="FILE", help=".safetensors of models.detector.train")
+    add(
+        "--start",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=".safetensors the fine-tune started from",
+    )
+    add(
+        "--tuned",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help=".safetensors of models.detector.train",
+    )
     add("--architecture", default="yolo11n.yaml", metavar="YAML", help="of both")
-    add("--alpha", type=float, nargs="+", default=[0.5], metavar="A", help="share of the fine-tune, 0 to 1")
-    add("--output", type=Path, required=True, metavar="FILE", help="with several alphas, FILE-0.25.safetensors and so on")
+    add(
+        "--alpha",
+        type=float,
+        nargs="+",
+        default=[0.5],
+        metavar="A",
+        help="share of the fine-tune, 0 to 1",
+    )
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="with several alphas, FILE-0.25.safetensors and so on",
+    )
     return parser.parse_args(arguments)
 
 
@@ -45,7 +81,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error that the user can mend."""
     parsed = parse(arguments)
     try:
-        for path in write(parsed.start, parsed.tuned, parsed.architecture, parsed.alpha, parsed.output):
+        for path in write(
+            parsed.start, parsed.tuned, parsed.architecture, parsed.alpha, parsed.output
+        ):
             print(path)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -53,13 +91,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def write(start: Path, tuned: Path, architecture: str, alphas: list[float], output: Path) -> list[Path]:
+def write(
+    start: Path, tuned: Path, architecture: str, alphas: list[float], output: Path
+) -> list[Path]:
     """Write one file per alpha and return them; raises InputError."""
     written = []
     for alpha in alphas:
         if not 0 <= alpha <= 1:
             raise InputError(f"--alpha {alpha}: expected 0 (the start) to 1 (the fine-tune)")
-        first, second = (networks.person_only(networks.load(path, architecture)) for path in (start, tuned))
+        first, second = (
+            networks.person_only(networks.load(path, architecture)) for path in (start, tuned)
+        )
         path = output if len(alphas) == 1 else output.with_stem(f"{output.stem}-{alpha:g}")
         about = {"start": start.name, "alpha": f"{alpha:g}"}
         networks.save(path, average(first, second, alpha), architecture, about)

@@ -1,8 +1,10 @@
-"""Pictures with people in them, to train on and to judge by: folders of labelled images, and videos with MOT truth.
+"""Pictures with people in them, to train on and to judge by: folders of labelled images, and videos
+with MOT truth.
 
-A labelled folder is in YOLO layout: `images/NAME.jpg` beside `labels/NAME.txt`, one line `class x y width height` a person,
-centre and size as fractions of the image. Its last fifth by name is held back from training (`part`), so that a set of video
-frames is cut once in time instead of having neighbours on both sides.
+A labelled folder is in YOLO layout: `images/NAME.jpg` beside `labels/NAME.txt`, one line `class x y
+width height` a person, centre and size as fractions of the image. Its last fifth by name is held
+back from training (`part`), so that a set of video frames is cut once in time instead of having
+neighbours on both sides.
 """
 
 from collections.abc import Iterator
@@ -26,7 +28,9 @@ MIN_FIELDS = 6
 
 @dataclass(frozen=True)
 class Picture:
-    """One image (H, W, 3) uint8 BGR with the boxes of people, x1 y1 x2 y2 px, and regions that are neither right nor wrong."""
+    """One image (H, W, 3) uint8 BGR with the boxes of people, x1 y1 x2 y2 px, and regions that are
+    neither right nor wrong.
+    """
 
     image: Array
     truth: Array
@@ -48,16 +52,26 @@ class PictureSet:
 
 
 def image_files(folder: Path, part: Part) -> list[Path]:
-    """Images of a labelled folder by name; `train` is the first four fifths, `held_back` the rest. Raises InputError."""
-    files = sorted(path for path in (folder / "images").glob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    """Images of a labelled folder by name; `train` is the first four fifths, `held_back` the rest.
+    Raises InputError.
+    """
+    files = sorted(
+        path
+        for path in (folder / "images").glob("*")
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png")
+    )
     if not files:
-        raise InputError(f"{folder}: no images/*.jpg there; expected a folder with images/ and labels/")
+        raise InputError(
+            f"{folder}: no images/*.jpg there; expected a folder with images/ and labels/"
+        )
     cut = len(files) * 4 // 5
     return {"train": files[:cut], "held_back": files[cut:], "all": files}[part]
 
 
 def label_file(image: Path) -> Path:
-    """Where the labels of an image are; the file is absent or empty when nobody is in the picture."""
+    """Where the labels of an image are; the file is absent or empty when nobody is in the
+    picture.
+    """
     return image.parent.parent / "labels" / f"{image.stem}.txt"
 
 
@@ -67,14 +81,20 @@ def labelled(folder: Path, part: Part = "all") -> Iterator[Picture]:
         image = cv2.imread(str(path))
         if image is None:
             raise InputError(f"{path}: cannot be read as an image; remove it or save it again")
-        yield Picture(image, read_labels(label_file(path), image.shape[1], image.shape[0]), np.zeros((0, 4), np.float32))
+        yield Picture(
+            image,
+            read_labels(label_file(path), image.shape[1], image.shape[0]),
+            np.zeros((0, 4), np.float32),
+        )
 
 
 def read_labels(path: Path, width_px: int, height_px: int) -> Array:
     """Boxes (n, 4) float32 of a YOLO label file; none when it is absent. Raises InputError."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     try:
-        rows = np.array([[float(value) for value in line.split()] for line in text.splitlines() if line.strip()])
+        rows = np.array(
+            [[float(value) for value in line.split()] for line in text.splitlines() if line.strip()]
+        )
         centre, half = rows.reshape(-1, 5)[:, 1:3], rows.reshape(-1, 5)[:, 3:] / 2
     except ValueError:
         raise InputError(f"{path}: expected lines `class x y width height`") from None
@@ -85,15 +105,24 @@ def read_labels(path: Path, width_px: int, height_px: int) -> Array:
 def write_labels(path: Path, boxes: Array, width_px: int, height_px: int) -> None:
     """Write boxes (n, 4) x1 y1 x2 y2 px as a YOLO label file, clipped to the image, class 0."""
     corners = np.clip(boxes.reshape(-1, 4) / [width_px, height_px, width_px, height_px], 0, 1)
-    rows = np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], axis=1)
+    rows = np.concatenate(
+        [(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], axis=1
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join("0 " + " ".join(f"{value:.6f}" for value in row) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join("0 " + " ".join(f"{value:.6f}" for value in row) + "\n" for row in rows),
+        encoding="utf-8",
+    )
 
 
-def clip(video: Path, truth: Path, every: int, min_visibility: float = MIN_VISIBILITY) -> Iterator[Picture]:
-    """Every `every`-th frame of a video that has MOT truth; people seen less than `min_visibility` are ignored.
+def clip(
+    video: Path, truth: Path, every: int, min_visibility: float = MIN_VISIBILITY
+) -> Iterator[Picture]:
+    """Every `every`-th frame of a video that has MOT truth; people seen less than `min_visibility`
+    are ignored.
 
-    Frames before the first and after the last that the truth mentions are left out: nobody labelled them.
+    Frames before the first and after the last that the truth mentions are left out: nobody labelled
+    them.
     """
     rows = read_mot(truth)
     frames = rows[:, 0].astype(np.int64) - 1
@@ -116,23 +145,35 @@ def frames_of(video: Path, every: int) -> Iterator[tuple[int, Array]]:
                 if index % every == 0:
                     yield index, frame.to_ndarray(format="bgr24")
     except (OSError, av.FFmpegError) as error:
-        raise InputError(f"{video}: cannot be read as a video ({' '.join(str(error).split())})") from None
+        raise InputError(
+            f"{video}: cannot be read as a video ({' '.join(str(error).split())})"
+        ) from None
 
 
 def read_mot(path: Path) -> Array:
-    """Rows `frame,id,x,y,w,h,...` of a MOTChallenge file as float64 (n, columns); raises InputError."""
+    """Rows `frame,id,x,y,w,h,...` of a MOTChallenge file as float64 (n, columns); raises
+    InputError.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
-        rows = np.array([[float(value) for value in line.split(",")] for line in lines if line.strip()])
+        rows = np.array(
+            [[float(value) for value in line.split(",")] for line in lines if line.strip()]
+        )
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a MOT file ({' '.join(str(error).split())})") from None
+        raise InputError(
+            f"{path}: cannot be read as a MOT file ({' '.join(str(error).split())})"
+        ) from None
     if rows.ndim != 2 or rows.shape[1] < MIN_FIELDS:
-        raise InputError(f"{path}: expected lines `frame,id,x,y,w,h,...`, the same number of columns in each")
+        raise InputError(
+            f"{path}: expected lines `frame,id,x,y,w,h,...`, the same number of columns in each"
+        )
     return rows
 
 
 def test_sets(root: Path) -> list[PictureSet]:
-    """Return the sets that nothing of ours is trained on, of a folder laid out as `../shared/data`; raises InputError."""
+    """Return the sets that nothing of ours is trained on, of a folder laid out as `../shared/data`;
+    raises InputError.
+    """
     clips = root / "clips"
     found = [
         PictureSet(name, partial(clip, clips / folder / video, clips / folder / "gt.txt", every))

@@ -1,7 +1,9 @@
-"""Judge person detectors: `python -m models.detector.evaluate --weights mine.safetensors start.safetensors`.
+"""Judge person detectors: `python -m models.detector.evaluate --weights mine.safetensors
+start.safetensors`.
 
-One table: a row per test set, and for every detector AP50, AP50-95, recall at one false alarm a frame, and frames/s (of this
-machine, letterboxing and suppression included). `benchmarks.detectors` sets other people's detectors beside them.
+One table: a row per test set, and for every detector AP50, AP50-95, recall at one false alarm a
+frame, and frames/s (of this machine, letterboxing and suppression included). `benchmarks.detectors`
+sets other people's detectors beside them.
 """
 
 import argparse
@@ -53,12 +55,16 @@ def _judge(name: str, find: Find, pictures: data.PictureSet) -> Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Markdown: a row per set and the mean, a column per detector; `AP50 / AP50-95 / recall at one false alarm a frame`."""
+    """Markdown: a row per set and the mean, a column per detector; `AP50 / AP50-95 / recall at one
+    false alarm a frame`.
+    """
     detectors = list(dict.fromkeys(row.detector for row in rows))
     names = list(dict.fromkeys(row.set for row in rows))
     cells = {(row.set, row.detector): _cell(row) for row in rows}
     lines = [["set", *detectors], ["---"] * (len(detectors) + 1)]
-    lines += [[name, *(cells.get((name, detector), "") for detector in detectors)] for name in names]
+    lines += [
+        [name, *(cells.get((name, detector), "") for detector in detectors)] for name in names
+    ]
     of = {detector: [row for row in rows if row.detector == detector] for detector in detectors}
     lines.append(["mean", *(_mean(of[detector]) for detector in detectors)])
     lines.append(["frames/s", *(f"{_speed(of[detector]):.1f}" for detector in detectors)])
@@ -71,7 +77,10 @@ def _cell(row: Row) -> str:
 
 def _mean(rows: Sequence[Row]) -> str:
     n = len(rows)
-    return f"{sum(r.ap50 for r in rows) / n:.3f} / {sum(r.ap for r in rows) / n:.3f} / {sum(r.recall for r in rows) / n:.2f}"
+    return (
+        f"{sum(r.ap50 for r in rows) / n:.3f} / {sum(r.ap for r in rows) / n:.3f} /"
+        f" {sum(r.recall for r in rows) / n:.2f}"
+    )
 
 
 def _speed(rows: Sequence[Row]) -> float:
@@ -81,29 +90,69 @@ def _speed(rows: Sequence[Row]) -> float:
 def parse_size(text: str) -> tuple[int, int]:
     """Read "640x384" as width and height; raises InputError."""
     width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()) or any(int(n) % 32 or not int(n) for n in (width, height)):
-        raise InputError(f"--size {text}: write WIDTHxHEIGHT in multiples of 32, for example 640x384")
+    if not (width.isdigit() and height.isdigit()) or any(
+        int(n) % 32 or not int(n) for n in (width, height)
+    ):
+        raise InputError(
+            f"--size {text}: write WIDTHxHEIGHT in multiples of 32, for example 640x384"
+        )
     return int(width), int(height)
 
 
 def choose(sets: Sequence[data.PictureSet], wanted: Sequence[str]) -> list[data.PictureSet]:
     """Sets whose name begins with one of `wanted`, all when none is; raises InputError."""
-    chosen = [s for s in sets if not wanted or any(s.name.lower().startswith(w.lower()) for w in wanted)]
+    chosen = [
+        s for s in sets if not wanted or any(s.name.lower().startswith(w.lower()) for w in wanted)
+    ]
     if not chosen:
-        raise InputError(f"--sets {' '.join(wanted)}: no such set; there are {', '.join(s.name for s in sets)}")
+        raise InputError(
+            f"--sets {' '.join(wanted)}: no such set; there are {', '.join(s.name for s in sets)}"
+        )
     return chosen
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
-    parser = argparse.ArgumentParser(prog="python -m models.detector.evaluate", description="Judge person detectors.")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.detector.evaluate", description="Judge person detectors."
+    )
     add = parser.add_argument
-    add("--weights", type=Path, nargs="+", required=True, metavar="FILE", help=".safetensors files, a column each")
-    add("--architecture", default="", metavar="YAML", help="of files that do not say it themselves, for example yolo11n.yaml")
-    add("--data", type=Path, default=Path("../shared/data"), metavar="DIR", help="folder with clips/, worlds/ and detection/")
-    add("--sets", nargs="*", default=[], metavar="NAME", help="only the sets whose names begin so, for example PETS plaza")
+    add(
+        "--weights",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help=".safetensors files, a column each",
+    )
+    add(
+        "--architecture",
+        default="",
+        metavar="YAML",
+        help="of files that do not say it themselves, for example yolo11n.yaml",
+    )
+    add(
+        "--data",
+        type=Path,
+        default=Path("../shared/data"),
+        metavar="DIR",
+        help="folder with clips/, worlds/ and detection/",
+    )
+    add(
+        "--sets",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="only the sets whose names begin so, for example PETS plaza",
+    )
     add("--size", default="640x384", metavar="WxH", help="input of the networks")
-    add("--threads", type=int, default=0, metavar="N", help="threads of torch; 0: as many as it likes")
+    add(
+        "--threads",
+        type=int,
+        default=0,
+        metavar="N",
+        help="threads of torch; 0: as many as it likes",
+    )
     add("--json", type=Path, metavar="FILE", help="also write the rows here")
     return parser.parse_args(arguments)
 

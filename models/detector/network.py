@@ -1,8 +1,10 @@
-"""YOLO networks as safetensors: state dicts without pickle, in half precision, whose metadata say what they are.
+"""YOLO networks as safetensors: state dicts without pickle, in half precision, whose metadata say
+what they are.
 
-A class tower of ultralytics' head is as wide as the number of classes asks for: 80 channels for COCO, 64 for one class. A
-network that is built for one class therefore cannot take over trained towers, and ultralytics drops them silently. So one-class
-networks of ours keep COCO's towers: they are built for 80 classes, and the last convolution is cut down to the person row.
+A class tower of ultralytics' head is as wide as the number of classes asks for: 80 channels for
+COCO, 64 for one class. A network that is built for one class therefore cannot take over trained
+towers, and ultralytics drops them silently. So one-class networks of ours keep COCO's towers: they
+are built for 80 classes, and the last convolution is cut down to the person row.
 """
 
 import json
@@ -19,24 +21,32 @@ from models import device as devices
 from models import files
 from models.errors import InputError
 
-os.environ.update(YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false")  # read when ultralytics is imported
-os.environ.setdefault("ULTRALYTICS_SAFE_LOAD", "true")  # a .pt may only hold known layers, not code; "false" loads any other
+os.environ.update(
+    YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false"
+)  # read when ultralytics is imported
+os.environ.setdefault(
+    "ULTRALYTICS_SAFE_LOAD", "true"
+)  # a .pt may only hold known layers, not code; "false" loads any other
 
 PERSON = ("person", "pedestrian", "people")
 
 
 def quiet() -> None:
-    """Tell ultralytics not to report its use, for this process and not in the user's settings file."""
+    """Tell ultralytics not to report its use, for this process and not in the user's settings
+    file.
+    """
     from ultralytics.utils import SETTINGS
 
     dict.__setitem__(SETTINGS, "sync", False)
 
 
 def load(path: Path, architecture: str = "") -> Any:
-    """Return ultralytics' `DetectionModel` with the weights of a .safetensors file, float32, in evaluation mode.
+    """Return ultralytics' `DetectionModel` with the weights of a .safetensors file, float32, in
+    evaluation mode.
 
-    Its architecture is the file's metadata `architecture`, or the argument where the file has none: the name of one of
-    ultralytics' .yaml files, or the path of one. Class names come from `names`, a JSON list. Raises InputError.
+    Its architecture is the file's metadata `architecture`, or the argument where the file has none:
+    the name of one of ultralytics' .yaml files, or the path of one. Class names come from `names`,
+    a JSON list. Raises InputError.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -45,7 +55,9 @@ def load(path: Path, architecture: str = "") -> Any:
             metadata: dict[str, str] = file.metadata() or {}
             state = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be read as safetensors ({' '.join(str(error).split())})") from None
+        raise InputError(
+            f"{path}: cannot be read as safetensors ({' '.join(str(error).split())})"
+        ) from None
     architecture = architecture or metadata.get("architecture", "")
     if (
         not architecture.endswith(".yaml") or "://" in architecture
@@ -55,17 +67,26 @@ def load(path: Path, architecture: str = "") -> Any:
 
 
 def save(path: Path, network: Any, architecture: str, about: dict[str, str] | None = None) -> None:
-    """Write a network in half precision, with its architecture, class names and `about` as metadata; raises InputError."""
+    """Write a network in half precision, with its architecture, class names and `about` as
+    metadata; raises InputError.
+    """
     from safetensors.torch import save as to_bytes
 
-    state = {key: value.half() if value.is_floating_point() else value for key, value in network.state_dict().items()}
+    state = {
+        key: value.half() if value.is_floating_point() else value
+        for key, value in network.state_dict().items()
+    }
     names = [network.names[i] for i in range(len(network.names))]
     metadata = {"architecture": architecture, "names": json.dumps(names), **(about or {})}
-    files.write(path, to_bytes({key: value.contiguous().cpu() for key, value in state.items()}, metadata))
+    files.write(
+        path, to_bytes({key: value.contiguous().cpu() for key, value in state.items()}, metadata)
+    )
 
 
 def build(architecture: str, n_classes: int, tower: int = 0) -> Any:
-    """Return an untrained network with class towers of `tower` channels (0: what ultralytics takes for `n_classes`)."""
+    """Return an untrained network with class towers of `tower` channels (0: what ultralytics takes
+    for `n_classes`).
+    """
     quiet()
     from ultralytics.nn.tasks import DetectionModel
 
@@ -77,7 +98,9 @@ def build(architecture: str, n_classes: int, tower: int = 0) -> Any:
 
 
 def person_only(network: Any) -> Any:
-    """Cut the network down, in place, to its person class; its boxes and their scores stay the same. Raises InputError."""
+    """Cut the network down, in place, to its person class; its boxes and their scores stay the
+    same. Raises InputError.
+    """
     row = person(network)
     if len(network.names) > 1:
         _keep_rows(network, [row])
@@ -86,7 +109,9 @@ def person_only(network: Any) -> Any:
 
 
 def person(network: Any) -> int:
-    """Index of the person class; the only class of a one-class network, whatever its name. Raises InputError."""
+    """Index of the person class; the only class of a one-class network, whatever its name. Raises
+    InputError.
+    """
     rows = [i for i, name in network.names.items() if name.lower() in PERSON]
     if not rows and len(network.names) > 1:
         raise InputError(f"none of the {len(network.names)} classes of the network is a person")
@@ -94,10 +119,12 @@ def person(network: Any) -> int:
 
 
 def hasten(network: Any, device: torch.device) -> AbstractContextManager[object]:
-    """Prepare a network, in place, for fast inference on `device`; returns the context to run it in, again and again.
+    """Prepare a network, in place, for fast inference on `device`; returns the context to run it
+    in, again and again.
 
-    On a CPU that computes in bfloat16 it takes 0.6 of the time; the boxes are still decoded in float32, since bfloat16 rounds
-    600 px to 4 px. AP50-95 stayed the same to 0.002 (TownCentre, PennFudan). Heads of another kind run as they are.
+    On a CPU that computes in bfloat16 it takes 0.6 of the time; the boxes are still decoded in
+    float32, since bfloat16 rounds 600 px to 4 px. AP50-95 stayed the same to 0.002 (TownCentre,
+    PennFudan). Heads of another kind run as they are.
     """
     from ultralytics.nn.modules.head import Detect
 
@@ -110,13 +137,20 @@ def hasten(network: Any, device: torch.device) -> AbstractContextManager[object]
     def precise(answers: dict[str, Any]) -> torch.Tensor:
         with torch.autocast("cpu", enabled=False):
             whole = {key: answers[key].float() for key in ("boxes", "scores")}
-            return cast(torch.Tensor, decode({**answers, **whole, "feats": [level.float() for level in answers["feats"]]}))
+            return cast(
+                torch.Tensor,
+                decode(
+                    {**answers, **whole, "feats": [level.float() for level in answers["feats"]]}
+                ),
+            )
 
     head._inference = precise
     return devices.autocast(device)
 
 
-def _with_weights(architecture: str, state: dict[str, torch.Tensor], names: list[str], where: str) -> Any:
+def _with_weights(
+    architecture: str, state: dict[str, torch.Tensor], names: list[str], where: str
+) -> Any:
     head = max((int(key.split(".")[1]) for key in state if key.startswith("model.")), default=-1)
     last = state.get(f"model.{head}.cv3.0.2.weight")
     if last is None:
@@ -125,7 +159,9 @@ def _with_weights(architecture: str, state: dict[str, torch.Tensor], names: list
         network = build(architecture, len(last), _tower(state, head))
         network.load_state_dict(state)
     except (OSError, RuntimeError, KeyError, AssertionError) as error:
-        raise InputError(f"{where}: does not fit {architecture} ({' '.join(str(error).split())[:120]})") from None
+        raise InputError(
+            f"{where}: does not fit {architecture} ({' '.join(str(error).split())[:120]})"
+        ) from None
     if names and len(names) != len(last):
         raise InputError(f"{where}: has {len(last)} classes but {len(names)} names")
     network.names = dict(enumerate(names)) if names else _names(len(last))
@@ -148,7 +184,9 @@ def _keep_rows(network: Any, rows: list[int]) -> None:
         for tower in getattr(head, name, None) or []:
             before = tower[-1]
             tower[-1] = nn.Conv2d(before.in_channels, len(rows), 1)
-            tower[-1].load_state_dict({key: value[rows] for key, value in before.state_dict().items()})
+            tower[-1].load_state_dict(
+                {key: value[rows] for key, value in before.state_dict().items()}
+            )
     head.nc, head.no = len(rows), len(rows) + 4 * head.reg_max
     network.nc = len(rows)
     network.names = {i: network.names.get(row, f"class{row}") for i, row in enumerate(rows)}

@@ -1,7 +1,8 @@
-"""Label frames of videos that nobody labelled: `python -m models.detector.pseudo --weights W --videos V... --output FOLDER`.
+"""Label frames of videos that nobody labelled: `python -m models.detector.pseudo --weights W
+--videos V... --output FOLDER`.
 
-A network looks at each frame and at its mirror image, at a size larger than it is used at; a box stays when both agree. The
-folder (YOLO layout) is for training (`data.whole`), never for judging.
+A network looks at each frame and at its mirror image, at a size larger than it is used at; a box
+stays when both agree. The folder (YOLO layout) is for training (`data.whole`), never for judging.
 """
 
 import argparse
@@ -22,7 +23,9 @@ MIN_IOU = 0.6
 
 
 def label(image: Array, find: Find) -> Array:
-    """Boxes (n, 4) px that are found in the picture and in its mirror image, with `MIN_SCORE` on average; their mean."""
+    """Boxes (n, 4) px that are found in the picture and in its mirror image, with `MIN_SCORE` on
+    average; their mean.
+    """
     boxes, sure = find(image)
     mirrored, also_sure = find(np.ascontiguousarray(image[:, ::-1]))
     mirrored = mirrored[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [image.shape[1], 0, image.shape[1], 0]
@@ -30,29 +33,43 @@ def label(image: Array, find: Find) -> Array:
         return np.zeros((0, 4), np.float32)
     overlap = scores.ious(boxes, mirrored)
     partner = overlap.argmax(axis=1)
-    agree = (overlap.max(axis=1) >= MIN_IOU) & (overlap.argmax(axis=0)[partner] == np.arange(len(boxes)))
+    agree = (overlap.max(axis=1) >= MIN_IOU) & (
+        overlap.argmax(axis=0)[partner] == np.arange(len(boxes))
+    )
     agree &= (sure + also_sure[partner]) / 2 >= MIN_SCORE
     return np.asarray(((boxes + mirrored[partner]) / 2)[agree], np.float32)
 
 
 def write(videos: list[Path], every: int, find: Find, folder: Path) -> tuple[int, int]:
-    """Write every `every`-th frame of the videos with its labels; returns how many frames and people. Raises InputError."""
+    """Write every `every`-th frame of the videos with its labels; returns how many frames and
+    people. Raises InputError.
+    """
     n_frames = n_people = 0
     for video in videos:
         for index, image in data.frames_of(video, every):
             boxes = label(image, find)
             name = f"{video.parent.name}_{video.stem}_{index:06d}"
             files.write(folder / "images" / f"{name}.jpg", cv2.imencode(".jpg", image)[1].tobytes())
-            data.write_labels(folder / "labels" / f"{name}.txt", boxes, image.shape[1], image.shape[0])
+            data.write_labels(
+                folder / "labels" / f"{name}.txt", boxes, image.shape[1], image.shape[0]
+            )
             n_frames, n_people = n_frames + 1, n_people + len(boxes)
     return n_frames, n_people
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
-    parser = argparse.ArgumentParser(prog="python -m models.detector.pseudo", description="Label frames of videos.")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.detector.pseudo", description="Label frames of videos."
+    )
     add = parser.add_argument
-    add("--weights", type=Path, required=True, metavar="FILE", help="the .safetensors network that labels")
+    add(
+        "--weights",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the .safetensors network that labels",
+    )
     add("--architecture", default="", metavar="YAML", help="of a file that does not say it itself")
     add("--videos", type=Path, nargs="+", required=True, metavar="FILE")
     add("--every", type=int, default=20, metavar="N", help="take every N-th frame")
@@ -65,7 +82,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error that the user can mend."""
     parsed = parse(arguments)
     try:
-        finder = Finder(network.load(parsed.weights, parsed.architecture), parse_size(parsed.size), min_score=0.1)
+        finder = Finder(
+            network.load(parsed.weights, parsed.architecture),
+            parse_size(parsed.size),
+            min_score=0.1,
+        )
         n_frames, n_people = write(parsed.videos, parsed.every, finder, parsed.output)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)

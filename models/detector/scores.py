@@ -1,7 +1,9 @@
-"""How well boxes were found: average precision as COCO computes it, and recall at one false alarm a frame.
+"""How well boxes were found: average precision as COCO computes it, and recall at one false alarm a
+frame.
 
-AP is COCO's (greedy matching by score, 101 recall levels, `iscrowd` for what is to be ignored), equal to pycocotools to the
-last digit; the third number is what a tracker feels: how many people are found when each frame may show one who is not there.
+AP is COCO's (greedy matching by score, 101 recall levels, `iscrowd` for what is to be ignored),
+equal to pycocotools to the last digit; the third number is what a tracker feels: how many people
+are found when each frame may show one who is not there.
 """
 
 from collections.abc import Sequence
@@ -45,19 +47,25 @@ def score(pictures: Sequence[Found]) -> Scores:
     if not n_truth:
         return Scores(-1.0, -1.0, -1.0)
     confidence = np.concatenate([np.zeros(0), *(picture.scores for picture in pictures)])
-    verdicts = np.concatenate([np.zeros((0, len(THRESHOLDS)), np.int8), *(judge(picture) for picture in pictures)])
+    verdicts = np.concatenate(
+        [np.zeros((0, len(THRESHOLDS)), np.int8), *(judge(picture) for picture in pictures)]
+    )
     verdicts = verdicts[np.argsort(-confidence, kind="stable")]
     precisions = [average_precision(column, n_truth) for column in verdicts.T]
     right, wrong = np.cumsum(verdicts[:, 0] == 1), np.cumsum(verdicts[:, 0] == 0)
     within = right[wrong <= len(pictures)]
-    return Scores(precisions[0], float(np.mean(precisions)), float(within[-1]) / n_truth if len(within) else 0.0)
+    return Scores(
+        precisions[0],
+        float(np.mean(precisions)),
+        float(within[-1]) / n_truth if len(within) else 0.0,
+    )
 
 
 def judge(picture: Found) -> Array:
     """Right (1), wrong (0) or ignored (-1): int8 (n, thresholds), in the order of `picture.boxes`.
 
-    Boxes are taken by descending score; each takes the free person it overlaps most, then any ignored region that holds more
-    than the threshold of it (a region may take many).
+    Boxes are taken by descending score; each takes the free person it overlaps most, then any
+    ignored region that holds more than the threshold of it (a region may take many).
     """
     verdicts = np.zeros((len(picture.boxes), len(THRESHOLDS)), np.int8)
     overlap = ious(picture.boxes, picture.truth)
@@ -76,7 +84,9 @@ def judge(picture: Found) -> Array:
 
 
 def average_precision(verdicts: Array, n_truth: int) -> float:
-    """Area under the precision-recall curve at 101 recalls; `verdicts` (n,) by descending score, as `judge` gives them."""
+    """Area under the precision-recall curve at 101 recalls; `verdicts` (n,) by descending score, as
+    `judge` gives them.
+    """
     counted = verdicts[verdicts >= 0]
     right = np.cumsum(counted)
     precision = right / np.arange(1, len(counted) + 1)
@@ -99,8 +109,13 @@ def _shares(boxes: Array, regions: Array) -> Array:
 
 
 def _intersections(boxes: Array, others: Array) -> Array:
-    boxes, others = boxes.astype(np.float64).reshape(-1, 1, 4), others.astype(np.float64).reshape(1, -1, 4)
-    sides = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(boxes[..., :2], others[..., :2])
+    boxes, others = (
+        boxes.astype(np.float64).reshape(-1, 1, 4),
+        others.astype(np.float64).reshape(1, -1, 4),
+    )
+    sides = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(
+        boxes[..., :2], others[..., :2]
+    )
     return np.asarray(np.prod(np.maximum(sides, 0), axis=2))
 
 

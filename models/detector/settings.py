@@ -1,4 +1,6 @@
-"""Every setting of detector training: defaults, ranges, units. `configs/detector/*.yaml` are runs; unknown keys are errors."""
+"""Every setting of detector training: defaults, ranges, units. `configs/detector/*.yaml` are runs;
+unknown keys are errors.
+"""
 
 from typing import Annotated
 
@@ -19,7 +21,9 @@ class DataSettings(Section):
     """What is trained on: folders in YOLO layout (images/, labels/)."""
 
     labelled: list[str] = Field(default_factory=list)
-    """Their first four fifths by name are used; the rest is held back for `models.detector.evaluate`."""
+    """Their first four fifths by name are used; the rest is held back for
+    `models.detector.evaluate`.
+    """
     whole: list[str] = Field(default_factory=list)
     """Used completely: rendered frames, frames with labels made by `models.detector.pseudo`."""
 
@@ -33,18 +37,24 @@ class NetworkSettings(Section):
     frozen: Annotated[int, Field(ge=0, le=22)] = 11
     """So many of its first layers stay as they are; YOLO11's backbone is 11."""
     frozen_statistics: bool = True
-    """Batch-norm means and variances stay those of the start: small batches of few scenes would spoil them."""
+    """Batch-norm means and variances stay those of the start: small batches of few scenes would
+    spoil them.
+    """
 
 
 class KeepSettings(Section):
-    """How strongly the start model's own answers on every training picture are targets beside the labels; 0: not at all."""
+    """How strongly the start model's own answers on every training picture are targets beside the
+    labels; 0: not at all.
+    """
 
     scores: NonNegative = 1.0
     boxes: NonNegative = 1.0
 
 
 class AugmentSettings(Section):
-    """Changes to the pictures; `dim`, `blur` and `noise` are seen by the student only, not by the start model."""
+    """Changes to the pictures; `dim`, `blur` and `noise` are seen by the student only, not by the
+    start model.
+    """
 
     mosaic: Fraction = 0.5
     scale: Fraction = 0.5
@@ -81,12 +91,19 @@ class Settings(Section):
     @model_validator(mode="after")
     def _consistent(self) -> "Settings":
         if not self.data.labelled and not self.data.whole:
-            raise ValueError("data: nothing to train on; give folders in data.labelled or data.whole")
-        held = self.keep.scores or self.keep.boxes or self.network.frozen_statistics or self.network.frozen
+            raise ValueError(
+                "data: nothing to train on; give folders in data.labelled or data.whole"
+            )
+        held = (
+            self.keep.scores
+            or self.keep.boxes
+            or self.network.frozen_statistics
+            or self.network.frozen
+        )
         if held and not self.network.init:
             raise ValueError(
-                "network.init: random weights have nothing to keep; set keep.scores, keep.boxes and network.frozen to 0 "
-                "and network.frozen_statistics to false"
+                "network.init: random weights have nothing to keep; set keep.scores, keep.boxes and"
+                " network.frozen to 0 and network.frozen_statistics to false"
             )
         return self
 
@@ -99,6 +116,9 @@ def load(path: str, changes: tuple[str, ...] = ()) -> Settings:
             section, _, name = key.partition(".")
             inner = values.setdefault(section, {})
             if not name or not isinstance(inner, dict):
-                raise InputError(f"--set {text}: write it as section.name=value, for example --set train.epochs=3")
+                raise InputError(
+                    f"--set {text}: write it as section.name=value, for example --set"
+                    " train.epochs=3"
+                )
             inner[name] = value
     return settings.build(Settings, values, path or "the command line", EXAMPLE)

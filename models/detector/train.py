@@ -1,4 +1,6 @@
-"""Train the person detector: `python -m models.detector.train --config configs/detector/person.yaml --output DIR`."""
+"""Train the person detector: `python -m models.detector.train --config configs/detector/person.yaml
+--output DIR`.
+"""
 
 import argparse
 import sys
@@ -10,10 +12,23 @@ from models.errors import InputError
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
-    parser = argparse.ArgumentParser(prog="python -m models.detector.train", description="Train the person detector.")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.detector.train", description="Train the person detector."
+    )
     add = parser.add_argument
-    add("--config", default="", metavar="FILE", help="YAML with settings; configs/detector/person.yaml shows all")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; may be repeated")
+    add(
+        "--config",
+        default="",
+        metavar="FILE",
+        help="YAML with settings; configs/detector/person.yaml shows all",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one setting; may be repeated",
+    )
     add("--output", type=Path, required=True, metavar="DIR", help="new folder for the weights")
     return parser.parse_args(arguments)
 
@@ -23,7 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parse(arguments)
     try:
         chosen = settings.load(parsed.config, tuple(parsed.set))
-        from models.detector import training  # late: torch takes seconds, and a wrong key should not wait for it
+        from models.detector import (
+            training,
+        )  # late: torch takes seconds, and a wrong key should not wait for it
 
         print(training.fit(chosen, parsed.output))
     except InputError as error:

@@ -21,7 +21,8 @@ CONFIG = "config.yaml"
 
 
 def fit(chosen: Settings, output: Path) -> Path:
-    """Train, write `model.safetensors` (anew after every epoch) and `config.yaml` into `output`; returns the former.
+    """Train, write `model.safetensors` (anew after every epoch) and `config.yaml` into `output`;
+    returns the former.
 
     What is written is the running average of the weights, in half precision. Raises InputError.
     """
@@ -37,7 +38,9 @@ def fit(chosen: Settings, output: Path) -> Path:
 
 
 def gather(chosen: Settings, folder: Path) -> int:
-    """Lay links to all training pictures and labels into one YOLO folder, as ultralytics wants them; returns how many."""
+    """Lay links to all training pictures and labels into one YOLO folder, as ultralytics wants
+    them; returns how many.
+    """
     parts: list[tuple[str, data.Part]] = [(name, "train") for name in chosen.data.labelled]
     parts += [(name, "all") for name in chosen.data.whole]
     (folder / "images").mkdir()
@@ -48,7 +51,9 @@ def gather(chosen: Settings, folder: Path) -> int:
             link = folder / "images" / f"{n:06d}{image.suffix.lower()}"
             link.symlink_to(image.resolve())
             labels = data.label_file(image)
-            data.read_labels(labels, 1, 1)  # a bad line is named here; ultralytics would leave the picture out
+            data.read_labels(
+                labels, 1, 1
+            )  # a bad line is named here; ultralytics would leave the picture out
             if labels.is_file():
                 (folder / "labels" / f"{n:06d}.txt").symlink_to(labels.resolve())
             n += 1
@@ -58,7 +63,9 @@ def gather(chosen: Settings, folder: Path) -> int:
 def start(chosen: Settings) -> Any:
     """Return the one-class network that training begins with; raises InputError."""
     if chosen.network.init:
-        return networks.person_only(networks.load(Path(chosen.network.init), chosen.network.architecture))
+        return networks.person_only(
+            networks.load(Path(chosen.network.init), chosen.network.architecture)
+        )
     torch.manual_seed(chosen.train.seed)
     network = networks.build(chosen.network.architecture, 1)
     network.names = {0: "person"}
@@ -66,7 +73,9 @@ def start(chosen: Settings) -> Any:
 
 
 def degrade(images: torch.Tensor, share: float, generator: torch.Generator) -> torch.Tensor:
-    """Return pictures (B, 3, H, W), 0 to 1, of which a share is dark, soft, or noisy, each drawn on its own."""
+    """Return pictures (B, 3, H, W), 0 to 1, of which a share is dark, soft, or noisy, each drawn on
+    its own.
+    """
     images = images.clone()
     for i in range(len(images)):
         dim, soft, grain, *amounts = torch.rand(6, generator=generator).tolist()
@@ -83,11 +92,17 @@ def degrade(images: torch.Tensor, share: float, generator: torch.Generator) -> t
 
 
 def _trainer(chosen: Settings, folder: Path, model: Path, about: dict[str, str]) -> Any:
-    """Ultralytics' trainer, with our start, our loss and our file; its own files go into `folder`."""
+    """Ultralytics' trainer, with our start, our loss and our file; its own files go into
+    `folder`.
+    """
     from ultralytics.models.yolo.detect import DetectionTrainer
 
     network = start(chosen)
-    before = start(chosen).requires_grad_(False).fuse(verbose=False) if chosen.keep.scores or chosen.keep.boxes else None
+    before = (
+        start(chosen).requires_grad_(False).fuse(verbose=False)
+        if chosen.keep.scores or chosen.keep.boxes
+        else None
+    )
     if before is not None:
         before.to(memory_format=torch.channels_last)
     _hasten(network, devices.resolve(chosen.train.device))
@@ -96,7 +111,14 @@ def _trainer(chosen: Settings, folder: Path, model: Path, about: dict[str, str])
     class Trainer(DetectionTrainer):  # type: ignore[misc]
         def get_dataset(self) -> dict[str, Any]:
             images = str(folder / "images")
-            return {"train": images, "val": images, "nc": 1, "names": {0: "person"}, "channels": 3, "path": folder}
+            return {
+                "train": images,
+                "val": images,
+                "nc": 1,
+                "names": {0: "person"},
+                "channels": 3,
+                "path": folder,
+            }
 
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:
             return network
@@ -134,7 +156,9 @@ def _trainer(chosen: Settings, folder: Path, model: Path, about: dict[str, str])
 
 
 def _hasten(network: Any, device: torch.device) -> None:
-    """Let the network, but not its loss, run in bfloat16 where that is faster; ultralytics' own switch refuses it on a CPU."""
+    """Let the network, but not its loss, run in bfloat16 where that is faster; ultralytics' own
+    switch refuses it on a CPU.
+    """
 
     class Fast(type(network)):  # type: ignore[misc]
         def predict(self, *arguments: Any, **named: Any) -> Any:
@@ -146,8 +170,12 @@ def _hasten(network: Any, device: torch.device) -> None:
 
 
 def _fast(device: torch.device) -> AbstractContextManager[object]:
-    """Bfloat16 where the device computes in it (2.4 times faster on a CPU): no float16, whose gradients would need scaling."""
-    known = devices.fast_dtype(device) != torch.float32 and (device.type != "cuda" or torch.cuda.is_bf16_supported())
+    """Bfloat16 where the device computes in it (2.4 times faster on a CPU): no float16, whose
+    gradients would need scaling.
+    """
+    known = devices.fast_dtype(device) != torch.float32 and (
+        device.type != "cuda" or torch.cuda.is_bf16_supported()
+    )
     return torch.autocast(device.type, torch.bfloat16) if known else nullcontext()
 
 
@@ -156,12 +184,43 @@ def _overrides(chosen: Settings, folder: Path) -> dict[str, Any]:
     train, augment = chosen.train, chosen.augment
     hue, saturation, value = augment.colour
     return {
-        "model": chosen.network.architecture, "data": "ours", "project": str(folder), "name": "run", "exist_ok": True,
-        "epochs": train.epochs, "batch": train.batch, "nbs": train.batch, "imgsz": train.size_px, "seed": train.seed,
-        "device": str(devices.resolve(train.device)), "workers": train.workers, "amp": False, "deterministic": False,
-        "optimizer": "AdamW", "lr0": train.learning_rate, "lrf": 0.05, "cos_lr": True, "weight_decay": train.weight_decay,
-        "momentum": 0.9, "warmup_epochs": train.warmup_epochs, "warmup_bias_lr": 0.0, "freeze": chosen.network.frozen or None,
-        "mosaic": augment.mosaic, "close_mosaic": 0, "scale": augment.scale, "fliplr": augment.flip, "translate": 0.1,
-        "hsv_h": hue, "hsv_s": saturation, "hsv_v": value, "erasing": 0.0, "auto_augment": None,
-        "plots": False, "val": False, "save": True, "verbose": False, "pretrained": False, "single_cls": True,
-    }  # fmt: skip
+        "model": chosen.network.architecture,
+        "data": "ours",
+        "project": str(folder),
+        "name": "run",
+        "exist_ok": True,
+        "epochs": train.epochs,
+        "batch": train.batch,
+        "nbs": train.batch,
+        "imgsz": train.size_px,
+        "seed": train.seed,
+        "device": str(devices.resolve(train.device)),
+        "workers": train.workers,
+        "amp": False,
+        "deterministic": False,
+        "optimizer": "AdamW",
+        "lr0": train.learning_rate,
+        "lrf": 0.05,
+        "cos_lr": True,
+        "weight_decay": train.weight_decay,
+        "momentum": 0.9,
+        "warmup_epochs": train.warmup_epochs,
+        "warmup_bias_lr": 0.0,
+        "freeze": chosen.network.frozen or None,
+        "mosaic": augment.mosaic,
+        "close_mosaic": 0,
+        "scale": augment.scale,
+        "fliplr": augment.flip,
+        "translate": 0.1,
+        "hsv_h": hue,
+        "hsv_s": saturation,
+        "hsv_v": value,
+        "erasing": 0.0,
+        "auto_augment": None,
+        "plots": False,
+        "val": False,
+        "save": True,
+        "verbose": False,
+        "pretrained": False,
+        "single_cls": True,
+    }

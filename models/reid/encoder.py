@@ -1,7 +1,9 @@
-"""Clips of crops -> features: what evaluation, search and the pipeline ask of a ReID network, whatever file it came from.
+"""Clips of crops -> features: what evaluation, search and the pipeline ask of a ReID network,
+whatever file it came from.
 
-One seam, `Encoder`, with two implementations: networks of ours (.safetensors), which see a clip as a whole, and exported ones
-(.onnx, OpenVINO's .xml), where the features of an image network are averaged over the clip by crop quality.
+One seam, `Encoder`, with two implementations: networks of ours (.safetensors), which see a clip as
+a whole, and exported ones (.onnx, OpenVINO's .xml), where the features of an image network are
+averaged over the clip by crop quality.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,54 +28,72 @@ Array = NDArray[Any]
 
 
 class Encoder(Protocol):
-    """A ReID network, ready to run. `width` is the length of a feature, `size` (height, width) of a crop as it sees it."""
+    """A ReID network, ready to run. `width` is the length of a feature, `size` (height, width) of a
+    crop as it sees it.
+    """
 
     width: int
     size: tuple[int, int]
     on_cuda: bool
     frame_wise: bool
-    """Whether the feature of a clip is a mean of the features of its frames, so that frames can be asked for alone."""
+    """Whether the feature of a clip is a mean of the features of its frames, so that frames can be
+    asked for alone.
+    """
     about: dict[str, Any]
     """What was written with a network of ours; empty for exported ones."""
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
-        """Clips, each (k, h, w, 3) uint8 BGR with k >= 1 -> (n, width) float32, raw; non-finite rows become 0.
+        """Clips, each (k, h, w, 3) uint8 BGR with k >= 1 -> (n, width) float32, raw; non-finite
+        rows become 0.
 
         `quality`: (k,) in 0..1 for each clip, ones when left out.
         """
         ...
 
 
-def load(weights: str | Path, device: str = "auto", batch_crops: int = 64, convention: str = "auto") -> Encoder:
+def load(
+    weights: str | Path, device: str = "auto", batch_crops: int = 64, convention: str = "auto"
+) -> Encoder:
     """Open ReID weights; raises InputError. `batch_crops` crops go into one call.
 
-    weights: a .safetensors network of ours, any exported .onnx, an OpenVINO .xml, or the name of a fetched public model.
-    convention: what an exported network takes, a key of `preprocess.CONVENTIONS`, or "auto": what is recorded of it.
+    weights: a .safetensors network of ours, any exported .onnx, an OpenVINO .xml, or the name of a
+    fetched public model. convention: what an exported network takes, a key of
+    `preprocess.CONVENTIONS`, or "auto": what is recorded of it.
     """
     path = public.find(weights)
     if path.suffix == ".safetensors":
         if convention != "auto":
-            raise InputError(f"{path}: a network of ours says itself what it takes; leave the convention at auto")
+            raise InputError(
+                f"{path}: a network of ours says itself what it takes; leave the convention at auto"
+            )
         return NetworkEncoder(file.load(path), devices.resolve(device), batch_crops)
     if path.suffix not in (".onnx", ".xml"):
-        raise InputError(f"{path}: ReID weights are .safetensors (ours), .onnx (any exported network) or .xml (OpenVINO)")
+        raise InputError(
+            f"{path}: ReID weights are .safetensors (ours), .onnx (any exported network) or .xml"
+            " (OpenVINO)"
+        )
     takes = recorded(path) if convention == "auto" else preprocess.CONVENTIONS[convention]
     if path.suffix == ".xml":
         return ExportedEncoder(OpenVinoNetwork(path, batch_crops, takes), batch_crops)
-    return ExportedEncoder(ExportedNetwork(path, devices.resolve(device), batch_crops, takes), batch_crops)
+    return ExportedEncoder(
+        ExportedNetwork(path, devices.resolve(device), batch_crops, takes), batch_crops
+    )
 
 
 def recorded(path: Path) -> preprocess.Convention:
-    """What an exported network takes: as `public.json` says of the file, else ImageNet's for .onnx; raises InputError for .xml.
+    """What an exported network takes: as `public.json` says of the file, else ImageNet's for .onnx;
+    raises InputError for .xml.
 
-    Nearly all .onnx exports take what their network was trained on, while converters to .xml put any part of it into the graph.
+    Nearly all .onnx exports take what their network was trained on, while converters to .xml put
+    any part of it into the graph.
     """
     if known := public.known(path):
         return preprocess.CONVENTIONS[known.convention]
     if path.suffix == ".onnx":
         return preprocess.IMAGENET
     raise InputError(
-        f"{path}: what this network takes is not recorded; set reid.convention to one of {', '.join(preprocess.CONVENTIONS)}"
+        f"{path}: what this network takes is not recorded; set reid.convention to one of"
+        f" {', '.join(preprocess.CONVENTIONS)}"
     )
 
 
@@ -108,7 +128,11 @@ class NetworkEncoder:
         pixels = torch.from_numpy(crops.reshape(-1, *crops.shape[2:])).to(self._device)
         images = preprocess.normalise(pixels).reshape(*shape, 3, *self.size)
         with devices.autocast(self._device):
-            out = self.network(images, torch.from_numpy(mask).to(self._device), torch.from_numpy(weights).to(self._device))
+            out = self.network(
+                images,
+                torch.from_numpy(mask).to(self._device),
+                torch.from_numpy(weights).to(self._device),
+            )
         return _finite(out.float().cpu().numpy())
 
 
@@ -118,19 +142,29 @@ class ExportedEncoder:
     def __init__(self, network: ExportedNetwork | OpenVinoNetwork, batch_crops: int) -> None:
         self._network = network
         self._batch_crops = batch_crops
-        self.width, self.on_cuda, self.size = self._network.width, self._network.on_cuda, self._network.size
+        self.width, self.on_cuda, self.size = (
+            self._network.width,
+            self._network.on_cuda,
+            self._network.size,
+        )
         self.frame_wise = not (isinstance(network, ExportedNetwork) and network.clips)
         self.about: dict[str, Any] = {}
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
-        """See `Encoder`. Features of an image network are brought to unit length before they are averaged."""
+        """See `Encoder`. Features of an image network are brought to unit length before they are
+        averaged.
+        """
         if isinstance(self._network, ExportedNetwork) and self._network.clips:
             return _finite(self._network.clip_features(clips))
         rows: list[Array] = [np.zeros((0, self.width), np.float32)]
         for part in _batches(clips, self._batch_crops):
             group = clips[part]
             crops = self._network.features([crop for clip in group for crop in clip])
-            weights = np.concatenate([np.maximum(q, 1e-3) for q in quality[part]]) if quality else np.ones(len(crops))
+            weights = (
+                np.concatenate([np.maximum(q, 1e-3) for q in quality[part]])
+                if quality
+                else np.ones(len(crops))
+            )
             starts = np.cumsum([0, *(len(clip) for clip in group)])[:-1]
             total = np.add.reduceat(weights, starts)[:, None]
             rows.append(np.add.reduceat(crops * weights[:, None], starts) / total)

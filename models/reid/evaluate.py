@@ -1,4 +1,6 @@
-"""Evaluate a ReID network: `python -m models.reid.evaluate --weights model.safetensors --data market1501 --root FOLDER`."""
+"""Evaluate a ReID network: `python -m models.reid.evaluate --weights model.safetensors --data
+market1501 --root FOLDER`.
+"""
 
 import argparse
 import json
@@ -30,24 +32,70 @@ WHO = {"protocol": "new", "split": 0, "splits": ""}
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
-    parser = argparse.ArgumentParser(prog="python -m models.reid.evaluate", description="Evaluate a ReID network.")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.reid.evaluate", description="Evaluate a ReID network."
+    )
     add = parser.add_argument
-    add("--weights", required=True, metavar="FILE", help="file or name of a network; {split} in it is the split's number")
+    add(
+        "--weights",
+        required=True,
+        metavar="FILE",
+        help="file or name of a network; {split} in it is the split's number",
+    )
     add("--data", required=True, metavar="NAME", help=f"{', '.join(catalogue.CATALOGUE)}")
-    add("--root", required=True, metavar="DIR", help="the data set's folder, or the one that holds it")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="an option of the data set, such as split=3")
-    add("--all-splits", action="store_true", help="mean and deviation over all splits of the data set")
+    add(
+        "--root",
+        required=True,
+        metavar="DIR",
+        help="the data set's folder, or the one that holds it",
+    )
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an option of the data set, such as split=3",
+    )
+    add(
+        "--all-splits",
+        action="store_true",
+        help="mean and deviation over all splits of the data set",
+    )
     add("--metric", default="cosine", choices=("cosine", "euclidean", "squared_euclidean"))
-    add("--ap", default="precision", choices=("precision", "triangle"), help="form of the average precision")
-    add("--over", default="valid", choices=("valid", "all"), help="queries that scores are averaged over")
-    add("--clip-rule", default="all", choices=("all", "evenly", "dense", "begin_interval", "dense_interval"))
+    add(
+        "--ap",
+        default="precision",
+        choices=("precision", "triangle"),
+        help="form of the average precision",
+    )
+    add(
+        "--over",
+        default="valid",
+        choices=("valid", "all"),
+        help="queries that scores are averaged over",
+    )
+    add(
+        "--clip-rule",
+        default="all",
+        choices=("all", "evenly", "dense", "begin_interval", "dense_interval"),
+    )
     add("--clip-length", type=int, default=16, metavar="N", help="frames of a clip (default 16)")
     add("--flip", action="store_true", help="add the features of the mirrored images")
     add("--rerank", action="store_true", help="also with k-reciprocal re-ranking")
     add("--rerank-form", default="paper", choices=("paper", "torchreid", "st-reid"))
-    add("--spatial-temporal", action="store_true", help="also with the times that people take between cameras")
+    add(
+        "--spatial-temporal",
+        action="store_true",
+        help="also with the times that people take between cameras",
+    )
     add("--pictures", type=Path, metavar="DIR", help="draw queries with what was found for them")
-    add("--n-pictures", type=int, default=20, metavar="N", help="how many queries are drawn (default 20)")
+    add(
+        "--n-pictures",
+        type=int,
+        default=20,
+        metavar="N",
+        help="how many queries are drawn (default 20)",
+    )
     add("--top", type=int, default=10, metavar="K", help="how many results are drawn (default 10)")
     add("--cache", type=Path, metavar="DIR", help="keep features here and use them again")
     add("--json", type=Path, metavar="FILE", help="also write the scores as JSON")
@@ -67,9 +115,16 @@ def main(arguments: list[str] | None = None) -> int:
         splits = [{**options, "split": i} for i in range(n_splits)] if n_splits > 1 else [options]
         reports = [one_split(parsed, each) for each in splits]
         if n_splits > 1:
-            print("\n".join(["", f"over {n_splits} splits, mean +- deviation", *over_splits(reports)]))
+            print(
+                "\n".join(["", f"over {n_splits} splits, mean +- deviation", *over_splits(reports)])
+            )
         if parsed.json:
-            document = {"schema": "reid-scores/1", "data": parsed.data, "weights": parsed.weights, "splits": reports}
+            document = {
+                "schema": "reid-scores/1",
+                "data": parsed.data,
+                "weights": parsed.weights,
+                "splits": reports,
+            }
             files.write(parsed.json, (json.dumps(document, indent=1) + "\n").encode())
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -88,25 +143,40 @@ def one_split(parsed: argparse.Namespace, options: dict[str, Any]) -> dict[str, 
     single_shot = parsed.data == "cuhk03" and options.get("protocol") == "classic"
     reading = Reading(parsed.clip_rule, parsed.clip_length, parsed.flip)
     choices = Choices(
-        Protocol(parsed.metric, parsed.ap, parsed.over, single_shot), reading, parsed.rerank,
-        parsed.rerank_form, parsed.spatial_temporal, parsed.cache, parsed.top if parsed.pictures else 0,
-    )  # fmt: skip
+        Protocol(parsed.metric, parsed.ap, parsed.over, single_shot),
+        reading,
+        parsed.rerank,
+        parsed.rerank_form,
+        parsed.spatial_temporal,
+        parsed.cache,
+        parsed.top if parsed.pictures else 0,
+    )
     notes = leaks(network.about, path, parsed.data, options, data)
     _make_folders(parsed)
     report = evaluate(network, weights_digest(path), data, choices, not parsed.quiet)
     print("\n".join([heading(data, options), *notes, *table(report)]))
     if parsed.pictures:
-        folder = parsed.pictures / f"split_{options['split']}" if parsed.all_splits and "split" in options else parsed.pictures
+        folder = (
+            parsed.pictures / f"split_{options['split']}"
+            if parsed.all_splits and "split" in options
+            else parsed.pictures
+        )
         draw(report, data, folder, parsed.n_pictures)
     return {
-        "options": options, "counts": counts(data), "notes": notes, "feature_seconds": report.feature_seconds,
-        "protocol": asdict(choices.protocol), "rows": [_plain(row) for row in report.rows],
-    }  # fmt: skip
+        "options": options,
+        "counts": counts(data),
+        "notes": notes,
+        "feature_seconds": report.feature_seconds,
+        "protocol": asdict(choices.protocol),
+        "rows": [_plain(row) for row in report.rows],
+    }
 
 
 def heading(data: Dataset, options: dict[str, Any]) -> str:
     """What was evaluated, in a line."""
-    found = ", ".join(f"{n} {name}" for name, n in counts(data).items() if n and not name.startswith("train"))
+    found = ", ".join(
+        f"{n} {name}" for name, n in counts(data).items() if n and not name.startswith("train")
+    )
     chosen = " ".join(f"{key}={value}" for key, value in options.items())
     return f"{data.name} {chosen}".rstrip() + f": {found}"
 
@@ -114,10 +184,16 @@ def heading(data: Dataset, options: dict[str, Any]) -> str:
 def table(report: Report) -> list[str]:
     """One line a row, in percent."""
     names = [f"rank-{k}" for k in RANKS]
-    lines = [f"{'':18}{'mAP':>8}" + "".join(f"{name:>8}" for name in names) + f"{'queries':>14}{'seconds':>9}{'peak MiB':>10}"]
+    lines = [
+        f"{'':18}{'mAP':>8}"
+        + "".join(f"{name:>8}" for name in names)
+        + f"{'queries':>14}{'seconds':>9}{'peak MiB':>10}"
+    ]
     for row in report.rows:
         scores = row.scores
-        numbers = "".join(f"{100 * v:8.1f}" for v in (scores.mean_ap, *(scores.at(k) for k in RANKS)))
+        numbers = "".join(
+            f"{100 * v:8.1f}" for v in (scores.mean_ap, *(scores.at(k) for k in RANKS))
+        )
         valid = f"{scores.n_valid}/{scores.n_queries}"
         lines.append(f"{row.name:18}{numbers}{valid:>14}{row.seconds:9.1f}{row.peak_mib:10.0f}")
     came = "from the cache" if report.cached else f"{report.feature_seconds:.1f} s"
@@ -128,38 +204,69 @@ def over_splits(splits: Sequence[dict[str, Any]]) -> list[str]:
     """Mean and standard deviation of every row over the splits, in percent."""
     lines = []
     for rows in zip(*(split["rows"] for split in splits), strict=True):
-        values = {key: 100 * np.array([row[key] for row in rows]) for key in ("map", *(f"rank{k}" for k in RANKS))}
+        values = {
+            key: 100 * np.array([row[key] for row in rows])
+            for key in ("map", *(f"rank{k}" for k in RANKS))
+        }
         lines.append(
-            f"{rows[0]['name']:18}" + "  ".join(f"{key} {v.mean():.1f} +- {v.std(ddof=1):.1f}" for key, v in values.items())
+            f"{rows[0]['name']:18}"
+            + "  ".join(f"{key} {v.mean():.1f} +- {v.std(ddof=1):.1f}" for key, v in values.items())
         )
     return lines
 
 
 def draw(report: Report, data: Dataset, folder: Path, n_pictures: int) -> None:
-    """Ranked results of queries spread over the data set, by the last row's ranking, and the transitions if there are any."""
+    """Ranked results of queries spread over the data set, by the last row's ranking, and the
+    transitions if there are any.
+    """
     ranked = []
     for q in pictures.spread(range(len(data.query)), n_pictures):
         found = report.rows[-1].ranking.top[q]
         found = found[found >= 0]
         alike = report.alike(q, found)
-        ranked.append(Ranked(q, data.query[q], [(data.gallery[g], float(s)) for g, s in zip(found, alike, strict=True)]))
+        ranked.append(
+            Ranked(
+                q,
+                data.query[q],
+                [(data.gallery[g], float(s)) for g, s in zip(found, alike, strict=True)],
+            )
+        )
     written = pictures.write_ranked(ranked, folder)
     if report.transitions is not None:
-        pictures.plot_transitions(report.transitions.table, report.transitions.bin_frames, folder / "transitions.png")
+        pictures.plot_transitions(
+            report.transitions.table, report.transitions.bin_frames, folder / "transitions.png"
+        )
     print(f"{folder}: {len(written)} queries drawn, by the {report.rows[-1].name} ranking")
 
 
-def leaks(about: dict[str, Any], path: Path, name: str, options: dict[str, Any], data: Dataset) -> list[str]:
-    """Note when people of this test were, or may have been, among the training people of the network."""
+def leaks(
+    about: dict[str, Any], path: Path, name: str, options: dict[str, Any], data: Dataset
+) -> list[str]:
+    """Note when people of this test were, or may have been, among the training people of the
+    network.
+    """
     trained = about.get("settings", {}).get("data", {})
     if trained.get("name") != name:
         return []
     given = {**WHO, **(trained.get("options") or {})}
-    differ = [f"{key} {given[key]}".rstrip() for key, usual in WHO.items() if given[key] != options.get(key, usual)]
+    differ = [
+        f"{key} {given[key]}".rstrip()
+        for key, usual in WHO.items()
+        if given[key] != options.get(key, usual)
+    ]
     if differ:
-        return [f"note: {path} was trained with {', '.join(differ)}: people tested here may be among its training people"]
-    if not data.train and Path(trained.get("root", "")).expanduser().resolve() == data.root.resolve():
-        return [f"note: {path} was trained on people of {data.root}: people tested here are among its training people"]
+        return [
+            f"note: {path} was trained with {', '.join(differ)}: people tested here may be among"
+            " its training people"
+        ]
+    if (
+        not data.train
+        and Path(trained.get("root", "")).expanduser().resolve() == data.root.resolve()
+    ):
+        return [
+            f"note: {path} was trained on people of {data.root}: people tested here are among its"
+            " training people"
+        ]
     return []
 
 
@@ -171,7 +278,9 @@ def _check(parsed: argparse.Namespace) -> None:
 
 
 def _make_folders(parsed: argparse.Namespace) -> None:
-    """Make the folders of what will be written, before the work of an hour is lost; raises InputError."""
+    """Make the folders of what will be written, before the work of an hour is lost; raises
+    InputError.
+    """
     for folder in (parsed.pictures, parsed.json and parsed.json.parent):
         try:
             if folder:

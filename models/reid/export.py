@@ -1,14 +1,17 @@
-"""A network of ours as one .onnx file for any program: `python -m models.reid.export MODEL.safetensors --output MODEL.onnx`.
+"""A network of ours as one .onnx file for any program: `python -m models.reid.export
+MODEL.safetensors --output MODEL.onnx`.
 
-With a .safetensors output it stays a network of this program, in half precision and without its classifier: the form to ship.
+With a .safetensors output it stays a network of this program, in half precision and without its
+classifier: the form to ship.
 
-Image networks become "images" (N, 3, H, W) -> "features" (N, width), video networks "clips" (B, T, 3, H, W) -> "features"
-(B, width): raw test features of crops prepared as `preprocess` does and the file's metadata say. All frames of a clip are real
-and of quality 1, so clips of different length go in by different calls. Numbers of images, clips and frames are free unless the
-network itself fixes them; height and width are those that it was trained for.
+Image networks become "images" (N, 3, H, W) -> "features" (N, width), video networks "clips" (B, T,
+3, H, W) -> "features" (B, width): raw test features of crops prepared as `preprocess` does and the
+file's metadata say. All frames of a clip are real and of quality 1, so clips of different length go
+in by different calls. Numbers of images, clips and frames are free unless the network itself fixes
+them; height and width are those that it was trained for.
 
-The graph is captured in torch's strict mode, because `len(tensor)` in a network would fix the batch in the other one. A file is
-left only when onnxruntime gives what torch gives.
+The graph is captured in torch's strict mode, because `len(tensor)` in a network would fix the batch
+in the other one. A file is left only when onnxruntime gives what torch gives.
 """
 
 import argparse
@@ -33,14 +36,20 @@ from models.reid.networks import file, table
 from models.reid.networks.file import Recipe
 
 TOLERANCE = 1e-3
-"""Largest difference between onnxruntime and torch that is accepted, relative to the largest feature."""
+"""Largest difference between onnxruntime and torch that is accepted, relative to the largest
+feature.
+"""
 N_CLIPS, N_FRAMES = 2, 5
-"""The sample on which the graph is captured: numbers that differ, none of them 0 or 1, lest torch take them for constants."""
+"""The sample on which the graph is captured: numbers that differ, none of them 0 or 1, lest torch
+take them for constants.
+"""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written. input and output: name and shape, free axes by name. difference: relative to the largest feature."""
+    """What was written. input and output: name and shape, free axes by name. difference: relative
+    to the largest feature.
+    """
 
     input: tuple[str, tuple[int | str, ...]]
     output: tuple[str, tuple[int | str, ...]]
@@ -48,7 +57,9 @@ class Exported:
 
 
 class _AllReal(nn.Module):
-    """A network for images (N, 3, H, W), which are clips of one frame, or clips (B, T, 3, H, W); all frames are real."""
+    """A network for images (N, 3, H, W), which are clips of one frame, or clips (B, T, 3, H, W);
+    all frames are real.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -62,7 +73,8 @@ class _AllReal(nn.Module):
 
 
 class _Lstm(nn.Module):
-    """One nn.LSTM, from zero, as ONNX's own operator; torch's exporter would write a loop over frames.
+    """One nn.LSTM, from zero, as ONNX's own operator; torch's exporter would write a loop over
+    frames.
 
     ONNX orders the gates input, output, forget, cell; torch input, forget, cell, output.
     """
@@ -70,8 +82,15 @@ class _Lstm(nn.Module):
     def __init__(self, lstm: nn.LSTM) -> None:
         super().__init__()
         weights = (lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0)
-        inward, across, *biases = (torch.cat([cast(Tensor, w).chunk(4)[gate] for gate in (0, 3, 1, 2)])[None] for w in weights)
-        self.inward, self.across, self.bias = nn.Buffer(inward), nn.Buffer(across), nn.Buffer(torch.cat(biases, 1))
+        inward, across, *biases = (
+            torch.cat([cast(Tensor, w).chunk(4)[gate] for gate in (0, 3, 1, 2)])[None]
+            for w in weights
+        )
+        self.inward, self.across, self.bias = (
+            nn.Buffer(inward),
+            nn.Buffer(across),
+            nn.Buffer(torch.cat(biases, 1)),
+        )
 
     def forward(self, features: Tensor) -> tuple[Tensor, None]:
         outputs = _lstm(features.transpose(0, 1), self.inward, self.across, self.bias)
@@ -79,26 +98,36 @@ class _Lstm(nn.Module):
 
 
 def _lstm(sequence: Tensor, inward: Tensor, across: Tensor, bias: Tensor) -> Tensor:
-    """Sequence (T, B, D) -> outputs (T, 1, B, hidden); computes nothing but in the exported graph."""
+    """Sequence (T, B, D) -> outputs (T, 1, B, hidden); computes nothing but in the exported
+    graph.
+    """
     hidden = across.shape[2]
     shape = (sequence.shape[0], 1, sequence.shape[1], hidden)
     inputs = (sequence, inward, across, bias)
-    return torch.onnx.ops.symbolic("LSTM", inputs, {"hidden_size": hidden}, dtype=sequence.dtype, shape=shape)
+    return torch.onnx.ops.symbolic(
+        "LSTM", inputs, {"hidden_size": hidden}, dtype=sequence.dtype, shape=shape
+    )
 
 
 def export(model: Path, output: Path) -> Exported:
-    """Write the network of a .safetensors file of ours as .onnx; raises InputError, and leaves no file, when that fails."""
+    """Write the network of a .safetensors file of ours as .onnx; raises InputError, and leaves no
+    file, when that fails.
+    """
     loaded = file.load(model)
     return write(loaded.network, loaded.recipe, output)
 
 
 def slim(model: Path, output: Path) -> None:
-    """Write a network of ours in half precision and without classifier, at half the size; raises InputError."""
+    """Write a network of ours in half precision and without classifier, at half the size; raises
+    InputError.
+    """
     loaded = file.load(model)
     recipe = replace(loaded.recipe, options={**loaded.recipe.options, "n_classes": 0})
     network = table.build(recipe.architecture, recipe.options)
     kept = network.state_dict()
-    network.load_state_dict({name: tensor for name, tensor in loaded.network.state_dict().items() if name in kept})
+    network.load_state_dict(
+        {name: tensor for name, tensor in loaded.network.state_dict().items() if name in kept}
+    )
     file.save(network.half(), recipe, output, loaded.about)
 
 
@@ -116,8 +145,9 @@ def write(network: nn.Module, recipe: Recipe, output: Path) -> Exported:
         difference = _difference(partial, wrapped, recipe.architecture)
         if not difference <= TOLERANCE:
             raise InputError(
-                f"{output}: not written, because {recipe.architecture} gives other features in onnxruntime than in torch "
-                f"(they differ by {difference:.1e} of the largest; up to {TOLERANCE:.0e} is accepted)"
+                f"{output}: not written, because {recipe.architecture} gives other features in"
+                f" onnxruntime than in torch (they differ by {difference:.1e} of the largest; up to"
+                f" {TOLERANCE:.0e} is accepted)"
             )
         partial.replace(output)
     except OSError as error:
@@ -134,21 +164,31 @@ def _capture(wrapped: nn.Module, sample: Tensor, name: str) -> onnx.ModelProto:
         for key, child in module.named_children():
             if isinstance(child, nn.LSTM) and _is_plain(child):
                 setattr(module, key, _Lstm(child))
-    torch.compiler.allow_in_graph(_lstm)  # type: ignore[no-untyped-call]  # strict mode would refuse `symbolic` in it
+    # strict mode would refuse `symbolic` in it
+    torch.compiler.allow_in_graph(_lstm)  # type: ignore[no-untyped-call]
     axes = ["batch", "time"][: sample.ndim - 3]
     free = dict.fromkeys(range(len(axes)), torch.export.Dim.AUTO)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # torch 2.13 about its own code
+        warnings.filterwarnings(
+            "ignore", ".*LeafSpec", FutureWarning
+        )  # torch 2.13 about its own code
         try:
             program = torch.export.export(network, (sample,), dynamic_shapes=(free,), strict=True)
             exported = torch.onnx.export(
-                program, input_names=["clips" if len(axes) > 1 else "images"], output_names=["features"],
-                dynamo=True, external_data=False, verbose=False, optimize=False,
-            )  # fmt: skip
+                program,
+                input_names=["clips" if len(axes) > 1 else "images"],
+                output_names=["features"],
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+                optimize=False,
+            )
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{name} cannot be exported ({_reason(error)})") from None
     assert exported is not None  # only the old exporter gives None
-    with contextlib.suppress(RuntimeError):  # onnxscript 0.7 stumbles over a split of a free axis, as PSTA's; longer is as good
+    with contextlib.suppress(
+        RuntimeError
+    ):  # onnxscript 0.7 stumbles over a split of a free axis, as PSTA's; longer is as good
         exported.optimize()
     graph = exported.model_proto
     _tidy(graph, axes)
@@ -156,11 +196,19 @@ def _capture(wrapped: nn.Module, sample: Tensor, name: str) -> onnx.ModelProto:
 
 
 def _is_plain(lstm: nn.LSTM) -> bool:
-    return lstm.batch_first and lstm.bias and lstm.num_layers == 1 and not lstm.bidirectional and not lstm.proj_size
+    return (
+        lstm.batch_first
+        and lstm.bias
+        and lstm.num_layers == 1
+        and not lstm.bidirectional
+        and not lstm.proj_size
+    )
 
 
 def _reason(error: BaseException) -> str:
-    """First line of what lies at the bottom of an error: what torch puts on top of it fills a screen."""
+    """First line of what lies at the bottom of an error: what torch puts on top of it fills a
+    screen.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -168,9 +216,14 @@ def _reason(error: BaseException) -> str:
 
 
 def _tidy(model: onnx.ModelProto, axes: list[str]) -> None:
-    """Name the free axes, and drop what torch notes about where in our source each node comes from."""
+    """Name the free axes, and drop what torch notes about where in our source each node comes
+    from.
+    """
     graph = model.graph
-    names = {dim.dim_param: axis for dim, axis in zip(graph.input[0].type.tensor_type.shape.dim, axes, strict=False)}
+    names = {
+        dim.dim_param: axis
+        for dim, axis in zip(graph.input[0].type.tensor_type.shape.dim, axes, strict=False)
+    }
     for value in (*graph.input, *graph.output):
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param.isdigit():  # so torch 2.13 writes an axis that the network fixed
@@ -199,7 +252,9 @@ def _metadata(recipe: Recipe) -> dict[str, str]:
 
 @torch.inference_mode()
 def _difference(path: Path, wrapped: nn.Module, name: str) -> float:
-    """Largest difference between onnxruntime and torch over two calls, relative to the largest feature; raises InputError."""
+    """Largest difference between onnxruntime and torch over two calls, relative to the largest
+    feature; raises InputError.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -212,29 +267,47 @@ def _difference(path: Path, wrapped: nn.Module, name: str) -> float:
         try:
             expected = wrapped(sample).numpy()
         except (RuntimeError, ValueError) as error:
-            raise InputError(f"{name} takes no {node.name} of shape {shape} ({_reason(error)})") from None
+            raise InputError(
+                f"{name} takes no {node.name} of shape {shape} ({_reason(error)})"
+            ) from None
         try:
             found = session.run(None, {node.name: sample.numpy()})[0]
         except Exception as error:  # noqa: BLE001 - onnxruntime's errors have no class in common
-            raise InputError(f"{name}: onnxruntime cannot run the export on {node.name} {shape} ({_reason(error)})") from None
+            raise InputError(
+                f"{name}: onnxruntime cannot run the export on {node.name} {shape}"
+                f" ({_reason(error)})"
+            ) from None
         differences.append(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-12))
     return float(np.max(differences))  # nan when any is
 
 
 def _shape(value: onnx.ValueInfoProto) -> tuple[str, tuple[int | str, ...]]:
-    return value.name, tuple(dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim)
+    return value.name, tuple(
+        dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parser = argparse.ArgumentParser(prog="python -m models.reid.export", description="Export a ReID network.")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.reid.export", description="Export a ReID network."
+    )
     parser.add_argument("model", type=Path, help="a .safetensors file that training wrote")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .onnx or .safetensors to write")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the .onnx or .safetensors to write",
+    )
     parsed = parser.parse_args(arguments)
     try:
         if parsed.output.suffix == ".safetensors":
             slim(parsed.model, parsed.output)
-            print(f"{parsed.output}: {parsed.output.stat().st_size / 1e6:.1f} MB, half precision, without classifier")
+            print(
+                f"{parsed.output}: {parsed.output.stat().st_size / 1e6:.1f} MB, half precision,"
+                " without classifier"
+            )
             return 0
         exported = export(parsed.model, parsed.output)
     except InputError as error:
@@ -242,7 +315,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     for name, shape in (exported.input, exported.output):
         print(f"{name}: ({', '.join(map(str, shape))})")
-    print(f"{parsed.output}: differs from torch by at most {exported.difference:.1e} of the largest feature")
+    print(
+        f"{parsed.output}: differs from torch by at most {exported.difference:.1e} of the largest"
+        " feature"
+    )
     return 0
 
 

@@ -1,9 +1,11 @@
 """Exported ReID networks as they should have been exported.
 
-Two things go wrong with .onnx files that users have. `MeanVarianceNormalization` is defined through E[x^2] - E[x]^2, which
-rounds below zero on small maps, and onnxruntime then gives NaN for every crop (person-reidentification-retail-0287 does this;
-OpenVINO computes the variance from differences). And most exports are fixed to a batch of one, which costs a call per crop.
-Both are mended in memory: the normalisation is rewritten from differences, the batch is freed when the graph allows it.
+Two things go wrong with .onnx files that users have. `MeanVarianceNormalization` is defined through
+E[x^2] - E[x]^2, which rounds below zero on small maps, and onnxruntime then gives NaN for every
+crop (person-reidentification-retail-0287 does this; OpenVINO computes the variance from
+differences). And most exports are fixed to a batch of one, which costs a call per crop. Both are
+mended in memory: the normalisation is rewritten from differences, the batch is freed when the graph
+allows it.
 """
 
 from collections.abc import Sequence
@@ -29,16 +31,28 @@ EPSILON = 1e-9
 class ExportedNetwork:
     """A network from an .onnx file on onnxruntime: crops, or clips of crops, -> features.
 
-    `width`: length of a feature. `size`: (height, width) px of a crop as the network sees it, from its input or else from its
-    metadata. `clips`: whether it takes clips (B, T, 3, H, W), as video networks of ours do, rather than images (N, 3, H, W).
+    `width`: length of a feature. `size`: (height, width) px of a crop as the network sees it, from
+      its input or else from its
+    metadata. `clips`: whether it takes clips (B, T, 3, H, W), as video networks of ours do, rather
+    than images (N, 3, H, W).
     """
 
-    def __init__(self, path: Path, device: torch.device, batch: int, convention: Convention = preprocess.IMAGENET) -> None:
-        """Open the file; raises InputError when it is not a ReID network. `batch` crops go into one call."""
+    def __init__(
+        self,
+        path: Path,
+        device: torch.device,
+        batch: int,
+        convention: Convention = preprocess.IMAGENET,
+    ) -> None:
+        """Open the file; raises InputError when it is not a ReID network. `batch` crops go into one
+        call.
+        """
         self._convention = convention
         cuda = "CUDAExecutionProvider"
         self.on_cuda = device.type == "cuda" and cuda in onnxruntime.get_available_providers()
-        self._providers = [cuda, "CPUExecutionProvider"] if self.on_cuda else ["CPUExecutionProvider"]
+        self._providers = (
+            [cuda, "CPUExecutionProvider"] if self.on_cuda else ["CPUExecutionProvider"]
+        )
         try:
             model = onnx.load(str(path))
             stabilise(model)
@@ -59,18 +73,24 @@ class ExportedNetwork:
             raise InputError(f"{path}: is not a ReID network with {form} ({reason})") from None
 
     def features(self, crops: Sequence[Array] | Array) -> Array:
-        """Crops, each (h, w, 3) uint8 BGR -> (n, width) float32 of unit length, or 0 where the network gives nothing finite.
+        """Crops, each (h, w, 3) uint8 BGR -> (n, width) float32 of unit length, or 0 where the
+        network gives nothing finite.
 
         A network of clips sees each crop as a clip of its own.
         """
         features = self._rows([crop[None] for crop in crops])
-        return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12), np.float32)
+        return np.asarray(
+            features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12),
+            np.float32,
+        )
 
     def clip_features(self, clips: Sequence[Array]) -> Array:
-        """Clips, each (k, h, w, 3) uint8 BGR with any k -> (n, width) float32, raw; 0 for clips of none and what is not finite.
+        """Clips, each (k, h, w, 3) uint8 BGR with any k -> (n, width) float32, raw; 0 for clips of
+        none and what is not finite.
 
-        Clips of one length share a call. A network with a fixed number of frames sees that many, spread over the clip, repeated
-        where it has fewer. For a network of images a clip is the mean of its frames' features.
+        Clips of one length share a call. A network with a fixed number of frames sees that many,
+        spread over the clip, repeated where it has fewer. For a network of images a clip is the
+        mean of its frames' features.
         """
         features = np.zeros((len(clips), self.width), np.float32)
         if not self.clips:
@@ -88,7 +108,9 @@ class ExportedNetwork:
         return features
 
     def _rows(self, clips: Sequence[Array]) -> Array:
-        """Raw output, 0 for what is not finite, for clips that can share a call: alike long; one frame each for images."""
+        """Raw output, 0 for what is not finite, for clips that can share a call: alike long; one
+        frame each for images.
+        """
         rows: list[Array] = [] if clips else [np.zeros((0, getattr(self, "width", 0)), np.float32)]
         n_frames = self._n_frames or max([1, *map(len, clips)])
         batch = self._batch if self._padded else max(1, self._batch // n_frames)
@@ -97,8 +119,14 @@ class ExportedNetwork:
             n = len(part)
             if self._padded:
                 part = np.concatenate([part, np.repeat(part[-1:], batch - n, axis=0)])
-            pixels = preprocess.normalise(torch.from_numpy(part.reshape(-1, *part.shape[2:])), self._convention).numpy()
-            rows.append(self._run(pixels.reshape(*part.shape[:2], *pixels.shape[1:]) if self.clips else pixels)[:n])
+            pixels = preprocess.normalise(
+                torch.from_numpy(part.reshape(-1, *part.shape[2:])), self._convention
+            ).numpy()
+            rows.append(
+                self._run(
+                    pixels.reshape(*part.shape[:2], *pixels.shape[1:]) if self.clips else pixels
+                )[:n]
+            )
         return np.asarray(np.nan_to_num(np.concatenate(rows), posinf=0, neginf=0))
 
     def _frames(self, clip: Array) -> Array:
@@ -109,8 +137,12 @@ class ExportedNetwork:
     def _open(self, model: onnx.ModelProto) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
-        options.enable_cpu_mem_arena = False  # batches differ in size, and the arena keeps the largest of everything
-        return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=self._providers)
+        options.enable_cpu_mem_arena = (
+            False  # batches differ in size, and the arena keeps the largest of everything
+        )
+        return onnxruntime.InferenceSession(
+            model.SerializeToString(), options, providers=self._providers
+        )
 
     def _run(self, batch: Array) -> Array:
         out = np.asarray(self._session.run(None, {self._session.get_inputs()[0].name: batch})[0])
@@ -119,14 +151,28 @@ class ExportedNetwork:
         return out
 
     def _try_free_batch(self, model: onnx.ModelProto, batch: int) -> None:
-        """Open the batch when that changes no number; graphs that hard-code their batch stay as they are."""
+        """Open the batch when that changes no number; graphs that hard-code their batch stay as
+        they are.
+        """
         fixed = self._session
         frames = (self._n_frames or 2,) if self.clips else ()
-        sample = np.random.default_rng(0).normal(size=(2 * self._batch, *frames, 3, *self.size)).astype(np.float32)
-        expected = np.concatenate([self._run(sample[: self._batch]), self._run(sample[self._batch :])])
+        sample = (
+            np.random.default_rng(0)
+            .normal(size=(2 * self._batch, *frames, 3, *self.size))
+            .astype(np.float32)
+        )
+        expected = np.concatenate(
+            [self._run(sample[: self._batch]), self._run(sample[self._batch :])]
+        )
         try:
             self._session = self._open(free_batch(model))
-            if np.allclose(self._run(sample), expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max(), equal_nan=True):
+            if np.allclose(
+                self._run(sample),
+                expected,
+                rtol=1e-3,
+                atol=1e-3 * np.abs(expected).max(),
+                equal_nan=True,
+            ):
                 self._batch, self._padded = batch, False
                 return
         except Exception:  # noqa: BLE001 - any failure here means the graph needs its batch
@@ -135,16 +181,22 @@ class ExportedNetwork:
 
 
 def _size(model: onnx.ModelProto, shape: Sequence[int | str]) -> tuple[int, int]:
-    """(height, width) px of the input: its own, else those that our exports name in the metadata, else the usual."""
+    """(height, width) px of the input: its own, else those that our exports name in the metadata,
+    else the usual.
+    """
     height, width = shape
     if isinstance(height, int) and isinstance(width, int):
         return height, width
     named = {entry.key: entry.value for entry in model.metadata_props}
-    return int(named.get("height_px", preprocess.HEIGHT_PX)), int(named.get("width_px", preprocess.WIDTH_PX))
+    return int(named.get("height_px", preprocess.HEIGHT_PX)), int(
+        named.get("width_px", preprocess.WIDTH_PX)
+    )
 
 
 def free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy whose batch is open; whether it still computes the same is for the caller to check."""
+    """Return a copy whose batch is open; whether it still computes the same is for the caller to
+    check.
+    """
     freed = onnx.ModelProto()
     freed.CopyFrom(model)
     for value in [*freed.graph.input, *freed.graph.output]:
@@ -156,7 +208,11 @@ def free_batch(model: onnx.ModelProto) -> onnx.ModelProto:
         if node.op_type == "Constant":
             constants[node.output[0]] = node.attribute[0].t
     for node in freed.graph.node:
-        if node.op_type == "Reshape" and node.input[1] in constants and node.input[0] not in constants:
+        if (
+            node.op_type == "Reshape"
+            and node.input[1] in constants
+            and node.input[0] not in constants
+        ):
             shape = numpy_helper.to_array(constants[node.input[1]]).copy()
             if shape.ndim == 1 and len(shape) and shape[0] == 1:
                 shape[0] = 0  # copy the batch instead of naming it
@@ -170,7 +226,11 @@ def stabilise(model: onnx.ModelProto) -> None:
     opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     nodes: list[Any] = []
     for node in model.graph.node:
-        nodes += _normalisation(model.graph, node, opset) if node.op_type == "MeanVarianceNormalization" else [node]
+        nodes += (
+            _normalisation(model.graph, node, opset)
+            if node.op_type == "MeanVarianceNormalization"
+            else [node]
+        )
     del model.graph.node[:]
     model.graph.node.extend(nodes)
 
@@ -188,7 +248,9 @@ def _normalisation(graph: Any, node: Any, opset: int) -> list[Any]:
             return helper.make_node("ReduceMean", [of], [result], axes=axes, keepdims=1)
         return helper.make_node("ReduceMean", [of, name("axes")], [result], keepdims=1)
 
-    graph.initializer.append(numpy_helper.from_array(np.array(EPSILON, np.float32), name("epsilon")))
+    graph.initializer.append(
+        numpy_helper.from_array(np.array(EPSILON, np.float32), name("epsilon"))
+    )
     graph.initializer.append(numpy_helper.from_array(np.array(axes, np.int64), name("axes")))
     return [
         mean(source, name("mean")),

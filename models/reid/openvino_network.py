@@ -1,6 +1,7 @@
 """ReID networks in OpenVINO's format (.xml with its .bin), on the optional package `openvino`.
 
-Public networks come in it, with their normalisation inside. It runs on the CPU, in the precision of our own networks there.
+Public networks come in it, with their normalisation inside. It runs on the CPU, in the precision of
+our own networks there.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from models.reid.exported import Array
 from models.reid.preprocess import Convention
 
 MAX_APART = 0.05
-"""Largest distance of a crop's unit features in batches of different size; up to 0.015 was seen from bfloat16's rounding."""
+"""Largest distance of a crop's unit features in batches of different size; up to 0.015 was seen
+from bfloat16's rounding.
+"""
 
 
 class OpenVinoNetwork:
@@ -29,65 +32,105 @@ class OpenVinoNetwork:
     on_cuda = False
 
     def __init__(self, path: Path, batch: int, convention: Convention) -> None:
-        """Open the file; raises InputError when it is not a ReID network. `batch` crops go into one call."""
+        """Open the file; raises InputError when it is not a ReID network. `batch` crops go into one
+        call.
+        """
         self._convention = convention
         try:
             from openvino import Core
         except ImportError:
             raise InputError(
-                f"{path}: .xml networks need the package openvino (pip install openvino); or take an .onnx"
+                f"{path}: .xml networks need the package openvino (pip install openvino); or take"
+                " an .onnx"
             ) from None
         if not path.with_suffix(".bin").is_file():
-            raise InputError(f"{path}: its weights {path.with_suffix('.bin').name} do not lie beside it")
+            raise InputError(
+                f"{path}: its weights {path.with_suffix('.bin').name} do not lie beside it"
+            )
         try:
             self._core = Core()
             model = self._core.read_model(path)
             shape = list(model.input().partial_shape)
-            if len(shape) != 4 or any(axis.is_dynamic for axis in shape[1:]) or shape[1].get_length() != 3:
+            if (
+                len(shape) != 4
+                or any(axis.is_dynamic for axis in shape[1:])
+                or shape[1].get_length() != 3
+            ):
                 raise ValueError(f"its input is {model.input().partial_shape}")
             self.size = (shape[2].get_length(), shape[3].get_length())
-            self._request, self._batch, self._padded = self._compiled(model), batch, shape[0].is_static
+            self._request, self._batch, self._padded = (
+                self._compiled(model),
+                batch,
+                shape[0].is_static,
+            )
             if self._padded:
                 self._batch = shape[0].get_length()
                 self._try_free_batch(path, batch)
             self.width = self.features(np.zeros((1, *self.size, 3), np.uint8)).shape[1]
         except Exception as error:  # noqa: BLE001 - openvino raises anything for a foreign file
             reason = " ".join(str(error).split())[:120]
-            raise InputError(f"{path}: is not a ReID network with input (N, 3, H, W), output (N, D) ({reason})") from None
+            raise InputError(
+                f"{path}: is not a ReID network with input (N, 3, H, W), output (N, D) ({reason})"
+            ) from None
 
     def features(self, crops: Sequence[Array] | Array) -> Array:
-        """Crops, each (h, w, 3) uint8 BGR -> (n, width) float32 of unit length, or 0 where the network gives nothing finite."""
+        """Crops, each (h, w, 3) uint8 BGR -> (n, width) float32 of unit length, or 0 where the
+        network gives nothing finite.
+        """
         rows: list[Array] = [] if len(crops) else [np.zeros((0, self.width), np.float32)]
         for start in range(0, len(crops), self._batch):
-            part = np.stack([preprocess.resize(crop, *self.size) for crop in crops[start : start + self._batch]])
+            part = np.stack(
+                [preprocess.resize(crop, *self.size) for crop in crops[start : start + self._batch]]
+            )
             n = len(part)
             if self._padded:
                 part = np.concatenate([part, np.repeat(part[-1:], self._batch - n, axis=0)])
-            rows.append(self._run(preprocess.normalise(torch.from_numpy(part), self._convention).numpy())[:n])
+            rows.append(
+                self._run(preprocess.normalise(torch.from_numpy(part), self._convention).numpy())[
+                    :n
+                ]
+            )
         features = np.nan_to_num(np.concatenate(rows), posinf=0, neginf=0)
-        return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12), np.float32)
+        return np.asarray(
+            features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12),
+            np.float32,
+        )
 
     def _compiled(self, model: Any) -> Any:
         """A request of the model, ready to infer."""
         precision = "bf16" if devices.fast_dtype(torch.device("cpu")) == torch.bfloat16 else "f32"
-        return self._core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": precision}).create_infer_request()
+        return self._core.compile_model(
+            model, "CPU", {"INFERENCE_PRECISION_HINT": precision}
+        ).create_infer_request()
 
     def _run(self, batch: Array) -> Array:
-        """Raw output of one call, not shared: the request's own memory is written again by the next."""
-        out = np.asarray(self._request.infer([np.ascontiguousarray(batch)], share_outputs=False)[0], np.float32)
+        """Raw output of one call, not shared: the request's own memory is written again by the
+        next.
+        """
+        out = np.asarray(
+            self._request.infer([np.ascontiguousarray(batch)], share_outputs=False)[0], np.float32
+        )
         if out.ndim != 2 or len(out) != len(batch):
             raise ValueError(f"it gives {out.shape} for {batch.shape}")
         return out
 
     def _try_free_batch(self, path: Path, batch: int) -> None:
-        """Open the batch when that changes no number; graphs that hard-code their batch stay as they are."""
+        """Open the batch when that changes no number; graphs that hard-code their batch stay as
+        they are.
+        """
         fixed = (self._request, self._batch, self._padded)
-        sample = np.random.default_rng(0).integers(0, 256, (2 * self._batch, *self.size, 3), np.uint8)
+        sample = np.random.default_rng(0).integers(
+            0, 256, (2 * self._batch, *self.size, 3), np.uint8
+        )
         expected = self.features(sample)
         try:
             model = self._core.read_model(path)
             model.reshape([-1, 3, *self.size])
-            self._request, self._batch, self._padded = self._compiled(model), max(batch, len(sample)), False
+            self._request, self._batch, self._padded = (
+                self._compiled(model),
+                max(batch, len(sample)),
+                False,
+            )
             if np.linalg.norm(self.features(sample) - expected, axis=1).max() <= MAX_APART:
                 self._batch = batch
                 return

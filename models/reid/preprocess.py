@@ -1,6 +1,8 @@
-"""The one way in which person crops enter a ReID network: training, evaluation and the pipeline all use it.
+"""The one way in which person crops enter a ReID network: training, evaluation and the pipeline all
+use it.
 
-Networks of ours take the `imagenet` convention. Networks of others may take another, which is written down and never guessed.
+Networks of ours take the `imagenet` convention. Networks of others may take another, which is
+written down and never guessed.
 """
 
 from dataclasses import dataclass
@@ -16,7 +18,9 @@ STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Convention:
-    """What a network takes: (value / divisor - mean) / std of bytes 0..255, in its order of channels."""
+    """What a network takes: (value / divisor - mean) / std of bytes 0..255, in its order of
+    channels.
+    """
 
     bgr: bool = False
     divisor: float = 255
@@ -35,14 +39,18 @@ CONVENTIONS = {
 
 
 def resize(crop: np.ndarray, height_px: int = HEIGHT_PX, width_px: int = WIDTH_PX) -> np.ndarray:
-    """One crop (h, w, 3) uint8 of any size -> (height_px, width_px, 3) uint8, aspect ratio not kept (the field's custom)."""
+    """One crop (h, w, 3) uint8 of any size -> (height_px, width_px, 3) uint8, aspect ratio not kept
+    (the field's custom).
+    """
     if crop.shape[:2] == (height_px, width_px):
         return crop
     return np.asarray(cv2.resize(crop, (width_px, height_px), interpolation=cv2.INTER_LINEAR))
 
 
 def normalise(crops: torch.Tensor, convention: Convention = IMAGENET) -> torch.Tensor:
-    """Crops (N, H, W, 3) uint8 BGR -> (N, 3, H, W) float32 as the convention wants them, on the same device."""
+    """Crops (N, H, W, 3) uint8 BGR -> (N, 3, H, W) float32 as the convention wants them, on the
+    same device.
+    """
     ordered = crops if convention.bgr else crops.flip(-1)
     pixels = ordered.permute(0, 3, 1, 2).float().div_(convention.divisor)
     mean = torch.tensor(convention.mean, device=crops.device).view(1, 3, 1, 1)

@@ -1,7 +1,8 @@
-"""Find a person in a folder of images: `python -m models.reid.search --query person.jpg --gallery FOLDER --weights FILE`.
+"""Find a person in a folder of images: `python -m models.reid.search --query person.jpg --gallery
+FOLDER --weights FILE`.
 
-Prints the images that look most alike, best first, and draws them. A similarity is the cosine of two features; which value
-means "the same person" depends on the network, so look at the picture.
+Prints the images that look most alike, best first, and draws them. A similarity is the cosine of
+two features; which value means "the same person" depends on the network, so look at the picture.
 """
 
 import argparse
@@ -24,13 +25,34 @@ from models.reid.evaluation.pictures import Ranked
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
-    parser = argparse.ArgumentParser(prog="python -m models.reid.search", description="Find a person in a folder of images.")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.reid.search", description="Find a person in a folder of images."
+    )
     add = parser.add_argument
-    add("--query", required=True, nargs="+", type=Path, metavar="IMAGE", help="one or more crops of the same person")
-    add("--gallery", required=True, type=Path, metavar="DIR", help="crops of people, in any folders below it")
+    add(
+        "--query",
+        required=True,
+        nargs="+",
+        type=Path,
+        metavar="IMAGE",
+        help="one or more crops of the same person",
+    )
+    add(
+        "--gallery",
+        required=True,
+        type=Path,
+        metavar="DIR",
+        help="crops of people, in any folders below it",
+    )
     add("--weights", metavar="FILE", help="file or name of a network (default: the bundled one)")
     add("--top", type=int, default=10, metavar="K", help="how many to show (default 10)")
-    add("--output", type=Path, default=Path("outputs/search"), metavar="DIR", help="where the picture goes")
+    add(
+        "--output",
+        type=Path,
+        default=Path("outputs/search"),
+        metavar="DIR",
+        help="where the picture goes",
+    )
     add("--cache", type=Path, metavar="DIR", help="keep features here and use them again")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--quiet", action="store_true", help="no progress bar")
@@ -38,7 +60,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def nearest(query: Array, gallery: Array, top: int) -> tuple[Array, Array]:
-    """Rows of the gallery (G, D) most alike to a query (D,): indices (k,) and cosines (k,), best first, k = min(top, G)."""
+    """Rows of the gallery (G, D) most alike to a query (D,): indices (k,) and cosines (k,), best
+    first, k = min(top, G).
+    """
     alike = 1 - distances.pairwise(query[None], gallery)[0]
     order = np.argsort(-alike, kind="stable")[:top]
     return order, alike[order]
@@ -53,14 +77,21 @@ def main(arguments: list[str] | None = None) -> int:
         on = devices.resolve(parsed.device).type
         weights = bundle.find(parsed.weights) if parsed.weights else bundle.bundled("reid", on)
         if weights is None:
-            raise InputError("no ReID network is bundled; give one: --weights FILE.safetensors or FILE.onnx")
-        query, gallery = _unlabelled(parsed.query), [_unlabelled([path]) for path in images(parsed.gallery)]
+            raise InputError(
+                "no ReID network is bundled; give one: --weights FILE.safetensors or FILE.onnx"
+            )
+        query, gallery = (
+            _unlabelled(parsed.query),
+            [_unlabelled([path]) for path in images(parsed.gallery)],
+        )
         network = encoder.load(weights, parsed.device)
         asked = features.extract(network, [query])[0]
         found, _ = features.cached(
-            parsed.cache, {"weights": features.weights_digest(weights)}, gallery,
+            parsed.cache,
+            {"weights": features.weights_digest(weights)},
+            gallery,
             lambda: features.extract(network, gallery, progress=not parsed.quiet),
-        )  # fmt: skip
+        )
         order, alike = nearest(asked, found, parsed.top)
         results = [(gallery[i], float(value)) for i, value in zip(order, alike, strict=True)]
         (picture,) = pictures.write_ranked([Ranked(0, query, results)], parsed.output)
@@ -77,11 +108,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def images(folder: Path) -> list[Path]:
-    """All image files below a folder, in natural order, without hidden ones; raises InputError when there are none."""
+    """All image files below a folder, in natural order, without hidden ones; raises InputError when
+    there are none.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; --gallery is a folder of images")
-    visible = (p for p in folder.rglob("*") if not any(part.startswith(".") for part in p.relative_to(folder).parts))
-    found = sorted((p for p in visible if p.suffix.lower() in SUFFIXES and p.is_file()), key=lambda p: natural(p.as_posix()))
+    visible = (
+        p
+        for p in folder.rglob("*")
+        if not any(part.startswith(".") for part in p.relative_to(folder).parts)
+    )
+    found = sorted(
+        (p for p in visible if p.suffix.lower() in SUFFIXES and p.is_file()),
+        key=lambda p: natural(p.as_posix()),
+    )
     if not found:
         raise InputError(f"{folder}: holds no images ({', '.join(SUFFIXES)})")
     return found

@@ -1,12 +1,15 @@
-"""Search for hyper-parameters: `python -m models.reid.tune --config configs/reid/bag_of_tricks.yaml --output DIR`.
+"""Search for hyper-parameters: `python -m models.reid.tune --config configs/reid/bag_of_tricks.yaml
+--output DIR`.
 
-The seven parameters and ranges are those of "Fantastic techniques" (arXiv 1912.05295), which searched with Ax; here Optuna
-does. Every trial is a training of its own, scored on the same held-out training people. What was wrong in the published search
-is not repeated: trials have no classes without people, the held-out people are tested without chance, and weight decay is
-searched on a logarithmic scale, since a linear one chose values that stop all learning.
+The seven parameters and ranges are those of "Fantastic techniques" (arXiv 1912.05295), which
+searched with Ax; here Optuna does. Every trial is a training of its own, scored on the same
+held-out training people. What was wrong in the published search is not repeated: trials have no
+classes without people, the held-out people are tested without chance, and weight decay is searched
+on a logarithmic scale, since a linear one chose values that stop all learning.
 
-What a trial tries depends on the seed and on the trials that ended before, on nothing else. So ctrl-C or a crash loses the
-running trial only: the same command repeats it, with the same values, and goes on. One process at a time works in a folder.
+What a trial tries depends on the seed and on the trials that ended before, on nothing else. So
+ctrl-C or a crash loses the running trial only: the same command repeats it, with the same values,
+and goes on. One process at a time works in a folder.
 """
 
 import argparse
@@ -48,27 +51,48 @@ STUDY, REPORT = "study.log", "trials.csv"
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
-    parser = argparse.ArgumentParser(prog="python -m models.reid.tune", description="Search for hyper-parameters.")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.reid.tune", description="Search for hyper-parameters."
+    )
     add = parser.add_argument
     add("--config", default="", metavar="FILE", help="YAML of the training")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; may be repeated")
-    add("--output", type=Path, required=True, metavar="DIR", help="folder of the search; one that is there goes on")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one setting; may be repeated",
+    )
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the search; one that is there goes on",
+    )
     add("--trials", type=int, default=60, metavar="N", help="trainings in all (default 60)")
     add("--quiet", action="store_true", help="print the report only")
     return parser.parse_args(arguments)
 
 
 def search(
-    settings: Settings, output: Path, n_trials: int, quiet: bool = True, stop: Callable[[], bool] = lambda: False
+    settings: Settings,
+    output: Path,
+    n_trials: int,
+    quiet: bool = True,
+    stop: Callable[[], bool] = lambda: False,
 ) -> optuna.Study:
-    """Do what is left of `n_trials` trials; `stop` is asked after every batch and trial, and raises KeyboardInterrupt.
+    """Do what is left of `n_trials` trials; `stop` is asked after every batch and trial, and raises
+    KeyboardInterrupt.
 
     Raises InputError for settings, data or a folder that cannot be used.
     """
     if not settings.data.validation:
         raise InputError("a search needs held-out people: set data.validation above 0")
     if settings.train.n_devices > 1 or settings.train.n_nodes > 1:
-        raise InputError("a search trains on one device: set train.n_devices and train.n_nodes to 1")
+        raise InputError(
+            "a search trains on one device: set train.n_devices and train.n_nodes to 1"
+        )
     if n_trials < 1:
         raise InputError(f"--trials {n_trials}: give 1 or more")
     run.load_data(settings)  # a wrong data.root in the folder would keep the right one out of it
@@ -77,7 +101,9 @@ def search(
     while (n_done := len(finished(study))) < n_trials:
         (seed,) = np.random.SeedSequence([settings.train.seed, n_done]).generate_state(1)
         study.sampler = optuna.samplers.TPESampler(seed=int(seed))
-        study.optimize(lambda trial: _train(trial, settings, output, quiet, stop), n_trials=1, catch=())
+        study.optimize(
+            lambda trial: _train(trial, settings, output, quiet, stop), n_trials=1, catch=()
+        )
         report(study, output)
         if stop():
             raise KeyboardInterrupt
@@ -88,7 +114,9 @@ def search(
 def finished(study: optuna.Study) -> list[FrozenTrial]:
     """Trials that ended, best first; what was pruned or became infinite comes last."""
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    return sorted(done, key=lambda t: (t.state == TrialState.COMPLETE, t.value or 0.0), reverse=True)
+    return sorted(
+        done, key=lambda t: (t.state == TrialState.COMPLETE, t.value or 0.0), reverse=True
+    )
 
 
 def report(study: optuna.Study, output: Path) -> None:
@@ -98,7 +126,9 @@ def report(study: optuna.Study, output: Path) -> None:
     table.writerow(["trial", "state", "score", *SPACE])
     for trial in finished(study):
         score = trial.value if trial.value is not None else ""
-        table.writerow([trial.number, trial.state.name.lower(), score, *(trial.params[name] for name in SPACE)])
+        table.writerow(
+            [trial.number, trial.state.name.lower(), score, *(trial.params[name] for name in SPACE)]
+        )
     files.write(output / REPORT, text.getvalue().encode())
 
 
@@ -121,15 +151,27 @@ def main(arguments: list[str] | None = None) -> int:
         print("interrupted; the same command goes on", file=sys.stderr)
         return 130
     for trial in finished(study)[:5]:
-        values = "  ".join(f"{name.rpartition('.')[2]} {value:.4g}" for name, value in trial.params.items())
+        values = "  ".join(
+            f"{name.rpartition('.')[2]} {value:.4g}" for name, value in trial.params.items()
+        )
         print(f"trial {trial.number:3d}  {settings.train.select} {trial.value or 0:.4f}  {values}")
-    print(f"{parsed.output / REPORT}; each trial's settings are in its folder {parsed.output / 'trials'}")
+    print(
+        f"{parsed.output / REPORT}; each trial's settings are in its folder"
+        f" {parsed.output / 'trials'}"
+    )
     return 0
 
 
-def _train(trial: optuna.Trial, settings: Settings, output: Path, quiet: bool, stop: Callable[[], bool]) -> float:
-    """Score of one training; 0 where the loss became infinite. Raises TrialPruned for one that falls behind."""
-    values = {name: trial.suggest_float(name, least, most, log=log) for name, (least, most, log) in SPACE.items()}
+def _train(
+    trial: optuna.Trial, settings: Settings, output: Path, quiet: bool, stop: Callable[[], bool]
+) -> float:
+    """Score of one training; 0 where the loss became infinite. Raises TrialPruned for one that
+    falls behind.
+    """
+    values = {
+        name: trial.suggest_float(name, least, most, log=log)
+        for name, (least, most, log) in SPACE.items()
+    }
     chosen = sections.change(settings, values, training_settings.EXAMPLE)
 
     def look(row: dict[str, Any]) -> None:
@@ -137,7 +179,9 @@ def _train(trial: optuna.Trial, settings: Settings, output: Path, quiet: bool, s
         if select in row:
             trial.report(row[select], epoch)
             if not quiet:
-                print(f"trial {trial.number}, epoch {epoch}: {select} {row[select]:.4f}", flush=True)
+                print(
+                    f"trial {trial.number}, epoch {epoch}: {select} {row[select]:.4f}", flush=True
+                )
             if epoch + 1 < settings.train.epochs and trial.should_prune():
                 raise optuna.TrialPruned
 
@@ -147,16 +191,20 @@ def _train(trial: optuna.Trial, settings: Settings, output: Path, quiet: bool, s
     except NonFiniteLossError:
         return 0.0
     finally:
-        (place / folder.CHECKPOINT).unlink(missing_ok=True)  # three times the model, and nobody resumes a trial
+        (place / folder.CHECKPOINT).unlink(
+            missing_ok=True
+        )  # three times the model, and nobody resumes a trial
     if outcome.interrupted:
         raise KeyboardInterrupt
     return outcome.best
 
 
 def _keep_settings(settings: Settings, output: Path) -> None:
-    """Write the settings of a new search; raises InputError when the folder holds another one or something else.
+    """Write the settings of a new search; raises InputError when the folder holds another one or
+    something else.
 
-    A search in which no trial has ended yet, perhaps since its settings were wrong, can take other settings.
+    A search in which no trial has ended yet, perhaps since its settings were wrong, can take other
+    settings.
     """
     kept = output / folder.CONFIG
     if (output / REPORT).is_file() and kept.is_file():
@@ -165,25 +213,42 @@ def _keep_settings(settings: Settings, output: Path) -> None:
         return
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is a file; give another --output")
-    if output.is_dir() and {path.name for path in output.iterdir()} - {folder.CONFIG, STUDY, "trials"}:
+    if output.is_dir() and {path.name for path in output.iterdir()} - {
+        folder.CONFIG,
+        STUDY,
+        "trials",
+    }:
         raise InputError(f"{output}: is not empty and not a search; give another --output")
     files.write(kept, sections.dump(settings).encode())
 
 
 def _open(log: Path) -> optuna.Study:
     """The study that was kept in a log, or a new one; raises InputError for another file."""
-    log.with_name(f"{log.name}.lock").unlink(missing_ok=True)  # of a process that was killed: the next would wait for it
-    if log.is_file() and not (written := log.read_bytes()).endswith(b"\n"):  # a full disk cut the last line short
+    log.with_name(f"{log.name}.lock").unlink(
+        missing_ok=True
+    )  # of a process that was killed: the next would wait for it
+    if log.is_file() and not (written := log.read_bytes()).endswith(
+        b"\n"
+    ):  # a full disk cut the last line short
         files.write(log, written[: written.rfind(b"\n") + 1])
     try:
         storage = JournalStorage(JournalFileBackend(str(log), JournalFileOpenLock(str(log))))
         study = optuna.create_study(
-            study_name="reid", storage=storage, direction="maximize", pruner=optuna.pruners.MedianPruner(), load_if_exists=True
+            study_name="reid",
+            storage=storage,
+            direction="maximize",
+            pruner=optuna.pruners.MedianPruner(),
+            load_if_exists=True,
         )
-        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):  # of a process that was killed
+        for trial in study.get_trials(
+            deepcopy=False, states=(TrialState.RUNNING,)
+        ):  # of a process that was killed
             study.tell(trial.number, state=TrialState.FAIL)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(f"{log}: is damaged ({' '.join(str(error).split())[:80]}); remove its folder to start anew") from None
+        raise InputError(
+            f"{log}: is damaged ({' '.join(str(error).split())[:80]}); remove its folder to start"
+            " anew"
+        ) from None
     return study
 
 

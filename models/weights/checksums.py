@@ -6,12 +6,16 @@ from pathlib import Path
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file, or of the names and contents of several: those below a folder, or an OpenVINO .xml and its .bin."""
+    """Hex digest of a file, or of the names and contents of several: those below a folder, or an
+    OpenVINO .xml and its .bin.
+    """
     files = _files(path)
     digest = hashlib.sha256()
     for file in files:
         if files != [path]:
-            digest.update(file.relative_to(path if path.is_dir() else path.parent).as_posix().encode())
+            digest.update(
+                file.relative_to(path if path.is_dir() else path.parent).as_posix().encode()
+            )
         with file.open("rb") as stream:
             while block := stream.read(1 << 20):
                 digest.update(block)
@@ -31,7 +35,9 @@ def of_bytes(data: bytes, algorithm: str) -> str:
 
 
 def of_file(path: Path, algorithm: str) -> str:
-    """`algorithm:hex` of one file, computed once a process unless its size or date changes; raises OSError."""
+    """`algorithm:hex` of one file, computed once a process unless its size or date changes; raises
+    OSError.
+    """
     about = path.stat()
     return _of_file(path.resolve(), about.st_size, about.st_mtime_ns, algorithm)
 

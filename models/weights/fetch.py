@@ -1,4 +1,6 @@
-"""Fetch a public model: everything is checked in memory before anything is written, so what lies in the folder is right."""
+"""Fetch a public model: everything is checked in memory before anything is written, so what lies in
+the folder is right.
+"""
 
 import http.client
 import urllib.error
@@ -14,20 +16,27 @@ TIMEOUT_S = 60.0
 AGENT = "multi-camera-people-tracker"
 
 
-def fetch(model: Public, folder: Path, mirror: str = "", timeout_s: float = TIMEOUT_S) -> list[Path]:
-    """Fetch what is not in `folder` yet, as published; returns the files that were. Raises InputError, and then writes none.
+def fetch(
+    model: Public, folder: Path, mirror: str = "", timeout_s: float = TIMEOUT_S
+) -> list[Path]:
+    """Fetch what is not in `folder` yet, as published; returns the files that were. Raises
+    InputError, and then writes none.
 
-    `mirror`: URL of a folder that holds the files under the names that they have here, instead of their publisher's.
+    `mirror`: URL of a folder that holds the files under the names that they have here, instead of
+      their publisher's.
     `timeout_s`: without a byte.
     """
     wanted = [file for file in model.files if fault(file, folder)]
-    places = {file.file: f"{mirror.rstrip('/')}/{file.file}" if mirror else file.url for file in wanted}
+    places = {
+        file.file: f"{mirror.rstrip('/')}/{file.file}" if mirror else file.url for file in wanted
+    }
     try:
         fetched = [_download(places[file.file], file, timeout_s) for file in wanted]
     except (OSError, http.client.HTTPException, ValueError) as error:
         by_hand = " and ".join(f"{url} as {name}" for name, url in places.items())
         raise InputError(
-            f"{model.name}: cannot be fetched ({_reason(error)}); fetch by hand {by_hand}, into {folder}; nothing was kept"
+            f"{model.name}: cannot be fetched ({_reason(error)}); fetch by hand {by_hand}, into"
+            f" {folder}; nothing was kept"
         ) from None
     for file, data in zip(wanted, fetched, strict=True):
         files.write(folder / file.file, data)
@@ -52,4 +61,7 @@ def _download(url: str, file: PublicFile, timeout_s: float) -> bytes:
 
 def _reason(error: Exception) -> str:
     reason = getattr(error, "reason", None) or error
-    return " ".join(str(getattr(reason, "strerror", None) or reason).split())[:120] or type(error).__name__
+    return (
+        " ".join(str(getattr(reason, "strerror", None) or reason).split())[:120]
+        or type(error).__name__
+    )

@@ -1,6 +1,8 @@
-"""Public models that can be used by name: where they lie, what they must hash to, and what goes into them (`public.json`).
+"""Public models that can be used by name: where they lie, what they must hash to, and what goes
+into them (`public.json`).
 
-They are fetched into a cache folder by `python -m models.weights get NAME` and never by anything else: a run downloads nothing.
+They are fetched into a cache folder by `python -m models.weights get NAME` and never by anything
+else: a run downloads nothing.
 """
 
 import functools
@@ -35,8 +37,10 @@ class PublicFile(Section):
 class Public(Section):
     """A public model: its first file is the one that is opened, the others must lie beside it.
 
-    `convention`: what its input is, a key of `models.reid.preprocess.CONVENTIONS`. `alike`: checksums of other published forms
-    of the first file (another precision) with the same input. `scores`: measured by us; none says that we have not.
+    `convention`: what its input is, a key of `models.reid.preprocess.CONVENTIONS`. `alike`:
+      checksums of other published forms
+    of the first file (another precision) with the same input. `scores`: measured by us; none says
+    that we have not.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
@@ -59,11 +63,16 @@ class Catalogue(Section):
 def catalogue() -> dict[str, Public]:
     """The public models by name."""
     values = json.loads(TABLE.read_text(encoding="utf-8"))
-    return {m.name: m for m in settings.build(Catalogue, values, str(TABLE), "models/weights/public.py").models}
+    return {
+        m.name: m
+        for m in settings.build(Catalogue, values, str(TABLE), "models/weights/public.py").models
+    }
 
 
 def cache_folder() -> Path:
-    """Where fetched models lie: $PEOPLE_TRACKER_CACHE, else people-tracker in $XDG_CACHE_HOME, else in ~/.cache."""
+    """Where fetched models lie: $PEOPLE_TRACKER_CACHE, else people-tracker in $XDG_CACHE_HOME, else
+    in ~/.cache.
+    """
     if own := os.environ.get(CACHE):
         return Path(own).expanduser()
     shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
@@ -71,18 +80,26 @@ def cache_folder() -> Path:
 
 
 def find(weights: str | Path) -> Path:
-    """The file that ReID weights are in: a path, or the name of a fetched public model; raises InputError."""
+    """The file that ReID weights are in: a path, or the name of a fetched public model; raises
+    InputError.
+    """
     if Path(weights).is_file():
         return Path(weights)
     model = catalogue().get(str(weights))
     if model is None:
-        what = "neither a .safetensors, .onnx or .xml file nor a public model that python -m models.weights list names"
+        what = (
+            "neither a .safetensors, .onnx or .xml file nor a public model that python -m"
+            " models.weights list names"
+        )
         raise InputError(f"{weights}: no such ReID weights, {what}")
     folder = cache_folder()
     wrong = [(f, reason) for f in model.files if (reason := fault(f, folder))]
     if wrong:
         file, reason = wrong[0]
-        raise InputError(f"{weights}: {folder / file.file} {reason}; fetch it: python -m models.weights get {weights}")
+        raise InputError(
+            f"{weights}: {folder / file.file} {reason}; fetch it: python -m models.weights get"
+            f" {weights}"
+        )
     return folder / model.files[0].file
 
 
@@ -95,11 +112,17 @@ def fault(file: PublicFile, folder: Path) -> str:
         return "is not there"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    return "" if found == file.checksum else "is not the file that was published (its checksum differs)"
+    return (
+        ""
+        if found == file.checksum
+        else "is not the file that was published (its checksum differs)"
+    )
 
 
 def known(path: Path) -> Public | None:
-    """The public model that a file is, by its checksum, whatever it is called; None for any other file."""
+    """The public model that a file is, by its checksum, whatever it is called; None for any other
+    file.
+    """
     for model in catalogue().values():
         for checksum in (model.files[0].checksum, *model.alike):
             if checksums.of_file(path, checksum.partition(":")[0]) == checksum:

@@ -25,12 +25,16 @@ class Detector(Protocol):
 
 
 def build(config: DetectorConfig, device: str, cameras: list[str]) -> tuple[Detector, list[str]]:
-    """Return the detector that `config` asks for and notes for the user; raises ConfigError, ModelError, SourceError."""
+    """Return the detector that `config` asks for and notes for the user; raises ConfigError,
+    ModelError, SourceError.
+    """
     if config.detections:
         from pipeline.detect.mot_file import MotFileDetector
 
         if config.weights != "auto":
-            raise ConfigError("detector.detections and detector.weights exclude each other; give one of them")
+            raise ConfigError(
+                "detector.detections and detector.weights exclude each other; give one of them"
+            )
         return MotFileDetector(Path(config.detections), cameras, config.min_score), []
     chosen = config.weights
     notes: list[str] = []

@@ -1,11 +1,13 @@
 """OpenCV's built-in HOG people detector (Dalal & Triggs 2005), which needs no download.
 
-As it comes (`detectMultiScale` on the frame) it scores an AP50 of 0.01 on our test sets. What it takes to reach 0.80 (PETS
-0.84, TownCentre 0.75, plaza 0.77, mall 0.83 on frames nothing was tuned on; 0.12 s a frame on one core), in order of effect:
-the window is much larger than the person in it, so boxes are shrunk to the median of the truth (0.01 -> 0.39); people must be
-93 px high to be found, so frames are enlarged to `AREA_PX2` (-> 0.76); windows are suppressed by IoU and containment, and the
-winner takes the mean of those that agree (-> 0.83). All windows of a level are scored in one matrix product over block
-features, which gives `HOGDescriptor.detect`'s margins in half its time. It finds upright, mostly whole people.
+As it comes (`detectMultiScale` on the frame) it scores an AP50 of 0.01 on our test sets. What it
+takes to reach 0.80 (PETS 0.84, TownCentre 0.75, plaza 0.77, mall 0.83 on frames nothing was tuned
+on; 0.12 s a frame on one core), in order of effect: the window is much larger than the person in
+it, so boxes are shrunk to the median of the truth (0.01 -> 0.39); people must be 93 px high to be
+found, so frames are enlarged to `AREA_PX2` (-> 0.76); windows are suppressed by IoU and
+containment, and the winner takes the mean of those that agree (-> 0.83). All windows of a level are
+scored in one matrix product over block features, which gives `HOGDescriptor.detect`'s margins in
+half its time. It finds upright, mostly whole people.
 """
 
 import os
@@ -26,15 +28,20 @@ WINDOW_PX = (64, 128)
 STEP_PX, PAD_PX, BLOCK_PX = 8, 16, 16
 BLOCKS = (7, 15)
 PERSON_WIDTH, PERSON_HEIGHT, PERSON_SHIFT = 0.525, 0.73, -0.013
-"""Of the person in the window, as fractions of it: width, height, and how far the centre is lower."""
+"""Of the person in the window, as fractions of it: width, height, and how far the centre is lower.
+"""
 SCORE_SLOPE, SCORE_OFFSET = 3.5, -3.2
-"""Margin -> score. Fitted to the precision of single frames the offset is -2.5; but HOG's false alarms (trunks, lamp posts)
-stand still and return in every frame, so scores are lowered: of 22 people for 13 on the sample 14 are left."""
+"""Margin -> score. Fitted to the precision of single frames the offset is -2.5; but HOG's false
+alarms (trunks, lamp posts) stand still and return in every frame, so scores are lowered: of 22
+people for 13 on the sample 14 are left.
+"""
 MAX_IOU, MAX_CONTAINED, VOTE_MARGIN = 0.5, 0.7, 0.4
 
 
 class HogDetector:
-    """Dense HOG + linear SVM over an enlarged pyramid; frames of a batch run side by side on threads."""
+    """Dense HOG + linear SVM over an enlarged pyramid; frames of a batch run side by side on
+    threads.
+    """
 
     name = "HOG"
     files: tuple[Path, ...] = ()
@@ -60,7 +67,9 @@ class HogDetector:
         return Detections(boxes[good], scores[good])
 
     def _windows(self, image: Array) -> Iterator[Array]:
-        """Per pyramid level, the people in its windows (n, 5): x1 y1 x2 y2 in px of `image`, margin."""
+        """Per pyramid level, the people in its windows (n, 5): x1 y1 x2 y2 in px of `image`,
+        margin.
+        """
         height, width = image.shape[:2]
         scale = min((AREA_PX2 / (height * width)) ** 0.5, MAX_ENLARGEMENT)
         previous = image
@@ -68,26 +77,47 @@ class HogDetector:
             w, h = round(width * scale), round(height * scale)
             if w + 2 * PAD_PX < WINDOW_PX[0] + BLOCK_PX or h + 2 * PAD_PX < WINDOW_PX[1] + BLOCK_PX:
                 return
-            level = cv2.resize(image if scale > 0.6 else previous, (w, h), interpolation=cv2.INTER_LINEAR)
+            level = cv2.resize(
+                image if scale > 0.6 else previous, (w, h), interpolation=cv2.INTER_LINEAR
+            )
             previous = level if scale <= 1 else previous
             margins = self._margins(level)
             y, x = np.nonzero(margins >= self._min_margin)
-            centre = np.stack([x, y], axis=1) * STEP_PX - PAD_PX + np.array(WINDOW_PX) * [0.5, 0.5 + PERSON_SHIFT]
+            centre = (
+                np.stack([x, y], axis=1) * STEP_PX
+                - PAD_PX
+                + np.array(WINDOW_PX) * [0.5, 0.5 + PERSON_SHIFT]
+            )
             half = np.array(WINDOW_PX) * [PERSON_WIDTH, PERSON_HEIGHT] / 2
             back = np.array([width / w, height / h])
-            yield np.concatenate([(centre - half) * back, (centre + half) * back, margins[y, x, None]], axis=1)
+            yield np.concatenate(
+                [(centre - half) * back, (centre + half) * back, margins[y, x, None]], axis=1
+            )
             scale /= LEVEL_RATIO
 
     def _margins(self, level: Array) -> Array:
         """SVM margin of every window of one level, (rows, columns), at `STEP_PX`."""
         rows, columns = ((n + 2 * PAD_PX - BLOCK_PX) // STEP_PX + 1 for n in level.shape[:2])
         hog = cv2.HOGDescriptor(
-            (BLOCK_PX, BLOCK_PX), (BLOCK_PX, BLOCK_PX), (STEP_PX, STEP_PX), (8, 8), 9, 1, -1.0, 0, 0.2, True
-        )  # one block; the last argument is gamma correction, which the default people detector was trained with
-        features = np.asarray(hog.compute(level, winStride=(STEP_PX, STEP_PX), padding=(PAD_PX, PAD_PX)))
+            (BLOCK_PX, BLOCK_PX),
+            (BLOCK_PX, BLOCK_PX),
+            (STEP_PX, STEP_PX),
+            (8, 8),
+            9,
+            1,
+            -1.0,
+            0,
+            0.2,
+            True,
+        )
+        features = np.asarray(
+            hog.compute(level, winStride=(STEP_PX, STEP_PX), padding=(PAD_PX, PAD_PX))
+        )
         blocks = features.reshape(rows * columns, -1)
-        # OpenCV's product runs on this thread alone; NumPy's BLAS would start threads that fight with the pool's (5x the time)
-        answers = cv2.gemm(self._weights, blocks, 1, None, 0, flags=cv2.GEMM_2_T).reshape(*BLOCKS, rows, columns)  # type: ignore[call-overload]
+        # OpenCV's product runs on this thread alone; NumPy's BLAS would start threads that fight
+        # with the pool's (5x the time)
+        products = cv2.gemm(self._weights, blocks, 1, None, 0, flags=cv2.GEMM_2_T)  # type: ignore[call-overload]
+        answers = products.reshape(*BLOCKS, rows, columns)
         height, width = rows - BLOCKS[1] + 1, columns - BLOCKS[0] + 1
         margins = np.full((height, width), self._bias, np.float32)
         for x in range(BLOCKS[0]):
@@ -97,7 +127,9 @@ class HogDetector:
 
 
 def _suppress(windows: Array) -> tuple[Array, Array]:
-    """Keep the best of overlapping windows (n, 5), sorted by margin; returns boxes (k, 4), voted, and margins (k,)."""
+    """Keep the best of overlapping windows (n, 5), sorted by margin; returns boxes (k, 4), voted,
+    and margins (k,).
+    """
     area = np.prod(windows[:, 2:4] - windows[:, :2], axis=1)
     alive = np.ones(len(windows), bool)
     boxes: list[Array] = []
@@ -110,6 +142,8 @@ def _suppress(windows: Array) -> tuple[Array, Array]:
         iou = overlap / (area[i] + area - overlap)
         alive &= (iou <= MAX_IOU) & (overlap <= MAX_CONTAINED * np.minimum(area[i], area))
         agree = iou > MAX_IOU
-        boxes.append(np.average(windows[agree, :4], axis=0, weights=np.exp(windows[agree, 4] / VOTE_MARGIN)))
+        boxes.append(
+            np.average(windows[agree, :4], axis=0, weights=np.exp(windows[agree, 4] / VOTE_MARGIN))
+        )
         margins.append(float(window[4]))
     return np.array(boxes).reshape(-1, 4), np.array(margins)

@@ -10,7 +10,9 @@ from pipeline.records import NO_DETECTIONS, Array, Detections, Frame
 
 
 class MotFileDetector:
-    """Looks frames up by camera and index in `<folder>/<camera>.txt`, or in one file when there is one camera."""
+    """Looks frames up by camera and index in `<folder>/<camera>.txt`, or in one file when there is
+    one camera.
+    """
 
     name = "detections file"
 
@@ -18,9 +20,14 @@ class MotFileDetector:
         if not path.exists():
             raise SourceError(f"{path}: no such detections file or folder (detector.detections)")
         if path.is_file() and len(cameras) > 1:
-            raise SourceError(f"{path}: one file serves one camera; give a folder with <camera>.txt for each")
+            raise SourceError(
+                f"{path}: one file serves one camera; give a folder with <camera>.txt for each"
+            )
         self.files: tuple[Path, ...] = (path,)
-        self._frames = {camera: by_frame(path if path.is_file() else path / f"{camera}.txt", min_score) for camera in cameras}
+        self._frames = {
+            camera: by_frame(path if path.is_file() else path / f"{camera}.txt", min_score)
+            for camera in cameras
+        }
 
     def detect(self, frames: list[Frame]) -> list[Detections]:
         """Return the file's boxes of each frame."""
@@ -41,11 +48,15 @@ def by_frame(path: Path, min_score: float) -> dict[int, Detections]:
     order = np.argsort(rows[:, 0], kind="stable")
     indices, starts = np.unique(rows[order, 0].astype(np.int64), return_index=True)
     groups = np.split(order, starts[1:])
-    return {int(i) - 1: Detections(boxes[g], scores[g]) for i, g in zip(indices, groups, strict=True)}
+    return {
+        int(i) - 1: Detections(boxes[g], scores[g]) for i, g in zip(indices, groups, strict=True)
+    }
 
 
 def _scores(rows: Array) -> Array:
-    """Column 7 when it is a confidence; files that keep -1 there, or have no such column, count as certain."""
+    """Column 7 when it is a confidence; files that keep -1 there, or have no such column, count as
+    certain.
+    """
     if rows.shape[1] < 7:
         return np.ones(len(rows))
     return np.where(rows[:, 6] < 0, 1.0, np.clip(rows[:, 6], 0, 1))

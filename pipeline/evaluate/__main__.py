@@ -17,39 +17,80 @@ MIN_VISIBILITY = 0.25
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.evaluate", description="Score results against truth.")
-    parser.add_argument("results", type=Path, help="an output folder with tracks.csv, or a folder of MOT files <camera>.txt")
-    parser.add_argument(
-        "truth", type=Path, help="MOTChallenge truth, <camera>.txt or <camera>/gt/gt.txt, ids the same in all cameras"
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.evaluate", description="Score results against truth."
     )
-    parser.add_argument("--min-visibility", type=float, default=MIN_VISIBILITY, metavar="V",
-                        help=f"truth less visible counts neither for nor against (default {MIN_VISIBILITY})")  # fmt: skip
-    parser.add_argument("--cameras", nargs="+", metavar="NAME", help="score only these cameras (default: all that have truth)")
+    parser.add_argument(
+        "results",
+        type=Path,
+        help="an output folder with tracks.csv, or a folder of MOT files <camera>.txt",
+    )
+    parser.add_argument(
+        "truth",
+        type=Path,
+        help="MOTChallenge truth, <camera>.txt or <camera>/gt/gt.txt, ids the same in all cameras",
+    )
+    parser.add_argument(
+        "--min-visibility",
+        type=float,
+        default=MIN_VISIBILITY,
+        metavar="V",
+        help=f"truth less visible counts neither for nor against (default {MIN_VISIBILITY})",
+    )
+    parser.add_argument(
+        "--cameras",
+        nargs="+",
+        metavar="NAME",
+        help="score only these cameras (default: all that have truth)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scores as JSON")
     return parser.parse_args(arguments)
 
 
 def evaluate(
-    results: Path, truth: Path, min_visibility: float = MIN_VISIBILITY, cameras: list[str] | None = None
+    results: Path,
+    truth: Path,
+    min_visibility: float = MIN_VISIBILITY,
+    cameras: list[str] | None = None,
 ) -> tuple[Report, list[str]]:
-    """Score every camera that has truth; returns notes about cameras that stand on one side only. Raises SourceError."""
+    """Score every camera that has truth; returns notes about cameras that stand on one side only.
+    Raises SourceError.
+    """
     found, wanted = boxes.read_results(results), boxes.read_truth(truth, min_visibility)
     if cameras:
         if unknown := sorted(set(cameras) - wanted.keys()):
-            raise SourceError(f"{truth}: no truth for {', '.join(unknown)}; there is {', '.join(wanted)}")
+            raise SourceError(
+                f"{truth}: no truth for {', '.join(unknown)}; there is {', '.join(wanted)}"
+            )
         found = {camera: found[camera] for camera in cameras if camera in found}
         wanted = {camera: wanted[camera] for camera in cameras}
-    notes = [f"{camera}: results without truth are not scored" for camera in found if camera not in wanted]
-    notes += [f"{camera}: truth without results, all of it counts as missed" for camera in wanted if camera not in found]
+    notes = [
+        f"{camera}: results without truth are not scored"
+        for camera in found
+        if camera not in wanted
+    ]
+    notes += [
+        f"{camera}: truth without results, all of it counts as missed"
+        for camera in wanted
+        if camera not in found
+    ]
     if not (results / "tracks.csv").is_file():
-        notes.append("MOT files have no track ids: every id of a camera is taken for one track of it")
+        notes.append(
+            "MOT files have no track ids: every id of a camera is taken for one track of it"
+        )
     for camera, frames in boxes.processed(results).items():
         if camera in wanted:
             whole = wanted[camera]
             wanted[camera] = boxes.only(whole, frames)
             missing = len(np.unique(whole.rows.frames)) - len(np.unique(wanted[camera].rows.frames))
-            notes += [f"{camera}: {missing} frames of truth were not processed and are not scored"] if missing else []
-    scenes = [boxes.meet(camera, found.get(camera, boxes.NOTHING), wanted[camera]) for camera in wanted]
+            notes += (
+                [f"{camera}: {missing} frames of truth were not processed and are not scored"]
+                if missing
+                else []
+            )
+    scenes = [
+        boxes.meet(camera, found.get(camera, boxes.NOTHING), wanted[camera]) for camera in wanted
+    ]
     return scores.score(scenes), notes
 
 
@@ -61,22 +102,32 @@ def table(report: Report, min_visibility: float) -> str:
     lines += ["all cameras together, one id space"]
     lines += [_line(name, row, width) for name, row in report.together.items()]
     lines += [
-        f"links: precision {report.link_precision:.1%}, recall {report.link_recall:.1%} over pairs of tracklets",
+        (
+            f"links: precision {report.link_precision:.1%}, recall {report.link_recall:.1%} over"
+            " pairs of tracklets"
+        ),
         f"people: {report.people_found} found, {report.people_present} present",
-        f"truth less visible than {min_visibility:g} counts neither for nor against, where the files tell",
+        (
+            f"truth less visible than {min_visibility:g} counts neither for nor against, where the"
+            " files tell"
+        ),
     ]
     return "\n".join(lines)
 
 
 def _line(name: str, row: Scores, width: int) -> str:
-    return f"{name:<{width}}" + "".join(f"{row[m]:>8.0f}" if m == "IDSW" else f"{100 * row[m]:>8.1f}" for m in METRICS)
+    return f"{name:<{width}}" + "".join(
+        f"{row[m]:>8.0f}" if m == "IDSW" else f"{100 * row[m]:>8.1f}" for m in METRICS
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error that the user can mend."""
     parsed = parse(arguments)
     try:
-        report, notes = evaluate(parsed.results, parsed.truth, parsed.min_visibility, parsed.cameras)
+        report, notes = evaluate(
+            parsed.results, parsed.truth, parsed.min_visibility, parsed.cameras
+        )
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -86,7 +137,12 @@ def main(arguments: list[str] | None = None) -> int:
     if parsed.json is None:
         return 0
     try:
-        document = {"schema": "scores/1", "min_visibility": parsed.min_visibility, **asdict(report), "notes": notes}
+        document = {
+            "schema": "scores/1",
+            "min_visibility": parsed.min_visibility,
+            **asdict(report),
+            "notes": notes,
+        }
         parsed.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         print(f"error: {parsed.json}: cannot be written ({error.strerror})", file=sys.stderr)

@@ -1,9 +1,10 @@
 """Results and truth as the metrics want them: per camera, which boxes meet which in every frame.
 
-MOTChallenge's rules (Milan et al. 2016): result boxes that match a distractor (a reflection, a static person, a person on a
-vehicle) count neither for nor against, and truth counts only where its flag is set and its class is pedestrian. A pedestrian
-whose flag is not set, or whose visibility is below `min_visibility`, is treated like a distractor. In files of MOT15, which
-have no class and visibility, rows whose flag is not set are not there.
+MOTChallenge's rules (Milan et al. 2016): result boxes that match a distractor (a reflection, a
+static person, a person on a vehicle) count neither for nor against, and truth counts only where its
+flag is set and its class is pedestrian. A pedestrian whose flag is not set, or whose visibility is
+below `min_visibility`, is treated like a distractor. In files of MOT15, which have no class and
+visibility, rows whose flag is not set are not there.
 """
 
 import csv
@@ -22,15 +23,16 @@ from pipeline.tracking.matching import iou
 MIN_IOU = 0.5
 PEDESTRIAN = 1
 DISTRACTORS = (2, 6, 7, 8, 12)
-"""Person on vehicle, vehicle, static person, distractor, reflection: column 8 of MOT16, 17 and 20."""
+"""Person on vehicle, vehicle, static person, distractor, reflection: column 8 of MOT16, 17 and 20.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """Boxes of one camera: frames (n,) int64 from 0, boxes (n, 4), ids (n,) int64.
 
-    In results, tracks and tracklets (n,) int64 say which track a row is of, and which piece of it, by the piece's first frame;
-    where pieces are not known, tracklets repeat tracks.
+    In results, tracks and tracklets (n,) int64 say which track a row is of, and which piece of it,
+    by the piece's first frame; where pieces are not known, tracklets repeat tracks.
     """
 
     frames: Array
@@ -41,12 +43,20 @@ class Rows:
 
     def take(self, keep: Array) -> "Rows":
         """Return the rows where `keep` (n,) bool is True."""
-        return Rows(self.frames[keep], self.boxes[keep], self.ids[keep], self.tracks[keep], self.tracklets[keep])
+        return Rows(
+            self.frames[keep],
+            self.boxes[keep],
+            self.ids[keep],
+            self.tracks[keep],
+            self.tracklets[keep],
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Truth of one camera; `counts` (n,) bool is False where a row counts neither for nor against."""
+    """Truth of one camera; `counts` (n,) bool is False where a row counts neither for nor
+    against.
+    """
 
     rows: Rows
     counts: Array
@@ -54,7 +64,9 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One camera, frame by frame: truth ids, result rows (indices into `results`), and their IoU (n_truth, n_rows)."""
+    """One camera, frame by frame: truth ids, result rows (indices into `results`), and their IoU
+    (n_truth, n_rows).
+    """
 
     camera: str
     results: Rows
@@ -68,16 +80,21 @@ NOTHING = Rows(_NO_ROWS, np.zeros((0, 4), np.float32), _NO_ROWS, _NO_ROWS, _NO_R
 
 
 def read_results(path: Path, with_filled: bool = True) -> dict[str, Rows]:
-    """Rows per camera from an output folder (`tracks.csv`) or from a folder of MOT files; raises SourceError.
+    """Rows per camera from an output folder (`tracks.csv`) or from a folder of MOT files; raises
+    SourceError.
 
-    Without `with_filled` the rows of a table that were not detected but filled in, whose score is 0, are left out.
+    Without `with_filled` the rows of a table that were not detected but filled in, whose score is
+    0, are left out.
     """
     table = path / "tracks.csv"
     if table.is_file():
         return _read_table(table, with_filled)
     files = _mot_files(path)
     if not files:
-        raise SourceError(f"{path}: no results here; give an output folder with tracks.csv, or a folder of MOT files")
+        raise SourceError(
+            f"{path}: no results here; give an output folder with tracks.csv, or a folder of MOT"
+            " files"
+        )
     found = {camera: _rows(mot.read(file)) for camera, file in files.items()}
     for camera, rows in found.items():
         _refuse_twins(rows, str(files[camera]))
@@ -88,7 +105,10 @@ def read_truth(path: Path, min_visibility: float) -> dict[str, Truth]:
     """Truth per camera from `<camera>.txt` or `<camera>/gt/gt.txt`; raises SourceError."""
     files = _mot_files(path)
     if not files:
-        raise SourceError(f"{path}: no truth here; give a folder with a MOTChallenge file per camera, <camera>.txt")
+        raise SourceError(
+            f"{path}: no truth here; give a folder with a MOTChallenge file per camera,"
+            " <camera>.txt"
+        )
     wanted = {camera: truth(mot.read(file), min_visibility) for camera, file in files.items()}
     for camera, each in wanted.items():
         _refuse_twins(each.rows.take(each.counts), str(files[camera]))
@@ -96,7 +116,9 @@ def read_truth(path: Path, min_visibility: float) -> dict[str, Truth]:
 
 
 def processed(path: Path) -> dict[str, range]:
-    """Frames of each camera that a run looked at, from its `run.json`; empty for results that have none."""
+    """Frames of each camera that a run looked at, from its `run.json`; empty for results that have
+    none.
+    """
     try:
         cameras = json.loads((path / "run.json").read_text(encoding="utf-8"))["cameras"]
         return {c["camera"]: range(0, c["n_frames"] * c["stride"], c["stride"]) for c in cameras}
@@ -111,7 +133,9 @@ def only(wanted: Truth, frames: range | Array) -> Truth:
 
 
 def meet(camera: str, results: Rows, wanted: Truth) -> Scene:
-    """Pair up one camera's frames, with what counts neither for nor against taken out on both sides."""
+    """Pair up one camera's frames, with what counts neither for nor against taken out on both
+    sides.
+    """
     truth_ids, result_rows, ious = [], [], []
     of_truth, of_results = _by_frame(wanted.rows.frames), _by_frame(results.frames)
     for frame in sorted(of_truth.keys() | of_results.keys()):
@@ -127,7 +151,9 @@ def meet(camera: str, results: Rows, wanted: Truth) -> Scene:
 
 
 def _without_ignored(rows: Array, alike: Array, counts: Array) -> tuple[Array, Array]:
-    """Drop the result rows whose best partner in a one-to-one matching is truth that does not count."""
+    """Drop the result rows whose best partner in a one-to-one matching is truth that does not
+    count.
+    """
     good = np.where(alike >= MIN_IOU, alike, 0)
     t, r = linear_sum_assignment(-good)
     ignored = r[(good[t, r] > 0) & ~counts[t]]
@@ -138,7 +164,9 @@ def _without_ignored(rows: Array, alike: Array, counts: Array) -> tuple[Array, A
 def _by_frame(frames: Array) -> dict[int, Array]:
     order = np.argsort(frames, kind="stable")
     values, starts = np.unique(frames[order], return_index=True)
-    return dict(zip(values.tolist(), np.split(order, starts[1:]), strict=True)) if len(frames) else {}
+    return (
+        dict(zip(values.tolist(), np.split(order, starts[1:]), strict=True)) if len(frames) else {}
+    )
 
 
 def _mot_files(path: Path) -> dict[str, Path]:
@@ -156,7 +184,9 @@ def _rows(table: Array) -> Rows:
 
 
 def truth(table: Array, min_visibility: float) -> Truth:
-    """Rows of one MOTChallenge truth file as `pipeline.mot.read` returns them, and which of them count."""
+    """Rows of one MOTChallenge truth file as `pipeline.mot.read` returns them, and which of them
+    count.
+    """
     rows = _rows(table)
     keep = counts = np.ones(len(table), bool)
     if table.shape[1] == 9:  # MOT16, 17 and 20
@@ -184,8 +214,13 @@ def _read_table(path: Path, with_filled: bool) -> dict[str, Rows]:
     by_camera: dict[str, list[list[float]]] = {}
     try:
         for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
-            piece = "tracklet" if "tracklet" in row else "track_id"  # tables of version 0.1.0 have none
-            values = [float(row[k]) for k in ("frame", "person_id", "track_id", piece, "x1", "y1", "x2", "y2")]
+            piece = (
+                "tracklet" if "tracklet" in row else "track_id"
+            )  # tables of version 0.1.0 have none
+            values = [
+                float(row[k])
+                for k in ("frame", "person_id", "track_id", piece, "x1", "y1", "x2", "y2")
+            ]
             if with_filled or float(row["score"]) > 0:
                 by_camera.setdefault(row["camera"], []).append(values)
     except (KeyError, TypeError, ValueError) as error:

@@ -1,12 +1,14 @@
 """How right results are: per camera, for all cameras together, and against two controls.
 
-HOTA, CLEAR and identity come from TrackEval, the implementation that published numbers come from. For all cameras together
-frames of different cameras are different frames, and there is one id space: a person who changes id between cameras costs
-IDF1 and AssA as a switch within one camera would. MOTA and switches are added up over the cameras, since a switch
-between the last frame of one and the first of the next means nothing.
+HOTA, CLEAR and identity come from TrackEval, the implementation that published numbers come from.
+For all cameras together frames of different cameras are different frames, and there is one id
+space: a person who changes id between cameras costs IDF1 and AssA as a switch within one camera
+would. MOTA and switches are added up over the cameras, since a switch between the last frame of one
+and the first of the next means nothing.
 
-Two controls tell what linking adds and what is left: *local ids only* gives every track its own id, *oracle links* gives every
-tracklet (a track, or a piece that linking may give to somebody else) the id of the person in truth that it follows most.
+Two controls tell what linking adds and what is left: *local ids only* gives every track its own id,
+*oracle links* gives every tracklet (a track, or a piece that linking may give to somebody else) the
+id of the person in truth that it follows most.
 """
 
 from collections import Counter
@@ -30,7 +32,9 @@ Name = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Scores of each camera and of all together (ours and the controls), of the links, and people counted and present."""
+    """Scores of each camera and of all together (ours and the controls), of the links, and people
+    counted and present.
+    """
 
     cameras: dict[str, Scores]
     together: dict[str, Scores]
@@ -46,10 +50,15 @@ def score(scenes: list[Scene]) -> Report:
     names = [_names(scene) for scene in scenes]
     tracks, tracklets = _numbered([[name[:2] for name in rows] for rows in names]), _numbered(names)
     followed = _followed(scenes, tracklets)
-    oracle = [np.array([followed.get(t, -1 - t) for t in row.tolist()], np.int64) for row in tracklets]
+    oracle = [
+        np.array([followed.get(t, -1 - t) for t in row.tolist()], np.int64) for row in tracklets
+    ]
     precision, recall = _links(scenes, tracklets, followed)
     return Report(
-        {scene.camera: together([scene], [labels]) for scene, labels in zip(scenes, ours, strict=True)},
+        {
+            scene.camera: together([scene], [labels])
+            for scene, labels in zip(scenes, ours, strict=True)
+        },
         {
             "ours": together(scenes, ours),
             "local ids only": together(scenes, tracks),
@@ -57,17 +66,31 @@ def score(scenes: list[Scene]) -> Report:
         },
         precision,
         recall,
-        len({i for scene in scenes for rows in scene.result_rows for i in scene.results.ids[rows].tolist()}),
+        len(
+            {
+                i
+                for scene in scenes
+                for rows in scene.result_rows
+                for i in scene.results.ids[rows].tolist()
+            }
+        ),
         len({i for scene in scenes for ids in scene.truth_ids for i in ids.tolist()}),
     )
 
 
 def together(scenes: list[Scene], labels: Labels) -> Scores:
-    """All metrics of some cameras as one sequence, 0..1 but for MOTA (can be negative) and IDSW (a count)."""
+    """All metrics of some cameras as one sequence, 0..1 but for MOTA (can be negative) and IDSW (a
+    count).
+    """
     data = _trackeval(scenes, labels)
-    hota, identity = HOTA().eval_sequence(data), Identity({"PRINT_CONFIG": False}).eval_sequence(data)
+    hota, identity = (
+        HOTA().eval_sequence(data),
+        Identity({"PRINT_CONFIG": False}).eval_sequence(data),
+    )
     clear = CLEAR({"PRINT_CONFIG": False})
-    each = [clear.eval_sequence(_trackeval([s], [rows])) for s, rows in zip(scenes, labels, strict=True)]
+    each = [
+        clear.eval_sequence(_trackeval([s], [rows])) for s, rows in zip(scenes, labels, strict=True)
+    ]
     added = clear.combine_sequences({str(i): one for i, one in enumerate(each)})
     found: Scores = {name: float(np.mean(hota[name])) for name in ("HOTA", "DetA", "AssA")}
     found |= {name: float(identity[name]) for name in ("IDF1", "IDP", "IDR")}
@@ -77,7 +100,9 @@ def together(scenes: list[Scene], labels: Labels) -> Scores:
 def _trackeval(scenes: list[Scene], labels: Labels) -> dict[str, object]:
     """Cameras one after the other, ids numbered from 0, in TrackEval's form."""
     truth = [ids for scene in scenes for ids in scene.truth_ids]
-    results = [rows[r] for scene, rows in zip(scenes, labels, strict=True) for r in scene.result_rows]
+    results = [
+        rows[r] for scene, rows in zip(scenes, labels, strict=True) for r in scene.result_rows
+    ]
     truth, n_truth_ids = _renumber(truth)
     results, n_result_ids = _renumber(results)
     return {
@@ -101,14 +126,20 @@ def _renumber(frames: list[Array]) -> tuple[list[Array], int]:
 
 def _names(scene: Scene) -> list[Name]:
     return [
-        (scene.camera, *piece) for piece in zip(scene.results.tracks.tolist(), scene.results.tracklets.tolist(), strict=True)
+        (scene.camera, *piece)
+        for piece in zip(
+            scene.results.tracks.tolist(), scene.results.tracklets.tolist(), strict=True
+        )
     ]
 
 
 def _numbered(names: list[list[Name]]) -> Labels:
     """Number what the rows of all cameras belong to 0, 1, 2..."""
     numbers: dict[Name, int] = {}
-    return [np.array([numbers.setdefault(name, len(numbers)) for name in rows], np.int64) for rows in names]
+    return [
+        np.array([numbers.setdefault(name, len(numbers)) for name in rows], np.int64)
+        for rows in names
+    ]
 
 
 def _followed(scenes: list[Scene], tracklets: Labels) -> dict[int, int]:
@@ -118,16 +149,22 @@ def _followed(scenes: list[Scene], tracklets: Labels) -> dict[int, int]:
         for truth_ids, r, alike in zip(scene.truth_ids, scene.result_rows, scene.ious, strict=True):
             i, j = linear_sum_assignment(-np.where(alike >= MIN_IOU, alike, 0))
             met = alike[i, j] >= MIN_IOU
-            for person, tracklet in zip(truth_ids[i[met]].tolist(), rows[r[j[met]]].tolist(), strict=True):
+            for person, tracklet in zip(
+                truth_ids[i[met]].tolist(), rows[r[j[met]]].tolist(), strict=True
+            ):
                 votes.setdefault(tracklet, Counter())[person] += 1
     return {tracklet: count.most_common(1)[0][0] for tracklet, count in votes.items()}
 
 
 def _links(scenes: list[Scene], tracklets: Labels, followed: dict[int, int]) -> tuple[float, float]:
-    """Precision and recall over pairs of tracklets that are one person; one that follows nobody belongs with no other."""
+    """Precision and recall over pairs of tracklets that are one person; one that follows nobody
+    belongs with no other.
+    """
     pairs: set[tuple[int, int]] = set()
     for scene, labels in zip(scenes, tracklets, strict=True):
-        rows = np.concatenate([np.zeros(0, np.int64), *scene.result_rows])  # without what counts neither for nor against
+        rows = np.concatenate(
+            [np.zeros(0, np.int64), *scene.result_rows]
+        )  # without what counts neither for nor against
         pairs.update(zip(labels[rows].tolist(), scene.results.ids[rows].tolist(), strict=True))
     found = {(a, b) for a, p in pairs for b, q in pairs if a < b and p == q}
     true = {(a, b) for a, p in followed.items() for b, q in followed.items() if a < b and p == q}

@@ -1,9 +1,11 @@
-"""From embeddings to evidence: the log odds that two tracklets are one person, by how alike they look.
+"""From embeddings to evidence: the log odds that two tracklets are one person, by how alike they
+look.
 
-The cosine of two embeddings is compared with the one at which same and different are equally likely. Both move with the quality
-of the crops: what is small, blurred or covered looks less like itself (and no more like others), so a tracklet of few good
-crops has a *clarity* below 1, and its cosines are expected to be smaller by that factor. Everything is bilinear in the two
-tracklets, so that the mean evidence between two groups needs no more than the sums of each: see `Appearance`.
+The cosine of two embeddings is compared with the one at which same and different are equally
+likely. Both move with the quality of the crops: what is small, blurred or covered looks less like
+itself (and no more like others), so a tracklet of few good crops has a *clarity* below 1, and its
+cosines are expected to be smaller by that factor. Everything is bilinear in the two tracklets, so
+that the mean evidence between two groups needs no more than the sums of each: see `Appearance`.
 """
 
 import math
@@ -21,7 +23,9 @@ HALF_CLEAR = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A logistic curve: the cosine that is even odds, in each camera (C,), and how much more is odds of e to 1."""
+    """A logistic curve: the cosine that is even odds, in each camera (C,), and how much more is
+    odds of e to 1.
+    """
 
     even: Array
     scale: float
@@ -31,9 +35,9 @@ class Curve:
 class Appearance:
     """n tracklets as rows whose products are log odds.
 
-    rows (n, D + 2) float32 and weight (n,) float32, 0 where there is no appearance: the evidence between tracklets i and j is
-    rows[i] @ mirror(rows[j]), and its mean over two groups, weighted, is the product of their weighted sums over the product of
-    their summed weights. Not clipped.
+    rows (n, D + 2) float32 and weight (n,) float32, 0 where there is no appearance: the evidence
+    between tracklets i and j is rows[i] @ mirror(rows[j]), and its mean over two groups, weighted,
+    is the product of their weighted sums over the product of their summed weights. Not clipped.
     """
 
     rows: Array
@@ -44,32 +48,44 @@ class Appearance:
         first, second = np.atleast_1d(i), np.atleast_1d(j)
         product = products(self.rows, first, second, np.float64)
         seen = (self.weight[first] > 0) & (self.weight[second] > 0)
-        return np.where(seen, np.clip(product, -MAX_LOG_ODDS, MAX_LOG_ODDS), np.nan).reshape(np.shape(i))
+        return np.where(seen, np.clip(product, -MAX_LOG_ODDS, MAX_LOG_ODDS), np.nan).reshape(
+            np.shape(i)
+        )
 
     def between(self, i: Array, j: Array) -> Array:
-        """Log odds of tracklets (n,) and (m,), each with each, clipped, (n, m); 0 where there is no appearance."""
+        """Log odds of tracklets (n,) and (m,), each with each, clipped, (n, m); 0 where there is no
+        appearance.
+        """
         product = self.rows[i].astype(np.float64) @ mirror(self.rows[j]).T
         return np.minimum(np.maximum(product, -MAX_LOG_ODDS), MAX_LOG_ODDS)
 
 
 def products(rows: Array, i: Array, j: Array, dtype: type[np.floating]) -> Array:
-    """Evidence (m,) of pairs of rows (n, D + 2), worked out in `dtype`. Millions of pairs take no more memory than `CHUNK`."""
+    """Evidence (m,) of pairs of rows (n, D + 2), worked out in `dtype`. Millions of pairs take no
+    more memory than `CHUNK`.
+    """
     found = np.zeros(len(i))
     for low in range(0, len(i), CHUNK):
         part = slice(low, low + CHUNK)
-        found[part] = np.einsum("nd,nd->n", rows[i[part]].astype(dtype, copy=False), mirror(rows[j[part]]))
+        found[part] = np.einsum(
+            "nd,nd->n", rows[i[part]].astype(dtype, copy=False), mirror(rows[j[part]])
+        )
     return found
 
 
 def mirror(rows: Array) -> Array:
-    """The other side of the product of `Appearance.rows`: the last two columns change places and sign."""
+    """The other side of the product of `Appearance.rows`: the last two columns change places and
+    sign.
+    """
     return np.concatenate([rows[..., :-2], -rows[..., -1:], -rows[..., -2:-1]], axis=-1)
 
 
 def appearance(embedded: list[Embedded], camera: Array, curve: Curve) -> Appearance:
     """Bring tracklets of cameras (n,) into the form whose products are log odds."""
     if not embedded or not len(embedded[0].embedding):
-        return Appearance(np.zeros((len(embedded), 2), np.float32), np.zeros(len(embedded), np.float32))
+        return Appearance(
+            np.zeros((len(embedded), 2), np.float32), np.zeros(len(embedded), np.float32)
+        )
     vectors = np.stack([e.embedding for e in embedded])
     clear = clarity(embedded)
     sharpness = 1 / np.sqrt(curve.scale)
@@ -83,8 +99,12 @@ def appearance(embedded: list[Embedded], camera: Array, curve: Curve) -> Appeara
 
 
 def clarity(embedded: list[Embedded]) -> Array:
-    """What is left of a cosine for each tracklet's quality, (n,) in 0..1; 1 for embeddings that came without looks."""
-    return clear(np.array([e.look_quality.sum() if len(e.look_quality) else np.inf for e in embedded]))
+    """What is left of a cosine for each tracklet's quality, (n,) in 0..1; 1 for embeddings that
+    came without looks.
+    """
+    return clear(
+        np.array([e.look_quality.sum() if len(e.look_quality) else np.inf for e in embedded])
+    )
 
 
 def clear(quality: Array) -> Array:

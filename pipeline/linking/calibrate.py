@@ -1,15 +1,17 @@
 """What a cosine means at this site: the curve from similarity to odds, fitted to the run itself.
 
-Nobody labels a user's recordings, but they label themselves in part. *Negatives* are tracklets that one camera sees at the
-same time: two people. *Positives* are the two halves of one tracklet: one person, though seen by one camera and in one moment,
-and so more alike than the same person elsewhere. `CROSSING` is what is left of their lead over strangers from camera to camera:
-0.8 on rendered worlds, where halves lead by 0.85 and more; 0.5 in a real shop, where they lead by 0.65 only. The curve's middle
-lies between, nearer to strangers, since one person's cosines spread more than two people's do; it is as steep as both spreads
-allow, but never so steep that a typical pair is surer than e to the `MOST`. A site with few people has few pairs: what the
-settings say of the network counts as `PRIOR_PAIRS` more.
+Nobody labels a user's recordings, but they label themselves in part. *Negatives* are tracklets that
+one camera sees at the same time: two people. *Positives* are the two halves of one tracklet: one
+person, though seen by one camera and in one moment, and so more alike than the same person
+elsewhere. `CROSSING` is what is left of their lead over strangers from camera to camera: 0.8 on
+rendered worlds, where halves lead by 0.85 and more; 0.5 in a real shop, where they lead by 0.65
+only. The curve's middle lies between, nearer to strangers, since one person's cosines spread more
+than two people's do; it is as steep as both spreads allow, but never so steep that a typical pair
+is surer than e to the `MOST`. A site with few people has few pairs: what the settings say of the
+network counts as `PRIOR_PAIRS` more.
 
-Cameras differ (light, angle, blur), so each has a shift of its own, shrunk in the same way; the middle of a pair of cameras is
-the mean of theirs, which keeps evidence bilinear.
+Cameras differ (light, angle, blur), so each has a shift of its own, shrunk in the same way; the
+middle of a pair of cameras is the mean of theirs, which keeps evidence bilinear.
 """
 
 from dataclasses import dataclass
@@ -24,7 +26,9 @@ from pipeline.linking.sightings import Sightings
 from pipeline.records import Array, Embedded
 
 LEADS, CROSSING = (0.65, 0.85), (0.5, 0.8)
-"""How much more alike than strangers the halves of a tracklet are, and the share of that which is left across cameras."""
+"""How much more alike than strangers the halves of a tracklet are, and the share of that which is
+left across cameras.
+"""
 MIDDLE = 0.35
 MOST = 6.0
 PRIOR_PAIRS = 20
@@ -34,12 +38,15 @@ MIN_CLARITY = 0.7
 MIN_LOOKS = 4
 MAX_PAIRS = 200_000
 WELL, FAIRLY = 4.0, 2.5
-"""How far apart same and different must lie, in standard deviations, to be called well or fairly apart."""
+"""How far apart same and different must lie, in standard deviations, to be called well or fairly
+apart.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Typical cosine of one person across cameras, and of two people; standard deviation around both.
+    """Typical cosine of one person across cameras, and of two people; standard deviation around
+    both.
 
     n_same, n_different: tracklets and pairs of people that say it, of this run and earlier ones.
     """
@@ -78,25 +85,42 @@ class Calibration:
     def in_words(self) -> str:
         """How well appearance tells people apart here, for a person who reads run.json."""
         if not self.n_same or not self.n_different:
-            return "how well appearance tells people apart here is not known: there was too little to compare"
+            return (
+                "how well appearance tells people apart here is not known: there was too little to"
+                " compare"
+            )
         of = (
-            f"(same person about {self.same:.2f}, two people about {self.different:.2f}, {self.separation:.1f} standard "
-            f"deviations apart; from {self.n_same} tracklets and {self.n_different} pairs of people seen together)"
+            f"(same person about {self.same:.2f}, two people about {self.different:.2f},"
+            f" {self.separation:.1f} standard deviations apart; from {self.n_same} tracklets and"
+            f" {self.n_different} pairs of people seen together)"
         )
         if self.separation >= WELL:
             return f"appearance tells people apart well {of}"
         if self.separation >= FAIRLY:
             return f"appearance tells people apart fairly {of}: some who look alike may be mixed up"
-        return f"appearance tells people apart poorly {of}: identities rest on time and place more than on looks"
+        return (
+            f"appearance tells people apart poorly {of}: identities rest on time and place more"
+            " than on looks"
+        )
 
 
-def calibrate(sightings: Sightings, config: LinkingConfig, before: Looks = NOTHING_KNOWN) -> Calibration:
-    """Fit the curve of a site; without appearance it is the prior's: the settings', and what runs `before` learned."""
+def calibrate(
+    sightings: Sightings, config: LinkingConfig, before: Looks = NOTHING_KNOWN
+) -> Calibration:
+    """Fit the curve of a site; without appearance it is the prior's: the settings', and what runs
+    `before` learned.
+    """
     known = _known(config, before)
     pairs, cosines = _negatives(sightings)
     halves, owners = _halves(sightings.embedded)
-    different, spread_different = _typical(cosines, known.different, known.spread, known.n_different)
-    crossing = float(np.interp(_typical(halves, known.same, known.spread, known.n_same)[0] - different, LEADS, CROSSING))
+    different, spread_different = _typical(
+        cosines, known.different, known.spread, known.n_different
+    )
+    crossing = float(
+        np.interp(
+            _typical(halves, known.same, known.spread, known.n_same)[0] - different, LEADS, CROSSING
+        )
+    )
     lead = crossing * (halves - different)
     same, spread_same = _typical(different + lead, known.same, known.spread, known.n_same)
     spread = float(np.hypot(spread_same, spread_different) / np.sqrt(2))
@@ -120,16 +144,26 @@ def _known(config: LinkingConfig, before: Looks) -> Looks:
     different = np.average([told[0], before.different], weights=[PRIOR_PAIRS, n_different])
     same = np.average([told[1], before.same], weights=[PRIOR_PAIRS, n_same])
     spread = np.average([2 * config.similarity_scale, before.spread], weights=[PRIOR_PAIRS, n_same])
-    return Looks(float(same), float(different), float(spread), int(PRIOR_PAIRS + n_same), int(PRIOR_PAIRS + n_different))
+    return Looks(
+        float(same),
+        float(different),
+        float(spread),
+        int(PRIOR_PAIRS + n_same),
+        int(PRIOR_PAIRS + n_different),
+    )
 
 
 def _negatives(s: Sightings) -> tuple[Array, Array]:
-    """Pairs (m, 2) that one camera sees at the same time, and their cosines (m,), corrected for quality."""
+    """Pairs (m, 2) that one camera sees at the same time, and their cosines (m,), corrected for
+    quality.
+    """
     clear = affinity.clarity(s.embedded)
     good = np.array([e.embedding.any() for e in s.embedded], bool) & (clear >= MIN_CLARITY)
     found: list[tuple[int, int]] = []
     for camera in range(len(s.names)):
-        found += _together(s, np.flatnonzero(good & (s.camera == camera)).tolist(), MAX_PAIRS // len(s.names))
+        found += _together(
+            s, np.flatnonzero(good & (s.camera == camera)).tolist(), MAX_PAIRS // len(s.names)
+        )
     pairs = np.array(found, np.int64).reshape(-1, 2)
     rows = [s.embedded[i].embedding @ s.embedded[j].embedding for i, j in found]
     return pairs, np.array(rows, np.float64) / (clear[pairs[:, 0]] * clear[pairs[:, 1]])
@@ -149,13 +183,17 @@ def _together(s: Sightings, mine: list[int], most: int) -> list[tuple[int, int]]
 
 
 def _halves(embedded: list[Embedded]) -> tuple[Array, Array]:
-    """Cosines (k,) between the halves of tracklets, corrected for quality, and the tracklets (k,)."""
+    """Cosines (k,) between the halves of tracklets, corrected for quality, and the tracklets
+    (k,).
+    """
     cosines, owners = [], []
     for i, e in enumerate(embedded):
         k = len(e.looks)
         if k < MIN_LOOKS:
             continue
-        sides = [(e.looks[part], e.look_quality[part]) for part in (slice(0, k // 2), slice(k // 2, k))]
+        sides = [
+            (e.looks[part], e.look_quality[part]) for part in (slice(0, k // 2), slice(k // 2, k))
+        ]
         clear = affinity.clear(np.array([quality.sum() for _, quality in sides]))
         if clear.min() >= MIN_CLARITY:
             first, second = (pool(*side) for side in sides)
@@ -165,7 +203,9 @@ def _halves(embedded: list[Embedded]) -> tuple[Array, Array]:
 
 
 def _typical(values: Array, known: float, known_spread: float, n_known: int) -> tuple[float, float]:
-    """Median and spread (from the median deviation: a few wrong pairs do no harm), shrunk towards what was known."""
+    """Median and spread (from the median deviation: a few wrong pairs do no harm), shrunk towards
+    what was known.
+    """
     n = len(values)
     if not n:
         return known, known_spread
@@ -177,4 +217,6 @@ def _typical(values: Array, known: float, known_spread: float, n_known: int) -> 
 
 def _shift(values: Array) -> float:
     """Median of a camera's deviations, shrunk towards none."""
-    return float(np.median(values)) * len(values) / (len(values) + PRIOR_PAIRS) if len(values) else 0.0
+    return (
+        float(np.median(values)) * len(values) / (len(values) + PRIOR_PAIRS) if len(values) else 0.0
+    )

@@ -1,7 +1,8 @@
 """Which pairs of tracklets are looked at: those close in time and place, and those that look alike.
 
-Comparing everybody with everybody would grow with the square of history. Tracklets are in order of their start, so those within
-reach of one lie in a row behind it; of these every tracklet keeps the `N_ALIKE` most alike, both before and after itself.
+Comparing everybody with everybody would grow with the square of history. Tracklets are in order of
+their start, so those within reach of one lie in a row behind it; of these every tracklet keeps the
+`N_ALIKE` most alike, both before and after itself.
 """
 
 from collections.abc import Iterator
@@ -22,7 +23,9 @@ NEAR_M = 8.0
 
 
 def near(sightings: Sightings, rules: Rules) -> Array:
-    """Pairs (m, 2), first < second, of tracklets at most `place.MAX_GAP_S` apart whose places can be compared."""
+    """Pairs (m, 2), first < second, of tracklets at most `place.MAX_GAP_S` apart whose places can
+    be compared.
+    """
     s = sightings
     found = [np.zeros((0, 2), np.int64)]
     for rows, columns in blocks(s, place.MAX_GAP_S):
@@ -30,7 +33,9 @@ def near(sightings: Sightings, rules: Rules) -> Array:
         one_camera = s.camera[rows] == s.camera[columns]
         close = place.apart_m(s.reach[rows], s.reach[columns]) < NEAR_M  # nan is not
         cameras = s.camera[rows], s.camera[columns]
-        close |= s.overlap[cameras] & ~(s.has_floor[cameras[0]] & s.has_floor[cameras[1]]) & (gap <= 0)
+        close |= (
+            s.overlap[cameras] & ~(s.has_floor[cameras[0]] & s.has_floor[cameras[1]]) & (gap <= 0)
+        )
         close &= gap >= rules.least_s[cameras]
         close = np.where(one_camera, gap > 0, close)
         found.append(_pairs(rows, columns, close & (gap < place.MAX_GAP_S)))
@@ -38,7 +43,9 @@ def near(sightings: Sightings, rules: Rules) -> Array:
 
 
 def alike(sightings: Sightings, appearance: Appearance, rules: Rules, min_odds: float) -> Array:
-    """Pairs (m, 2), first < second, of the `N_ALIKE` most alike before and after each, with log odds of `min_odds` or more."""
+    """Pairs (m, 2), first < second, of the `N_ALIKE` most alike before and after each, with log
+    odds of `min_odds` or more.
+    """
     s = sightings
     others = mirror(appearance.rows).astype(np.float32)
     unseen = appearance.weight <= 0
@@ -67,7 +74,9 @@ def unique(pairs: Array) -> Array:
 
 
 def _forbid(odds: Array, rows: Array, columns: Array, s: Sightings, rules: Rules) -> None:
-    """Set to -inf what time rules out; only the first columns can be too early, and only the last too late."""
+    """Set to -inf what time rules out; only the first columns can be too early, and only the last
+    too late.
+    """
     odds[:, : len(rows)][columns[:, : len(rows)] <= rows] = -np.inf
     start_s, end_s = s.start_s[columns], s.end_s[rows]
     least_s, most_s = max(rules.least_s.max(), 0.0), rules.most_s.max()
@@ -80,7 +89,9 @@ def _forbid(odds: Array, rows: Array, columns: Array, s: Sightings, rules: Rules
 
 
 def _about_nth_best(odds: Array) -> Array:
-    """At most the `N_ALIKE`-th largest of each row, and not much less; -inf where there are fewer. A sample is enough."""
+    """At most the `N_ALIKE`-th largest of each row, and not much less; -inf where there are fewer.
+    A sample is enough.
+    """
     some = odds[:, ::SAMPLED] if odds.shape[1] >= SAMPLED * N_ALIKE else odds
     if some.shape[1] < N_ALIKE:
         return np.full(len(odds), -np.inf, odds.dtype)
@@ -88,7 +99,9 @@ def _about_nth_best(odds: Array) -> Array:
 
 
 def blocks(s: Sightings, within_s: float, size: int = BLOCK) -> Iterator[tuple[Array, Array]]:
-    """Indices of rows (r, 1), and of the columns (1, c) from there on that start at most `within_s` after one of them ends."""
+    """Indices of rows (r, 1), and of the columns (1, c) from there on that start at most `within_s`
+    after one of them ends.
+    """
     last = np.searchsorted(s.start_s, s.end_s + within_s, side="right")
     for low in range(0, len(s), size):
         high = min(low + size, len(s))

@@ -1,9 +1,11 @@
-"""Cameras whose clocks disagree: by how much, found from people whom two of them see on a common floor.
+"""Cameras whose clocks disagree: by how much, found from people whom two of them see on a common
+floor.
 
-Two recordings that were not started together show one walk at two times. A person seen by both, recognised by appearance alone,
-is on one floor path; the offset at which the two paths lie on each other is how much more the second clock shows. Somebody who
-stands says nothing, so that time counts by how fast people walk. Seconds decide everything else about place: with clocks off by
-3 s, simultaneous floor positions are some metres apart, which forbids what is true.
+Two recordings that were not started together show one walk at two times. A person seen by both,
+recognised by appearance alone, is on one floor path; the offset at which the two paths lie on each
+other is how much more the second clock shows. Somebody who stands says nothing, so that time counts
+by how fast people walk. Seconds decide everything else about place: with clocks off by 3 s,
+simultaneous floor positions are some metres apart, which forbids what is true.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,18 +19,23 @@ from pipeline.linking.sightings import Path, Sightings
 from pipeline.records import Array, Embedded
 
 LIKELY = 0.0
-"""Log odds of appearance from which a pair counts. What follows is robust, and where a network knows a site badly few are
-certain; of the longest pairs, which are taken, 19 in 20 are right on two rendered worlds."""
+"""Log odds of appearance from which a pair counts. What follows is robust, and where a network
+knows a site badly few are certain; of the longest pairs, which are taken, 19 in 20 are right on two
+rendered worlds.
+"""
 NEAR_S = 5.0
 """Largest offset that is looked for; pairs may seem as far apart in time as that."""
 COARSE_S, FINE_S = 0.25, 0.05
 SAMPLE_S = 0.25
 MAX_PAIRS, MIN_SHARE = 50, 0.05
-"""Pairs that two cameras are measured by, and the least as a share of the tracklets of the camera that has fewer."""
+"""Pairs that two cameras are measured by, and the least as a share of the tracklets of the camera
+that has fewer.
+"""
 STANDING_M_S, FAST_M_S = 0.4, 2.0
 """Slower than this is standing with a box that trembles; faster counts no more."""
 FAR_M = 2.0
-"""Paths further apart are as bad as any, so that wrong pairs cannot draw the offset to themselves."""
+"""Paths further apart are as bad as any, so that wrong pairs cannot draw the offset to themselves.
+"""
 MIN_PAIRS, MIN_WALKED_M = 4, 10.0
 """Fewer pairs, or fewer metres walked in common view (above STANDING_M_S), say nothing."""
 MAX_AFTER_M = 1.0
@@ -37,7 +44,9 @@ DISTINCT, ELSEWHERE_S = 0.75, 1.0
 BETTER = 0.9
 """An offset must be this much better than none to be one."""
 MIN_OFFSET_S = 0.2
-"""Offsets below this are no disagreement: they are about what a foot point of a walking person is off."""
+"""Offsets below this are no disagreement: they are about what a foot point of a walking person is
+off.
+"""
 MAX_RESIDUAL_S = 0.5
 
 
@@ -45,8 +54,8 @@ MAX_RESIDUAL_S = 0.5
 class Offset:
     """What the clock of the second camera shows more than that of the first, seconds.
 
-    before_m, after_m: median distance of the floor paths of `n_pairs` pairs of tracklets on the clocks as they are (nan: they
-    were never in common view), and with the offset taken away.
+    before_m, after_m: median distance of the floor paths of `n_pairs` pairs of tracklets on the
+    clocks as they are (nan: they were never in common view), and with the offset taken away.
     """
 
     cameras: tuple[str, str]
@@ -59,17 +68,25 @@ class Offset:
         """For a person who reads run.json."""
         first, second = self.cameras
         if abs(self.offset_s) < MIN_OFFSET_S:
-            return f"the clocks of {first} and {second} agree (floor paths within {self.after_m:.1f} m; {self.n_pairs} pairs)"
+            return (
+                f"the clocks of {first} and {second} agree (floor paths within {self.after_m:.1f}"
+                f" m; {self.n_pairs} pairs)"
+            )
         side = "ahead of" if self.offset_s > 0 else "behind"
         before = f", {self.before_m:.1f} m before" if self.before_m == self.before_m else ""
-        how = f"floor paths agree within {self.after_m:.1f} m after{before}; {self.n_pairs} pairs of tracklets"
+        how = (
+            f"floor paths agree within {self.after_m:.1f} m after{before}; {self.n_pairs} pairs of"
+            " tracklets"
+        )
         return f"{second} is {abs(self.offset_s):.1f} s {side} {first} ({how})"
 
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """offsets_s: what each camera's clock shows more than that of the first camera (by name) that it could be compared with,
-    directly or through others; cameras that could not be compared are absent. pairs: what was measured."""
+    """offsets_s: what each camera's clock shows more than that of the first camera (by name) that
+    it could be compared with, directly or through others; cameras that could not be compared are
+    absent. pairs: what was measured.
+    """
 
     offsets_s: Mapping[str, float]
     pairs: tuple[Offset, ...]
@@ -84,7 +101,9 @@ class Clocks:
         return [pair.in_words() for pair in self.pairs]
 
     def slack_s(self, names: Sequence[str]) -> Array:
-        """How far the clocks of every two cameras disagree (C, C), seconds; 0 where nothing is known."""
+        """How far the clocks of every two cameras disagree (C, C), seconds; 0 where nothing is
+        known.
+        """
         known = np.array([self.offsets_s.get(name, np.nan) for name in names])
         apart = np.nan_to_num(np.abs(known[:, None] - known[None, :]))
         return np.asarray(np.where(self._compared(names) & (apart >= MIN_OFFSET_S), apart, 0.0))
@@ -96,7 +115,8 @@ class Clocks:
 
 
 def likely_pairs(sightings: Sightings, looks: Appearance) -> Array:
-    """Pairs (m, 2), first < second, of tracklets of two cameras that are one person by appearance, `NEAR_S` apart at most.
+    """Pairs (m, 2), first < second, of tracklets of two cameras that are one person by appearance,
+    `NEAR_S` apart at most.
 
     Of those whom a camera shows together, at most the most alike is the person.
     """
@@ -123,9 +143,11 @@ def likely_pairs(sightings: Sightings, looks: Appearance) -> Array:
 
 
 def by_cameras(sightings: Sightings, pairs: Array) -> dict[tuple[int, int], Array]:
-    """Pairs (k, 2) for every two cameras that may overlap, the earlier camera first; the `MAX_PAIRS` longest in common view.
+    """Pairs (k, 2) for every two cameras that may overlap, the earlier camera first; the
+    `MAX_PAIRS` longest in common view.
 
-    In a long run chance gives any two cameras some pairs; cameras that overlap share many of their people.
+    In a long run chance gives any two cameras some pairs; cameras that overlap share many of their
+    people.
     """
     s = sightings
     cameras = s.camera[pairs]
@@ -138,19 +160,25 @@ def by_cameras(sightings: Sightings, pairs: Array) -> dict[tuple[int, int], Arra
     several = counts >= np.maximum(MIN_PAIRS, MIN_SHARE * n_seen[keys].min(axis=1))
     return {
         (a, b): pairs[start : start + min(count, MAX_PAIRS)]
-        for (a, b), start, count in zip(keys[several].tolist(), first[several], counts[several], strict=True)
+        for (a, b), start, count in zip(
+            keys[several].tolist(), first[several], counts[several], strict=True
+        )
     }
 
 
 def estimate(sightings: Sightings, pairs: Array, known: Sequence[Offset] = ()) -> Clocks:
-    """Measure the clocks of cameras on a common floor from `likely_pairs`; what is not clear is left out.
+    """Measure the clocks of cameras on a common floor from `likely_pairs`; what is not clear is
+    left out.
 
     known: what was found with the homographies of other cameras.
     """
     measured = list(known)
     for (a, b), mine in by_cameras(sightings, pairs).items():
         paths = [(sightings.floor(i), sightings.floor(j)) for i, j in mine.tolist()]
-        found = _measure((sightings.names[a], sightings.names[b]), [p for p in paths if all(len(x.times_s) > 1 for x in p)])
+        found = _measure(
+            (sightings.names[a], sightings.names[b]),
+            [p for p in paths if all(len(x.times_s) > 1 for x in p)],
+        )
         measured += [found] if found else []
     offsets = _solve(measured)
     while measured:
@@ -169,7 +197,9 @@ def shift(embedded: Sequence[Embedded], offsets_s: Mapping[str, float]) -> list[
         offset = offsets_s.get(e.tracklet.camera, 0.0)
         t = e.tracklet
         on_time = replace(t, times_s=t.times_s - offset, crop_times_s=t.crop_times_s - offset)
-        shifted.append(replace(e, tracklet=on_time, look_times_s=e.look_times_s - offset) if offset else e)
+        shifted.append(
+            replace(e, tracklet=on_time, look_times_s=e.look_times_s - offset) if offset else e
+        )
     return shifted
 
 
@@ -185,38 +215,59 @@ def _measure(cameras: tuple[str, str], paths: list[tuple[Path, Path]]) -> Offset
     fine = coarse[np.nanargmin(costs)] + np.arange(-COARSE_S, COARSE_S + FINE_S / 2, FINE_S)
     apart, as_it_is = _compare(walks, fine), _compare(walks, np.zeros(1))
     k = int(np.nanargmin(apart.cost))
-    if not _distinct(coarse, costs, fine[k], apart.cost[k]) or apart.n_pairs[k] < MIN_PAIRS or apart.median_m[k] > MAX_AFTER_M:
+    if (
+        not _distinct(coarse, costs, fine[k], apart.cost[k])
+        or apart.n_pairs[k] < MIN_PAIRS
+        or apart.median_m[k] > MAX_AFTER_M
+    ):
         return None
     before_m = float(as_it_is.median_m[0])
     if apart.cost[k] > BETTER * as_it_is.cost[0]:
         return Offset(cameras, 0.0, before_m, before_m, int(as_it_is.n_pairs[0]))
-    return Offset(cameras, round(float(fine[k]), 2), before_m, float(apart.median_m[k]), int(apart.n_pairs[k]))
+    return Offset(
+        cameras, round(float(fine[k]), 2), before_m, float(apart.median_m[k]), int(apart.n_pairs[k])
+    )
 
 
 def _distinct(offsets_s: Array, costs: Array, best_s: float, cost: float) -> bool:
-    """Whether an offset is better than all others, and is a valley: people were in common view a little to either side, too.
+    """Whether an offset is better than all others, and is a valley: people were in common view a
+    little to either side, too.
 
-    Where views only touch, the offset with the least common view is always best, whatever the clocks show.
+    Where views only touch, the offset with the least common view is always best, whatever the
+    clocks show.
     """
-    later, earlier = costs[offsets_s >= best_s + ELSEWHERE_S], costs[offsets_s <= best_s - ELSEWHERE_S]
-    valley = len(later) > 0 and len(earlier) > 0 and bool(np.isfinite([later[0], earlier[-1]]).all())
+    later, earlier = (
+        costs[offsets_s >= best_s + ELSEWHERE_S],
+        costs[offsets_s <= best_s - ELSEWHERE_S],
+    )
+    valley = (
+        len(later) > 0 and len(earlier) > 0 and bool(np.isfinite([later[0], earlier[-1]]).all())
+    )
     return valley and cost <= DISTINCT * float(np.nanmin(np.concatenate([earlier, later])))
 
 
 class _Walk:
-    """One of two paths, sampled evenly while somebody walks, and the other: where is the other, when the clocks are off?"""
+    """One of two paths, sampled evenly while somebody walks, and the other: where is the other,
+    when the clocks are off?
+    """
 
     def __init__(self, path: Path, other: Path, sign: int) -> None:
         times_s = np.arange(path.times_s[0], path.times_s[-1], SAMPLE_S)
-        before, after = (np.clip(times_s + side, path.times_s[0], path.times_s[-1]) for side in (-0.5, 0.5))
-        speed = np.linalg.norm(path.at(after) - path.at(before), axis=1) / np.maximum(after - before, SAMPLE_S)
+        before, after = (
+            np.clip(times_s + side, path.times_s[0], path.times_s[-1]) for side in (-0.5, 0.5)
+        )
+        speed = np.linalg.norm(path.at(after) - path.at(before), axis=1) / np.maximum(
+            after - before, SAMPLE_S
+        )
         walks = speed > STANDING_M_S
         self._times_s, self._places = times_s[walks], path.at(times_s[walks])
         self.walked_m = np.minimum(speed[walks] - STANDING_M_S, FAST_M_S - STANDING_M_S) * SAMPLE_S
         self._other, self._sign = other, sign
 
     def apart(self, offsets_s: Array) -> tuple[Array, Array]:
-        """Distances (K, n) at each offset, and how much each counts (K, n): metres walked, 0 where only one is seen."""
+        """Distances (K, n) at each offset, and how much each counts (K, n): metres walked, 0 where
+        only one is seen.
+        """
         then = self._times_s[None, :] + self._sign * offsets_s[:, None]
         both = (then >= self._other.times_s[0]) & (then <= self._other.times_s[-1])
         there = self._other.at(then.ravel()).reshape(*then.shape, 2)
@@ -225,8 +276,9 @@ class _Walk:
 
 @dataclass(frozen=True, slots=True)
 class _Apart:
-    """How far paths are apart at K offsets: mean of at most FAR_M (nan: too few people walked in common view), median, and the
-    pairs that say it."""
+    """How far paths are apart at K offsets: mean of at most FAR_M (nan: too few people walked in
+    common view), median, and the pairs that say it.
+    """
 
     cost: Array
     median_m: Array
@@ -242,14 +294,18 @@ def _compare(walks: list[_Walk], offsets_s: Array) -> _Apart:
     order = np.argsort(distance, axis=1, kind="stable")
     upto = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
     middle = (upto < upto[:, -1:] / 2).sum(axis=1).clip(max=max(distance.shape[1] - 1, 0))
-    median = np.take_along_axis(np.take_along_axis(distance, order, axis=1), middle[:, None], axis=1)[:, 0]
+    median = np.take_along_axis(
+        np.take_along_axis(distance, order, axis=1), middle[:, None], axis=1
+    )[:, 0]
     seen = np.array([w.any(axis=1) for _, w in each])
     n_pairs = (seen[: len(walks) // 2] | seen[len(walks) // 2 :]).sum(axis=0)
     return _Apart(cost, np.where(enough, median, np.nan), n_pairs)
 
 
 def _solve(measured: Sequence[Offset]) -> dict[str, float]:
-    """Offset of every camera that fits all measurements best, each by its pairs and how well they agree; 0 for the first."""
+    """Offset of every camera that fits all measurements best, each by its pairs and how well they
+    agree; 0 for the first.
+    """
     names = sorted({name for m in measured for name in m.cameras})
     index = {name: i for i, name in enumerate(names)}
     equations, wanted = np.zeros((len(measured), len(names))), np.zeros(len(measured))
@@ -259,7 +315,10 @@ def _solve(measured: Sequence[Offset]) -> dict[str, float]:
         wanted[row] = weight * m.offset_s
     solved = np.linalg.lstsq(equations, wanted, rcond=None)[0] if measured else np.zeros(0)
     root = _components(measured)
-    return {name: round(float(solved[index[name]] - solved[index[root[name]]]), 2) + 0.0 for name in names}
+    return {
+        name: round(float(solved[index[name]] - solved[index[root[name]]]), 2) + 0.0
+        for name in names
+    }
 
 
 def _components(measured: Sequence[Offset]) -> dict[str, str]:

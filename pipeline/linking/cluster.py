@@ -1,13 +1,16 @@
 """The constrained solver: which tracklets are one person.
 
-Agglomerative clustering with average linkage over a sparse graph: of the groups that an edge ties, the two with the best mean
-evidence are merged while that stays above the threshold and no rule between their members forbids it. Appearance is bilinear
-(`affinity.Appearance`), so its mean over two groups needs only the sums of each: a group costs one row, whatever its size, and
-pairs that no edge ties count as well. Evidence of place is a mean over the edges that have it. Ties go to the earlier members.
+Agglomerative clustering with average linkage over a sparse graph: of the groups that an edge ties,
+the two with the best mean evidence are merged while that stays above the threshold and no rule
+between their members forbids it. Appearance is bilinear (`affinity.Appearance`), so its mean over
+two groups needs only the sums of each: a group costs one row, whatever its size, and pairs that no
+edge ties count as well. Evidence of place is a mean over the edges that have it. Ties go to the
+earlier members.
 
-It is done in three rounds: *solid* tracklets among themselves, then with the fragments, then the fragments that are left. A
-fragment of a moment often has strong evidence of place and is wrong, and must not keep apart what belongs together: on two
-rendered worlds the rounds are worth 1.5 and 12 points of global IDF1.
+It is done in three rounds: *solid* tracklets among themselves, then with the fragments, then the
+fragments that are left. A fragment of a moment often has strong evidence of place and is wrong, and
+must not keep apart what belongs together: on two rendered worlds the rounds are worth 1.5 and 12
+points of global IDF1.
 """
 
 import heapq
@@ -21,21 +24,26 @@ from pipeline.linking.affinity import CHUNK, MAX_LOG_ODDS, Appearance, mirror, p
 from pipeline.records import Array
 
 Forbids = Callable[[Sequence[int], Sequence[int]], tuple[str, int, int]]
-"""Members of two groups -> the rule that keeps them apart ("" none), and the two that it speaks of."""
+"""Members of two groups -> the rule that keeps them apart ("" none), and the two that it speaks of.
+"""
 Entry = tuple[float, int, int, int]
 """Minus the log odds of two groups, the groups, and how many had been joined then."""
 TINY = 1e-30
 STRANGERS = 1.5
-"""Log odds against two groups that only look alike: with nothing that says where to look for a person, many at the site could
-be the second. On five rendered worlds with homographies 1.5 to 3.5 is best and 0 costs up to 6 points of global IDF1; in a
-real shop, labelled by eye, 2 and more leave a fifth of what people did to somebody else."""
+"""Log odds against two groups that only look alike: with nothing that says where to look for a
+person, many at the site could be the second. On five rendered worlds with homographies 1.5 to 3.5
+is best and 0 costs up to 6 points of global IDF1; in a real shop, labelled by eye, 2 and more leave
+a fifth of what people did to somebody else.
+"""
 ROUNDS = (2, 1, 0)
 """How many of the two groups must be solid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Pairs (m, 2), first < second, that may be one person, and the log odds of their places (m,), nan for none."""
+    """Pairs (m, 2), first < second, that may be one person, and the log odds of their places (m,),
+    nan for none.
+    """
 
     pairs: Array
     place: Array
@@ -45,8 +53,8 @@ class Edges:
 class Decision:
     """Two groups that were joined, or not: their members and the mean log odds.
 
-    rival: the group that was second best for the smaller of the two, and its log odds (empty, -inf: none). rule: what forbade
-    it ("" none), and `broken`, the two tracklets that the rule speaks of.
+    rival: the group that was second best for the smaller of the two, and its log odds (empty, -inf:
+    none). rule: what forbade it ("" none), and `broken`, the two tracklets that the rule speaks of.
     """
 
     first: list[int]
@@ -60,7 +68,9 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """groups: members, by first member. joined: in the order it was done. missed: near misses, by their groups."""
+    """groups: members, by first member. joined: in the order it was done. missed: near misses, by
+    their groups.
+    """
 
     groups: list[list[int]]
     joined: list[Decision]
@@ -91,7 +101,10 @@ class Groups:
     def join(self, i: int, j: int) -> None:
         """Merge group j into group i."""
         self._owner[self.members[j]] = i
-        self._ties[i] = [np.concatenate(both, axis=-1) for both in zip(self._ties[i], self._ties.pop(j), strict=True)]
+        self._ties[i] = [
+            np.concatenate(both, axis=-1)
+            for both in zip(self._ties[i], self._ties.pop(j), strict=True)
+        ]
         self.members[i] = sorted(self.members[i] + self.members.pop(j))
         self._sums[i] += self._sums[j]
         self._weights[i] += self._weights[j]
@@ -100,7 +113,9 @@ class Groups:
         self.changed[i] = self.changed[j] = self.joined
 
     def tied(self, i: int) -> tuple[Array, Array]:
-        """Groups tied to i in order, and the mean log odds that each is the same person; -inf where there is no evidence."""
+        """Groups tied to i in order, and the mean log odds that each is the same person; -inf where
+        there is no evidence.
+        """
         others, evidence = self._ties[i] = self._tidied(i)
         return others, self._odds(i, others, self._sums[others] @ mirror(self._sums[i]), evidence)
 
@@ -120,7 +135,9 @@ class Groups:
         return i[enough], j[enough], odds[enough]
 
     def _odds(self, i: Array | int, j: Array, looks: Array, evidence: Array) -> Array:
-        """Mean log odds of pairs of groups, from the sums of how alike they are (m,) and of their places (2, m)."""
+        """Mean log odds of pairs of groups, from the sums of how alike they are (m,) and of their
+        places (2, m).
+        """
         weight, (place, count) = self._weights[j] * self._weights[i], evidence
         odds = looks / np.maximum(weight, TINY)
         np.minimum(np.maximum(odds, -MAX_LOG_ODDS, out=odds), MAX_LOG_ODDS, out=odds)
@@ -142,8 +159,12 @@ class Groups:
         alone = others != i
         return [others[alone], evidence[:, alone]]
 
-    def offers(self, i: int, threshold: float, n_solid: int, only_later: bool) -> tuple[Array, Array]:
-        """Groups tied to i in order, with enough evidence, and the evidence; `only_later` leaves out those before i."""
+    def offers(
+        self, i: int, threshold: float, n_solid: int, only_later: bool
+    ) -> tuple[Array, Array]:
+        """Groups tied to i in order, with enough evidence, and the evidence; `only_later` leaves
+        out those before i.
+        """
         others, odds = self.tied(i)
         enough = (odds >= threshold) & (self.solid[others] + self.solid[i] >= n_solid)
         if only_later:
@@ -155,7 +176,11 @@ class Groups:
         others, odds = self.tied(i)
         odds[others == j] = -np.inf
         best = int(np.argmax(odds)) if len(odds) else 0
-        return (self.members[int(others[best])], float(odds[best])) if len(odds) and np.isfinite(odds[best]) else ((), -np.inf)
+        return (
+            (self.members[int(others[best])], float(odds[best]))
+            if len(odds) and np.isfinite(odds[best])
+            else ((), -np.inf)
+        )
 
     def fresh(self, i: int, j: int, since: int) -> bool:
         """Whether neither group has changed since so many were joined."""
@@ -163,7 +188,8 @@ class Groups:
 
 
 class _Queue:
-    """Pairs of groups, the best first; those that have changed since they were added are passed over.
+    """Pairs of groups, the best first; those that have changed since they were added are passed
+    over.
 
     Pairs come in runs, which are sorted when they are added: the heap holds only the head of each.
     """
@@ -193,7 +219,9 @@ class _Queue:
     def _run(self, i: Array, j: Array, odds: Array, since: int) -> Iterator[Entry]:
         for low in range(0, len(i), CHUNK):
             part = slice(low, low + CHUNK)
-            for entry in zip(odds[part].tolist(), i[part].tolist(), j[part].tolist(), repeat(since)):
+            for entry in zip(
+                odds[part].tolist(), i[part].tolist(), j[part].tolist(), repeat(since)
+            ):
                 if self._groups.fresh(entry[1], entry[2], since):
                     yield entry
 
@@ -208,10 +236,12 @@ def solve(
     near_miss: float = np.inf,
     with_rivals: bool = True,
 ) -> Solution:
-    """Partition 0..n-1. `forbids` is asked before each merge, and again when either group has grown.
+    """Partition 0..n-1. `forbids` is asked before each merge, and again when either group has
+    grown.
 
-    solid (n,) bool: see the module. together: pairs that are one person from the start, whatever else speaks. near_miss: log
-    odds from which groups that stayed apart are reported. with_rivals: whether each decision says what was second best.
+    solid (n,) bool: see the module. together: pairs that are one person from the start, whatever
+    else speaks. near_miss: log odds from which groups that stayed apart are reported. with_rivals:
+    whether each decision says what was second best.
     """
     groups = Groups(appearance, edges, solid)
     _unite(groups, together)
@@ -230,32 +260,61 @@ def solve(
                 refused[i, j] = groups.joined, decision
                 continue
             smaller, larger = (i, j) if len(first) < len(second) else (j, i)
-            joined.append(Decision(first, second, odds, *(groups.rival(smaller, larger) if with_rivals else ())))
+            joined.append(
+                Decision(
+                    first, second, odds, *(groups.rival(smaller, larger) if with_rivals else ())
+                )
+            )
             groups.join(i, j)
             others, odds_of_others = groups.offers(i, threshold, n_solid, only_later=False)
             queue.add(np.minimum(i, others), np.maximum(i, others), odds_of_others)
-    return Solution([groups.members[i] for i in sorted(groups.members)], joined, _missed(groups, refused, near_miss, forbids))
+    return Solution(
+        [groups.members[i] for i in sorted(groups.members)],
+        joined,
+        _missed(groups, refused, near_miss, forbids),
+    )
 
 
-def _refusal(groups: Groups, refused: dict[tuple[int, int], tuple[int, Decision]], i: int, j: int) -> Decision | None:
+def _refusal(
+    groups: Groups, refused: dict[tuple[int, int], tuple[int, Decision]], i: int, j: int
+) -> Decision | None:
     """Return what was decided on two groups before, if that still holds."""
     since, decision = refused.get((i, j), (-1, None))
     return decision if groups.fresh(i, j, since) else None
 
 
 def _missed(
-    groups: Groups, refused: dict[tuple[int, int], tuple[int, Decision]], near_miss: float, forbids: Forbids
+    groups: Groups,
+    refused: dict[tuple[int, int], tuple[int, Decision]],
+    near_miss: float,
+    forbids: Forbids,
 ) -> list[Decision]:
-    """Groups that stayed apart though their evidence is at least `near_miss`, with the rule that forbade it, if one did."""
+    """Groups that stayed apart though their evidence is at least `near_miss`, with the rule that
+    forbade it, if one did.
+    """
     found = []
     for i in sorted(groups.members):
         others, odds = groups.offers(i, near_miss, 0, only_later=True)
         for k in np.lexsort((others, -odds)).tolist():
             j = int(others[k])
             known = _refusal(groups, refused, i, j)
-            rule, *broken = (known.rule, *known.broken) if known else forbids(groups.members[i], groups.members[j])
+            rule, *broken = (
+                (known.rule, *known.broken)
+                if known
+                else forbids(groups.members[i], groups.members[j])
+            )
             broken_by = broken[0], broken[1]
-            found.append(Decision(groups.members[i], groups.members[j], float(odds[k]), (), -np.inf, rule, broken_by))
+            found.append(
+                Decision(
+                    groups.members[i],
+                    groups.members[j],
+                    float(odds[k]),
+                    (),
+                    -np.inf,
+                    rule,
+                    broken_by,
+                )
+            )
     return found
 
 
@@ -263,9 +322,15 @@ def _ties(pairs: Array, evidence: Array, n: int) -> dict[int, list[Array]]:
     """Partners (k,) of each of n in pairs (m, 2), and the evidence (2, k) of that."""
     first, second = pairs.T
     order = np.argsort(np.concatenate([first, second]), kind="stable")
-    others, evidence = np.concatenate([second, first])[order], evidence[:, order % max(len(pairs), 1)]
+    others, evidence = (
+        np.concatenate([second, first])[order],
+        evidence[:, order % max(len(pairs), 1)],
+    )
     ends = np.cumsum(np.bincount(pairs.ravel(), minlength=n)).tolist()
-    return {i: [others[low:high], evidence[:, low:high]] for i, (low, high) in enumerate(pairwise([0, *ends]))}
+    return {
+        i: [others[low:high], evidence[:, low:high]]
+        for i, (low, high) in enumerate(pairwise([0, *ends]))
+    }
 
 
 def _differs(values: Array) -> Array:

@@ -1,12 +1,14 @@
-"""What a human knows: tracks that are one person, and tracks that are different people, as constraints on the next run.
+"""What a human knows: tracks that are one person, and tracks that are different people, as
+constraints on the next run.
 
     same: [[cam1/3, cam2/7], [cam1/8@120, cam1/11]]
     different: [[cam1/4, cam2/9]]
 
-A name is camera/track, which stands for all tracklets of that track, or camera/track@frame, the one tracklet that begins there;
-`python -m pipeline.explain`, `links.json` and `tracks.csv` show them. One list of names alone is one group. What is said holds
-for whole people: whoever is `same` as one of two `different` ones is different from the other. It wins over all rules, and over
-the continuity of a track.
+A name is camera/track, which stands for all tracklets of that track, or camera/track@frame, the one
+tracklet that begins there; `python -m pipeline.explain`, `links.json` and `tracks.csv` show them.
+One list of names alone is one group. What is said holds for whole people: whoever is `same` as one
+of two `different` ones is different from the other. It wins over all rules, and over the continuity
+of a track.
 """
 
 import re
@@ -65,7 +67,9 @@ class _People:
 
 
 class Corrections(Section):
-    """Groups of names that are one person, and groups whose members are all different people; never both at once."""
+    """Groups of names that are one person, and groups whose members are all different people; never
+    both at once.
+    """
 
     same: list[list[str]] = Field(default_factory=list)
     different: list[list[str]] = Field(default_factory=list)
@@ -75,7 +79,11 @@ class Corrections(Section):
     def _one_group_or_many(cls, value: Any) -> Any:
         if value is None:
             return []
-        return [value] if isinstance(value, list) and value and all(isinstance(v, str) for v in value) else value
+        return (
+            [value]
+            if isinstance(value, list) and value and all(isinstance(v, str) for v in value)
+            else value
+        )
 
     @model_validator(mode="after")
     def _sound(self) -> "Corrections":
@@ -89,29 +97,45 @@ class Corrections(Section):
 
     def names(self) -> list[str]:
         """All names, each once, in the order of their first mention."""
-        return list(dict.fromkeys(name for group in [*self.same, *self.different] for name in group))
+        return list(
+            dict.fromkeys(name for group in [*self.same, *self.different] for name in group)
+        )
 
     def pairs(self, members: Mapping[str, Sequence[int]]) -> tuple[list[Pair], list[Pair]]:
-        """Return the pairs that are one person and those that are not, given what names stand for; others are passed over."""
+        """Return the pairs that are one person and those that are not, given what names stand for;
+        others are passed over.
+        """
         groups = [[i for name in group for i in members.get(name, ())] for group in self.same]
         same = [(min(pair), max(pair)) for group in groups for pair in pairwise(group)]
-        apart = [pair for group in self.different for pair in combinations([members.get(name, ()) for name in group], 2)]
-        return same, [(min(i, j), max(i, j)) for first, second in apart for i, j in product(first, second)]
+        apart = [
+            pair
+            for group in self.different
+            for pair in combinations([members.get(name, ()) for name in group], 2)
+        ]
+        return same, [
+            (min(i, j), max(i, j)) for first, second in apart for i, j in product(first, second)
+        ]
 
     def _refuse_contradictions(self) -> None:
         """As if every track had the tracklets that are named, and one more."""
         names = list(dict.fromkeys(part for name in self.names() for part in (name, _track(name))))
-        members = {name: [i for i, part in enumerate(names) if name in (part, _track(part))] for name in names}
+        members = {
+            name: [i for i, part in enumerate(names) if name in (part, _track(part))]
+            for name in names
+        }
         same, different = self.pairs(members)
         people = _People(len(names))
         for i, j in same:
             people.join(i, j)
         for i, j in different:
             if people.find(i) == people.find(j):
-                told = {k for pair in [*same, (i, j)] for k in pair if people.find(k) == people.find(i)}
+                told = {
+                    k for pair in [*same, (i, j)] for k in pair if people.find(k) == people.find(i)
+                }
                 whole = ", ".join(names[k] for k in sorted(told))
                 raise ValueError(
-                    f"{names[i]} and {names[j]} are said to be different, and yet to be one person ({whole}); take one out"
+                    f"{names[i]} and {names[j]} are said to be different, and yet to be one person"
+                    f" ({whole}); take one out"
                 )
 
 
@@ -120,7 +144,9 @@ NONE = Corrections()
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """Tracklets that are one person before any evidence is looked at, by index, and why (`ONE_TRACK` or `rules.CORRECTED`)."""
+    """Tracklets that are one person before any evidence is looked at, by index, and why
+    (`ONE_TRACK` or `rules.CORRECTED`).
+    """
 
     first: int
     second: int
@@ -139,8 +165,12 @@ def load(path: str) -> Corrections:
         raise ConfigError(str(error)) from None
 
 
-def resolve(corrections: Corrections, tracklets: Sequence[Tracklet]) -> tuple[list[Pair], list[Pair]]:
-    """Return the pairs of tracklets, by index, that are one person, and those that are not; unknown names are passed over."""
+def resolve(
+    corrections: Corrections, tracklets: Sequence[Tracklet]
+) -> tuple[list[Pair], list[Pair]]:
+    """Return the pairs of tracklets, by index, that are one person, and those that are not; unknown
+    names are passed over.
+    """
     return corrections.pairs(_members(tracklets)) if corrections.names() else ([], [])
 
 
@@ -152,17 +182,26 @@ def unknown(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list[str
     lines = []
     for name in corrections.names():
         if name not in members:
-            begins = map(str, sorted(int(tracklets[i].frames[0]) for i in members.get(_track(name), ())))
+            begins = map(
+                str, sorted(int(tracklets[i].frames[0]) for i in members.get(_track(name), ()))
+            )
             known = ", ".join(begins)
-            hint = f"that track's tracklets begin at frame {known}" if known else "this run has no such track"
+            hint = (
+                f"that track's tracklets begin at frame {known}"
+                if known
+                else "this run has no such track"
+            )
             lines.append(f"corrections: {name} is passed over: {hint}")
     return lines
 
 
-def ties(same: Sequence[Pair], pieces: Sequence[Pair], different: Sequence[Pair], n: int) -> list[Tie]:
+def ties(
+    same: Sequence[Pair], pieces: Sequence[Pair], different: Sequence[Pair], n: int
+) -> list[Tie]:
     """Return what is one person from the start among n tracklets, without a pair too many.
 
-    That is what a human called the same, and consecutive pieces of a track but for those that a human told apart.
+    That is what a human called the same, and consecutive pieces of a track but for those that a
+    human told apart.
     """
     people = _People(n)
     for i, j in different:

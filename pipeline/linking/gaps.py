@@ -1,7 +1,9 @@
-"""How telling a time out of sight is: log odds of the gap between two cameras, one person's against anybody's.
+"""How telling a time out of sight is: log odds of the gap between two cameras, one person's against
+anybody's.
 
-The density of gaps is that of ST-ReID (`models.reid.evaluation.spatial_temporal`): a histogram under a Gaussian window, here as
-wide as Silverman's rule has it. Both densities are smoothed alike, so what is only coarse in the one is in the other as well.
+The density of gaps is that of ST-ReID (`models.reid.evaluation.spatial_temporal`): a histogram
+under a Gaussian window, here as wide as Silverman's rule has it. Both densities are smoothed alike,
+so what is only coarse in the one is in the other as well.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,12 +16,16 @@ from models.reid.evaluation.spatial_temporal import TransitionModel
 from pipeline.records import Array
 
 HORIZON_S = 600.0
-"""Longer gaps are another visit to the site: nothing is learned from them, and nothing said of them."""
+"""Longer gaps are another visit to the site: nothing is learned from them, and nothing said of
+them.
+"""
 BIN_MS = 250
 N_BINS = round(1000 * HORIZON_S / BIN_MS) + 1
 MIN_WIDTH_S = 0.5
 N_NEUTRAL = 2.0
-"""Observations that speak neither for nor against: the outlier floor, and what keeps a handful of steps modest."""
+"""Observations that speak neither for nor against: the outlier floor, and what keeps a handful of
+steps modest.
+"""
 UNIFORM = 0.05
 """Share of anybody's gaps that may be anything."""
 BLOCK = 256
@@ -27,7 +33,9 @@ BLOCK = 256
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """Of one way from camera to camera: gaps_s (k,) of people who went it, and `histogram` of anybody's (bins,)."""
+    """Of one way from camera to camera: gaps_s (k,) of people who went it, and `histogram` of
+    anybody's (bins,).
+    """
 
     gaps_s: Array
     anybody: Array
@@ -50,9 +58,16 @@ def log_odds(ways: Sequence[Gaps]) -> Array:
     for rows in _equal(width_s):
         some = [ways[row] for row in rows.tolist()]
         n = np.array([[len(way.gaps_s)] for way in some])
-        own = np.array([histogram(np.rint(way.gaps_s * 1000), np.ones(len(way.gaps_s))) for way in some])
-        own, usual = (_smooth(part, float(width_s[rows[0]])) for part in (own, np.array([way.anybody for way in some])))
-        table[rows] = np.log((n * own / ((1 - UNIFORM) * usual + UNIFORM / N_BINS) + N_NEUTRAL) / (n + N_NEUTRAL))
+        own = np.array(
+            [histogram(np.rint(way.gaps_s * 1000), np.ones(len(way.gaps_s))) for way in some]
+        )
+        own, usual = (
+            _smooth(part, float(width_s[rows[0]]))
+            for part in (own, np.array([way.anybody for way in some]))
+        )
+        table[rows] = np.log(
+            (n * own / ((1 - UNIFORM) * usual + UNIFORM / N_BINS) + N_NEUTRAL) / (n + N_NEUTRAL)
+        )
     return table
 
 
@@ -63,7 +78,9 @@ def _smooth(histograms: Array, width_s: float) -> Array:
 
 
 def _width_s(gaps_s: Array) -> float:
-    """Silverman's width of the window, at least `MIN_WIDTH_S`, in steps of a quarter of an octave."""
+    """Silverman's width of the window, at least `MIN_WIDTH_S`, in steps of a quarter of an
+    octave.
+    """
     if not len(gaps_s):
         return MIN_WIDTH_S
     low, high = np.percentile(gaps_s, (25, 75))

@@ -1,4 +1,6 @@
-"""What online linking is done with: whose tracklets were in the end, and why. A live system would write it to disk."""
+"""What online linking is done with: whose tracklets were in the end, and why. A live system would
+write it to disk.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -13,7 +15,9 @@ DECIDED = "decided before"
 
 
 class History:
-    """Tracklets by person, and the links and near misses of tracklets from the time when they were decided for good."""
+    """Tracklets by person, and the links and near misses of tracklets from the time when they were
+    decided for good.
+    """
 
     def __init__(self) -> None:
         self._tracklets: dict[int, list[Tracklet]] = {}
@@ -29,7 +33,9 @@ class History:
         keys = {t.key for t in tracklets}
         if keys:
             self._links += [k for k in links(linked) if keys & {k.first.key, k.second.key}]
-            self._near_misses += [m for m in linked.near_misses if keys & {m.first.key, m.second.key}]
+            self._near_misses += [
+                m for m in linked.near_misses if keys & {m.first.key, m.second.key}
+            ]
 
     def merge(self, gone: int, into: int) -> None:
         """Two people were one."""
@@ -42,12 +48,20 @@ class History:
         for person_id, present in known.items():
             tracklets.setdefault(person_id, []).extend(present.window.values())
         owner = {t.key: (person_id, t) for person_id, own in tracklets.items() for t in own}
-        ties = _forest(sorted([*self._links, *links(linked)], key=lambda link: link.rule == DECIDED), owner)
+        ties = _forest(
+            sorted([*self._links, *links(linked)], key=lambda link: link.rule == DECIDED), owner
+        )
         people = [
-            Person(person_id, tuple(sorted(own, key=lambda t: t.key)), tuple(ties.get(person_id, ())))
+            Person(
+                person_id, tuple(sorted(own, key=lambda t: t.key)), tuple(ties.get(person_id, ()))
+            )
             for person_id, own in sorted(tracklets.items())
         ]
-        return replace(linked, people=people, near_misses=_apart([*self._near_misses, *linked.near_misses], owner))
+        return replace(
+            linked,
+            people=people,
+            near_misses=_apart([*self._near_misses, *linked.near_misses], owner),
+        )
 
 
 def links(linked: Linked) -> list[Link]:
@@ -56,13 +70,27 @@ def links(linked: Linked) -> list[Link]:
 
 
 def _apart(near_misses: Iterable[Link], owner: Mapping[Key, tuple[int, Tracklet]]) -> list[Link]:
-    """Near misses between tracklets that are still there, and still apart; the latest of each two."""
-    found = {(m.first.key, m.second.key): m for m in near_misses if m.first.key in owner and m.second.key in owner}
-    return [_renewed(m, owner) for (first, second), m in sorted(found.items()) if owner[first][0] != owner[second][0]]
+    """Near misses between tracklets that are still there, and still apart; the latest of each
+    two.
+    """
+    found = {
+        (m.first.key, m.second.key): m
+        for m in near_misses
+        if m.first.key in owner and m.second.key in owner
+    }
+    return [
+        _renewed(m, owner)
+        for (first, second), m in sorted(found.items())
+        if owner[first][0] != owner[second][0]
+    ]
 
 
-def _forest(made: Iterable[Link], owner: Mapping[Key, tuple[int, Tracklet]]) -> dict[int, list[Link]]:
-    """Links within each person without those that close a circle, the first made stay; others have been corrected since."""
+def _forest(
+    made: Iterable[Link], owner: Mapping[Key, tuple[int, Tracklet]]
+) -> dict[int, list[Link]]:
+    """Links within each person without those that close a circle, the first made stay; others have
+    been corrected since.
+    """
     root: dict[Key, Key] = {}
 
     def find(key: Key) -> Key:

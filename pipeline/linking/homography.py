@@ -1,9 +1,11 @@
-"""Cameras that overlap and were never calibrated: how the floor in one picture lies in the other, found from people's feet.
+"""Cameras that overlap and were never calibrated: how the floor in one picture lies in the other,
+found from people's feet.
 
-A flat floor in two pictures is tied by a homography. Somebody seen by both cameras at once, recognised by appearance alone,
-stands on one spot of it, so the bottoms of the two boxes are a pair of points. A robust fit passes over wrong pairs and hidden
-feet. How good it is, is asked of people who were left out of the fit. On two rendered worlds with known true homographies it
-is off by 0.2 m on the floor where people walk.
+A flat floor in two pictures is tied by a homography. Somebody seen by both cameras at once,
+recognised by appearance alone, stands on one spot of it, so the bottoms of the two boxes are a pair
+of points. A robust fit passes over wrong pairs and hidden feet. How good it is, is asked of people
+who were left out of the fit. On two rendered worlds with known true homographies it is off by 0.2 m
+on the floor where people walk.
 """
 
 from collections.abc import Sequence
@@ -25,9 +27,13 @@ FITS_M = 0.3
 """Points this close to where they should be agree with a fit."""
 MIN_POINTS, MIN_PAIRS, MIN_AGREE = 30, 6, 0.5
 N_TRIES = 300
-"""Fits to four random points; enough when half of the points agree, and if fewer do, the fit is not used."""
+"""Fits to four random points; enough when half of the points agree, and if fewer do, the fit is not
+used.
+"""
 MIN_SPAN_M = 0.4
-"""Points must spread this far (standard deviation) across the direction in which they spread least: a line fits anything."""
+"""Points must spread this far (standard deviation) across the direction in which they spread least:
+a line fits anything.
+"""
 MAX_ERROR_M = 0.6
 FOLDS = 4
 COARSE_S, FINE_S = 0.5, 0.1
@@ -39,10 +45,12 @@ BEHIND = np.diag([1.0, 1.0, -1.0])
 
 @dataclass(frozen=True, slots=True)
 class Homography:
-    """How the floor in the picture of the first camera lies in that of the second: matrix (3, 3), px to px.
+    """How the floor in the picture of the first camera lies in that of the second: matrix (3, 3),
+    px to px.
 
-    error_m: median distance, by the height of boxes, of people left out of the fit; n_points: places by which it was fitted,
-    of `n_pairs` pairs of tracklets; agree: share of them, 0..1, within `FITS_M`; offset: of the clocks, found with it.
+    error_m: median distance, by the height of boxes, of people left out of the fit; n_points:
+    places by which it was fitted, of `n_pairs` pairs of tracklets; agree: share of them, 0..1,
+    within `FITS_M`; offset: of the clocks, found with it.
     """
 
     cameras: tuple[str, str]
@@ -62,7 +70,9 @@ class Homography:
 
 @dataclass(frozen=True, slots=True)
 class Feet:
-    """Where n times somebody stood in two pictures: here, there (n, 2) px; pixels of a metre (n,) in both; pair (n,) whose."""
+    """Where n times somebody stood in two pictures: here, there (n, 2) px; pixels of a metre (n,)
+    in both; pair (n,) whose.
+    """
 
     here: Array
     there: Array
@@ -72,10 +82,23 @@ class Feet:
 
     def of(self, chosen: Array) -> "Feet":
         """Some of them."""
-        return Feet(*(part[chosen] for part in (self.here, self.there, self.metre_here_px, self.metre_there_px, self.pair)))
+        return Feet(
+            *(
+                part[chosen]
+                for part in (
+                    self.here,
+                    self.there,
+                    self.metre_here_px,
+                    self.metre_there_px,
+                    self.pair,
+                )
+            )
+        )
 
     def off_m(self, matrix: Array) -> Array:
-        """How far each is from where the matrix has it (n,), by the boxes: the mean of both pictures; inf beyond a horizon."""
+        """How far each is from where the matrix has it (n,), by the boxes: the mean of both
+        pictures; inf beyond a horizon.
+        """
         there, ahead = through(self.here, matrix)
         here, back = through(self.there, np.linalg.inv(matrix))
         off = np.linalg.norm(there - self.there, axis=1) / self.metre_there_px
@@ -84,12 +107,16 @@ class Feet:
 
 
 def estimate(sightings: Sightings, pairs: Array) -> list[Homography]:
-    """Homographies of cameras without a common floor, from `clocks.likely_pairs`; those that are not good are left out."""
+    """Homographies of cameras without a common floor, from `clocks.likely_pairs`; those that are
+    not good are left out.
+    """
     found = []
     for cameras, mine in clocks.by_cameras(sightings, pairs).items():
         if sightings.has_floor[list(cameras)].all():
             continue
-        side = int(mine[:, 1].min() < mine[:, 0].min())  # who came first decides the direction, so that names change nothing
+        side = int(
+            mine[:, 1].min() < mine[:, 0].min()
+        )  # who came first decides the direction, so that names change nothing
         names = sightings.names[cameras[side]], sightings.names[cameras[1 - side]]
         homography = _estimate(sightings, names, mine[:, [side, 1 - side]])
         found += [homography] if homography else []
@@ -106,11 +133,14 @@ def views(names: Sequence[str], found: Sequence[Homography]) -> dict[tuple[int, 
 
 
 def feet(sightings: Sightings, pairs: Array, offset_s: float = 0.0) -> Feet:
-    """Places of the feet of pairs (k, 2) of tracklets while both are seen, walk, and have their feet in the picture.
+    """Places of the feet of pairs (k, 2) of tracklets while both are seen, walk, and have their
+    feet in the picture.
 
     offset_s: what the clock of the second tracklets' camera shows more than that of the first.
     """
-    found = [Feet(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))]
+    found = [
+        Feet(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
+    ]
     for number, (i, j) in enumerate(pairs.tolist()):
         start = max(sightings.start_s[i], sightings.start_s[j] - offset_s)
         times_s = np.arange(start, min(sightings.end_s[i], sightings.end_s[j] - offset_s), SAMPLE_S)
@@ -118,7 +148,13 @@ def feet(sightings: Sightings, pairs: Array, offset_s: float = 0.0) -> Feet:
         shown = np.isfinite(here).all(axis=1) & np.isfinite(there).all(axis=1)
         here, there = here[shown], there[shown]
         here_px, there_px = (np.maximum(b[:, 3] - b[:, 1], 1) / PERSON_M for b in (here, there))
-        places = Feet(floor.foot_points(here), floor.foot_points(there), here_px, there_px, np.full(len(here), number))
+        places = Feet(
+            floor.foot_points(here),
+            floor.foot_points(there),
+            here_px,
+            there_px,
+            np.full(len(here), number),
+        )
         found.append(places.of(_moved(places)))
     parts = ("here", "there", "metre_here_px", "metre_there_px", "pair")
     return Feet(*(np.concatenate([getattr(f, part) for f in found]) for part in parts))
@@ -136,7 +172,11 @@ def _moved(places: Feet) -> Array:
     """Indices of places that are some way from the last that was kept."""
     kept: list[int] = []
     for k in range(len(places.pair)):
-        if not kept or np.linalg.norm(places.here[k] - places.here[kept[-1]]) >= MIN_STEP_M * places.metre_here_px[k]:
+        if (
+            not kept
+            or np.linalg.norm(places.here[k] - places.here[kept[-1]])
+            >= MIN_STEP_M * places.metre_here_px[k]
+        ):
             kept.append(k)
     return np.array(kept, np.int64)
 
@@ -144,7 +184,11 @@ def _moved(places: Feet) -> Array:
 def _estimate(s: Sightings, names: tuple[str, str], pairs: Array) -> Homography | None:
     found = _agreeing(s, pairs)
     n_pairs = len(np.unique(found.feet.pair))
-    if found.share < MIN_AGREE or n_pairs < MIN_PAIRS or _span_m(found.feet.of(found.agree)) < MIN_SPAN_M:
+    if (
+        found.share < MIN_AGREE
+        or n_pairs < MIN_PAIRS
+        or _span_m(found.feet.of(found.agree)) < MIN_SPAN_M
+    ):
         return None
     error_m = _error_m(found.feet)
     if error_m > MAX_ERROR_M:
@@ -152,13 +196,19 @@ def _estimate(s: Sightings, names: tuple[str, str], pairs: Array) -> Homography 
     before = feet(s, pairs).off_m(found.matrix)
     before_m = float(np.median(before)) if len(before) else np.nan
     sign = 1 if names[0] < names[1] else -1
-    offset = Offset((min(names), max(names)), sign * round(found.offset_s, 2), before_m, error_m, n_pairs)
-    return Homography(names, found.matrix, error_m, len(found.feet.pair), n_pairs, found.share, offset)
+    offset = Offset(
+        (min(names), max(names)), sign * round(found.offset_s, 2), before_m, error_m, n_pairs
+    )
+    return Homography(
+        names, found.matrix, error_m, len(found.feet.pair), n_pairs, found.share, offset
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
-    """Feet on clocks that are `offset_s` apart, the matrix that fits them, which of them agree, and their share."""
+    """Feet on clocks that are `offset_s` apart, the matrix that fits them, which of them agree, and
+    their share.
+    """
 
     offset_s: float
     feet: Feet
@@ -171,13 +221,21 @@ class _Fitted:
 
 
 def _agreeing(s: Sightings, pairs: Array) -> _Fitted:
-    """The offset of the clocks at which most feet agree: people who walk agree at no other, whatever the matrix."""
+    """The offset of the clocks at which most feet agree: people who walk agree at no other,
+    whatever the matrix.
+    """
     best = _fit_at(s, pairs, 0.0)
     if best.share >= SURE_AGREE:
         return best
-    for offsets in (np.arange(-clocks.NEAR_S, clocks.NEAR_S + COARSE_S, COARSE_S), np.arange(-COARSE_S, COARSE_S, FINE_S)[1:]):
+    for offsets in (
+        np.arange(-clocks.NEAR_S, clocks.NEAR_S + COARSE_S, COARSE_S),
+        np.arange(-COARSE_S, COARSE_S, FINE_S)[1:],
+    ):
         around = best.offset_s
-        best = max([best, *(_fit_at(s, pairs, around + offset) for offset in offsets.tolist())], key=lambda f: f.share)
+        best = max(
+            [best, *(_fit_at(s, pairs, around + offset) for offset in offsets.tolist())],
+            key=lambda f: f.share,
+        )
     return best
 
 
@@ -188,10 +246,14 @@ def _fit_at(s: Sightings, pairs: Array, offset_s: float) -> _Fitted:
 
 
 def _fit(feet: Feet) -> Array:
-    """Robust homography (3, 3), scaled so that the points are ahead; one that has everything behind when there is none."""
+    """Robust homography (3, 3), scaled so that the points are ahead; one that has everything behind
+    when there is none.
+    """
     cv2.setRNGSeed(0)
     fits_px = FITS_M * float(np.median(feet.metre_there_px))
-    matrix, inliers = cv2.findHomography(feet.here, feet.there, cv2.RANSAC, fits_px, maxIters=N_TRIES, confidence=0.99)
+    matrix, inliers = cv2.findHomography(
+        feet.here, feet.there, cv2.RANSAC, fits_px, maxIters=N_TRIES, confidence=0.99
+    )
     if matrix is None or not inliers.any() or abs(np.linalg.det(matrix)) < 1e-12:
         return BEHIND
     ahead = np.concatenate([feet.here, np.ones((len(feet.here), 1))], axis=1) @ matrix[2]
@@ -209,9 +271,13 @@ def _error_m(feet: Feet) -> float:
 
 
 def _span_m(feet: Feet) -> float:
-    """Smallest standard deviation of the places in any direction, in either picture, by the height of boxes."""
+    """Smallest standard deviation of the places in any direction, in either picture, by the height
+    of boxes.
+    """
     spans = []
     for places, metre_px in ((feet.here, feet.metre_here_px), (feet.there, feet.metre_there_px)):
-        spread = np.linalg.svd((places - places.mean(axis=0)) / np.sqrt(len(places)), compute_uv=False)
+        spread = np.linalg.svd(
+            (places - places.mean(axis=0)) / np.sqrt(len(places)), compute_uv=False
+        )
         spans.append(float(spread[-1]) / float(np.median(metre_px)))
     return min(spans)

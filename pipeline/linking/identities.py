@@ -1,4 +1,6 @@
-"""Which of the people who are known are these? Groups that were linked anew take the ids of those with whom they share rows."""
+"""Which of the people who are known are these? Groups that were linked anew take the ids of those
+with whom they share rows.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -12,7 +14,9 @@ from pipeline.records import Person, Tracklet
 
 @dataclass(slots=True)
 class Known:
-    """A person who is remembered: the tracklets of the last step, and the times (first_s, last_s) of older ones, by camera."""
+    """A person who is remembered: the tracklets of the last step, and the times (first_s, last_s)
+    of older ones, by camera.
+    """
 
     window: dict[Key, Tracklet] = field(default_factory=dict)
     past: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
@@ -24,21 +28,29 @@ class Known:
             self.past.setdefault(tracklet.camera, []).append((tracklet.first_s, tracklet.last_s))
 
     def allows(self, tracklets: Iterable[Tracklet]) -> bool:
-        """Whether none of these would bring the person into a camera where it already was at that time."""
+        """Whether none of these would bring the person into a camera where it already was at that
+        time.
+        """
         times = ((t.first_s, t.last_s, self.past.get(t.camera, ())) for t in tracklets)
         return not any(first <= b and a <= last for first, last, past in times for a, b in past)
 
     def allows_past(self, other: "Known") -> bool:
         """Whether the two could have been one person."""
         common = self.past.keys() & other.past.keys()
-        return not any(a <= d and c <= b for camera in common for a, b in self.past[camera] for c, d in other.past[camera])
+        return not any(
+            a <= d and c <= b
+            for camera in common
+            for a, b in self.past[camera]
+            for c, d in other.past[camera]
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Identified:
     """ids of the groups, in order. merged: who turned out to be somebody else, (gone, into, group).
 
-    before: whose tracklets were, by their name in the last step, and for those that had none by most of their rows.
+    before: whose tracklets were, by their name in the last step, and for those that had none by
+    most of their rows.
     """
 
     ids: list[int]
@@ -54,15 +66,19 @@ class Identities:
         self._n_people = 0
 
     def identify(self, groups: Sequence[Person]) -> Identified:
-        """Say who groups are, which `note` makes so; the older of people who merged takes over what is known of the younger.
+        """Say who groups are, which `note` makes so; the older of people who merged takes over what
+        is known of the younger.
 
-        A group is the person with whom it has most rows in common, the most first, unless that person's past forbids it; one
-        that is nobody is somebody new. Who is left over, and is in one group with all rows, has merged.
+        A group is the person with whom it has most rows in common, the most first, unless that
+        person's past forbids it; one that is nobody is somebody new. Who is left over, and is in
+        one group with all rows, has merged.
         """
         meeting = _Meeting(self.people, groups)
         ids: dict[int, int] = {}
         free = set(self.people)
-        for (person_id, g), _ in sorted(meeting.common.items(), key=lambda item: (-item[1], item[0])):
+        for (person_id, g), _ in sorted(
+            meeting.common.items(), key=lambda item: (-item[1], item[0])
+        ):
             if g not in ids and person_id in free and self._fits(person_id, groups[g], meeting):
                 ids[g] = person_id
                 free.discard(person_id)
@@ -90,13 +106,22 @@ class Identities:
         return [person_id for person_id, known in self.people.items() if not known.window]
 
     def _fits(self, person_id: int, group: Person, meeting: "_Meeting") -> bool:
-        return self.people[person_id].allows(t for t in group.tracklets if meeting.before.get(t.key) != person_id)
+        return self.people[person_id].allows(
+            t for t in group.tracklets if meeting.before.get(t.key) != person_id
+        )
 
-    def _merges(self, person_id: int, groups: Sequence[Person], ids: dict[int, int], meeting: "_Meeting") -> int:
+    def _merges(
+        self, person_id: int, groups: Sequence[Person], ids: dict[int, int], meeting: "_Meeting"
+    ) -> int:
         """Return the group in which all of a person is somebody else; -1: there is none."""
         g, *others = sorted(meeting.where[person_id])
         known, into = self.people[person_id], self.people.get(ids[g])
-        merges = not others and into is not None and self._fits(person_id, groups[g], meeting) and known.allows_past(into)
+        merges = (
+            not others
+            and into is not None
+            and self._fits(person_id, groups[g], meeting)
+            and known.allows_past(into)
+        )
         return g if merges else -1
 
     def _take_over(self, into: int, gone: int) -> None:
@@ -115,7 +140,9 @@ class _Meeting:
     def __init__(self, people: dict[int, Known], groups: Sequence[Person]) -> None:
         self.common: Counter[tuple[int, int]] = Counter()
         self.where: dict[int, set[int]] = defaultdict(set)
-        self.before = {key: person_id for person_id, known in people.items() for key in known.window}
+        self.before = {
+            key: person_id for person_id, known in people.items() for key in known.window
+        }
         tracks: dict[tuple[str, int], list[tuple[int, Tracklet]]] = defaultdict(list)
         for person_id, known in people.items():
             for tracklet in known.window.values():
@@ -127,7 +154,9 @@ class _Meeting:
     def _meet(self, g: int, tracklet: Tracklet, earlier: list[tuple[int, Tracklet]]) -> None:
         shares: Counter[int] = Counter()
         for person_id, other in earlier:
-            low, high = np.searchsorted(tracklet.frames, [other.frames[0], other.frames[-1] + 1]).tolist()
+            low, high = np.searchsorted(
+                tracklet.frames, [other.frames[0], other.frames[-1] + 1]
+            ).tolist()
             if high > low:
                 shares[person_id] += high - low
                 self.where[person_id].add(g)

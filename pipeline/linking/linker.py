@@ -1,9 +1,11 @@
-"""Tracklets of all cameras -> people, and why. The one place that knows both appearance and space-time.
+"""Tracklets of all cameras -> people, and why. The one place that knows both appearance and
+space-time.
 
-What is not known of a site is learned from the run itself, in this order: what a cosine means (`calibrate`), which tracklets
-hold two people (`split`), by how much clocks disagree (`clocks`), how the views of cameras without homographies overlap
-(`homography`), and, from the people found with all that, how long one takes from camera to camera (`travel`), with which they
-are found once more.
+What is not known of a site is learned from the run itself, in this order: what a cosine means
+(`calibrate`), which tracklets hold two people (`split`), by how much clocks disagree (`clocks`),
+how the views of cameras without homographies overlap (`homography`), and, from the people found
+with all that, how long one takes from camera to camera (`travel`), with which they are found once
+more.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,17 +42,20 @@ from pipeline.records import Array, Camera, Embedded, Link, Person
 NEAR_MISS = affinity.odds(0.05)
 """Groups that were this likely to be one person, and are not, are reported."""
 CERTAIN = 4.0
-"""Log odds of appearance from which two tracklets teach travel times; 2.2 is better where views do not overlap and people look
-alike (simulated), and worse in a real shop."""
+"""Log odds of appearance from which two tracklets teach travel times; 2.2 is better where views do
+not overlap and people look alike (simulated), and worse in a real shop.
+"""
 MAX_SHOWN = 64
 """Members of a large group among which the pair that ties it best is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """People; what was nearly linked (its `rule` says what forbade it, "" nothing did); what was learned of the site.
+    """People; what was nearly linked (its `rule` says what forbade it, "" nothing did); what was
+    learned of the site.
 
-    applied_s: what was taken away from the times of cameras, seconds; empty unless `apply_clocks` was asked for.
+    applied_s: what was taken away from the times of cameras, seconds; empty unless `apply_clocks`
+    was asked for.
     """
 
     people: list[Person]
@@ -74,13 +79,16 @@ def link(
     corrected: Corrections = corrections.NONE,
     before: Priors = priors.NONE,
 ) -> Linked:
-    """Return people numbered 1, 2, 3... by first appearance; the result does not depend on the order of `embedded`.
+    """Return people numbered 1, 2, 3... by first appearance; the result does not depend on the
+    order of `embedded`.
 
     corrected: what a human knows of these tracklets. before: what earlier runs learned of the site.
     """
     sightings = Sightings(embedded, cameras)
     calibration = calibrate.calibrate(sightings, config, before.looks)
-    sightings = Sightings(split.split(sightings.embedded, sightings.names, calibration.curve), cameras)
+    sightings = Sightings(
+        split.split(sightings.embedded, sightings.names, calibration.curve), cameras
+    )
     looks = affinity.appearance(sightings.embedded, sightings.camera, calibration.curve)
     likely = clocks.likely_pairs(sightings, looks)
     new = homography.estimate(sightings, likely)
@@ -100,7 +108,9 @@ def link(
 class _Site:
     """What is known of all pairs of tracklets, and who is one person by it."""
 
-    def __init__(self, sightings: Sightings, looks: Appearance, config: LinkingConfig, corrected: Corrections) -> None:
+    def __init__(
+        self, sightings: Sightings, looks: Appearance, config: LinkingConfig, corrected: Corrections
+    ) -> None:
         self._sightings, self._looks, self._config = sightings, looks, config
         same, different = corrections.resolve(corrected, sightings.tracklets)
         self._rules = Rules(sightings, config, different)
@@ -134,13 +144,27 @@ class _Site:
         together = [(tie.first, tie.second) for tie in self._ties]
         solid = self._sightings.solid
         near_miss = NEAR_MISS if explained else np.inf
-        return cluster.solve(self._looks, edges, solid, threshold, self._rules.between, together, near_miss, explained)
+        return cluster.solve(
+            self._looks,
+            edges,
+            solid,
+            threshold,
+            self._rules.between,
+            together,
+            near_miss,
+            explained,
+        )
 
 
-def _people(sightings: Sightings, solution: Solution, ties: Sequence[Tie], describe: "_Describe") -> list[Person]:
+def _people(
+    sightings: Sightings, solution: Solution, ties: Sequence[Tie], describe: "_Describe"
+) -> list[Person]:
     owner = {i: number for number, members in enumerate(solution.groups) for i in members}
     links: list[list[Link]] = [[] for _ in solution.groups]
-    given = [Decision([t.first], [t.second], np.inf, rule=t.why, broken=(t.first, t.second)) for t in ties]
+    given = [
+        Decision([t.first], [t.second], np.inf, rule=t.why, broken=(t.first, t.second))
+        for t in ties
+    ]
     decisions = [*given, *solution.joined]
     for decision, described in zip(decisions, describe.links(decisions), strict=True):
         links[owner[decision.first[0]]].append(described)
@@ -151,21 +175,32 @@ def _people(sightings: Sightings, solution: Solution, ties: Sequence[Tie], descr
 
 
 class _Describe:
-    """Turns decisions about groups into links between the two tracklets that speak most for them."""
+    """Turns decisions about groups into links between the two tracklets that speak most for
+    them.
+    """
 
     def __init__(self, sightings: Sightings, looks: Appearance, rules: Rules, held: Travel) -> None:
         self._sightings, self._looks, self._rules, self._travel = sightings, looks, rules, held
 
     def links(self, decisions: Sequence[Decision]) -> list[Link]:
-        """The links of decisions; where a rule forbade it, between the two tracklets that the rule speaks of."""
+        """The links of decisions; where a rule forbade it, between the two tracklets that the rule
+        speaks of.
+        """
         pairs = np.array([self._pair(decision) for decision in decisions], np.int64).reshape(-1, 2)
         looks, travelled = self._looks.odds(*pairs.T).tolist(), self._travel.odds(*pairs.T).tolist()
-        return [self._link(*each) for each in zip(decisions, pairs.tolist(), looks, travelled, strict=True)]
+        return [
+            self._link(*each)
+            for each in zip(decisions, pairs.tolist(), looks, travelled, strict=True)
+        ]
 
     def _pair(self, decision: Decision) -> list[int]:
-        return sorted(decision.broken if decision.rule else self._best(decision.first, decision.second))
+        return sorted(
+            decision.broken if decision.rule else self._best(decision.first, decision.second)
+        )
 
-    def _link(self, decision: Decision, pair: Sequence[int], looks: float, travelled: float) -> Link:
+    def _link(
+        self, decision: Decision, pair: Sequence[int], looks: float, travelled: float
+    ) -> Link:
         s, (i, j) = self._sightings, pair
         compared = self._rules.compared(i, j)
         rival = s.tracklets[decision.rival[0]].name if len(decision.rival) else ""

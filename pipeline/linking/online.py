@@ -1,13 +1,16 @@
-"""Linking while people are still in view: the same engine as offline, asked again and again about a window of time.
+"""Linking while people are still in view: the same engine as offline, asked again and again about a
+window of time.
 
-Each step links a window anew, and the groups that it finds take the ids of those with whom they share rows (`identities`).
-What changed is told (`events`), and a wrong decision is corrected as soon as the engine knows better. What closed `SETTLED_S`
-ago has settled: what of it is one person stays together, though people may still merge. So old decisions do not go to and fro
-for ever, and what has settled can be left out.
+Each step links a window anew, and the groups that it finds take the ids of those with whom they
+share rows (`identities`). What changed is told (`events`), and a wrong decision is corrected as
+soon as the engine knows better. What closed `SETTLED_S` ago has settled: what of it is one person
+stays together, though people may still merge. So old decisions do not go to and fro for ever, and
+what has settled can be left out.
 
-What the engine sees is bounded: all that has not settled, and of people seen in the last `forget_after_s` the `N_KEPT` clearest
-settled tracklets. Of the rest only the times are remembered, which keep a person from being in one camera twice at a time. So
-somebody who comes back after `forget_after_s` is a new person, and a step costs the same after a day as after an hour.
+What the engine sees is bounded: all that has not settled, and of people seen in the last
+`forget_after_s` the `N_KEPT` clearest settled tracklets. Of the rest only the times are remembered,
+which keep a person from being in one camera twice at a time. So somebody who comes back after
+`forget_after_s` is a new person, and a step costs the same after a day as after an hour.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +46,9 @@ def engine_of(
     corrected: Corrections = corrections.NONE,
     before: Priors = priors.NONE,
 ) -> Engine:
-    """The linker of a site. Online linking tells it what is sure, as a human would, and leaves all clocks as they are."""
+    """The linker of a site. Online linking tells it what is sure, as a human would, and leaves all
+    clocks as they are.
+    """
     config = config.model_copy(update={"apply_clocks": config.apply_clocks and not config.online})
 
     def engine(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
@@ -54,9 +59,11 @@ def engine_of(
 
 
 class OnlineLinker:
-    """Takes tracklets as they come, and says who they are; people are remembered for `forget_after_s`.
+    """Takes tracklets as they come, and says who they are; people are remembered for
+    `forget_after_s`.
 
-    The same input gives the same events, and the order in which tracklets are added between two steps changes nothing.
+    The same input gives the same events, and the order in which tracklets are added between two
+    steps changes nothing.
     """
 
     def __init__(self, engine: Engine, forget_after_s: float) -> None:
@@ -72,7 +79,8 @@ class OnlineLinker:
         self._even: dict[str, float] = {}
 
     def add(self, embedded: Embedded, provisional: bool) -> None:
-        """Take a tracklet that has closed or, `provisional`, what there is so far of one that is open.
+        """Take a tracklet that has closed or, `provisional`, what there is so far of one that is
+        open.
 
         A later version replaces it. What is open is remembered until it closes.
         """
@@ -86,7 +94,10 @@ class OnlineLinker:
         """Decide anew about all that is remembered; returns what has changed."""
         said = self._forget(now_s)
         people = self._identities.people
-        settled = [[t.name for key, t in known.window.items() if key in self._settled] for known in people.values()]
+        settled = [
+            [t.name for key, t in known.window.items() if key in self._settled]
+            for known in people.values()
+        ]
         self._linked = linked = self._link([names for names in settled if len(names) > 1])
         found = self._identities.identify(linked.people)
         for gone, into, _ in found.merged:
@@ -94,16 +105,29 @@ class OnlineLinker:
         said += _tell(now_s, linked, found, people)
         for person_id in self._identities.note(found.ids, linked.people):
             del people[person_id]
-            said.append(Event(now_s, "forgotten", person_id, -1, "", "what was lately seen of it is somebody else"))
+            said.append(
+                Event(
+                    now_s,
+                    "forgotten",
+                    person_id,
+                    -1,
+                    "",
+                    "what was lately seen of it is somebody else",
+                )
+            )
         self._close()
         return said
 
     def linked(self) -> Linked:
-        """Return everybody as of the last step, numbered as in the events; who merged into another is not there."""
+        """Return everybody as of the last step, numbered as in the events; who merged into another
+        is not there.
+        """
         calibration = self._linked.calibration
         even = np.array([self._even[camera] for camera in sorted(self._even)])
         linked = self._history.with_present(self._identities.people, self._linked)
-        return replace(linked, calibration=replace(calibration, curve=replace(calibration.curve, even=even)))
+        return replace(
+            linked, calibration=replace(calibration, curve=replace(calibration.curve, even=even))
+        )
 
     def _link(self, settled: list[Names]) -> Linked:
         linked = self._engine(list(self._window.values()), settled)
@@ -115,21 +139,30 @@ class OnlineLinker:
             return group.get(link.first.name, -1) == group.get(link.second.name, -2)
 
         renamed = [
-            replace(p, links=tuple(replace(k, rule=DECIDED) if decided(k) else k for k in p.links)) for p in linked.people
+            replace(p, links=tuple(replace(k, rule=DECIDED) if decided(k) else k for k in p.links))
+            for p in linked.people
         ]
         return replace(linked, people=renamed)
 
     def _forget(self, now_s: float) -> list[Event]:
-        """Make history of who was not seen for long, and of what has settled and is not among the clearest of the others."""
+        """Make history of who was not seen for long, and of what has settled and is not among the
+        clearest of the others.
+        """
         said: list[Event] = []
         for person_id, known in list(self._identities.people.items()):
-            closed = [t for key, t in known.window.items() if key in self._window and key not in self._open]
+            closed = [
+                t
+                for key, t in known.window.items()
+                if key in self._window and key not in self._open
+            ]
             last_s = max(t.last_s for t in known.window.values())
             if len(closed) == len(known.window) and last_s < now_s - self._forget_after_s:
                 self._settle(closed)
                 self._archive(person_id, closed)
                 del self._identities.people[person_id]
-                said.append(Event(now_s, "forgotten", person_id, -1, "", f"last seen at {last_s:.1f} s"))
+                said.append(
+                    Event(now_s, "forgotten", person_id, -1, "", f"last seen at {last_s:.1f} s")
+                )
                 continue
             old = [t for t in closed if t.last_s < now_s - self._settled_s]
             self._settle(old)
@@ -139,7 +172,9 @@ class OnlineLinker:
         return said
 
     def _settle(self, tracklets: list[Tracklet]) -> None:
-        self._history.add_reasons(self._linked, [t for t in tracklets if t.key not in self._settled])
+        self._history.add_reasons(
+            self._linked, [t for t in tracklets if t.key not in self._settled]
+        )
         self._settled |= {t.key for t in tracklets}
 
     def _archive(self, person_id: int, tracklets: list[Tracklet]) -> None:
@@ -150,22 +185,33 @@ class OnlineLinker:
             self._settled.discard(tracklet.key)
 
     def _close(self) -> None:
-        """What has closed may become history now, and where the engine cut it, it stays cut; what is open comes whole again."""
+        """What has closed may become history now, and where the engine cut it, it stays cut; what
+        is open comes whole again.
+        """
         self._open -= self._closing
         self._closing = set()
         wholes = dict(self._window)
         for tracklet in (t for person in self._linked.people for t in person.tracklets):
-            if tracklet.key in wholes and len(tracklet.frames) == len(wholes[tracklet.key].tracklet.frames):
+            if tracklet.key in wholes and len(tracklet.frames) == len(
+                wholes[tracklet.key].tracklet.frames
+            ):
                 continue
             whole = max(k for k in wholes if k[1:] == tracklet.key[1:] and k[0] <= tracklet.first_s)
             if whole not in self._open:
                 self._window[tracklet.key] = _part(wholes[whole], tracklet)
 
 
-def _tell(now_s: float, linked: Linked, found: Identified, people: Mapping[int, Known]) -> list[Event]:
-    """Say who merged, and of each tracklet that is new or was another's whose it is. people: as known before this step."""
+def _tell(
+    now_s: float, linked: Linked, found: Identified, people: Mapping[int, Known]
+) -> list[Event]:
+    """Say who merged, and of each tracklet that is new or was another's whose it is. people: as
+    known before this step.
+    """
     reasons = Reasons(linked, found.before)
-    said = [Event(now_s, "merged", into, gone, "", reasons.merged(gone, linked.people[g])) for gone, into, g in found.merged]
+    said = [
+        Event(now_s, "merged", into, gone, "", reasons.merged(gone, linked.people[g]))
+        for gone, into, g in found.merged
+    ]
     heirs = {gone: into for gone, into, _ in found.merged}
     named = {key for known in people.values() for key in known.window}
     announced = set(people)
@@ -174,12 +220,20 @@ def _tell(now_s: float, linked: Linked, found: Identified, people: Mapping[int, 
             before = found.before.get(tracklet.key, -1)
             before = heirs.get(before, before)
             if before not in (-1, person_id):
-                why = reasons.joined(tracklet) if person_id in people else reasons.parted(tracklet, before)
+                why = (
+                    reasons.joined(tracklet)
+                    if person_id in people
+                    else reasons.parted(tracklet, before)
+                )
                 said.append(Event(now_s, "split", person_id, before, tracklet.name, why))
             elif person_id not in announced:
-                said.append(Event(now_s, "appeared", person_id, -1, tracklet.name, reasons.alone(tracklet)))
+                said.append(
+                    Event(now_s, "appeared", person_id, -1, tracklet.name, reasons.alone(tracklet))
+                )
             elif tracklet.key not in named:
-                said.append(Event(now_s, "seen", person_id, -1, tracklet.name, reasons.joined(tracklet)))
+                said.append(
+                    Event(now_s, "seen", person_id, -1, tracklet.name, reasons.joined(tracklet))
+                )
             announced.add(person_id)
     return said
 

@@ -1,9 +1,10 @@
-"""What place says of two tracklets close in time: the log odds of finding the second where it is, if it is the first.
+"""What place says of two tracklets close in time: the log odds of finding the second where it is,
+if it is the first.
 
-A Gaussian around the first's place that widens with the gap, against anybody: evenly over `CROWD_M2` square metres. Across
-cameras metres come from homographies; within one the picture is compared, and a box height is `PERSON_M`: a track often ends
-because something hides the feet, and a box cut by half moves a floor position by many metres, but a picture position by less
-than one.
+A Gaussian around the first's place that widens with the gap, against anybody: evenly over
+`CROWD_M2` square metres. Across cameras metres come from homographies; within one the picture is
+compared, and a box height is `PERSON_M`: a track often ends because something hides the feet, and a
+box cut by half moves a floor position by many metres, but a picture position by less than one.
 """
 
 from dataclasses import dataclass
@@ -22,14 +23,18 @@ MAX_GAP_S = 3.0
 """Beyond this gap a place says nothing about who comes next."""
 MIN_COMMON_ROWS = 3
 GOES_ON = 1.7
-"""Log odds that a track still follows the same person where it was doubtful: 85 % of such pieces on two rendered worlds."""
+"""Log odds that a track still follows the same person where it was doubtful: 85 % of such pieces on
+two rendered worlds.
+"""
 
 FLOOR = "floor distance"
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """log odds and metres (nan: the places cannot be compared), and the rule that forbids the two ("" none)."""
+    """log odds and metres (nan: the places cannot be compared), and the rule that forbids the two
+    ("" none).
+    """
 
     odds: float
     metres: float
@@ -59,7 +64,9 @@ def compare(sightings: Sightings, i: int, j: int, config: LinkingConfig) -> Comp
 def _in_sequence(a: Path, b: Path, error_m: float) -> Compared:
     """One after the other: how far is it from the end of the early to the start of the late."""
     early, late = (a, b) if a.times_s[0] < b.times_s[0] else (b, a)
-    distance = float(np.sqrt(a.unit_m * b.unit_m) * np.linalg.norm(late.places[0] - early.places[-1]))
+    distance = float(
+        np.sqrt(a.unit_m * b.unit_m) * np.linalg.norm(late.places[0] - early.places[-1])
+    )
     elapsed_s = max(float(late.times_s[0] - early.times_s[-1]), 1e-3)
     return Compared(_odds(distance, float(np.hypot(error_m, WALK_M_S * elapsed_s))), distance, "")
 
@@ -69,8 +76,15 @@ def _at_once(a: Path, b: Path, error_m: float, config: LinkingConfig) -> Compare
     common = a.times_s[(a.times_s >= b.times_s[0]) & (a.times_s <= b.times_s[-1])]
     if len(common) < MIN_COMMON_ROWS:
         return SILENT
-    distance = float(np.median(np.linalg.norm(a.at(common) - b.at(common), axis=1)) * np.sqrt(a.unit_m * b.unit_m))
-    return Compared(_odds(distance, error_m), distance, FLOOR if distance - 2 * error_m > config.max_floor_m else "")
+    distance = float(
+        np.median(np.linalg.norm(a.at(common) - b.at(common), axis=1))
+        * np.sqrt(a.unit_m * b.unit_m)
+    )
+    return Compared(
+        _odds(distance, error_m),
+        distance,
+        FLOOR if distance - 2 * error_m > config.max_floor_m else "",
+    )
 
 
 def _odds(distance_m: float, std_m: float) -> float:
@@ -81,5 +95,7 @@ def _odds(distance_m: float, std_m: float) -> float:
 
 def apart_m(reach: Array, other: Array) -> Array:
     """Shortest distance between boxes (..., 4) in metres; nan where one is nowhere."""
-    gap = np.maximum(np.maximum(reach[..., :2] - other[..., 2:], other[..., :2] - reach[..., 2:]), 0)
+    gap = np.maximum(
+        np.maximum(reach[..., :2] - other[..., 2:], other[..., :2] - reach[..., 2:]), 0
+    )
     return np.asarray(np.hypot(gap[..., 0], gap[..., 1]))

@@ -1,7 +1,8 @@
 """What a run learned about its site and hands to the next: `priors.json`, schema `priors/1`.
 
-How alike one person and two people look (to this ReID network: the cosines of another mean something else), how long people
-take from camera to camera, and how views without homographies overlap. Clock offsets are not: they belong to one recording.
+How alike one person and two people look (to this ReID network: the cosines of another mean
+something else), how long people take from camera to camera, and how views without homographies
+overlap. Clock offsets are not: they belong to one recording.
 """
 
 import json
@@ -34,28 +35,42 @@ NONE = Priors()
 
 
 def load(path: str, network_sha256: str) -> Priors:
-    """Read what an earlier run learned ("" nothing); raises ConfigError. Looks of another network are left out."""
+    """Read what an earlier run learned ("" nothing); raises ConfigError. Looks of another network
+    are left out.
+    """
     if not path:
         return NONE
     try:
         document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
         if document["schema"] != SCHEMA:
             raise ValueError(f"its schema is {document['schema']}")
-        looks = _looks(document["looks"]) if document["network_sha256"] == network_sha256 else NOTHING_KNOWN
+        looks = (
+            _looks(document["looks"])
+            if document["network_sha256"] == network_sha256
+            else NOTHING_KNOWN
+        )
         travel = TravelTimes({(t["earlier"], t["later"]): _steps(t) for t in document["travel"]})
         return Priors(looks, travel, tuple(_homography(h) for h in document["homographies"]))
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check linking.priors or --priors") from None
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); check linking.priors or --priors"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{path}: is not a priors.json of this program ({error}); give one from a run's output folder"
+            f"{path}: is not a priors.json of this program ({error}); give one from a run's output"
+            " folder"
         ) from None
 
 
 def to_json(priors: Priors, network_sha256: str) -> str:
     """Return the document that `load` reads."""
     steps = [
-        {"earlier": a, "later": b, "gaps_s": [round(gap_s, 3) for gap_s in s.gaps_s], "n_overlaps": s.n_overlaps}
+        {
+            "earlier": a,
+            "later": b,
+            "gaps_s": [round(gap_s, 3) for gap_s in s.gaps_s],
+            "n_overlaps": s.n_overlaps,
+        }
         for (a, b), s in sorted(priors.travel.steps.items())
     ]
     document = {
@@ -99,7 +114,10 @@ def _looks(entry: dict[str, Any]) -> Looks:
 def _steps(entry: dict[str, Any]) -> Steps:
     steps = Steps(tuple(float(gap_s) for gap_s in entry["gaps_s"]), int(entry["n_overlaps"]))
     if min(steps.gaps_s, default=1) <= 0 or steps.n_overlaps < 0:
-        raise ValueError(f"gaps from {entry['earlier']} to {entry['later']} must be above 0, and overlaps not negative")
+        raise ValueError(
+            f"gaps from {entry['earlier']} to {entry['later']} must be above 0, and overlaps not"
+            " negative"
+        )
     return steps
 
 
@@ -109,5 +127,15 @@ def _homography(entry: dict[str, Any]) -> Homography:
     if matrix.shape != (3, 3) or abs(np.linalg.det(matrix)) < 1e-12:
         raise ValueError(f"the matrix of {first} and {second} is no homography")
     error_m, n_pairs = float(entry["error_m"]), int(entry["n_pairs"])
-    of_then = Offset((first, second), 0.0, error_m, error_m, n_pairs)  # clocks belong to a recording
-    return Homography((first, second), matrix, error_m, int(entry["n_points"]), n_pairs, float(entry["agree"]), of_then)
+    of_then = Offset(
+        (first, second), 0.0, error_m, error_m, n_pairs
+    )  # clocks belong to a recording
+    return Homography(
+        (first, second),
+        matrix,
+        error_m,
+        int(entry["n_points"]),
+        n_pairs,
+        float(entry["agree"]),
+        of_then,
+    )

@@ -1,8 +1,9 @@
 """What forbids that two tracklets, or two groups of them, are one person.
 
-One camera shows a person once at a time; the travel time between two cameras has a minimum and a maximum; on a common floor,
-simultaneous positions agree and nobody walks between cameras faster than `max_speed_m_s`; and what a human has said is so. The
-rules of the floor hold between solid tracklets: a fragment is short because something hid its feet, and its place is off.
+One camera shows a person once at a time; the travel time between two cameras has a minimum and a
+maximum; on a common floor, simultaneous positions agree and nobody walks between cameras faster
+than `max_speed_m_s`; and what a human has said is so. The rules of the floor hold between solid
+tracklets: a fragment is short because something hid its feet, and its place is off.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,18 +21,23 @@ TRAVEL = "travel time"
 SPEED = "walking speed"
 CORRECTED = "a human said so"
 UNSEEN_S = 10.0
-"""Longest that somebody is in view and not found, before leaving and after coming: with travel times that truth never exceeds
-as the longest, 0 costs 3 and 12 points of global IDF1 on two rendered worlds, 5 up to 1, 10 none."""
+"""Longest that somebody is in view and not found, before leaving and after coming: with travel
+times that truth never exceeds as the longest, 0 costs 3 and 12 points of global IDF1 on two
+rendered worlds, 5 up to 1, 10 none.
+"""
 
 
 class Rules:
     """The rules of a site, asked about pairs of tracklets by index.
 
-    least_s, most_s (C, C): shortest and longest time from leaving one camera to appearing in the other; views may overlap where
-    the shortest is -inf. A gap of up to `_short_s` is never too long a step, and one above `_long_s` never too short.
+    least_s, most_s (C, C): shortest and longest time from leaving one camera to appearing in the
+    other; views may overlap where the shortest is -inf. A gap of up to `_short_s` is never too long
+    a step, and one above `_long_s` never too short.
     """
 
-    def __init__(self, sightings: Sightings, config: LinkingConfig, different: Sequence[tuple[int, int]] = ()) -> None:
+    def __init__(
+        self, sightings: Sightings, config: LinkingConfig, different: Sequence[tuple[int, int]] = ()
+    ) -> None:
         self._sightings, self._config = sightings, config
         self.least_s, self.most_s = travel_limits(sightings.names, config)
         self._different: dict[int, set[int]] = {}
@@ -42,7 +48,11 @@ class Rules:
         on_floor = sightings.has_floor[:, None] & sightings.has_floor
         self._on_floor = (on_floor | sightings.overlap) & ~np.eye(len(on_floor), dtype=bool)
         self._short_s = float(self.most_s.min(initial=np.inf))
-        self._long_s = max(0.0, float(self.least_s.max(initial=0)), _extent_m(sightings.reach) / config.max_speed_m_s)
+        self._long_s = max(
+            0.0,
+            float(self.least_s.max(initial=0)),
+            _extent_m(sightings.reach) / config.max_speed_m_s,
+        )
 
     def compared(self, i: int, j: int) -> place.Compared:
         """What place says of two tracklets, worked out once."""
@@ -55,7 +65,9 @@ class Rules:
         return self._compared[pair]
 
     def places(self, pairs: Array) -> Array:
-        """Log odds of the places of pairs (m, 2), i < j; nan where nothing can be said, which is true of nearly all."""
+        """Log odds of the places of pairs (m, 2), i < j; nan where nothing can be said, which is
+        true of nearly all.
+        """
         s = self._sightings
         odds = np.full(len(pairs), np.nan)
         close = s.start_s[pairs[:, 1]] - s.end_s[pairs[:, 0]] < place.MAX_GAP_S
@@ -65,7 +77,9 @@ class Rules:
         return odds
 
     def between(self, first: Sequence[int], second: Sequence[int]) -> tuple[str, int, int]:
-        """Return the rule that keeps two groups apart ("" none), and the two tracklets that it speaks of."""
+        """Return the rule that keeps two groups apart ("" none), and the two tracklets that it
+        speaks of.
+        """
         for rule, broken, a, b in self._broken(np.array(first), np.array(second)):
             (where,) = broken.nonzero()
             if len(where):
@@ -76,7 +90,9 @@ class Rules:
         return self._out_of_reach(sorted([*first, *second]))
 
     def _broken(self, first: Array, second: Array) -> Iterator[tuple[str, Array, Array, Array]]:
-        """For each rule whether pairs break it (m,), and the pairs (m,), (m,); of those close enough in time to break one."""
+        """For each rule whether pairs break it (m,), and the pairs (m,), (m,); of those close
+        enough in time to break one.
+        """
         s = self._sightings
         gap = np.maximum(s.start_s[first][:, None], s.start_s[second])
         gap -= np.minimum(s.end_s[first][:, None], s.end_s[second])
@@ -94,7 +110,14 @@ class Rules:
         yield SPEED, self._too_fast(a, b) | self._too_fast(b, a), a, b
         at_once = s.overlap[s.camera[a], s.camera[b]] & (gap <= 0)
         a, b = a[at_once], b[at_once]
-        yield FLOOR, np.array([self._far_apart(*pair) for pair in zip(a.tolist(), b.tolist(), strict=True)], bool), a, b
+        yield (
+            FLOOR,
+            np.array(
+                [self._far_apart(*pair) for pair in zip(a.tolist(), b.tolist(), strict=True)], bool
+            ),
+            a,
+            b,
+        )
 
     def _far_apart(self, i: int, j: int) -> bool:
         reach = self._sightings.reach
@@ -108,20 +131,33 @@ class Rules:
         return float(np.sqrt(PLACE_STD_M**2 + error[i] ** 2 + error[j] ** 2 + walked_m**2))
 
     def _too_fast(self, early: Array, late: Array) -> Array:
-        """True where `late` follows `early` in another camera, and one would have had to run from the one to the other."""
+        """True where `late` follows `early` in another camera, and one would have had to run from
+        the one to the other.
+        """
         s = self._sightings
         leaves, comes = s.last_m[early], s.first_m[late]
         elapsed = comes[..., 2] - leaves[..., 2]
-        slack = 3 * np.sqrt(PLACE_STD_M**2 + s.floor_error_m[early] ** 2 + s.floor_error_m[late] ** 2)
-        follows = (s.start_s[late] > s.end_s[early]) & (elapsed > 0) & (s.camera[early] != s.camera[late])
+        slack = 3 * np.sqrt(
+            PLACE_STD_M**2 + s.floor_error_m[early] ** 2 + s.floor_error_m[late] ** 2
+        )
+        follows = (
+            (s.start_s[late] > s.end_s[early]) & (elapsed > 0) & (s.camera[early] != s.camera[late])
+        )
         follows &= s.solid[early] & s.solid[late]
         distance = np.linalg.norm(comes[..., :2] - leaves[..., :2], axis=-1)
         return np.asarray(
-            follows & (distance - slack > self._config.max_speed_m_s * (elapsed + s.slack_s[s.camera[early], s.camera[late]]))
+            follows
+            & (
+                distance - slack
+                > self._config.max_speed_m_s
+                * (elapsed + s.slack_s[s.camera[early], s.camera[late]])
+            )
         )
 
     def _out_of_reach(self, members: list[int]) -> tuple[str, int, int]:
-        """No step between consecutive tracklets of one person takes longer than the longest travel time."""
+        """No step between consecutive tracklets of one person takes longer than the longest travel
+        time.
+        """
         s, m = self._sightings, np.array(members)
         until_s = np.maximum.accumulate(s.end_s[m])
         gap = s.start_s[m[1:]] - until_s[:-1]
@@ -129,11 +165,15 @@ class Rules:
             return "", -1, -1
         latest = m[np.maximum.accumulate(np.where(s.end_s[m] == until_s, np.arange(len(m)), 0))]
         broken = np.flatnonzero(gap > self.most_s[s.camera[latest[:-1]], s.camera[m[1:]]])
-        return (TRAVEL, int(latest[broken[0]]), int(m[broken[0] + 1])) if len(broken) else ("", -1, -1)
+        return (
+            (TRAVEL, int(latest[broken[0]]), int(m[broken[0] + 1])) if len(broken) else ("", -1, -1)
+        )
 
 
 def travel_limits(names: Sequence[str], config: LinkingConfig) -> tuple[Array, Array]:
-    """Shortest and longest times (C, C) between tracklets that the config allows; -inf where views may overlap."""
+    """Shortest and longest times (C, C) between tracklets that the config allows; -inf where views
+    may overlap.
+    """
     least, most = np.full((len(names),) * 2, -np.inf), np.full((len(names),) * 2, config.max_gap_s)
     index = {name: i for i, name in enumerate(names)}
     for travel in config.travel:
@@ -147,7 +187,11 @@ def travel_limits(names: Sequence[str], config: LinkingConfig) -> tuple[Array, A
 def _extent_m(reach: Array) -> float:
     """Longest distance between places that were seen on the floor; 0 without any."""
     seen = reach[np.isfinite(reach).all(axis=1)]
-    return float(np.linalg.norm(seen[:, 2:].max(axis=0) - seen[:, :2].min(axis=0))) if len(seen) else 0.0
+    return (
+        float(np.linalg.norm(seen[:, 2:].max(axis=0) - seen[:, :2].min(axis=0)))
+        if len(seen)
+        else 0.0
+    )
 
 
 def _number(pairs: Array) -> Array:

@@ -1,6 +1,7 @@
 """Tracklets as arrays: where and when each was seen, which every part of linking asks for.
 
-Tracklets are kept in order of `Tracklet.key`, so that an index stands for a tracklet everywhere and its order breaks all ties.
+Tracklets are kept in order of `Tracklet.key`, so that an index stands for a tracklet everywhere and
+its order breaks all ties.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +17,16 @@ PERSON_M = 1.7
 
 
 SOLID_S = 1.0
-"""Tracklets this long show somebody well; shorter ones are mostly fragments from moments when people hide each other."""
+"""Tracklets this long show somebody well; shorter ones are mostly fragments from moments when
+people hide each other.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Places (n, 2) at times_s (n,), n may be 0; a unit of place is `unit_m` metres, each is off by about `error_m`."""
+    """Places (n, 2) at times_s (n,), n may be 0; a unit of place is `unit_m` metres, each is off by
+    about `error_m`.
+    """
 
     times_s: Array
     places: Array
@@ -30,12 +35,16 @@ class Path:
 
     def at(self, times_s: Array) -> Array:
         """Interpolated places (n, 2)."""
-        return np.stack([np.interp(times_s, self.times_s, self.places[:, k]) for k in (0, 1)], axis=1)
+        return np.stack(
+            [np.interp(times_s, self.times_s, self.places[:, k]) for k in (0, 1)], axis=1
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How the floor in one camera's picture lies in another's: matrix (3, 3), px to px; places are off by about `error_m`."""
+    """How the floor in one camera's picture lies in another's: matrix (3, 3), px to px; places are
+    off by about `error_m`.
+    """
 
     matrix: Array
     error_m: float
@@ -45,14 +54,17 @@ NOWHERE = Path(np.zeros(0), np.zeros((0, 2)), 1.0, 0.0)
 
 
 class Sightings:
-    """n tracklets in order. start_s, end_s (n,) seconds; camera (n,) index into `names`; solid (n,) bool: as long as `SOLID_S`.
+    """n tracklets in order. start_s, end_s (n,) seconds; camera (n,) index into `names`; solid (n,)
+    bool: as long as `SOLID_S`.
 
-    reach (n, 4) is the box x1 y1 x2 y2 in metres that holds a tracklet's floor path, nan without a floor; first_m and last_m
-    (n, 3) are x, y and time of that path's ends, floor_error_m (n,) says how far off its places are. pieces: consecutive pieces
-    of one track, (earlier, later); continued: those of them whose later is doubtful.
+    reach (n, 4) is the box x1 y1 x2 y2 in metres that holds a tracklet's floor path, nan without a
+    floor; first_m and last_m (n, 3) are x, y and time of that path's ends, floor_error_m (n,) says
+    how far off its places are. pieces: consecutive pieces of one track, (earlier, later);
+    continued: those of them whose later is doubtful.
 
-    slack_s (C, C), to be set when it is known, is how far the clocks of every two cameras disagree. overlap (C, C) bool says in
-    which cameras simultaneous places can be compared, on the floor or through `views`.
+    slack_s (C, C), to be set when it is known, is how far the clocks of every two cameras disagree.
+    overlap (C, C) bool says in which cameras simultaneous places can be compared, on the floor or
+    through `views`.
     """
 
     def __init__(self, embedded: Sequence[Embedded], cameras: Mapping[str, Camera]) -> None:
@@ -74,11 +86,17 @@ class Sightings:
         n = len(self.tracklets)
         self.reach, self.floor_error_m = np.full((n, 4), np.nan), np.zeros(n)
         self.first_m, self.last_m = np.full((n, 3), np.nan), np.full((n, 3), np.nan)
-        self._floors = [on_floor(t, self.cameras[c]) for t, c in zip(self.tracklets, self.camera.tolist(), strict=True)]
+        self._floors = [
+            on_floor(t, self.cameras[c])
+            for t, c in zip(self.tracklets, self.camera.tolist(), strict=True)
+        ]
         for i, path in enumerate(self._floors):
             if len(path.times_s):
                 self.reach[i] = [*path.places.min(axis=0), *path.places.max(axis=0)]
-                self.first_m[i], self.last_m[i] = [*path.places[0], path.times_s[0]], [*path.places[-1], path.times_s[-1]]
+                self.first_m[i], self.last_m[i] = (
+                    [*path.places[0], path.times_s[0]],
+                    [*path.places[-1], path.times_s[-1]],
+                )
                 self.floor_error_m[i] = path.error_m
 
     def __len__(self) -> int:
@@ -89,7 +107,9 @@ class Sightings:
         return self._floors[i]
 
     def common(self, i: int, j: int) -> tuple[Path, Path]:
-        """Paths of two tracklets where they can be compared: in their camera's picture, in the second's, or on the floor."""
+        """Paths of two tracklets where they can be compared: in their camera's picture, in the
+        second's, or on the floor.
+        """
         cameras = int(self.camera[i]), int(self.camera[j])
         if cameras[0] == cameras[1]:
             return self.picture(i), self.picture(j)
@@ -109,18 +129,25 @@ class Sightings:
     def picture(self, i: int) -> Path:
         """Path of a tracklet in its camera's picture, pixels, with its boxes as the ruler."""
         tracklet = self.tracklets[i]
-        metre_px = max(float(np.median(tracklet.boxes[:, 3] - tracklet.boxes[:, 1])) / PERSON_M, 1.0)
+        metre_px = max(
+            float(np.median(tracklet.boxes[:, 3] - tracklet.boxes[:, 1])) / PERSON_M, 1.0
+        )
         feet = floor.foot_points(tracklet.boxes)
         return Path(tracklet.times_s, feet, 1 / metre_px, floor.FOOT_STD * PERSON_M)
 
     def _standing(self, i: int) -> Path:
         """Path in the picture, while the feet are in it."""
-        path, inside = self.picture(i), self.tracklets[i].boxes[:, 3] < self.cameras[self.camera[i]].height - floor.CUT_PX
+        path, inside = (
+            self.picture(i),
+            self.tracklets[i].boxes[:, 3] < self.cameras[self.camera[i]].height - floor.CUT_PX,
+        )
         return Path(path.times_s[inside], path.places[inside], path.unit_m, path.error_m)
 
 
 def through(points: Array, matrix: Array) -> tuple[Array, Array]:
-    """Points (n, 2) of one picture in another, and which (n,) are not beyond its horizon, where nothing is."""
+    """Points (n, 2) of one picture in another, and which (n,) are not beyond its horizon, where
+    nothing is.
+    """
     mapped = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ matrix.T
     ahead = mapped[:, 2] > 0
     return mapped[:, :2] / np.where(ahead, mapped[:, 2], 1)[:, None], ahead
@@ -132,7 +159,11 @@ def on_floor(tracklet: Tracklet, camera: Camera) -> Path:
         return NOWHERE
     places, error = floor.positions(tracklet.boxes, camera)
     good = np.isfinite(places).all(axis=1)
-    return Path(tracklet.times_s[good], places[good], 1.0, float(np.median(error[good]))) if good.any() else NOWHERE
+    return (
+        Path(tracklet.times_s[good], places[good], 1.0, float(np.median(error[good])))
+        if good.any()
+        else NOWHERE
+    )
 
 
 def _pieces(tracklets: list[Tracklet]) -> list[tuple[int, int]]:

@@ -1,10 +1,12 @@
-"""Mends what the tracker got wrong unawares: a tracklet whose looks fall into two people in time is cut in two.
+"""Mends what the tracker got wrong unawares: a tracklet whose looks fall into two people in time is
+cut in two.
 
-The tracker's own doubts cut most tracks where they go over from one person to another (`pipeline.tracklets`). What is left is
-seen only in the crops: those before a moment look like one person, those after it like another. The odds count as much as the
-crops are clear, so that poor ones prove nothing. The cut is made at the weakest row between the two looks. Splitting does not
-decide who the pieces are: the later piece is marked doubtful, and linking goes on from there. On three rendered worlds it finds
-one such tracklet each, of about two hundred.
+The tracker's own doubts cut most tracks where they go over from one person to another
+(`pipeline.tracklets`). What is left is seen only in the crops: those before a moment look like one
+person, those after it like another. The odds count as much as the crops are clear, so that poor
+ones prove nothing. The cut is made at the weakest row between the two looks. Splitting does not
+decide who the pieces are: the later piece is marked doubtful, and linking goes on from there. On
+three rendered worlds it finds one such tracklet each, of about two hundred.
 """
 
 from collections.abc import Sequence
@@ -46,9 +48,13 @@ def _where(e: Embedded, even: float, scale: float) -> int:
     sums = np.cumsum(e.looks * quality[:, None], axis=0)
     before = sums[MIN_LOOKS - 1 : -MIN_LOOKS]
     after = sums[-1] - before
-    cosines = np.einsum("kd,kd->k", before, after) / (np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1))
+    cosines = np.einsum("kd,kd->k", before, after) / (
+        np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    )
     seen = np.cumsum(quality)
-    clear = affinity.clear(seen[MIN_LOOKS - 1 : -MIN_LOOKS]) * affinity.clear(seen[-1] - seen[MIN_LOOKS - 1 : -MIN_LOOKS])
+    clear = affinity.clear(seen[MIN_LOOKS - 1 : -MIN_LOOKS]) * affinity.clear(
+        seen[-1] - seen[MIN_LOOKS - 1 : -MIN_LOOKS]
+    )
     odds = clear * (cosines - even * clear) / scale
     k = int(np.argmin(odds))
     return k + MIN_LOOKS if odds[k] < -MIN_ODDS else 0
@@ -59,13 +65,22 @@ def _cut(e: Embedded, k: int) -> tuple[Embedded, Embedded]:
     t = e.tracklet
     between = np.flatnonzero((t.times_s > e.look_times_s[k - 1]) & (t.times_s <= e.look_times_s[k]))
     row = int(between[np.argmin(t.scores[between])])
-    return _part(e, slice(0, row), slice(0, k), t.doubtful), _part(e, slice(row, None), slice(k, None), True)
+    return _part(e, slice(0, row), slice(0, k), t.doubtful), _part(
+        e, slice(row, None), slice(k, None), True
+    )
 
 
 def _part(e: Embedded, rows: slice, looks: slice, doubtful: bool) -> Embedded:
     t: Tracklet = e.tracklet
     part = replace(
-        t, frames=t.frames[rows], times_s=t.times_s[rows], boxes=t.boxes[rows], scores=t.scores[rows], doubtful=doubtful
+        t,
+        frames=t.frames[rows],
+        times_s=t.times_s[rows],
+        boxes=t.boxes[rows],
+        scores=t.scores[rows],
+        doubtful=doubtful,
     )
     own: Array = e.looks[looks]
-    return Embedded(part, pool(own, e.look_quality[looks]), own, e.look_quality[looks], e.look_times_s[looks])
+    return Embedded(
+        part, pool(own, e.look_quality[looks]), own, e.look_quality[looks], e.look_times_s[looks]
+    )

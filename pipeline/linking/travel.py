@@ -1,13 +1,15 @@
-"""What the time between leaving one camera and appearing in another says, learned from pairs that are certain.
+"""What the time between leaving one camera and appearing in another says, learned from pairs that
+are certain.
 
-From people whom appearance alone makes certain, a run learns for every two cameras how long they were out of sight, and how
-often both saw them at once, so that whether views overlap need not be told. The evidence of a pair is its log odds for one
-person against anybody: *anybody* is how arbitrary tracklets of the two cameras follow each other in this very run, so that a
-short recording or a busy camera proves nothing. Which of the two cameras comes first is evidence, too.
+From people whom appearance alone makes certain, a run learns for every two cameras how long they
+were out of sight, and how often both saw them at once, so that whether views overlap need not be
+told. The evidence of a pair is its log odds for one person against anybody: *anybody* is how
+arbitrary tracklets of the two cameras follow each other in this very run, so that a short recording
+or a busy camera proves nothing. Which of the two cameras comes first is evidence, too.
 
-Pieces of a track that are one person for sure are one *visit*, and gaps lie between visits. Two visits with a certain third one
-between them are no step, and time says nothing of them: else people who walk about all day would be torn apart (20 points of F1
-in a simulated office).
+Pieces of a track that are one person for sure are one *visit*, and gaps lie between visits. Two
+visits with a certain third one between them are no step, and time says nothing of them: else people
+who walk about all day would be torn apart (20 points of F1 in a simulated office).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,15 +34,16 @@ N_NEXT = 32
 N_SAMPLED = 128
 """Visits of each camera that stand for anybody's, and of the visits after each of them."""
 N_TYPICAL, TYPICAL_SPREAD = 10, 0.25
-"""What a typical time in the config is worth: so many gaps, spread around it by this share of it."""
+"""What a typical time in the config is worth: so many gaps, spread around it by this share of it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
     """What was seen of people who were in one camera and then in another.
 
-    gaps_s: seconds above 0 from leaving the first to appearing in the second, newest last. n_overlaps: times the first camera
-    still saw the person when the second began to.
+    gaps_s: seconds above 0 from leaving the first to appearing in the second, newest last.
+    n_overlaps: times the first camera still saw the person when the second began to.
     """
 
     gaps_s: tuple[float, ...] = ()
@@ -71,7 +74,8 @@ class TravelTimes:
 
 
 class Visits:
-    """Of n tracklets the visit that each is part of: its first tracklet (n,), and start_s, end_s (n,) of the visit.
+    """Of n tracklets the visit that each is part of: its first tracklet (n,), and start_s, end_s
+    (n,) of the visit.
 
     certain (m, 2): pairs of one person; they tell what else lies between two visits.
     """
@@ -102,18 +106,24 @@ class Visits:
         return np.minimum(self.first[i], self.first[j]), np.maximum(self.first[i], self.first[j])
 
     def gap_ms(self, i: Array, j: Array) -> Array:
-        """Whole milliseconds from the end of visits i to the start of later visits j, 0 or less where they overlap."""
+        """Whole milliseconds from the end of visits i to the start of later visits j, 0 or less
+        where they overlap.
+        """
         return np.rint((self.start_s[j] - self.end_s[i]) * 1000).astype(np.int64)
 
     def apart(self, i: Array, j: Array) -> Array:
-        """True where visits i and later visits j are no step: too long after, or with a certain visit between them."""
+        """True where visits i and later visits j are no step: too long after, or with a certain
+        visit between them.
+        """
         gap_s = self.start_s[j] - self.end_s[i]
         between = (self._next_s[i] < self.start_s[j]) | (self._last_s[j] > self.end_s[i])
         return np.asarray((gap_s > HORIZON_S) | ((gap_s > 0) & between))
 
 
 def followed(sightings: Sightings, groups: Iterable[Sequence[int]]) -> Array:
-    """Pairs (m, 2) of one group, the second among the `N_NEXT` after the first: those that may be certain."""
+    """Pairs (m, 2) of one group, the second among the `N_NEXT` after the first: those that may be
+    certain.
+    """
     members = [np.sort(np.asarray(group, np.int64)) for group in groups if len(group) > 1]
     order = np.concatenate([np.zeros(0, np.int64), *members])
     owner = np.repeat(np.arange(len(members)), [len(group) for group in members])
@@ -125,12 +135,16 @@ def followed(sightings: Sightings, groups: Iterable[Sequence[int]]) -> Array:
 
 
 def learn(sightings: Sightings, groups: Iterable[Sequence[int]], certain: Array) -> TravelTimes:
-    """Travel times of people whom linking found, from pairs (m, 2) of their tracklets that are certain whatever time says."""
+    """Travel times of people whom linking found, from pairs (m, 2) of their tracklets that are
+    certain whatever time says.
+    """
     owner = np.full(len(sightings), -1)
     for number, group in enumerate(groups):
         owner[list(group)] = number
     pairs = np.asarray(certain, np.int64).reshape(-1, 2)
-    visits = Visits(sightings, pairs[(owner[pairs[:, 0]] == owner[pairs[:, 1]]) & (owner[pairs[:, 0]] >= 0)])
+    visits = Visits(
+        sightings, pairs[(owner[pairs[:, 0]] == owner[pairs[:, 1]]) & (owner[pairs[:, 0]] >= 0)]
+    )
     i, j = visits.certain.T
     step = (sightings.camera[i] != sightings.camera[j]) & ~visits.apart(i, j)
     i, j = i[step], j[step]
@@ -148,7 +162,9 @@ def learn(sightings: Sightings, groups: Iterable[Sequence[int]], certain: Array)
 
 
 def add(earlier: TravelTimes, new: TravelTimes) -> TravelTimes:
-    """What earlier runs learned and what is new; where it becomes too much, the oldest is left out."""
+    """What earlier runs learned and what is new; where it becomes too much, the oldest is left
+    out.
+    """
     total = {}
     for cameras in sorted({*earlier.steps, *new.steps}):
         fresh = new.of(*cameras)
@@ -158,9 +174,13 @@ def add(earlier: TravelTimes, new: TravelTimes) -> TravelTimes:
 
 
 class Travel:
-    """Travel times held against a run, to be asked about pairs of its tracklets; `certain` as in `learn`."""
+    """Travel times held against a run, to be asked about pairs of its tracklets; `certain` as in
+    `learn`.
+    """
 
-    def __init__(self, sightings: Sightings, times: TravelTimes, config: LinkingConfig, certain: Array) -> None:
+    def __init__(
+        self, sightings: Sightings, times: TravelTimes, config: LinkingConfig, certain: Array
+    ) -> None:
         self._visits = Visits(sightings, certain)
         n = len(sightings.names)
         self._at_once, self._after = np.full((n, n), np.nan), np.full((n, n), np.nan)
@@ -174,7 +194,9 @@ class Travel:
             told = typical.get(frozenset((sightings.names[a], sightings.names[b])), [])
             if sum(s.n for s in steps) < MIN_STEPS and not told:
                 continue
-            anybody = [_anybody(self._visits, visits_of[one], visits_of[other]) for one, other in ways]
+            anybody = [
+                _anybody(self._visits, visits_of[one], visits_of[other]) for one, other in ways
+            ]
             self._at_once[a, b], self._after[a, b], self._after[b, a] = _kinds(steps, anybody)
             self._at_once[b, a] = self._at_once[a, b]
             for way, seen, (gap_ms, weight) in zip(ways, steps, anybody, strict=True):
@@ -185,7 +207,9 @@ class Travel:
         self._table = log_odds(rows)
 
     def odds(self, i: Array, j: Array) -> Array:
-        """Log odds (m,) of pairs of tracklets; nan within a camera, where too little is known, and where there is no step."""
+        """Log odds (m,) of pairs of tracklets; nan within a camera, where too little is known, and
+        where there is no step.
+        """
         if not len(self._table):
             return np.full(len(i), np.nan)
         i, j = self._visits.in_order(i, j)
@@ -198,30 +222,48 @@ class Travel:
 
 def in_words(times: TravelTimes) -> list[str]:
     """One line for every way from camera to camera, for a person who reads run.json."""
-    return [_in_words(*cameras, steps) for cameras, steps in sorted(times.steps.items()) if steps.n >= MIN_STEPS]
+    return [
+        _in_words(*cameras, steps)
+        for cameras, steps in sorted(times.steps.items())
+        if steps.n >= MIN_STEPS
+    ]
 
 
 def typical_gaps(travel: TravelConfig) -> list[float]:
-    """Gaps (seconds) that stand for the typical time between two cameras; none when it is not known."""
+    """Gaps (seconds) that stand for the typical time between two cameras; none when it is not
+    known.
+    """
     if not 0 < travel.typical_s <= HORIZON_S:
         return []
-    spread = [NormalDist(1, TYPICAL_SPREAD).inv_cdf((k + 0.5) / N_TYPICAL) for k in range(N_TYPICAL)]
-    return [min(max(travel.typical_s * factor, travel.min_s), travel.max_s, HORIZON_S) for factor in spread]
+    spread = [
+        NormalDist(1, TYPICAL_SPREAD).inv_cdf((k + 0.5) / N_TYPICAL) for k in range(N_TYPICAL)
+    ]
+    return [
+        min(max(travel.typical_s * factor, travel.min_s), travel.max_s, HORIZON_S)
+        for factor in spread
+    ]
 
 
 def _anybody(visits: Visits, earlier: Array, later: Array) -> tuple[Array, Array]:
-    """Milliseconds between visits of two cameras that may be steps, whoever they are, and the weight of each, (m,) both.
+    """Milliseconds between visits of two cameras that may be steps, whoever they are, and the
+    weight of each, (m,) both.
 
-    Evenly spaced samples keep the work bounded; two that begin at once count half, since they count both ways.
+    Evenly spaced samples keep the work bounded; two that begin at once count half, since they count
+    both ways.
     """
     earlier = earlier[_spread(np.array([len(earlier)]))[0]]
     low = np.searchsorted(visits.start_s[later], visits.start_s[earlier], side="left")
-    n = np.searchsorted(visits.start_s[later], visits.end_s[earlier] + HORIZON_S, side="right") - low
+    n = (
+        np.searchsorted(visits.start_s[later], visits.end_s[earlier] + HORIZON_S, side="right")
+        - low
+    )
     which = _spread(n)
     n_looked_at = np.minimum(n, N_SAMPLED)
     at, k = np.nonzero(np.arange(which.shape[1]) < n_looked_at[:, None])
     i, j = earlier[at], later[low[at] + which[at, k]]
-    weight = (n / np.maximum(n_looked_at, 1))[at] * np.where(visits.start_s[i] == visits.start_s[j], 0.5, 1.0)
+    weight = (n / np.maximum(n_looked_at, 1))[at] * np.where(
+        visits.start_s[i] == visits.start_s[j], 0.5, 1.0
+    )
     steps = ~visits.apart(i, j)
     return visits.gap_ms(i, j)[steps], weight[steps]
 
@@ -229,7 +271,9 @@ def _anybody(visits: Visits, earlier: Array, later: Array) -> tuple[Array, Array
 def _spread(n: Array) -> Array:
     """Up to `N_SAMPLED` evenly spaced indices of each of n (k,), (k, samples)."""
     kept = np.minimum(n, N_SAMPLED)
-    return ((np.arange(kept.max(initial=0)) + 0.5) * (n / np.maximum(kept, 1))[:, None]).astype(np.int64)
+    return ((np.arange(kept.max(initial=0)) + 0.5) * (n / np.maximum(kept, 1))[:, None]).astype(
+        np.int64
+    )
 
 
 def _kinds(steps: Sequence[Steps], anybody: Sequence[tuple[Array, Array]]) -> list[float]:
@@ -245,7 +289,10 @@ def _in_words(earlier: str, later: str, steps: Steps) -> str:
     said = []
     if steps.gaps_s:
         low, middle, high = np.percentile(steps.gaps_s, (10, 50, 90))
-        said.append(f"about {middle:.1f} s ({len(steps.gaps_s)} steps, most within {low:.1f} to {high:.1f} s)")
+        said.append(
+            f"about {middle:.1f} s ({len(steps.gaps_s)} steps, most within {low:.1f} to"
+            f" {high:.1f} s)"
+        )
     if steps.n_overlaps:
         said.append(f"{steps.n_overlaps} times seen by both at once")
     return f"{earlier} to {later}: {', '.join(said)}"

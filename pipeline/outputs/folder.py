@@ -1,7 +1,7 @@
 """The results folder: nothing half-written, nothing of others deleted.
 
-Files are written under a temporary name and renamed when complete. `run.json`, written last, lists them; `--overwrite` deletes
-the files that an earlier `run.json` lists, and nothing else.
+Files are written under a temporary name and renamed when complete. `run.json`, written last, lists
+them; `--overwrite` deletes the files that an earlier `run.json` lists, and nothing else.
 """
 
 import errno
@@ -19,14 +19,18 @@ class OutputFolder:
     """Where a run's files go; `written` names those that are complete."""
 
     def __init__(self, path: Path, overwrite: bool) -> None:
-        """Look, but do not touch yet; raises OutputError when the folder holds something and `overwrite` is not given."""
+        """Look, but do not touch yet; raises OutputError when the folder holds something and
+        `overwrite` is not given.
+        """
         self.path = path
         self.written: list[str] = []
         with writing(path):
             if path.exists() and not path.is_dir():
                 raise OutputError(f"{path}: is a file; choose another --output")
             if path.is_dir() and any(path.iterdir()) and not overwrite:
-                raise OutputError(f"{path}: is not empty; choose another --output or add --overwrite")
+                raise OutputError(
+                    f"{path}: is not empty; choose another --output or add --overwrite"
+                )
 
     def create(self) -> None:
         """Make the folder, and delete what an earlier run left in it."""
@@ -47,7 +51,9 @@ class OutputFolder:
 
     @contextmanager
     def file(self, name: str) -> Iterator[Path]:
-        """Give a temporary path to write; it becomes `name` when the block ends well, and is deleted when not."""
+        """Give a temporary path to write; it becomes `name` when the block ends well, and is
+        deleted when not.
+        """
         target = self.path / name
         temporary = target.with_name(f".{target.stem}.partial{target.suffix}")
         with writing(target):
@@ -71,5 +77,11 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        hint = "free some space or choose another --output" if error.errno == errno.ENOSPC else "choose another --output"
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {hint}") from None
+        hint = (
+            "free some space or choose another --output"
+            if error.errno == errno.ENOSPC
+            else "choose another --output"
+        )
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); {hint}"
+        ) from None

@@ -1,4 +1,6 @@
-"""Why people are one person, and who nearly was: links.json (schema `links/1`), which `python -m pipeline.explain` reads."""
+"""Why people are one person, and who nearly was: links.json (schema `links/1`), which `python -m
+pipeline.explain` reads.
+"""
 
 import json
 import math
@@ -18,8 +20,13 @@ NEAR_MISS = "near miss"
 def to_json(linked: Linked, config: LinkingConfig) -> str:
     """Return the document; `links-1.schema.json` describes it."""
     owner = {t.key: person.person_id for person in linked.people for t in person.tracklets}
-    ties = [_link(link, owner, trajectories.status(link.probability, config.confirmed_probability)) for link in _ties(linked)]
-    missed = sorted(linked.near_misses, key=lambda link: (-link.probability, link.first.key, link.second.key))
+    ties = [
+        _link(link, owner, trajectories.status(link.probability, config.confirmed_probability))
+        for link in _ties(linked)
+    ]
+    missed = sorted(
+        linked.near_misses, key=lambda link: (-link.probability, link.first.key, link.second.key)
+    )
     document = {
         "schema": SCHEMA,
         "min_probability": config.min_probability,
@@ -32,10 +39,19 @@ def to_json(linked: Linked, config: LinkingConfig) -> str:
 
 
 def doubts(calibration: Calibration) -> list[str]:
-    """Return a warning when this site's own tracklets say that looks do not tell its people apart."""
-    if not calibration.n_same or not calibration.n_different or calibration.separation >= calibrate.FAIRLY:
+    """Return a warning when this site's own tracklets say that looks do not tell its people
+    apart.
+    """
+    if (
+        not calibration.n_same
+        or not calibration.n_different
+        or calibration.separation >= calibrate.FAIRLY
+    ):
         return []
-    cure = "say which cameras are connected (linking.travel), give homographies, or try another network (reid.weights)"
+    cure = (
+        "say which cameras are connected (linking.travel), give homographies, or try another"
+        " network (reid.weights)"
+    )
     return [f"{calibration.in_words()}; {cure}"]
 
 
@@ -43,7 +59,10 @@ def unset(linked: Linked) -> list[str]:
     """Return a warning when clocks disagree and were left as they are."""
     if not linked.clocks.disagree or linked.applied_s:
         return []
-    return [f"{'; '.join(linked.clocks.in_words())}; --set linking.apply_clocks=true puts all on one clock"]
+    return [
+        f"{'; '.join(linked.clocks.in_words())}; --set linking.apply_clocks=true puts all on one"
+        " clock"
+    ]
 
 
 def _ties(linked: Linked) -> list[Link]:
@@ -92,7 +111,10 @@ def _calibration(linked: Linked) -> dict[str, Any]:
         "n_same": calibration.n_same,
         "n_different": calibration.n_different,
         "scale": _number(calibration.curve.scale, 4),
-        "even": {camera: _number(even, 4) for camera, even in zip(cameras, calibration.curve.even.tolist(), strict=True)},
+        "even": {
+            camera: _number(even, 4)
+            for camera, even in zip(cameras, calibration.curve.even.tolist(), strict=True)
+        },
     }
 
 

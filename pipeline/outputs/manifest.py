@@ -71,13 +71,17 @@ def git_hash() -> str:
     """Commit of the program's own checkout, "" outside one."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=5, check=True
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 
 
 def packages() -> dict[str, str]:
-    """Versions of what the results depend on; "" for a package that goes by another name here, such as onnxruntime-gpu."""
+    """Versions of what the results depend on; "" for a package that goes by another name here, such
+    as onnxruntime-gpu.
+    """
     found: dict[str, str] = {}
     for package in PACKAGES:
         try:

@@ -1,4 +1,6 @@
-"""One video with all cameras side by side on the common clock, tiled from their annotated videos."""
+"""One video with all cameras side by side on the common clock, tiled from their annotated
+videos.
+"""
 
 import itertools
 import math
@@ -16,7 +18,9 @@ from pipeline.sources import VideoFile
 TILE_WIDTH_PX = 640
 DARK = 24
 TOLERANCE_S = 1e-4
-"""Files round times to 1/90000 s: without it, every other frame of a 7 or 59.94 fps camera would come one picture late."""
+"""Files round times to 1/90000 s: without it, every other frame of a 7 or 59.94 fps camera would
+come one picture late.
+"""
 
 
 class _Tile:
@@ -29,11 +33,22 @@ class _Tile:
         self._interval_s = 1 / camera.fps
         self._until_s = -math.inf
         self._empty = np.full((height, width, 3), DARK, np.uint8)
-        cv2.putText(self._empty, camera.name, (16, 40), cv2.FONT_HERSHEY_SIMPLEX, 1, (96, 96, 96), 2, cv2.LINE_AA)
+        cv2.putText(
+            self._empty,
+            camera.name,
+            (16, 40),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            1,
+            (96, 96, 96),
+            2,
+            cv2.LINE_AA,
+        )
         self._picture = self._empty
 
     def at(self, time_s: float) -> Array:
-        """Return the latest picture, or an empty tile before the camera's start and after its end."""
+        """Return the latest picture, or an empty tile before the camera's start and after its
+        end.
+        """
         while self._following is not None and self._following.time_s <= time_s + TOLERANCE_S:
             self._picture = _fit(self._following.image, self._empty)
             self._until_s = self._following.time_s + self._interval_s - TOLERANCE_S
@@ -45,8 +60,12 @@ class _Tile:
         return self._following is not None or time_s < self._until_s
 
 
-def tile(cameras: list[Camera], videos: list[Path], path: Path, crf: int, stop: Callable[[], bool]) -> None:
-    """Write the mosaic at the highest frame rate among the cameras; raises Interrupted when `stop` says so."""
+def tile(
+    cameras: list[Camera], videos: list[Path], path: Path, crf: int, stop: Callable[[], bool]
+) -> None:
+    """Write the mosaic at the highest frame rate among the cameras; raises Interrupted when `stop`
+    says so.
+    """
     n_columns = math.ceil(math.sqrt(len(cameras)))
     n_rows = math.ceil(len(cameras) / n_columns)
     height = round(TILE_WIDTH_PX * min(c.height / c.width for c in cameras) / 2) * 2
@@ -72,7 +91,11 @@ def _fit(image: Array, empty: Array) -> Array:
     """Scale an image into a tile, centred, its proportions kept."""
     height, width = empty.shape[:2]
     scale = min(width / image.shape[1], height / image.shape[0])
-    small = cv2.resize(image, (round(image.shape[1] * scale), round(image.shape[0] * scale)), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        image,
+        (round(image.shape[1] * scale), round(image.shape[0] * scale)),
+        interpolation=cv2.INTER_AREA,
+    )
     out = np.full_like(empty, DARK)
     y, x = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
     out[y : y + small.shape[0], x : x + small.shape[1]] = small

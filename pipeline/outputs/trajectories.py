@@ -1,4 +1,6 @@
-"""People as text: trajectories.json (schema `trajectories/1`), tracks.csv and MOTChallenge files."""
+"""People as text: trajectories.json (schema `trajectories/1`), tracks.csv and MOTChallenge
+files.
+"""
 
 import csv
 import io
@@ -12,7 +14,19 @@ from pipeline import floor, mot
 from pipeline.records import Array, Camera, Person, Tracklet
 
 SCHEMA = "trajectories/1"
-COLUMNS = ("camera", "frame", "time_s", "track_id", "tracklet", "person_id", "x1", "y1", "x2", "y2", "score")
+COLUMNS = (
+    "camera",
+    "frame",
+    "time_s",
+    "track_id",
+    "tracklet",
+    "person_id",
+    "x1",
+    "y1",
+    "x2",
+    "y2",
+    "score",
+)
 
 
 def to_json(people: list[Person], cameras: list[Camera], confirmed_probability: float) -> str:
@@ -49,7 +63,9 @@ def _person(person: Person, cameras: dict[str, Camera], confirmed: float) -> dic
     }
 
 
-def _tracklet(tracklet: Tracklet, person: Person, camera: Camera, confirmed: float) -> dict[str, Any]:
+def _tracklet(
+    tracklet: Tracklet, person: Person, camera: Camera, confirmed: float
+) -> dict[str, Any]:
     probability = link_probability(tracklet, person)
     entry: dict[str, Any] = {
         "camera": tracklet.camera,
@@ -63,13 +79,21 @@ def _tracklet(tracklet: Tracklet, person: Person, camera: Camera, confirmed: flo
         "scores": _rounded(tracklet.scores, 4),
     }
     if camera.homography.size:
-        entry["floor_m"] = _rounded(floor.to_floor(floor.foot_points(tracklet.boxes), camera.homography), 3)
+        entry["floor_m"] = _rounded(
+            floor.to_floor(floor.foot_points(tracklet.boxes), camera.homography), 3
+        )
     return entry
 
 
 def link_probability(tracklet: Tracklet, person: Person) -> float:
-    """Probability of the best link that ties a tracklet to its person; 1 for a person with one tracklet."""
-    ties = [link.probability for link in person.links if tracklet.key in (link.first.key, link.second.key)]
+    """Probability of the best link that ties a tracklet to its person; 1 for a person with one
+    tracklet.
+    """
+    ties = [
+        link.probability
+        for link in person.links
+        if tracklet.key in (link.first.key, link.second.key)
+    ]
     return max(ties, default=1.0)
 
 
@@ -83,14 +107,20 @@ def _rounded(values: Array, digits: int) -> Any:
 
 
 def to_csv(people: list[Person]) -> str:
-    """Return tracks.csv: one row per person and frame, by camera, frame and track; frames count from 0."""
+    """Return tracks.csv: one row per person and frame, by camera, frame and track; frames count
+    from 0.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for person, t, i in sorted(_rows(people), key=lambda r: (r[1].camera, r[1].frames[r[2]], r[1].track_id)):
+    for person, t, i in sorted(
+        _rows(people), key=lambda r: (r[1].camera, r[1].frames[r[2]], r[1].track_id)
+    ):
         box = [f"{v:.2f}" for v in t.boxes[i].tolist()]
         time_s, score = f"{t.times_s[i]:.4f}", f"{t.scores[i]:.4f}"
-        writer.writerow([t.camera, t.frames[i], time_s, t.track_id, t.frames[0], person.person_id, *box, score])
+        writer.writerow(
+            [t.camera, t.frames[i], time_s, t.track_id, t.frames[0], person.person_id, *box, score]
+        )
     return text.getvalue()
 
 

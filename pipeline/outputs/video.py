@@ -1,7 +1,8 @@
 """Annotated video: a second pass over the source, when the final identities are known.
 
-H.264 that browsers play, with the timestamps of the source, so rate and length stay. A person has one colour in every camera.
-Rows up to `HOLD_S` apart are joined by interpolation (thin boxes), so that a stride or a short miss makes no box flicker.
+H.264 that browsers play, with the timestamps of the source, so rate and length stay. A person has
+one colour in every camera. Rows up to `HOLD_S` apart are joined by interpolation (thin boxes), so
+that a stride or a short miss makes no box flicker.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,9 +38,15 @@ class Encoder:
     """Writes BGR images with times to an H.264 file."""
 
     def __init__(self, path: Path, width: int, height: int, fps: float, crf: int) -> None:
-        self._container = av.open(f"file:{path}", "w", format="mp4", options={"movflags": "faststart"})
+        self._container = av.open(
+            f"file:{path}", "w", format="mp4", options={"movflags": "faststart"}
+        )
         rate = Fraction(fps).limit_denominator(1001)
-        options = {"preset": "veryfast", "crf": str(crf), "bf": "0"}  # with B-frames MP4 notes a wrong length at variable rates
+        options = {
+            "preset": "veryfast",
+            "crf": str(crf),
+            "bf": "0",
+        }  # with B-frames MP4 notes a wrong length at variable rates
         self._stream = self._container.add_stream("libx264", rate=rate, options=options)
         self._stream.width, self._stream.height = width + width % 2, height + height % 2
         self._stream.pix_fmt = "yuv420p"
@@ -47,7 +54,9 @@ class Encoder:
         self._last_pts = -1
 
     def write(self, image: Array, time_s: float) -> None:
-        """Append an image (H, W, 3) shown from `time_s`; odd sizes are padded by a row or column."""
+        """Append an image (H, W, 3) shown from `time_s`; odd sizes are padded by a row or
+        column.
+        """
         height, width = image.shape[:2]
         if height % 2 or width % 2:
             image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
@@ -83,14 +92,19 @@ class Drawing:
     def __init__(self, camera: Camera, people: list[Person], trail_s: float) -> None:
         self._camera, self._trail_s = camera, trail_s
         self._stretches: list[tuple[int, Array, Array]] = [
-            (p.person_id, t.times_s, t.boxes) for p in people for t in p.tracklets if t.camera == camera.name
+            (p.person_id, t.times_s, t.boxes)
+            for p in people
+            for t in p.tracklets
+            if t.camera == camera.name
         ]
         self._stretches.sort(key=lambda s: float(s[1][0]))
         self._next, self._open = 0, list[tuple[int, Array, Array]]()
         self._scale = max(min(camera.width, camera.height) / 720, 0.45)
 
     def draw(self, image: Array, time_s: float) -> Array:
-        """Return a copy of `image` with boxes, ids, trails, camera name and time; call in time order."""
+        """Return a copy of `image` with boxes, ids, trails, camera name and time; call in time
+        order.
+        """
         image = image.copy()
         marks = list(self._marks(time_s))
         for person_id, times_s, boxes in self._open:
@@ -101,7 +115,9 @@ class Drawing:
         return image
 
     def _marks(self, time_s: float) -> Iterator[_Mark]:
-        while self._next < len(self._stretches) and self._stretches[self._next][1][0] <= time_s + 1e-6:
+        while (
+            self._next < len(self._stretches) and self._stretches[self._next][1][0] <= time_s + 1e-6
+        ):
             self._open.append(self._stretches[self._next])
             self._next += 1
         self._open = [s for s in self._open if s[1][-1] + self._trail_s >= time_s]
@@ -113,13 +129,20 @@ class Drawing:
                 share = (time_s - times_s[i]) / (times_s[i + 1] - times_s[i])
                 yield _Mark(person_id, boxes[i] * (1 - share) + boxes[i + 1] * share, False)
 
-    def _draw_trail(self, image: Array, colour_bgr: Colour, times_s: Array, boxes: Array, now_s: float) -> None:
+    def _draw_trail(
+        self, image: Array, colour_bgr: Colour, times_s: Array, boxes: Array, now_s: float
+    ) -> None:
         first, last = np.searchsorted(times_s, [now_s - self._trail_s, now_s + 1e-6])
         if last - first > 1:
             step = max(1, (last - first) // TRAIL_POINTS)
-            kept = [*range(-(-first // step) * step, last - 1, step), last - 1]  # the same rows in every frame
+            kept = [
+                *range(-(-first // step) * step, last - 1, step),
+                last - 1,
+            ]  # the same rows in every frame
             points = floor.foot_points(boxes[kept]).round().astype(np.int32)
-            cv2.polylines(image, [points], False, colour_bgr, max(1, round(2 * self._scale)), cv2.LINE_AA)
+            cv2.polylines(
+                image, [points], False, colour_bgr, max(1, round(2 * self._scale)), cv2.LINE_AA
+            )
 
     def _draw_box(self, image: Array, mark: _Mark) -> None:
         x1, y1, x2, y2 = (round(float(v)) for v in mark.box)
@@ -131,7 +154,9 @@ class Drawing:
 
 @lru_cache(maxsize=1024)
 def _label(text: str, background: Colour, scale: float) -> Array:
-    """Text on a coloured plate, (h, w, 3) uint8; kept, because writing text is the dearest part of drawing."""
+    """Text on a coloured plate, (h, w, 3) uint8; kept, because writing text is the dearest part of
+    drawing.
+    """
     size, thickness, margin = 0.7 * scale, max(1, round(1.6 * scale)), max(2, round(4 * scale))
     (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thickness)
     plate = np.full((height + base + margin, width + 2 * margin, 3), background, np.uint8)
@@ -157,7 +182,9 @@ def annotate(
     timings: Timings,
     stop: Callable[[], bool],
 ) -> None:
-    """Draw all `frames` of one camera into an H.264 file; raises Interrupted when `stop` says so."""
+    """Draw all `frames` of one camera into an H.264 file; raises Interrupted when `stop` says
+    so.
+    """
     drawing = Drawing(camera, people, config.trail_s)
     with Encoder(path, camera.width, camera.height, camera.fps, config.crf) as encoder:
         for frame in frames:

@@ -1,7 +1,8 @@
 """How alike tracks and detections are, and which goes with which.
 
-Nearly all pairs of boxes do not touch, so pairs are lists of indices (i, j) with a value each, in order of i, then j. An
-assignment has the largest sum of values; most of it is plain (see `assign`), and only what is left is solved as a matrix.
+Nearly all pairs of boxes do not touch, so pairs are lists of indices (i, j) with a value each, in
+order of i, then j. An assignment has the largest sum of values; most of it is plain (see `assign`),
+and only what is left is solved as a matrix.
 """
 
 from collections.abc import Callable
@@ -27,9 +28,11 @@ def iou(a: Array, b: Array) -> Array:
 
 
 def touching(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
-    """Of boxes (n, 4) and (m, 4) all pairs that share pixels: i, j (k,), their IoU (k,), and that of their heights alone (k,).
+    """Of boxes (n, 4) and (m, 4) all pairs that share pixels: i, j (k,), their IoU (k,), and that
+    of their heights alone (k,).
 
-    The latter tells people at different distances apart, whose boxes begin and end at different rows (Yang et al. 2024).
+    The latter tells people at different distances apart, whose boxes begin and end at different
+    rows (Yang et al. 2024).
     """
     ax1, ay1, ax2, ay2 = np.ascontiguousarray(a.T)
     bx1, by1, bx2, by2 = np.ascontiguousarray(b.T)
@@ -48,7 +51,9 @@ def touching(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def best_other(values: Array, group: Array) -> Array:
-    """For each value (k,), 0..1, the largest of the others in its group (k,); 0 where it is alone."""
+    """For each value (k,), 0..1, the largest of the others in its group (k,); 0 where it is
+    alone.
+    """
     order = np.lexsort((values, group))
     groups, values = group[order], values[order]
     last = np.ones(len(values), bool)  # of its group, so the largest
@@ -63,7 +68,9 @@ def best_other(values: Array, group: Array) -> Array:
 
 
 def lead(i: Array, j: Array, values: Array, chosen: Array) -> Array:
-    """How far chosen pairs (n,) are ahead of the best other pair of their i and of their j, in values (k,) of 0 or more."""
+    """How far chosen pairs (n,) are ahead of the best other pair of their i and of their j, in
+    values (k,) of 0 or more.
+    """
     rest = values.copy()
     rest[chosen] = 0
     of_row, of_column = np.zeros(1 + int(i.max(initial=0))), np.zeros(1 + int(j.max(initial=0)))
@@ -73,10 +80,12 @@ def lead(i: Array, j: Array, values: Array, chosen: Array) -> Array:
 
 
 def assign(i: Array, j: Array, values: Array, least: float, solver: Solver) -> Array:
-    """Choose pairs whose values (k,), 0..1, sum up to most beyond `least` each, no index twice; returns where they stand.
+    """Choose pairs whose values (k,), 0..1, sum up to most beyond `least` each, no index twice;
+    returns where they stand.
 
-    A pair worth more than the best other pair of its i and of its j together is in every best assignment: it could replace
-    both. Taking those leaves fewer rivals, and so on; what is left in the end is small, and goes to the solver.
+    A pair worth more than the best other pair of its i and of its j together is in every best
+    assignment: it could replace both. Taking those leaves fewer rivals, and so on; what is left in
+    the end is small, and goes to the solver.
     """
     left = np.flatnonzero(values > least)
     chosen = [left[:0]]

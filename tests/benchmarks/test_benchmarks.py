@@ -25,7 +25,11 @@ def mini_mot(folder: Path) -> Path:
     sequence = folder / "MOT17-99"
     sequence.mkdir(parents=True)
     (sequence / "seqinfo.ini").write_text("[Sequence]\nname=x\nframeRate=20\nseqLength=40\n")
-    rows = [(f, i, np.array([x, 50 * i, x + 30, 50 * i + 90])) for f in range(40) for i, x in ((1, 5 * f), (2, 300 - 5 * f))]
+    rows = [
+        (f, i, np.array([x, 50 * i, x + 30, 50 * i + 90]))
+        for f in range(40)
+        for i, x in ((1, 5 * f), (2, 300 - 5 * f))
+    ]
     (sequence / "gt.txt").write_text("".join(mot.line(f, i, box, 1) for f, i, box in rows))
     (sequence / "det.txt").write_text("".join(mot.line(f, -1, box, 0.9) for f, _, box in rows))
     return folder
@@ -35,7 +39,17 @@ def test_trackers_scores_a_set_and_writes_a_line_that_a_later_run_can_be_set_aga
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     lines = tmp_path / "lines.jsonl"
-    command = ["x", "--data", str(mini_mot(tmp_path / "mot")), "--only", "ours", "--parts", "accuracy", "--jsonl", str(lines)]
+    command = [
+        "x",
+        "--data",
+        str(mini_mot(tmp_path / "mot")),
+        "--only",
+        "ours",
+        "--parts",
+        "accuracy",
+        "--jsonl",
+        str(lines),
+    ]
     monkeypatch.setattr(sys, "argv", command)
     trackers.main()
     assert "MOT15: skipped" in capsys.readouterr().out
@@ -57,7 +71,10 @@ def test_peers_that_are_installed_track_and_the_others_are_skipped_by_name(name:
         pytest.skip(f"{name} is not installed: {missing[name]}")
     sequence_boxes = [np.array([[5 * f, 50, 5 * f + 30, 140]], np.float32) for f in range(20)]
     update = found[name](20.0)
-    seen = [update(boxes, np.array([0.9], np.float32), f / 20, f) for f, boxes in enumerate(sequence_boxes)]
+    seen = [
+        update(boxes, np.array([0.9], np.float32), f / 20, f)
+        for f, boxes in enumerate(sequence_boxes)
+    ]
     ids = {int(i) for _, these, _ in seen for i in these}
     assert len(ids) == 1
     assert np.abs(seen[-1][2] - sequence_boxes[-1]).max() < 10
@@ -75,9 +92,20 @@ def test_the_plain_alternative_matches_greedily_but_never_one_person_twice_in_a_
     assert list(pipeline._match_greedily(sums, rows).values()) == [1, 2, 1, 3]
 
 
-def test_the_plain_alternative_runs_on_the_sample(shared_data: Path, sample: Path, tmp_path: Path) -> None:
+def test_the_plain_alternative_runs_on_the_sample(
+    shared_data: Path, sample: Path, tmp_path: Path
+) -> None:
     baselines = shared_data / "baselines"
-    command = ["--max-seconds", "0.5", "--worlds", str(sample), "--system", "plain", "--output", str(tmp_path)]
+    command = [
+        "--max-seconds",
+        "0.5",
+        "--worlds",
+        str(sample),
+        "--system",
+        "plain",
+        "--output",
+        str(tmp_path),
+    ]
     command += ["--detector", str(baselines / "yolo11n_coco.safetensors")]
     command += ["--reid", str(baselines / "person-reidentification-retail-0287.onnx")]
     pipeline.run_one(pipeline.parse(command))
@@ -92,7 +120,10 @@ def walking(n_frames: int) -> trackers.Recording:
     number, one = np.arange(n_frames), np.ones(n_frames, np.int64)
     truth = Truth(Rows(number, at, one, one, one), np.ones(n_frames, bool))
     return trackers.Recording(
-        "walk", 20.0, truth, {f: Detections(at[[f]], np.array([0.9], np.float32)) for f in range(n_frames)}
+        "walk",
+        20.0,
+        truth,
+        {f: Detections(at[[f]], np.array([0.9], np.float32)) for f in range(n_frames)},
     )
 
 

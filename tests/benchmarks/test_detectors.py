@@ -21,7 +21,9 @@ def test_a_cell_of_fastest_det_becomes_a_box_of_the_image() -> None:
     assert_allclose(scores, [0.5**0.6 * 0.8**0.4], rtol=1e-6)
 
 
-def test_an_unknown_detector_or_set_is_an_error_of_one_line(shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_detector_or_set_is_an_error_of_one_line(
+    shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert detectors.main(["--data", str(shared_data), "--sets", "paris"]) == 2
     assert capsys.readouterr().err.startswith("error: --sets paris: no such set; there are PETS")
     assert detectors.main(["--data", str(shared_data), "--only", "nothing"]) == 2

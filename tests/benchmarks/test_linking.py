@@ -22,9 +22,13 @@ FPS = 10
 
 
 def walking(person: int) -> np.ndarray:
-    """Boxes (N_FRAMES, 4) of somebody who crosses the picture, the odd ones from the right; all meet in the middle."""
+    """Boxes (N_FRAMES, 4) of somebody who crosses the picture, the odd ones from the right; all
+    meet in the middle.
+    """
     x = np.linspace(50, 450, N_FRAMES) if person % 2 == 0 else np.linspace(450, 50, N_FRAMES)
-    return np.stack([x, np.full(N_FRAMES, 100.0), x + 40, np.full(N_FRAMES, 220.0)], axis=1).astype(np.float32)
+    return np.stack([x, np.full(N_FRAMES, 100.0), x + 40, np.full(N_FRAMES, 220.0)], axis=1).astype(
+        np.float32
+    )
 
 
 def seen(camera: str, person: int, keep: slice = slice(None)) -> Embedded:
@@ -32,31 +36,58 @@ def seen(camera: str, person: int, keep: slice = slice(None)) -> Embedded:
     frames = np.arange(N_FRAMES)[keep]
     n = len(frames)
     track = Tracklet(
-        camera, 10 + person, frames, frames / FPS, walking(person)[keep], np.full(n, 0.9, np.float32),
-        np.zeros((0, 256, 128, 3), np.uint8), np.zeros(0, np.float32), np.zeros(0),
-    )  # fmt: skip
+        camera,
+        10 + person,
+        frames,
+        frames / FPS,
+        walking(person)[keep],
+        np.full(n, 0.9, np.float32),
+        np.zeros((0, 256, 128, 3), np.uint8),
+        np.zeros(0, np.float32),
+        np.zeros(0),
+    )
     looks, quality = np.tile(LOOKS[person], (4, 1)), np.full(4, 0.5, np.float32)
-    return Embedded(track, pool(looks, quality), looks.astype(np.float16), quality, np.linspace(*track.times_s[[0, -1]], 4))
+    return Embedded(
+        track,
+        pool(looks, quality),
+        looks.astype(np.float16),
+        quality,
+        np.linspace(*track.times_s[[0, -1]], 4),
+    )
 
 
 @pytest.fixture
 def world() -> World:
     """Two people who walk past each other, seen by two cameras."""
-    cameras = {name: Camera(name, f"{name}.mp4", 640, 480, FPS, 0.0, N_FRAMES, np.zeros((0, 0))) for name in ("a", "b")}
+    cameras = {
+        name: Camera(name, f"{name}.mp4", 640, 480, FPS, 0.0, N_FRAMES, np.zeros((0, 0)))
+        for name in ("a", "b")
+    }
     ids = np.repeat([0, 1], N_FRAMES)
-    rows = Rows(np.tile(np.arange(N_FRAMES), 2), np.concatenate([walking(0), walking(1)]), ids, ids, ids)
+    rows = Rows(
+        np.tile(np.arange(N_FRAMES), 2), np.concatenate([walking(0), walking(1)]), ids, ids, ids
+    )
     truth = Truth(rows, np.ones(2 * N_FRAMES, bool))
-    return World("tiny", [seen(camera, person) for camera in "ab" for person in (0, 1)], cameras, dict.fromkeys("ab", truth))
+    return World(
+        "tiny",
+        [seen(camera, person) for camera in "ab" for person in (0, 1)],
+        cameras,
+        dict.fromkeys("ab", truth),
+    )
 
 
 def people(*members: list[Embedded]) -> list[Person]:
-    return [Person(number, tuple(e.tracklet for e in of), ()) for number, of in enumerate(members, 1)]
+    return [
+        Person(number, tuple(e.tracklet for e in of), ()) for number, of in enumerate(members, 1)
+    ]
 
 
 def test_a_shorter_simulated_day_is_the_beginning_of_a_longer_one() -> None:
     short, long = site.simulate(150), site.simulate(300)
     assert len(short.embedded) == 150
-    assert [e.tracklet.key for e in short.embedded] == sorted(e.tracklet.key for e in long.embedded)[:150]
+    assert [e.tracklet.key for e in short.embedded] == sorted(
+        e.tracklet.key for e in long.embedded
+    )[:150]
     assert (short.people == long.people[:150]).all()
     assert len(long.cameras) == 100
 
@@ -82,7 +113,9 @@ def test_simulated_people_look_like_themselves() -> None:
     assert alike[~same].std() == pytest.approx(0.14, abs=0.03)
 
 
-def test_scale_prints_a_row_a_size_and_draws_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scale_prints_a_row_a_size_and_draws_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("matplotlib")
     lines, plot = tmp_path / "lines.jsonl", tmp_path / "scale.png"
     words = ["--parts", "scale", "--sizes", "60", "120", "--plot", str(plot), "--jsonl", str(lines)]
@@ -100,7 +133,9 @@ def test_agreement_counts_pairs() -> None:
 
 
 def test_growth_is_the_power_of_the_number_of_tracklets() -> None:
-    assert linking.growth([{"n": n, "cpu_s": 3 * n**1.2} for n in (10, 100, 1000)], "cpu_s") == pytest.approx(1.2)
+    assert linking.growth(
+        [{"n": n, "cpu_s": 3 * n**1.2} for n in (10, 100, 1000)], "cpu_s"
+    ) == pytest.approx(1.2)
 
 
 def test_nothing_is_lost_where_all_is_right(world: World) -> None:
@@ -117,7 +152,10 @@ def test_nothing_is_lost_where_all_is_right(world: World) -> None:
         ("wrong links", lambda a0, a1, b0, b1: people([a0, a1, b0, b1])),
         ("missed boxes", lambda a0, a1, b0, b1: people([a0, seen("b", 0, slice(0, 30))], [a1, b1])),
         ("false boxes", lambda a0, a1, b0, b1: people([a0, b0], [a1, b1], [aside(b1)])),
-        ("mixed tracklets", lambda a0, a1, b0, b1: people([a0, mixed(b0, b1)], [a1, mixed(b1, b0)])),
+        (
+            "mixed tracklets",
+            lambda a0, a1, b0, b1: people([a0, mixed(b0, b1)], [a1, mixed(b1, b0)]),
+        ),
     ],
 )
 def test_what_is_lost_is_blamed_on_what_went_wrong(world: World, blame: str, wrong: object) -> None:
@@ -129,7 +167,9 @@ def test_what_is_lost_is_blamed_on_what_went_wrong(world: World, blame: str, wro
 
 def aside(e: Embedded) -> Embedded:
     """The same track where nobody is."""
-    return replace(e, tracklet=replace(e.tracklet, track_id=99, boxes=e.tracklet.boxes + np.float32(250)))
+    return replace(
+        e, tracklet=replace(e.tracklet, track_id=99, boxes=e.tracklet.boxes + np.float32(250))
+    )
 
 
 def mixed(head: Embedded, tail: Embedded) -> Embedded:
@@ -163,7 +203,9 @@ def test_a_late_clock_moves_the_times_of_one_camera_and_no_frames(world: World) 
         assert (e.tracklet.frames == was.tracklet.frames).all()
 
 
-def test_a_dead_camera_sees_nothing_for_a_third_of_the_time_and_begins_new_tracks(world: World) -> None:
+def test_a_dead_camera_sees_nothing_for_a_third_of_the_time_and_begins_new_tracks(
+    world: World,
+) -> None:
     dead = mishaps.dead_camera(world, "b")
     frames = [set(e.tracklet.frames.tolist()) for e in dead.embedded if e.tracklet.camera == "b"]
     assert sorted(map(min, frames)) == [0, 0, 40, 40]
@@ -171,7 +213,9 @@ def test_a_dead_camera_sees_nothing_for_a_third_of_the_time_and_begins_new_track
     assert not set(range(20, 40)) & set(dead.truth["b"].rows.frames.tolist())
     assert len({e.tracklet.track_id for e in dead.embedded if e.tracklet.camera == "b"}) == 4
     usual = worlds.link(world)
-    assert worlds.score(dead, mishaps.without_dead(dead, usual, "b")).together["ours"]["IDF1"] == 1.0
+    assert (
+        worlds.score(dead, mishaps.without_dead(dead, usual, "b")).together["ours"]["IDF1"] == 1.0
+    )
 
 
 def test_twins_are_half_made_of_each_other(world: World) -> None:
@@ -191,7 +235,9 @@ def test_a_swap_exchanges_the_tails_where_two_people_meet(world: World) -> None:
     assert swapped.embedded[2:] == world.embedded[2:]
 
 
-def test_the_tables_of_a_world_are_printed(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tables_of_a_world_are_printed(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = linking.ablation(world)
     assert found["lost"]["ours"] == 100
     assert found["over_oracle"] == 1
@@ -206,11 +252,19 @@ def test_the_tables_of_a_world_are_printed(world: World, capsys: pytest.CaptureF
     assert "b dead for a third" in said
 
 
-def test_online_a_label_is_missing_until_it_is_said_and_stays_as_it_was_first_said(world: World) -> None:
+def test_online_a_label_is_missing_until_it_is_said_and_stays_as_it_was_first_said(
+    world: World,
+) -> None:
     watched = online.watch(world, LinkingConfig(), period_s=2.0)
-    rows = [sum(len(t.frames) for person in people for t in person.tracklets) for people in (watched.live, watched.first)]
+    rows = [
+        sum(len(t.frames) for person in people for t in person.tracklets)
+        for people in (watched.live, watched.first)
+    ]
     assert rows == [4 * (N_FRAMES - 1 - 2 * FPS), 4 * N_FRAMES]
-    assert [[t.name for t in p.tracklets] for p in watched.first] == [["a/10@0", "b/10@0"], ["a/11@0", "b/11@0"]]
+    assert [[t.name for t in p.tracklets] for p in watched.first] == [
+        ["a/10@0", "b/10@0"],
+        ["a/11@0", "b/11@0"],
+    ]
     assert len(watched.step_s) == 4
 
 
@@ -225,7 +279,9 @@ def test_a_world_is_detected_and_embedded_once(tmp_path: Path) -> None:
     folder = tmp_path / "site" / "world"
     (folder / "truth").mkdir(parents=True)
     write_video(folder / "cam1.mp4", n_frames=3)
-    (folder / "cameras.json").write_text(json.dumps({"cameras": [{"name": "cam1", "H_image_to_ground": np.eye(3).tolist()}]}))
+    (folder / "cameras.json").write_text(
+        json.dumps({"cameras": [{"name": "cam1", "H_image_to_ground": np.eye(3).tolist()}]})
+    )
     (folder / "truth" / "cam1.txt").write_text("1,1,5,5,20,30,1,1,1\n")
     found = worlds.load(folder, tmp_path / "cache")
     (folder / "cam1.mp4").unlink()

@@ -24,7 +24,9 @@ def inputs() -> Inputs:
     assert "made up" in origin
     assert (len(whole.query), len(whole.gallery)) == (3368, 15913)
     raw = whole.raw_table[..., :200]
-    return replace(whole.part(0.02), raw_table=raw, table=spatial_temporal.smooth(TransitionModel(raw)).table)
+    return replace(
+        whole.part(0.02), raw_table=raw, table=spatial_temporal.smooth(TransitionModel(raw)).table
+    )
 
 
 @pytest.mark.parametrize("step", list(reid.STEPS))
@@ -53,9 +55,22 @@ def test_features_of_another_data_set_are_refused(tmp_path: Path) -> None:
         reid_data.make(NOWHERE, tmp_path / "few.npz", 4)
 
 
-def test_a_step_is_measured_in_a_process_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_step_is_measured_in_a_process_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     lines = tmp_path / "lines.jsonl"
-    words = ["--dataset", str(NOWHERE), "--width", "8", "--samples", "200", "--steps", "joint score", "--threads", "1"]
+    words = [
+        "--dataset",
+        str(NOWHERE),
+        "--width",
+        "8",
+        "--samples",
+        "200",
+        "--steps",
+        "joint score",
+        "--threads",
+        "1",
+    ]
     reid.main([*words, "--jsonl", str(lines)])
     assert "times as fast" in capsys.readouterr().out
     line = json.loads(lines.read_text())

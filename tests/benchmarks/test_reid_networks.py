@@ -11,20 +11,41 @@ from benchmarks import reid_networks
 
 @pytest.mark.timeout(120)
 def test_a_network_is_scored_on_the_sets_asked_for_beside_the_public_ones(
-    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    shared_data: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reid_networks, "PUBLIC", ("person-reidentification-retail-0287.onnx",))
     out = tmp_path / "table.md"
-    arguments = ["--data", str(shared_data), "--only", "CUHK03", "--scratch", str(tmp_path), "--threads", "1"]
+    arguments = [
+        "--data",
+        str(shared_data),
+        "--only",
+        "CUHK03",
+        "--scratch",
+        str(tmp_path),
+        "--threads",
+        "1",
+    ]
     assert reid_networks.main([*arguments, "--output", str(out)]) == 0
     head, _, *rows = out.read_text(encoding="utf-8").splitlines()
     assert head == "| network | CUHK03 val | crops/s |"
-    assert re.fullmatch(r"\| person-reidentification-retail-0287 \| 70\.\d / 7[23]\.\d \| \d+ \|", rows[0])
+    assert re.fullmatch(
+        r"\| person-reidentification-retail-0287 \| 70\.\d / 7[23]\.\d \| \d+ \|", rows[0]
+    )
     (row,) = json.loads(out.with_suffix(".json").read_text())
-    assert row["CUHK03 val"] == pytest.approx([0.709, 0.729], abs=0.005)  # 0.712 / 0.714 in the README of the data
+    assert row["CUHK03 val"] == pytest.approx(
+        [0.709, 0.729], abs=0.005
+    )  # 0.712 / 0.714 in the README of the data
 
 
-def test_an_unknown_set_is_an_error_of_one_line(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_set_is_an_error_of_one_line(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--data", str(shared_data), "--scratch", str(tmp_path), "--only", "paris"]
     assert reid_networks.main(arguments) == 2
-    assert capsys.readouterr().err == "error: --only paris: no such set; there are Market-1501, CUHK03 val, plaza, mall\n"
+    assert (
+        capsys.readouterr().err
+        == "error: --only paris: no such set; there are Market-1501, CUHK03 val, plaza, mall\n"
+    )

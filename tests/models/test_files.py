@@ -35,7 +35,9 @@ def write(request: pytest.FixtureRequest) -> Callable[[Path], None]:
     return given
 
 
-def test_a_file_has_the_usual_permissions_and_its_folder_is_made(write: Callable[[Path], None], tmp_path: Path) -> None:
+def test_a_file_has_the_usual_permissions_and_its_folder_is_made(
+    write: Callable[[Path], None], tmp_path: Path
+) -> None:
     (tmp_path / "usual").touch()
     write(tmp_path / "new" / "file.bin")
     assert (tmp_path / "new" / "file.bin").stat().st_mode == (tmp_path / "usual").stat().st_mode
@@ -44,10 +46,17 @@ def test_a_file_has_the_usual_permissions_and_its_folder_is_made(write: Callable
 
 @pytest.mark.parametrize(
     ("number", "expected"),
-    [(errno.ENOSPC, "No space left on device); free some space"), (errno.EROFS, "Read-only file system); give another place")],
+    [
+        (errno.ENOSPC, "No space left on device); free some space"),
+        (errno.EROFS, "Read-only file system); give another place"),
+    ],
 )
 def test_a_failure_is_one_line_and_the_earlier_file_is_still_there(
-    write: Callable[[Path], None], number: int, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    write: Callable[[Path], None],
+    number: int,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
@@ -66,6 +75,8 @@ def test_a_failure_is_one_line_and_the_earlier_file_is_still_there(
 
 def test_a_folder_that_is_a_file_is_one_line(write: Callable[[Path], None], tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"mine")
-    with pytest.raises(InputError, match=r"^.*file\.bin: cannot be written \(.*\); give another place$"):
+    with pytest.raises(
+        InputError, match=r"^.*file\.bin: cannot be written \(.*\); give another place$"
+    ):
         write(tmp_path / "file" / "file.bin")
     assert (tmp_path / "file").read_bytes() == b"mine"

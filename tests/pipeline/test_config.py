@@ -63,22 +63,36 @@ def test_the_shipped_site_configs_load_and_their_videos_exist(name: str) -> None
         ("max_lost_s: 2", "max_lost_s", "tracker.max_lost_s"),
         ("tracker: {max_lost: 2}", "tracker.max_lost", "tracker.max_lost_s"),
         ("output: {vido: true}", "output.vido", "output.video"),
-        ("cameras: [{source: a.mp4, homografy: []}]", "cameras.0.homografy", "cameras.0.homography"),
-        ("linking: {travel: [{cameras: [a, b], mins: 3}]}", "linking.travel.0.mins", "linking.travel.0.min_s"),
+        (
+            "cameras: [{source: a.mp4, homografy: []}]",
+            "cameras.0.homografy",
+            "cameras.0.homography",
+        ),
+        (
+            "linking: {travel: [{cameras: [a, b], mins: 3}]}",
+            "linking.travel.0.mins",
+            "linking.travel.0.min_s",
+        ),
     ],
 )
-def test_an_unknown_key_is_an_error_that_names_the_nearest_valid_one(tmp_path: Path, text: str, key: str, nearest: str) -> None:
+def test_an_unknown_key_is_an_error_that_names_the_nearest_valid_one(
+    tmp_path: Path, text: str, key: str, nearest: str
+) -> None:
     path = write(tmp_path, text)
     assert error_of(path) == f"{path}: unknown key {key}; did you mean {nearest}?"
 
 
-def test_an_unknown_key_in_set_is_blamed_on_the_command_line_and_not_on_the_file(tmp_path: Path) -> None:
+def test_an_unknown_key_in_set_is_blamed_on_the_command_line_and_not_on_the_file(
+    tmp_path: Path,
+) -> None:
     message = "the command line: unknown key tracker.max_lost; did you mean tracker.max_lost_s?"
     assert error_of(write(tmp_path, "device: cpu"), "tracker.max_lost=1") == message
 
 
 def test_a_key_like_no_other_is_an_error_that_says_where_all_keys_are(tmp_path: Path) -> None:
-    assert error_of(write(tmp_path, "qqqq: 1")).endswith("unknown key qqqq; configs/default.yaml lists all keys")
+    assert error_of(write(tmp_path, "qqqq: 1")).endswith(
+        "unknown key qqqq; configs/default.yaml lists all keys"
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,7 +119,9 @@ def test_a_key_like_no_other_is_an_error_that_says_where_all_keys_are(tmp_path: 
         ("1: 2", "1"),
     ],
 )
-def test_a_wrong_type_or_a_value_out_of_range_is_an_error_that_names_the_key(tmp_path: Path, text: str, key: str) -> None:
+def test_a_wrong_type_or_a_value_out_of_range_is_an_error_that_names_the_key(
+    tmp_path: Path, text: str, key: str
+) -> None:
     path = write(tmp_path, text)
     message = error_of(path)
     assert message.startswith(f"{path}: {key}: ")
@@ -137,13 +153,17 @@ def test_a_bad_set_is_an_error_that_repeats_it(override: str, expected: str) -> 
         (b"\xff\xfe\x80", "is not valid YAML"),
     ],
 )
-def test_a_file_that_is_not_a_yaml_mapping_is_an_error(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_file_that_is_not_a_yaml_mapping_is_an_error(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
     path = tmp_path / "site.yaml"
     path.write_bytes(content)
     assert reason in error_of(str(path))
 
 
-def test_a_missing_file_and_a_folder_are_errors_and_an_empty_file_is_the_defaults(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_errors_and_an_empty_file_is_the_defaults(
+    tmp_path: Path,
+) -> None:
     assert "No such file" in error_of(str(tmp_path / "nothing.yaml"))
     assert "Is a directory" in error_of(str(tmp_path))
     assert config.load(write(tmp_path, "# nothing\n")) == config.load("") == Config()
@@ -151,7 +171,15 @@ def test_a_missing_file_and_a_folder_are_errors_and_an_empty_file_is_the_default
 
 def test_set_wins_over_the_file_and_the_last_of_two_sets_wins(tmp_path: Path) -> None:
     path = write(tmp_path, "tracker: {max_lost_s: 1, min_match: 0.4}")
-    loaded = config.load(path, ["tracker.max_lost_s=2", "tracker.max_lost_s=3", "detector.weights=hog", "output.video=false"])
+    loaded = config.load(
+        path,
+        [
+            "tracker.max_lost_s=2",
+            "tracker.max_lost_s=3",
+            "detector.weights=hog",
+            "output.video=false",
+        ],
+    )
     assert loaded.tracker == TrackerConfig(max_lost_s=3, min_match=0.4)
     assert (loaded.detector.weights, loaded.output.video) == ("hog", False)
 
@@ -164,7 +192,11 @@ def test_paths_in_a_yaml_are_relative_to_it_and_those_in_set_to_the_working_fold
         folder.mkdir()
     for name in ("a.mp4", "yolo.pt", "reid.onnx", "boxes.txt"):
         (site / name).touch()
-    path = write(site, "cameras: [{source: a.mp4}, {source: b.mp4}, {source: 'rtsp://a.mp4'}]\ndetector: {weights: yolo.pt}")
+    path = write(
+        site,
+        "cameras: [{source: a.mp4}, {source: b.mp4}, {source: 'rtsp://a.mp4'}]\ndetector: {weights:"
+        " yolo.pt}",
+    )
     monkeypatch.chdir(work)
     loaded = config.load(path, ["reid.weights=reid.onnx", "detector.detections=boxes.txt"])
     assert [c.source for c in loaded.cameras] == [str(site / "a.mp4"), "b.mp4", "rtsp://a.mp4"]
@@ -174,7 +206,8 @@ def test_paths_in_a_yaml_are_relative_to_it_and_those_in_set_to_the_working_fold
 
 SITE = """
 cameras:
-  - {source: a.mp4, name: lobby, start_s: -1.5, roi: [[0, 0], [9, 0], [9, 9]], homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
+  - {source: a.mp4, name: lobby, start_s: -1.5, roi: [[0, 0], [9, 0], [9, 9]],
+     homography: [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
 linking: {travel: [{cameras: [lobby, gate], min_s: 5, max_s: 60}]}
 device: "cuda:1"
 """
@@ -198,7 +231,9 @@ def test_a_dumped_config_loads_to_the_same_config(tmp_path: Path) -> None:
         }
     )
 )
-def test_any_valid_change_survives_dump_and_load(tmp_path_factory: pytest.TempPathFactory, values: dict[str, object]) -> None:
+def test_any_valid_change_survives_dump_and_load(
+    tmp_path_factory: pytest.TempPathFactory, values: dict[str, object]
+) -> None:
     changed = config.change(Config(), values)
     path = tmp_path_factory.getbasetemp() / "changed.yaml"
     path.write_text(strict.dump(changed), encoding="utf-8")
@@ -224,14 +259,18 @@ def test_change_checks_the_new_values_and_leaves_the_old_config_alone() -> None:
         (["/", "x/mosaic.mp4"], ["camera", "mosaic-2"]),
     ],
 )
-def test_cameras_without_a_name_get_a_unique_one_that_is_a_good_file_name(sources: list[str], names: list[str]) -> None:
+def test_cameras_without_a_name_get_a_unique_one_that_is_a_good_file_name(
+    sources: list[str], names: list[str]
+) -> None:
     named = config.unique_names([CameraConfig(source=source) for source in sources])
     assert [camera.name for camera in named] == names
     assert [camera.source for camera in named] == sources
 
 
 def test_given_names_are_kept_but_never_twice() -> None:
-    named = config.unique_names([CameraConfig(source=s, name=n) for s, n in [("1", "gate"), ("gate.mp4", ""), ("2", "a.b")]])
+    named = config.unique_names(
+        [CameraConfig(source=s, name=n) for s, n in [("1", "gate"), ("gate.mp4", ""), ("2", "a.b")]]
+    )
     assert [camera.name for camera in named] == ["gate", "gate-2", "a.b"]
 
 
@@ -244,7 +283,10 @@ def test_a_given_name_that_is_no_good_file_name_is_refused_and_not_changed(name:
 @settings(deadline=None, derandomize=True, max_examples=100)
 @given(st.lists(st.text(min_size=1, max_size=6), max_size=6))
 def test_names_are_unique_on_every_file_system_and_hold_no_separator(sources: list[str]) -> None:
-    names = [camera.name for camera in config.unique_names([CameraConfig(source=source) for source in sources])]
+    names = [
+        camera.name
+        for camera in config.unique_names([CameraConfig(source=source) for source in sources])
+    ]
     assert len({name.lower() for name in names}) == len(sources)
     assert all(name and not set(name) & set("/\\:\0\n ") for name in names)
 

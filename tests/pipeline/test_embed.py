@@ -34,9 +34,16 @@ def tracklet(track_id: int, n_crops: int) -> Tracklet:
     crops[:] = rng.integers(0, 255, (n_crops, 1, WIDTH_PX, 3))
     n = n_crops + 1
     return Tracklet(
-        "cam", track_id, np.arange(n), np.arange(n) / 10, np.zeros((n, 4), np.float32), np.ones(n, np.float32),
-        crops, rng.uniform(0.001, 0.01, n_crops).astype(np.float32), np.arange(n_crops) / 10,
-    )  # fmt: skip
+        "cam",
+        track_id,
+        np.arange(n),
+        np.arange(n) / 10,
+        np.zeros((n, 4), np.float32),
+        np.ones(n, np.float32),
+        crops,
+        rng.uniform(0.001, 0.01, n_crops).astype(np.float32),
+        np.arange(n_crops) / 10,
+    )
 
 
 TRACKLETS = [tracklet(i, n) for i, n in enumerate([2, 0, 1])]
@@ -70,7 +77,9 @@ def make(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Mak
     """Builds an embedder of either kind in full precision."""
     path = str(request.getfixturevalue(request.param))
     monkeypatch.setattr(devices, "fast_dtype", lambda device: torch.float32)
-    return lambda batch_crops: embed.build(ReidConfig(weights=path, batch_crops=batch_crops), "cpu")[0]
+    return lambda batch_crops: embed.build(
+        ReidConfig(weights=path, batch_crops=batch_crops), "cpu"
+    )[0]
 
 
 def embeddings(embedder: Embedder, tracklets: list[Tracklet]) -> Array:
@@ -82,7 +91,8 @@ def test_embeddings_have_unit_length_and_come_in_order_without_crops(make: MakeE
     embedded = embedder.embed(TRACKLETS)
     assert [e.tracklet.track_id for e in embedded] == [t.track_id for t in TRACKLETS]
     assert all(
-        len(e.tracklet.crops) == 0 and len(e.tracklet.frames) == len(t.frames) for e, t in zip(embedded, TRACKLETS, strict=True)
+        len(e.tracklet.crops) == 0 and len(e.tracklet.frames) == len(t.frames)
+        for e, t in zip(embedded, TRACKLETS, strict=True)
     )
     lengths = [np.linalg.norm(e.embedding) for e in embedded]
     assert_allclose(lengths, [float(len(t.crops) > 0) for t in TRACKLETS], atol=1e-5)
@@ -110,21 +120,31 @@ def test_an_exported_network_averages_its_features_by_quality(exported_file: Pat
 
 
 @pytest.mark.parametrize("batch_crops", [1, 64])
-def test_every_crop_is_a_look_and_a_tracklet_is_their_mean_by_quality(make: MakeEmbedder, batch_crops: int) -> None:
+def test_every_crop_is_a_look_and_a_tracklet_is_their_mean_by_quality(
+    make: MakeEmbedder, batch_crops: int
+) -> None:
     embedder = make(batch_crops)
     for tracklet, embedded in zip(TRACKLETS, embedder.embed(TRACKLETS), strict=True):
         assert embedded.looks.shape == (len(tracklet.crops), embedder.width)
-        assert (embedded.look_times_s == tracklet.crop_times_s).all() and (embedded.look_quality == tracklet.crop_quality).all()
+        assert (embedded.look_times_s == tracklet.crop_times_s).all() and (
+            embedded.look_quality == tracklet.crop_quality
+        ).all()
         if len(tracklet.crops):
             mean = np.average(embedded.looks.astype(float), axis=0, weights=tracklet.crop_quality)
             assert_allclose(embedded.embedding, mean / np.linalg.norm(mean), atol=2e-3)
 
 
-def test_half_precision_changes_an_embedding_only_a_little(network_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_precision_changes_an_embedding_only_a_little(
+    network_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = []
     for dtype in (torch.bfloat16, torch.float32):
         monkeypatch.setattr(devices, "fast_dtype", lambda device, dtype=dtype: dtype)
-        found.append(embeddings(embed.build(ReidConfig(weights=str(network_file)), "cpu")[0], TRACKLETS[2:])[0])
+        found.append(
+            embeddings(embed.build(ReidConfig(weights=str(network_file)), "cpu")[0], TRACKLETS[2:])[
+                0
+            ]
+        )
     assert found[0] @ found[1] > 0.999
 
 
@@ -146,9 +166,16 @@ def test_auto_is_what_is_bundled_or_none_with_a_note(
     about = {"licence": "-", "data": "-", "command": "-", "commit": "abcdef0"}
     shipped.add(compact_file, {"name": "ours", "role": "reid", **about}, folder=tmp_path)
     embedder, notes = embed.build(ReidConfig(), "cpu")
-    assert (embedder.name, embedder.files, notes) == ("compact.safetensors", (tmp_path / "compact.safetensors",), [])
+    assert (embedder.name, embedder.files, notes) == (
+        "compact.safetensors",
+        (tmp_path / "compact.safetensors",),
+        [],
+    )
     (tmp_path / "compact.safetensors").write_bytes(b"altered")
-    with pytest.raises(ModelError, match=f"^{tmp_path / 'compact.safetensors'}: the shipped weights are not those .*$"):
+    with pytest.raises(
+        ModelError,
+        match=f"^{tmp_path / 'compact.safetensors'}: the shipped weights are not those .*$",
+    ):
         embed.build(ReidConfig(), "cpu")
 
 
@@ -161,9 +188,13 @@ def test_auto_takes_the_network_that_ships_for_the_device(
         source = tmp_path / f"{name}.safetensors"
         source.write_bytes(compact_file.read_bytes())
         shipped.add(source, {"name": name, "device": on, **about}, folder=tmp_path / "shipped")
-    monkeypatch.setattr(weights, "bundled", functools.partial(weights.bundled, folder=tmp_path / "shipped"))
+    monkeypatch.setattr(
+        weights, "bundled", functools.partial(weights.bundled, folder=tmp_path / "shipped")
+    )
     monkeypatch.setattr(devices, "resolve", torch.device)
-    monkeypatch.setattr(embed.encoder, "load", lambda path, device, *others: NoNetwork(path, device))
+    monkeypatch.setattr(
+        embed.encoder, "load", lambda path, device, *others: NoNetwork(path, device)
+    )
     assert embed.build(ReidConfig(), device)[0].name == f"{taken}.safetensors"
 
 
@@ -176,12 +207,19 @@ class NoNetwork:
         self.on_cuda = device == "cuda"
 
 
-@pytest.mark.parametrize("name", ["text.onnx", "text.safetensors", "text.pth", "text.xml", "grey.onnx", "missing.onnx", "."])
-def test_weights_that_cannot_be_used_are_an_error_of_one_line_that_names_them(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["text.onnx", "text.safetensors", "text.pth", "text.xml", "grey.onnx", "missing.onnx", "."],
+)
+def test_weights_that_cannot_be_used_are_an_error_of_one_line_that_names_them(
+    tmp_path: Path, name: str
+) -> None:
     if name.startswith("text"):
         (tmp_path / name).write_text("just text", encoding="utf-8")
     elif name == "grey.onnx":
-        write_graph(tmp_path / name, [helper.make_node("Flatten", ["crops"], ["features"])], [1, 1, 8, 8])
+        write_graph(
+            tmp_path / name, [helper.make_node("Flatten", ["crops"], ["features"])], [1, 1, 8, 8]
+        )
     with pytest.raises(ModelError, match=f"^{tmp_path / name}: .*$") as caught:
         embed.build(ReidConfig(weights=str(tmp_path / name)), "cpu")
     assert "\n" not in str(caught.value)

@@ -29,12 +29,16 @@ ONE = person(1, GATE, LOBBY, YARD, links=[AT_ONCE, link(LOBBY, YARD, 0.64)])
 TWO, THREE = person(2, OTHER), person(3, THIRD)
 
 
-def write(folder: Path, people: list[Person] | None = None, near_misses: list[Link] | None = None) -> Path:
+def write(
+    folder: Path, people: list[Person] | None = None, near_misses: list[Link] | None = None
+) -> Path:
     """The two files of a run that are read."""
     people = [ONE, TWO, THREE] if people is None else people
     cameras = [camera(name) for name in ("gate", "lobby", "yard")]
     (folder / "trajectories.json").write_text(trajectories.to_json(people, cameras, 0.9))
-    (folder / "links.json").write_text(links.to_json(linked(people, near_misses or []), LinkingConfig()))
+    (folder / "links.json").write_text(
+        links.to_json(linked(people, near_misses or []), LinkingConfig())
+    )
     return folder
 
 
@@ -44,19 +48,26 @@ def told(folder: Path, who: str, capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_a_person_is_told_by_time_with_what_ties_the_tracklets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_person_is_told_by_time_with_what_ties_the_tracklets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     said = told(write(tmp_path), "1", capsys)
     assert said.startswith("Person 1: 3 tracklets in gate, lobby, yard, 0.0 to 20.0 s")
     assert "Weakest link: 64%, probable, lobby/1@20 and yard/2@120" in said
     places = [said.index(f"s {name}") for name in ("gate/3@0", "lobby/1@20", "yard/2@120")]
     assert places == sorted(places)
-    assert "= gate/3@0: 96%, confirmed: looks 0.80 alike (strongly for), 2.0 s together and 0.4 m apart (clearly for)" in said
+    assert (
+        "= gate/3@0: 96%, confirmed: looks 0.80 alike (strongly for), 2.0 s together and 0.4 m"
+        " apart (clearly for)" in said
+    )
     assert "next best: person 2, 25% (gate/4@10)" in said
     assert "= lobby/1@20: 64%, probable: looks 0.80 alike (strongly for), 3.0 s later" in said
     assert "At this site appearance tells people apart well" in said
 
 
-@pytest.mark.parametrize(("travel", "says"), [(2.5, "travel time: clearly for"), (-1.0, "travel time: against")])
+@pytest.mark.parametrize(
+    ("travel", "says"), [(2.5, "travel time: clearly for"), (-1.0, "travel time: against")]
+)
 def test_the_time_between_cameras_is_named_where_nothing_is_known_of_the_place(
     travel: float, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -64,13 +75,17 @@ def test_the_time_between_cameras_is_named_where_nothing_is_known_of_the_place(
     assert says in told(write(tmp_path, people), "1", capsys)
 
 
-def test_a_tracklet_that_only_a_later_one_ties_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_tracklet_that_only_a_later_one_ties_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     late = replace(ONE, links=(link(GATE, YARD, 0.9), link(LOBBY, YARD, 0.9)))
     said = told(write(tmp_path, [late, TWO]), "1", capsys)
     assert "lobby/1@20 = a later one, see below" in said
 
 
-@pytest.mark.parametrize(("rule", "words"), [(ONE_TRACK, "the same track goes on"), (CORRECTED, "a human said so")])
+@pytest.mark.parametrize(
+    ("rule", "words"), [(ONE_TRACK, "the same track goes on"), (CORRECTED, "a human said so")]
+)
 def test_what_was_not_asked_of_the_evidence_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str, words: str
 ) -> None:
@@ -102,7 +117,9 @@ def test_who_came_near_is_told_with_what_kept_them_apart(
     assert "Nobody else came near." in told(folder, "3", capsys)
 
 
-def test_of_many_near_misses_the_most_probable_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_many_near_misses_the_most_probable_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     others = [seen("yard", k, 12, 14) for k in range(10, 30)]
     near = [link(YARD, other, 0.05 + 0.01 * k) for k, other in enumerate(others)]
     people = [ONE, *(person(2 + k, other) for k, other in enumerate(others))]
@@ -125,7 +142,9 @@ def test_a_name_finds_the_people_of_a_tracklet_or_of_all_pieces_of_a_track(
 def test_what_was_filled_in_after_a_tracklet_is_not_told_as_seen(tmp_path: Path) -> None:
     scores = GATE.scores.copy()
     scores[-1] = 0
-    (found,) = explain.explain(write(tmp_path, [person(1, replace(GATE, scores=scores))]), "1")["people"]
+    (found,) = explain.explain(write(tmp_path, [person(1, replace(GATE, scores=scores))]), "1")[
+        "people"
+    ]
     assert found["tracklets"][0]["last_s"] == 0
 
 
@@ -149,14 +168,18 @@ def test_json_holds_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ("him", "him: give the number of a person, a track such as cam1/3"),
     ],
 )
-def test_whoever_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], who: str, hint: str) -> None:
+def test_whoever_is_not_there_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], who: str, hint: str
+) -> None:
     assert explain.main([str(write(tmp_path)), who]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and hint in line
 
 
 @pytest.mark.parametrize("broken", ["missing", "text", "other"])
-def test_a_folder_without_results_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str) -> None:
+def test_a_folder_without_results_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str
+) -> None:
     if broken != "missing":
         (write(tmp_path) / "links.json").write_text("no json" if broken == "text" else "[]")
     assert explain.main([str(tmp_path), "1"]) == 2

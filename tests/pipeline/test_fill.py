@@ -16,10 +16,22 @@ def tracklet(frames: list[int], x: float = 0.0, track_id: int = 1, camera: str =
     """A box 20 wide and 50 high that moves 2 px a frame to the right, from `x` at frame 0."""
     n = len(frames)
     left = x + 2.0 * np.array(frames)
-    boxes = np.stack([left, np.full(n, 10.0), left + 20, np.full(n, 60.0)], axis=1).astype(np.float32)
+    boxes = np.stack([left, np.full(n, 10.0), left + 20, np.full(n, 60.0)], axis=1).astype(
+        np.float32
+    )
     crops, quality = np.zeros((0, 256, 128, 3), np.uint8), np.zeros(0, np.float32)
     index = np.array(frames, np.int64)
-    return Tracklet(camera, track_id, index, index / FPS, boxes, np.full(n, 0.9, np.float32), crops, quality, np.zeros(0))
+    return Tracklet(
+        camera,
+        track_id,
+        index,
+        index / FPS,
+        boxes,
+        np.full(n, 0.9, np.float32),
+        crops,
+        quality,
+        np.zeros(0),
+    )
 
 
 def filled(*tracklets: Tracklet, max_gap_s: float = 1.5, stride: int = 1) -> list[Tracklet]:
@@ -48,10 +60,20 @@ def test_a_gap_between_linked_tracklets_becomes_part_of_the_earlier() -> None:
 
 
 @pytest.mark.parametrize(
-    "later", [tracklet([4, 5], x=150, track_id=2), tracklet([30, 31], track_id=2), tracklet([4, 5], camera="other")]
+    "later",
+    [
+        tracklet([4, 5], x=150, track_id=2),
+        tracklet([30, 31], track_id=2),
+        tracklet([4, 5], camera="other"),
+    ],
 )
-def test_nothing_is_filled_to_where_nobody_could_have_walked_or_to_another_camera_or_much_later(later: Tracklet) -> None:
-    assert [t.frames.tolist() for t in filled(tracklet([0, 1]), later)] == [[0, 1], later.frames.tolist()]
+def test_nothing_is_filled_to_where_nobody_could_have_walked_or_to_another_camera_or_much_later(
+    later: Tracklet,
+) -> None:
+    assert [t.frames.tolist() for t in filled(tracklet([0, 1]), later)] == [
+        [0, 1],
+        later.frames.tolist(),
+    ]
 
 
 def test_frames_that_were_not_processed_are_not_filled() -> None:
@@ -67,12 +89,18 @@ def test_no_gap_is_filled_when_nobody_asks_for_it() -> None:
 
 @given(st.sets(st.integers(0, 60), min_size=1), st.integers(1, 59))
 def test_what_was_seen_stays_and_nobody_is_twice_in_a_frame(frames: set[int], cut: int) -> None:
-    parts = [part for part in (sorted(f for f in frames if f < cut), sorted(f for f in frames if f >= cut)) if part]
+    parts = [
+        part
+        for part in (sorted(f for f in frames if f < cut), sorted(f for f in frames if f >= cut))
+        if part
+    ]
     before = [tracklet(part, track_id=i + 1) for i, part in enumerate(parts)]
     after = filled(*before)
     everything = np.concatenate([t.frames for t in after])
     assert len(np.unique(everything)) == len(everything)
     for old, new in zip(before, after, strict=True):
         seen = new.scores > 0
-        assert np.array_equal(new.frames[seen], old.frames) and np.array_equal(new.boxes[seen], old.boxes)
+        assert np.array_equal(new.frames[seen], old.frames) and np.array_equal(
+            new.boxes[seen], old.boxes
+        )
         assert (np.diff(new.times_s) > 0).all()

@@ -35,7 +35,9 @@ def test_points_go_through_the_homography_and_its_inverse_brings_them_back() -> 
 
 
 @pytest.mark.parametrize(("height", "seen"), [(100, True), (65, True), (60, False)])
-def test_a_box_too_broad_for_somebody_who_stands_does_not_show_the_feet(height: float, seen: bool) -> None:
+def test_a_box_too_broad_for_somebody_who_stands_does_not_show_the_feet(
+    height: float, seen: bool
+) -> None:
     place, _ = floor.positions(boxes([10, 20, 50, 20 + height]), camera(SCALED))
     assert np.isfinite(place).all() == seen
 
@@ -58,17 +60,23 @@ def test_the_error_is_larger_where_the_picture_shows_more_floor_in_a_pixel() -> 
 
 
 def test_feet_that_may_be_below_the_picture_have_no_position() -> None:
-    place, error = floor.positions(boxes([0, 0, 9, 476], [0, 0, 9, 477], [0, 0, 9, 500]), camera(SCALED))
+    place, error = floor.positions(
+        boxes([0, 0, 9, 476], [0, 0, 9, 477], [0, 0, 9, 500]), camera(SCALED)
+    )
     assert np.isnan(place).all(axis=1).tolist() == [False, True, True]
     assert np.isfinite(error).all()
 
 
 @pytest.mark.parametrize("name", ["cam1", "cam2", "cam3", "cam4"])
 def test_positions_in_the_sample_are_as_exact_as_they_say(sample: Path, name: str) -> None:
-    cameras = {c.name: c for c in config.load(str(ROOT / "configs" / "plaza_4_cameras.yaml")).cameras}
+    cameras = {
+        c.name: c for c in config.load(str(ROOT / "configs" / "plaza_4_cameras.yaml")).cameras
+    }
     rows = mot.read(sample / "truth" / f"{name}.txt")
     seen = rows[rows[:, 8] > 0.9]
-    place, error = floor.positions(mot.boxes(seen), camera(np.array(cameras[name].homography), height=540))
+    place, error = floor.positions(
+        mot.boxes(seen), camera(np.array(cameras[name].homography), height=540)
+    )
     ground = np.loadtxt(sample / "truth" / "ground.csv", delimiter=",", skiprows=1)
     truth = {(round(t * 12.5) + 1, person): (x, y) for t, person, x, y in ground}
     off = np.linalg.norm(place - [truth[frame, person] for frame, person in seen[:, :2]], axis=1)

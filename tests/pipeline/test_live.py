@@ -19,7 +19,9 @@ MAX_DELAY_S = 1.0
 
 
 def write_walks(path: Path, n_frames: int, *walks: tuple[int, int, float]) -> None:
-    """Boxes as a detector would find them: from frame, to frame, x of a person who walks a pixel a frame."""
+    """Boxes as a detector would find them: from frame, to frame, x of a person who walks a pixel a
+    frame.
+    """
     rows = [
         f"{frame + 1},-1,{x + frame - first},4,12,36,0.9"
         for first, last, x in walks
@@ -39,9 +41,27 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config.write_text("cameras:\n" + "\n".join(cameras) + "\n")
     write_walks(folder / "east.txt", 60, (0, 30, 10), (20, 60, 90))
     write_walks(folder / "west.txt", 60, (10, 30, 20), (25, 55, 95))
-    online = ["linking.online=true", f"linking.max_delay_s={MAX_DELAY_S}", f"detector.detections={folder}", "reid.weights=none"]
+    online = [
+        "linking.online=true",
+        f"linking.max_delay_s={MAX_DELAY_S}",
+        f"detector.detections={folder}",
+        "reid.weights=none",
+    ]
     flags = [word for setting in online for word in ("--set", setting)]
-    assert run_pipeline.main(["--config", str(config), *flags, "--no-video", "--quiet", "--output", str(folder / "out")]) == 0
+    assert (
+        run_pipeline.main(
+            [
+                "--config",
+                str(config),
+                *flags,
+                "--no-video",
+                "--quiet",
+                "--output",
+                str(folder / "out"),
+            ]
+        )
+        == 0
+    )
     return folder / "out"
 
 
@@ -51,7 +71,10 @@ def said(output: Path) -> list[dict[str, Any]]:
 
 def test_a_run_that_links_online_says_who_is_who_in_time(output: Path) -> None:
     assert "events.jsonl" in json.loads((output / "run.json").read_text())["files"]
-    begins = {f"{r['camera']}/{r['track_id']}@{r['tracklet']}": float(r["tracklet"]) / 10 for r in rows(output)}
+    begins = {
+        f"{r['camera']}/{r['track_id']}@{r['tracklet']}": float(r["tracklet"]) / 10
+        for r in rows(output)
+    }
     told = {e["tracklet"]: e["time_s"] for e in reversed(said(output)) if e["tracklet"]}
     assert begins.keys() == told.keys()
     assert len(begins) == 4
@@ -64,10 +87,14 @@ def test_the_results_are_what_was_said_last(output: Path) -> None:
     owner: dict[str, int] = {}
     for event in said(output):
         if event["kind"] == "merged":
-            owner = {name: event["person_id"] if p == event["before"] else p for name, p in owner.items()}
+            owner = {
+                name: event["person_id"] if p == event["before"] else p for name, p in owner.items()
+            }
         elif event["tracklet"]:
             owner[event["tracklet"]] = event["person_id"]
-    assert {f"{r['camera']}/{r['track_id']}@{r['tracklet']}": int(r["person_id"]) for r in rows(output)} == owner
+    assert {
+        f"{r['camera']}/{r['track_id']}@{r['tracklet']}": int(r["person_id"]) for r in rows(output)
+    } == owner
     assert len(set(owner.values())) == 2
 
 
@@ -82,7 +109,17 @@ def of(track_id: int, *greys: int) -> Tracklet:
     crops[:] = np.array(greys, np.uint8)[:, None, None, None]
     boxes, ones = np.zeros((n + 1, 4), np.float32), np.ones(n + 1, np.float32)
     quality = np.linspace(0.2, 0.8, n).astype(np.float32)
-    return Tracklet("cam", track_id, np.arange(n + 1), np.arange(n + 1.0), boxes, ones, crops, quality, np.array(greys, float))
+    return Tracklet(
+        "cam",
+        track_id,
+        np.arange(n + 1),
+        np.arange(n + 1.0),
+        boxes,
+        ones,
+        crops,
+        quality,
+        np.array(greys, float),
+    )
 
 
 def embed(tracklets: list[Tracklet]) -> list[Embedded]:
@@ -91,13 +128,23 @@ def embed(tracklets: list[Tracklet]) -> list[Embedded]:
     for t in tracklets:
         looks = unit(np.stack([t.crops[:, 0, 0, 0] / 255, 1 - t.crops[:, 0, 0, 0] / 255], axis=1))
         whole = pool(looks, t.crop_quality) if len(looks) else np.zeros(2, np.float32)
-        found.append(Embedded(t.without_crops(), whole, looks.astype(np.float16), t.crop_quality, t.crop_times_s))
+        found.append(
+            Embedded(
+                t.without_crops(), whole, looks.astype(np.float16), t.crop_quality, t.crop_times_s
+            )
+        )
     return found
 
 
 def test_each_crop_of_an_open_tracklet_is_embedded_once() -> None:
     looks = Looks()
-    versions = [[of(1, 10, 20)], [of(1, 10, 20, 30), of(2, 40)], [of(1, 20, 50), of(2, 40), of(3)], [of(2, 40)], [of(1, 20)]]
+    versions = [
+        [of(1, 10, 20)],
+        [of(1, 10, 20, 30), of(2, 40)],
+        [of(1, 20, 50), of(2, 40), of(3)],
+        [of(2, 40)],
+        [of(1, 20)],
+    ]
     embedded = []
     for open_ in versions:
         fresh = looks.fresh(open_)
@@ -113,6 +160,8 @@ def test_each_crop_of_an_open_tracklet_is_embedded_once() -> None:
 def test_without_a_reid_network_there_is_nothing_to_remember() -> None:
     looks, tracklets = Looks(), [of(1, 10, 20)]
     for _ in range(2):
-        (found,) = looks.complete(tracklets, [bare(t, np.zeros(0, np.float32)) for t in looks.fresh(tracklets)])
+        (found,) = looks.complete(
+            tracklets, [bare(t, np.zeros(0, np.float32)) for t in looks.fresh(tracklets)]
+        )
         assert found.embedding.shape == (0,)
         assert len(found.looks) == 0

@@ -23,7 +23,9 @@ def write(folder: Path, text: str) -> Path:
         "1, 7, 10, 20, 30, 40, 0.9\r\n2, 7, 11, 21, 30, 40, 0.8\r\n",
     ],
 )
-def test_commas_spaces_blank_lines_and_either_line_end_are_read_alike(tmp_path: Path, text: str) -> None:
+def test_commas_spaces_blank_lines_and_either_line_end_are_read_alike(
+    tmp_path: Path, text: str
+) -> None:
     rows = mot.read(write(tmp_path, text))
     assert rows.tolist() == [[1, 7, 10, 20, 30, 40, 0.9], [2, 7, 11, 21, 30, 40, 0.8]]
     assert mot.boxes(rows).tolist() == [[10, 20, 40, 60], [11, 21, 41, 61]]
@@ -35,7 +37,15 @@ def test_a_file_without_rows_has_no_boxes(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["frame,id,x,y,w,h", "1,2,3,4,5", "1,2,3,4,5,6", "1,2,3,4,5,6,nan", "1,2,3,4,5,inf,1", "1,2,3,,5,6,7,x"]
+    "line",
+    [
+        "frame,id,x,y,w,h",
+        "1,2,3,4,5",
+        "1,2,3,4,5,6",
+        "1,2,3,4,5,6,nan",
+        "1,2,3,4,5,inf,1",
+        "1,2,3,,5,6,7,x",
+    ],
 )
 def test_a_bad_line_is_an_error_that_names_it(tmp_path: Path, line: str) -> None:
     path = write(tmp_path, f"1,1,0,0,9,9,1\n\n{line}\n")
@@ -58,7 +68,11 @@ def test_a_file_that_is_missing_or_binary_is_an_error(tmp_path: Path) -> None:
     st.floats(0, 1),
 )
 def test_a_written_row_reads_back_with_frames_from_1_and_boxes_within_rounding(
-    tmp_path_factory: pytest.TempPathFactory, frame: int, track: int, xywh: tuple[float, ...], score: float
+    tmp_path_factory: pytest.TempPathFactory,
+    frame: int,
+    track: int,
+    xywh: tuple[float, ...],
+    score: float,
 ) -> None:
     x, y, width, height = xywh
     box = np.array([x, y, x + width, y + height], np.float32)

@@ -17,7 +17,9 @@ from tests.videos import write_video
 
 
 class Counted:
-    """A source that counts what is read from it, fails before frame `fails_at`, and notes when it is closed."""
+    """A source that counts what is read from it, fails before frame `fails_at`, and notes when it
+    is closed.
+    """
 
     def __init__(self, n_frames: int, fails_at: int = -1) -> None:
         self.camera = Camera("counted", "", 2, 2, 10.0, 0.0, n_frames, np.zeros((0, 0)))
@@ -40,7 +42,9 @@ def readers() -> list[str]:
 
 
 def settled(source: Counted, n_frames: int) -> int:
-    """How many frames were read when `n_frames` are, or two seconds have passed, and a moment later."""
+    """How many frames were read when `n_frames` are, or two seconds have passed, and a moment
+    later.
+    """
     for _ in range(200):
         if source.n_read >= n_frames:
             break
@@ -53,7 +57,9 @@ def settled(source: Counted, n_frames: int) -> int:
 def test_reading_ahead_yields_every_frame_in_order(tmp_path: Path, n_ahead: int) -> None:
     path = write_video(tmp_path / "a.mp4", 30)
     timings = Timings()
-    source, same = (open_source(CameraConfig(source=str(path), name="cam"), SourcesConfig()) for _ in range(2))
+    source, same = (
+        open_source(CameraConfig(source=str(path), name="cam"), SourcesConfig()) for _ in range(2)
+    )
     ahead = list(read_ahead(source, n_ahead, timings))
     assert [(f.index, f.time_s) for f in ahead] == [(f.index, f.time_s) for f in same]
     assert len(ahead) == 30
@@ -70,7 +76,9 @@ def test_reading_ahead_never_holds_more_frames_than_it_may(n_ahead: int) -> None
             assert settled(source, n_taken + n_ahead) == n_taken + n_ahead
 
 
-def test_an_error_while_reading_ahead_is_raised_at_the_consumer_after_the_frames_before_it() -> None:
+def test_an_error_while_reading_ahead_is_raised_at_the_consumer_after_the_frames_before_it() -> (
+    None
+):
     taken = []
     with pytest.raises(SourceError, match="the cable came off"):
         for frame in read_ahead(Counted(10, fails_at=4), 2, Timings()):

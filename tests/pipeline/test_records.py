@@ -23,21 +23,38 @@ GOOD: dict[type, dict[str, Any]] = {
     Frame: {"camera": "cam", "index": 0, "time_s": 0.0, "image": np.zeros((48, 64, 3), np.uint8)},
     Detections: {"boxes": np.zeros((N, 4), F32), "scores": np.zeros(N, F32)},
     Tracks: {
-        "frames": np.arange(N), "times_s": np.arange(N) / 25, "track_ids": np.arange(N), "boxes": np.zeros((N, 4), F32),
-        "scores": np.zeros(N, F32), "doubtful": np.zeros(N, np.bool_),
+        "frames": np.arange(N),
+        "times_s": np.arange(N) / 25,
+        "track_ids": np.arange(N),
+        "boxes": np.zeros((N, 4), F32),
+        "scores": np.zeros(N, F32),
+        "doubtful": np.zeros(N, np.bool_),
     },
     Tracklet: {
-        "camera": "cam", "track_id": 1, "frames": np.arange(N), "times_s": np.arange(N) / 25 + 7,
-        "boxes": np.zeros((N, 4), F32), "scores": np.zeros(N, F32),
-        "crops": np.zeros((K, HEIGHT_PX, WIDTH_PX, 3), np.uint8), "crop_quality": np.zeros(K, F32),
+        "camera": "cam",
+        "track_id": 1,
+        "frames": np.arange(N),
+        "times_s": np.arange(N) / 25 + 7,
+        "boxes": np.zeros((N, 4), F32),
+        "scores": np.zeros(N, F32),
+        "crops": np.zeros((K, HEIGHT_PX, WIDTH_PX, 3), np.uint8),
+        "crop_quality": np.zeros(K, F32),
         "crop_times_s": np.arange(K) / 25 + 7,
     },
-}  # fmt: skip
+}
 GOOD[Embedded] = {
-    "tracklet": Tracklet(**GOOD[Tracklet]), "embedding": np.zeros(8, F32), "looks": np.zeros((K, 8), np.float16),
-    "look_quality": np.zeros(K, F32), "look_times_s": np.zeros(K),
-}  # fmt: skip
-ARRAYS = [(record, name) for record, fields in GOOD.items() for name in fields if isinstance(fields[name], np.ndarray)]
+    "tracklet": Tracklet(**GOOD[Tracklet]),
+    "embedding": np.zeros(8, F32),
+    "looks": np.zeros((K, 8), np.float16),
+    "look_quality": np.zeros(K, F32),
+    "look_times_s": np.zeros(K),
+}
+ARRAYS = [
+    (record, name)
+    for record, fields in GOOD.items()
+    for name in fields
+    if isinstance(fields[name], np.ndarray)
+]
 
 
 @pytest.mark.parametrize("record", GOOD)
@@ -47,13 +64,20 @@ def test_a_record_takes_what_fits(record: type) -> None:
 
 
 @pytest.mark.parametrize(("record", "name"), ARRAYS)
-@pytest.mark.parametrize("spoil", [lambda a: a.astype(np.int16), lambda a: a[None], lambda a: a.ravel()[:1].reshape(1, 1)])
-def test_a_record_refuses_another_dtype_or_shape_and_names_the_field(record: type, name: str, spoil: Any) -> None:
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda a: a.astype(np.int16), lambda a: a[None], lambda a: a.ravel()[:1].reshape(1, 1)],
+)
+def test_a_record_refuses_another_dtype_or_shape_and_names_the_field(
+    record: type, name: str, spoil: Any
+) -> None:
     with pytest.raises(ValueError, match=f"^{name}: expected"):
         record(**GOOD[record] | {name: spoil(GOOD[record][name])})
 
 
-@pytest.mark.parametrize(("record", "name"), [(r, n) for r, n in ARRAYS if len(GOOD[r]) > 2 and r is not Frame])
+@pytest.mark.parametrize(
+    ("record", "name"), [(r, n) for r, n in ARRAYS if len(GOOD[r]) > 2 and r is not Frame]
+)
 def test_the_arrays_of_a_record_are_of_one_length(record: type, name: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         record(**GOOD[record] | {name: GOOD[record][name][1:]})

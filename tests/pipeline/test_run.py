@@ -1,4 +1,6 @@
-"""The whole program, on the sample's clips and on files that are wrong in every way users' files are wrong."""
+"""The whole program, on the sample's clips and on files that are wrong in every way users' files
+are wrong.
+"""
 
 import csv
 import json
@@ -38,7 +40,19 @@ def result(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
     """Results of two overlapping cameras with homographies, boxes from the truth, annotated."""
     output = tmp_path_factory.mktemp("run") / "out"
     config = ROOT / "configs" / "plaza.yaml"
-    assert run(output, "--config", config, *truth_boxes(sample), "--max-seconds", "4", "--mosaic", "--quiet") == 0
+    assert (
+        run(
+            output,
+            "--config",
+            config,
+            *truth_boxes(sample),
+            "--max-seconds",
+            "4",
+            "--mosaic",
+            "--quiet",
+        )
+        == 0
+    )
     return output
 
 
@@ -81,9 +95,15 @@ def test_trajectories_follow_the_schema_and_agree_with_the_csv_and_mot_files(res
         for t in p["tracklets"]
         for frame in t["frames"]
     }
-    from_csv = {(r["camera"], int(r["frame"]), int(r["track_id"]), int(r["person_id"])) for r in rows}
+    from_csv = {
+        (r["camera"], int(r["frame"]), int(r["track_id"]), int(r["person_id"])) for r in rows
+    }
     assert from_csv == from_json
-    from_mot = {(c, int(r[0]) - 1, int(r[1])) for c in ("cam1", "cam2") for r in mot.read(result / "mot" / f"{c}.txt")}
+    from_mot = {
+        (c, int(r[0]) - 1, int(r[1]))
+        for c in ("cam1", "cam2")
+        for r in mot.read(result / "mot" / f"{c}.txt")
+    }
     assert from_mot == {(camera, frame, person) for camera, frame, _, person in from_json}
 
 
@@ -91,35 +111,62 @@ def test_overlapping_cameras_with_homographies_share_people_without_any_reid(res
     both = [p for p in document(result)["people"] if p["cameras"] == ["cam1", "cam2"]]
     assert len(both) >= 4
     for person in both:
-        first, second = (next(t for t in person["tracklets"] if t["camera"] == c) for c in ("cam1", "cam2"))
+        first, second = (
+            next(t for t in person["tracklets"] if t["camera"] == c) for c in ("cam1", "cam2")
+        )
         common = sorted(set(first["frames"]) & set(second["frames"]))
         places = [t["floor_m"][t["frames"].index(common[0])] for t in (first, second)]
         assert abs(places[0][0] - places[1][0]) < 2.5
 
 
 @pytest.mark.parametrize("name", ["cam1", "cam2"])
-def test_annotated_videos_keep_rate_and_length_of_the_source(result: Path, sample: Path, name: str) -> None:
-    with av.open(str(result / f"{name}.mp4")) as drawn, av.open(str(sample / f"{name}.mp4")) as source:
+def test_annotated_videos_keep_rate_and_length_of_the_source(
+    result: Path, sample: Path, name: str
+) -> None:
+    with (
+        av.open(str(result / f"{name}.mp4")) as drawn,
+        av.open(str(sample / f"{name}.mp4")) as source,
+    ):
         assert drawn.streams.video[0].average_rate == source.streams.video[0].average_rate
         assert drawn.streams.video[0].frames == 50
         assert drawn.streams.video[0].codec_context.pix_fmt == "yuv420p"
 
 
 def test_two_runs_give_the_same_bytes(result: Path, sample: Path, tmp_path: Path) -> None:
-    assert run(tmp_path / "again", "--config", ROOT / "configs" / "plaza.yaml", *truth_boxes(sample), *QUICK) == 0
+    assert (
+        run(
+            tmp_path / "again",
+            "--config",
+            ROOT / "configs" / "plaza.yaml",
+            *truth_boxes(sample),
+            *QUICK,
+        )
+        == 0
+    )
     for name in ("trajectories.json", "tracks.csv", "mot/cam1.txt"):
         assert (tmp_path / "again" / name).read_bytes() == (result / name).read_bytes()
 
 
-def test_the_order_of_the_cameras_changes_nothing_but_the_order_in_which_they_are_listed(sample: Path, tmp_path: Path) -> None:
+def test_the_order_of_the_cameras_changes_nothing_but_the_order_in_which_they_are_listed(
+    sample: Path, tmp_path: Path
+) -> None:
     videos = [sample / "cam1.mp4", sample / "cam2.mp4", sample / "cam4.mp4"]
     assert run(tmp_path / "a", "--videos", *videos, *truth_boxes(sample), *QUICK) == 0
     assert run(tmp_path / "b", "--videos", *videos[::-1], *truth_boxes(sample), *QUICK) == 0
     assert document(tmp_path / "a")["people"] == document(tmp_path / "b")["people"]
 
 
-def test_stride_keeps_the_people_and_the_saved_config_repeats_the_run(sample: Path, tmp_path: Path) -> None:
-    shared = ["--videos", sample / "cam4.mp4", *truth_boxes(sample), "--max-seconds", "6", "--quiet"]
+def test_stride_keeps_the_people_and_the_saved_config_repeats_the_run(
+    sample: Path, tmp_path: Path
+) -> None:
+    shared = [
+        "--videos",
+        sample / "cam4.mp4",
+        *truth_boxes(sample),
+        "--max-seconds",
+        "6",
+        "--quiet",
+    ]
     assert run(tmp_path / "all", *shared, "--no-video") == 0
     assert run(tmp_path / "half", *shared, "--stride", "2") == 0
     every, half = document(tmp_path / "all")["people"], document(tmp_path / "half")["people"]
@@ -127,7 +174,16 @@ def test_stride_keeps_the_people_and_the_saved_config_repeats_the_run(sample: Pa
     assert {f % 2 for p in half for t in p["tracklets"] for f in t["frames"]} == {0}
     with av.open(str(tmp_path / "half" / "cam4.mp4")) as drawn:
         assert drawn.streams.video[0].frames == 75
-    assert run(tmp_path / "repeat", "--config", tmp_path / "half" / "config.yaml", "--no-video", "--quiet") == 0
+    assert (
+        run(
+            tmp_path / "repeat",
+            "--config",
+            tmp_path / "half" / "config.yaml",
+            "--no-video",
+            "--quiet",
+        )
+        == 0
+    )
     assert document(tmp_path / "repeat") == document(tmp_path / "half")
 
 
@@ -136,7 +192,9 @@ def test_hog_finds_people_in_the_sample_without_any_weights(
 ) -> None:
     out = tmp_path / "out"
     videos = [sample / "cam1.mp4", sample / "cam2.mp4"]
-    assert run(out, "--videos", *videos, "--max-seconds", "1.6", "--set", "detector.weights=hog") == 0
+    assert (
+        run(out, "--videos", *videos, "--max-seconds", "1.6", "--set", "detector.weights=hog") == 0
+    )
     assert len(document(out)["people"]) >= 3
     assert "people in 2 cameras" in capsys.readouterr().out
 
@@ -145,18 +203,40 @@ def test_cameras_may_differ_in_size_rate_length_start_and_have_one_name(tmp_path
     (tmp_path / "x").mkdir()
     first = write_video(tmp_path / "cam.mp4", 20, 10, (64, 48))
     second = write_video(tmp_path / "x" / "cam.mp4", 13, 25, (98, 130))
-    assert run(tmp_path / "out", "--videos", first, second, "--set", "detector.weights=hog", "--quiet", "--mosaic") == 0
+    assert (
+        run(
+            tmp_path / "out",
+            "--videos",
+            first,
+            second,
+            "--set",
+            "detector.weights=hog",
+            "--quiet",
+            "--mosaic",
+        )
+        == 0
+    )
     cameras = document(tmp_path / "out")["cameras"]
-    assert [(c["camera"], c["n_frames"], c["width"]) for c in cameras] == [("cam", 20, 64), ("cam-2", 13, 98)]
+    assert [(c["camera"], c["n_frames"], c["width"]) for c in cameras] == [
+        ("cam", 20, 64),
+        ("cam-2", 13, 98),
+    ]
     assert (tmp_path / "out" / "cam-2.mp4").is_file()
 
 
-def test_a_region_of_interest_keeps_only_people_whose_feet_are_inside(sample: Path, tmp_path: Path) -> None:
+def test_a_region_of_interest_keeps_only_people_whose_feet_are_inside(
+    sample: Path, tmp_path: Path
+) -> None:
     config = tmp_path / "roi.yaml"
-    config.write_text(f"cameras:\n  - source: {sample / 'cam4.mp4'}\n    roi: [[0, 0], [480, 0], [480, 540], [0, 540]]\n")
+    config.write_text(
+        f"cameras:\n  - source: {sample / 'cam4.mp4'}\n    roi: [[0, 0], [480, 0], [480, 540], [0,"
+        " 540]]\n"
+    )
     exact = ("--set", "tracker.smoothing=0")  # whose boxes are the detected ones
     assert run(tmp_path / "out", "--config", config, *truth_boxes(sample), *QUICK, *exact) == 0
-    boxes = [b for p in document(tmp_path / "out")["people"] for t in p["tracklets"] for b in t["boxes"]]
+    boxes = [
+        b for p in document(tmp_path / "out")["people"] for t in p["tracklets"] for b in t["boxes"]
+    ]
     assert boxes
     assert all((x1 + x2) / 2 <= 480 for x1, _, x2, _ in boxes)
 
@@ -180,17 +260,47 @@ def broken(tmp_path: Path) -> dict[str, list[str]]:
         ],
         "tracker.max_lost_s": ["--videos", good, "--set", "tracker.max_lost_s=long"],
         "sources.stride": ["--videos", good, "--stride", "0"],
-        "cannot be loaded as YOLO": ["--videos", good, "--set", f"detector.weights={tmp_path / 'weights.pt'}"],
-        "nor a name that ultralytics publishes": ["--videos", good, "--set", "detector.weights=yolo99z.pt"],
-        "is not a ReID network": ["--videos", good, "--set", f"reid.weights={tmp_path / 'reid.onnx'}"],
-        "not a readable safetensors": ["--videos", good, "--set", f"reid.weights={tmp_path / 'reid.safetensors'}"],
+        "cannot be loaded as YOLO": [
+            "--videos",
+            good,
+            "--set",
+            f"detector.weights={tmp_path / 'weights.pt'}",
+        ],
+        "nor a name that ultralytics publishes": [
+            "--videos",
+            good,
+            "--set",
+            "detector.weights=yolo99z.pt",
+        ],
+        "is not a ReID network": [
+            "--videos",
+            good,
+            "--set",
+            f"reid.weights={tmp_path / 'reid.onnx'}",
+        ],
+        "not a readable safetensors": [
+            "--videos",
+            good,
+            "--set",
+            f"reid.weights={tmp_path / 'reid.safetensors'}",
+        ],
         "no such ReID weights": ["--videos", good, "--set", "reid.weights=nowhere.onnx"],
         "no such detections file": ["--videos", good, "--set", "detector.detections=nowhere"],
         "no such CUDA device": ["--videos", good, "--device", "cuda:9"],
         "streams are not supported": ["--videos", "rtsp://127.0.0.1/cam"],
         "cameras.0.source": ["--videos", ""],
-        "there is no camera lobby": ["--videos", good, "--set", "linking.travel=[{cameras: [lobby, good]}]"],
-        "stand twice": ["--videos", good, "--set", "linking.travel=[{cameras: [good, good]}, {cameras: [good, good]}]"],
+        "there is no camera lobby": [
+            "--videos",
+            good,
+            "--set",
+            "linking.travel=[{cameras: [lobby, good]}]",
+        ],
+        "stand twice": [
+            "--videos",
+            good,
+            "--set",
+            "linking.travel=[{cameras: [good, good]}, {cameras: [good, good]}]",
+        ],
         "File name too long": ["--videos", good, "--output", str(tmp_path / ("x" * 300))],
     }
 
@@ -219,7 +329,7 @@ def test_a_truncated_video_is_processed_to_its_break_and_reported(
     (tmp_path / "cam4.mp4").write_bytes(whole[: len(whole) // 3])
     arguments = ["--videos", tmp_path / "cam4.mp4", *truth_boxes(sample), "--quiet"]
     assert run(tmp_path / "out", *arguments) == 0
-    (warning, *_) = json.loads((tmp_path / "out" / "run.json").read_text())["warnings"]
+    warning, *_ = json.loads((tmp_path / "out" / "run.json").read_text())["warnings"]
     assert "cam4" in warning
     assert "warning: cam4" in capsys.readouterr().err
     n_frames = document(tmp_path / "out")["cameras"][0]["n_frames"]
@@ -250,10 +360,21 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+    if (
+        os.geteuid() != 0
+        or shutil.which("mount") is None
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
         pytest.skip("needs the right to mount a small disk")
     try:
-        arguments = ["--videos", sample / "cam1.mp4", *truth_boxes(sample), "--max-seconds", "4", "--quiet"]
+        arguments = [
+            "--videos",
+            sample / "cam1.mp4",
+            *truth_boxes(sample),
+            "--max-seconds",
+            "4",
+            "--quiet",
+        ]
         assert run(disk / "out", *arguments) == 2
         error = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
         assert len(error) == 1
@@ -265,10 +386,21 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(sample: Path, tmp_path: Path) -> None:
+def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(
+    sample: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "run_pipeline.py", "--videos", str(sample / "cam1.mp4"), "--set", "detector.weights=hog"]
-    process = subprocess.Popen([*command, "--output", str(out)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    command = [
+        sys.executable,
+        "run_pipeline.py",
+        "--videos",
+        str(sample / "cam1.mp4"),
+        "--set",
+        "detector.weights=hog",
+    ]
+    process = subprocess.Popen(
+        [*command, "--output", str(out)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     deadline = time.monotonic() + 60
     while not out.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -284,7 +416,9 @@ def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(sample: Path, t
         assert drawn.streams.video[0].frames == n_frames
 
 
-def test_a_camera_that_had_no_frame_before_ctrl_c_has_no_video_and_does_not_spoil_the_rest(tmp_path: Path) -> None:
+def test_a_camera_that_had_no_frame_before_ctrl_c_has_no_video_and_does_not_spoil_the_rest(
+    tmp_path: Path,
+) -> None:
     config = tmp_path / "site.yaml"
     early, late = write_video(tmp_path / "early.mp4", 40), write_video(tmp_path / "late.mp4", 5)
     config.write_text(f"cameras:\n  - source: {early}\n  - source: {late}\n    start_s: 1000\n")
@@ -319,7 +453,16 @@ def test_the_saved_config_names_the_source_and_not_the_drawn_video_of_the_same_n
 
 
 def test_an_output_folder_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
-    assert run(tmp_path / "run:1", "--videos", write_video(tmp_path / "c.mp4", 5), "--set", "detector.weights=hog") == 0
+    assert (
+        run(
+            tmp_path / "run:1",
+            "--videos",
+            write_video(tmp_path / "c.mp4", 5),
+            "--set",
+            "detector.weights=hog",
+        )
+        == 0
+    )
     assert (tmp_path / "run:1" / "c.mp4").is_file()
 
 
@@ -327,7 +470,9 @@ def test_ctrl_c_while_drawing_stops_drawing_and_keeps_the_rest(tmp_path: Path) -
     interrupts = run_module.Interrupts()
     interrupts.stop_drawing.set()
     loaded = configuration.load("", ["detector.weights=hog"])
-    loaded = configuration.change(loaded, {"cameras": [{"source": str(write_video(tmp_path / "cam.mp4", 5))}]})
+    loaded = configuration.change(
+        loaded, {"cameras": [{"source": str(write_video(tmp_path / "cam.mp4", 5))}]}
+    )
     result = run_module.run(loaded, tmp_path / "out", quiet=True, interrupts=interrupts)
     assert result.interrupted
     assert {"trajectories.json", "run.json"} <= set(result.files)
@@ -336,12 +481,16 @@ def test_ctrl_c_while_drawing_stops_drawing_and_keeps_the_rest(tmp_path: Path) -
 
 
 def test_files_named_in_the_help_exist() -> None:
-    named = [word for word in run_pipeline.EPILOG.split() if word.startswith(("configs/", "samples/"))]
+    named = [
+        word for word in run_pipeline.EPILOG.split() if word.startswith(("configs/", "samples/"))
+    ]
     assert named
     assert all((ROOT / name).is_file() for name in named)
 
 
-def test_packages_under_another_name_do_not_spoil_the_end_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packages_under_another_name_do_not_spoil_the_end_of_a_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(manifest, "PACKAGES", ("numpy", "onnxruntime-by-another-name"))
     assert manifest.packages()["onnxruntime-by-another-name"] == ""
     assert manifest.packages()["numpy"]
@@ -352,12 +501,36 @@ def test_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert "multi-camera people tracker" in capsys.readouterr().out
 
 
-def test_one_walking_man_is_one_person_in_room_and_corridor(shared_data: Path, tmp_path: Path) -> None:
-    clips, reid = shared_data / "clips/room_corridor", shared_data / "baselines/person-reidentification-retail-0287.onnx"
+def test_one_walking_man_is_one_person_in_room_and_corridor(
+    shared_data: Path, tmp_path: Path
+) -> None:
+    clips, reid = (
+        shared_data / "clips/room_corridor",
+        shared_data / "baselines/person-reidentification-retail-0287.onnx",
+    )
     yolo = shared_data / "baselines/yolo11n_coco.safetensors"
-    weights = [f"detector.weights={yolo}", "detector.architecture=yolo11n.yaml", f"reid.weights={reid}"]
+    weights = [
+        f"detector.weights={yolo}",
+        "detector.architecture=yolo11n.yaml",
+        f"reid.weights={reid}",
+    ]
     arguments = [a for w in weights for a in ("--set", w)]
     videos = [clips / "room.mp4", clips / "corridor.mp4"]
-    assert run(tmp_path / "out", "--videos", *videos, *arguments, "--stride", "3", "--no-video", "--quiet") == 0
-    longest = max(document(tmp_path / "out")["people"], key=lambda p: sum(len(t["frames"]) for t in p["tracklets"]))
+    assert (
+        run(
+            tmp_path / "out",
+            "--videos",
+            *videos,
+            *arguments,
+            "--stride",
+            "3",
+            "--no-video",
+            "--quiet",
+        )
+        == 0
+    )
+    longest = max(
+        document(tmp_path / "out")["people"],
+        key=lambda p: sum(len(t["frames"]) for t in p["tracklets"]),
+    )
     assert longest["cameras"] == ["corridor", "room"]

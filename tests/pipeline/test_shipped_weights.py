@@ -1,4 +1,6 @@
-"""The weights that ship: they are what was measured, and find and tell apart the people of the sample."""
+"""The weights that ship: they are what was measured, and find and tell apart the people of the
+sample.
+"""
 
 from pathlib import Path
 
@@ -43,12 +45,22 @@ def test_the_detector_finds_nearly_everybody_in_the_sample(sample: Path, camera:
     assert row.ap50 > 0.85 and row.recall > 0.8
 
 
-def test_the_reid_network_tells_the_people_of_the_sample_apart_across_cameras(sample: Path, tmp_path: Path) -> None:
+def test_the_reid_network_tells_the_people_of_the_sample_apart_across_cameras(
+    sample: Path, tmp_path: Path
+) -> None:
     path = weights.bundled("reid")
     assert path is not None
     videos = [str(sample / f"cam{i}.mp4") for i in (1, 2, 3, 4)]
-    crops.write(videos, crops.read_boxes(sample / "truth", 0.7), tmp_path / "people", every_s=10.0, min_height_px=60)
+    crops.write(
+        videos,
+        crops.read_boxes(sample / "truth", 0.7),
+        tmp_path / "people",
+        every_s=10.0,
+        min_height_px=60,
+    )
     people = catalogue.load("folder", tmp_path / "people", {"kind": "tracklets", "use": "test"})
-    report = evaluate_reid(encoder.load(path, "cpu"), "shipped", people, Choices(Protocol(), Reading()))
+    report = evaluate_reid(
+        encoder.load(path, "cpu"), "shipped", people, Choices(Protocol(), Reading())
+    )
     assert len(people.query) >= 10
     assert report.rows[0].scores.at(1) > 0.8 and report.rows[0].scores.mean_ap > 0.7

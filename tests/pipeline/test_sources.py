@@ -19,7 +19,10 @@ SUBTITLES = "1\n00:00:00,000 --> 00:00:01,000\nhello\n"
 
 
 def open_one(path: Path, start_s: float = 0.0, **settings: float) -> Source:
-    return open_source(CameraConfig(source=str(path), name="cam", start_s=start_s), SourcesConfig.model_validate(settings))
+    return open_source(
+        CameraConfig(source=str(path), name="cam", start_s=start_s),
+        SourcesConfig.model_validate(settings),
+    )
 
 
 def read(path: Path, start_s: float = 0.0, **settings: float) -> tuple[list[Frame], list[str]]:
@@ -68,8 +71,12 @@ def test_times_count_from_the_first_frame_and_the_cameras_start_is_added(tmp_pat
     assert times_s(read(path, start_s=-3.5)[0]) == pytest.approx([-3.5, -3.4, -3.3], abs=1e-4)
 
 
-def test_stride_and_max_seconds_choose_frames_without_changing_their_index_or_time(tmp_path: Path) -> None:
-    frames, warnings = read(write_video(tmp_path / "a.mp4", 20), start_s=100, stride=3, max_seconds=1)
+def test_stride_and_max_seconds_choose_frames_without_changing_their_index_or_time(
+    tmp_path: Path,
+) -> None:
+    frames, warnings = read(
+        write_video(tmp_path / "a.mp4", 20), start_s=100, stride=3, max_seconds=1
+    )
     assert [frame.index for frame in frames] == [0, 3, 6, 9]
     assert times_s(frames) == pytest.approx([100, 100.3, 100.6, 100.9])
     assert all(shows(frame, frame.index) for frame in frames)
@@ -78,7 +85,12 @@ def test_stride_and_max_seconds_choose_frames_without_changing_their_index_or_ti
 
 @pytest.mark.parametrize(
     ("degrees", "size", "corner"),
-    [(0, (64, 48), (0, 0)), (90, (48, 64), (0, -1)), (180, (64, 48), (-1, -1)), (270, (48, 64), (-1, 0))],
+    [
+        (0, (64, 48), (0, 0)),
+        (90, (48, 64), (0, -1)),
+        (180, (64, 48), (-1, -1)),
+        (270, (48, 64), (-1, 0)),
+    ],
 )
 def test_a_phones_rotation_gives_an_upright_picture(
     tmp_path: Path, degrees: int, size: tuple[int, int], corner: tuple[int, int]
@@ -92,18 +104,31 @@ def test_a_phones_rotation_gives_an_upright_picture(
 
 def test_a_video_without_timestamps_runs_at_its_nominal_rate(tmp_path: Path) -> None:
     path = tmp_path / "raw.h264"
-    with av.open(str(write_video(tmp_path / "a.mp4", 10))) as video, av.open(str(path), "w", format="h264") as raw:
+    with (
+        av.open(str(write_video(tmp_path / "a.mp4", 10))) as video,
+        av.open(str(path), "w", format="h264") as raw,
+    ):
         stream = raw.add_stream("libx264", rate=10)
         stream.width, stream.height = 64, 48
-        raw.mux(packet for frame in [*video.decode(video=0), None] for packet in stream.encode(frame))
+        raw.mux(
+            packet for frame in [*video.decode(video=0), None] for packet in stream.encode(frame)
+        )
     source = open_one(path)
     assert times_s(list(source)) == pytest.approx([i / source.camera.fps for i in range(10)])
 
 
-def test_sound_that_is_longer_than_the_pictures_does_not_make_them_look_cut_short(tmp_path: Path) -> None:
+def test_sound_that_is_longer_than_the_pictures_does_not_make_them_look_cut_short(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "a.mkv"
-    with av.open(str(write_video(tmp_path / "a.mp4", 10))) as video, av.open(str(path), "w") as both:
-        pictures, sound = both.add_stream("libx264", rate=10), both.add_stream("pcm_s16le", rate=8000)
+    with (
+        av.open(str(write_video(tmp_path / "a.mp4", 10))) as video,
+        av.open(str(path), "w") as both,
+    ):
+        pictures, sound = (
+            both.add_stream("libx264", rate=10),
+            both.add_stream("pcm_s16le", rate=8000),
+        )
         pictures.width, pictures.height = 64, 48
         for frame in [*video.decode(video=0), None]:
             both.mux(pictures.encode(frame))
@@ -117,10 +142,14 @@ def test_sound_that_is_longer_than_the_pictures_does_not_make_them_look_cut_shor
 def test_joined_recordings_whose_clock_starts_anew_go_on_without_a_jump(tmp_path: Path) -> None:
     one = write_video(tmp_path / "one.ts", 20).read_bytes()
     (tmp_path / "two.ts").write_bytes(one + one)
-    assert times_s(read(tmp_path / "two.ts")[0]) == pytest.approx([i / 10 for i in range(40)], abs=1e-4)
+    assert times_s(read(tmp_path / "two.ts")[0]) == pytest.approx(
+        [i / 10 for i in range(40)], abs=1e-4
+    )
 
 
-def test_a_colon_in_a_files_name_is_not_taken_for_a_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_colon_in_a_files_name_is_not_taken_for_a_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_video(tmp_path / "10:30 gate ü.mp4", 3)
     monkeypatch.chdir(tmp_path)
     assert len(read(Path("10:30 gate ü.mp4"))[0]) == 3
@@ -137,14 +166,38 @@ def write_seqinfo(folder: Path, text: str) -> None:
         ("missing.mp4", lambda path: None, "no such file or folder"),
         ("long" * 100, lambda path: None, "no such file or folder"),
         ("zero.mp4", Path.touch, "the file is empty"),
-        ("text.mp4", lambda path: path.write_text("not a video\n" * 99), "is not a video that can be read"),
-        ("words.srt", lambda path: path.write_text(SUBTITLES), "is not a video that can be read (no pictures in it)"),
+        (
+            "text.mp4",
+            lambda path: path.write_text("not a video\n" * 99),
+            "is not a video that can be read",
+        ),
+        (
+            "words.srt",
+            lambda path: path.write_text(SUBTITLES),
+            "is not a video that can be read (no pictures in it)",
+        ),
         ("folder", Path.mkdir, "no images in this folder"),
-        ("folder", lambda path: write_images(path, "1.png"), "needs a rate; add --set sources.image_fps=25"),
-        ("folder", lambda path: write_seqinfo(path, "frameRate=30"), "needs [Sequence] with frameRate"),
-        ("folder", lambda path: write_seqinfo(path, "[Sequence]\nframeRate=fast"), "needs [Sequence] with frameRate"),
+        (
+            "folder",
+            lambda path: write_images(path, "1.png"),
+            "needs a rate; add --set sources.image_fps=25",
+        ),
+        (
+            "folder",
+            lambda path: write_seqinfo(path, "frameRate=30"),
+            "needs [Sequence] with frameRate",
+        ),
+        (
+            "folder",
+            lambda path: write_seqinfo(path, "[Sequence]\nframeRate=fast"),
+            "needs [Sequence] with frameRate",
+        ),
         ("folder", lambda path: write_seqinfo(path, "[Sequence]\nimDir=.\n"), "needs a rate"),
-        ("folder", lambda path: write_seqinfo(path, "[Sequence]\nframeRate=30\n"), "img1: is not a folder of images"),
+        (
+            "folder",
+            lambda path: write_seqinfo(path, "[Sequence]\nframeRate=30\n"),
+            "img1: is not a folder of images",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_an_error_of_one_line_that_says_why(
@@ -160,7 +213,9 @@ def test_what_cannot_be_read_is_an_error_of_one_line_that_says_why(
 
 @pytest.mark.parametrize("url", ["rtsp://camera/1", "http://camera/video.mp4"])
 def test_a_stream_is_an_error_that_says_what_to_do(url: str) -> None:
-    with pytest.raises(SourceError, match=r"streams are not supported yet; record to a file first$"):
+    with pytest.raises(
+        SourceError, match=r"streams are not supported yet; record to a file first$"
+    ):
         open_source(CameraConfig(source=url, name="cam"), SourcesConfig())
 
 
@@ -177,7 +232,9 @@ def test_a_file_that_was_cut_short_is_read_up_to_the_cut_with_one_warning(tmp_pa
 
 @pytest.mark.parametrize("n_bytes", [4, 40, 300])
 @pytest.mark.parametrize("at", [0, 0.5, 0.7])
-def test_damaged_bytes_cost_a_few_frames_and_a_warning_but_not_the_rest(tmp_path: Path, at: float, n_bytes: int) -> None:
+def test_damaged_bytes_cost_a_few_frames_and_a_warning_but_not_the_rest(
+    tmp_path: Path, at: float, n_bytes: int
+) -> None:
     path = write_video(tmp_path / "a.mp4", 100, size=(128, 96))
     data = bytearray(path.read_bytes())
     start = data.index(b"mdat") + 4
@@ -187,7 +244,9 @@ def test_damaged_bytes_cost_a_few_frames_and_a_warning_but_not_the_rest(tmp_path
     frames, warnings = read(path)
     assert 90 < len(frames) <= 100
     assert np.diff(times_s(frames)).min() > 0.09
-    assert any("damaged packets were skipped" in warning for warning in warnings) == (len(frames) < 100)
+    assert any("damaged packets were skipped" in warning for warning in warnings) == (
+        len(frames) < 100
+    )
 
 
 def test_images_come_in_natural_order_whatever_their_format(tmp_path: Path) -> None:
@@ -206,15 +265,21 @@ def test_a_folders_stride_and_max_seconds_are_those_of_a_video(tmp_path: Path) -
     assert [(frame.index, frame.time_s) for frame in frames] == [(0, 0), (3, pytest.approx(0.3))]
 
 
-def test_seqinfo_gives_the_folder_and_the_rate_even_when_another_rate_is_set(tmp_path: Path) -> None:
+def test_seqinfo_gives_the_folder_and_the_rate_even_when_another_rate_is_set(
+    tmp_path: Path,
+) -> None:
     write_images(tmp_path / "frames", "000001.jpg", "000002.jpg")
-    (tmp_path / "seqinfo.ini").write_text("[Sequence]\nname=MOT17-02\nimDir=frames\nframeRate=30\nseqLength=600\n")
+    (tmp_path / "seqinfo.ini").write_text(
+        "[Sequence]\nname=MOT17-02\nimDir=frames\nframeRate=30\nseqLength=600\n"
+    )
     source = open_one(tmp_path, image_fps=5)
     assert (source.camera.fps, source.camera.n_frames) == (30, 2)
     assert times_s(list(source)) == pytest.approx([0, 1 / 30])
 
 
-def test_images_that_cannot_be_read_or_have_another_size_are_skipped_with_a_warning(tmp_path: Path) -> None:
+def test_images_that_cannot_be_read_or_have_another_size_are_skipped_with_a_warning(
+    tmp_path: Path,
+) -> None:
     folder = write_images(tmp_path, *(f"{i}.bmp" for i in range(1, 7)))
     (folder / "2.bmp").write_bytes(b"")
     (folder / "3.bmp").write_text("not an image")

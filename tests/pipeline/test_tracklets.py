@@ -25,29 +25,41 @@ def number(crop: Array) -> int:
     return int(crop[0, 0, 0]) + 256 * int(crop[0, 0, 1])
 
 
-def tracks(frame: Frame, *boxes: tuple[float, ...], score: float = 0.9, doubtful: bool = False) -> Tracks:
+def tracks(
+    frame: Frame, *boxes: tuple[float, ...], score: float = 0.9, doubtful: bool = False
+) -> Tracks:
     """Tracks of a frame with ids 1, 2, ..."""
     n = len(boxes)
     rows = np.array(boxes, np.float32).reshape(n, 4)
     at, when = np.full(n, frame.index), np.full(n, frame.time_s)
-    return Tracks(at, when, np.arange(1, n + 1), rows, np.full(n, score, np.float32), np.full(n, doubtful))
+    return Tracks(
+        at, when, np.arange(1, n + 1), rows, np.full(n, score, np.float32), np.full(n, doubtful)
+    )
 
 
 def gather(n_frames: int, fps: float = FPS, seed: int = -1, **config: float) -> list[Tracklet]:
     """One person in `n_frames` numbered images, with random scores when there is a seed."""
     gatherer = Gatherer("cam", TrackletsConfig.model_validate(config))
-    scores = np.full(n_frames, 0.9) if seed < 0 else np.random.default_rng(seed).uniform(0.1, 1, n_frames)
+    scores = (
+        np.full(n_frames, 0.9)
+        if seed < 0
+        else np.random.default_rng(seed).uniform(0.1, 1, n_frames)
+    )
     closed = []
     for i, score in enumerate(scores):
         frame = Frame("cam", i, 5 + i / fps, numbered(i))
-        closed += gatherer.add(frame, tracks(frame, (10, 8 + i % 7, 30, 48 + i % 7), score=score), np.array([1]))
+        closed += gatherer.add(
+            frame, tracks(frame, (10, 8 + i % 7, 30, 48 + i % 7), score=score), np.array([1])
+        )
     return closed + gatherer.flush()
 
 
 @pytest.mark.parametrize("seed", [-1, 0, 1])
 @pytest.mark.parametrize("max_crops", [1, 2, 7, 8])
 @pytest.mark.parametrize("n_frames", [40, 77, 400])
-def test_crops_are_few_and_in_time_order_and_spread_over_the_whole_time(n_frames: int, max_crops: int, seed: int) -> None:
+def test_crops_are_few_and_in_time_order_and_spread_over_the_whole_time(
+    n_frames: int, max_crops: int, seed: int
+) -> None:
     (tracklet,) = gather(n_frames, seed=seed, max_crops=max_crops)
     kept = np.array([number(crop) for crop in tracklet.crops])
     assert max_crops / 2 <= len(kept) <= max_crops
@@ -65,16 +77,22 @@ def test_of_crops_that_are_equally_good_evenly_spaced_ones_stay(n_frames: int, e
 @pytest.mark.parametrize(
     ("better", "worse"),
     [
-        pytest.param((SHARP, [BOX], 0.9), (cv2.GaussianBlur(SHARP, (0, 0), 5), [BOX], 0.9), id="sharper"),
+        pytest.param(
+            (SHARP, [BOX], 0.9), (cv2.GaussianBlur(SHARP, (0, 0), 5), [BOX], 0.9), id="sharper"
+        ),
         pytest.param((FLAT, [BOX], 0.9), (FLAT + 9, [(100, 40, 120, 90)], 0.9), id="larger"),
         pytest.param((FLAT, [BOX], 0.9), (FLAT + 9, [BOX, IN_FRONT], 0.9), id="unoccluded"),
-        pytest.param((FLAT, [BOX], 0.9), (FLAT + 9, [(0, 40, 50, 168)], 0.9), id="not cut by the border"),
+        pytest.param(
+            (FLAT, [BOX], 0.9), (FLAT + 9, [(0, 40, 50, 168)], 0.9), id="not cut by the border"
+        ),
         pytest.param((FLAT, [BOX], 0.9), (FLAT + 9, [BOX], 0.6), id="surer"),
     ],
 )
 @pytest.mark.parametrize("better_first", [True, False])
 def test_the_better_crop_of_a_stretch_wins(
-    better: tuple[Array, list[tuple[int, ...]], float], worse: tuple[Array, list[tuple[int, ...]], float], better_first: bool
+    better: tuple[Array, list[tuple[int, ...]], float],
+    worse: tuple[Array, list[tuple[int, ...]], float],
+    better_first: bool,
 ) -> None:
     gatherer = Gatherer("cam", TrackletsConfig(min_tracklet_s=0))
     for i, (image, boxes, score) in enumerate([better, worse] if better_first else [worse, better]):
@@ -100,8 +118,13 @@ def test_tracks_shorter_than_min_tracklet_s_are_dropped(n_frames: int, n_trackle
 
 @pytest.mark.parametrize("n_frames", [100, 101, 150, 303])
 def test_a_long_track_is_cut_into_pieces_whose_rows_join_without_loss(n_frames: int) -> None:
-    whole, pieces = gather(n_frames, seed=3)[0], gather(n_frames, seed=3, max_tracklet_s=5, min_tracklet_s=0.5)
-    assert [len(p.frames) for p in pieces] == [50] * (n_frames // 50) + [n_frames % 50] * (n_frames % 50 > 0)
+    whole, pieces = (
+        gather(n_frames, seed=3)[0],
+        gather(n_frames, seed=3, max_tracklet_s=5, min_tracklet_s=0.5),
+    )
+    assert [len(p.frames) for p in pieces] == [50] * (n_frames // 50) + [n_frames % 50] * (
+        n_frames % 50 > 0
+    )
     assert {p.track_id for p in pieces} == {1} and all(len(p.crops) for p in pieces)
     assert not any(p.doubtful for p in pieces)
     for name in ("frames", "times_s", "boxes", "scores"):
@@ -110,7 +133,8 @@ def test_a_long_track_is_cut_into_pieces_whose_rows_join_without_loss(n_frames: 
 
 
 @pytest.mark.parametrize(
-    ("doubtful_at", "pieces"), [([], [20]), ([8], [8, 12]), ([8, 9, 10, 15], [8, 7, 5]), ([3], [20]), ([3, 6], [6, 14])]
+    ("doubtful_at", "pieces"),
+    [([], [20]), ([8], [8, 12]), ([8, 9, 10, 15], [8, 7, 5]), ([3], [20]), ([3, 6], [6, 14])],
 )
 def test_a_track_is_cut_where_it_was_doubtful_but_not_into_pieces_of_a_moment(
     doubtful_at: list[int], pieces: list[int]
@@ -128,18 +152,25 @@ def test_a_track_is_cut_where_it_was_doubtful_but_not_into_pieces_of_a_moment(
 
 
 @pytest.mark.parametrize(("missing", "cut_there"), [(3, False), (5, True)])
-def test_a_track_is_cut_where_it_was_not_seen_for_longer_than_sure_gap_s(missing: int, cut_there: bool) -> None:
+def test_a_track_is_cut_where_it_was_not_seen_for_longer_than_sure_gap_s(
+    missing: int, cut_there: bool
+) -> None:
     gatherer = Gatherer("cam", TrackletsConfig(sure_gap_s=0.45))
     closed = []
     for i in [*range(10), *range(9 + missing, 30)]:
         frame = Frame("cam", i, i / FPS, FLAT)
         closed += gatherer.add(frame, tracks(frame, BOX), np.array([1]))
-    assert [t.doubtful for t in closed + gatherer.flush()] == ([False, True] if cut_there else [False])
+    assert [t.doubtful for t in closed + gatherer.flush()] == (
+        [False, True] if cut_there else [False]
+    )
 
 
 def test_rows_of_frames_before_are_taken_and_cropped_from_no_picture() -> None:
     gatherer = Gatherer("cam", TrackletsConfig(min_tracklet_s=0))
-    before = [tracks(Frame("cam", i, i / FPS, numbered(i)), (10, 8, 30, 48), (20, 8, 40, 48)) for i in range(2)]
+    before = [
+        tracks(Frame("cam", i, i / FPS, numbered(i)), (10, 8, 30, 48), (20, 8, 40, 48))
+        for i in range(2)
+    ]
     frame = Frame("cam", 2, 2 / FPS, numbered(2))
     gatherer.add(frame, join([*before, tracks(frame, (10, 8, 30, 48))]), np.array([1, 2]))
     whole, hidden = gatherer.flush()
@@ -164,20 +195,33 @@ def test_a_tracklet_closes_when_its_track_has_ended_and_not_while_it_is_lost() -
         closed = gatherer.add(frame, boxes, np.array(live))
         return [(t.track_id, t.frames.tolist()) for t in closed]
 
-    assert [add(0, 1, 2), add(1, 1, 2), add(2, 1, 2), add(3, 1), add(4, 1)] == [[], [], [], [(2, [0, 1])], []]
+    assert [add(0, 1, 2), add(1, 1, 2), add(2, 1, 2), add(3, 1), add(4, 1)] == [
+        [],
+        [],
+        [],
+        [(2, [0, 1])],
+        [],
+    ]
     assert [t.track_id for t in gatherer.flush()] == [1]
     assert gatherer.flush() == []
 
 
 def test_what_is_open_can_be_seen_before_it_closes_and_keeps_its_key() -> None:
-    gatherer, peeking = Gatherer("cam", TrackletsConfig(max_crops=4)), Gatherer("cam", TrackletsConfig(max_crops=4))
+    gatherer, peeking = (
+        Gatherer("cam", TrackletsConfig(max_crops=4)),
+        Gatherer("cam", TrackletsConfig(max_crops=4)),
+    )
     peeks = []
     for i in range(40):
         frame = Frame("cam", i, i / FPS, numbered(i))
         row = tracks(frame, (10, 8, 30, 48), doubtful=i == 25)
-        assert len(gatherer.add(frame, row, row.track_ids)) == len(peeking.add(frame, row, row.track_ids))
+        assert len(gatherer.add(frame, row, row.track_ids)) == len(
+            peeking.add(frame, row, row.track_ids)
+        )
         peeks.append(peeking.provisional())
-    assert [len(t.frames) for peek in peeks for t in peek] == [*range(4, 26), *range(1, 16)], "none before min_tracklet_s"
+    assert [len(t.frames) for peek in peeks for t in peek] == [*range(4, 26), *range(1, 16)], (
+        "none before min_tracklet_s"
+    )
     assert {t.key for peek in peeks for t in peek} == {(0.0, "cam", 1), (2.5, "cam", 1)}
     (last,), (closed,), (whole,) = peeks[-1], peeking.flush(), gatherer.flush()
     assert (last.crops == closed.crops).all() and (closed.crops == whole.crops).all()
@@ -216,7 +260,9 @@ def test_a_crop_has_the_pixels_of_its_box() -> None:
         ((20, 30, 20, 30), (20, 30, 21, 31)),
     ],
 )
-def test_a_box_beyond_the_image_is_cut_to_what_is_in_it(box: tuple[float, ...], inside: tuple[int, ...]) -> None:
+def test_a_box_beyond_the_image_is_cut_to_what_is_in_it(
+    box: tuple[float, ...], inside: tuple[int, ...]
+) -> None:
     x1, y1, x2, y2 = inside
     part = cv2.resize(SHARP[y1:y2, x1:x2], (WIDTH_PX, HEIGHT_PX))
     assert (cut(SHARP, np.array(box, np.float32)) == part).all()

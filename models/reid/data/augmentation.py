@@ -1,11 +1,14 @@
-"""What happens to the crops of a clip in training, on uint8 before `preprocess.normalise`: size, flip, crop, colour, erasing.
+"""What happens to the crops of a clip in training, on uint8 before `preprocess.normalise`: size,
+flip, crop, colour, erasing.
 
-What is drawn and what is done are apart: a `Change` is drawn once for a clip, or once for every frame, and applying it draws
-nothing. So the frames of a clip cannot differ unless they are meant to, and a frame counts as erased exactly if it was.
+What is drawn and what is done are apart: a `Change` is drawn once for a clip, or once for every
+frame, and applying it draws nothing. So the frames of a clip cannot differ unless they are meant
+to, and a frame counts as erased exactly if it was.
 
-Erasing (Zhong et al., arXiv 1708.04896) comes last and fills with ImageNet's mean colour, which the normalisation turns into 0.
-Published systems normalise first and then fill with the numbers of the mean, a brighter grey that they did not intend; that is
-`published`, for comparison. There is no augmentation in tests, and nothing here that a test could share with training.
+Erasing (Zhong et al., arXiv 1708.04896) comes last and fills with ImageNet's mean colour, which the
+normalisation turns into 0. Published systems normalise first and then fill with the numbers of the
+mean, a brighter grey that they did not intend; that is `published`, for comparison. There is no
+augmentation in tests, and nothing here that a test could share with training.
 """
 
 import math
@@ -21,23 +24,27 @@ from models.reid.data.degradation import Degradation
 from models.reid.training.settings import AugmentSettings
 
 ZOOM = 1.125
-"""Size from which `translate` crops, relative to the network's (Random2DTranslation of torchreid)."""
+"""Size from which `translate` crops, relative to the network's (Random2DTranslation of torchreid).
+"""
 MAX_TRIES = 100
 """Boxes drawn for one erasing until one fits."""
 GREY = np.array((0.114, 0.587, 0.299), np.float32)
 """Luminance of BGR (ITU-R BT.601)."""
 _MEAN, _STD = np.array(preprocess.MEAN[::-1]), np.array(preprocess.STD[::-1])
-FILLS = {"mean": np.rint(255 * _MEAN).astype(np.uint8), "published": np.rint(255 * (_MEAN * _STD + _MEAN)).astype(np.uint8)}
+FILLS = {
+    "mean": np.rint(255 * _MEAN).astype(np.uint8),
+    "published": np.rint(255 * (_MEAN * _STD + _MEAN)).astype(np.uint8),
+}
 """Colours (3,) uint8 BGR of erased boxes: 0 and, as published, the mean after normalisation."""
 
 
 class Change(NamedTuple):
     """What is done to one frame, in this order.
 
-    degraded: what another camera would do to it, None nothing. size: height and width px it is resized to. pad_px: black on
-    all sides. top, left: where the crop lies in that. factors:
-    brightness, contrast, saturation. box: top, left, height, width px of what is erased, zeros for nothing. patch: uint8, the
-    pixels that go there, or their one colour.
+    degraded: what another camera would do to it, None nothing. size: height and width px it is
+    resized to. pad_px: black on all sides. top, left: where the crop lies in that. factors:
+    brightness, contrast, saturation. box: top, left, height, width px of what is erased, zeros for
+    nothing. patch: uint8, the pixels that go there, or their one colour.
     """
 
     degraded: Degradation | None
@@ -52,9 +59,14 @@ class Change(NamedTuple):
 
 
 def augment(
-    frames: Sequence[np.ndarray], settings: AugmentSettings, height_px: int, width_px: int, rng: np.random.Generator
+    frames: Sequence[np.ndarray],
+    settings: AugmentSettings,
+    height_px: int,
+    width_px: int,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Frames, each (h, w, 3) uint8 BGR of any size -> the clip (T, height_px, width_px, 3) uint8 BGR, erased (T,) bool.
+    """Frames, each (h, w, 3) uint8 BGR of any size -> the clip (T, height_px, width_px, 3) uint8
+    BGR, erased (T,) bool.
 
     With `whole_clip` all frames get the same change, pixel noise included; else each its own.
     """
@@ -62,19 +74,29 @@ def augment(
         changes = [_draw(settings, height_px, width_px, rng)] * len(frames)
     else:
         changes = [_draw(settings, height_px, width_px, rng) for _ in frames]
-    clip = np.stack([_apply(f, c, height_px, width_px) for f, c in zip(frames, changes, strict=True)])
+    clip = np.stack(
+        [_apply(f, c, height_px, width_px) for f, c in zip(frames, changes, strict=True)]
+    )
     return clip, np.array([c.box[2] > 0 for c in changes])
 
 
-def _draw(settings: AugmentSettings, height_px: int, width_px: int, rng: np.random.Generator) -> Change:
+def _draw(
+    settings: AugmentSettings, height_px: int, width_px: int, rng: np.random.Generator
+) -> Change:
     mirrored = rng.random() < settings.flip
     zoom = ZOOM if settings.crop == "translate" and rng.random() < 0.5 else 1
     size = round(height_px * zoom), round(width_px * zoom)
     pad_px = settings.pad_px if settings.crop == "pad" else 0
     top = int(rng.integers(size[0] + 2 * pad_px - height_px + 1))
     left = int(rng.integers(size[1] + 2 * pad_px - width_px + 1))
-    brightness, contrast, saturation = (rng.uniform(max(0.0, 1 - v), 1 + v) for v in settings.jitter)
-    box = _draw_box(settings, height_px, width_px, rng) if rng.random() < settings.erase else (0, 0, 0, 0)
+    brightness, contrast, saturation = (
+        rng.uniform(max(0.0, 1 - v), 1 + v) for v in settings.jitter
+    )
+    box = (
+        _draw_box(settings, height_px, width_px, rng)
+        if rng.random() < settings.erase
+        else (0, 0, 0, 0)
+    )
     noisy = settings.erase_fill == "noise"
     patch = rng.integers(0, 256, (*box[2:], 3), np.uint8) if noisy else FILLS[settings.erase_fill]
     degraded = degradation.draw(settings.degrade, rng) if settings.degrade.probability else None
@@ -82,14 +104,23 @@ def _draw(settings: AugmentSettings, height_px: int, width_px: int, rng: np.rand
     return Change(degraded, size, mirrored, pad_px, top, left, factors, box, patch)
 
 
-def _draw_box(settings: AugmentSettings, height_px: int, width_px: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
-    """Box to erase: area (share of the crop) and aspect (height / width) uniform, drawn again until it lies inside."""
+def _draw_box(
+    settings: AugmentSettings, height_px: int, width_px: int, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """Box to erase: area (share of the crop) and aspect (height / width) uniform, drawn again until
+    it lies inside.
+    """
     for _ in range(MAX_TRIES):
         area = rng.uniform(*settings.erase_area) * height_px * width_px
         aspect = rng.uniform(*settings.erase_aspect)
         height, width = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < height < height_px and 0 < width < width_px:
-            return int(rng.integers(height_px - height + 1)), int(rng.integers(width_px - width + 1)), height, width
+            return (
+                int(rng.integers(height_px - height + 1)),
+                int(rng.integers(width_px - width + 1)),
+                height,
+                width,
+            )
     return 0, 0, 0, 0
 
 
@@ -106,8 +137,12 @@ def _apply(frame: np.ndarray, change: Change, height_px: int, width_px: int) -> 
     return out
 
 
-def _coloured(frame: np.ndarray, brightness: float, contrast: float, saturation: float) -> np.ndarray:
-    """Brightness times; contrast about the frame's mean luminance; saturation about each pixel's own. One rounding."""
+def _coloured(
+    frame: np.ndarray, brightness: float, contrast: float, saturation: float
+) -> np.ndarray:
+    """Brightness times; contrast about the frame's mean luminance; saturation about each pixel's
+    own. One rounding.
+    """
     if brightness == contrast == saturation == 1:
         return frame
     out: np.ndarray = frame * np.float32(brightness)

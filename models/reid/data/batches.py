@@ -1,7 +1,9 @@
-"""Which samples make up the batches of an epoch: plain lists, from the people, the settings, a seed and the epoch.
+"""Which samples make up the batches of an epoch: plain lists, from the people, the settings, a seed
+and the epoch.
 
-Everything of an epoch is drawn before it begins and from nothing but the arguments, so two machines agree on it without
-talking, and going on in the middle of an epoch is a slice. P is `n_people`, K is `n_each`.
+Everything of an epoch is drawn before it begins and from nothing but the arguments, so two machines
+agree on it without talking, and going on in the middle of an epoch is a slice. P is `n_people`, K
+is `n_each`.
 
 | sampler | a batch | batches in an epoch |
 | --- | --- | --- |
@@ -10,17 +12,20 @@ talking, and going on in the middle of an epoch is a slice. P is `n_people`, K i
 | shuffled | P x K samples, whoever they show | n / (P x K), rounded up |
 | sources | P x K samples of all data sets | n // (P x K), at least 1 |
 
-- groups: every person's samples are shuffled and cut into groups of K, what is left over waits for another epoch; a person with
-  fewer than K is drawn K times with repetition. A batch takes one group from each of P people drawn from those who have any
-  left, until fewer than P have. How many batches that makes depends on the draws (at most groups // P), so it is the length of
-  the list and differs a little between epochs.
-- identities: everybody once, K samples drawn without repetition where there are K. People left over, fewer than P, wait. Such
-  an epoch is short (MARS: 78 batches of 32), which is why published recipes run hundreds of them.
-- shuffled: everything once. The last batch is smaller, and dropped if it is a single sample, on which batch normalisation
-  cannot train.
-- sources: every data set has a share of each batch in proportion to the square root of its number of samples, so that a large
-  one does not rule and a small one is not seen a hundred times. Each is gone through in shuffled rounds; an epoch is as many
-  samples as there are, of which the large data sets have given a part.
+- groups: every person's samples are shuffled and cut into groups of K, what is left over waits for
+  another epoch; a person with fewer than K is drawn K times with repetition. A batch takes one
+  group from each of P people drawn from those who have any left, until fewer than P have. How many
+  batches that makes depends on the draws (at most groups // P), so it is the length of the list and
+  differs a little between epochs.
+- identities: everybody once, K samples drawn without repetition where there are K. People left
+  over, fewer than P, wait. Such an epoch is short (MARS: 78 batches of 32), which is why published
+  recipes run hundreds of them.
+- shuffled: everything once. The last batch is smaller, and dropped if it is a single sample, on
+  which batch normalisation cannot train.
+- sources: every data set has a share of each batch in proportion to the square root of its number
+  of samples, so that a large one does not rule and a small one is not seen a hundred times. Each is
+  gone through in shuffled rounds; an epoch is as many samples as there are, of which the large data
+  sets have given a part.
 """
 
 from collections.abc import Callable
@@ -36,7 +41,11 @@ Batches = list[list[int]]
 
 
 def epoch_batches(
-    targets: np.ndarray, settings: BatchSettings, seed: int, epoch: int, sources: np.ndarray | None = None
+    targets: np.ndarray,
+    settings: BatchSettings,
+    seed: int,
+    epoch: int,
+    sources: np.ndarray | None = None,
 ) -> Batches:
     """The batches of an epoch; same arguments, same batches.
 
@@ -48,17 +57,21 @@ def epoch_batches(
         sources: (n,) int, the data set of every sample; None where there is one.
 
     Returns:
-        Indices into `targets`, batch by batch. In PK batches the K samples of a person are neighbours.
+        Indices into `targets`, batch by batch. In PK batches the K samples of a person are
+        neighbours.
 
     Raises:
         InputError: not one batch can be made.
     """
     if settings.n_people * settings.n_each < 2 or len(targets) < 2:
         raise InputError(
-            f"batches of {settings.n_people} x {settings.n_each} from {len(targets)} training samples: batch normalisation "
-            "needs two samples in a batch; set batches.n_people or batches.n_each higher, or give more data"
+            f"batches of {settings.n_people} x {settings.n_each} from {len(targets)} training"
+            " samples: batch normalisation needs two samples in a batch; set batches.n_people or"
+            " batches.n_each higher, or give more data"
         )
-    rng = np.random.default_rng([seed, epoch, 0, 1])  # 1: apart from the draws of the clips, [seed, epoch, position] (and a 0)
+    rng = np.random.default_rng(
+        [seed, epoch, 0, 1]
+    )  # 1: apart from the draws of the clips, [seed, epoch, position] (and a 0)
     if settings.sampler == "sources":
         return _sources(np.zeros_like(targets) if sources is None else sources, settings, rng)
     if (targets == UNLABELLED).any():
@@ -88,8 +101,12 @@ def _identities(people: np.ndarray, settings: BatchSettings, rng: np.random.Gene
     by_person = _by_person(people, settings)
     n_people, n_each = settings.n_people, settings.n_each
     order = rng.permutation(len(by_person))
-    drawn = [rng.choice(by_person[i], n_each, replace=len(by_person[i]) < n_each).tolist() for i in order]
-    return [list(chain(*drawn[i : i + n_people])) for i in range(0, len(drawn) - n_people + 1, n_people)]
+    drawn = [
+        rng.choice(by_person[i], n_each, replace=len(by_person[i]) < n_each).tolist() for i in order
+    ]
+    return [
+        list(chain(*drawn[i : i + n_people])) for i in range(0, len(drawn) - n_people + 1, n_people)
+    ]
 
 
 def _shuffled(people: np.ndarray, settings: BatchSettings, rng: np.random.Generator) -> Batches:
@@ -103,7 +120,8 @@ def _sources(sources: np.ndarray, settings: BatchSettings, rng: np.random.Genera
     n_batches = max(1, len(sources) // size)
     _, counts = np.unique(sources, return_counts=True)
     shares = np.sqrt(counts) / np.sqrt(counts).sum()
-    # how many of each data set all batches up to one have taken: whole numbers whose means are the shares
+    # how many of each data set all batches up to one have taken: whole numbers whose means are the
+    # shares
     taken = np.rint(np.outer(np.arange(n_batches + 1), shares * size)).astype(int)
     batches: Batches = [[] for _ in range(n_batches)]
     for column, source in enumerate(np.unique(sources)):
@@ -127,8 +145,8 @@ def _by_person(people: np.ndarray, settings: BatchSettings) -> list[np.ndarray]:
     by_person = np.split(order, np.flatnonzero(np.diff(people[order])) + 1)
     if len(by_person) < settings.n_people:
         raise InputError(
-            f"batches of {settings.n_people} people cannot be made from {len(by_person)} training people: "
-            f"set batches.n_people to {len(by_person)} or less"
+            f"batches of {settings.n_people} people cannot be made from {len(by_person)} training"
+            f" people: set batches.n_people to {len(by_person)} or less"
         )
     return by_person
 

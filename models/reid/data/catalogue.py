@@ -8,7 +8,17 @@ from typing import Any
 
 from models import settings
 from models.errors import InputError
-from models.reid.data import cuhk03, dukemtmc, dukemtmc_video, folder, ilids_vid, market1501, mars, msmt17, prid2011
+from models.reid.data import (
+    cuhk03,
+    dukemtmc,
+    dukemtmc_video,
+    folder,
+    ilids_vid,
+    market1501,
+    mars,
+    msmt17,
+    prid2011,
+)
 from models.reid.data.layout import Options
 from models.reid.data.samples import Dataset
 
@@ -17,7 +27,9 @@ EXAMPLE = "configs/reid/image.yaml"
 
 @dataclass(frozen=True)
 class Entry:
-    """One data set: its loader, the class of its options, and a row of the documentation (0 people: whatever the user has)."""
+    """One data set: its loader, the class of its options, and a row of the documentation (0 people:
+    whatever the user has).
+    """
 
     load: Callable[[Path, Any], Dataset]
     options: type[Options]
@@ -33,36 +45,77 @@ CATALOGUE = {
         market1501.load, market1501.Options, "Market-1501", 1501, "36,036 images", 6, "for research"
     ),
     "dukemtmc": Entry(
-        dukemtmc.load, dukemtmc.Options, "DukeMTMC-reID", 1812, "36,411 images", 8, "withdrawn by its authors in 2019"
-    ),
-    "msmt17": Entry(msmt17.load, msmt17.Options, "MSMT17 V1, V2", 4101, "126,441 images", 15, "for research, on request"),
-    "cuhk03": Entry(
-        cuhk03.load, cuhk03.Options, "CUHK03", 1467, "14,096 images (detected: 14,097)", 2, "for research, on request"
-    ),
-    "mars": Entry(mars.load, mars.Options, "MARS", 1261, "20,478 tracklets", 6, "for research"),
-    "ilids_vid": Entry(ilids_vid.load, ilids_vid.Options, "iLIDS-VID", 300, "600 tracklets", 2, "for research"),
-    "prid2011": Entry(prid2011.load, prid2011.Options, "PRID 2011", 178, "356 tracklets", 2, "for research"),
-    "dukemtmc_video": Entry(
-        dukemtmc_video.load, dukemtmc_video.Options, "DukeMTMC-VideoReID", 1812, "4,832 tracklets", 8,
+        dukemtmc.load,
+        dukemtmc.Options,
+        "DukeMTMC-reID",
+        1812,
+        "36,411 images",
+        8,
         "withdrawn by its authors in 2019",
     ),
-    "folder": Entry(folder.load, folder.Options, "your own people", note="images or tracklets in folders, or by their names"),
-}  # fmt: skip
+    "msmt17": Entry(
+        msmt17.load,
+        msmt17.Options,
+        "MSMT17 V1, V2",
+        4101,
+        "126,441 images",
+        15,
+        "for research, on request",
+    ),
+    "cuhk03": Entry(
+        cuhk03.load,
+        cuhk03.Options,
+        "CUHK03",
+        1467,
+        "14,096 images (detected: 14,097)",
+        2,
+        "for research, on request",
+    ),
+    "mars": Entry(mars.load, mars.Options, "MARS", 1261, "20,478 tracklets", 6, "for research"),
+    "ilids_vid": Entry(
+        ilids_vid.load, ilids_vid.Options, "iLIDS-VID", 300, "600 tracklets", 2, "for research"
+    ),
+    "prid2011": Entry(
+        prid2011.load, prid2011.Options, "PRID 2011", 178, "356 tracklets", 2, "for research"
+    ),
+    "dukemtmc_video": Entry(
+        dukemtmc_video.load,
+        dukemtmc_video.Options,
+        "DukeMTMC-VideoReID",
+        1812,
+        "4,832 tracklets",
+        8,
+        "withdrawn by its authors in 2019",
+    ),
+    "folder": Entry(
+        folder.load,
+        folder.Options,
+        "your own people",
+        note="images or tracklets in folders, or by their names",
+    ),
+}
 
 
 def load(name: str, root: str | Path, options: Mapping[str, Any]) -> Dataset:
-    """Read data set `name` from `root`, its own folder or the one above; raises InputError for what is unknown or absent."""
+    """Read data set `name` from `root`, its own folder or the one above; raises InputError for what
+    is unknown or absent.
+    """
     return _entry(name).load(Path(root).expanduser(), _options(name, options))
 
 
 def n_splits(name: str, options: Mapping[str, Any]) -> int:
-    """How many values of option `split` a published result is the mean over; 1 where there is no such option."""
+    """How many values of option `split` a published result is the mean over; 1 where there is no
+    such option.
+    """
     return _options(name, options).n_splits
 
 
 def table() -> str:
     """The data sets as a Markdown table, for the documentation."""
-    rows = ["| `data.name` | data set | people | size | cameras | note |", "| --- | --- | --- | --- | --- | --- |"]
+    rows = [
+        "| `data.name` | data set | people | size | cameras | note |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for name, entry in CATALOGUE.items():
         size = (f"{entry.people or 'yours'}", entry.samples, f"{entry.cameras or 'yours'}")
         rows.append(f"| `{name}` | {entry.title} | {' | '.join(size)} | {entry.note} |")
@@ -73,7 +126,9 @@ def _entry(name: str) -> Entry:
     if name not in CATALOGUE:
         close = difflib.get_close_matches(name, CATALOGUE, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise InputError(f"data.name {name}: no such data set; {hint}known are {', '.join(CATALOGUE)}")
+        raise InputError(
+            f"data.name {name}: no such data set; {hint}known are {', '.join(CATALOGUE)}"
+        )
     return CATALOGUE[name]
 
 

@@ -1,28 +1,32 @@
-"""Which frames of a tracklet a network sees: frame numbers from the number of frames, the clip length and a rule.
+"""Which frames of a tracklet a network sees: frame numbers from the number of frames, the clip
+length and a rule.
 
-Training rules give one clip and may draw; test rules give as many clips as they need and never draw, so that an evaluation
-repeats. A tracklet shorter than a clip gives some frames twice, so training clips are always full.
+Training rules give one clip and may draw; test rules give as many clips as they need and never
+draw, so that an evaluation repeats. A tracklet shorter than a clip gives some frames twice, so
+training clips are always full.
 
 | training | clip | source | a short tracklet |
 | --- | --- | --- | --- |
 | random | frames anywhere, in time order | torchreid | the same, with repetition |
 | consecutive | a window | Gao & Nevatia, arXiv 1805.02104 | starts again |
-| evenly | one frame every n // length, from the first; nothing is drawn | torchreid | repeats the last frame |
-| restricted | one frame from each of equal parts | Pathak et al., arXiv 1912.05295 | repeats the last frame |
-| interval | one frame from each cell of 8, 4, 2 or 1 frames in a window | PSTA, Wang et al., ICCV 2021 | as random |
+| evenly | one frame every n // length, from the first | torchreid | repeats the last frame |
+| restricted | one frame from each of equal parts | arXiv 1912.05295 | repeats the last frame |
+| interval | one frame from each cell of 8, 4, 2 or 1 frames in a window | PSTA | as random |
 
 | test | clips | source |
 | --- | --- | --- |
 | all | one clip of all frames, whatever the length | torchreid |
 | evenly | one, as in training | torchreid |
 | dense | neighbouring windows over all frames | Gao & Nevatia |
-| begin_interval | one, from the first frame, with the widest stride of length, length / 2, / 4, / 8 or 1 that fits | PSTA |
-| dense_interval | n // length clips, each spread over the tracklet; the last n % length frames are in none | PSTA |
+| begin_interval | one, from the first, the widest stride of length / 1, 2, 4, 8 or 1 | PSTA |
+| dense_interval | n // length clips, spread over the tracklet, n % length frames left out | PSTA |
 
-`restricted` is restricted random sampling, "intelligent" in its authors' program.
+`evenly` draws nothing. `restricted` is restricted random sampling, "intelligent" in its authors'
+program. PSTA is Wang et al., ICCV 2021.
 
-Two published programs draw the start of a window such that the last window never comes up (consecutive, interval), and two
-drop the frames after 41 or 200 dense clips; here every window can come up and dense has no limit.
+Two published programs draw the start of a window such that the last window never comes up
+(consecutive, interval), and two drop the frames after 41 or 200 dense clips; here every window can
+come up and dense has no limit.
 """
 
 from collections.abc import Callable
@@ -42,16 +46,18 @@ STRIDES = (8, 4, 2, 1)
 def training_clip(n: int, length: int, rule: TrainingRule, rng: np.random.Generator) -> np.ndarray:
     """Frame numbers (length,) int64 in 0..n-1 of one clip of a tracklet of n frames.
 
-    In time order, except that `consecutive` starts again at a short tracklet's end. Raises InputError without frames.
+    In time order, except that `consecutive` starts again at a short tracklet's end. Raises
+    InputError without frames.
     """
     return _TRAINING[rule](_checked(n), length, rng)
 
 
 def covering_clips(n: int, length: int, rule: TestRule) -> list[np.ndarray]:
-    """Frame numbers, each (length,) int64 in 0..n-1, of the clips of a tracklet of n frames: at least one clip.
+    """Frame numbers, each (length,) int64 in 0..n-1, of the clips of a tracklet of n frames: at
+    least one clip.
 
-    `all` gives (n,). A clip that lacks frames (n < length; the last of `dense`) goes through its own again from its first;
-    `evenly` repeats the last. Raises InputError without frames.
+    `all` gives (n,). A clip that lacks frames (n < length; the last of `dense`) goes through its
+    own again from its first; `evenly` repeats the last. Raises InputError without frames.
     """
     return _TEST[rule](_checked(n), length)
 

@@ -1,13 +1,17 @@
-"""CUHK03 (Li et al., CVPR 2014): 1467 people, each in one of five pairs of cameras, boxes detected or labelled by hand.
+"""CUHK03 (Li et al., CVPR 2014): 1467 people, each in one of five pairs of cameras, boxes detected
+or labelled by hand.
 
-The release is one file, `cuhk03_release/cuhk-03.mat` (HDF5). `python -m models.reid.data.cuhk03_archive FOLDER` unpacks it
-once, in the form that torchreid made usual, so its folders are read as well: `images_labeled/` and `images_detected/` with
-`1_001_1_01.png`: pair, person in the pair, view, image. Reading these needs no HDF5. A camera here is a view, 0 or 1.
+The release is one file, `cuhk03_release/cuhk-03.mat` (HDF5). `python -m
+models.reid.data.cuhk03_archive FOLDER` unpacks it once, in the form that torchreid made usual, so
+its folders are read as well: `images_labeled/` and `images_detected/` with
+`1_001_1_01.png`: pair, person in the pair, view, image. Reading these needs no HDF5. A camera here
+  is a view, 0 or 1.
 
-Two protocols. `new` (Zhong et al., CVPR 2017): 767 people train, 700 test, one query each and camera; by
-`cuhk03_new_protocol_config_{labeled,detected}.mat`, which its authors publish. `classic`: 20 splits, 1367 people train, 100
-test; every test image asks and every one answers (the rule of the same camera keeps the view apart), and the score is the CMC
-with one gallery image for each person drawn anew, the mean over draws and splits: `single gallery shot` in the evaluation.
+Two protocols. `new` (Zhong et al., CVPR 2017): 767 people train, 700 test, one query each and
+camera; by `cuhk03_new_protocol_config_{labeled,detected}.mat`, which its authors publish.
+`classic`: 20 splits, 1367 people train, 100 test; every test image asks and every one answers (the
+rule of the same camera keeps the view apart), and the score is the CMC with one gallery image for
+each person drawn anew, the mean over draws and splits: `single gallery shot` in the evaluation.
 """
 
 import json
@@ -18,7 +22,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from models.errors import InputError
-from models.reid.data.layout import OfficialOptions, checked, flat, locate, match, matrices, require, whole_numbers
+from models.reid.data.layout import (
+    OfficialOptions,
+    checked,
+    flat,
+    locate,
+    match,
+    matrices,
+    require,
+    whole_numbers,
+)
 from models.reid.data.samples import Dataset, Frames, Sample, relabel
 
 FOLDERS = ("cuhk03", "CUHK03")
@@ -51,14 +64,21 @@ class Options(OfficialOptions):
 
 
 def load(root: Path, options: Options) -> Dataset:
-    """Read CUHK03, unpacked, from its own folder or the one above; raises InputError where it is not as published."""
+    """Read CUHK03, unpacked, from its own folder or the one above; raises InputError where it is
+    not as published.
+    """
     folder = f"images_{options.labels}"
     for here in (root, *(root / name for name in FOLDERS)):
         if (here / ARCHIVE).is_file() and not (here / folder).is_dir():
-            raise InputError(f"{here / ARCHIVE}: unpack it first: python -m models.reid.data.cuhk03_archive {here}")
+            raise InputError(
+                f"{here / ARCHIVE}: unpack it first: python -m models.reid.data.cuhk03_archive"
+                f" {here}"
+            )
     here = locate(root, FOLDERS, [folder])
     if options.protocol == "new":
-        return checked(_new(here, here / folder, options.labels), options, NEW_COUNTS | IMAGES[options.labels])
+        return checked(
+            _new(here, here / folder, options.labels), options, NEW_COUNTS | IMAGES[options.labels]
+        )
     return checked(_classic(here, here / folder, options), options, CLASSIC_COUNTS)
 
 
@@ -66,7 +86,8 @@ def _new(here: Path, folder: Path, labels: str) -> Dataset:
     file = here / f"cuhk03_new_protocol_config_{labels}.mat"
     if not file.is_file():
         raise InputError(
-            f"{file}: is missing; get it from the authors of the protocol (zhunzhong07/person-re-ranking on GitHub)"
+            f"{file}: is missing; get it from the authors of the protocol"
+            " (zhunzhong07/person-re-ranking on GitHub)"
         )
     keys = ("filelist", "labels", "train_idx", "query_idx", "gallery_idx")
     listed, people, *roles = matrices(file, *keys)
@@ -74,7 +95,10 @@ def _new(here: Path, folder: Path, labels: str) -> Dataset:
     ids = whole_numbers(people.ravel(), 0, 10**6, f"{file}: labels")
     if len(ids) != len(names):
         raise InputError(f"{file}: has {len(names)} names and {len(ids)} labels; get it again")
-    chosen = [whole_numbers(v.ravel(), 1, len(names), f"{file}: {key}") - 1 for key, v in zip(keys[2:], roles, strict=True)]
+    chosen = [
+        whole_numbers(v.ravel(), 1, len(names), f"{file}: {key}") - 1
+        for key, v in zip(keys[2:], roles, strict=True)
+    ]
     require([Frames(folder, tuple(names[i] for i in rows)) for rows in chosen])
     train, query, gallery = (
         tuple(
@@ -91,11 +115,20 @@ def _classic(here: Path, folder: Path, options: Options) -> Dataset:
     samples, _ = flat(folder, _parse)
     train = [s for s in samples if s.person_id not in testset]
     test = tuple(s for s in samples if s.person_id in testset)
-    return Dataset(f"cuhk03 classic {options.labels} split {options.split}", here, relabel(train), test, test, False)
+    return Dataset(
+        f"cuhk03 classic {options.labels} split {options.split}",
+        here,
+        relabel(train),
+        test,
+        test,
+        False,
+    )
 
 
 def _testset(here: Path, options: Options) -> set[int]:
-    """Test people of a classic split, from our unpacking or else from torchreid's cached splits, by their file names."""
+    """Test people of a classic split, from our unpacking or else from torchreid's cached splits, by
+    their file names.
+    """
     ours, theirs = here / TESTSETS, here / f"splits_classic_{options.labels}.json"
     file = ours if ours.is_file() or not theirs.is_file() else theirs
     try:
@@ -105,12 +138,15 @@ def _testset(here: Path, options: Options) -> set[int]:
         return {_parse(file, re.split(r"[/\\]", item[0])[-1])[0] for item in split["query"]}
     except OSError:
         raise InputError(
-            f"{ours}: is missing: the classic splits are in cuhk-03.mat: python -m models.reid.data.cuhk03_archive {here}"
+            f"{ours}: is missing: the classic splits are in cuhk-03.mat: python -m"
+            f" models.reid.data.cuhk03_archive {here}"
         ) from None
     except InputError:
         raise
     except (ValueError, TypeError, KeyError, IndexError):
-        raise InputError(f"{file}: has no split {options.split} that can be read; remove it and unpack again") from None
+        raise InputError(
+            f"{file}: has no split {options.split} that can be read; remove it and unpack again"
+        ) from None
 
 
 def _parse(folder: Path, name: str) -> tuple[int, int, int]:

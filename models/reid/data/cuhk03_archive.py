@@ -1,9 +1,10 @@
-"""Unpacks CUHK03's one big file into images, once: `python -m models.reid.data.cuhk03_archive FOLDER`.
+"""Unpacks CUHK03's one big file into images, once: `python -m models.reid.data.cuhk03_archive
+FOLDER`.
 
-It is HDF5 and needs h5py, which nothing else here does, so h5py is not among the requirements. In it `labeled` and `detected`
-are cells of five camera pairs, each a cell of people x 10 images, five of either view, some missing; `testsets` are 20 lists
-of (pair, person). MATLAB's axes come reversed. A folder gets its name when it is complete, so what was cut short is done
-again.
+It is HDF5 and needs h5py, which nothing else here does, so h5py is not among the requirements. In
+it `labeled` and `detected` are cells of five camera pairs, each a cell of people x 10 images, five
+of either view, some missing; `testsets` are 20 lists of (pair, person). MATLAB's axes come
+reversed. A folder gets its name when it is complete, so what was cut short is done again.
 """
 
 import argparse
@@ -25,7 +26,8 @@ from models.reid.data.layout import locate
 
 
 def unpack(root: Path) -> Path:
-    """Write what is not there yet of `images_labeled/`, `images_detected/` and `testsets.json`; returns the folder.
+    """Write what is not there yet of `images_labeled/`, `images_detected/` and `testsets.json`;
+    returns the folder.
 
     Raises InputError without h5py, or for a file that is not CUHK03's.
     """
@@ -38,7 +40,10 @@ def unpack(root: Path) -> Path:
         with h5py.File(here / ARCHIVE, "r") as archive:
             write(archive, here)
     except (OSError, KeyError) as error:
-        raise InputError(f"{here / ARCHIVE}: cannot be unpacked ({' '.join(str(error).split())}); download it again") from None
+        raise InputError(
+            f"{here / ARCHIVE}: cannot be unpacked ({' '.join(str(error).split())}); download it"
+            " again"
+        ) from None
     return here
 
 
@@ -75,7 +80,9 @@ def _value(archive: Mapping[Any, Any], reference: Any) -> NDArray[Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0, or 2 after one line about what is wrong."""
-    parser = argparse.ArgumentParser(description="Unpack CUHK03's cuhk-03.mat into folders of images.")
+    parser = argparse.ArgumentParser(
+        description="Unpack CUHK03's cuhk-03.mat into folders of images."
+    )
     parser.add_argument("folder", type=Path, help="the folder that holds cuhk03_release")
     try:
         here = unpack(parser.parse_args(arguments).folder)

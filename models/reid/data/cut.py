@@ -2,7 +2,8 @@
 
     python -m models.reid.data.cut --pictures detection/cafe detection/office --output crops
 
-`--pictures` are folders in YOLO's layout (see `models.detector.data`). `pipeline.crops` does the same for videos and tracks.
+`--pictures` are folders in YOLO's layout (see `models.detector.data`). `pipeline.crops` does the
+same for videos and tracks.
 """
 
 import argparse
@@ -61,9 +62,13 @@ def _crop(image: np.ndarray, box: np.ndarray) -> np.ndarray | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parser = argparse.ArgumentParser(prog="python -m models.reid.data.cut", description="Cut people out of labelled pictures.")
+    parser = argparse.ArgumentParser(
+        prog="python -m models.reid.data.cut", description="Cut people out of labelled pictures."
+    )
     parser.add_argument("--pictures", type=Path, nargs="+", required=True, metavar="DIR")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="a folder for the crops")
+    parser.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="a folder for the crops"
+    )
     parsed = parser.parse_args(arguments)
     try:
         parsed.output.mkdir(parents=True, exist_ok=True)

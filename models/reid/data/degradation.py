@@ -1,8 +1,10 @@
-"""What other cameras do to a picture of a person, for training: wrong boxes, occlusion, colour casts, blur, few pixels, JPEG.
+"""What other cameras do to a picture of a person, for training: wrong boxes, occlusion, colour
+casts, blur, few pixels, JPEG.
 
-`augmentation` makes a network's own training views (flip, crop, erasing) at the network's size. These changes stand for another
-camera and come before it, on the crop as it was cut: few pixels, noise and compression are properties of a picture before it is
-resized. As there, what is drawn and what is done are apart: a `Degradation` is drawn once and applying it draws nothing.
+`augmentation` makes a network's own training views (flip, crop, erasing) at the network's size.
+These changes stand for another camera and come before it, on the crop as it was cut: few pixels,
+noise and compression are properties of a picture before it is resized. As there, what is drawn and
+what is done are apart: a `Degradation` is drawn once and applying it draws nothing.
 
 Order: where the box lies, what hides the person, light and colour, optics, sensor, compression.
 """
@@ -25,16 +27,13 @@ class Degradation:
     """What is done to one crop, in this order; None or 1 where nothing is.
 
     Attributes:
-        box: left, top, right, bottom of the new box in shares of the old one, (0, 0, 1, 1) is the same.
-        hidden: left, top, right, bottom shares of the part that something stands before, or None.
-        hidden_from: left, top shares of the part whose pixels are put there.
-        gains: factors of blue, green and red.
-        gamma: exponent of the brightness, 1 changes nothing.
-        blur_share: sigma of the blur as a share of the crop's height, 0 none.
-        height_px: height that the crop is reduced to, 0 leaves it.
-        noise: standard deviation of the noise in grey levels of 255.
-        noise_seed: seed of the noise.
-        jpeg_quality: 1 to 100, 0 does not compress.
+        box: left, top, right, bottom of the new box in shares of the old one, (0, 0, 1, 1) is the
+        same. hidden: left, top, right, bottom shares of the part that something stands before, or
+        None. hidden_from: left, top shares of the part whose pixels are put there. gains: factors
+        of blue, green and red. gamma: exponent of the brightness, 1 changes nothing. blur_share:
+        sigma of the blur as a share of the crop's height, 0 none. height_px: height that the crop
+        is reduced to, 0 leaves it. noise: standard deviation of the noise in grey levels of 255.
+        noise_seed: seed of the noise. jpeg_quality: 1 to 100, 0 does not compress.
     """
 
     box: tuple[float, float, float, float]
@@ -50,7 +49,9 @@ class Degradation:
 
 
 def draw(settings: DegradationSettings, rng: np.random.Generator) -> Degradation | None:
-    """Draw what another camera would do to a crop; None where it would do nothing (1 - settings.probability)."""
+    """Draw what another camera would do to a crop; None where it would do nothing (1 -
+    settings.probability).
+    """
     if rng.random() >= settings.probability:
         return None
     hidden, hidden_from = _draw_occlusion(settings, rng)
@@ -99,8 +100,12 @@ def apply(crop: np.ndarray, change: Degradation | None) -> np.ndarray:
     return np.asarray(out)
 
 
-def _draw_box(settings: DegradationSettings, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """A box that is shifted, too large or too small; sometimes one that the frame's border or furniture cuts off below."""
+def _draw_box(
+    settings: DegradationSettings, rng: np.random.Generator
+) -> tuple[float, float, float, float]:
+    """A box that is shifted, too large or too small; sometimes one that the frame's border or
+    furniture cuts off below.
+    """
     left, top, right, bottom = rng.uniform(-settings.shift, settings.shift, 4)
     if rng.random() < settings.partial:
         bottom = -rng.uniform(0.1, 0.5)
@@ -141,13 +146,18 @@ def _boxed(crop: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarr
 
 
 def _hidden(crop: np.ndarray, change: Degradation) -> np.ndarray:
-    """Pixels of one part of the picture put over another part, as a person or a shelf in front would be."""
+    """Pixels of one part of the picture put over another part, as a person or a shelf in front
+    would be.
+    """
     if change.hidden is None:
         return crop
     height, width = crop.shape[:2]
     left, top = int(change.hidden[0] * width), int(change.hidden[1] * height)
     right, bottom = int(change.hidden[2] * width), int(change.hidden[3] * height)
-    source_left, source_top = int(change.hidden_from[0] * width), int(change.hidden_from[1] * height)
+    source_left, source_top = (
+        int(change.hidden_from[0] * width),
+        int(change.hidden_from[1] * height),
+    )
     source = crop[source_top : source_top + bottom - top, source_left : source_left + right - left]
     out = crop.copy()
     out[top : top + source.shape[0], left : left + source.shape[1]] = cv2.flip(source, -1)

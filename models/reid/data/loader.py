@@ -1,13 +1,16 @@
-"""From samples to the batches of one epoch: decoding and augmentation in workers, the same bytes with any number of them.
+"""From samples to the batches of one epoch: decoding and augmentation in workers, the same bytes
+with any number of them.
 
-Nothing random lives longer than one draw: the batches of an epoch come from [seed, epoch], and the frames and changes of the
-draw at a position from [seed, epoch, position]. So workers, devices and an interruption change nothing, and an epoch goes on
-where it stopped by leaving out the batches it has had.
+Nothing random lives longer than one draw: the batches of an epoch come from [seed, epoch], and the
+frames and changes of the draw at a position from [seed, epoch, position]. So workers, devices and
+an interruption change nothing, and an epoch goes on where it stopped by leaving out the batches it
+has had.
 
-Workers are forked from a clean server process ("forkserver"), not from a process with threads: where OpenCV's were in use,
-forked workers were seen to abort. The server does the imports once, so that an epoch's two workers have their first batch
-after 0.1 s; with "spawn", or without the imports, after 2.5 s of every epoch (two cores). Ctrl-C reaches every process of a
-terminal: the workers ignore it, from their first moment, and end with the process that uses them.
+Workers are forked from a clean server process ("forkserver"), not from a process with threads:
+where OpenCV's were in use, forked workers were seen to abort. The server does the imports once, so
+that an epoch's two workers have their first batch after 0.1 s; with "spawn", or without the
+imports, after 2.5 s of every epoch (two cores). Ctrl-C reaches every process of a terminal: the
+workers ignore it, from their first moment, and end with the process that uses them.
 """
 
 import multiprocessing
@@ -34,9 +37,9 @@ from models.reid.training.settings import Settings
 class Batch(NamedTuple):
     """What a training step gets: B draws of T frames.
 
-    clips (B, T, H, W, 3) uint8 BGR. mask (B, T) bool, all True: training clips are always full. quality (B, T) float32, ones.
-    targets (B,) int64 person, cameras (B,) int64. erased (B, T) bool, frames in which a box was erased. indices (B,) int64 into
-    the samples.
+    clips (B, T, H, W, 3) uint8 BGR. mask (B, T) bool, all True: training clips are always full.
+    quality (B, T) float32, ones. targets (B,) int64 person, cameras (B,) int64. erased (B, T) bool,
+    frames in which a box was erased. indices (B,) int64 into the samples.
     """
 
     clips: Tensor
@@ -49,7 +52,9 @@ class Batch(NamedTuple):
 
 
 def read_image(path: Path | str) -> np.ndarray:
-    """Image file -> (h, w, 3) uint8 BGR. Raises InputError that names the file if it cannot be read or is not a whole image."""
+    """Image file -> (h, w, 3) uint8 BGR. Raises InputError that names the file if it cannot be read
+    or is not a whole image.
+    """
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -63,8 +68,8 @@ def read_image(path: Path | str) -> np.ndarray:
 class TrainingClips(Dataset[Batch | InputError]):
     """The batches of one epoch, by number.
 
-    Where every sample is a single image, clips have one frame whatever clips.length says; among tracklets, one of a single
-    frame is filled up like any short one (see `clips`).
+    Where every sample is a single image, clips have one frame whatever clips.length says; among
+    tracklets, one of a single frame is filled up like any short one (see `clips`).
     """
 
     def __init__(self, samples: Sequence[Sample], settings: Settings, epoch: int) -> None:
@@ -72,18 +77,24 @@ class TrainingClips(Dataset[Batch | InputError]):
         self.settings = settings
         self.epoch = epoch
         self.length = settings.clips.length if any(len(s.paths) > 1 for s in samples) else 1
-        self._paths = [tuple(map(str, s.paths)) for s in samples]  # text reaches workers 30 times faster than Path objects
+        self._paths = [
+            tuple(map(str, s.paths)) for s in samples
+        ]  # text reaches workers 30 times faster than Path objects
         self._targets = np.array([s.person_id for s in samples], np.int64)
         self._cameras = np.array([s.camera for s in samples], np.int64)
         sources = np.array([s.source for s in samples], np.int64)
-        self.batches = batches.epoch_batches(self._targets, settings.batches, settings.train.seed, epoch, sources)
+        self.batches = batches.epoch_batches(
+            self._targets, settings.batches, settings.train.seed, epoch, sources
+        )
         self._starts = np.cumsum([0, *map(len, self.batches)]).tolist()
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, number: int) -> Batch | InputError:
-        """`batch`, with its error as a value: torch would bury the one line of an error raised in a worker in a traceback."""
+        """`batch`, with its error as a value: torch would bury the one line of an error raised in a
+        worker in a traceback.
+        """
         try:
             return self.batch(number)
         except InputError as error:
@@ -92,7 +103,10 @@ class TrainingClips(Dataset[Batch | InputError]):
     def batch(self, number: int) -> Batch:
         """Batch of that number in the epoch; raises InputError that names an unreadable image."""
         drawn = self.batches[number]
-        made = [self._draw(index, position) for position, index in enumerate(drawn, self._starts[number])]
+        made = [
+            self._draw(index, position)
+            for position, index in enumerate(drawn, self._starts[number])
+        ]
         erased = torch.from_numpy(np.stack([e for _, e in made]))
         return Batch(
             clips=torch.from_numpy(np.stack([clip for clip, _ in made])),
@@ -111,7 +125,11 @@ class TrainingClips(Dataset[Batch | InputError]):
         images = {i: read_image(paths[i]) for i in set(chosen.tolist())}
         data = self.settings.data
         return augmentation.augment(
-            [images[i] for i in chosen.tolist()], self.settings.augment, data.height_px, data.width_px, rng
+            [images[i] for i in chosen.tolist()],
+            self.settings.augment,
+            data.height_px,
+            data.width_px,
+            rng,
         )
 
 
@@ -126,13 +144,19 @@ class _Loader(DataLoader[Batch]):
 
 
 def training_batches(
-    samples: Sequence[Sample], settings: Settings, epoch: int, first_batch: int = 0, rank: int = 0, world: int = 1
+    samples: Sequence[Sample],
+    settings: Settings,
+    epoch: int,
+    first_batch: int = 0,
+    rank: int = 0,
+    world: int = 1,
 ) -> DataLoader[Batch]:
     """Batches of an epoch for device `rank` of `world`, in order; `len` says how many.
 
-    Batch b of the epoch goes to rank b % world, as many to each as all can have. `first_batch` counts the batches that every
-    rank has had already, so it is the number of steps made in this epoch. Takes train.workers processes. Raises InputError
-    where a rank would get no batch, and while iterating for an unreadable image.
+    Batch b of the epoch goes to rank b % world, as many to each as all can have. `first_batch`
+    counts the batches that every rank has had already, so it is the number of steps made in this
+    epoch. Takes train.workers processes. Raises InputError where a rank would get no batch, and
+    while iterating for an unreadable image.
     """
     dataset = TrainingClips(samples, settings, epoch)
     n_steps = len(dataset) // world
@@ -155,13 +179,17 @@ def training_batches(
 
 
 def _context() -> BaseContext:
-    """How workers start. Their server has imported what takes long, so that no worker does; commands import late what does."""
+    """How workers start. Their server has imported what takes long, so that no worker does;
+    commands import late what does.
+    """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "models.reid.training.run"])
     if threading.current_thread() is threading.main_thread():
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server inherits it, and its workers
+        before = signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # the server inherits it, and its workers
         try:
             forkserver.ensure_running()
         finally:

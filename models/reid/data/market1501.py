@@ -1,8 +1,9 @@
 """Market-1501 (Zheng et al., ICCV 2015): 1501 people, 6 cameras, detected boxes.
 
-`bounding_box_train`, `query` and `bounding_box_test` hold names such as `0002_c1s1_000451_03.jpg`: person, camera, sequence,
-frame, box. Person -1 is junk (dropped), 0 a distractor (kept). The frame counts from the start of its sequence, and a camera
-has several, one after the other: the lengths that ST-ReID's authors published, rough by their own account, make it one clock.
+`bounding_box_train`, `query` and `bounding_box_test` hold names such as `0002_c1s1_000451_03.jpg`:
+person, camera, sequence, frame, box. Person -1 is junk (dropped), 0 a distractor (kept). The frame
+counts from the start of its sequence, and a camera has several, one after the other: the lengths
+that ST-ReID's authors published, rough by their own account, make it one clock.
 """
 
 import re
@@ -26,29 +27,49 @@ LENGTHS = (
     (161095, 161724, 103487),
     (87551, 131268, 95817, 30952),
 )
-"""Frames of each camera's sequences: the largest frame number seen in each (Wang et al., arXiv 1812.03282, their code)."""
+"""Frames of each camera's sequences: the largest frame number seen in each (Wang et al., arXiv
+1812.03282, their code).
+"""
 STARTS = tuple(tuple(accumulate(lengths, initial=0))[:-1] for lengths in LENGTHS)
 COUNTS = {
-    "train people": 751, "train images": 12936, "query people": 750, "query images": 3368, "gallery images": 15913,
+    "train people": 751,
+    "train images": 12936,
+    "query people": 750,
+    "query images": 3368,
+    "gallery images": 15913,
     "junk images": 3819,
-}  # fmt: skip
+}
 
 
 class Options(OfficialOptions):
     """Variants of the protocol."""
 
     query: Literal["single", "multi"] = "single"
-    """multi: a query is all of its person's images in its camera, from `gt_bbox`, as several frames of one sample."""
+    """multi: a query is all of its person's images in its camera, from `gt_bbox`, as several frames
+    of one sample.
+    """
     distractors: bool = False
-    """The extra distractor images in `images/` (500,000 of them, a download of their own) join the gallery."""
+    """The extra distractor images in `images/` (500,000 of them, a download of their own) join the
+    gallery.
+    """
 
 
 def load(root: Path, options: Options) -> Dataset:
-    """Read Market-1501 from its own folder or the one above; raises InputError where it is not as published."""
+    """Read Market-1501 from its own folder or the one above; raises InputError where it is not as
+    published.
+    """
     needed = ["bounding_box_train", "query", "bounding_box_test"]
-    here = locate(root, FOLDERS, needed + ["gt_bbox"] * (options.query == "multi") + ["images"] * options.distractors)
-    (train, junk), (query, _), (gallery, more_junk) = (flat(here / folder, _parse) for folder in needed)
-    dataset = Dataset("market1501", here, relabel(train), tuple(query), tuple(gallery), False, junk + more_junk)
+    here = locate(
+        root,
+        FOLDERS,
+        needed + ["gt_bbox"] * (options.query == "multi") + ["images"] * options.distractors,
+    )
+    (train, junk), (query, _), (gallery, more_junk) = (
+        flat(here / folder, _parse) for folder in needed
+    )
+    dataset = Dataset(
+        "market1501", here, relabel(train), tuple(query), tuple(gallery), False, junk + more_junk
+    )
     dataset = checked(dataset, options, COUNTS)
     if options.query == "multi":
         query = _all_images(query, flat(here / "gt_bbox", _parse)[0])
@@ -58,16 +79,20 @@ def load(root: Path, options: Options) -> Dataset:
 
 
 def _parse(folder: Path, name: str) -> tuple[int, int, int]:
-    person, camera, sequence, frame = (int(part) for part in match(NAME, folder, name, EXAMPLE).groups())
+    person, camera, sequence, frame = (
+        int(part) for part in match(NAME, folder, name, EXAMPLE).groups()
+    )
     if not 1 <= camera <= len(STARTS) or not 1 <= sequence <= len(STARTS[camera - 1]):
         raise InputError(
-            f"{folder / name}: Market-1501 has no camera {camera} with a sequence {sequence}; check data.name and data.root"
+            f"{folder / name}: Market-1501 has no camera {camera} with a sequence {sequence}; check"
+            " data.name and data.root"
         )
     return person, camera - 1, STARTS[camera - 1][sequence - 1] + frame
 
 
 def _all_images(query: list[Sample], drawn: list[Sample]) -> list[Sample]:
-    """The queries with all of `drawn` (boxes drawn by hand, of everybody) that show the same person in the same camera.
+    """The queries with all of `drawn` (boxes drawn by hand, of everybody) that show the same person
+    in the same camera.
 
     A query without any, which a part of the data set may have, asks with its own image.
     """

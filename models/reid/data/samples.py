@@ -1,7 +1,7 @@
 """What every ReID data set becomes: samples, in the roles train, query and gallery.
 
-A sample is what one retrieval item is: an image, or a tracklet of images. Data sets differ in their folders and agree here, so
-nothing after this module knows which data set it works on.
+A sample is what one retrieval item is: an image, or a tracklet of images. Data sets differ in their
+folders and agree here, so nothing after this module knows which data set it works on.
 """
 
 from collections.abc import Sequence
@@ -14,21 +14,28 @@ import numpy as np
 from models.errors import InputError
 
 JUNK = -1
-"""person_id of boxes that count neither for nor against; they are dropped on load, and counted in `Dataset.n_junk`."""
+"""person_id of boxes that count neither for nor against; they are dropped on load, and counted in
+`Dataset.n_junk`.
+"""
 DISTRACTOR = 0
-"""person_id of gallery people of Market-1501 and MARS who are nobody's answer. MSMT17 has an ordinary person 0: nothing may
-treat the number specially, and nothing needs to, as no query of the former two asks for 0."""
+"""person_id of gallery people of Market-1501 and MARS who are nobody's answer. MSMT17 has an
+ordinary person 0: nothing may treat the number specially, and nothing needs to, as no query of the
+former two asks for 0.
+"""
 
 
 UNLABELLED = -2
-"""person_id of training pictures of which nobody knows whom they show: only a teacher's losses learn from them."""
+"""person_id of training pictures of which nobody knows whom they show: only a teacher's losses
+learn from them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Frames(Sequence[Path]):
     """Paths of images in one folder, made when asked for.
 
-    MARS's 1.2 million images load in 0.9 s and 0.1 GB so; with all paths made at once in 18 s and 0.5 GB.
+    MARS's 1.2 million images load in 0.9 s and 0.1 GB so; with all paths made at once in 18 s and
+    0.5 GB.
     """
 
     folder: Path
@@ -51,9 +58,10 @@ class Frames(Sequence[Path]):
 class Sample:
     """One image or one tracklet of one person in one camera.
 
-    paths: the frames in time order, as a tuple or `Frames`. person_id: as the data set names it, in query and gallery; 0..C-1
-    in train, UNLABELLED there where nobody knows. camera: 0-based. frame: frame number of the first image on its camera's
-    clock, -1 where the data set has none. source: number of the data set among those of a training.
+    paths: the frames in time order, as a tuple or `Frames`. person_id: as the data set names it, in
+    query and gallery; 0..C-1 in train, UNLABELLED there where nobody knows. camera: 0-based. frame:
+    frame number of the first image on its camera's clock, -1 where the data set has none. source:
+    number of the data set among those of a training.
     """
 
     paths: Sequence[Path]
@@ -93,23 +101,34 @@ def counts(dataset: Dataset) -> dict[str, int]:
     """How large the data set is: people, and images or tracklets, of each role; and junk."""
     kind = "tracklets" if dataset.video else "images"
     found = {}
-    for role, samples in (("train", dataset.train), ("query", dataset.query), ("gallery", dataset.gallery)):
+    for role, samples in (
+        ("train", dataset.train),
+        ("query", dataset.query),
+        ("gallery", dataset.gallery),
+    ):
         found[f"{role} people"] = len({s.person_id for s in samples})
         found[f"{role} {kind}"] = len(samples)
     return found | {f"junk {kind}": dataset.n_junk}
 
 
 def check_counts(where: Path, found: dict[str, int], expected: dict[str, int]) -> None:
-    """Raise InputError that names the folder and every count that is not as expected; keys missing in `expected` are free."""
-    wrong = [f"{name} {found[name]} (expected {n})" for name, n in expected.items() if found[name] != n]
+    """Raise InputError that names the folder and every count that is not as expected; keys missing
+    in `expected` are free.
+    """
+    wrong = [
+        f"{name} {found[name]} (expected {n})" for name, n in expected.items() if found[name] != n
+    ]
     if wrong:
         raise InputError(
-            f"{where}: is not the complete data set: found {', '.join(wrong)}; unpack it again, or set data.options.any_counts"
+            f"{where}: is not the complete data set: found {', '.join(wrong)}; unpack it again, or"
+            " set data.options.any_counts"
         )
 
 
 def ask_first_camera(samples: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Query and gallery: what a person's first camera saw asks for the rest; who has one camera is a distractor."""
+    """Query and gallery: what a person's first camera saw asks for the rest; who has one camera is
+    a distractor.
+    """
     cameras: dict[int, set[int]] = {}
     for sample in samples:
         cameras.setdefault(sample.person_id, set()).add(sample.camera)
@@ -122,12 +141,14 @@ def ask_first_camera(samples: Sequence[Sample]) -> tuple[tuple[Sample, ...], tup
 
 
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
-    """Training ids split into training and validation people: model selection never sees query or gallery of the data set.
+    """Training ids split into training and validation people: model selection never sees query or
+    gallery of the data set.
 
-    A `fraction` (0..1) of the training people, at least 2 and drawn among those seen by two cameras or more, becomes query and
-    gallery: for each of them and each of their cameras one sample, drawn at random, is a query and the rest gallery. A camera
-    with a single sample gives it to the gallery, unless all cameras of the person have one: then the first asks for the others.
-    So every query has an answer in another camera. The rest trains, relabelled.
+    A `fraction` (0..1) of the training people, at least 2 and drawn among those seen by two cameras
+    or more, becomes query and gallery: for each of them and each of their cameras one sample, drawn
+    at random, is a query and the rest gallery. A camera with a single sample gives it to the
+    gallery, unless all cameras of the person have one: then the first asks for the others. So every
+    query has an answer in another camera. The rest trains, relabelled.
     """
     cameras: dict[int, set[int]] = {}
     for sample in dataset.train:
@@ -137,8 +158,8 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     n_held = max(2, round(fraction * len(cameras)))
     if n_held > len(eligible) or n_held >= len(cameras):
         raise InputError(
-            f"{dataset.root}: {n_held} people cannot be held out for validation: {len(eligible)} of {len(cameras)} are seen by "
-            "two cameras; give more people or set data.validation to 0"
+            f"{dataset.root}: {n_held} people cannot be held out for validation: {len(eligible)} of"
+            f" {len(cameras)} are seen by two cameras; give more people or set data.validation to 0"
         )
     rng = np.random.default_rng([seed, 0])
     held = {eligible[i] for i in rng.permutation(len(eligible))[:n_held]}
@@ -146,7 +167,11 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
     for sample in dataset.train:
         if sample.person_id in held:
             groups.setdefault((sample.person_id, sample.camera), []).append(sample)
-    single = {person for person in held if all(len(groups[person, camera]) == 1 for camera in cameras[person])}
+    single = {
+        person
+        for person in held
+        if all(len(groups[person, camera]) == 1 for camera in cameras[person])
+    }
     query: list[Sample] = []
     gallery: list[Sample] = []
     for (person, camera), group in sorted(groups.items(), key=lambda item: item[0]):
@@ -155,18 +180,29 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
         query += [group[chosen]] if asks else []
         gallery += [s for i, s in enumerate(group) if i != chosen]
     train = relabel([s for s in dataset.train if s.person_id not in held])
-    return replace(dataset, name=f"{dataset.name} held out", train=train, query=tuple(query), gallery=tuple(gallery))
+    return replace(
+        dataset,
+        name=f"{dataset.name} held out",
+        train=train,
+        query=tuple(query),
+        gallery=tuple(gallery),
+    )
 
 
 def train_also_on(dataset: Dataset, further: Sequence[Dataset]) -> Dataset:
-    """`dataset` with the training samples of others behind its own, as other people in other cameras; raises InputError."""
+    """`dataset` with the training samples of others behind its own, as other people in other
+    cameras; raises InputError.
+    """
     if not further:
         return dataset
     train = list(dataset.train)
     n_people = dataset.n_train_people
     for source, other in enumerate(further, 1):
         if other.video != dataset.video:
-            raise InputError(f"{other.root}: holds {'tracklets' if other.video else 'images'}, and {dataset.root} does not")
+            raise InputError(
+                f"{other.root}: holds {'tracklets' if other.video else 'images'}, and"
+                f" {dataset.root} does not"
+            )
         n_cameras = 1 + max((s.camera for s in train), default=-1)
         train += [_moved(s, n_people, n_cameras, source) for s in other.train]
         n_people += other.n_train_people

@@ -1,7 +1,9 @@
-"""Samples -> features, decoded on threads while the network works, and kept in a cache when one is given.
+"""Samples -> features, decoded on threads while the network works, and kept in a cache when one is
+given.
 
-A tracklet is covered by clips and its feature is the mean over them, so memory does not grow with its length. The default rule
-covers every frame once, in clips as equal as can be that weigh by their frames: for networks that average, the mean over all.
+A tracklet is covered by clips and its feature is the mean over them, so memory does not grow with
+its length. The default rule covers every frame once, in clips as equal as can be that weigh by
+their frames: for networks that average, the mean over all.
 """
 
 import hashlib
@@ -33,7 +35,9 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Reading:
-    """How samples become clips: a rule of `clips.covering_clips`, `length` frames a clip at most, mirrored as well or not."""
+    """How samples become clips: a rule of `clips.covering_clips`, `length` frames a clip at most,
+    mirrored as well or not.
+    """
 
     rule: TestRule = "all"
     length: int = 16
@@ -41,16 +45,24 @@ class Reading:
 
 
 def extract(
-    encoder: Encoder, samples: Sequence[Sample], reading: Reading = Reading(), progress: bool = False, group: int = 64
+    encoder: Encoder,
+    samples: Sequence[Sample],
+    reading: Reading = Reading(),
+    progress: bool = False,
+    group: int = 64,
 ) -> Array:
-    """Features (n, width) float32 of the samples, raw; `group` clips are decoded at once. Raises InputError for a bad image.
+    """Features (n, width) float32 of the samples, raw; `group` clips are decoded at once. Raises
+    InputError for a bad image.
 
-    `progress` shows a bar on standard error where that is a terminal. With `flip` a clip's feature is the sum of the unit
-    features of the clip and of its mirror image, as layumi's and ST-ReID's tests take it.
+    `progress` shows a bar on standard error where that is a terminal. With `flip` a clip's feature
+    is the sum of the unit features of the clip and of its mirror image, as layumi's and ST-ReID's
+    tests take it.
     """
     features = np.zeros((len(samples), encoder.width), np.float32)
     n_frames = np.zeros(len(samples), np.float32)
-    with tqdm.tqdm(total=len(samples), unit="", disable=None if progress else True, leave=False) as bar:
+    with tqdm.tqdm(
+        total=len(samples), unit="", disable=None if progress else True, leave=False
+    ) as bar:
         for owners, clips in _decoded(samples, reading, encoder.size, group):
             found = encoder.features(clips)
             if reading.flip:
@@ -66,10 +78,12 @@ def extract(
 def cached(
     folder: Path | None, key: dict[str, Any], samples: Sequence[Sample], make: Callable[[], Array]
 ) -> tuple[Array, bool]:
-    """Features from `folder`, or made and kept there; and whether they came from it. None keeps nothing.
+    """Features from `folder`, or made and kept there; and whether they came from it. None keeps
+    nothing.
 
-    `key` is what they depend on besides the samples: `weights_digest`, reading. A file counts by its path, size and date.
-    Raises InputError where the folder cannot be written, before anything is made, and for a sample that is not there.
+    `key` is what they depend on besides the samples: `weights_digest`, reading. A file counts by
+    its path, size and date. Raises InputError where the folder cannot be written, before anything
+    is made, and for a sample that is not there.
     """
     if folder is None:
         return make(), False
@@ -91,11 +105,18 @@ def cached(
 
 
 def weights_digest(path: Path) -> str:
-    """Digest of a network's weights, with those in files beside an .onnx: torch may export so, and the .onnx stays the same."""
+    """Digest of a network's weights, with those in files beside an .onnx: torch may export so, and
+    the .onnx stays the same.
+    """
     digest = hashlib.sha256(weights.sha256(path).encode())
     if path.suffix == ".onnx":
         tensors = onnx.load(str(path), load_external_data=False).graph.initializer
-        beside = {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
+        beside = {
+            entry.value
+            for tensor in tensors
+            for entry in tensor.external_data
+            if entry.key == "location"
+        }
         for name in sorted(beside):
             digest.update(weights.sha256(path.parent / name).encode())
     return digest.hexdigest()
@@ -105,7 +126,9 @@ def _decoded(
     samples: Sequence[Sample], reading: Reading, size: tuple[int, int], group: int
 ) -> Iterator[tuple[list[int], list[Array]]]:
     """Groups of clips with the samples they belong to, read two groups ahead."""
-    parts = ((i, clip) for i, sample in enumerate(samples) for clip in _clips(len(sample.paths), reading))
+    parts = (
+        (i, clip) for i, sample in enumerate(samples) for clip in _clips(len(sample.paths), reading)
+    )
 
     def decode(part: tuple[int, Array]) -> Array:
         paths = samples[part[0]].paths
@@ -116,7 +139,9 @@ def _decoded(
         try:
             while True:
                 while len(ahead) < 3 and (batch := list(islice(parts, group))):
-                    ahead.append(([i for i, _ in batch], [pool.submit(decode, part) for part in batch]))
+                    ahead.append(
+                        ([i for i, _ in batch], [pool.submit(decode, part) for part in batch])
+                    )
                 if not ahead:
                     return
                 owners, futures = ahead.pop(0)
@@ -138,7 +163,9 @@ def _digest(key: dict[str, Any], samples: Sequence[Sample]) -> str:
             try:
                 status = path.stat()
             except OSError as error:
-                raise InputError(f"{path}: cannot be read ({error.strerror}); check the data set") from None
+                raise InputError(
+                    f"{path}: cannot be read ({error.strerror}); check the data set"
+                ) from None
             digest.update(f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns};".encode())
         digest.update(b"\n")
     return digest.hexdigest()[:32]

@@ -1,7 +1,9 @@
-"""Pictures of results: what a search found, when people pass from camera to camera, how a training run went.
+"""Pictures of results: what a search found, when people pass from camera to camera, how a training
+run went.
 
-Right and wrong are told by colour, bluish green and vermilion, which colour-blind people tell apart, and by a tick or a cross.
-Every file is written under a temporary name and renamed, so a picture is whole or not there.
+Right and wrong are told by colour, bluish green and vermilion, which colour-blind people tell
+apart, and by a tick or a cross. Every file is written under a temporary name and renamed, so a
+picture is whole or not there.
 """
 
 import io
@@ -45,9 +47,11 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Ranked:
-    """A query and what was found for it, best first, junk left out. position: its place among the queries.
+    """A query and what was found for it, best first, junk left out. position: its place among the
+    queries.
 
-    results: samples with the score to show. A query with a negative person_id has no label, and its results are not judged.
+    results: samples with the score to show. A query with a negative person_id has no label, and its
+    results are not judged.
     """
 
     position: int
@@ -55,16 +59,21 @@ class Ranked:
     results: Sequence[tuple[Sample, float]]
 
 
-def ranked_sheet(query_frames: Sequence[Array], results: Sequence[Found], caption: str = "query") -> Array:
-    """Draw query and results side by side, (H, W, 3) uint8 BGR: the query in black, results in green, red, or grey for unknown.
+def ranked_sheet(
+    query_frames: Sequence[Array], results: Sequence[Found], caption: str = "query"
+) -> Array:
+    """Draw query and results side by side, (H, W, 3) uint8 BGR: the query in black, results in
+    green, red, or grey for unknown.
 
-    Images keep their proportions; of more than `N_FRAMES` frames so many are shown, spread over the tracklet. Captions (ASCII)
-    are broken at double spaces where they are too wide.
+    Images keep their proportions; of more than `N_FRAMES` frames so many are shown, spread over the
+    tracklet. Captions (ASCII) are broken at double spaces where they are too wide.
     """
     shown = [spread(frames) for frames in (query_frames, *(r.frames for r in results))]
     n_frames = max(map(len, shown))
     size = IMAGE_PX if n_frames == 1 else FRAME_PX
-    captions = [_lines(text, size[1] + 2 * BORDER_PX) for text in (caption, *(r.caption for r in results))]
+    captions = [
+        _lines(text, size[1] + 2 * BORDER_PX) for text in (caption, *(r.caption for r in results))
+    ]
     n_lines = max(map(len, captions))
     colours = [BLACK, *({True: GREEN, False: RED, None: GREY}[r.correct] for r in results)]
     tiles = [
@@ -83,23 +92,28 @@ def ranked_sheet(query_frames: Sequence[Array], results: Sequence[Found], captio
 
 
 def write_ranked(ranked: Iterable[Ranked], folder: Path) -> list[Path]:
-    """Write one JPG per query, `<position>_<person>_<camera>_<first frame>.jpg` as far as known; cameras are counted from 1.
+    """Write one JPG per query, `<position>_<person>_<camera>_<first frame>.jpg` as far as known;
+    cameras are counted from 1.
 
-    Only the frames that are shown are read. Raises InputError that names an image that cannot be read or written.
+    Only the frames that are shown are read. Raises InputError that names an image that cannot be
+    read or written.
     """
     return [_write_sheet(each, folder) for each in ranked]
 
 
 def spread(items: Sequence[Any], n: int = N_FRAMES) -> list[Any]:
     """At most `n` of the items, first and last among them, evenly spread."""
-    return [items[i] for i in np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int)]
+    return [
+        items[i] for i in np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int)
+    ]
 
 
 def plot_transitions(histogram: Array, bin_frames: int, path: Path) -> None:
     """Draw how long people take from camera to camera, one small curve per pair, as PNG.
 
-    histogram: (C, C, B), [later camera][earlier camera][time difference in bins of `bin_frames` frames], as ST-ReID smooths it
-    (Wang et al., AAAI 2019). All curves share their axes, which end where 99.5 % of all the mass lies. Raises InputError.
+    histogram: (C, C, B), [later camera][earlier camera][time difference in bins of `bin_frames`
+    frames], as ST-ReID smooths it (Wang et al., AAAI 2019). All curves share their axes, which end
+    where 99.5 % of all the mass lies. Raises InputError.
     """
     n_cameras = len(histogram)
     mass = np.cumsum(histogram.sum(axis=(0, 1)))
@@ -114,8 +128,16 @@ def plot_transitions(histogram: Array, bin_frames: int, path: Path) -> None:
             axes.fill_between(frames, curve, color="#0072b2", alpha=0.25, linewidth=0)
             axes.plot(frames, curve, color="#0072b2", linewidth=1)
         else:
-            axes.text(0.5, 0.5, "same" if later == earlier else "none", transform=axes.transAxes, ha="center", va="center",
-                      color="0.6", fontsize=8)  # fmt: skip
+            axes.text(
+                0.5,
+                0.5,
+                "same" if later == earlier else "none",
+                transform=axes.transAxes,
+                ha="center",
+                va="center",
+                color="0.6",
+                fontsize=8,
+            )
         if later == 0:
             axes.set_title(f"first in c{earlier + 1}", fontsize=9)
         if earlier == 0:
@@ -128,12 +150,15 @@ def plot_transitions(histogram: Array, bin_frames: int, path: Path) -> None:
 
 
 def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw a training log as PNG: loss and its terms over the epochs, and held-out mAP and rank-1 where the rows have them.
+    """Draw a training log as PNG: loss and its terms over the epochs, and held-out mAP and rank-1
+    where the rows have them.
 
     rows: one a epoch, with "epoch" and "loss"; "map" and "rank1" in 0..1. Raises InputError.
     """
     others = {"epoch", "lr", "seconds", "loss", "map", "rank1"}
-    terms = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in others]
+    terms = [
+        name for name in dict.fromkeys(name for row in rows for name in row) if name not in others
+    ]
     scores = [name for name in ("map", "rank1") if any(name in row for row in rows)]
     figure = _figure(7, 3.2 if not scores else 5.6)
     grid = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
@@ -184,9 +209,16 @@ def _judgement(query: Sample, sample: Sample) -> bool | None:
 
 
 def _tile(
-    frames: Sequence[Array], n_frames: int, size: tuple[int, int], colour: Colour, lines: Sequence[str], n_lines: int
+    frames: Sequence[Array],
+    n_frames: int,
+    size: tuple[int, int],
+    colour: Colour,
+    lines: Sequence[str],
+    n_lines: int,
 ) -> Array:
-    """Caption above a bordered column of frames, filled up with white to `n_frames` and `n_lines`."""
+    """Caption above a bordered column of frames, filled up with white to `n_frames` and
+    `n_lines`.
+    """
     column = np.vstack([_fit(frame, size) for frame in frames])
     column = _bordered(column, (BORDER_PX, BORDER_PX, BORDER_PX, BORDER_PX), colour)
     tile = _bordered(column, (n_lines * LINE_PX, (n_frames - len(frames)) * size[0], 0, 0), WHITE)
@@ -198,7 +230,9 @@ def _tile(
 
 def _bordered(image: Array, sides: tuple[int, int, int, int], colour: Colour) -> Array:
     """Image with so many pixels added above, below, left and right."""
-    return np.asarray(cv2.copyMakeBorder(image, *sides, borderType=cv2.BORDER_CONSTANT, value=colour))
+    return np.asarray(
+        cv2.copyMakeBorder(image, *sides, borderType=cv2.BORDER_CONSTANT, value=colour)
+    )
 
 
 def _fit(image: Array, size: tuple[int, int]) -> Array:
@@ -208,7 +242,9 @@ def _fit(image: Array, size: tuple[int, int]) -> Array:
     h, w = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
     cell = np.full((height, width, 3), 225, np.uint8)
     y, x = (height - h) // 2, (width - w) // 2
-    cell[y : y + h, x : x + w] = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    cell[y : y + h, x : x + w] = cv2.resize(
+        image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    )
     return cell
 
 
@@ -245,10 +281,14 @@ def _tidy(axes: "Axes", n_ticks: int) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _curve(axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, width: float, **style: Any) -> None:
+def _curve(
+    axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, width: float, **style: Any
+) -> None:
     epochs, values = zip(*((row["epoch"], row[name]) for row in rows if name in row), strict=True)
     marker = "o" if len(epochs) < 30 else ""
-    axes.plot(epochs, values, linewidth=width, marker=marker, markersize=3, **{"label": name, **style})
+    axes.plot(
+        epochs, values, linewidth=width, marker=marker, markersize=3, **{"label": name, **style}
+    )
 
 
 def _save(figure: "Figure", path: Path) -> None:

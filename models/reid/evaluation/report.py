@@ -1,4 +1,6 @@
-"""Everything that `evaluate` measures on one data set: features, then one row of scores for each way to compare them."""
+"""Everything that `evaluate` measures on one data set: features, then one row of scores for each
+way to compare them.
+"""
 
 import resource
 import time
@@ -34,7 +36,9 @@ class Choices:
 
 @dataclass(frozen=True)
 class Row:
-    """One way to compare. seconds: its own time without features. peak_mib: the process's largest memory by then."""
+    """One way to compare. seconds: its own time without features. peak_mib: the process's largest
+    memory by then.
+    """
 
     name: str
     scores: Scores
@@ -54,21 +58,33 @@ class Report:
     alike: Callable[[int, Array], Array] = lambda q, g: np.zeros(len(g))
     """Cosines of query q (its place) and gallery items g (places)."""
 
-    def add(self, name: str, make: Callable[[], Array | Iterable[Array]], data: Dataset, choices: Choices) -> None:
+    def add(
+        self,
+        name: str,
+        make: Callable[[], Array | Iterable[Array]],
+        data: Dataset,
+        choices: Choices,
+    ) -> None:
         """Compute distances and their scores as one row."""
         started = time.perf_counter()
         scores, ranking = score(make(), data.query, data.gallery, choices.protocol, choices.top)
         self.rows.append(Row(name, scores, ranking, time.perf_counter() - started, peak_mib()))
 
 
-def evaluate(encoder: Encoder, digest: str, data: Dataset, choices: Choices, progress: bool = False) -> Report:
-    """Evaluate a network on query and gallery of a data set. `digest` stands for its weights in the cache's key.
+def evaluate(
+    encoder: Encoder, digest: str, data: Dataset, choices: Choices, progress: bool = False
+) -> Report:
+    """Evaluate a network on query and gallery of a data set. `digest` stands for its weights in the
+    cache's key.
 
-    Raises InputError when there is nothing to rank, or no frame numbers for spatial-temporal scores: before the features, which
-    take long.
+    Raises InputError when there is nothing to rank, or no frame numbers for spatial-temporal
+    scores: before the features, which take long.
     """
     if not data.query or not data.gallery:
-        raise InputError(f"{data.root}: {data.name} has no query and gallery as it was read; nothing can be ranked")
+        raise InputError(
+            f"{data.root}: {data.name} has no query and gallery as it was read; nothing can be"
+            " ranked"
+        )
     report = Report()
     if choices.spatial_temporal:
         report.transitions = transitions(data)
@@ -80,10 +96,20 @@ def evaluate(encoder: Encoder, digest: str, data: Dataset, choices: Choices, pro
     report.add("plain", lambda: distances.blocks(query, gallery, protocol.metric), data, choices)
     if choices.rerank:
         near = distances.normalise if protocol.metric == "cosine" else np.asarray
-        report.add("re-ranked", lambda: reranking.rerank(near(query), near(gallery), form=choices.rerank_form), data, choices)
+        report.add(
+            "re-ranked",
+            lambda: reranking.rerank(near(query), near(gallery), form=choices.rerank_form),
+            data,
+            choices,
+        )
     if model := report.transitions:
         seen = _sightings(query, data.query), _sightings(gallery, data.gallery)
-        report.add("spatial-temporal", lambda: spatial_temporal.joint_distances(*seen, model), data, choices)
+        report.add(
+            "spatial-temporal",
+            lambda: spatial_temporal.joint_distances(*seen, model),
+            data,
+            choices,
+        )
         if choices.rerank:
             both = JointDistances(*seen, model)
             report.add("both", lambda: reranking.rerank_distances(both, len(query)), data, choices)
@@ -91,9 +117,16 @@ def evaluate(encoder: Encoder, digest: str, data: Dataset, choices: Choices, pro
 
 
 def transitions(data: Dataset) -> TransitionModel:
-    """How long people take between cameras, learned from the training people; raises InputError without frame numbers."""
-    if not data.train or any(s.frame < 0 for part in (data.train, data.query, data.gallery) for s in part):
-        raise InputError(f"{data.root}: {data.name} lacks frame numbers or training people; leave out --spatial-temporal")
+    """How long people take between cameras, learned from the training people; raises InputError
+    without frame numbers.
+    """
+    if not data.train or any(
+        s.frame < 0 for part in (data.train, data.query, data.gallery) for s in part
+    ):
+        raise InputError(
+            f"{data.root}: {data.name} lacks frame numbers or training people; leave out"
+            " --spatial-temporal"
+        )
     people = np.array([s.person_id for s in data.train])
     n_cameras = 1 + max(s.camera for part in (data.train, data.query, data.gallery) for s in part)
     cameras, frames = _when(data.train)
@@ -105,13 +138,23 @@ def peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def _features(encoder: Encoder, digest: str, data: Dataset, choices: Choices, progress: bool) -> tuple[Array, Array, bool]:
+def _features(
+    encoder: Encoder, digest: str, data: Dataset, choices: Choices, progress: bool
+) -> tuple[Array, Array, bool]:
     """Features of query and gallery; a sample that is in both (MARS) is read once."""
     place = {sample: i for i, sample in enumerate(dict.fromkeys([*data.query, *data.gallery]))}
     samples = list(place)
-    key = {"weights": digest, "rule": choices.reading.rule, "length": choices.reading.length, "flip": choices.reading.flip}
+    key = {
+        "weights": digest,
+        "rule": choices.reading.rule,
+        "length": choices.reading.length,
+        "flip": choices.reading.flip,
+    }
     found, cached = features.cached(
-        choices.cache, key, samples, lambda: features.extract(encoder, samples, choices.reading, progress)
+        choices.cache,
+        key,
+        samples,
+        lambda: features.extract(encoder, samples, choices.reading, progress),
     )
     return found[[place[s] for s in data.query]], found[[place[s] for s in data.gallery]], cached
 

@@ -1,13 +1,16 @@
-"""When a person who left one camera appears in another, and what that says about who is who (ST-ReID, AAAI 2019).
+"""When a person who left one camera appears in another, and what that says about who is who
+(ST-ReID, AAAI 2019).
 
-The distribution comes from people of known identity, and from training people only: taken from query and gallery labels, as
-one of the seeds does, it tells the answers. A person's visit to a camera is its mean frame; the time from the earlier visit to
-the later one falls into a bin of the pair [later camera][earlier camera], so direction matters. All cameras need one clock; one
-that is off by a constant only shifts its rows, but for visits so close that their order changes.
+The distribution comes from people of known identity, and from training people only: taken from
+query and gallery labels, as one of the seeds does, it tells the answers. A person's visit to a
+camera is its mean frame; the time from the earlier visit to the later one falls into a bin of the
+pair [later camera][earlier camera], so direction matters. All cameras need one clock; one that is
+off by a constant only shifts its rows, but for visits so close that their order changes.
 
-The joint score is logistic in the cosine s and in the smoothed probability p: 1 / (1 + exp(-a s)) * 1 / (1 + 2 exp(-a p)), with
-a = 5. One training person adds at most 0.008 to a smoothed p, and 0.02 is much, so the second factor moves within a few per
-cent of 1/3: it re-orders what looks alike. Two sightings in the same camera have p = 0.
+The joint score is logistic in the cosine s and in the smoothed probability p: 1 / (1 + exp(-a s)) *
+1 / (1 + 2 exp(-a p)), with a = 5. One training person adds at most 0.008 to a smoothed p, and 0.02
+is much, so the second factor moves within a few per cent of 1/3: it re-orders what looks alike. Two
+sightings in the same camera have p = 0.
 """
 
 import zipfile
@@ -28,25 +31,30 @@ ALPHA = 5.0
 PIECE = 1 << 17
 """Pairs whose times are looked up at once: what a cache holds."""
 TINY = 1e-7
-"""What the published code adds to counts and sums it divides by; kept, since it can move a time across the edge of a bin."""
+"""What the published code adds to counts and sums it divides by; kept, since it can move a time
+across the edge of a bin.
+"""
 
 
 @dataclass(frozen=True)
 class TransitionModel:
     """Probabilities of the time between visits, by pair of cameras.
 
-    table: (C, C, B) float64, [later camera][earlier camera][bin]; the bins of a pair sum to 1, or 0 where nobody passed.
-    bin_frames: frames in a bin.
+    table: (C, C, B) float64, [later camera][earlier camera][bin]; the bins of a pair sum to 1, or 0
+    where nobody passed. bin_frames: frames in a bin.
     """
 
     table: Array
     bin_frames: int = 100
 
-    def probability(self, camera_a: Array, frame_a: Array, camera_b: Array, frame_b: Array) -> Array:
-        """Probability of the time between sightings a (queries) and b (gallery), float64, of integers that broadcast.
+    def probability(
+        self, camera_a: Array, frame_a: Array, camera_b: Array, frame_b: Array
+    ) -> Array:
+        """Probability of the time between sightings a (queries) and b (gallery), float64, of
+        integers that broadcast.
 
-        0 beyond the last bin. At equal frames b counts as the later one. Raises InputError for a camera that the model does not
-        know or a frame below 0.
+        0 beyond the last bin. At equal frames b counts as the later one. Raises InputError for a
+        camera that the model does not know or a frame below 0.
         """
         for camera, frame in ((camera_a, frame_a), (camera_b, frame_b)):
             _check(camera, frame, len(self.table))
@@ -66,19 +74,31 @@ def load(path: Path) -> TransitionModel:
         with np.load(path, allow_pickle=False) as file:
             table, bin_frames = np.asarray(file["table"], np.float64), int(file["bin_frames"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
-        raise InputError(f"{path}: is not a transition model; make one from the training people") from None
+        raise InputError(
+            f"{path}: is not a transition model; make one from the training people"
+        ) from None
     if table.ndim != 3 or table.shape[0] != table.shape[1] or bin_frames < 1:
-        raise InputError(f"{path}: is not a transition model: its table is {table.shape}, its bins {bin_frames} frames")
+        raise InputError(
+            f"{path}: is not a transition model: its table is {table.shape}, its bins {bin_frames}"
+            " frames"
+        )
     return TransitionModel(table, bin_frames)
 
 
 def estimate(
-    person_ids: Array, cameras: Array, frames: Array, n_cameras: int = 0, n_bins: int = 5000, bin_frames: int = 100
+    person_ids: Array,
+    cameras: Array,
+    frames: Array,
+    n_cameras: int = 0,
+    n_bins: int = 5000,
+    bin_frames: int = 100,
 ) -> TransitionModel:
-    """Model from sightings (n,) of known people: the raw histogram, every pair of cameras divided by its sum.
+    """Model from sightings (n,) of known people: the raw histogram, every pair of cameras divided
+    by its sum.
 
-    n_cameras: 0 takes the largest camera. n_bins: 5000 for Market-1501, 3000 for DukeMTMC; longer times are left out. Assumes,
-    as published, one visit of a person to a camera. Raises InputError for frames below 0, which mean that a data set has none.
+    n_cameras: 0 takes the largest camera. n_bins: 5000 for Market-1501, 3000 for DukeMTMC; longer
+    times are left out. Assumes, as published, one visit of a person to a camera. Raises InputError
+    for frames below 0, which mean that a data set has none.
     """
     if not len(person_ids):
         raise InputError("there are no sightings to learn the times between cameras from")
@@ -88,7 +108,9 @@ def estimate(
     place = person * n_cameras + cameras
     shape = (len(people), n_cameras)
     counts = np.bincount(place, minlength=shape[0] * n_cameras).reshape(shape)
-    mean = np.bincount(place, frames, minlength=shape[0] * n_cameras).reshape(shape) / (counts + TINY)
+    mean = np.bincount(place, frames, minlength=shape[0] * n_cameras).reshape(shape) / (
+        counts + TINY
+    )
     one, other = np.triu_indices(n_cameras, 1)
     rows, pairs = np.nonzero((counts[:, one] > 0) & (counts[:, other] > 0))
     one, other = one[pairs], other[pairs]
@@ -102,11 +124,15 @@ def estimate(
 
 
 def smooth(model: TransitionModel, sigma_bins: float = 50.0) -> TransitionModel:
-    """Model smoothed with a Gaussian cut off at 3 sigma (a Parzen window), nothing beyond the bins; 0 leaves it as it is."""
+    """Model smoothed with a Gaussian cut off at 3 sigma (a Parzen window), nothing beyond the bins;
+    0 leaves it as it is.
+    """
     if sigma_bins <= 0:
         return model
     reach = int(3 * sigma_bins)
-    kernel = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma_bins**2)) / (sigma_bins * np.sqrt(2 * np.pi))
+    kernel = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma_bins**2)) / (
+        sigma_bins * np.sqrt(2 * np.pi)
+    )
     seen = model.table.any(2)
     table = np.zeros_like(model.table)
     table[seen] = ndimage.convolve1d(model.table[seen], kernel, axis=1, mode="constant")
@@ -115,12 +141,16 @@ def smooth(model: TransitionModel, sigma_bins: float = 50.0) -> TransitionModel:
 
 def joint_score(likeness: Array, probability: Array, alpha: float = ALPHA) -> Array:
     """Joint score in 0..1, large is alike, of cosines and probabilities that broadcast."""
-    return np.asarray(1 / ((1 + np.exp(-alpha * likeness)) * (1 + 2 * np.exp(-alpha * probability))))
+    return np.asarray(
+        1 / ((1 + np.exp(-alpha * likeness)) * (1 + 2 * np.exp(-alpha * probability)))
+    )
 
 
 @dataclass(frozen=True)
 class Sightings:
-    """What was seen where and when: features (n, D), compared by cosine; cameras (n,) 0-based; frames (n,); integers."""
+    """What was seen where and when: features (n, D), compared by cosine; cameras (n,) 0-based;
+    frames (n,); integers.
+    """
 
     features: Features
     cameras: Array
@@ -130,14 +160,21 @@ class Sightings:
         shapes = (len(self.features),), self.cameras.shape, self.frames.shape
         if len(set(shapes)) > 1:
             raise InputError(
-                f"features of {shapes[0]} items, cameras {shapes[1]}, frames {shapes[2]}: expected one of each an item"
+                f"features of {shapes[0]} items, cameras {shapes[1]}, frames {shapes[2]}: expected"
+                " one of each an item"
             )
 
 
 def joint_distances(
-    query: Sightings, gallery: Sightings, model: TransitionModel, alpha: float = ALPHA, n_rows: int = 0
+    query: Sightings,
+    gallery: Sightings,
+    model: TransitionModel,
+    alpha: float = ALPHA,
+    n_rows: int = 0,
 ) -> Iterator[Array]:
-    """Minus the joint score, small is alike, in blocks of rows (n, G) float32, in the order of the queries; see `distances`."""
+    """Minus the joint score, small is alike, in blocks of rows (n, G) float32, in the order of the
+    queries; see `distances`.
+    """
     joint = _Joint(model, alpha, query, gallery)
     one, other = _unit(query, gallery)
     n_rows = n_rows or max(1, BLOCK // max(1, len(other)))
@@ -149,9 +186,13 @@ def joint_distances(
 
 
 class JointDistances:
-    """2 - 2 joint score between all samples, queries first: what `reranking.rerank_distances` takes (`Original` there)."""
+    """2 - 2 joint score between all samples, queries first: what `reranking.rerank_distances` takes
+    (`Original` there).
+    """
 
-    def __init__(self, query: Sightings, gallery: Sightings, model: TransitionModel, alpha: float = ALPHA) -> None:
+    def __init__(
+        self, query: Sightings, gallery: Sightings, model: TransitionModel, alpha: float = ALPHA
+    ) -> None:
         self._joint = _Joint(model, alpha, query, gallery)
         self._features = torch.cat(_unit(query, gallery))
         self._cameras = np.concatenate([query.cameras, gallery.cameras])
@@ -171,7 +212,9 @@ class JointDistances:
 
     def pairs(self, to: Array, source: Array) -> Array:
         """See `Original`."""
-        cosines = torch.cat([distances.dot(a, b) for a, b in distances.paired(self._features, to, source)])
+        cosines = torch.cat(
+            [distances.dot(a, b) for a, b in distances.paired(self._features, to, source)]
+        )
         ends = [(self._cameras[which], self._frames[which]) for which in (source, to)]
         return self._joint.score(self._joint.likeness(cosines), *ends).mul_(-2).add_(2).numpy()
 
@@ -182,9 +225,13 @@ class JointDistances:
 
 
 class _Joint:
-    """The joint score with its second factor worked out for every bin. A sighting is (cameras, frames)."""
+    """The joint score with its second factor worked out for every bin. A sighting is (cameras,
+    frames).
+    """
 
-    def __init__(self, model: TransitionModel, alpha: float, query: Sightings, gallery: Sightings) -> None:
+    def __init__(
+        self, model: TransitionModel, alpha: float, query: Sightings, gallery: Sightings
+    ) -> None:
         for side in (query, gallery):
             _check(side.cameras, side.frames, len(model.table))
         self._factors = (1 / (1 + 2 * np.exp(-alpha * _padded(model.table)))).astype(np.float32)
@@ -194,13 +241,19 @@ class _Joint:
         """First factor, on the CPU, of cosines, which are overwritten."""
         return cosines.mul_(self._alpha).sigmoid_().cpu()
 
-    def score(self, likeness: Tensor, source: tuple[Array, Array], to: tuple[Array, Array]) -> Tensor:
-        """Score, float32, of sightings: columns (n, 1) and rows (m,), or rows (n,) alike. `likeness` is overwritten."""
+    def score(
+        self, likeness: Tensor, source: tuple[Array, Array], to: tuple[Array, Array]
+    ) -> Tensor:
+        """Score, float32, of sightings: columns (n, 1) and rows (m,), or rows (n,) alike.
+        `likeness` is overwritten.
+        """
         scores = likeness.numpy()
         step = max(1, PIECE // max(1, scores.size // max(1, len(scores))))
         for start in range(0, len(scores), step):
             rows = slice(start, start + step)
-            ends = [side[rows] if side.ndim == scores.ndim else side for side in (*source, *to)]  # columns by rows
+            ends = [
+                side[rows] if side.ndim == scores.ndim else side for side in (*source, *to)
+            ]  # columns by rows
             scores[rows] *= _look_up(self._factors, self._bin_frames, *ends)
         return likeness
 
@@ -212,10 +265,16 @@ def _unit(query: Sightings, gallery: Sightings) -> tuple[Tensor, Tensor]:
 
 def _check(cameras: Array, frames: Array, n_cameras: int) -> None:
     if np.min(frames, initial=0) < 0:
-        raise InputError("some samples have no frame number (-1): the time between cameras needs a data set that has them")
+        raise InputError(
+            "some samples have no frame number (-1): the time between cameras needs a data set that"
+            " has them"
+        )
     if np.min(cameras, initial=0) < 0 or np.max(cameras, initial=0) >= n_cameras:
         found = f"{np.min(cameras)}..{np.max(cameras)}"
-        raise InputError(f"cameras {found}, but the transition model knows 0..{n_cameras - 1}: make it from the same cameras")
+        raise InputError(
+            f"cameras {found}, but the transition model knows 0..{n_cameras - 1}: make it from the"
+            " same cameras"
+        )
 
 
 def _padded(table: Array) -> Array:
@@ -223,10 +282,16 @@ def _padded(table: Array) -> Array:
     return np.pad(table, ((0, 0), (0, 0), (0, 1)))
 
 
-def _look_up(table: Array, bin_frames: int, camera_a: Array, frame_a: Array, camera_b: Array, frame_b: Array) -> Array:
-    """Values of a padded table (C, C, B + 1) at the time between sightings a and b that broadcast."""
+def _look_up(
+    table: Array, bin_frames: int, camera_a: Array, frame_a: Array, camera_b: Array, frame_b: Array
+) -> Array:
+    """Values of a padded table (C, C, B + 1) at the time between sightings a and b that
+    broadcast.
+    """
     n_cameras, n_bins = table.shape[1:]
-    pair = np.where(frame_a > frame_b, camera_a * n_cameras + camera_b, camera_b * n_cameras + camera_a)
+    pair = np.where(
+        frame_a > frame_b, camera_a * n_cameras + camera_b, camera_b * n_cameras + camera_a
+    )
     bins = np.minimum(np.abs(frame_a - frame_b) // bin_frames, n_bins - 1)
     return np.asarray(table.reshape(-1)[pair * n_bins + bins])
 

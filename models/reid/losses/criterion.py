@@ -4,8 +4,8 @@
 
 each times its weight, beta being OSM's; the last two compare with a teacher (see `teacher`).
 
-Losses are computed in float32 at least, also inside autocast: distances are differences of large numbers, and bfloat16's three
-digits leave little of them. A loss whose weight is 0 is not computed.
+Losses are computed in float32 at least, also inside autocast: distances are differences of large
+numbers, and bfloat16's three digits leave little of them. A loss whose weight is 0 is not computed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,35 +26,50 @@ from models.reid.training.settings import LossSettings
 
 
 class Criterion(nn.Module):
-    """The sum. `widths` are the lengths of the network's training features; the metric losses are the mean over them.
+    """The sum. `widths` are the lengths of the network's training features; the metric losses are
+    the mean over them.
 
-    Every feature has centres of its own, drawn with `generator`; they have an optimiser of their own (see `center`).
+    Every feature has centres of its own, drawn with `generator`; they have an optimiser of their
+    own (see `center`).
     """
 
     def __init__(
-        self, settings: LossSettings, n_classes: int, widths: Sequence[int], generator: torch.Generator | None = None
+        self,
+        settings: LossSettings,
+        n_classes: int,
+        widths: Sequence[int],
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.settings = settings
         self.weights = _weights(settings)
         widths = widths if "center" in self.weights else ()
-        self.centers = nn.ModuleList(CenterLoss(n_classes, width, generator=generator) for width in widths)
+        self.centers = nn.ModuleList(
+            CenterLoss(n_classes, width, generator=generator) for width in widths
+        )
 
     def forward(
-        self, outputs: Outputs, targets: Tensor, erased: Tensor, class_vectors: Tensor | None = None,
+        self,
+        outputs: Outputs,
+        targets: Tensor,
+        erased: Tensor,
+        class_vectors: Tensor | None = None,
         taught: Tensor | None = None,
-    ) -> tuple[Tensor, dict[str, Tensor]]:  # fmt: skip
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum to minimise, and every loss by name before its weight, detached.
 
-        `targets` (B,) int64 are the classes of the batch's rows; all rows of `outputs` that belong to one are samples of that
-        person. `erased` (B, T) says which frames had a box erased. `class_vectors` (C, D) are the classifier's weights, for
-        OSM with losses.osm.vectors: classifier. `taught` (B, D) are the teacher's features of the batch's rows. Raises
+        `targets` (B,) int64 are the classes of the batch's rows; all rows of `outputs` that belong
+        to one are samples of that person. `erased` (B, T) says which frames had a box erased.
+        `class_vectors` (C, D) are the classifier's weights, for OSM with losses.osm.vectors:
+        classifier. `taught` (B, D) are the teacher's features of the batch's rows. Raises
         InputError if the network lacks what a loss needs.
         """
         with torch.autocast(targets.device.type, enabled=False):
             losses = self._losses(outputs, targets[outputs.owners], erased, class_vectors, taught)
             values = {name: losses[name]() for name in self.weights}
-            total = torch.stack([weight * values[name] for name, weight in self.weights.items()]).sum()
+            total = torch.stack(
+                [weight * values[name] for name, weight in self.weights.items()]
+            ).sum()
         return total, {name: value.detach() for name, value in values.items()}
 
     def center_parameters(self) -> list[nn.Parameter]:
@@ -62,38 +77,68 @@ class Criterion(nn.Module):
         return list(self.centers.parameters())
 
     def _losses(
-        self, outputs: Outputs, people: Tensor, erased: Tensor, class_vectors: Tensor | None, taught: Tensor | None
+        self,
+        outputs: Outputs,
+        people: Tensor,
+        erased: Tensor,
+        class_vectors: Tensor | None,
+        taught: Tensor | None,
     ) -> dict[str, Callable[[], Tensor]]:
-        classes, triplet, soft_mining = self.settings.classification, self.settings.triplet, self.settings.osm
+        classes, triplet, soft_mining = (
+            self.settings.classification,
+            self.settings.triplet,
+            self.settings.osm,
+        )
         logits = [_precise(branch) for branch in outputs.logits]
         features = [_precise(branch) for branch in outputs.features]
         return {
-            "classification": lambda: cross_entropy(logits, people, classes.smoothing, classes.branches),
+            "classification": lambda: cross_entropy(
+                logits, people, classes.smoothing, classes.branches
+            ),
             "triplet": lambda: _mean(triplet_loss(x, people, triplet) for x in features),
-            "center": lambda: _mean(loss(x, people) for loss, x in zip(self.centers, features, strict=True)),
+            "center": lambda: _mean(
+                loss(x, people) for loss, x in zip(self.centers, features, strict=True)
+            ),
             "osm": lambda: _mean(
-                osm(x, people, vectors.to(x.dtype), soft_mining.alpha, soft_mining.l, soft_mining.sigma)
-                for x, vectors in zip(features, self._class_vectors(features, class_vectors), strict=True)
+                osm(
+                    x,
+                    people,
+                    vectors.to(x.dtype),
+                    soft_mining.alpha,
+                    soft_mining.l,
+                    soft_mining.sigma,
+                )
+                for x, vectors in zip(
+                    features, self._class_vectors(features, class_vectors), strict=True
+                )
             ),
             "attention": lambda: attention(_scores(outputs, erased), erased),
-            "embedding": lambda: _mean(embedding_loss(x, _targets(x, taught)[outputs.owners]) for x in features),
-            "relation": lambda: _mean(relation_loss(x, _targets(x, taught)[outputs.owners]) for x in features),
+            "embedding": lambda: _mean(
+                embedding_loss(x, _targets(x, taught)[outputs.owners]) for x in features
+            ),
+            "relation": lambda: _mean(
+                relation_loss(x, _targets(x, taught)[outputs.owners]) for x in features
+            ),
         }
 
     def _class_vectors(self, features: Sequence[Tensor], given: Tensor | None) -> list[Tensor]:
         if self.settings.osm.vectors == "centers":
             weight = self.settings.center.weight
-            return [shrink_gradient(cast(CenterLoss, loss).centers, weight) for loss in self.centers]
+            return [
+                shrink_gradient(cast(CenterLoss, loss).centers, weight) for loss in self.centers
+            ]
         if given is None or any(given.shape[1] != x.shape[1] for x in features):
             raise InputError(
-                "losses.osm.vectors: classifier needs a classifier that is one linear layer on the training feature; "
-                "set it to centers and give losses.center.weight"
+                "losses.osm.vectors: classifier needs a classifier that is one linear layer on the"
+                " training feature; set it to centers and give losses.center.weight"
             )
         return [given] * len(features)
 
 
 def _weights(settings: LossSettings) -> dict[str, float]:
-    """Weights of the losses that count; raises InputError if nothing does, or if OSM lacks its centres."""
+    """Weights of the losses that count; raises InputError if nothing does, or if OSM lacks its
+    centres.
+    """
     weights = {
         "classification": settings.classification.weight,
         "triplet": (1 - settings.osm.weight) * settings.triplet.weight,
@@ -104,7 +149,9 @@ def _weights(settings: LossSettings) -> dict[str, float]:
         "relation": settings.teacher.relation if settings.teacher.weights else 0,
     }
     if not any(weights.values()):
-        raise InputError("losses: every weight is 0, so nothing would be learned; give one a weight")
+        raise InputError(
+            "losses: every weight is 0, so nothing would be learned; give one a weight"
+        )
     if settings.osm.weight and settings.osm.vectors == "centers" and not settings.center.weight:
         raise InputError("losses.osm.vectors: centers needs losses.center.weight above 0")
     return {name: weight for name, weight in weights.items() if weight}
@@ -114,17 +161,23 @@ def _targets(feature: Tensor, taught: Tensor | None) -> Tensor:
     if taught is None or taught.shape[1] != feature.shape[1]:
         width = 0 if taught is None else taught.shape[1]
         raise InputError(
-            f"losses.teacher: the teacher's features have {width} values and the network's {feature.shape[1]}; "
-            f"set network.options.embed_width to {width}"
+            f"losses.teacher: the teacher's features have {width} values and the network's"
+            f" {feature.shape[1]}; set network.options.embed_width to {width}"
         )
     return taught.to(feature.dtype)
 
 
 def _scores(outputs: Outputs, erased: Tensor) -> Tensor:
     if not outputs.attention.shape[1]:
-        raise InputError("losses.attention needs a network with a temporal attention head; set it to 0 or choose one")
+        raise InputError(
+            "losses.attention needs a network with a temporal attention head; set it to 0 or"
+            " choose one"
+        )
     if outputs.attention.shape != erased.shape:
-        raise ValueError(f"attention {tuple(outputs.attention.shape)} and erased {tuple(erased.shape)} differ in shape")
+        raise ValueError(
+            f"attention {tuple(outputs.attention.shape)} and erased {tuple(erased.shape)} differ in"
+            " shape"
+        )
     return _precise(outputs.attention)
 
 

@@ -1,4 +1,6 @@
-"""Distances between all samples of a batch, written so that neither they nor their gradients can become infinite."""
+"""Distances between all samples of a batch, written so that neither they nor their gradients can
+become infinite.
+"""
 
 import torch
 from torch import Tensor
@@ -7,10 +9,12 @@ TINY = 1e-12
 
 
 def euclidean(features: Tensor) -> Tensor:
-    """Euclidean distances (N, N) of features (N, D): the square root of squares of 1e-12 or more, as published.
+    """Euclidean distances (N, N) of features (N, D): the square root of squares of 1e-12 or more,
+    as published.
 
-    The mean is taken off first: distances stay the same, and less is lost where features of ReLU networks, all far from the
-    origin, are subtracted. A sample's distance to itself is 1e-6 exactly and passes no gradient.
+    The mean is taken off first: distances stay the same, and less is lost where features of ReLU
+    networks, all far from the origin, are subtracted. A sample's distance to itself is 1e-6 exactly
+    and passes no gradient.
     """
     centred = features - features.mean(0)
     lengths = centred.square().sum(1)
@@ -20,7 +24,9 @@ def euclidean(features: Tensor) -> Tensor:
 
 
 def unit(vectors: Tensor) -> Tensor:
-    """Rows (N, D) at length 1. A row of zeros stays one and passes no gradient, where division by 1e-12 would pass 1e12."""
+    """Rows (N, D) at length 1. A row of zeros stays one and passes no gradient, where division by
+    1e-12 would pass 1e12.
+    """
     lengths = vectors.norm(dim=1, keepdim=True)
     return torch.where(lengths > TINY, vectors / lengths.clamp(min=TINY), 0.0)
 
@@ -32,5 +38,7 @@ def cosine(features: Tensor) -> Tensor:
 
 
 def same_person(targets: Tensor) -> Tensor:
-    """Whether two samples show one person: (N,) class numbers -> (N, N) bool, True on the diagonal."""
+    """Whether two samples show one person: (N,) class numbers -> (N, N) bool, True on the
+    diagonal.
+    """
     return targets[:, None] == targets[None]

@@ -1,4 +1,5 @@
-"""Identity-classification networks of layumi and Wanggcong: a body, its pooled maps, and a `ClassBlock` on top.
+"""Identity-classification networks of layumi and Wanggcong: a body, its pooled maps, and a
+`ClassBlock` on top.
 
     ft_resnet50          mean of layer4                                    2048
     ft_densenet121       mean of the features, without a final ReLU        1024
@@ -6,11 +7,13 @@
 
 Two forms of the same idea are in use, and the options say which:
 
-    layumi      linear_width 512 or 0 (no linear layer), leaky_relu False, test_feature "bottleneck": what the classifier sees
-    Wanggcong   linear_width 512, leaky_relu True, test_feature "backbone": the block is thrown away after training
+    layumi      linear_width 512 or 0 (no linear layer), leaky_relu False, test_feature
+    "bottleneck": what the classifier sees Wanggcong   linear_width 512, leaky_relu True,
+    test_feature "backbone": the block is thrown away after training
 
-Both originals train with cross-entropy on the identities. Metric losses, where one is added, compare the test feature, and
-that before dropout: a distance between two vectors with different halves missing says little about the people.
+Both originals train with cross-entropy on the identities. Metric losses, where one is added,
+compare the test feature, and that before dropout: a distance between two vectors with different
+halves missing says little about the people.
 """
 
 import torch
@@ -21,20 +24,30 @@ from models.reid.networks.frames import FrameWise
 from models.reid.networks.temporal import classifier, resnet
 
 WIDTHS = {"ft_resnet50": 2048, "ft_densenet121": 1024, "ft_resnet50_middle": 3072}
-POOLED = {"ft_resnet50": ("layer4",), "ft_densenet121": ("features",), "ft_resnet50_middle": ("layer3", "layer4")}
+POOLED = {
+    "ft_resnet50": ("layer4",),
+    "ft_densenet121": ("features",),
+    "ft_resnet50_middle": ("layer3", "layer4"),
+}
 """Which layers of the body are pooled; `WIDTHS` is how much that is."""
 TEST_FEATURES = ("backbone", "bottleneck")
 
 
 class ClassBlock(nn.Module):
-    """Linear (width 0: none), BatchNorm1d, optionally LeakyReLU(0.1); then dropout and the classifier.
+    """Linear (width 0: none), BatchNorm1d, optionally LeakyReLU(0.1); then dropout and the
+    classifier.
 
-    Start: Linear kaiming over fan-out with zero bias, BatchNorm N(1, 0.02), classifier N(0, 0.001). `width` is the length of
-    what the classifier sees.
+    Start: Linear kaiming over fan-out with zero bias, BatchNorm N(1, 0.02), classifier N(0, 0.001).
+    `width` is the length of what the classifier sees.
     """
 
     def __init__(
-        self, in_width: int, n_classes: int = 0, width: int = 512, leaky_relu: bool = False, dropout: float = 0.5
+        self,
+        in_width: int,
+        n_classes: int = 0,
+        width: int = 512,
+        leaky_relu: bool = False,
+        dropout: float = 0.5,
     ) -> None:
         super().__init__()
         self.width = width or in_width
@@ -50,7 +63,9 @@ class ClassBlock(nn.Module):
         self.classifier = classifier(self.width, n_classes, bias=True) if n_classes else None
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (N, in_width) -> logits (N, n_classes) and, before dropout, the bottleneck's output (N, width)."""
+        """Features (N, in_width) -> logits (N, n_classes) and, before dropout, the bottleneck's
+        output (N, width).
+        """
         if self.classifier is None:
             raise ValueError("training needs n_classes > 0")
         hidden = self.bottleneck(features)
@@ -58,17 +73,27 @@ class ClassBlock(nn.Module):
 
 
 class ClassBlockNetwork(nn.Module):
-    """See the module, and `frames.FrameWise` for what it returns. `last_stride` matters to the ResNets only."""
+    """See the module, and `frames.FrameWise` for what it returns. `last_stride` matters to the
+    ResNets only.
+    """
 
     def __init__(
-        self, n_classes: int = 0, name: str = "ft_resnet50", linear_width: int = 512, leaky_relu: bool = False,
-        dropout: float = 0.5, test_feature: str = "bottleneck", last_stride: int = 2,
-    ) -> None:  # fmt: skip
+        self,
+        n_classes: int = 0,
+        name: str = "ft_resnet50",
+        linear_width: int = 512,
+        leaky_relu: bool = False,
+        dropout: float = 0.5,
+        test_feature: str = "bottleneck",
+        last_stride: int = 2,
+    ) -> None:
         super().__init__()
         if name not in WIDTHS:
             raise ValueError(f"network {name}: expected one of {', '.join(WIDTHS)}")
         if test_feature not in TEST_FEATURES:
-            raise ValueError(f"test feature {test_feature}: expected one of {', '.join(TEST_FEATURES)}")
+            raise ValueError(
+                f"test feature {test_feature}: expected one of {', '.join(TEST_FEATURES)}"
+            )
         self.backbone = _densenet() if name == "ft_densenet121" else resnet("resnet50", last_stride)
         self._pooled_layers = POOLED[name]
         self.block = ClassBlock(WIDTHS[name], n_classes, linear_width, leaky_relu, dropout)
@@ -79,7 +104,9 @@ class ClassBlockNetwork(nn.Module):
         """Images (N, 3, H, W) -> the test feature (N, width), and in training mode the logits."""
         pooled = self._pooled(images)
         if not self.training:
-            feature: Tensor = self.block.bottleneck(pooled) if self.test_feature == "bottleneck" else pooled
+            feature: Tensor = (
+                self.block.bottleneck(pooled) if self.test_feature == "bottleneck" else pooled
+            )
             return feature.float()
         logits, hidden = self.block(pooled)
         return (logits,), (hidden if self.test_feature == "bottleneck" else pooled,)
@@ -101,7 +128,9 @@ def _kaiming_linear(in_width: int, out_width: int) -> nn.Linear:
 
 
 def _densenet() -> nn.Module:
-    """Return torchvision's DenseNet-121 up to its last normalisation: (N, 3, H, W) -> (N, 1024, H/32, W/32)."""
+    """Return torchvision's DenseNet-121 up to its last normalisation: (N, 3, H, W) -> (N, 1024,
+    H/32, W/32).
+    """
     from torchvision.models import densenet121
 
     body = nn.Sequential()
@@ -110,9 +139,18 @@ def _densenet() -> nn.Module:
 
 
 def build(
-    name: str = "ft_resnet50", n_classes: int = 0, linear_width: int = 512, leaky_relu: bool = False,
-    dropout: float = 0.5, test_feature: str = "bottleneck", last_stride: int = 2,
-) -> FrameWise:  # fmt: skip
-    """Network for clips; see the module for the options. Raises ValueError for an unknown name or test feature."""
-    image = ClassBlockNetwork(n_classes, name, linear_width, leaky_relu, dropout, test_feature, last_stride)
+    name: str = "ft_resnet50",
+    n_classes: int = 0,
+    linear_width: int = 512,
+    leaky_relu: bool = False,
+    dropout: float = 0.5,
+    test_feature: str = "bottleneck",
+    last_stride: int = 2,
+) -> FrameWise:
+    """Network for clips; see the module for the options. Raises ValueError for an unknown name or
+    test feature.
+    """
+    image = ClassBlockNetwork(
+        n_classes, name, linear_width, leaky_relu, dropout, test_feature, last_stride
+    )
     return FrameWise(image, image.width)

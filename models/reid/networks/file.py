@@ -1,4 +1,6 @@
-"""The file of a ReID network: safetensors whose metadata say what to build, so loading runs nobody's code."""
+"""The file of a ReID network: safetensors whose metadata say what to build, so loading runs
+nobody's code.
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -18,7 +20,9 @@ SCHEMA = "reid/1"
 
 @dataclass(frozen=True)
 class Recipe:
-    """What builds a network and feeds it. options: what `table.build` takes, n_classes among them."""
+    """What builds a network and feeds it. options: what `table.build` takes, n_classes among
+    them.
+    """
 
     architecture: str
     options: dict[str, Any]
@@ -35,13 +39,23 @@ class Loaded:
     about: dict[str, Any]
 
 
-def save(network: nn.Module, recipe: Recipe, path: Path, about: dict[str, Any] | None = None) -> None:
-    """Write weights and recipe; the file is complete or not there. The classifier is kept, for training on.
+def save(
+    network: nn.Module, recipe: Recipe, path: Path, about: dict[str, Any] | None = None
+) -> None:
+    """Write weights and recipe; the file is complete or not there. The classifier is kept, for
+    training on.
 
     `about` is free provenance (JSON). Raises InputError when it cannot be written.
     """
-    metadata = {"schema": SCHEMA, "recipe": json.dumps(asdict(recipe)), "about": json.dumps(about or {})}
-    files.write(path, safetensors.save({k: v.contiguous() for k, v in network.state_dict().items()}, metadata))
+    metadata = {
+        "schema": SCHEMA,
+        "recipe": json.dumps(asdict(recipe)),
+        "about": json.dumps(about or {}),
+    }
+    files.write(
+        path,
+        safetensors.save({k: v.contiguous() for k, v in network.state_dict().items()}, metadata),
+    )
 
 
 def load(path: Path) -> Loaded:
@@ -51,18 +65,26 @@ def load(path: Path) -> Loaded:
             metadata = file.metadata() or {}
             state: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: is not a readable safetensors file ({str(error).splitlines()[0]})") from None
+        raise InputError(
+            f"{path}: is not a readable safetensors file ({str(error).splitlines()[0]})"
+        ) from None
     if metadata.get("schema") != SCHEMA:
-        raise InputError(f"{path}: is not a ReID network of this program (its metadata lack schema {SCHEMA})")
+        raise InputError(
+            f"{path}: is not a ReID network of this program (its metadata lack schema {SCHEMA})"
+        )
     try:
         recipe = Recipe(**json.loads(metadata["recipe"]))
         network = table.build(recipe.architecture, recipe.options)
         about = json.loads(metadata["about"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: its recipe describes no network of this program ({error})") from None
+        raise InputError(
+            f"{path}: its recipe describes no network of this program ({error})"
+        ) from None
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
         what = f"{recipe.architecture} {recipe.options}"
-        raise InputError(f"{path}: weights do not fit {what} ({str(error).splitlines()[1].strip():.100})") from None
+        raise InputError(
+            f"{path}: weights do not fit {what} ({str(error).splitlines()[1].strip():.100})"
+        ) from None
     return Loaded(network.eval(), recipe, about)

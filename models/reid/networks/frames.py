@@ -1,11 +1,11 @@
 """The one shape of every ReID network: clips in, embeddings out; and image networks in that shape.
 
-forward(clips (B, T, 3, H, W) normalised, mask (B, T) bool, quality (B, T) in 0..1). `mask` is True for real frames: tracklets
-differ in length, every row has at least one. `quality` is the crops' quality, measured on the image; networks may ignore it.
-An image is a clip of one frame.
+forward(clips (B, T, 3, H, W) normalised, mask (B, T) bool, quality (B, T) in 0..1). `mask` is True
+for real frames: tracklets differ in length, every row has at least one. `quality` is the crops'
+quality, measured on the image; networks may ignore it. An image is a clip of one frame.
 
-    evaluation mode  ->  (B, width) float: the test feature, raw. Who compares features normalises them.
-    training mode    ->  `Outputs`
+    evaluation mode  ->  (B, width) float: the test feature, raw. Who compares features normalises
+    them. training mode    ->  `Outputs`
 
 `network.width` is the length of the test feature. Nothing else is asked of a network.
 """
@@ -17,11 +17,13 @@ from torch import Tensor, nn
 
 
 class Outputs(NamedTuple):
-    """What a network gives for training. Networks with several branches give several logits and features.
+    """What a network gives for training. Networks with several branches give several logits and
+    features.
 
-    logits: each (R, n_classes). features: each (R, D), what the metric losses compare. owners: (R,) int64, the row of the
-    batch to which a row belongs: 0..B-1 for networks that pool over time, repeated for those that score every frame.
-    attention: (B, T) scores of the frames, (B, 0) where the network has none.
+    logits: each (R, n_classes). features: each (R, D), what the metric losses compare. owners: (R,)
+    int64, the row of the batch to which a row belongs: 0..B-1 for networks that pool over time,
+    repeated for those that score every frame. attention: (B, T) scores of the frames, (B, 0) where
+    the network has none.
     """
 
     logits: tuple[Tensor, ...]
@@ -51,7 +53,8 @@ def mean_over_time(features: Tensor, mask: Tensor) -> Tensor:
 
 
 def weighted_over_time(features: Tensor, weights: Tensor) -> Tensor:
-    """Mean of features (B, T, D) with weights (B, T), which are 0 for frames that are not real: (B, D).
+    """Mean of features (B, T, D) with weights (B, T), which are 0 for frames that are not real: (B,
+    D).
 
     A sum of products and not an einsum, which autocast would compute in half precision.
     """
@@ -60,9 +63,11 @@ def weighted_over_time(features: Tensor, weights: Tensor) -> Tensor:
 
 
 class FrameWise(nn.Module):
-    """An image network applied to each frame, as torchreid treats video: losses per frame, test features averaged.
+    """An image network applied to each frame, as torchreid treats video: losses per frame, test
+    features averaged.
 
-    `image` maps (N, 3, H, W) to (N, width) in evaluation mode, and to (tuple of logits, tuple of features) in training mode.
+    `image` maps (N, 3, H, W) to (N, width) in evaluation mode, and to (tuple of logits, tuple of
+    features) in training mode.
     """
 
     def __init__(self, image: nn.Module, width: int) -> None:

@@ -1,12 +1,15 @@
-"""HA-CNN: what to look at, learned at two levels (Li et al. 2018, arXiv 1802.08122), as torchreid builds it.
+"""HA-CNN: what to look at, learned at two levels (Li et al. 2018, arXiv 1802.08122), as torchreid
+builds it.
 
-Three stages. Each weighs its maps pixel by pixel and channel by channel (soft attention) and places four windows, a quarter of
-the height each, on its input (hard attention); a local branch follows the windows. For crops of 160 x 64 only: the windows'
-maps are resized to sizes that fit nothing else.
+Three stages. Each weighs its maps pixel by pixel and channel by channel (soft attention) and places
+four windows, a quarter of the height each, on its input (hard attention); a local branch follows
+the windows. For crops of 160 x 64 only: the windows' maps are resized to sizes that fit nothing
+else.
 
-Two things that the published code leaves to chance are fixed here. `align_corners` is True wherever maps are resampled, as the
-published weights were trained: torch changed the default of `affine_grid` and `grid_sample` to False after them. And the soft
-attention ends in a sigmoid after a ReLU, so it cannot suppress anything below one half; `open_gate` leaves that ReLU out.
+Two things that the published code leaves to chance are fixed here. `align_corners` is True wherever
+maps are resampled, as the published weights were trained: torch changed the default of
+`affine_grid` and `grid_sample` to False after them. And the soft attention ends in a sigmoid after
+a ReLU, so it cannot suppress anything below one half; `open_gate` leaves that ReLU out.
 
 Parameters are named as in torchreid's files.
 """
@@ -32,9 +35,11 @@ def hacnn(n_classes: int = 0, open_gate: bool = False) -> FrameWise:
 
 
 class HACNN(nn.Module):
-    """Images (N, 3, 160, 64) -> features (N, 1024): the global and the local half, each of unit length.
+    """Images (N, 3, 160, 64) -> features (N, 1024): the global and the local half, each of unit
+    length.
 
-    In training: (logits of both halves, the two features (N, 512) before scaling). Other sizes are a ValueError.
+    In training: (logits of both halves, the two features (N, 512) before scaling). Other sizes are
+    a ValueError.
     """
 
     width = 2 * FEATURE
@@ -49,8 +54,12 @@ class HACNN(nn.Module):
         self.ha1, self.ha2, self.ha3 = (HarmoniousAttention(c, open_gate) for c in CHANNELS)
         self.local_conv1, self.local_conv2 = InceptionB(STEM, first), InceptionB(first, second)
         self.local_conv3 = InceptionB(second, third)
-        self.fc_global = nn.Sequential(nn.Linear(third, FEATURE), nn.BatchNorm1d(FEATURE), nn.ReLU())
-        self.fc_local = nn.Sequential(nn.Linear(N_REGIONS * third, FEATURE), nn.BatchNorm1d(FEATURE), nn.ReLU())
+        self.fc_global = nn.Sequential(
+            nn.Linear(third, FEATURE), nn.BatchNorm1d(FEATURE), nn.ReLU()
+        )
+        self.fc_local = nn.Sequential(
+            nn.Linear(N_REGIONS * third, FEATURE), nn.BatchNorm1d(FEATURE), nn.ReLU()
+        )
         self.classifier_global = nn.Linear(FEATURE, n_classes) if n_classes else None
         self.classifier_local = nn.Linear(FEATURE, n_classes) if n_classes else None
 
@@ -58,9 +67,15 @@ class HACNN(nn.Module):
         """See the class."""
         if tuple(images.shape[2:]) != (HEIGHT_PX, WIDTH_PX):
             got = f"{images.shape[2]} x {images.shape[3]}"
-            raise ValueError(f"HA-CNN takes crops of {HEIGHT_PX} x {WIDTH_PX} px (height x width) only, got {got}")
+            raise ValueError(
+                f"HA-CNN takes crops of {HEIGHT_PX} x {WIDTH_PX} px (height x width) only, got"
+                f" {got}"
+            )
         whole, parts = self._maps(images)
-        both = self.fc_global(whole.mean((2, 3))), self.fc_local(torch.cat([part.mean((2, 3)) for part in parts], 1))
+        both = (
+            self.fc_global(whole.mean((2, 3))),
+            self.fc_local(torch.cat([part.mean((2, 3)) for part in parts], 1)),
+        )
         if not self.training:
             return torch.cat([functional.normalize(feature.float(), dim=1) for feature in both], 1)
         if self.classifier_global is None or self.classifier_local is None:
@@ -80,14 +95,17 @@ class HACNN(nn.Module):
             maps = inception(whole)
             soft, places = attention(maps)
             windows = [_window(whole, places[:, region], size) for region in range(N_REGIONS)]
-            # one window after the other: in training the local layers normalise each region by itself, as published
+            # one window after the other: in training the local layers normalise each region by
+            # itself, as published
             parts = [local(window + part) for window, part in zip(windows, parts, strict=True)]
             whole = maps * soft
         return whole, parts
 
 
 class HarmoniousAttention(nn.Module):
-    """Weights (N, C, h, w), in 0.5..1 or with `open_gate` in 0..1, and places of the windows (N, 4, 2), x and y in -1..1."""
+    """Weights (N, C, h, w), in 0.5..1 or with `open_gate` in 0..1, and places of the windows (N, 4,
+    2), x and y in -1..1.
+    """
 
     def __init__(self, channels: int, open_gate: bool) -> None:
         super().__init__()
@@ -121,7 +139,9 @@ class SpatialAttention(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, 1, h, w); h and w even."""
         half = self.conv1(maps.mean(1, keepdim=True))
-        weights: Tensor = self.conv2(functional.interpolate(half, scale_factor=2, mode="bilinear", align_corners=True))
+        weights: Tensor = self.conv2(
+            functional.interpolate(half, scale_factor=2, mode="bilinear", align_corners=True)
+        )
         return weights
 
 
@@ -130,7 +150,10 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1, self.conv2 = ConvBlock(channels, channels // 16, 1), ConvBlock(channels // 16, channels, 1)
+        self.conv1, self.conv2 = (
+            ConvBlock(channels, channels // 16, 1),
+            ConvBlock(channels // 16, channels, 1),
+        )
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, C, 1, 1)."""
@@ -160,13 +183,16 @@ class InceptionA(nn.Module):
         super().__init__()
         quarter = n_out // 4
         self.stream1, self.stream2, self.stream3 = (
-            nn.Sequential(ConvBlock(n_in, quarter, 1), ConvBlock(quarter, quarter, 3)) for _ in range(3)
+            nn.Sequential(ConvBlock(n_in, quarter, 1), ConvBlock(quarter, quarter, 3))
+            for _ in range(3)
         )
         self.stream4 = nn.Sequential(nn.AvgPool2d(3, 1, 1), ConvBlock(n_in, quarter, 1))
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, n_in, h, w) -> (N, n_out, h, w)."""
-        return torch.cat([self.stream1(maps), self.stream2(maps), self.stream3(maps), self.stream4(maps)], 1)
+        return torch.cat(
+            [self.stream1(maps), self.stream2(maps), self.stream3(maps), self.stream4(maps)], 1
+        )
 
 
 class InceptionB(nn.Module):
@@ -177,7 +203,9 @@ class InceptionB(nn.Module):
         quarter = n_out // 4
         self.stream1 = nn.Sequential(ConvBlock(n_in, quarter, 1), ConvBlock(quarter, quarter, 3, 2))
         self.stream2 = nn.Sequential(
-            ConvBlock(n_in, quarter, 1), ConvBlock(quarter, quarter, 3), ConvBlock(quarter, quarter, 3, 2)
+            ConvBlock(n_in, quarter, 1),
+            ConvBlock(quarter, quarter, 3),
+            ConvBlock(quarter, quarter, 3, 2),
         )
         self.stream3 = nn.Sequential(nn.MaxPool2d(3, 2, 1), ConvBlock(n_in, 2 * quarter, 1))
 
@@ -189,7 +217,9 @@ class InceptionB(nn.Module):
 class ConvBlock(nn.Module):
     """Convolution with bias that keeps the size (but for the stride), batch normalisation, ReLU."""
 
-    def __init__(self, n_in: int, n_out: int, size: int, stride: int = 1, relu: bool = True) -> None:
+    def __init__(
+        self, n_in: int, n_out: int, size: int, stride: int = 1, relu: bool = True
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, size, stride, size // 2)
         self.bn = nn.BatchNorm2d(n_out)
@@ -202,7 +232,8 @@ class ConvBlock(nn.Module):
 
 
 def _window(maps: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut the window at `places` (N, 2), full width and a quarter of the height, out of maps (N, C, h, w): (N, C, *size).
+    """Cut the window at `places` (N, 2), full width and a quarter of the height, out of maps (N, C,
+    h, w): (N, C, *size).
 
     In float32: half precision is too coarse for places on a map.
     """

@@ -1,9 +1,10 @@
-"""Weights of Intel's person-reidentification-retail networks, out of OpenVINO's files into `osnet_lct`, to train on from.
+"""Weights of Intel's person-reidentification-retail networks, out of OpenVINO's files into
+`osnet_lct`, to train on from.
 
-OpenVINO's converter has merged every batch normalisation into the convolution before it, so the file holds no statistics.
-`copy_into` makes normalisations that add the merged bias and change nothing else; `restore_normalisation` then measures what
-flows into them and sets scale and statistics such that the network computes the same, in evaluation and (on average) in
-training.
+OpenVINO's converter has merged every batch normalisation into the convolution before it, so the
+file holds no statistics. `copy_into` makes normalisations that add the merged bias and change
+nothing else; `restore_normalisation` then measures what flows into them and sets scale and
+statistics such that the network computes the same, in evaluation and (on average) in training.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +23,9 @@ Normalisation = nn.BatchNorm1d | nn.BatchNorm2d
 WITH_CONSTANTS = ("Convolution", "GroupConvolution", "MatMul", "Add", "Multiply", "PRelu")
 """Operations of the graph whose constant is a weight."""
 N_BEFORE_NETWORK = 1
-"""Constants of the graph that belong to its own pixel normalisation, which `preprocess` does for us."""
+"""Constants of the graph that belong to its own pixel normalisation, which `preprocess` does for
+us.
+"""
 
 
 def copy_into(network: OSNetLct, path: Path) -> None:
@@ -43,20 +46,29 @@ def copy_into(network: OSNetLct, path: Path) -> None:
     except (StopIteration, RuntimeError, ValueError):
         left_over = -1
     if left_over:
-        raise InputError(f"{path}: is not a person-reidentification-retail-0277 in OpenVINO's format")
+        raise InputError(
+            f"{path}: is not a person-reidentification-retail-0277 in OpenVINO's format"
+        )
 
 
 @torch.no_grad()
-def restore_normalisation(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor, Tensor]]) -> None:
-    """Give merged batch normalisations their statistics back; what the network computes in evaluation stays the same.
+def restore_normalisation(
+    network: nn.Module, batches: Iterable[tuple[Tensor, Tensor, Tensor]]
+) -> None:
+    """Give merged batch normalisations their statistics back; what the network computes in
+    evaluation stays the same.
 
     Args:
         network: a network of `frames` whose normalisations have running mean 0 and variance 1.
-        batches: (clips, mask, quality) of typical pictures, as `frames` describes them; a few hundred pictures do.
+        batches: (clips, mask, quality) of typical pictures, as `frames` describes them; a few
+        hundred pictures do.
     """
     norms = [module for module in network.modules() if isinstance(module, Normalisation)]
     moments = {norm: _Moments() for norm in norms}
-    hooks = [norm.register_forward_pre_hook(lambda norm, inputs: moments[norm].add(inputs[0])) for norm in norms]
+    hooks = [
+        norm.register_forward_pre_hook(lambda norm, inputs: moments[norm].add(inputs[0]))
+        for norm in norms
+    ]
     network.eval()
     for clips, mask, quality in batches:
         network(clips, mask, quality)
@@ -97,13 +109,17 @@ def _constants(path: Path) -> list[Tensor]:
     try:
         from openvino import Core
     except ImportError:
-        raise InputError(f"{path}: reading it needs the package openvino (pip install openvino)") from None
+        raise InputError(
+            f"{path}: reading it needs the package openvino (pip install openvino)"
+        ) from None
     try:
         operations = Core().read_model(path).get_ordered_ops()
     except RuntimeError as error:
         reason = str(error).splitlines()[0][:100]
         raise InputError(f"{path}: cannot be read by OpenVINO ({reason})") from None
-    weighted = [operation for operation in operations if operation.get_type_name() in WITH_CONSTANTS]
+    weighted = [
+        operation for operation in operations if operation.get_type_name() in WITH_CONSTANTS
+    ]
     found = [_constant(operation) for operation in weighted]
     return [torch.from_numpy(values) for values in found if values is not None]
 

@@ -1,11 +1,13 @@
-"""OSNet: small networks whose blocks look at several scales at once (Zhou et al., arXiv 1905.00953 and 1910.06827).
+"""OSNet: small networks whose blocks look at several scales at once (Zhou et al., arXiv 1905.00953
+and 1910.06827).
 
-A block has four streams that see 3, 5, 7 and 9 pixels and one gate, shared by the streams, that weighs their channels. Three
-variants: "plain"; "ibn", whose first convolution and first two blocks (after the residual sum) normalise each image by itself;
-"ain", where a search has placed these normalisations: the first convolution and, inside the residual, four of the six blocks.
+A block has four streams that see 3, 5, 7 and 9 pixels and one gate, shared by the streams, that
+weighs their channels. Three variants: "plain"; "ibn", whose first convolution and first two blocks
+(after the residual sum) normalise each image by itself; "ain", where a search has placed these
+normalisations: the first convolution and, inside the residual, four of the six blocks.
 
-Parameters are named as in torchreid's files, so public OSNet weights load by name. That is why the streams, and the place of
-the layers between stages, are named in two ways.
+Parameters are named as in torchreid's files, so public OSNet weights load by name. That is why the
+streams, and the place of the layers between stages, are named in two ways.
 """
 
 from collections import OrderedDict
@@ -29,12 +31,16 @@ VARIANTS: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def osnet(n_classes: int = 0, scale: float = 1.0, variant: str = "plain") -> FrameWise:
-    """Build OSNet for clips, frame by frame. `scale` multiplies all channel counts: 1, 0.75, 0.5 or 0.25. Raises ValueError."""
+    """Build OSNet for clips, frame by frame. `scale` multiplies all channel counts: 1, 0.75, 0.5 or
+    0.25. Raises ValueError.
+    """
     return FrameWise(OSNet(n_classes, scale, variant), FEATURE)
 
 
 class OSNet(nn.Module):
-    """Images (N, 3, H, W) -> features (N, 512); in training ((logits,), (features,)). See the module."""
+    """Images (N, 3, H, W) -> features (N, 512); in training ((logits,), (features,)). See the
+    module.
+    """
 
     width = FEATURE
 
@@ -43,7 +49,9 @@ class OSNet(nn.Module):
         if variant not in VARIANTS:
             raise ValueError(f"OSNet variant {variant}: expected one of {', '.join(VARIANTS)}")
         stem, *channels = (round(c * scale) for c in CHANNELS)
-        if channels[0] < 64 or any(c % 4 for c in channels):  # a gate squeezes a quarter of the channels by 16
+        if channels[0] < 64 or any(
+            c % 4 for c in channels
+        ):  # a gate squeezes a quarter of the channels by 16
             raise ValueError(f"OSNet scale {scale}: expected 1, 0.75, 0.5 or 0.25")
         places, numbered = VARIANTS[variant], variant == "ain"
         self.conv1 = ConvNorm(3, stem, 7, 2, norm="batch" if variant == "plain" else "instance")
@@ -51,7 +59,9 @@ class OSNet(nn.Module):
         self.conv2 = _stage(stem, channels[0], places[0], numbered)
         self.conv3 = _stage(channels[0], channels[1], places[1], numbered)
         self.conv4 = _stage(channels[1], channels[2], places[2], numbered)
-        self.pool2, self.pool3 = (_transition(c) if numbered else nn.Identity() for c in channels[:2])
+        self.pool2, self.pool3 = (
+            _transition(c) if numbered else nn.Identity() for c in channels[:2]
+        )
         if not numbered:
             self.conv2.append(_transition(channels[0]))
             self.conv3.append(_transition(channels[1]))
@@ -73,10 +83,12 @@ class OSNet(nn.Module):
 
 
 class OSBlock(nn.Module):
-    """Omni-scale residual block: 1x1, four gated streams summed, 1x1, residual sum, ReLU. Keeps the map's size.
+    """Omni-scale residual block: 1x1, four gated streams summed, 1x1, residual sum, ReLU. Keeps the
+    map's size.
 
-    `place` is where instance normalisation sits. `numbered` names the streams conv2.0 .. conv2.3 instead of conv2a .. conv2d.
-    `make_gate` builds the gate from its number of channels; `Gate` when left out.
+    `place` is where instance normalisation sits. `numbered` names the streams conv2.0 .. conv2.3
+    instead of conv2a .. conv2d. `make_gate` builds the gate from its number of channels; `Gate`
+    when left out.
     """
 
     def __init__(
@@ -90,14 +102,20 @@ class OSBlock(nn.Module):
         super().__init__()
         middle = n_out // 4
         self.conv1 = ConvNorm(n_in, middle)
-        streams = [nn.Sequential(*(LightConv(middle) for _ in range(depth))) for depth in (1, 2, 3, 4)]
+        streams = [
+            nn.Sequential(*(LightConv(middle) for _ in range(depth))) for depth in (1, 2, 3, 4)
+        ]
         self.numbered = numbered
         if numbered:
-            self.conv2 = nn.ModuleList(nn.Sequential(OrderedDict(layers=stream)) for stream in streams)
+            self.conv2 = nn.ModuleList(
+                nn.Sequential(OrderedDict(layers=stream)) for stream in streams
+            )
         else:
             self.conv2a, self.conv2b, self.conv2c, self.conv2d = streams[0][0], *streams[1:]
         self.gate = (make_gate or Gate)(middle)
-        self.conv3 = ConvNorm(middle, n_out, norm="none" if place == INSIDE else "batch", relu=False)
+        self.conv3 = ConvNorm(
+            middle, n_out, norm="none" if place == INSIDE else "batch", relu=False
+        )
         self.downsample = ConvNorm(n_in, n_out, relu=False) if n_in != n_out else nn.Identity()
         self.IN = nn.InstanceNorm2d(n_out, affine=True) if place != NO else nn.Identity()
         self.inside = place == INSIDE
@@ -105,7 +123,9 @@ class OSBlock(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """(N, n_in, h, w) -> (N, n_out, h, w)."""
         squeezed = self.conv1(maps)
-        streams = self.conv2 if self.numbered else (self.conv2a, self.conv2b, self.conv2c, self.conv2d)
+        streams = (
+            self.conv2 if self.numbered else (self.conv2a, self.conv2b, self.conv2c, self.conv2d)
+        )
         gated = sum(self.gate(stream(squeezed)) for stream in streams)
         residual = self.conv3(gated)
         if self.inside:
@@ -114,7 +134,9 @@ class OSBlock(nn.Module):
 
 
 class LightConv(nn.Module):
-    """3x3 convolution in two: across channels at one pixel, linear, then across pixels in one channel; normalised, ReLU."""
+    """3x3 convolution in two: across channels at one pixel, linear, then across pixels in one
+    channel; normalised, ReLU.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -128,7 +150,9 @@ class LightConv(nn.Module):
 
 
 class Gate(nn.Module):
-    """Weights 0..1 of the channels, from their means over the map; a 16th of the channels in between."""
+    """Weights 0..1 of the channels, from their means over the map; a 16th of the channels in
+    between.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -141,14 +165,28 @@ class Gate(nn.Module):
 
 
 class ConvNorm(nn.Module):
-    """Convolution that keeps the size (but for the stride), normalisation ("batch", "instance" or "none"), ReLU."""
+    """Convolution that keeps the size (but for the stride), normalisation ("batch", "instance" or
+    "none"), ReLU.
+    """
 
-    def __init__(self, n_in: int, n_out: int, size: int = 1, stride: int = 1, norm: str = "batch", relu: bool = True) -> None:
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        size: int = 1,
+        stride: int = 1,
+        norm: str = "batch",
+        relu: bool = True,
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, size, stride, size // 2, bias=False)
         self.bn: nn.Module = nn.Identity()
         if norm != "none":
-            self.bn = nn.InstanceNorm2d(n_out, affine=True) if norm == "instance" else nn.BatchNorm2d(n_out)
+            self.bn = (
+                nn.InstanceNorm2d(n_out, affine=True)
+                if norm == "instance"
+                else nn.BatchNorm2d(n_out)
+            )
         self.relu = relu
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -158,7 +196,9 @@ class ConvNorm(nn.Module):
 
 
 def _stage(n_in: int, n_out: int, places: tuple[str, str], numbered: bool) -> nn.Sequential:
-    return nn.Sequential(OSBlock(n_in, n_out, places[0], numbered), OSBlock(n_out, n_out, places[1], numbered))
+    return nn.Sequential(
+        OSBlock(n_in, n_out, places[0], numbered), OSBlock(n_out, n_out, places[1], numbered)
+    )
 
 
 def _transition(channels: int) -> nn.Sequential:
@@ -166,7 +206,9 @@ def _transition(channels: int) -> nn.Sequential:
 
 
 def _start(layer: nn.Module) -> None:
-    """Kaiming (fan out) for convolutions and N(0, 0.01) for linear layers, biases 0; normalisations start as torch has them."""
+    """Kaiming (fan out) for convolutions and N(0, 0.01) for linear layers, biases 0; normalisations
+    start as torch has them.
+    """
     if isinstance(layer, nn.Conv2d):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
     elif isinstance(layer, nn.Linear):

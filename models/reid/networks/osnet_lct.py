@@ -1,10 +1,12 @@
-"""OSNet with Linear Context Transform gates and a learned global pooling, as Intel's person-reidentification networks have it.
+"""OSNet with Linear Context Transform gates and a learned global pooling, as Intel's
+person-reidentification networks have it.
 
-What differs from `osnet`: the image is instance-normalised before the first convolution, so that a camera's brightness and
-colour cast cancel; the second block of each stage weighs its channels by a Linear Context Transform (Ruan et al., arXiv
-1909.03834) instead of a small bottleneck; pooling is a depthwise convolution over the whole map (Wu et al., MobileFaceNets), so
-that the head knows top from bottom; a linear layer with normalisation and PReLU makes the embedding. The input size is fixed by
-the pooling; `resized_state` carries weights over to another size.
+What differs from `osnet`: the image is instance-normalised before the first convolution, so that a
+camera's brightness and colour cast cancel; the second block of each stage weighs its channels by a
+Linear Context Transform (Ruan et al., arXiv 1909.03834) instead of a small bottleneck; pooling is a
+depthwise convolution over the whole map (Wu et al., MobileFaceNets), so that the head knows top
+from bottom; a linear layer with normalisation and PReLU makes the embedding. The input size is
+fixed by the pooling; `resized_state` carries weights over to another size.
 """
 
 import torch
@@ -19,11 +21,14 @@ STRIDE = 16
 GROUPS = 16
 """Groups of neighbouring channels in which Linear Context Transform normalises."""
 POOLING = "pool.weight"
-"""Key of the pooling's weights inside `OSNetLct`, the only tensor whose shape depends on the input size."""
+"""Key of the pooling's weights inside `OSNetLct`, the only tensor whose shape depends on the input
+size.
+"""
 
 
 class OSNetLct(nn.Module):
-    """Images (N, 3, H, W) -> embeddings (N, width); in training ((logits,), (embeddings,)). See the module.
+    """Images (N, 3, H, W) -> embeddings (N, width); in training ((logits,), (embeddings,)). See the
+    module.
 
     Args:
         n_classes: training people; 0 builds no classifier.
@@ -35,7 +40,9 @@ class OSNetLct(nn.Module):
         ValueError: the input size is not a multiple of 16.
     """
 
-    def __init__(self, n_classes: int = 0, height_px: int = 256, width_px: int = 128, embed_width: int = 256) -> None:
+    def __init__(
+        self, n_classes: int = 0, height_px: int = 256, width_px: int = 128, embed_width: int = 256
+    ) -> None:
         super().__init__()
         if height_px % STRIDE or width_px % STRIDE:
             raise ValueError(f"input {height_px}x{width_px}: expected multiples of {STRIDE}")
@@ -73,7 +80,9 @@ class OSNetLct(nn.Module):
 
 
 class LinearContextTransform(nn.Module):
-    """Weights 0..1 of the channels: their means over the map, normalised within groups, scaled, shifted, through a sigmoid."""
+    """Weights 0..1 of the channels: their means over the map, normalised within groups, scaled,
+    shifted, through a sigmoid.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -89,7 +98,9 @@ class LinearContextTransform(nn.Module):
         return maps * weights
 
 
-def build(n_classes: int = 0, height_px: int = 256, width_px: int = 128, embed_width: int = 256) -> FrameWise:
+def build(
+    n_classes: int = 0, height_px: int = 256, width_px: int = 128, embed_width: int = 256
+) -> FrameWise:
     """Network for clips, frame by frame; see `OSNetLct` for the arguments. Raises ValueError."""
     image = OSNetLct(n_classes, height_px, width_px, embed_width)
     return FrameWise(image, image.width)

@@ -1,14 +1,17 @@
-"""Part-based convolutional baseline (PCB, Sun et al. 2018, arXiv 1711.09349): horizontal stripes, a classifier for each.
+"""Part-based convolutional baseline (PCB, Sun et al. 2018, arXiv 1711.09349): horizontal stripes, a
+classifier for each.
 
-ResNet50 with last stride 1, mean over each of P stripes of the map, dropout, a reduction to 256 and P classifiers. Published
-in two forms, which differ in the reduction:
+ResNet50 with last stride 1, mean over each of P stripes of the map, dropout, a reduction to 256 and
+P classifiers. Published in two forms, which differ in the reduction:
 
-    pcb_p4, pcb_p6   torchreid: one 1x1 convolution without bias, BatchNorm2d and ReLU that all parts share
-    ft_pcb           layumi, Wanggcong: 6 independent `ClassBlock`s of 256; SurajDonthi's has a LeakyReLU in them
+    pcb_p4, pcb_p6   torchreid: one 1x1 convolution without bias, BatchNorm2d and ReLU that all
+    parts share ft_pcb           layumi, Wanggcong: 6 independent `ClassBlock`s of 256;
+    SurajDonthi's has a LeakyReLU in them
 
-The test feature is the stripes' means (2048 each), every part of unit length, flattened channel by channel: 2048 * P. Metric
-losses compare the same, taken before dropout. torchreid takes it after, so that its triplet loss measures distances between
-vectors that lack different halves of their channels.
+The test feature is the stripes' means (2048 each), every part of unit length, flattened channel by
+channel: 2048 * P. Metric losses compare the same, taken before dropout. torchreid takes it after,
+so that its triplet loss measures distances between vectors that lack different halves of their
+channels.
 """
 
 from typing import cast
@@ -46,7 +49,9 @@ class IndependentHeads(nn.Module):
 
     def __init__(self, n_classes: int, n_parts: int, leaky_relu: bool, dropout: float) -> None:
         super().__init__()
-        blocks = (ClassBlock(WIDTH, n_classes, REDUCED_WIDTH, leaky_relu, dropout) for _ in range(n_parts))
+        blocks = (
+            ClassBlock(WIDTH, n_classes, REDUCED_WIDTH, leaky_relu, dropout) for _ in range(n_parts)
+        )
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, parts: Tensor) -> tuple[Tensor, ...]:
@@ -55,13 +60,20 @@ class IndependentHeads(nn.Module):
 
 
 class PartNetwork(nn.Module):
-    """See the module, and `frames.FrameWise` for what it returns. The head serves training only: n_classes 0 leaves it out.
+    """See the module, and `frames.FrameWise` for what it returns. The head serves training only:
+    n_classes 0 leaves it out.
 
-    Any input height works. Stripes are equal where the map's height (H / 16) is a multiple of P, as at 384; otherwise
-    neighbours overlap by a row.
+    Any input height works. Stripes are equal where the map's height (H / 16) is a multiple of P, as
+    at 384; otherwise neighbours overlap by a row.
     """
 
-    def __init__(self, n_classes: int = 0, name: str = "pcb_p4", leaky_relu: bool = False, dropout: float = 0.5) -> None:
+    def __init__(
+        self,
+        n_classes: int = 0,
+        name: str = "pcb_p4",
+        leaky_relu: bool = False,
+        dropout: float = 0.5,
+    ) -> None:
         super().__init__()
         if name not in N_PARTS:
             raise ValueError(f"network {name}: expected one of {', '.join(N_PARTS)}")
@@ -75,7 +87,11 @@ class PartNetwork(nn.Module):
         self.head: nn.Module | None = None
         if n_classes:
             own = name == "ft_pcb"
-            self.head = IndependentHeads(n_classes, n_parts, leaky_relu, dropout) if own else SharedHead(n_classes, n_parts)
+            self.head = (
+                IndependentHeads(n_classes, n_parts, leaky_relu, dropout)
+                if own
+                else SharedHead(n_classes, n_parts)
+            )
 
     def forward(self, images: Tensor) -> Tensor | tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Images (N, 3, H, W) -> the feature (N, 2048 * P), and in training mode P logits."""
@@ -88,7 +104,11 @@ class PartNetwork(nn.Module):
         return cast(tuple[Tensor, ...], self.head(self.dropout(parts))), (feature,)
 
 
-def build(name: str = "pcb_p4", n_classes: int = 0, leaky_relu: bool = False, dropout: float = 0.5) -> FrameWise:
-    """Network by name, for clips. `leaky_relu` is ft_pcb's option. Raises ValueError that lists the names."""
+def build(
+    name: str = "pcb_p4", n_classes: int = 0, leaky_relu: bool = False, dropout: float = 0.5
+) -> FrameWise:
+    """Network by name, for clips. `leaky_relu` is ft_pcb's option. Raises ValueError that lists the
+    names.
+    """
     image = PartNetwork(n_classes, name, leaky_relu, dropout)
     return FrameWise(image, image.width)

@@ -1,16 +1,20 @@
-"""PSTA: a pyramid that merges the frames of a clip pair by pair, with attention (Wang et al., ICCV 2021).
+"""PSTA: a pyramid that merges the frames of a clip pair by pair, with attention (Wang et al., ICCV
+2021).
 
-ResNet-50 per frame, 1024 channels, then levels: each merges neighbouring frames, 8 -> 4 -> 2 -> 1, in a `PairMerge`. Attention
-looks at relations: what a pixel has in common with all pixels of its own frame, and of its partner's. Each level gives a
-feature, the mean of all vectors so far, with a neck and a classifier of its own; the last one is the test feature.
+ResNet-50 per frame, 1024 channels, then levels: each merges neighbouring frames, 8 -> 4 -> 2 -> 1,
+in a `PairMerge`. Attention looks at relations: what a pixel has in common with all pixels of its
+own frame, and of its partner's. Each level gives a feature, the mean of all vectors so far, with a
+neck and a classifier of its own; the last one is the test feature.
 
-The relations are channels of a convolution, one per pixel of the map, so a network is built for one input size. A pyramid also
-needs one clip length: tracklets of other lengths, in training and in evaluation, are resampled to it, evenly and always in the
-same way, repeating frames when there are few; the backbone sees every chosen frame once.
+The relations are channels of a convolution, one per pixel of the map, so a network is built for one
+input size. A pyramid also needs one clip length: tracklets of other lengths, in training and in
+evaluation, are resampled to it, evenly and always in the same way, repeating frames when there are
+few; the backbone sees every chosen frame once.
 
-What our description of the network leaves open is settled here: in temporal attention both frames of a pair go through the same
-layers (own frame first, partner second), so the order of a pair changes nothing; its map of relations and its map of both
-embeddings meet in the last 1x1 convolution; channel weights have a ReLU in between. Weights trained elsewhere need not fit.
+What our description of the network leaves open is settled here: in temporal attention both frames
+of a pair go through the same layers (own frame first, partner second), so the order of a pair
+changes nothing; its map of relations and its map of both embeddings meet in the last 1x1
+convolution; channel weights have a ReLU in between. Weights trained elsewhere need not fit.
 """
 
 import torch
@@ -26,12 +30,15 @@ STRIDE = 16
 class PSTA(nn.Module):
     """Clips as `frames` says -> (B, 1024): the last level's feature after its neck.
 
-    In training one feature and one row of logits for each level, features after the necks. clip_length: a power of two.
+    In training one feature and one row of logits for each level, features after the necks.
+    clip_length: a power of two.
     """
 
     width = CHANNELS
 
-    def __init__(self, n_classes: int = 0, clip_length: int = 8, height_px: int = 256, width_px: int = 128) -> None:
+    def __init__(
+        self, n_classes: int = 0, clip_length: int = 8, height_px: int = 256, width_px: int = 128
+    ) -> None:
         super().__init__()
         if clip_length < 2 or clip_length & (clip_length - 1):
             raise ValueError(f"PSTA clip_length {clip_length}: expected a power of two, from 2 on")
@@ -43,12 +50,16 @@ class PSTA(nn.Module):
         self.reduce = _conv(2048, CHANNELS)
         self.levels = nn.ModuleList(PairMerge(n_pixels) for _ in range(n_levels))
         self.necks = nn.ModuleList(bnneck(CHANNELS) for _ in range(n_levels))
-        self.classifiers = nn.ModuleList(classifier(CHANNELS, n_classes, bias=False) for _ in range(n_heads))
+        self.classifiers = nn.ModuleList(
+            classifier(CHANNELS, n_classes, bias=False) for _ in range(n_heads)
+        )
 
     def forward(self, clips: Tensor, mask: Tensor, quality: Tensor) -> Tensor | Outputs:
         """See `frames`."""
         if tuple(clips.shape[3:]) != self.size:
-            raise ValueError(f"this PSTA was built for crops of {self.size} px, got {tuple(clips.shape[3:])}")
+            raise ValueError(
+                f"this PSTA was built for crops of {self.size} px, got {tuple(clips.shape[3:])}"
+            )
         maps = self._frames(clips, mask)
         vectors: list[Tensor] = []
         features: list[Tensor] = []
@@ -62,8 +73,15 @@ class PSTA(nn.Module):
         if not self.classifiers:
             raise ValueError("training needs n_classes > 0")
         normal = tuple(neck(feature) for neck, feature in zip(self.necks, features, strict=True))
-        logits = tuple(classify(feature) for classify, feature in zip(self.classifiers, normal, strict=True))
-        return Outputs(logits, normal, torch.arange(len(mask), device=mask.device), clips.new_zeros(len(mask), 0))
+        logits = tuple(
+            classify(feature) for classify, feature in zip(self.classifiers, normal, strict=True)
+        )
+        return Outputs(
+            logits,
+            normal,
+            torch.arange(len(mask), device=mask.device),
+            clips.new_zeros(len(mask), 0),
+        )
 
     def _frames(self, clips: Tensor, mask: Tensor) -> Tensor:
         """Maps (B, clip_length, 1024, h, w) of the chosen frames."""
@@ -77,7 +95,9 @@ class PSTA(nn.Module):
 
 
 def resampled(mask: Tensor, length: int) -> Tensor:
-    """Frames (B, length) int64 that stand for the clips: the real ones (mask (B, T) true), evenly and in order."""
+    """Frames (B, length) int64 that stand for the clips: the real ones (mask (B, T) true), evenly
+    and in order.
+    """
     places = torch.arange(mask.shape[1], device=mask.device)
     real_first = torch.where(mask, places, places + mask.shape[1]).argsort(1)
     middles = 2 * torch.arange(length, device=mask.device) + 1
@@ -86,7 +106,9 @@ def resampled(mask: Tensor, length: int) -> Tensor:
 
 
 class PairMerge(nn.Module):
-    """Spatial-temporal aggregation (STAM): maps (B, T, 1024, h, w) -> (B, T / 2, 1024, h, w), by neighbours."""
+    """Spatial-temporal aggregation (STAM): maps (B, T, 1024, h, w) -> (B, T / 2, 1024, h, w), by
+    neighbours.
+    """
 
     def __init__(self, n_pixels: int) -> None:
         super().__init__()
@@ -106,17 +128,25 @@ class PairMerge(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Spatial reference attention (SRA): weights of the pixels and channels of a frame, from relations within the frame."""
+    """Spatial reference attention (SRA): weights of the pixels and channels of a frame, from
+    relations within the frame.
+    """
 
     def __init__(self, n_pixels: int) -> None:
         super().__init__()
         self.asks, self.answers = _conv(CHANNELS, EMBEDDING), _conv(CHANNELS, EMBEDDING)
         self.joint = _conv(2 * n_pixels, EMBEDDING)
-        self.pixels = nn.Sequential(_conv(2 * EMBEDDING, EMBEDDING), _conv(EMBEDDING, 1, act=nn.Sigmoid))
-        self.channels = nn.Sequential(nn.Linear(CHANNELS, EMBEDDING), nn.ReLU(), nn.Linear(EMBEDDING, CHANNELS), nn.Sigmoid())
+        self.pixels = nn.Sequential(
+            _conv(2 * EMBEDDING, EMBEDDING), _conv(EMBEDDING, 1, act=nn.Sigmoid)
+        )
+        self.channels = nn.Sequential(
+            nn.Linear(CHANNELS, EMBEDDING), nn.ReLU(), nn.Linear(EMBEDDING, CHANNELS), nn.Sigmoid()
+        )
 
     def forward(self, frames: Tensor, embedded: Tensor) -> Tensor:
-        """Frames (N, 1024, h, w) and their embedding (N, 128, h, w) -> weights (N, 1024, h, w) in 0..1."""
+        """Frames (N, 1024, h, w) and their embedding (N, 128, h, w) -> weights (N, 1024, h, w) in
+        0..1.
+        """
         related = self.joint(_relations(self.asks(frames), self.answers(frames), partner=False))
         pixels: Tensor = self.pixels(torch.cat([related, embedded], 1))
         channels: Tensor = self.channels(frames.mean((2, 3)))
@@ -124,7 +154,9 @@ class SpatialAttention(nn.Module):
 
 
 class TemporalAttention(nn.Module):
-    """Temporal reference attention (TRA): the same from relations with the partner frame and from both frames' embeddings."""
+    """Temporal reference attention (TRA): the same from relations with the partner frame and from
+    both frames' embeddings.
+    """
 
     def __init__(self, n_pixels: int) -> None:
         super().__init__()
@@ -136,7 +168,9 @@ class TemporalAttention(nn.Module):
         self.channels = nn.Sequential(nn.Linear(2 * EMBEDDING, CHANNELS), nn.Sigmoid())
 
     def forward(self, frames: Tensor, embedded: Tensor) -> Tensor:
-        """All first frames and then all second ones (2P, 1024, h, w), embedding (2P, 128, h, w) -> weights (2P, 1024, h, w)."""
+        """All first frames and then all second ones (2P, 1024, h, w), embedding (2P, 128, h, w) ->
+        weights (2P, 1024, h, w).
+        """
         related = self.joint(_relations(self.asks(frames), self.answers(frames), partner=True))
         context = self.both(torch.cat([embedded, _partners(embedded)], 1))
         pixels: Tensor = self.pixels(torch.cat([related, context], 1))
@@ -146,7 +180,8 @@ class TemporalAttention(nn.Module):
 
 
 def _relations(asks: Tensor, answers: Tensor, partner: bool) -> Tensor:
-    """Maps (N, C, h, w) -> (N, 2 h w, h, w): at each pixel its products with all pixels of the other frame, both ways round.
+    """Maps (N, C, h, w) -> (N, 2 h w, h, w): at each pixel its products with all pixels of the
+    other frame, both ways round.
 
     The other frame is the frame itself, or its partner.
     """
@@ -170,4 +205,6 @@ def _sum_of_halves(weighed: Tensor) -> Tensor:
 
 def _conv(n_in: int, n_out: int, size: int = 1, act: type[nn.Module] = nn.ReLU) -> nn.Sequential:
     """Convolution without bias that keeps the size, batch normalisation, activation."""
-    return nn.Sequential(nn.Conv2d(n_in, n_out, size, padding=size // 2, bias=False), nn.BatchNorm2d(n_out), act())
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, size, padding=size // 2, bias=False), nn.BatchNorm2d(n_out), act()
+    )

@@ -1,12 +1,14 @@
-"""ResNets for images as torchreid builds them (deep-person-reid): global average pooling, softmax and triplet on one feature.
+"""ResNets for images as torchreid builds them (deep-person-reid): global average pooling, softmax
+and triplet on one feature.
 
     resnet50, resnet101   last stride 2, the pooled map (2048) is the feature
     resnet50_fc512        last stride 1, then Linear, BatchNorm1d, ReLU: 512
-    resnet50mid           the three blocks of layer4 pooled; the first two fused to 1024, the third beside them: 3072
+    resnet50mid           the three blocks of layer4 pooled; the first two fused to 1024, the third
+    beside them: 3072
                           (Yu et al. 2017, arXiv 1711.08106)
 
-The feature is the same in training and in evaluation, before the classifier and not normalised. `resnet50mid` reads middle
-layers of one image; nothing in it is temporal.
+The feature is the same in training and in evaluation, before the classifier and not normalised.
+`resnet50mid` reads middle layers of one image; nothing in it is temporal.
 """
 
 from typing import cast
@@ -22,9 +24,17 @@ WIDTH = 2048
 
 
 class ResNet(nn.Module):
-    """Backbone, mean over the map, with `fc_width` a fully connected layer. See `frames.FrameWise` for what it returns."""
+    """Backbone, mean over the map, with `fc_width` a fully connected layer. See `frames.FrameWise`
+    for what it returns.
+    """
 
-    def __init__(self, n_classes: int = 0, backbone: str = "resnet50", last_stride: int = 2, fc_width: int = 0) -> None:
+    def __init__(
+        self,
+        n_classes: int = 0,
+        backbone: str = "resnet50",
+        last_stride: int = 2,
+        fc_width: int = 0,
+    ) -> None:
         super().__init__()
         self.backbone = resnet(backbone, last_stride)
         self.fc: nn.Module = fully_connected(WIDTH, fc_width) if fc_width else nn.Identity()
@@ -42,7 +52,9 @@ class ResNet(nn.Module):
 
 
 class MidLevelResNet(nn.Module):
-    """ResNet50 that keeps what layer4 knows on its way: [fc([4a; 4b]); 4c]. See `frames.FrameWise` for what it returns."""
+    """ResNet50 that keeps what layer4 knows on its way: [fc([4a; 4b]); 4c]. See `frames.FrameWise`
+    for what it returns.
+    """
 
     def __init__(self, n_classes: int = 0, fused_width: int = 1024) -> None:
         super().__init__()

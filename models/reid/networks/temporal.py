@@ -1,8 +1,9 @@
 """Networks that pool over time: a backbone per frame, a temporal head, a neck and a classifier.
 
-One class covers the strong baseline for images (Luo et al. 2019; a clip of one frame), the four temporal models of Gao &
-Nevatia 2018, the bag-of-tricks attention model (arXiv 1912.05295) and our own tracklet network; `table.py` says which settings
-are which. The neck is "bnneck" (BatchNorm1d with a frozen zero bias, Linear without bias) or "none" (Linear with bias).
+One class covers the strong baseline for images (Luo et al. 2019; a clip of one frame), the four
+temporal models of Gao & Nevatia 2018, the bag-of-tricks attention model (arXiv 1912.05295) and our
+own tracklet network; `table.py` says which settings are which. The neck is "bnneck" (BatchNorm1d
+with a frozen zero bias, Linear without bias) or "none" (Linear with bias).
 """
 
 from typing import cast
@@ -18,26 +19,46 @@ BACKBONES = ("resnet50", "resnet101", "mobilenet_v2")
 
 
 class TemporalNetwork(nn.Module):
-    """See the module. `loss_feature` and `test_feature` say whether features are taken "before" or "after" the neck.
+    """See the module. `loss_feature` and `test_feature` say whether features are taken "before" or
+    "after" the neck.
 
-    `embed_width` puts a linear layer of that width between pooling and neck, 0 none. `from_zero` and `depths`: see `resnet`.
+    `embed_width` puts a linear layer of that width between pooling and neck, 0 none. `from_zero`
+    and `depths`: see `resnet`.
     """
 
     def __init__(
-        self, n_classes: int = 0, backbone: str = "resnet50", last_stride: int = 1, stem_relu: bool = True, head: str = "mean",
-        neck: str = "bnneck", loss_feature: str = "before", test_feature: str = "after", map_size: tuple[int, int] = (16, 8),
-        embed_width: int = 0, from_zero: bool = False, depths: tuple[int, ...] = (),
-    ) -> None:  # fmt: skip
+        self,
+        n_classes: int = 0,
+        backbone: str = "resnet50",
+        last_stride: int = 1,
+        stem_relu: bool = True,
+        head: str = "mean",
+        neck: str = "bnneck",
+        loss_feature: str = "before",
+        test_feature: str = "after",
+        map_size: tuple[int, int] = (16, 8),
+        embed_width: int = 0,
+        from_zero: bool = False,
+        depths: tuple[int, ...] = (),
+    ) -> None:
         super().__init__()
         light = backbone == "mobilenet_v2"
-        self.backbone = mobilenet(last_stride) if light else resnet(backbone, last_stride, stem_relu, from_zero, depths)
+        self.backbone = (
+            mobilenet(last_stride)
+            if light
+            else resnet(backbone, last_stride, stem_relu, from_zero, depths)
+        )
         self.head = heads.build(head, 1280 if light else 2048, (map_size[0], map_size[1]))
         pooled = cast(int, self.head.width)
         self.width = embed_width or pooled
-        self.embed: nn.Module = nn.Linear(pooled, embed_width, bias=False) if embed_width else nn.Identity()
+        self.embed: nn.Module = (
+            nn.Linear(pooled, embed_width, bias=False) if embed_width else nn.Identity()
+        )
         self.loss_feature, self.test_feature = loss_feature, test_feature
         self.neck: nn.Module = bnneck(self.width) if neck == "bnneck" else nn.Identity()
-        self.classifier = classifier(self.width, n_classes, bias=neck != "bnneck") if n_classes else None
+        self.classifier = (
+            classifier(self.width, n_classes, bias=neck != "bnneck") if n_classes else None
+        )
 
     def forward(self, clips: Tensor, mask: Tensor, quality: Tensor) -> Tensor | Outputs:
         """See `frames`."""
@@ -71,25 +92,35 @@ def classifier(width: int, n_classes: int, bias: bool) -> nn.Linear:
 
 
 def resnet(
-    name: str, last_stride: int, stem_relu: bool = True, from_zero: bool = False, depths: tuple[int, ...] = ()
+    name: str,
+    last_stride: int,
+    stem_relu: bool = True,
+    from_zero: bool = False,
+    depths: tuple[int, ...] = (),
 ) -> nn.Module:
-    """Return torchvision's ResNet without pooling and classifier: (N, 3, H, W) -> (N, 2048, H/s, W/s), s = 16 * last_stride.
+    """Return torchvision's ResNet without pooling and classifier: (N, 3, H, W) -> (N, 2048, H/s,
+    W/s), s = 16 * last_stride.
 
-    `stem_relu=False` drops the ReLU between the stem's normalisation and its pooling, as the strong baseline's published
-    weights were trained. `from_zero` starts every residual branch at zero (Goyal et al., arXiv 1706.02677): blocks without a
-    projection are then the identity at first, so a network of fewer blocks goes on as a deeper one. `depths` keeps so many
-    blocks of each of the four layers, () all of them. Raises ValueError.
+    `stem_relu=False` drops the ReLU between the stem's normalisation and its pooling, as the strong
+    baseline's published weights were trained. `from_zero` starts every residual branch at zero
+    (Goyal et al., arXiv 1706.02677): blocks without a projection are then the identity at first, so
+    a network of fewer blocks goes on as a deeper one. `depths` keeps so many blocks of each of the
+    four layers, () all of them. Raises ValueError.
     """
     from torchvision.models import resnet50, resnet101
 
     if name not in ("resnet50", "resnet101"):
         raise ValueError(f"backbone {name}: expected one of {', '.join(BACKBONES)}")
-    network = (resnet50 if name == "resnet50" else resnet101)(weights=None, zero_init_residual=from_zero)
+    network = (resnet50 if name == "resnet50" else resnet101)(
+        weights=None, zero_init_residual=from_zero
+    )
     if depths:
         _shorten(network, depths)
     block = network.layer4[0]
     block.conv2.stride = block.downsample[0].stride = (last_stride, last_stride)
-    layers = [(key, layer) for key, layer in network.named_children() if key not in ("avgpool", "fc")]
+    layers = [
+        (key, layer) for key, layer in network.named_children() if key not in ("avgpool", "fc")
+    ]
     backbone = nn.Sequential()
     for key, layer in layers:
         backbone.add_module(key, nn.Identity() if key == "relu" and not stem_relu else layer)
@@ -97,7 +128,9 @@ def resnet(
 
 
 def mobilenet(last_stride: int) -> nn.Module:
-    """Return torchvision's MobileNetV2 without pooling and classifier: (N, 3, H, W) -> (N, 1280, H/s, W/s), s as above."""
+    """Return torchvision's MobileNetV2 without pooling and classifier: (N, 3, H, W) -> (N, 1280,
+    H/s, W/s), s as above.
+    """
     from torchvision.models import mobilenet_v2
 
     features = mobilenet_v2(weights=None).features
@@ -108,7 +141,9 @@ def mobilenet(last_stride: int) -> nn.Module:
 def _shorten(network: nn.Module, depths: tuple[int, ...]) -> None:
     """Drop the last blocks of layer1 to layer4 beyond `depths`."""
     layers = [network.get_submodule(f"layer{i}") for i in range(1, 5)]
-    if len(depths) != 4 or not all(1 <= n <= len(cast(nn.Sequential, layer)) for n, layer in zip(depths, layers, strict=False)):
+    if len(depths) != 4 or not all(
+        1 <= n <= len(cast(nn.Sequential, layer)) for n, layer in zip(depths, layers, strict=False)
+    ):
         most = tuple(len(cast(nn.Sequential, layer)) for layer in layers)
         raise ValueError(f"depths {tuple(depths)}: expected 4 numbers of blocks, from 1 to {most}")
     for i, n in enumerate(depths, 1):

@@ -4,8 +4,8 @@ config.yaml              the resolved settings: `--config` of this file repeats 
 log.jsonl                one JSON object an epoch
 tensorboard/             the same for TensorBoard
 checkpoint.safetensors   to resume from, written after each epoch and when interrupted
-model.safetensors        the network of the best held-out score (without held-out people: the last one)
-curves.png               loss and held-out scores over the epochs
+model.safetensors        the network of the best held-out score (without held-out people: the last
+one) curves.png               loss and held-out scores over the epochs
 """
 
 import json
@@ -23,22 +23,33 @@ def check(output: Path, resume: bool, overwrite: bool) -> None:
     """Raise InputError rather than mix two runs or touch what is not ours. Changes nothing."""
     if resume:
         if not (output / CHECKPOINT).is_file() or not (output / CONFIG).is_file():
-            raise InputError(f"{output}: there is no {CHECKPOINT} with its {CONFIG} to resume from; leave out --resume")
+            raise InputError(
+                f"{output}: there is no {CHECKPOINT} with its {CONFIG} to resume from; leave out"
+                " --resume"
+            )
         return
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is a file; give another --output")
     if output.is_dir() and any(output.iterdir()):
         if not (output / CONFIG).is_file():
-            raise InputError(f"{output}: is not empty and not a training run; give another --output")
+            raise InputError(
+                f"{output}: is not empty and not a training run; give another --output"
+            )
         if not overwrite:
-            raise InputError(f"{output}: holds a run; give --resume to go on with it, or --overwrite to replace it")
+            raise InputError(
+                f"{output}: holds a run; give --resume to go on with it, or --overwrite to"
+                " replace it"
+            )
 
 
 def start(output: Path, settings: str) -> None:
     """Make the folder of a new run, without the files of an earlier one; raises InputError."""
     try:
         output.mkdir(parents=True, exist_ok=True)
-        for old in (*(output / name for name in (LOG, CHECKPOINT, MODEL, CURVES)), *(output / BOARD).glob("events.out.*")):
+        for old in (
+            *(output / name for name in (LOG, CHECKPOINT, MODEL, CURVES)),
+            *(output / BOARD).glob("events.out.*"),
+        ):
             old.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{output}: {files.failure(error)}") from None
@@ -49,7 +60,9 @@ class Log:
     """Rows of the epochs, for people (log.jsonl, curves.png) and for TensorBoard."""
 
     def __init__(self, output: Path, epoch: int) -> None:
-        """Keep the rows before `epoch`: a run that died in an epoch does it again. Raises InputError."""
+        """Keep the rows before `epoch`: a run that died in an epoch does it again. Raises
+        InputError.
+        """
         from torch.utils.tensorboard import SummaryWriter
 
         self._output = output

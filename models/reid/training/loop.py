@@ -1,6 +1,8 @@
-"""The training loop: batches in, a network out. Ours and short; Lightning Fabric moves it to devices, precisions and nodes.
+"""The training loop: batches in, a network out. Ours and short; Lightning Fabric moves it to
+devices, precisions and nodes.
 
-Whatever is random is a function of the seed and of the place in the run, so an interrupted run goes on to the same weights.
+Whatever is random is a function of the seed and of the place in the run, so an interrupted run goes
+on to the same weights.
 """
 
 import math
@@ -59,10 +61,13 @@ class Trainer:
     def parts(self) -> dict[str, Any]:
         """Everything with a state, by name."""
         parts = {
-            "network": self.network, "criterion": self.criterion, "optimizer": self.optimizer,
-            "center_optimizer": self.center_optimizer, "average": self.average,
+            "network": self.network,
+            "criterion": self.criterion,
+            "optimizer": self.optimizer,
+            "center_optimizer": self.center_optimizer,
+            "average": self.average,
             "precision": self.fabric.strategy.precision,  # scale of the loss in float16
-        }  # fmt: skip
+        }
         return {name: part for name, part in parts.items() if part is not None}
 
 
@@ -83,32 +88,61 @@ def build(fabric: Fabric, settings: Settings, network: nn.Module, criterion: Cri
     if centers:  # through Fabric as well, which scales losses in half precision
         plain = optimizers.build_centers(centers, settings.losses.center.lr)
         center_optimizer = cast(Optimizer, fabric.setup_optimizers(plain))
-    return Trainer(fabric, settings, network, wrapped, criterion, wrapped_optimizer, center_optimizer, average, Progress())
+    return Trainer(
+        fabric,
+        settings,
+        network,
+        wrapped,
+        criterion,
+        wrapped_optimizer,
+        center_optimizer,
+        average,
+        Progress(),
+    )
 
 
 def save(trainer: Trainer, path: Path, settings: str) -> None:
     """Write a checkpoint, in the first process; raises InputError when it cannot be written."""
-    checkpoint.write(path, {name: part.state_dict() for name, part in trainer.parts().items()}, trainer.progress, settings)
+    checkpoint.write(
+        path,
+        {name: part.state_dict() for name, part in trainer.parts().items()},
+        trainer.progress,
+        settings,
+    )
 
 
 def restore(trainer: Trainer, path: Path, settings: str) -> None:
-    """Load a checkpoint into a fresh trainer; raises InputError when it was made under other settings."""
+    """Load a checkpoint into a fresh trainer; raises InputError when it was made under other
+    settings.
+    """
     states, progress, theirs = checkpoint.read(path)
     if theirs != settings:
-        raise InputError(f"{path}: was made with other settings; resume with its config.yaml, or start anew with --overwrite")
+        raise InputError(
+            f"{path}: was made with other settings; resume with its config.yaml, or start anew with"
+            " --overwrite"
+        )
     for name, part in trainer.parts().items():
         part.load_state_dict(states[name])
     trainer.progress = progress
 
 
-def train_epoch(trainer: Trainer, data: Dataset, stop: Callable[[], bool]) -> dict[str, float] | None:
-    """Do the rest of the current epoch; its first rate and mean losses, or None when `stop` asked to stop between two batches.
+def train_epoch(
+    trainer: Trainer, data: Dataset, stop: Callable[[], bool]
+) -> dict[str, float] | None:
+    """Do the rest of the current epoch; its first rate and mean losses, or None when `stop` asked
+    to stop between two batches.
 
-    Raises NonFiniteLossError; before the step of a batch whose loss is not finite, or after the epoch for weights.
+    Raises NonFiniteLossError; before the step of a batch whose loss is not finite, or after the
+    epoch for weights.
     """
     fabric, progress, settings = trainer.fabric, trainer.progress, trainer.settings
     loader = training_batches(
-        data.train, settings, progress.epoch, first_batch=progress.batch, rank=fabric.global_rank, world=fabric.world_size
+        data.train,
+        settings,
+        progress.epoch,
+        first_batch=progress.batch,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
     )
     n_batches, batches = progress.batch + len(loader), iter(loader)
     trainer.wrapped.train()
@@ -136,14 +170,18 @@ def _factor(settings: Settings, epoch: float) -> float:
 
 
 def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
-    """Learn from one batch; returns its losses, means over the processes. Raises NonFiniteLossError."""
+    """Learn from one batch; returns its losses, means over the processes. Raises
+    NonFiniteLossError.
+    """
     fabric, settings = trainer.fabric, trainer.settings
     n_before = trainer.progress.step * fabric.world_size + fabric.global_rank
     torch.manual_seed((settings.train.seed << 31) + n_before)  # dropout, the same after a resume
     batch = Batch(*(fabric.to_device(t) for t in batch))
     outputs = trainer.wrapped(*network_input(batch))
     taught = trainer.taught[batch.indices.cpu()].to(fabric.device) if len(trainer.taught) else None
-    total, losses = trainer.criterion(outputs, batch.targets, batch.erased, class_vectors(trainer.network), taught)
+    total, losses = trainer.criterion(
+        outputs, batch.targets, batch.erased, class_vectors(trainer.network), taught
+    )
     own = {**{name: float(value) for name, value in losses.items()}, "loss": float(total.detach())}
     values = processes.mean(fabric, own)
     if not math.isfinite(values["loss"]):
@@ -154,7 +192,9 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
     fabric.backward(total + _nothing(fabric, outputs))
     if settings.optimizer.max_norm:
         max_norm = settings.optimizer.max_norm
-        fabric.clip_gradients(trainer.wrapped, trainer.optimizer, max_norm=max_norm, error_if_nonfinite=False)
+        fabric.clip_gradients(
+            trainer.wrapped, trainer.optimizer, max_norm=max_norm, error_if_nonfinite=False
+        )
     trainer.optimizer.step()
     if trainer.center_optimizer is not None:
         _share(fabric, trainer.criterion)
@@ -166,21 +206,32 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
 
 
 def network_input(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """What a network takes of a batch: clips (B, T, 3, H, W) float32 normalised, mask (B, T), quality (B, T)."""
+    """What a network takes of a batch: clips (B, T, 3, H, W) float32 normalised, mask (B, T),
+    quality (B, T).
+    """
     images = preprocess.normalise(batch.clips.flatten(0, 1))
     clips = images.reshape(*batch.mask.shape, *images.shape[1:])
     return clips, batch.mask, batch.quality
 
 
 def _nothing(fabric: Fabric, outputs: Outputs) -> Tensor | float:
-    """Zero that depends on all outputs: several processes wait for every weight's gradient, also where no loss uses it."""
+    """Zero that depends on all outputs: several processes wait for every weight's gradient, also
+    where no loss uses it.
+    """
     if fabric.world_size == 1:
         return 0.0
-    return 0.0 * torch.stack([branch.sum() for branch in (*outputs.logits, *outputs.features, outputs.attention)]).sum()
+    return (
+        0.0
+        * torch.stack(
+            [branch.sum() for branch in (*outputs.logits, *outputs.features, outputs.attention)]
+        ).sum()
+    )
 
 
 def class_vectors(network: nn.Module) -> Tensor | None:
-    """The classifier's weight (C, D), whose rows OSM-CAA takes for the classes; None for networks with several classifiers."""
+    """The classifier's weight (C, D), whose rows OSM-CAA takes for the classes; None for networks
+    with several classifiers.
+    """
     classifier = getattr(getattr(network, "image", network), "classifier", None)
     return classifier.weight if isinstance(classifier, nn.Linear) else None
 
@@ -194,15 +245,21 @@ def _share(fabric: Fabric, criterion: Criterion) -> None:
 
 def _check_loss(trainer: Trainer, batch: Batch, values: dict[str, float]) -> None:
     progress = trainer.progress
-    if wrong := ", ".join(f"{name} {value}" for name, value in values.items() if not math.isfinite(value)):
+    if wrong := ", ".join(
+        f"{name} {value}" for name, value in values.items() if not math.isfinite(value)
+    ):
         number = progress.batch * trainer.fabric.world_size + trainer.fabric.global_rank
         raise NonFiniteLossError(
-            f"epoch {progress.epoch}, batch {number}: {wrong}; training samples {batch.indices.tolist()}, "
-            f"people {sorted(set(batch.targets.tolist()))}; {MEND}"
+            f"epoch {progress.epoch}, batch {number}: {wrong}; training samples"
+            f" {batch.indices.tolist()}, people {sorted(set(batch.targets.tolist()))}; {MEND}"
         )
 
 
 def _check_weights(trainer: Trainer) -> None:
-    """The loss shows a wrong step in the next batch; after the last batch of an epoch there is none."""
+    """The loss shows a wrong step in the next batch; after the last batch of an epoch there is
+    none.
+    """
     if not all(bool(parameter.isfinite().all()) for parameter in trainer.network.parameters()):
-        raise NonFiniteLossError(f"epoch {trainer.progress.epoch}, after its last batch: weights are not finite; {MEND}")
+        raise NonFiniteLossError(
+            f"epoch {trainer.progress.epoch}, after its last batch: weights are not finite; {MEND}"
+        )

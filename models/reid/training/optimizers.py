@@ -9,9 +9,11 @@ from models.reid.training.settings import OptimizerSettings
 
 
 def build(network: nn.Module, settings: OptimizerSettings) -> Optimizer:
-    """Two groups of parameters: those of a pretrained body (`backbone.`) with their own factor, and the rest.
+    """Two groups of parameters: those of a pretrained body (`backbone.`) with their own factor, and
+    the rest.
 
-    Each group carries its base learning rate as `base_lr`; the loop sets lr = base_lr * factor of the epoch.
+    Each group carries its base learning rate as `base_lr`; the loop sets lr = base_lr * factor of
+    the epoch.
     """
     body: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
@@ -25,13 +27,17 @@ def build(network: nn.Module, settings: OptimizerSettings) -> Optimizer:
     ]
     if settings.name == "sgd":
         momentum = settings.momentum
-        return SGD(groups, settings.lr, momentum, nesterov=momentum > 0, weight_decay=settings.weight_decay)
+        return SGD(
+            groups, settings.lr, momentum, nesterov=momentum > 0, weight_decay=settings.weight_decay
+        )
     kind = Adam if settings.name == "adam" else AdamW
     return kind(groups, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay)
 
 
 def build_centers(parameters: Iterable[nn.Parameter], lr: float) -> Optimizer:
-    """Plain SGD for the centres, whose gradient the loop frees of the loss weight first (Luo et al. 2019)."""
+    """Plain SGD for the centres, whose gradient the loop frees of the loss weight first (Luo et al.
+    2019).
+    """
     return SGD(parameters, lr=lr)
 
 

@@ -1,7 +1,8 @@
 """What the processes of one run have to agree on. With one process nothing is sent.
 
-An error in one process would leave the others waiting for it, in a collective operation, for half an hour or for ever. So work
-that can fail in one of them goes through here, and its error is raised in all of them.
+An error in one process would leave the others waiting for it, in a collective operation, for half
+an hour or for ever. So work that can fail in one of them goes through here, and its error is raised
+in all of them.
 """
 
 import os
@@ -20,8 +21,14 @@ T = TypeVar("T")
 
 
 def is_first() -> bool:
-    """Whether this process is the one that speaks for the run; also True where there is only one."""
-    return not distributed.is_available() or not distributed.is_initialized() or distributed.get_rank() == 0
+    """Whether this process is the one that speaks for the run; also True where there is only
+    one.
+    """
+    return (
+        not distributed.is_available()
+        or not distributed.is_initialized()
+        or distributed.get_rank() == 0
+    )
 
 
 def launch(fabric: Fabric) -> None:
@@ -32,7 +39,9 @@ def launch(fabric: Fabric) -> None:
 
 
 def together(fabric: Fabric, work: Callable[[], T]) -> T:
-    """Do work in every process and return its result; raises InputError in all when it fails so in one."""
+    """Do work in every process and return its result; raises InputError in all when it fails so in
+    one.
+    """
     failed: InputError | None = None
     try:
         result = work()
@@ -48,7 +57,9 @@ def together(fabric: Fabric, work: Callable[[], T]) -> T:
 
 
 def first(fabric: Fabric, work: Callable[[], None]) -> None:
-    """Do work in the first process while the others wait; raises InputError in all when it fails so."""
+    """Do work in the first process while the others wait; raises InputError in all when it fails
+    so.
+    """
     together(fabric, work if fabric.is_global_zero else lambda: None)
 
 
@@ -63,7 +74,9 @@ def mean(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:
     """Mean of every value over the processes."""
     if fabric.world_size == 1:
         return values
-    return dict(zip(values, mean_tensor(fabric, torch.tensor(list(values.values()))).tolist(), strict=True))
+    return dict(
+        zip(values, mean_tensor(fabric, torch.tensor(list(values.values()))).tolist(), strict=True)
+    )
 
 
 def mean_tensor(fabric: Fabric, values: Tensor) -> Tensor:
@@ -78,7 +91,9 @@ def mean_tensor(fabric: Fabric, values: Tensor) -> Tensor:
 
 
 def _end_with(parent: int) -> None:
-    """Wait for the parent to end, and end: a process that waits for its answer would never notice."""
+    """Wait for the parent to end, and end: a process that waits for its answer would never
+    notice.
+    """
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

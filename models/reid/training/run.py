@@ -1,4 +1,6 @@
-"""One training run: data, network, epochs, held-out scores, checkpoints, a model to use; `folder` says which files."""
+"""One training run: data, network, epochs, held-out scores, checkpoints, a model to use; `folder`
+says which files.
+"""
 
 import copy
 import math
@@ -42,7 +44,9 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. best: the held-out score that selects, in 0..1; -1 when nobody was held out."""
+    """How a run ended. best: the held-out score that selects, in 0..1; -1 when nobody was held
+    out.
+    """
 
     n_epochs: int
     best: float
@@ -51,11 +55,17 @@ class Outcome:
 
 
 def load_data(settings: Settings) -> Dataset:
-    """Training people and held-out people as settings say; query and gallery are those of the held-out, or none."""
+    """Training people and held-out people as settings say; query and gallery are those of the
+    held-out, or none.
+    """
     data = catalogue.load(settings.data.name, Path(settings.data.root), settings.data.options)
-    further = [catalogue.load(more.name, Path(more.root), more.options) for more in settings.data.further]
+    further = [
+        catalogue.load(more.name, Path(more.root), more.options) for more in settings.data.further
+    ]
     if settings.data.max_people:
-        data = replace(data, train=tuple(s for s in data.train if s.person_id < settings.data.max_people))
+        data = replace(
+            data, train=tuple(s for s in data.train if s.person_id < settings.data.max_people)
+        )
     if settings.data.validation:
         data = hold_out(data, settings.data.validation, settings.train.seed)
     else:
@@ -64,14 +74,20 @@ def load_data(settings: Settings) -> Dataset:
 
 
 def fit(
-    settings: Settings, output: Path, resume: bool = False, overwrite: bool = False, report: Report = lambda row: None,
+    settings: Settings,
+    output: Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    report: Report = lambda row: None,
     stop: Callable[[], bool] = lambda: False,
-) -> Outcome:  # fmt: skip
-    """Train as settings say, into `output`; `report` gets every epoch's row, `stop` is asked after every batch.
+) -> Outcome:
+    """Train as settings say, into `output`; `report` gets every epoch's row, `stop` is asked after
+    every batch.
 
-    `resume` goes on with the run in `output`; `overwrite` replaces it, once data and network are known to be usable.
-    Raises InputError for data, weights or settings that cannot be used, and on a non-finite loss. With several devices the
-    command that called this is run once more for each: a script is then all that can call it.
+    `resume` goes on with the run in `output`; `overwrite` replaces it, once data and network are
+    known to be usable. Raises InputError for data, weights or settings that cannot be used, and on
+    a non-finite loss. With several devices the command that called this is run once more for each:
+    a script is then all that can call it.
     """
     folder.check(output, resume, overwrite)
     data = load_data(settings)
@@ -103,11 +119,17 @@ def fit(
         processes.first(fabric, keeper.draw)
     finally:
         keeper.close()
-    return Outcome(trainer.progress.epoch, trainer.progress.best, trainer.progress.best_epoch, stopped)
+    return Outcome(
+        trainer.progress.epoch, trainer.progress.best, trainer.progress.best_epoch, stopped
+    )
 
 
-def score(network: nn.Module, recipe: Recipe, data: Dataset, device: torch.device, reranked: bool = False) -> dict[str, float]:
-    """Held-out people ranked by cosine distance, query against gallery: map, rank1 and perhaps reranked_map, in 0..1."""
+def score(
+    network: nn.Module, recipe: Recipe, data: Dataset, device: torch.device, reranked: bool = False
+) -> dict[str, float]:
+    """Held-out people ranked by cosine distance, query against gallery: map, rank1 and perhaps
+    reranked_map, in 0..1.
+    """
     was_training = network.training
     encoder = NetworkEncoder(Loaded(network, recipe, {}), device, batch_crops=64)
     query, gallery = (extract(encoder, part) for part in (data.query, data.gallery))
@@ -122,19 +144,27 @@ def score(network: nn.Module, recipe: Recipe, data: Dataset, device: torch.devic
 
 
 def _fabric(settings: Settings) -> Fabric:
-    """Fabric for the devices and the precision asked for; raises InputError where there are none such."""
+    """Fabric for the devices and the precision asked for; raises InputError where there are none
+    such.
+    """
     train = settings.train
     device = devices.resolve(train.device)
     chosen = device.type == "cuda" and device.index is not None  # cuda:1
-    here = {"cuda": 1 if chosen else torch.cuda.device_count(), "mps": 1}.get(device.type, train.n_devices)
+    here = {"cuda": 1 if chosen else torch.cuda.device_count(), "mps": 1}.get(
+        device.type, train.n_devices
+    )
     if train.n_devices > here:
-        raise InputError(f"train.n_devices {train.n_devices}: train.device {train.device} has {here} here")
+        raise InputError(
+            f"train.n_devices {train.n_devices}: train.device {train.device} has {here} here"
+        )
     if train.precision == "16" and device.type == "cpu":
         raise InputError("train.precision 16 needs a GPU; on a CPU take bf16, 32 or auto")
     return Fabric(
-        accelerator=device.type, devices=[device.index or 0] if chosen else train.n_devices, num_nodes=train.n_nodes,
+        accelerator=device.type,
+        devices=[device.index or 0] if chosen else train.n_devices,
+        num_nodes=train.n_nodes,
         precision=_precision(train.precision, device),
-    )  # fmt: skip
+    )
 
 
 def _precision(name: str, device: torch.device) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
@@ -172,7 +202,9 @@ def _network(settings: Settings, data: Dataset) -> tuple[nn.Module, Recipe, str]
 
 
 def _restore_normalisation(network: nn.Module, settings: Settings, data: Dataset) -> None:
-    """Measure on training pictures what the converter to OpenVINO merged into the weights; see `openvino_weights`."""
+    """Measure on training pictures what the converter to OpenVINO merged into the weights; see
+    `openvino_weights`.
+    """
     loader = training_batches(data.train, settings, epoch=0)
     n_batches = math.ceil(N_RESTORING / (settings.batches.n_people * settings.batches.n_each))
     batches = [loop.network_input(batch) for batch in islice(loader, n_batches)]
@@ -187,7 +219,8 @@ def _check_batches(settings: Settings, data: Dataset) -> None:
     n_devices = _n_devices(settings)
     if n_batches < n_devices:
         raise InputError(
-            f"an epoch has {n_batches} batches for {n_devices} devices: set batches.n_people or train.n_devices lower"
+            f"an epoch has {n_batches} batches for {n_devices} devices: set batches.n_people or"
+            " train.n_devices lower"
         )
 
 
@@ -195,10 +228,14 @@ def _n_devices(settings: Settings) -> int:
     return settings.train.n_devices * settings.train.n_nodes
 
 
-def _criterion(settings: Settings, data: Dataset, network: nn.Module, taught_width: int) -> Criterion:
-    """Criterion, with centres as wide as the network's features; raises InputError when the two do not fit each other.
+def _criterion(
+    settings: Settings, data: Dataset, network: nn.Module, taught_width: int
+) -> Criterion:
+    """Criterion, with centres as wide as the network's features; raises InputError when the two do
+    not fit each other.
 
-    A copy of the network is tried on noise: what cannot be trained should show before an old run is replaced.
+    A copy of the network is tried on noise: what cannot be trained should show before an old run is
+    replaced.
     """
     size = (settings.data.height_px, settings.data.width_px)
     mask = torch.ones(4, settings.clips.length if data.video else 1, dtype=torch.bool)
@@ -208,9 +245,14 @@ def _criterion(settings: Settings, data: Dataset, network: nn.Module, taught_wid
             outputs = trial(torch.randn(*mask.shape, 3, *size), mask, mask.float())
     except (RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{settings.network.architecture} cannot take {size[0]} x {size[1]} pixels ({reason:.100})") from None
+        raise InputError(
+            f"{settings.network.architecture} cannot take {size[0]} x {size[1]} pixels"
+            f" ({reason:.100})"
+        ) from None
     torch.manual_seed(settings.train.seed + 1)
-    criterion = Criterion(settings.losses, data.n_train_people, [feature.shape[1] for feature in outputs.features])
+    criterion = Criterion(
+        settings.losses, data.n_train_people, [feature.shape[1] for feature in outputs.features]
+    )
     targets = torch.arange(4) // 2 % data.n_train_people
     with torch.no_grad():
         criterion(outputs, targets, ~mask, loop.class_vectors(network), torch.ones(4, taught_width))
@@ -218,7 +260,9 @@ def _criterion(settings: Settings, data: Dataset, network: nn.Module, taught_wid
 
 
 def _learn_from(teacher_network: Encoder, trainer: Trainer, data: Dataset, output: Path) -> None:
-    """Give the trainer the teacher's features: the first process makes them, the others find them in the cache."""
+    """Give the trainer the teacher's features: the first process makes them, the others find them
+    in the cache.
+    """
 
     def make() -> None:
         trainer.taught = teacher.features(teacher_network, trainer.settings, data.train, output)
@@ -230,7 +274,9 @@ def _learn_from(teacher_network: Encoder, trainer: Trainer, data: Dataset, outpu
 
 @dataclass
 class _Pause:
-    """Asked after every batch: whether to stop there, because somebody asked to or a checkpoint is due."""
+    """Asked after every batch: whether to stop there, because somebody asked to or a checkpoint is
+    due.
+    """
 
     stop: Callable[[], bool]
     due: float
@@ -274,14 +320,22 @@ class _Keeper:
             self.log.close()
 
     def _select(self) -> dict[str, float]:
-        """Score the held-out people when it is time to, and keep the model when it is the best so far."""
+        """Score the held-out people when it is time to, and keep the model when it is the best so
+        far.
+        """
         progress, settings = self.trainer.progress, self.trainer.settings.train
         if progress.epoch < settings.epochs and progress.epoch % settings.evaluate_every:
             return {}
         row: dict[str, float] = {}
         network = self.trainer.evaluated
         if self.data.query:
-            row = score(network, self.recipe, self.data, self.trainer.fabric.device, settings.select == "reranked_map")
+            row = score(
+                network,
+                self.recipe,
+                self.data,
+                self.trainer.fabric.device,
+                settings.select == "reranked_map",
+            )
         if not self.data.query or row[settings.select] > progress.best:
             progress.best, progress.best_epoch = row.get(settings.select, -1.0), progress.epoch - 1
             file.save(network, self.recipe, self.output / folder.MODEL, self._about(row))
@@ -290,7 +344,12 @@ class _Keeper:
     def _about(self, row: dict[str, float]) -> dict[str, Any]:
         data, trainer = self.data, self.trainer
         return {
-            "data": data.name, "train_people": data.n_train_people, "train_samples": len(data.train),
-            "started_from": self.started, "held_out_people": len({s.person_id for s in data.query}),
-            "epoch": trainer.progress.epoch - 1, **row, "settings": trainer.settings.model_dump(mode="json"),
-        }  # fmt: skip
+            "data": data.name,
+            "train_people": data.n_train_people,
+            "train_samples": len(data.train),
+            "started_from": self.started,
+            "held_out_people": len({s.person_id for s in data.query}),
+            "epoch": trainer.progress.epoch - 1,
+            **row,
+            "settings": trainer.settings.model_dump(mode="json"),
+        }

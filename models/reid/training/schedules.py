@@ -1,4 +1,6 @@
-"""Learning rate over the epochs, as a pure function of the epoch: nothing to save, nothing to call in the right order."""
+"""Learning rate over the epochs, as a pure function of the epoch: nothing to save, nothing to call
+in the right order.
+"""
 
 import math
 
@@ -6,10 +8,12 @@ from models.reid.training.settings import ScheduleSettings
 
 
 def factor(schedule: ScheduleSettings, epoch: float, n_epochs: int) -> float:
-    """Factor on the base learning rate in 0-based `epoch` of `n_epochs`; 2.5 is the middle of the third epoch.
+    """Factor on the base learning rate in 0-based `epoch` of `n_epochs`; 2.5 is the middle of the
+    third epoch.
 
-    Linear warm-up from `warmup_factor` over `warmup_epochs`, times the decay (multistep: gamma at each milestone; step: gamma
-    every step_epochs; cosine: from 1 to 0 over the run; Luo et al. 2019, eq. in section 3.1). `stepped: before` is one ahead.
+    Linear warm-up from `warmup_factor` over `warmup_epochs`, times the decay (multistep: gamma at
+    each milestone; step: gamma every step_epochs; cosine: from 1 to 0 over the run; Luo et al.
+    2019, eq. in section 3.1). `stepped: before` is one ahead.
     """
     epoch += schedule.stepped == "before"
     warmup = 1.0

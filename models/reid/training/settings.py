@@ -1,6 +1,8 @@
-"""Every setting of ReID training: defaults, ranges, units. `configs/reid/*.yaml` are runs; unknown keys are errors.
+"""Every setting of ReID training: defaults, ranges, units. `configs/reid/*.yaml` are runs; unknown
+keys are errors.
 
-The defaults are the strong baseline's (Luo et al., arXiv 1903.07071) on images. `--set section.key=value` changes one.
+The defaults are the strong baseline's (Luo et al., arXiv 1903.07071) on images. `--set
+section.key=value` changes one.
 """
 
 from pathlib import Path
@@ -57,7 +59,9 @@ class ClipSettings(Section):
 
 
 class DegradationSettings(Section):
-    """What other cameras do to a crop, in training only; see `data.degradation`. A teacher sees the crop as it is."""
+    """What other cameras do to a crop, in training only; see `data.degradation`. A teacher sees the
+    crop as it is.
+    """
 
     probability: Fraction = 0.0
     """Share of the crops that are degraded at all."""
@@ -84,7 +88,9 @@ class DegradationSettings(Section):
 
 
 class AugmentSettings(Section):
-    """Changes to the crops in training; erasing fills with the mean colour, which is 0 after normalisation."""
+    """Changes to the crops in training; erasing fills with the mean colour, which is 0 after
+    normalisation.
+    """
 
     flip: Fraction = 0.5
     crop: Literal["none", "pad", "translate"] = "pad"
@@ -95,15 +101,21 @@ class AugmentSettings(Section):
     erase_area: tuple[Fraction, Fraction] = (0.02, 0.4)
     erase_aspect: tuple[Positive, Positive] = (0.3, 3.33)
     erase_fill: Literal["mean", "noise", "published"] = "mean"
-    """published: ImageNet's mean after normalisation, as the seeds do (defect 9), for comparison."""
+    """published: ImageNet's mean after normalisation, as the seeds do (defect 9), for comparison.
+    """
     degrade: DegradationSettings = DegradationSettings()
     """Before all of the above."""
     whole_clip: bool = True
-    """The same flip, crop, colour and erased box on all frames of a clip; false draws them anew for every frame."""
+    """The same flip, crop, colour and erased box on all frames of a clip; false draws them anew for
+    every frame.
+    """
 
     @model_validator(mode="after")
     def _order(self) -> "AugmentSettings":
-        for name, (least, most) in (("erase_area", self.erase_area), ("erase_aspect", self.erase_aspect)):
+        for name, (least, most) in (
+            ("erase_area", self.erase_area),
+            ("erase_aspect", self.erase_aspect),
+        ):
             if least > most:
                 raise ValueError(f"{name} needs the smaller number first")
         return self
@@ -113,8 +125,10 @@ class BatchSettings(Section):
     """How a batch is put together."""
 
     sampler: Literal["groups", "identities", "shuffled", "sources"] = "groups"
-    """groups: every sample about once an epoch, in groups of one person (BoT); identities: every person once (open-reid);
-    sources: pictures of all data sets in every batch, of each as many as the square root of its size, so that none rules."""
+    """groups: every sample about once an epoch, in groups of one person (BoT); identities: every
+    person once (open-reid); sources: pictures of all data sets in every batch, of each as many as
+    the square root of its size, so that none rules.
+    """
     n_people: Count = 16
     n_each: Count = 4
 
@@ -125,7 +139,9 @@ class NetworkSettings(Section):
     architecture: str = "resnet50_bnneck"
     options: dict[str, Any] = Field(default_factory=dict)
     init: str = ""
-    """Weights to start from: a file (.safetensors, or a .pth state dict), or "imagenet" to fetch torchvision's."""
+    """Weights to start from: a file (.safetensors, or a .pth state dict), or "imagenet" to fetch
+    torchvision's.
+    """
 
 
 class ClassificationSettings(Section):
@@ -144,7 +160,9 @@ class TripletSettings(Section):
     metric: Literal["euclidean", "cosine"] = "euclidean"
     margin: NonNegative = 0.3
     mining: Literal["hard", "semi_hard", "drawn"] = "hard"
-    """hard: farthest positive, nearest negative; semi_hard and drawn measure unit-length features, as the Keras seed does."""
+    """hard: farthest positive, nearest negative; semi_hard and drawn measure unit-length features,
+    as the Keras seed does.
+    """
     soft: bool = False
     """log(1 + exp(d_ap - d_an)) in place of the hinge; no margin then."""
 
@@ -157,7 +175,9 @@ class CenterSettings(Section):
 
 
 class OsmSettings(Section):
-    """Online soft mining with class-aware attention. With weight beta, the triplet loss counts 1 - beta as published."""
+    """Online soft mining with class-aware attention. With weight beta, the triplet loss counts 1 -
+    beta as published.
+    """
 
     weight: Fraction = 0.0
     alpha: Positive = 1.2
@@ -167,14 +187,20 @@ class OsmSettings(Section):
 
 
 class TeacherSettings(Section):
-    """Another network's features of the same pictures as targets; see `losses.teacher` and `training.teacher`."""
+    """Another network's features of the same pictures as targets; see `losses.teacher` and
+    `training.teacher`.
+    """
 
     weights: str = ""
-    """The teacher: whatever reid.weights takes (our .safetensors, .onnx, .xml, a fetched public model by name); "" none."""
+    """The teacher: whatever reid.weights takes (our .safetensors, .onnx, .xml, a fetched public
+    model by name); "" none.
+    """
     convention: Literal["auto", "imagenet", "rgb_0_1", "rgb_0_255", "bgr_0_255"] = "auto"
     """What an exported teacher takes; auto: what is recorded of it."""
     cache: str = ""
-    """Folder that keeps the teacher's features, for the next run on the same pictures; "" is teacher/ in the output."""
+    """Folder that keeps the teacher's features, for the next run on the same pictures; "" is
+    teacher/ in the output.
+    """
     embedding: NonNegative = 5.0
     """Weight of the cosine distance to the teacher's feature of the picture."""
     relation: NonNegative = 10.0
@@ -190,7 +216,9 @@ class LossSettings(Section):
     osm: OsmSettings = OsmSettings()
     teacher: TeacherSettings = TeacherSettings()
     attention: NonNegative = 0.0
-    """Weight of the attention paid to erased frames; needs augment.whole_clip false and an attention head."""
+    """Weight of the attention paid to erased frames; needs augment.whole_clip false and an
+    attention head.
+    """
 
 
 class OptimizerSettings(Section):
@@ -217,7 +245,8 @@ class ScheduleSettings(Section):
     warmup_epochs: NonNegative = 10
     warmup_factor: Annotated[float, Field(gt=0, le=1)] = 0.01
     every: Literal["epoch", "batch"] = "epoch"
-    """Whether the rate changes between epochs or with every batch, as runs of few epochs want it."""
+    """Whether the rate changes between epochs or with every batch, as runs of few epochs want it.
+    """
     stepped: Literal["after", "before"] = "after"
     """before: the schedule runs one epoch ahead, as the strong baseline's does."""
 
@@ -237,7 +266,9 @@ class TrainSettings(Section):
     """Decay a step of the averaged weights that are then evaluated and saved; 0 keeps none."""
     workers: Annotated[int, Field(ge=0, le=64)] = 2
     select: Literal["map", "rank1", "reranked_map"] = "map"
-    """Which score of the held-out people decides for a model, and what a search of hyper-parameters maximises."""
+    """Which score of the held-out people decides for a model, and what a search of hyper-parameters
+    maximises.
+    """
     evaluate_every: Count = 10
     """Epochs between evaluations on the held-out people; the last epoch always is."""
 
@@ -258,18 +289,30 @@ class Settings(Section):
     @model_validator(mode="after")
     def _together(self) -> "Settings":
         if self.losses.attention and self.augment.whole_clip:
-            raise ValueError("losses.attention needs augment.whole_clip: false, so that some frames of a clip are erased")
-        if self.losses.osm.weight and self.losses.osm.vectors == "centers" and not self.losses.center.weight:
+            raise ValueError(
+                "losses.attention needs augment.whole_clip: false, so that some frames of a clip"
+                " are erased"
+            )
+        if (
+            self.losses.osm.weight
+            and self.losses.osm.vectors == "centers"
+            and not self.losses.center.weight
+        ):
             raise ValueError("losses.osm.vectors: centers needs losses.center.weight above 0")
         metric = self.losses.triplet.weight or self.losses.osm.weight
         grouped = self.batches.sampler in ("groups", "identities")
         if metric and (not grouped or self.batches.n_each < 2):
-            raise ValueError("triplet and OSM losses compare people: batches.sampler groups or identities, n_each 2 or more")
+            raise ValueError(
+                "triplet and OSM losses compare people: batches.sampler groups or identities,"
+                " n_each 2 or more"
+            )
         return self
 
 
 def load(path: str, overrides: tuple[str, ...] = ()) -> Settings:
-    """Settings from YAML ("" none) and `a.b=value` overrides; raises InputError. Paths are relative to the working folder."""
+    """Settings from YAML ("" none) and `a.b=value` overrides; raises InputError. Paths are relative
+    to the working folder.
+    """
     values = settings.read(path, EXAMPLE) if path else {}
     loaded = settings.build(Settings, values, path, EXAMPLE)
     return settings.change(loaded, settings.overrides(overrides, "optimizer.lr=1e-4"), EXAMPLE)

@@ -1,4 +1,6 @@
-"""Weights that a training starts from: whatever part of a file fits the network, and a clear word when hardly anything does."""
+"""Weights that a training starts from: whatever part of a file fits the network, and a clear word
+when hardly anything does.
+"""
 
 import re
 from pathlib import Path
@@ -16,7 +18,9 @@ from models.reid.networks.osnet_lct import POOLING, OSNetLct, resized_state
 from models.reid.networks.resnet3d import ResNet3d, inflate
 
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
-"""How torchvision's published DenseNet still names its layers: denselayer1.norm.1. for denselayer1.norm1."""
+"""How torchvision's published DenseNet still names its layers: denselayer1.norm.1. for
+denselayer1.norm1.
+"""
 MIN_SHARE = 0.3
 """A file that fits less of the network's body (all but classifiers) than this is the wrong file."""
 
@@ -24,11 +28,13 @@ MIN_SHARE = 0.3
 def start_from(network: nn.Module, source: str, imagenet: str) -> str:
     """Copy weights into `network`; returns what was done, for the log. Raises InputError.
 
-    `source`: a .safetensors or a PyTorch state dict (.pth, .pt, .tar; read without running code from it), an OpenVINO .xml of
-    the same architecture (osnet_lct_x1_0 only), or "imagenet", which lets torchvision fetch its weights of the network named
-    `imagenet` ("" where it has none that fit). A tensor is taken where name and shape agree once the wrapper's name
-    ("module.", "backbone.") is off on either side; a file with other names counts as the body's tensors when all shapes agree
-    in their order. Classifiers, whose classes are other people, start anew.
+    `source`: a .safetensors or a PyTorch state dict (.pth, .pt, .tar; read without running code
+      from it), an OpenVINO .xml of
+    the same architecture (osnet_lct_x1_0 only), or "imagenet", which lets torchvision fetch its
+    weights of the network named `imagenet` ("" where it has none that fit). A tensor is taken where
+    name and shape agree once the wrapper's name ("module.", "backbone.") is off on either side; a
+    file with other names counts as the body's tensors when all shapes agree in their order.
+    Classifiers, whose classes are other people, start anew.
     """
     if source.endswith(".xml"):
         given = _openvino(network, Path(source))
@@ -43,16 +49,23 @@ def start_from(network: nn.Module, source: str, imagenet: str) -> str:
     named = [_taken(own, given, a, b) for a in _prefixes(own) for b in _prefixes(given)]
     taken = max([*named, *(_in_order(own, given, a) for a in _prefixes(own))], key=len)
     body = [k for k in own if own[k].ndim > 0]
-    share = sum(own[k].numel() for k in body if k in taken) / max(sum(own[k].numel() for k in body), 1)
+    share = sum(own[k].numel() for k in body if k in taken) / max(
+        sum(own[k].numel() for k in body), 1
+    )
     if share < MIN_SHARE:
-        raise InputError(f"{source}: fits {share:.0%} of the network (network.init): it is of another architecture")
+        raise InputError(
+            f"{source}: fits {share:.0%} of the network (network.init): it is of another"
+            " architecture"
+        )
     network.load_state_dict(taken, strict=False)
     return f"{source}: {len(taken)} of {len(own)} tensors, {share:.1%} of the weights"
 
 
 def _openvino(network: nn.Module, path: Path) -> dict[str, Tensor]:
     if not isinstance(network, FrameWise) or not isinstance(network.image, OSNetLct):
-        raise InputError(f"{path}: OpenVINO weights start osnet_lct_x1_0 only (network.architecture)")
+        raise InputError(
+            f"{path}: OpenVINO weights start osnet_lct_x1_0 only (network.architecture)"
+        )
     if not path.is_file():
         raise InputError(f"{path}: no such file (network.init)")
     as_published = OSNetLct(embed_width=network.image.width)
@@ -63,12 +76,20 @@ def _openvino(network: nn.Module, path: Path) -> dict[str, Tensor]:
 def _pooled_alike(network: OSNetLct, given: dict[str, Tensor]) -> dict[str, Tensor]:
     """`given` with the weights of the global pooling brought to the network's size of the map."""
     height, width = network.pool.weight.shape[2:]
-    resized = {key: resized_state(tensor, (height, width)) for key, tensor in given.items() if key.endswith(POOLING)}
+    resized = {
+        key: resized_state(tensor, (height, width))
+        for key, tensor in given.items()
+        if key.endswith(POOLING)
+    }
     return given | resized
 
 
-def _taken(own: dict[str, Tensor], given: dict[str, Tensor], prefix: str, theirs: str) -> dict[str, Tensor]:
-    """Tensors of `given` for the keys of `own`, when `theirs` in its keys stands for `prefix` in ours."""
+def _taken(
+    own: dict[str, Tensor], given: dict[str, Tensor], prefix: str, theirs: str
+) -> dict[str, Tensor]:
+    """Tensors of `given` for the keys of `own`, when `theirs` in its keys stands for `prefix` in
+    ours.
+    """
     taken = {}
     for key, tensor in own.items():
         match = given.get(theirs + key.removeprefix(prefix)) if key.startswith(prefix) else None
@@ -78,14 +99,18 @@ def _taken(own: dict[str, Tensor], given: dict[str, Tensor], prefix: str, theirs
 
 
 def _in_order(own: dict[str, Tensor], given: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """All of `given` for the keys of `own` that begin so, when they agree in number and shapes: the same layers, renamed."""
+    """All of `given` for the keys of `own` that begin so, when they agree in number and shapes: the
+    same layers, renamed.
+    """
     keys = [key for key in own if key.startswith(prefix)]
     same = [own[key].shape for key in keys] == [tensor.shape for tensor in given.values()]
     return dict(zip(keys, given.values(), strict=True)) if same else {}
 
 
 def _prefixes(tensors: dict[str, Tensor]) -> list[str]:
-    """Beginnings, up to a dot, that at least a third of the keys share: "", "module.", "image.backbone."."""
+    """Beginnings, up to a dot, that at least a third of the keys share: "", "module.",
+    "image.backbone.".
+    """
     counts: dict[str, int] = {"": len(tensors)}
     for key in tensors:
         parts = key.split(".")
@@ -103,13 +128,19 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as weights ({' '.join(str(error).split())[:120]})") from None
+        raise InputError(
+            f"{path}: cannot be read as weights ({' '.join(str(error).split())[:120]})"
+        ) from None
     except Exception as error:  # noqa: BLE001 - pickle raises anything; weights_only keeps it from running anything
         raise InputError(f"{path}: is not a plain state dict ({type(error).__name__})") from None
     for key in ("state_dict", "model", "network"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
-    tensors = {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)} if isinstance(loaded, dict) else {}
+    tensors = (
+        {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)}
+        if isinstance(loaded, dict)
+        else {}
+    )
     if not tensors:
         raise InputError(f"{path}: holds no tensors by name")
     return tensors
@@ -124,8 +155,12 @@ def _imagenet(name: str) -> dict[str, Tensor]:
         weights = get_model_weights(name)
         return dict(weights.DEFAULT.get_state_dict(progress=False))
     except ValueError:
-        raise InputError("network.init imagenet: torchvision has no weights that fit this architecture; give a file") from None
+        raise InputError(
+            "network.init imagenet: torchvision has no weights that fit this architecture; give a"
+            " file"
+        ) from None
     except (URLError, OSError) as error:
         raise InputError(
-            f"network.init imagenet: torchvision's weights cannot be fetched ({error}); put the file here and give its path"
+            f"network.init imagenet: torchvision's weights cannot be fetched ({error}); put the"
+            " file here and give its path"
         ) from None

@@ -1,7 +1,9 @@
-"""The teacher of a distillation: its features of all training pictures, computed once and kept in a folder.
+"""The teacher of a distillation: its features of all training pictures, computed once and kept in a
+folder.
 
-They are of the plain picture and its mirror image together, and the student meets them whatever was done to its view of the
-picture; so nothing depends on the draws, and another run, size or network on the same pictures finds them in the cache.
+They are of the plain picture and its mirror image together, and the student meets them whatever was
+done to its view of the picture; so nothing depends on the draws, and another run, size or network
+on the same pictures finds them in the cache.
 """
 
 from collections.abc import Sequence
@@ -24,13 +26,23 @@ FOLDER = "teacher"
 def load(settings: Settings) -> Encoder | None:
     """Open losses.teacher.weights; None where there is no teacher. Raises InputError."""
     teacher = settings.losses.teacher
-    return encoder.load(teacher.weights, settings.train.device, 32, teacher.convention) if teacher.weights else None
+    return (
+        encoder.load(teacher.weights, settings.train.device, 32, teacher.convention)
+        if teacher.weights
+        else None
+    )
 
 
-def features(teacher: Encoder, settings: Settings, samples: Sequence[Sample], output: Path) -> Tensor:
-    """Unit features (n, D) of the samples, from the cache or computed and kept there; raises InputError."""
+def features(
+    teacher: Encoder, settings: Settings, samples: Sequence[Sample], output: Path
+) -> Tensor:
+    """Unit features (n, D) of the samples, from the cache or computed and kept there; raises
+    InputError.
+    """
     given = settings.losses.teacher
     folder = Path(given.cache).expanduser() if given.cache else output / FOLDER
     key = {"teacher": weights_digest(find(given.weights)), "convention": given.convention}
-    made, _ = cached(folder, key, samples, lambda: extract(teacher, samples, Reading(flip=True), progress=True))
+    made, _ = cached(
+        folder, key, samples, lambda: extract(teacher, samples, Reading(flip=True), progress=True)
+    )
     return torch.from_numpy(distances.normalise(made))

@@ -29,5 +29,7 @@ def folder(path: Path, n: int) -> Path:
         image, boxes = picture(i)
         cv2.imwrite(str(path / "images" / f"{i:03d}.jpg"), image)
         if i < n - 1:
-            data.write_labels(path / "labels" / f"{i:03d}.txt", boxes, image.shape[1], image.shape[0])
+            data.write_labels(
+                path / "labels" / f"{i:03d}.txt", boxes, image.shape[1], image.shape[0]
+            )
     return path

@@ -16,14 +16,23 @@ def video(path: Path, n_frames: int) -> Path:
         stream = container.add_stream("libx264", rate=10)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for i in range(n_frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 10 * i, np.uint8), format="bgr24")))
+            container.mux(
+                stream.encode(
+                    av.VideoFrame.from_ndarray(
+                        np.full((48, 64, 3), 10 * i, np.uint8), format="bgr24"
+                    )
+                )
+            )
         container.mux(stream.encode())
     return path
 
 
 def test_the_last_fifth_by_name_is_held_back(tmp_path: Path) -> None:
     path = folder(tmp_path, 11)
-    names = {part: [file.stem for file in data.image_files(path, part)] for part in ("train", "held_back", "all")}
+    names = {
+        part: [file.stem for file in data.image_files(path, part)]
+        for part in ("train", "held_back", "all")
+    }
     assert names["held_back"] == ["008", "009", "010"]
     assert names["train"] + names["held_back"] == names["all"] == [f"{i:03d}" for i in range(11)]
 
@@ -42,7 +51,9 @@ def test_labels_are_clipped_to_the_image(tmp_path: Path) -> None:
     assert_allclose(data.read_labels(tmp_path / "a.txt", 100, 200), [[0, 5, 20, 200]], atol=1e-3)
 
 
-@pytest.mark.parametrize("text", ["0 0.5 0.5 0.1", "person 0.5 0.5 0.1 0.1", "0 0.5 0.5 0.1 0.1\n0 0.5\n"])
+@pytest.mark.parametrize(
+    "text", ["0 0.5 0.5 0.1", "person 0.5 0.5 0.1 0.1", "0 0.5 0.5 0.1 0.1\n0 0.5\n"]
+)
 def test_a_bad_label_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "a.txt"
     path.write_text(text, encoding="utf-8")
@@ -50,10 +61,13 @@ def test_a_bad_label_file_is_named(tmp_path: Path, text: str) -> None:
         data.read_labels(path, 10, 10)
 
 
-def test_people_who_are_hardly_seen_are_ignored_and_unlabelled_frames_are_left_out(tmp_path: Path) -> None:
+def test_people_who_are_hardly_seen_are_ignored_and_unlabelled_frames_are_left_out(
+    tmp_path: Path,
+) -> None:
     truth = tmp_path / "gt.txt"
     truth.write_text(
-        "3,1,10,5,20,30,1,1,0.9\n5,1,11,5,20,30,1,1,0.3\n5,2,1,2,3,4,1,1,-1\n9,1,1,1,4,4,1,1,1\n", encoding="utf-8"
+        "3,1,10,5,20,30,1,1,0.9\n5,1,11,5,20,30,1,1,0.3\n5,2,1,2,3,4,1,1,-1\n9,1,1,1,4,4,1,1,1\n",
+        encoding="utf-8",
     )
     found = list(data.clip(video(tmp_path / "a.mp4", 12), truth, every=2))
     assert [round(p.image.mean() / 10) for p in found] == [2, 4, 6, 8]

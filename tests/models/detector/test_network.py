@@ -32,11 +32,15 @@ def coco() -> Any:
 
 def answers(net: Any) -> torch.Tensor:
     with torch.inference_mode():
-        found: torch.Tensor = net(torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0)))[0]
+        found: torch.Tensor = net(
+            torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(0))
+        )[0]
     return found
 
 
-def test_cutting_down_to_the_person_keeps_boxes_and_scores_through_the_file(coco: Any, tmp_path: Path) -> None:
+def test_cutting_down_to_the_person_keeps_boxes_and_scores_through_the_file(
+    coco: Any, tmp_path: Path
+) -> None:
     whole = answers(coco)
     network.save(tmp_path / "coco.safetensors", coco, "yolo11n.yaml")
     cut = network.person_only(network.load(tmp_path / "coco.safetensors"))
@@ -44,7 +48,12 @@ def test_cutting_down_to_the_person_keeps_boxes_and_scores_through_the_file(coco
     network.save(tmp_path / "person.safetensors", cut, "yolo11n.yaml", {"start": "coco"})
     again = network.load(tmp_path / "person.safetensors")
     assert again.names == {0: "person"}
-    assert again.model[-1].cv3[0][-1].weight.shape == (1, 80, 1, 1)  # ultralytics' own one-class towers have 64 channels
+    assert again.model[-1].cv3[0][-1].weight.shape == (
+        1,
+        80,
+        1,
+        1,
+    )  # ultralytics' own one-class towers have 64 channels
     assert_close(answers(again), answers(cut))
     assert (tmp_path / "person.safetensors").stat().st_size < 8e6
 
@@ -52,7 +61,12 @@ def test_cutting_down_to_the_person_keeps_boxes_and_scores_through_the_file(coco
 def test_a_one_class_network_of_ultralytics_width_is_read_too(tmp_path: Path) -> None:
     narrow = network.build("yolo11n.yaml", 1)
     network.save(tmp_path / "narrow.safetensors", narrow, "yolo11n.yaml")
-    assert network.load(tmp_path / "narrow.safetensors").model[-1].cv3[0][-1].weight.shape == (1, 64, 1, 1)
+    assert network.load(tmp_path / "narrow.safetensors").model[-1].cv3[0][-1].weight.shape == (
+        1,
+        64,
+        1,
+        1,
+    )
 
 
 def test_a_network_without_people_cannot_be_cut(coco: Any) -> None:
@@ -66,11 +80,23 @@ def test_a_network_without_people_cannot_be_cut(coco: Any) -> None:
 @pytest.mark.parametrize(
     ("state", "metadata", "reason"),
     [
-        ({"weight": torch.zeros(3)}, {"architecture": "yolo11n.yaml"}, "not the state dict of a YOLO"),
+        (
+            {"weight": torch.zeros(3)},
+            {"architecture": "yolo11n.yaml"},
+            "not the state dict of a YOLO",
+        ),
         ({"weight": torch.zeros(3)}, {}, "name its architecture"),
         ({"weight": torch.zeros(3)}, {"architecture": "yolo11x.pt"}, "name its architecture"),
-        ({"weight": torch.zeros(3)}, {"architecture": "https://example.com/yolo11n.yaml"}, "name its architecture"),
-        ({"model.23.cv3.0.2.weight": torch.zeros(1, 64, 1, 1)}, {"architecture": "yolo11n.yaml"}, "does not fit yolo11n.yaml"),
+        (
+            {"weight": torch.zeros(3)},
+            {"architecture": "https://example.com/yolo11n.yaml"},
+            "name its architecture",
+        ),
+        (
+            {"model.23.cv3.0.2.weight": torch.zeros(1, 64, 1, 1)},
+            {"architecture": "yolo11n.yaml"},
+            "does not fit yolo11n.yaml",
+        ),
         (None, {}, "cannot be read as safetensors"),
     ],
 )
@@ -102,14 +128,31 @@ def test_the_command_writes_a_file_that_says_how_much_of_the_fine_tune_is_in_it(
     coco: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     network.save(tmp_path / "coco.safetensors", coco, "yolo11n.yaml")
-    files = ["--start", str(tmp_path / "coco.safetensors"), "--tuned", str(tmp_path / "coco.safetensors")]
-    assert average.main([*files, "--alpha", "0.5", "--output", str(tmp_path / "mixed.safetensors")]) == 0
+    files = [
+        "--start",
+        str(tmp_path / "coco.safetensors"),
+        "--tuned",
+        str(tmp_path / "coco.safetensors"),
+    ]
+    assert (
+        average.main([*files, "--alpha", "0.5", "--output", str(tmp_path / "mixed.safetensors")])
+        == 0
+    )
     with safe_open(tmp_path / "mixed.safetensors", "pt") as file:
         assert file.metadata() == {
-            "architecture": "yolo11n.yaml", "names": '["person"]', "start": "coco.safetensors", "alpha": "0.5"
-        }  # fmt: skip
-    assert average.main([*files, "--alpha", "1.5", "--output", str(tmp_path / "mixed.safetensors")]) == 2
-    assert capsys.readouterr().err == "error: --alpha 1.5: expected 0 (the start) to 1 (the fine-tune)\n"
+            "architecture": "yolo11n.yaml",
+            "names": '["person"]',
+            "start": "coco.safetensors",
+            "alpha": "0.5",
+        }
+    assert (
+        average.main([*files, "--alpha", "1.5", "--output", str(tmp_path / "mixed.safetensors")])
+        == 2
+    )
+    assert (
+        capsys.readouterr().err
+        == "error: --alpha 1.5: expected 0 (the start) to 1 (the fine-tune)\n"
+    )
 
 
 def test_networks_of_different_shape_are_not_averaged(coco: Any) -> None:
@@ -117,7 +160,9 @@ def test_networks_of_different_shape_are_not_averaged(coco: Any) -> None:
         average.average(coco, torch.nn.Linear(3, 4), 0.5)
 
 
-def test_the_letterbox_keeps_the_shape_and_boxes_come_back_in_pixels_of_the_image(coco: Any) -> None:
+def test_the_letterbox_keeps_the_shape_and_boxes_come_back_in_pixels_of_the_image(
+    coco: Any,
+) -> None:
     image = picture(0)[0]
     canvas, scale = letterbox(image, (160, 96))
     assert canvas.shape == (96, 160, 3)
@@ -130,7 +175,10 @@ def test_the_letterbox_keeps_the_shape_and_boxes_come_back_in_pixels_of_the_imag
     assert (boxes <= [128, 96, 128, 96]).all()
 
 
-@pytest.mark.skipif(devices.fast_dtype(torch.device("cpu")) == torch.float32, reason="needs a CPU that computes in bfloat16")
+@pytest.mark.skipif(
+    devices.fast_dtype(torch.device("cpu")) == torch.float32,
+    reason="needs a CPU that computes in bfloat16",
+)
 def test_a_hastened_network_computes_in_bfloat16_but_decodes_its_boxes_precisely() -> None:
     """In a wide picture, at whose right edge bfloat16 would round a box to 4 px."""
     slow = network.build("yolo11n.yaml", 1).eval()
@@ -141,11 +189,18 @@ def test_a_hastened_network_computes_in_bfloat16_but_decodes_its_boxes_precisely
         decoded, answers = fast(pictures)
         assert answers["boxes"].dtype == torch.bfloat16 and decoded.dtype == torch.float32
         assert_close(fast(pictures)[0], decoded, rtol=0, atol=0)
-        answers["boxes"] = torch.randn(answers["boxes"].shape, generator=torch.Generator().manual_seed(1)).bfloat16() * 3
+        answers["boxes"] = (
+            torch.randn(
+                answers["boxes"].shape, generator=torch.Generator().manual_seed(1)
+            ).bfloat16()
+            * 3
+        )
         found = fast.model[-1]._inference(answers)
         rounded = slow.model[-1]._inference(answers)
     exact = {key: answers[key].float() for key in ("boxes", "scores")}
-    expected = slow.model[-1]._inference({**exact, "feats": [level.float() for level in answers["feats"]]})
+    expected = slow.model[-1]._inference(
+        {**exact, "feats": [level.float() for level in answers["feats"]]}
+    )
     assert expected[:, 0].max() > 900
     assert_close(found, expected, rtol=1e-4, atol=1e-3)
     assert (rounded[:, :4].float() - expected[:, :4]).abs().max() > 0.5

@@ -25,13 +25,23 @@ def crowd(seed: int, n_pictures: int = 6) -> list[Found]:
     generator = np.random.default_rng(seed)
     pictures = []
     for _ in range(n_pictures):
-        truth, ignored = boxes(generator, generator.integers(0, 6)), boxes(generator, generator.integers(0, 3))
+        truth, ignored = (
+            boxes(generator, generator.integers(0, 6)),
+            boxes(generator, generator.integers(0, 3)),
+        )
         near = truth[generator.random(len(truth)) < 0.8]
-        found = np.concatenate([near + generator.normal(0, 2, near.shape), boxes(generator, generator.integers(0, 5))])
+        found = np.concatenate(
+            [near + generator.normal(0, 2, near.shape), boxes(generator, generator.integers(0, 5))]
+        )
         found = np.concatenate([found, near[:2] + 1.0])
         found[:, 2:] = np.maximum(found[:, 2:], found[:, :2] + 1)
         pictures.append(
-            Found(found, generator.permutation(len(found)) / 10 + generator.random(len(found)) / 100, truth, ignored)
+            Found(
+                found,
+                generator.permutation(len(found)) / 10 + generator.random(len(found)) / 100,
+                truth,
+                ignored,
+            )
         )
     return pictures
 
@@ -56,7 +66,8 @@ def plain_ap(pictures: list[Found], threshold: float) -> float:
                 if j not in taken and iou >= best:
                     best, person = iou, j
             inside = any(
-                both / area >= threshold for both, area in (overlap(picture.boxes[i], region) for region in picture.ignored)
+                both / area >= threshold
+                for both, area in (overlap(picture.boxes[i], region) for region in picture.ignored)
             )
             if person >= 0:
                 taken.add(person)
@@ -68,7 +79,10 @@ def plain_ap(pictures: list[Found], threshold: float) -> float:
     for n, (_, good) in enumerate(answers, start=1):
         right += good
         curve.append((right / n_truth, right / n))
-    levels = [max([precision for recall, precision in curve if recall >= r], default=0.0) for r in np.linspace(0, 1, 101)]
+    levels = [
+        max([precision for recall, precision in curve if recall >= r], default=0.0)
+        for r in np.linspace(0, 1, 101)
+    ]
     return sum(levels) / 101
 
 
@@ -102,11 +116,20 @@ def test_average_precision_equals_pycocotools(seed: int) -> None:
                     }
                 )
         for (x1, y1, x2, y2), confidence in zip(picture.boxes, picture.scores, strict=True):
-            found.append({"image_id": i, "category_id": 1, "bbox": [x1, y1, x2 - x1, y2 - y1], "score": confidence})
+            found.append(
+                {
+                    "image_id": i,
+                    "category_id": 1,
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "score": confidence,
+                }
+            )
     truth.dataset = {
-        "info": {}, "images": [{"id": i + 1} for i in range(len(pictures))],
-        "annotations": annotations, "categories": [{"id": 1, "name": "person"}],
-    }  # fmt: skip
+        "info": {},
+        "images": [{"id": i + 1} for i in range(len(pictures))],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "person"}],
+    }
     with contextlib.redirect_stdout(io.StringIO()):
         truth.createIndex()
         evaluation = cocoeval.COCOeval(truth, truth.loadRes(found), "bbox")
@@ -120,7 +143,12 @@ def test_average_precision_equals_pycocotools(seed: int) -> None:
 def test_one_false_alarm_a_frame_is_counted_over_the_whole_set() -> None:
     truth = np.array([[0.0, 0, 10, 20], [40, 0, 50, 20]])
     wrong = np.array([[80.0, 80, 90, 95]] * 3) + np.arange(3)[:, None] * 30
-    first = Found(np.concatenate([truth[:1], wrong, truth[1:]]), np.array([0.9, 0.8, 0.7, 0.6, 0.5]), truth, NOBODY)
+    first = Found(
+        np.concatenate([truth[:1], wrong, truth[1:]]),
+        np.array([0.9, 0.8, 0.7, 0.6, 0.5]),
+        truth,
+        NOBODY,
+    )
     empty = Found(NOBODY, np.zeros(0), NOBODY, NOBODY)
     assert score([first]).recall == 0.5  # the second person comes after three false alarms
     assert score([first, empty]).recall == 0.5
@@ -144,11 +172,15 @@ def test_finding_nothing_scores_nothing_and_nobody_to_find_has_no_score() -> Non
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10_000), st.floats(0.1, 10))
-def test_scores_are_shares_and_only_the_order_of_confidence_counts(seed: int, factor: float) -> None:
+def test_scores_are_shares_and_only_the_order_of_confidence_counts(
+    seed: int, factor: float
+) -> None:
     pictures = crowd(seed, n_pictures=3)
     result = score(pictures)
     assert all(-1 <= value <= 1 for value in result)
-    assert result == score([picture._replace(scores=picture.scores * factor) for picture in pictures])
+    assert result == score(
+        [picture._replace(scores=picture.scores * factor) for picture in pictures]
+    )
     assert result.ap <= result.ap50 + 1e-12
 
 

@@ -14,7 +14,13 @@ from models.errors import InputError
 from tests.models.detector.pictures import folder, picture
 
 CONFIG = Path(__file__).parents[3] / "configs" / "detector" / "person.yaml"
-FREE = ("keep.scores=0", "keep.boxes=0", "network.frozen=0", "network.frozen_statistics=false", "network.init=")
+FREE = (
+    "keep.scores=0",
+    "keep.boxes=0",
+    "network.frozen=0",
+    "network.frozen_statistics=false",
+    "network.init=",
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +51,27 @@ def test_a_training_writes_a_one_class_file_and_leaves_what_is_frozen(
 ) -> None:
     pictures, output = folder(tmp_path / "pictures", 10), tmp_path / "run"
     before = sorted(tmp_path.rglob("pictures/**/*"))
-    assert train.main(arguments(pictures, output, f"network.init={start}", "train.learning_rate=0.01")) == 0
+    assert (
+        train.main(arguments(pictures, output, f"network.init={start}", "train.learning_rate=0.01"))
+        == 0
+    )
     assert capsys.readouterr().out == f"{output / 'model.safetensors'}\n"
     assert sorted(path.name for path in output.iterdir()) == ["config.yaml", "model.safetensors"]
-    assert sorted(tmp_path.rglob("pictures/**/*")) == before  # ultralytics would leave caches beside the labels
+    assert (
+        sorted(tmp_path.rglob("pictures/**/*")) == before
+    )  # ultralytics would leave caches beside the labels
     with safe_open(output / "model.safetensors", "pt") as file:
         assert file.metadata() == {
-            "architecture": "yolo11n.yaml", "names": '["person"]', "start": "start.safetensors", "pictures": "8"
-        }  # fmt: skip
+            "architecture": "yolo11n.yaml",
+            "names": '["person"]',
+            "start": "start.safetensors",
+            "pictures": "8",
+        }
         assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.float16, torch.int64}  # noqa: SIM118
-    old, new = network.load(start).state_dict(), network.load(output / "model.safetensors").state_dict()
+    old, new = (
+        network.load(start).state_dict(),
+        network.load(output / "model.safetensors").state_dict(),
+    )
     changed = {key for key in old if not torch.equal(old[key], new[key])}
     assert {int(key.split(".")[1]) for key in changed} <= set(range(11, 24))
     assert "model.23.cv3.0.2.bias" in changed
@@ -73,17 +90,32 @@ def test_only_the_first_four_fifths_of_labelled_folders_are_trained_on(tmp_path:
     links = sorted((tmp_path / "run" / "images").iterdir())
     expected = [*data.image_files(first, "train"), *data.image_files(second, "all")]
     assert [link.resolve() for link in links] == [path.resolve() for path in expected]
-    assert len(list((tmp_path / "run" / "labels").iterdir())) == 12  # the last picture of the second shows nobody
+    assert (
+        len(list((tmp_path / "run" / "labels").iterdir())) == 12
+    )  # the last picture of the second shows nobody
 
 
 def test_the_distance_to_the_start_is_nothing_at_the_start_and_grows_away_from_it() -> None:
     generator = torch.Generator().manual_seed(0)
-    answers = {"scores": torch.randn(2, 1, 20, generator=generator), "boxes": torch.randn(2, 64, 20, generator=generator)}
-    assert_close(loss.distance(answers, answers, 16), (torch.tensor(0.0), torch.tensor(0.0)), atol=1e-5, rtol=0)
+    answers = {
+        "scores": torch.randn(2, 1, 20, generator=generator),
+        "boxes": torch.randn(2, 64, 20, generator=generator),
+    }
+    assert_close(
+        loss.distance(answers, answers, 16),
+        (torch.tensor(0.0), torch.tensor(0.0)),
+        atol=1e-5,
+        rtol=0,
+    )
     for key, which in (("scores", 0), ("boxes", 1)):
         far = [
             loss.distance(
-                {**answers, key: answers[key] + step * torch.randn(answers[key].shape, generator=generator)}, answers, 16
+                {
+                    **answers,
+                    key: answers[key] + step * torch.randn(answers[key].shape, generator=generator),
+                },
+                answers,
+                16,
             )
             for step in (0.1, 1.0)
         ]
@@ -129,7 +161,9 @@ def test_a_wrong_setting_is_an_error_of_one_line(change: str, reason: str) -> No
 def test_the_configuration_that_ships_shows_every_default_but_the_data_and_the_start() -> None:
     shown = settings.load(str(CONFIG))
     assert shown.data.labelled
-    plain = settings.Settings(data=shown.data, network=settings.NetworkSettings(init=shown.network.init))
+    plain = settings.Settings(
+        data=shown.data, network=settings.NetworkSettings(init=shown.network.init)
+    )
     assert shown == plain
 
 
@@ -142,7 +176,9 @@ def test_pseudo_labels_are_what_is_found_in_the_mirror_too() -> None:
         mirrored = not np.array_equal(shown, image)
         seen.append(mirrored)
         if mirrored:
-            return kept[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [130, 0, 130, 0], np.array([0.6])  # 2 px off the 128 of the image
+            return kept[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [130, 0, 130, 0], np.array(
+                [0.6]
+            )  # 2 px off the 128 of the image
         return np.concatenate([kept, lonely]), np.array([0.5, 0.9])
 
     assert_close(pseudo.label(image, find), np.array([[9, 20, 29, 60]], np.float32))
@@ -156,7 +192,10 @@ def test_the_table_has_a_row_per_set_and_a_column_per_detector(tmp_path: Path, s
         folder(tmp_path / "detection" / name, 10)
     sets = data.test_sets(tmp_path)
     rows = evaluate.evaluate("nothing", lambda image: (np.zeros((0, 4)), np.zeros(0)), sets)
-    assert [(row.set, row.n_frames, row.ap50, row.recall) for row in rows] == [("a", 2, 0.0, 0.0), ("b", 2, 0.0, 0.0)]
+    assert [(row.set, row.n_frames, row.ap50, row.recall) for row in rows] == [
+        ("a", 2, 0.0, 0.0),
+        ("b", 2, 0.0, 0.0),
+    ]
     rows += evaluate.evaluate("random", Finder(network.load(start), (128, 96)), sets)
     lines = evaluate.table(rows).splitlines()
     assert lines[0] == "| set | nothing | random |"

@@ -30,17 +30,35 @@ class Ran:
 
 
 class Command:
-    """Runs the command. `root` holds the data sets, `weights` is a network, and scores go to `output`."""
+    """Runs the command. `root` holds the data sets, `weights` is a network, and scores go to
+    `output`.
+    """
 
-    def __init__(self, root: Path, weights: Path, output: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(
+        self, root: Path, weights: Path, output: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         self.root, self.weights, self.output, self.capsys = root, weights, output, capsys
 
     def __call__(
-        self, data: str, *arguments: object, weights: object = "", root: object = "", json_file: str = "s.json"
+        self,
+        data: str,
+        *arguments: object,
+        weights: object = "",
+        root: object = "",
+        json_file: str = "s.json",
     ) -> Ran:
         """Run it, quietly, with scores as JSON; of a published data set a part will do."""
         path = self.output / json_file
-        fixed = ["--weights", weights or self.weights, "--data", data, "--root", root or self.root, "--json", path]
+        fixed = [
+            "--weights",
+            weights or self.weights,
+            "--data",
+            data,
+            "--root",
+            root or self.root,
+            "--json",
+            path,
+        ]
         partial = ["--set", "any_counts=true"] if data in miniatures.BUILDERS else []
         code = evaluate.main([*map(str, fixed), *partial, "--quiet", *map(str, arguments)])
         printed = self.capsys.readouterr()

@@ -32,7 +32,9 @@ def average(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def command(data_sets: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+def command(
+    data_sets: Path, colours: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Command:
     return Command(data_sets, colours, tmp_path / "out", capsys)
 
 

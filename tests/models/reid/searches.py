@@ -20,7 +20,9 @@ class Pretended:
 
     def __init__(self, score: Callable[[Settings], float] | None = None) -> None:
         self.tried: list[dict[str, float]] = []
-        self._score = score or (lambda s: 1 / (1 + abs(s.losses.osm.sigma - 0.4) + s.losses.osm.weight))
+        self._score = score or (
+            lambda s: 1 / (1 + abs(s.losses.osm.sigma - 0.4) + s.losses.osm.weight)
+        )
 
     def __call__(self, settings: Settings, output: Path, report: Report, **more: Any) -> Outcome:
         self.tried.append(chosen(settings))
@@ -28,7 +30,9 @@ class Pretended:
         (output / "checkpoint.safetensors").touch()
         score = self._score(settings)
         for epoch in range(settings.train.epochs):
-            report({"epoch": epoch, settings.train.select: score * (epoch + 1) / settings.train.epochs})
+            report(
+                {"epoch": epoch, settings.train.select: score * (epoch + 1) / settings.train.epochs}
+            )
         return Outcome(settings.train.epochs, score, settings.train.epochs - 1, False)
 
 

@@ -1,4 +1,6 @@
-"""Clips become features, whatever file the network came from: alone or in a batch, by quality, at the size it wants."""
+"""Clips become features, whatever file the network came from: alone or in a batch, by quality, at
+the size it wants.
+"""
 
 from pathlib import Path
 
@@ -24,7 +26,9 @@ OSNET = Recipe("osnet_x0_25", {"n_classes": 3}, 64, 32)
 
 @pytest.fixture(autouse=True)
 def precise(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A CPU may compute in bfloat16, in which crops alone and in a batch differ in the third digit."""
+    """A CPU may compute in bfloat16, in which crops alone and in a batch differ in the third
+    digit.
+    """
     monkeypatch.setattr(devices, "fast_dtype", lambda _: torch.float32)
 
 
@@ -57,7 +61,9 @@ def weights(request: pytest.FixtureRequest) -> Path:
 
 
 class Colours(nn.Module):
-    """Mean colour of the frames, weighed by quality: what an encoder hands to a network shows in what comes out."""
+    """Mean colour of the frames, weighed by quality: what an encoder hands to a network shows in
+    what comes out.
+    """
 
     width = 3
 
@@ -75,7 +81,9 @@ def mean_colours(clip: Array, quality: Array | None = None) -> Array:
 
 
 @pytest.mark.parametrize("batch_crops", [1, 4, 64])
-def test_a_clip_has_the_features_in_a_batch_that_it_has_alone(weights: Path, batch_crops: int) -> None:
+def test_a_clip_has_the_features_in_a_batch_that_it_has_alone(
+    weights: Path, batch_crops: int
+) -> None:
     network = encoder.load(weights, "cpu", batch_crops)
     together = network.features(clips())
     assert together.shape == (len(LENGTHS), network.width) and together.dtype == np.float32
@@ -101,7 +109,10 @@ def test_crops_of_any_size_are_brought_to_the_size_of_the_recipe(size: tuple[int
     found = colours(size).features(given)
     for feature, clip in zip(found, given, strict=True):
         assert_allclose(
-            feature, mean_colours(np.stack([preprocess.resize(crop, *size) for crop in clip])), rtol=1e-3, atol=1e-4
+            feature,
+            mean_colours(np.stack([preprocess.resize(crop, *size) for crop in clip])),
+            rtol=1e-3,
+            atol=1e-4,
         )
 
 
@@ -109,7 +120,12 @@ def test_frames_count_by_their_quality(theirs: Path) -> None:
     given, rng = clips(), np.random.default_rng(1)
     quality = [rng.uniform(0.1, 1, len(clip)).astype(np.float32) for clip in given]
     found = colours((64, 32)).features(given, quality)
-    assert_allclose(found, [mean_colours(c, q) for c, q in zip(given, quality, strict=True)], rtol=1e-3, atol=1e-4)
+    assert_allclose(
+        found,
+        [mean_colours(c, q) for c, q in zip(given, quality, strict=True)],
+        rtol=1e-3,
+        atol=1e-4,
+    )
     exported = encoder.load(theirs, "cpu", 4)
     crops = [exported.features([crop[None] for crop in clip]) for clip in given]
     expected = [np.average(each, axis=0, weights=q) for each, q in zip(crops, quality, strict=True)]
@@ -145,7 +161,9 @@ def test_a_saved_network_gives_what_it_gave(ours: Path) -> None:
     assert_allclose(encoder.load(ours, "cpu").features(clips()), kept.features(clips()), atol=1e-5)
 
 
-def test_batches_hold_so_many_crops_at_most_and_one_clip_at_least(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_hold_so_many_crops_at_most_and_one_clip_at_least(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     network, seen = colours(batch_crops=4), []
     whole = network._batch
 
@@ -181,6 +199,10 @@ def test_a_device_that_is_not_there_is_an_input_error(ours: Path) -> None:
 
 
 def test_a_file_can_name_only_networks_of_the_table(tmp_path: Path) -> None:
-    save(nn.Linear(1, 1), Recipe("os.system", {"command": "touch evil"}, 64, 32), tmp_path / "reid.safetensors")
+    save(
+        nn.Linear(1, 1),
+        Recipe("os.system", {"command": "touch evil"}, 64, 32),
+        tmp_path / "reid.safetensors",
+    )
     with pytest.raises(InputError, match="describes no network of this program"):
         encoder.load(tmp_path / "reid.safetensors", "cpu")

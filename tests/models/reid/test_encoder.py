@@ -27,7 +27,10 @@ BASELINES = {
 @pytest.fixture
 def colour(tmp_path: Path) -> Path:
     """A network whose feature is the mean of its input."""
-    nodes = [helper.make_node("GlobalAveragePool", ["crops"], ["maps"]), helper.make_node("Flatten", ["maps"], ["features"])]
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["crops"], ["maps"]),
+        helper.make_node("Flatten", ["maps"], ["features"]),
+    ]
     return write_graph(tmp_path / "colour.onnx", nodes, ["n", 3, 32, 16])
 
 
@@ -36,19 +39,29 @@ def unit(values: list[float]) -> Array:
 
 
 @pytest.mark.parametrize("convention", ["auto", *CONVENTIONS])
-def test_an_exported_network_gets_the_convention_that_is_set_and_imagenet_by_default(colour: Path, convention: str) -> None:
+def test_an_exported_network_gets_the_convention_that_is_set_and_imagenet_by_default(
+    colour: Path, convention: str
+) -> None:
     crop = np.full((1, 32, 16, 3), (10, 100, 200), np.uint8)
-    pixels = preprocess.normalise(torch.from_numpy(crop), CONVENTIONS["imagenet" if convention == "auto" else convention])
+    pixels = preprocess.normalise(
+        torch.from_numpy(crop), CONVENTIONS["imagenet" if convention == "auto" else convention]
+    )
     features = encoder.load(colour, "cpu", 4, convention).features([crop])
     assert_allclose(features, unit(pixels[0, :, 0, 0].tolist()), atol=1e-5)
 
 
-def test_the_convention_of_a_public_model_is_what_is_recorded_of_it(colour: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_convention_of_a_public_model_is_what_is_recorded_of_it(
+    colour: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = next(m for m in public.catalogue().values() if m.convention == "bgr_0_255")
     monkeypatch.setattr(public, "known", lambda path: model if path == colour else None)
     crop = np.full((1, 32, 16, 3), (10, 100, 200), np.uint8)
     assert_allclose(encoder.load(colour, "cpu").features([crop]), unit([10, 100, 200]), atol=1e-5)
-    assert_allclose(encoder.load(colour, "cpu", 4, "rgb_0_255").features([crop]), unit([200, 100, 10]), atol=1e-5)
+    assert_allclose(
+        encoder.load(colour, "cpu", 4, "rgb_0_255").features([crop]),
+        unit([200, 100, 10]),
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize(("file", "convention"), BASELINES.items(), ids=list(BASELINES))
@@ -62,7 +75,10 @@ def test_what_an_unknown_xml_takes_must_be_told(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         encoder.load(path, "cpu")
     names = "imagenet, rgb_0_1, rgb_0_255, bgr_0_255"
-    assert str(caught.value) == f"{path}: what this network takes is not recorded; set reid.convention to one of {names}"
+    assert (
+        str(caught.value)
+        == f"{path}: what this network takes is not recorded; set reid.convention to one of {names}"
+    )
 
 
 def test_a_network_of_ours_is_not_told_what_it_takes(tmp_path: Path) -> None:
@@ -74,7 +90,9 @@ def test_a_network_of_ours_is_not_told_what_it_takes(tmp_path: Path) -> None:
         encoder.load(path, "cpu", 4, "bgr_0_255")
 
 
-def test_a_public_model_that_is_not_fetched_is_an_error_that_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_public_model_that_is_not_fetched_is_an_error_that_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(public.CACHE, str(tmp_path))
     name = "person-reidentification-retail-0287-onnx"
     with pytest.raises(InputError, match=f"fetch it: python -m models.weights get {name}$"):

@@ -20,7 +20,14 @@ RANKS = ("rank1", "rank5", "rank10", "rank20")
 HEADER = ["mAP", "rank-1", "rank-5", "rank-10", "rank-20", "queries", "seconds", "peak", "MiB"]
 
 
-def wanted(data_sets: Path, name: str, ap: str = "precision", over: str = "valid", metric: str = "cosine", **how: Any) -> Any:
+def wanted(
+    data_sets: Path,
+    name: str,
+    ap: str = "precision",
+    over: str = "valid",
+    metric: str = "cosine",
+    **how: Any,
+) -> Any:
     """Scores by plain loops."""
     options = how.pop("options", {})
     data = catalogue.load(name, data_sets, {"any_counts": True, **options})
@@ -39,24 +46,81 @@ def printed_row(line: str) -> tuple[str, list[float], str]:
 
 
 CASES = {
-    "market1501": ("market1501", [], "12 query images, 5 gallery people, 26 gallery images, 3 junk images", "12/12"),
-    "market multi": ("market1501", ["query=multi"], "query=multi: 4 query people, 12 query images", "12/12"),
+    "market1501": (
+        "market1501",
+        [],
+        "12 query images, 5 gallery people, 26 gallery images, 3 junk images",
+        "12/12",
+    ),
+    "market multi": (
+        "market1501",
+        ["query=multi"],
+        "query=multi: 4 query people, 12 query images",
+        "12/12",
+    ),
     "market distractors": ("market1501", ["distractors=true"], "28 gallery images", "12/12"),
-    "dukemtmc": ("dukemtmc", [], "4 query people, 12 query images, 5 gallery people, 25 gallery images", "12/12"),
-    "msmt17": ("msmt17", [], "3 query people, 6 query images, 3 gallery people, 12 gallery images", "6/6"),
-    "cuhk03 labeled": ("cuhk03", [], "cuhk03 new labeled any_counts=True: 2 query people, 4 query images", "4/4"),
+    "dukemtmc": (
+        "dukemtmc",
+        [],
+        "4 query people, 12 query images, 5 gallery people, 25 gallery images",
+        "12/12",
+    ),
+    "msmt17": (
+        "msmt17",
+        [],
+        "3 query people, 6 query images, 3 gallery people, 12 gallery images",
+        "6/6",
+    ),
+    "cuhk03 labeled": (
+        "cuhk03",
+        [],
+        "cuhk03 new labeled any_counts=True: 2 query people, 4 query images",
+        "4/4",
+    ),
     "cuhk03 detected": ("cuhk03", ["labels=detected"], "cuhk03 new detected", "4/4"),
-    "cuhk03 classic": ("cuhk03", ["protocol=classic", "split=1"], "cuhk03 classic labeled split 1", "8/8"),
-    "mars": ("mars", [], "8 query tracklets, 5 gallery people, 15 gallery tracklets, 1 junk tracklets", "8/8"),
-    "mars without query": ("mars", ["gallery=without_query"], "4 gallery people, 7 gallery tracklets", "6/8"),
-    "ilids_vid": ("ilids_vid", ["split=2"], "ilids_vid split 2 any_counts=True split=2: 4 query people", "4/4"),
-    "prid2011": ("prid2011", [], "prid2011 split 0 any_counts=True: 4 query people, 4 query tracklets", "4/4"),
-    "dukemtmc_video": ("dukemtmc_video", [], "4 query tracklets, 5 gallery people, 10 gallery tracklets", "4/4"),
-}  # fmt: skip
+    "cuhk03 classic": (
+        "cuhk03",
+        ["protocol=classic", "split=1"],
+        "cuhk03 classic labeled split 1",
+        "8/8",
+    ),
+    "mars": (
+        "mars",
+        [],
+        "8 query tracklets, 5 gallery people, 15 gallery tracklets, 1 junk tracklets",
+        "8/8",
+    ),
+    "mars without query": (
+        "mars",
+        ["gallery=without_query"],
+        "4 gallery people, 7 gallery tracklets",
+        "6/8",
+    ),
+    "ilids_vid": (
+        "ilids_vid",
+        ["split=2"],
+        "ilids_vid split 2 any_counts=True split=2: 4 query people",
+        "4/4",
+    ),
+    "prid2011": (
+        "prid2011",
+        [],
+        "prid2011 split 0 any_counts=True: 4 query people, 4 query tracklets",
+        "4/4",
+    ),
+    "dukemtmc_video": (
+        "dukemtmc_video",
+        [],
+        "4 query tracklets, 5 gallery people, 10 gallery tracklets",
+        "4/4",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_whole_protocol_runs_on_every_data_set_in_its_official_layout(case: str, command: Command) -> None:
+def test_the_whole_protocol_runs_on_every_data_set_in_its_official_layout(
+    case: str, command: Command
+) -> None:
     name, options, heading, queries = CASES[case]
     ran = command(name, "--rerank", *[part for option in options for part in ("--set", option)])
     assert (ran.code, ran.error) == (0, [])
@@ -66,8 +130,15 @@ def test_the_whole_protocol_runs_on_every_data_set_in_its_official_layout(case: 
     assert [printed_row(line)[0] for line in table_rows] == ["plain", "re-ranked"] == list(ran.rows)
     for line, row in zip(table_rows, ran.rows.values(), strict=True):
         _, percentages, valid = printed_row(line)
-        assert percentages == [round(100 * row[key], 1) for key in ("map", *RANKS)] and valid == queries
-        assert row["rank1"] > 0.8 and row["map"] > 0.8 and row["valid_queries"] == int(queries.split("/")[0])
+        assert (
+            percentages == [round(100 * row[key], 1) for key in ("map", *RANKS)]
+            and valid == queries
+        )
+        assert (
+            row["rank1"] > 0.8
+            and row["map"] > 0.8
+            and row["valid_queries"] == int(queries.split("/")[0])
+        )
     assert ran.document["schema"] == "reid-scores/1" and ran.document["data"] == name
     (split,) = ran.splits
     assert split["notes"] == [] and split["protocol"]["single_shot"] == (case == "cuhk03 classic")
@@ -85,7 +156,9 @@ def test_a_users_own_people_are_evaluated(names: str, command: Command, tmp_path
     else:
         rng = np.random.default_rng(0)
         for person, camera, frame in np.ndindex(4, 2, 2):
-            miniatures.write(root / f"{person + 1:04d}_c{camera + 1}_f{frame:07d}.png", person, camera, rng)
+            miniatures.write(
+                root / f"{person + 1:04d}_c{camera + 1}_f{frame:07d}.png", person, camera, rng
+            )
     ran = command("folder", "--set", f"names={names}", "--set", "use=test", root=root)
     assert (ran.code, ran.error) == (0, []) and ran.out[0].startswith("own names=")
     assert ran.rows["plain"]["rank1"] >= 0.9
@@ -97,14 +170,17 @@ def test_a_users_own_people_are_evaluated(names: str, command: Command, tmp_path
 @pytest.mark.parametrize("ap", ["precision", "triangle"])
 @pytest.mark.parametrize("over", ["valid", "all"])
 @pytest.mark.parametrize(
-    ("name", "options"), [("dukemtmc", {}), ("market1501", {"query": "multi"}), ("mars", {"gallery": "without_query"})]
+    ("name", "options"),
+    [("dukemtmc", {}), ("market1501", {"query": "multi"}), ("mars", {"gallery": "without_query"})],
 )
 def test_the_scores_are_those_of_plain_loops(
     name: str, options: dict[str, str], ap: str, over: str, command: Command, data_sets: Path
 ) -> None:
     chosen = [part for key, value in options.items() for part in ("--set", f"{key}={value}")]
     ran = command(name, "--ap", ap, "--over", over, *chosen)
-    assert found(ran.rows["plain"]) == pytest.approx(wanted(data_sets, name, ap, over, options=options))
+    assert found(ran.rows["plain"]) == pytest.approx(
+        wanted(data_sets, name, ap, over, options=options)
+    )
     assert (ran.splits[0]["protocol"]["ap"], ran.splits[0]["protocol"]["over"]) == (ap, over)
 
 
@@ -114,52 +190,84 @@ HOW: dict[str, tuple[list[str], dict[str, Any]]] = {
     "flip": (["--flip"], {"flip": True}),
     "dense": (["--clip-rule", "dense", "--clip-length", "4"], {}),
     "short clips": (["--clip-length", "3"], {}),
-    "first frame": (["--clip-rule", "begin_interval", "--clip-length", "1"], {"frames": slice(0, 1)}),
+    "first frame": (
+        ["--clip-rule", "begin_interval", "--clip-length", "1"],
+        {"frames": slice(0, 1)},
+    ),
     "evenly": (["--clip-rule", "evenly", "--clip-length", "2"], {"frames": slice(0, 4, 2)}),
     "dense interval": (["--clip-rule", "dense_interval", "--clip-length", "2", "--batch", "3"], {}),
 }
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_each_way_to_read_and_compare_gives_what_plain_loops_give(how: str, command: Command, data_sets: Path) -> None:
+def test_each_way_to_read_and_compare_gives_what_plain_loops_give(
+    how: str, command: Command, data_sets: Path
+) -> None:
     arguments, meaning = HOW[how]
     ran = command("mars", "--cache", command.output / "cache", *arguments)
     assert found(ran.rows["plain"]) == pytest.approx(wanted(data_sets, "mars", **meaning))
     (kept,) = (command.output / "cache").glob("*.npy")
-    if not meaning.get("metric"):  # the scores of these people hardly depend on how they are read: look at the features
+    if not meaning.get(
+        "metric"
+    ):  # the scores of these people hardly depend on how they are read: look at the features
         data = catalogue.load("mars", data_sets, {"any_counts": True})
         samples = list(dict.fromkeys([*data.query, *data.gallery]))
-        assert np.load(kept) == pytest.approx(np.array([expected.feature(s, **meaning) for s in samples]), abs=1e-5)
+        assert np.load(kept) == pytest.approx(
+            np.array([expected.feature(s, **meaning) for s in samples]), abs=1e-5
+        )
 
 
 @pytest.mark.parametrize("form", reranking.FORMS)
-def test_the_form_of_re_ranking_is_the_one_asked_for(form: str, command: Command, average: Path) -> None:
+def test_the_form_of_re_ranking_is_the_one_asked_for(
+    form: str, command: Command, average: Path
+) -> None:
     ran = command("market1501", "--rerank", "--rerank-form", form, weights=average)
     data = catalogue.load("market1501", command.root, {"any_counts": True})
-    query, gallery = (features.extract(encoder.load(average), part) for part in (data.query, data.gallery))
+    query, gallery = (
+        features.extract(encoder.load(average), part) for part in (data.query, data.gallery)
+    )
     assert found(ran.rows["plain"])["map"] < 0.8
     apart = {other: reranking.rerank(query, gallery, form=other) for other in reranking.FORMS}
-    scores = {other: expected.scores(apart[other], data.query, data.gallery) for other in reranking.FORMS}
+    scores = {
+        other: expected.scores(apart[other], data.query, data.gallery) for other in reranking.FORMS
+    }
     assert found(ran.rows["re-ranked"]) == pytest.approx(scores[form])
     assert scores["paper"] != scores["torchreid"]
 
 
-def test_a_single_gallery_shot_is_drawn_for_the_classic_protocol_of_cuhk03(command: Command, data_sets: Path) -> None:
+def test_a_single_gallery_shot_is_drawn_for_the_classic_protocol_of_cuhk03(
+    command: Command, data_sets: Path
+) -> None:
     options = {"protocol": "classic"}
     ran = command("cuhk03", "--set", "protocol=classic", "--metric", "euclidean")
     whole = wanted(data_sets, "cuhk03", metric="euclidean", options=options)
     row = found(ran.rows["plain"])
     assert row["map"] == pytest.approx(whole["map"]) and row["rank5"] == 1.0  # of two people
-    assert command("cuhk03", "--set", "protocol=classic", "--metric", "euclidean").rows["plain"]["rank1"] == row["rank1"]
+    assert (
+        command("cuhk03", "--set", "protocol=classic", "--metric", "euclidean").rows["plain"][
+            "rank1"
+        ]
+        == row["rank1"]
+    )
 
 
-@pytest.mark.parametrize(("name", "n_splits"), [("ilids_vid", 10), ("prid2011", 10), ("cuhk03", 20)])
-def test_all_splits_give_mean_and_deviation(name: str, n_splits: int, command: Command, average: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "n_splits"), [("ilids_vid", 10), ("prid2011", 10), ("cuhk03", 20)]
+)
+def test_all_splits_give_mean_and_deviation(
+    name: str, n_splits: int, command: Command, average: Path
+) -> None:
     options = ["--set", "protocol=classic"] if name == "cuhk03" else []
     ran = command(name, "--all-splits", "--rerank", *options, weights=average)
     assert (ran.code, ran.error) == (0, [])
     assert [split["options"]["split"] for split in ran.splits] == list(range(n_splits))
-    assert sum(f"split {i} " in line for i, line in enumerate(line for line in ran.out if "split=" in line)) == n_splits
+    assert (
+        sum(
+            f"split {i} " in line
+            for i, line in enumerate(line for line in ran.out if "split=" in line)
+        )
+        == n_splits
+    )
     *_, blank, title, plain, reranked = ran.out
     assert (blank, title) == ("", f"over {n_splits} splits, mean +- deviation")
     for line, place in ((plain, 0), (reranked, 1)):
@@ -171,7 +279,10 @@ def test_all_splits_give_mean_and_deviation(name: str, n_splits: int, command: C
             deviation = (sum((v - mean) ** 2 for v in values) / (n_splits - 1)) ** 0.5
             parts.append(f"{key} {mean:.1f} +- {deviation:.1f}")
         assert line.split(None, 1)[1] == "  ".join(parts)
-    tests = {frozenset(s.person_id for s in catalogue.load(name, command.root, split["options"]).query) for split in ran.splits}
+    tests = {
+        frozenset(s.person_id for s in catalogue.load(name, command.root, split["options"]).query)
+        for split in ran.splits
+    }
     assert len(tests) > 1
 
 
@@ -184,7 +295,9 @@ def test_each_split_can_have_a_network_of_its_own(command: Command, tmp_path: Pa
     for i in range(9):
         shutil.copy(command.weights, tmp_path / f"{i}.onnx")
     ran = command("prid2011", "--all-splits", weights=tmp_path / "{split}.onnx")
-    assert (ran.code, len(ran.error)) == (2, 1) and ran.error[0].startswith(f"error: {tmp_path}/9.onnx: no such ReID weights")
+    assert (ran.code, len(ran.error)) == (2, 1) and ran.error[0].startswith(
+        f"error: {tmp_path}/9.onnx: no such ReID weights"
+    )
     assert sum("features:" in line for line in ran.out) == 9
     one = command("prid2011", "--set", "split=4", weights=tmp_path / "{split}.onnx")
     assert one.code == 0 and one.document["weights"].endswith("{split}.onnx")
@@ -200,7 +313,9 @@ def test_times_between_cameras_are_scored(name: str, command: Command) -> None:
 
 def test_times_between_cameras_are_drawn(command: Command, tmp_path: Path) -> None:
     pictures = tmp_path / "seen"
-    ran = command("market1501", "--spatial-temporal", "--rerank", "--pictures", pictures, "--n-pictures", "3")
+    ran = command(
+        "market1501", "--spatial-temporal", "--rerank", "--pictures", pictures, "--n-pictures", "3"
+    )
     plot = cv2.imread(str(pictures / "transitions.png")).astype(int)
     assert (plot[:, :, 0] - plot[:, :, 2] > 40).sum() > 100  # there is a curve
     assert ran.out[-1] == f"{pictures}: 3 queries drawn, by the both ranking"
@@ -209,17 +324,27 @@ def test_times_between_cameras_are_drawn(command: Command, tmp_path: Path) -> No
 def test_a_plot_of_times_needs_times(command: Command) -> None:
     ran = command("mars", "--spatial-temporal", "--pictures", command.output / "seen")
     assert ran.code == 2 and len(ran.error) == 1
-    assert ran.error[0].endswith("mars lacks frame numbers or training people; leave out --spatial-temporal")
+    assert ran.error[0].endswith(
+        "mars lacks frame numbers or training people; leave out --spatial-temporal"
+    )
 
 
-def test_a_public_network_finds_real_people(command: Command, shared_data: Path, tmp_path: Path) -> None:
+def test_a_public_network_finds_real_people(
+    command: Command, shared_data: Path, tmp_path: Path
+) -> None:
     """The first 12 people of Market-1501's test set; all of it gives mAP 76.6 and rank-1 92.7."""
     source = shared_data / "reid" / "Market-1501-v15.09.15"
     for role in ("query", "bounding_box_test", "bounding_box_train"):
-        images = sorted(path for path in (source / role).iterdir() if re.match(r"0{0,3}[1-9]", path.name))
+        images = sorted(
+            path for path in (source / role).iterdir() if re.match(r"0{0,3}[1-9]", path.name)
+        )
         people = sorted({path.name[:4] for path in images})[:12]
         (tmp_path / "m" / role).mkdir(parents=True)
-        for path in images[:10] if role == "bounding_box_train" else [path for path in images if path.name[:4] in people]:
+        for path in (
+            images[:10]
+            if role == "bounding_box_train"
+            else [path for path in images if path.name[:4] in people]
+        ):
             (tmp_path / "m" / role / path.name).symlink_to(path)
     weights = shared_data / "baselines" / "person-reidentification-retail-0287.onnx"
     ran = command("market1501", "--rerank", weights=weights, root=tmp_path / "m")

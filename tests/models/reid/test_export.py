@@ -1,7 +1,8 @@
 """Export to ONNX: what onnxruntime gives is what torch gives, or there is no file.
 
-Small networks stand in for the real ones where only the exporter matters. `resnet50rnn` goes the whole way, from the command
-line to features of clips, because it has all that the exporter treats: a deep backbone, two free axes and an LSTM.
+Small networks stand in for the real ones where only the exporter matters. `resnet50rnn` goes the
+whole way, from the command line to features of clips, because it has all that the exporter treats:
+a deep backbone, two free axes and an LSTM.
 """
 
 import json
@@ -26,13 +27,21 @@ from models.reid.networks.heads import Recurrent
 from models.reid.preprocess import normalise, resize
 
 CPU = torch.device("cpu")
-IMAGES, CLIPS = (Recipe(name, {"n_classes": 3}, 32, 16) for name in ("resnet50_bnneck", "resnet50rnn"))
+IMAGES, CLIPS = (
+    Recipe(name, {"n_classes": 3}, 32, 16) for name in ("resnet50_bnneck", "resnet50rnn")
+)
 N_CHANNELS = 6
 
 
 def backbone() -> nn.Sequential:
     torch.manual_seed(0)
-    layers = [nn.Conv2d(3, N_CHANNELS, 3, 2), nn.BatchNorm2d(N_CHANNELS), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    layers = [
+        nn.Conv2d(3, N_CHANNELS, 3, 2),
+        nn.BatchNorm2d(N_CHANNELS),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+    ]
     return nn.Sequential(*layers).eval()
 
 
@@ -102,50 +111,92 @@ class Undecided(nn.Module):
 def test_an_image_network_takes_images_and_says_how_to_prepare_them(tmp_path: Path) -> None:
     network, path = FrameWise(backbone(), N_CHANNELS).eval(), tmp_path / "new" / "reid.onnx"
     written = export.write(network, IMAGES, path)
-    assert written.input == ("images", ("batch", 3, 32, 16)) and written.output == ("features", ("batch", N_CHANNELS))
+    assert written.input == ("images", ("batch", 3, 32, 16)) and written.output == (
+        "features",
+        ("batch", N_CHANNELS),
+    )
     assert written.difference < 1e-5
     model = onnx.load(path)
     named = {entry.key: entry.value for entry in model.metadata_props}
-    assert (named["architecture"], json.loads(named["options"])) == ("resnet50_bnneck", {"n_classes": 3})
+    assert (named["architecture"], json.loads(named["options"])) == (
+        "resnet50_bnneck",
+        {"n_classes": 3},
+    )
     assert (named["height_px"], named["width_px"], named["colours"]) == ("32", "16", "RGB")
-    assert json.loads(named["mean"]) == [0.485, 0.456, 0.406] and json.loads(named["std"]) == [0.229, 0.224, 0.225]
-    assert b"/work/" not in path.read_bytes() and str(Path(__file__).parent).encode() not in path.read_bytes()
-    assert [p.name for p in path.parent.iterdir()] == ["reid.onnx"]  # one file with everything in it
+    assert json.loads(named["mean"]) == [0.485, 0.456, 0.406] and json.loads(named["std"]) == [
+        0.229,
+        0.224,
+        0.225,
+    ]
+    assert (
+        b"/work/" not in path.read_bytes()
+        and str(Path(__file__).parent).encode() not in path.read_bytes()
+    )
+    assert [p.name for p in path.parent.iterdir()] == [
+        "reid.onnx"
+    ]  # one file with everything in it
     crops = np.random.default_rng(0).integers(0, 255, (7, 40, 30, 3), np.uint8)
     pixels = torch.from_numpy(np.stack([resize(crop, 32, 16) for crop in crops]))
     with torch.inference_mode():
-        rows = network(normalise(pixels)[:, None], torch.ones(7, 1, dtype=torch.bool), torch.ones(7, 1))
-    assert_allclose(ExportedNetwork(path, CPU, 3).features(crops), nn.functional.normalize(rows).numpy(), atol=1e-5)
+        rows = network(
+            normalise(pixels)[:, None], torch.ones(7, 1, dtype=torch.bool), torch.ones(7, 1)
+        )
+    assert_allclose(
+        ExportedNetwork(path, CPU, 3).features(crops),
+        nn.functional.normalize(rows).numpy(),
+        atol=1e-5,
+    )
 
 
 def test_a_video_network_takes_clips_of_any_number_and_length(tmp_path: Path) -> None:
     written = export.write(Clips().eval(), CLIPS, tmp_path / "reid.onnx")
-    assert written.input == ("clips", ("batch", "time", 3, 32, 16)) and written.output == ("features", ("batch", 5))
+    assert written.input == ("clips", ("batch", "time", 3, 32, 16)) and written.output == (
+        "features",
+        ("batch", 5),
+    )
     assert "LSTM" in [node.op_type for node in onnx.load(tmp_path / "reid.onnx").graph.node]
 
 
 def test_an_axis_that_a_network_fixes_is_fixed_in_the_file(tmp_path: Path) -> None:
     written = export.write(FixedLength().eval(), CLIPS, tmp_path / "reid.onnx")
     assert written.input == ("clips", ("batch", 5, 3, 32, 16))
-    assert onnxruntime.InferenceSession(tmp_path / "reid.onnx").get_inputs()[0].shape == ["batch", 5, 3, 32, 16]
+    assert onnxruntime.InferenceSession(tmp_path / "reid.onnx").get_inputs()[0].shape == [
+        "batch",
+        5,
+        3,
+        32,
+        16,
+    ]
 
 
-def test_a_graph_that_cannot_be_shortened_is_written_as_it_is(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_graph_that_cannot_be_shortened_is_written_as_it_is(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     written = export.write(Halves().eval(), CLIPS, tmp_path / "reid.onnx")
     assert written.input == ("clips", ("batch", "time", 3, 32, 16))
-    assert "SplitToSequence" in [node.op_type for node in onnx.load(tmp_path / "reid.onnx").graph.node]
+    assert "SplitToSequence" in [
+        node.op_type for node in onnx.load(tmp_path / "reid.onnx").graph.node
+    ]
     assert capfd.readouterr() == ("", "")
 
 
 UNTRUSTED = [
-    (lambda: Different(1.01), IMAGES, "not written, because resnet50_bnneck gives other features in onnxruntime"),
+    (
+        lambda: Different(1.01),
+        IMAGES,
+        "not written, because resnet50_bnneck gives other features in onnxruntime",
+    ),
     (lambda: Different(float("nan")), IMAGES, "differ by nan"),
     (Undecided, IMAGES, "resnet50_bnneck cannot be exported"),
     (Choosy, CLIPS, "resnet50rnn takes no clips of shape .* three frames or more"),
 ]
 
 
-@pytest.mark.parametrize(("network", "recipe", "what"), UNTRUSTED, ids=["different", "not a number", "undecided", "choosy"])
+@pytest.mark.parametrize(
+    ("network", "recipe", "what"),
+    UNTRUSTED,
+    ids=["different", "not a number", "undecided", "choosy"],
+)
 def test_a_network_that_cannot_be_trusted_leaves_what_was_there(
     tmp_path: Path, network: Callable[[], nn.Module], recipe: Recipe, what: str
 ) -> None:
@@ -179,7 +230,9 @@ def test_a_trained_file_becomes_an_exported_network_with_the_same_features(
     with torch.inference_mode():
         for row, clip in zip(rows, clips, strict=True):
             ones = torch.ones(1, len(clip))
-            expected = network.eval()(normalise(torch.from_numpy(clip))[None], ones.bool(), ones)[0].numpy()
+            expected = network.eval()(normalise(torch.from_numpy(clip))[None], ones.bool(), ones)[
+                0
+            ].numpy()
             assert_allclose(row, expected, atol=1e-3 * np.abs(expected).max())
 
 
@@ -192,10 +245,17 @@ def test_a_file_to_ship_is_half_as_large_and_gives_the_same_features_without_its
     recipe = Recipe("mobilenetv2_bnneck", options, 64, 32)
     file.save(table.build(recipe.architecture, options), recipe, whole, {"data": "x"})
     assert export.main([str(whole), "--output", str(slim)]) == 0
-    assert capsys.readouterr().out == f"{slim}: {slim.stat().st_size / 1e6:.1f} MB, half precision, without classifier\n"
+    assert (
+        capsys.readouterr().out
+        == f"{slim}: {slim.stat().st_size / 1e6:.1f} MB, half precision, without classifier\n"
+    )
     assert slim.stat().st_size < 0.5 * whole.stat().st_size
     before, after = (file.load(path) for path in (whole, slim))
-    assert after.about == {"data": "x"} and after.recipe.options["n_classes"] == 0 and after.recipe.height_px == 64
+    assert (
+        after.about == {"data": "x"}
+        and after.recipe.options["n_classes"] == 0
+        and after.recipe.height_px == 64
+    )
     assert not any("classifier" in name for name in after.network.state_dict())
     assert all(p.dtype == torch.float32 for p in after.network.parameters())
     images, ones = torch.randn(3, 2, 3, 64, 32), torch.ones(3, 2)
@@ -204,8 +264,15 @@ def test_a_file_to_ship_is_half_as_large_and_gives_the_same_features_without_its
     assert_allclose(found, expected, atol=2e-3 * float(expected.abs().max()))
 
 
-def test_a_file_that_is_no_network_is_an_error_of_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_no_network_is_an_error_of_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "model.safetensors").write_text("text", encoding="utf-8")
-    assert export.main([str(tmp_path / "model.safetensors"), "--output", str(tmp_path / "model.onnx")]) == 2
-    assert capsys.readouterr().err.startswith(f"error: {tmp_path / 'model.safetensors'}: is not a readable safetensors file")
+    assert (
+        export.main([str(tmp_path / "model.safetensors"), "--output", str(tmp_path / "model.onnx")])
+        == 2
+    )
+    assert capsys.readouterr().err.startswith(
+        f"error: {tmp_path / 'model.safetensors'}: is not a readable safetensors file"
+    )
     assert not (tmp_path / "model.onnx").exists()

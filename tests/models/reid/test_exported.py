@@ -1,4 +1,6 @@
-"""Exported networks, as graphs that users have: fixed or free in their batch, with or without traps."""
+"""Exported networks, as graphs that users have: fixed or free in their batch, with or without
+traps.
+"""
 
 from pathlib import Path
 
@@ -23,14 +25,21 @@ CPU = torch.device("cpu")
 def crops() -> Array:
     """Eleven pictures whose contents differ in more than noise."""
     rng = np.random.default_rng(0)
-    return np.stack([cv2.resize(rng.integers(0, 255, (4, 3, 3), np.uint8), (16, 32)) for _ in range(11)])
+    return np.stack(
+        [cv2.resize(rng.integers(0, 255, (4, 3, 3), np.uint8), (16, 32)) for _ in range(11)]
+    )
 
 
 @pytest.fixture(scope="module")
 def expected(crops: Array, tmp_path_factory: pytest.TempPathFactory) -> Array:
     """What onnxruntime itself gives for the graph, one crop at a time, at unit length."""
-    session = onnxruntime.InferenceSession(write_convolution(tmp_path_factory.mktemp("plain") / "plain.onnx", 1))
-    rows = [session.run(None, {"crops": normalise(torch.from_numpy(crop[None])).numpy()})[0][0] for crop in crops]
+    session = onnxruntime.InferenceSession(
+        write_convolution(tmp_path_factory.mktemp("plain") / "plain.onnx", 1)
+    )
+    rows = [
+        session.run(None, {"crops": normalise(torch.from_numpy(crop[None])).numpy()})[0][0]
+        for crop in crops
+    ]
     return np.stack(rows) / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
@@ -45,21 +54,35 @@ GRAPHS = [
 ]
 
 
-@pytest.mark.parametrize(("batch", "tail", "opened"), [g[1:] for g in GRAPHS], ids=[g[0] for g in GRAPHS])
+@pytest.mark.parametrize(
+    ("batch", "tail", "opened"), [g[1:] for g in GRAPHS], ids=[g[0] for g in GRAPHS]
+)
 @pytest.mark.parametrize("size", [1, 4, 64])
 def test_features_do_not_depend_on_how_crops_are_batched_or_the_network_was_exported(
-    tmp_path: Path, crops: Array, expected: Array, batch: int | str, tail: str, opened: bool, size: int
+    tmp_path: Path,
+    crops: Array,
+    expected: Array,
+    batch: int | str,
+    tail: str,
+    opened: bool,
+    size: int,
 ) -> None:
     network = ExportedNetwork(write_convolution(tmp_path / "reid.onnx", batch, tail), CPU, size)
     assert network.width == N_FEATURES
     assert network._padded is not opened
     assert_allclose(network.features(crops), expected, atol=1e-5)
-    assert_allclose(np.concatenate([network.features(crop[None]) for crop in crops]), expected, atol=1e-5)
+    assert_allclose(
+        np.concatenate([network.features(crop[None]) for crop in crops]), expected, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("scale", [1, 1e-5, 1e4])
-def test_a_graph_that_mixes_the_crops_of_a_batch_keeps_its_batch(tmp_path: Path, crops: Array, scale: float) -> None:
-    network = ExportedNetwork(write_convolution(tmp_path / "reid.onnx", 1, "BatchMean", scale), CPU, 8)
+def test_a_graph_that_mixes_the_crops_of_a_batch_keeps_its_batch(
+    tmp_path: Path, crops: Array, scale: float
+) -> None:
+    network = ExportedNetwork(
+        write_convolution(tmp_path / "reid.onnx", 1, "BatchMean", scale), CPU, 8
+    )
     alone = np.concatenate([network.features(crop[None]) for crop in crops])
     assert_allclose(network.features(crops), alone, atol=1e-5)
     assert np.abs(alone - alone[0]).max() > 0.01
@@ -93,32 +116,52 @@ def test_clips_of_different_length_get_the_features_they_get_alone(
     rows = [clip_feature(clip) if len(clip) else np.zeros(6) for clip in clips]
     assert_allclose(network.clip_features(clips), rows, atol=1e-5)
     alone = np.stack([clip_feature(crop[None]) for crop in crops])
-    assert_allclose(network.features(crops), alone / np.linalg.norm(alone, axis=1, keepdims=True), atol=1e-5)
+    assert_allclose(
+        network.features(crops), alone / np.linalg.norm(alone, axis=1, keepdims=True), atol=1e-5
+    )
     assert network.clip_features([]).shape == (0, 6)
 
 
-@pytest.mark.parametrize(("n", "seen"), [(1, [0, 0, 0, 0]), (2, [0, 0, 1, 1]), (4, [0, 1, 2, 3]), (11, [0, 3, 7, 10])])
-def test_a_network_of_four_frames_sees_four_spread_over_the_clip(tmp_path: Path, crops: Array, n: int, seen: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("n", "seen"), [(1, [0, 0, 0, 0]), (2, [0, 0, 1, 1]), (4, [0, 1, 2, 3]), (11, [0, 3, 7, 10])]
+)
+def test_a_network_of_four_frames_sees_four_spread_over_the_clip(
+    tmp_path: Path, crops: Array, n: int, seen: list[int]
+) -> None:
     network = ExportedNetwork(write_clip_graph(tmp_path / "reid.onnx", "n", 4), CPU, 8)
     found = network.clip_features([crops[:2], crops[:n], crops[:5]])
     assert_allclose(found[1], clip_feature(crops[seen]), atol=1e-5)
 
 
-def test_a_clip_is_the_mean_of_its_frames_to_a_network_of_images(tmp_path: Path, crops: Array) -> None:
+def test_a_clip_is_the_mean_of_its_frames_to_a_network_of_images(
+    tmp_path: Path, crops: Array
+) -> None:
     network = ExportedNetwork(write_convolution(tmp_path / "reid.onnx", 1), CPU, 4)
     assert not network.clips
     session = onnxruntime.InferenceSession(tmp_path / "reid.onnx")
-    raw = np.stack([session.run(None, {"crops": normalise(torch.from_numpy(crop[None])).numpy()})[0][0] for crop in crops])
+    raw = np.stack(
+        [
+            session.run(None, {"crops": normalise(torch.from_numpy(crop[None])).numpy()})[0][0]
+            for crop in crops
+        ]
+    )
     assert network.clip_features([]).shape == (0, N_FEATURES)
     found = network.clip_features([crops[:5], crops[:0], crops[5:6], crops[6:]])
-    assert_allclose(found, [raw[:5].mean(axis=0), np.zeros(N_FEATURES), raw[5], raw[6:].mean(axis=0)], atol=1e-5)
+    assert_allclose(
+        found, [raw[:5].mean(axis=0), np.zeros(N_FEATURES), raw[5], raw[6:].mean(axis=0)], atol=1e-5
+    )
 
 
-@pytest.mark.parametrize(("named", "size"), [({"height_px": "32", "width_px": "16"}, (32, 16)), ({}, (256, 128))])
+@pytest.mark.parametrize(
+    ("named", "size"), [({"height_px": "32", "width_px": "16"}, (32, 16)), ({}, (256, 128))]
+)
 def test_a_free_input_size_is_what_the_metadata_say_or_the_usual(
     tmp_path: Path, named: dict[str, str], size: tuple[int, int]
 ) -> None:
-    nodes = [helper.make_node("GlobalAveragePool", ["crops"], ["maps"]), helper.make_node("Flatten", ["maps"], ["features"])]
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["crops"], ["maps"]),
+        helper.make_node("Flatten", ["maps"], ["features"]),
+    ]
     path = write_graph(tmp_path / "reid.onnx", nodes, ["n", 3, "h", "w"])
     model = onnx.load(path)
     helper.set_model_props(model, named)
@@ -126,15 +169,21 @@ def test_a_free_input_size_is_what_the_metadata_say_or_the_usual(
     assert ExportedNetwork(path, CPU, 4).size == size
 
 
-def test_crops_of_any_size_are_resized_and_none_give_none(tmp_path: Path, crops: Array, expected: Array) -> None:
+def test_crops_of_any_size_are_resized_and_none_give_none(
+    tmp_path: Path, crops: Array, expected: Array
+) -> None:
     network = ExportedNetwork(write_convolution(tmp_path / "reid.onnx", "n"), CPU, 4)
-    large = np.stack([cv2.resize(crop, (128, 256), interpolation=cv2.INTER_LINEAR) for crop in crops])
+    large = np.stack(
+        [cv2.resize(crop, (128, 256), interpolation=cv2.INTER_LINEAR) for crop in crops]
+    )
     assert (network.features(large) * expected).sum(axis=1).min() > 0.99
     assert network.features(crops[:0]).shape == (0, N_FEATURES)
 
 
 @pytest.mark.parametrize("opset", [9, 13, 17, 18, 21])
-def test_normalising_a_constant_map_stays_finite_where_onnxruntime_gives_nan(tmp_path: Path, opset: int) -> None:
+def test_normalising_a_constant_map_stays_finite_where_onnxruntime_gives_nan(
+    tmp_path: Path, opset: int
+) -> None:
     nodes = [
         helper.make_node("MeanVarianceNormalization", ["crops"], ["even"], axes=[2, 3]),
         helper.make_node("Add", ["even", "crops"], ["both"]),
@@ -142,7 +191,9 @@ def test_normalising_a_constant_map_stays_finite_where_onnxruntime_gives_nan(tmp
         helper.make_node("Flatten", ["pooled"], ["features"]),
     ]
     path = write_graph(tmp_path / "reid.onnx", nodes, [1, 3, 2, 1], opset)
-    crops = np.broadcast_to(np.array([[3, 90, 200], [255, 0, 17]], np.uint8)[:, None, None], (2, 2, 1, 3)).copy()
+    crops = np.broadcast_to(
+        np.array([[3, 90, 200], [255, 0, 17]], np.uint8)[:, None, None], (2, 2, 1, 3)
+    ).copy()
     pixels = normalise(torch.from_numpy(crops)).numpy()
     plain = onnxruntime.InferenceSession(path)
     assert np.isnan(plain.run(None, {"crops": pixels[:1]})[0]).all()
@@ -161,7 +212,9 @@ def test_the_mended_normalisation_is_the_normalisation(tmp_path: Path, crops: Ar
     pixels = normalise(torch.from_numpy(crops))
     deviation, mean = torch.std_mean(pixels, dim=(2, 3), keepdim=True, correction=0)
     rows = ((pixels - mean) / deviation)[:, :, 3:7, 5:9].flatten(1).numpy()
-    found = ExportedNetwork(write_graph(tmp_path / "reid.onnx", nodes, [1, 3, 32, 16], **ends), CPU, 8).features(crops)
+    found = ExportedNetwork(
+        write_graph(tmp_path / "reid.onnx", nodes, [1, 3, 32, 16], **ends), CPU, 8
+    ).features(crops)
     assert_allclose(found, rows / np.linalg.norm(rows, axis=1, keepdims=True), atol=1e-5)
 
 
@@ -176,8 +229,12 @@ def test_the_mended_normalisation_is_the_normalisation(tmp_path: Path, crops: Ar
         pytest.param([1, 3, 32, 16], "NoSuchOperator", id="unknown operator"),
     ],
 )
-def test_a_graph_that_is_no_reid_network_is_an_error_of_one_line(tmp_path: Path, shape: list[int | str], operator: str) -> None:
-    path = write_graph(tmp_path / "reid.onnx", [helper.make_node(operator, ["crops"], ["features"])], shape)
+def test_a_graph_that_is_no_reid_network_is_an_error_of_one_line(
+    tmp_path: Path, shape: list[int | str], operator: str
+) -> None:
+    path = write_graph(
+        tmp_path / "reid.onnx", [helper.make_node(operator, ["crops"], ["features"])], shape
+    )
     with pytest.raises(ValueError, match=f"^{path}: is not a ReID network .*$"):
         ExportedNetwork(path, CPU, 8)
 
@@ -189,10 +246,14 @@ def test_a_text_file_is_no_reid_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["person-reidentification-retail-0287", "osnet_x0_25_msmt17"])
-def test_real_networks_are_batched_and_find_people_alike_across_cameras_and_mirrored(shared_data: Path, name: str) -> None:
+def test_real_networks_are_batched_and_find_people_alike_across_cameras_and_mirrored(
+    shared_data: Path, name: str
+) -> None:
     network = ExportedNetwork(shared_data / "baselines" / f"{name}.onnx", CPU, 16)
     people = sorted((shared_data / "reid" / "cuhk03-pair1-labeled" / "val").glob("*_00.jpg"))[:6]
-    one, other = ([cv2.imread(str(p.with_stem(p.stem[:-2] + view))) for p in people] for view in ("00", "05"))
+    one, other = (
+        [cv2.imread(str(p.with_stem(p.stem[:-2] + view))) for p in people] for view in ("00", "05")
+    )
     images = np.stack([cv2.resize(image, (128, 256)) for image in one + other])
     features = network.features(images)
     assert not network._padded and np.isfinite(features).all()

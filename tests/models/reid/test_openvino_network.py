@@ -1,4 +1,6 @@
-"""OpenVINO networks give what the same graph gives on onnxruntime. The package is optional: without it these tests skip."""
+"""OpenVINO networks give what the same graph gives on onnxruntime. The package is optional: without
+it these tests skip.
+"""
 
 import sys
 from pathlib import Path
@@ -39,21 +41,31 @@ def full_precision(monkeypatch: pytest.MonkeyPatch) -> None:
 def crops() -> Array:
     """Eleven pictures whose contents differ in more than noise."""
     rng = np.random.default_rng(0)
-    return np.stack([cv2.resize(rng.integers(0, 255, (4, 3, 3), np.uint8), (16, 32)) for _ in range(11)])
+    return np.stack(
+        [cv2.resize(rng.integers(0, 255, (4, 3, 3), np.uint8), (16, 32)) for _ in range(11)]
+    )
 
 
 def convert(onnx: Path) -> Path:
     """The same network in OpenVINO's format."""
     import openvino
 
-    openvino.save_model(openvino.convert_model(onnx), onnx.with_suffix(".xml"), compress_to_fp16=False)
+    openvino.save_model(
+        openvino.convert_model(onnx), onnx.with_suffix(".xml"), compress_to_fp16=False
+    )
     return onnx.with_suffix(".xml")
 
 
 @pytest.mark.usefixtures("openvino")
 @pytest.mark.parametrize(
     ("batch", "tail", "opened"),
-    [("n", "Flatten", True), (1, "Flatten", True), (4, "Flatten", True), (1, "8 1,8", False), (4, "32 4,8", False)],
+    [
+        ("n", "Flatten", True),
+        (1, "Flatten", True),
+        (4, "Flatten", True),
+        (1, "8 1,8", False),
+        (4, "32 4,8", False),
+    ],
 )
 @pytest.mark.parametrize("size", [1, 4, 64])
 def test_features_are_those_of_onnxruntime_however_crops_are_batched(
@@ -69,15 +81,27 @@ def test_features_are_those_of_onnxruntime_however_crops_are_batched(
 
 @pytest.mark.usefixtures("openvino")
 @pytest.mark.parametrize("convention", list(CONVENTIONS))
-def test_it_gets_the_convention_that_it_is_opened_with(tmp_path: Path, crops: Array, convention: str) -> None:
+def test_it_gets_the_convention_that_it_is_opened_with(
+    tmp_path: Path, crops: Array, convention: str
+) -> None:
     path = write_convolution(tmp_path / "reid.onnx", "n")
-    expected = ExportedNetwork(path, torch.device("cpu"), 64, CONVENTIONS[convention]).features(crops)
-    assert_allclose(OpenVinoNetwork(convert(path), 64, CONVENTIONS[convention]).features(crops), expected, atol=1e-4)
+    expected = ExportedNetwork(path, torch.device("cpu"), 64, CONVENTIONS[convention]).features(
+        crops
+    )
+    assert_allclose(
+        OpenVinoNetwork(convert(path), 64, CONVENTIONS[convention]).features(crops),
+        expected,
+        atol=1e-4,
+    )
 
 
 @pytest.mark.usefixtures("openvino")
-def test_a_graph_that_mixes_the_crops_of_a_batch_keeps_its_batch(tmp_path: Path, crops: Array) -> None:
-    network = OpenVinoNetwork(convert(write_convolution(tmp_path / "reid.onnx", 1, "BatchMean")), 8, IMAGENET)
+def test_a_graph_that_mixes_the_crops_of_a_batch_keeps_its_batch(
+    tmp_path: Path, crops: Array
+) -> None:
+    network = OpenVinoNetwork(
+        convert(write_convolution(tmp_path / "reid.onnx", 1, "BatchMean")), 8, IMAGENET
+    )
     alone = np.concatenate([network.features(crop[None]) for crop in crops])
     assert_allclose(network.features(crops), alone, atol=1e-5)
 
@@ -95,47 +119,69 @@ def test_features_of_one_call_are_not_changed_by_the_next(tmp_path: Path, crops:
 def test_the_pipeline_embeds_with_it_and_knows_both_its_files(tmp_path: Path) -> None:
     path = convert(write_convolution(tmp_path / "reid.onnx", "n"))
     embedder, notes = embed.build(ReidConfig(weights=str(path), convention="imagenet"), "cpu")
-    assert (notes, embedder.name, embedder.files) == ([], "reid.xml", (path, path.with_suffix(".bin")))
+    assert (notes, embedder.name, embedder.files) == (
+        [],
+        "reid.xml",
+        (path, path.with_suffix(".bin")),
+    )
     other, _ = embed.build(ReidConfig(weights=str(path.with_suffix(".onnx"))), "cpu")
     for mine, theirs in zip(embedder.embed(TRACKLETS), other.embed(TRACKLETS), strict=True):
         assert_allclose(mine.embedding, theirs.embedding, atol=1e-4)
 
 
 @pytest.mark.usefixtures("openvino")
-def test_what_is_no_reid_network_or_has_lost_its_weights_is_an_error_of_one_line(tmp_path: Path) -> None:
+def test_what_is_no_reid_network_or_has_lost_its_weights_is_an_error_of_one_line(
+    tmp_path: Path,
+) -> None:
     text = tmp_path / "text.xml"
     text.write_text("just text", encoding="utf-8")
-    with pytest.raises(InputError, match=r"^.*text\.xml: its weights text\.bin do not lie beside it$"):
+    with pytest.raises(
+        InputError, match=r"^.*text\.xml: its weights text\.bin do not lie beside it$"
+    ):
         OpenVinoNetwork(text, 8, IMAGENET)
     text.with_suffix(".bin").write_bytes(b"")
     maps = convert(write_convolution(tmp_path / "maps.onnx", 1, "1,8,1,1"))
     for path in (text, maps):
-        with pytest.raises(InputError, match=f"^{path}: is not a ReID network with input .*$") as caught:
+        with pytest.raises(
+            InputError, match=f"^{path}: is not a ReID network with input .*$"
+        ) as caught:
             OpenVinoNetwork(path, 8, IMAGENET)
         assert "\n" not in str(caught.value)
 
 
-def test_without_the_package_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     path = tmp_path / "net.xml"
     path.write_text("<net/>", encoding="utf-8")
-    with pytest.raises(InputError, match=r"net\.xml: .* the package openvino \(pip install openvino\); or take an \.onnx$"):
+    with pytest.raises(
+        InputError,
+        match=r"net\.xml: .* the package openvino \(pip install openvino\); or take an \.onnx$",
+    ):
         encoder.load(path, "cpu", 4, "bgr_0_255")
 
 
 @pytest.mark.usefixtures("openvino")
-def test_the_teacher_tells_people_apart_and_best_with_the_colours_that_are_recorded(shared_data: Path) -> None:
+def test_the_teacher_tells_people_apart_and_best_with_the_colours_that_are_recorded(
+    shared_data: Path,
+) -> None:
     """BGR is right: with the colours swapped, the same person in two cameras is less alike."""
     path = shared_data / "baselines" / TEACHER
     recorded = public.known(path)
     assert recorded is not None and recorded.convention == "bgr_0_255"
     people = sorted((shared_data / "reid" / "cuhk03-pair1-labeled" / "val").glob("*_00.jpg"))[:24]
-    clips = [[cv2.imread(str(p.with_stem(p.stem[:-2] + view)))[None] for p in people] for view in ("00", "05")]
+    clips = [
+        [cv2.imread(str(p.with_stem(p.stem[:-2] + view)))[None] for p in people]
+        for view in ("00", "05")
+    ]
     margins, rank1 = {}, {}
     for convention in ("auto", "rgb_0_255"):
         network = encoder.load(path, "cpu", 8, convention)
         alike = network.features(clips[0]) @ network.features(clips[1]).T
-        margins[convention] = float(np.diag(alike).mean() - alike[~np.eye(len(people), dtype=bool)].mean())
+        margins[convention] = float(
+            np.diag(alike).mean() - alike[~np.eye(len(people), dtype=bool)].mean()
+        )
         rank1[convention] = float((alike.argmax(axis=1) == np.arange(len(people))).mean())
     assert margins["auto"] > margins["rgb_0_255"] + 0.02
     assert rank1["auto"] > 0.9

@@ -35,7 +35,10 @@ def test_pixels_become_rgb_of_imagenet_mean_and_deviation() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("imagenet", [(3 / 255 - 0.485) / 0.229, (2 / 255 - 0.456) / 0.224, (1 / 255 - 0.406) / 0.225]),
+        (
+            "imagenet",
+            [(3 / 255 - 0.485) / 0.229, (2 / 255 - 0.456) / 0.224, (1 / 255 - 0.406) / 0.225],
+        ),
         ("rgb_0_1", [3 / 255, 2 / 255, 1 / 255]),
         ("rgb_0_255", [3, 2, 1]),
         ("bgr_0_255", [1, 2, 3]),
@@ -44,7 +47,9 @@ def test_pixels_become_rgb_of_imagenet_mean_and_deviation() -> None:
 def test_every_convention_is_what_its_name_says(name: str, expected: list[float]) -> None:
     crops = torch.tensor([1, 2, 3], dtype=torch.uint8).expand(1, 4, 2, 3)
     out = preprocess.normalise(crops, preprocess.CONVENTIONS[name])
-    assert_close(out, torch.tensor(expected, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, 4, 2))
+    assert_close(
+        out, torch.tensor(expected, dtype=torch.float32).view(1, 3, 1, 1).expand(1, 3, 4, 2)
+    )
 
 
 @pytest.mark.parametrize("name", list(preprocess.CONVENTIONS))

@@ -26,10 +26,14 @@ OSM = {"losses__osm__weight": 0.5}
 
 def test_the_space_is_the_published_one_but_for_weight_decay_on_a_logarithmic_scale() -> None:
     assert tune.SPACE == {
-        "losses.osm.sigma": (0.1, 1, False), "losses.osm.alpha": (0.5, 3, False), "losses.osm.l": (0.1, 1, False),
-        "losses.triplet.margin": (1e-6, 1, True), "losses.osm.weight": (1e-6, 1, False), "schedule.gamma": (1e-6, 1, False),
+        "losses.osm.sigma": (0.1, 1, False),
+        "losses.osm.alpha": (0.5, 3, False),
+        "losses.osm.l": (0.1, 1, False),
+        "losses.triplet.margin": (1e-6, 1, True),
+        "losses.osm.weight": (1e-6, 1, False),
+        "schedule.gamma": (1e-6, 1, False),
         "optimizer.weight_decay": (1e-6, 1, True),
-    }  # fmt: skip
+    }
 
 
 def test_trainings_are_searched_through_and_a_search_goes_on(
@@ -46,9 +50,15 @@ def test_trainings_are_searched_through_and_a_search_goes_on(
     best, *_, last = capsys.readouterr().out.splitlines()
     assert last == f"{output}/trials.csv; each trial's settings are in its folder {output}/trials"
     found = table(output)
-    assert [row for row in found if row["trial"] != "2"] == first and {row["trial"] for row in found} == {"0", "1", "2"}
-    assert [float(row["score"]) for row in found] == sorted((float(row["score"]) for row in found), reverse=True)
-    assert best.startswith(f"trial {found[0]['trial']:>3}  map {float(found[0]['score']):.4f}  sigma ")
+    assert [row for row in found if row["trial"] != "2"] == first and {
+        row["trial"] for row in found
+    } == {"0", "1", "2"}
+    assert [float(row["score"]) for row in found] == sorted(
+        (float(row["score"]) for row in found), reverse=True
+    )
+    assert best.startswith(
+        f"trial {found[0]['trial']:>3}  map {float(found[0]['score']):.4f}  sigma "
+    )
     for row in found:
         place = output / "trials" / f"{int(row['trial']):04d}"
         assert {path.name for path in place.iterdir()} == {
@@ -61,22 +71,36 @@ def test_trainings_are_searched_through_and_a_search_goes_on(
         tried = training_settings.load(str(place / "config.yaml"))
         assert chosen(tried) == {key: float(row[key]) for key in tune.SPACE}
         assert sections.change(tried, chosen(settings), "") == settings  # nothing else varies
-        assert float(row["score"]) == max(r["map"] for r in rows(place)) == file.load(place / "model.safetensors").about["map"]
+        assert (
+            float(row["score"])
+            == max(r["map"] for r in rows(place))
+            == file.load(place / "model.safetensors").about["map"]
+        )
         assert row["state"] == "complete"
     losses = {rows(output / "trials" / f"{i:04d}")[0]["loss"] for i in range(3)}
     assert len(losses) == 3  # the parameters matter
 
 
 @pytest.mark.parametrize("select", ["rank1", "reranked_map"])
-def test_the_score_is_the_one_that_selects_models(select: str, people: Path, tmp_path: Path) -> None:
-    tune.search(quick(people, **OSM, data__validation=0.6, train__epochs=1, train__select=select), tmp_path / "s", 1)
+def test_the_score_is_the_one_that_selects_models(
+    select: str, people: Path, tmp_path: Path
+) -> None:
+    tune.search(
+        quick(people, **OSM, data__validation=0.6, train__epochs=1, train__select=select),
+        tmp_path / "s",
+        1,
+    )
     (row,) = table(tmp_path / "s")
     (epoch,) = rows(tmp_path / "s" / "trials" / "0000")
     assert float(row["score"]) == epoch[select] != epoch["map"]
 
 
-def test_a_loss_that_becomes_infinite_scores_0_and_the_search_goes_on(people: Path, tmp_path: Path) -> None:
-    study = tune.search(quick(people, **OSM, train__epochs=1, optimizer__lr=1e30), tmp_path / "s", 2)
+def test_a_loss_that_becomes_infinite_scores_0_and_the_search_goes_on(
+    people: Path, tmp_path: Path
+) -> None:
+    study = tune.search(
+        quick(people, **OSM, train__epochs=1, optimizer__lr=1e30), tmp_path / "s", 2
+    )
     assert [(t.state, t.value) for t in tune.finished(study)] == [(TrialState.COMPLETE, 0.0)] * 2
     assert [row["score"] for row in table(tmp_path / "s")] == ["0.0", "0.0"]
     assert not list((tmp_path / "s" / "trials").rglob("checkpoint.safetensors"))
@@ -99,7 +123,9 @@ def test_what_is_tried_lies_in_its_ranges_and_depends_on_the_seed(
 
 
 class Broken:
-    """Ends the way a process does that is killed, or interrupted, while it trains for the nth time."""
+    """Ends the way a process does that is killed, or interrupted, while it trains for the nth
+    time.
+    """
 
     def __init__(self, fit: Pretended, nth: int, how: type[BaseException]) -> None:
         self.tried, self._fit, self._left, self._how = fit.tried, fit, nth, how
@@ -112,7 +138,9 @@ class Broken:
         return self._fit(settings, output, report, **more)
 
 
-@pytest.mark.parametrize("how", [SystemExit, KeyboardInterrupt])  # Optuna leaves a trial running, or marks it as failed
+@pytest.mark.parametrize(
+    "how", [SystemExit, KeyboardInterrupt]
+)  # Optuna leaves a trial running, or marks it as failed
 def test_what_is_cut_off_is_tried_again_and_the_search_ends_as_if_never_interrupted(
     how: type[BaseException], people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,16 +159,22 @@ def test_what_is_cut_off_is_tried_again_and_the_search_ends_as_if_never_interrup
     study = tune.search(settings, tmp_path / "parts", 14)
     assert len(rest.tried) == 14 - (0 + 1 + 3 + 1 + 5 + 1)
     found, wanted = tune.finished(study), tune.finished(expected)
-    assert [(t.params, t.value) for t in found] == [(t.params, t.value) for t in wanted] and len(whole.tried) == 14
+    assert [(t.params, t.value) for t in found] == [(t.params, t.value) for t in wanted] and len(
+        whole.tried
+    ) == 14
     assert not study.get_trials(states=(TrialState.RUNNING, TrialState.WAITING))
-    assert [row["score"] for row in table(tmp_path / "parts")] == [row["score"] for row in table(tmp_path / "whole")]
+    assert [row["score"] for row in table(tmp_path / "parts")] == [
+        row["score"] for row in table(tmp_path / "whole")
+    ]
 
 
 def table_or_none(output: Path) -> list[dict[str, str]]:
     return table(output) if (output / "trials.csv").is_file() else []
 
 
-def test_nothing_is_trained_again_when_all_is_done(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_trained_again_when_all_is_done(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = quick(people, train__epochs=1)
     pretend(monkeypatch)
     tune.search(settings, tmp_path / "s", 3)
@@ -157,21 +191,31 @@ def test_a_trial_that_falls_behind_is_given_up_but_never_in_its_last_epoch(
 ) -> None:
     settings = quick(people, train__epochs=4, train__evaluate_every=2, train__select="rank1")
     epochs: list[int] = []
-    scores = [(0.5, 0.9)] * 6 + [(0.3, 0.9), (0.6, 0.7), (0.6, 0.95)]  # in the middle and in the end
+    scores = [(0.5, 0.9)] * 6 + [
+        (0.3, 0.9),
+        (0.6, 0.7),
+        (0.6, 0.95),
+    ]  # in the middle and in the end
 
     def fit(settings: Settings, output: Path, report: Report, **more: Any) -> Outcome:
         now = scores[len(epochs)]
         epochs.append(0)
         for epoch in range(4):
             epochs[-1] += 1
-            report({"epoch": epoch, "loss": 1.0} | ({"rank1": now[epoch // 2], "map": 0.5} if epoch % 2 else {}))
+            report(
+                {"epoch": epoch, "loss": 1.0}
+                | ({"rank1": now[epoch // 2], "map": 0.5} if epoch % 2 else {})
+            )
         return Outcome(4, now[1], 3, False)
 
     pretend(monkeypatch, fit)
     study = tune.search(settings, tmp_path / "s", 9)
     assert epochs == [4, 4, 4, 4, 4, 4, 2, 4, 4]
     found = [(row["trial"], row["state"], row["score"]) for row in table(tmp_path / "s")]
-    assert found[0] == ("8", "complete", "0.95") and found[-2:] == [("7", "complete", "0.7"), ("6", "pruned", "0.3")]
+    assert found[0] == ("8", "complete", "0.95") and found[-2:] == [
+        ("7", "complete", "0.7"),
+        ("6", "pruned", "0.3"),
+    ]
     assert len(tune.finished(study)) == 9
     rest = pretend(monkeypatch)
     tune.search(settings, tmp_path / "s", 10)
@@ -185,9 +229,15 @@ def test_ctrl_c_ends_it_in_one_line_and_the_same_command_goes_on(
     words = ["--output", str(tmp_path / "s"), "--trials", "1"]
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "models.reid.tune", *words, *arguments(settings)],
-        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert process.stdout is not None and process.stdout.readline().startswith("trial 0, epoch 0: map ")
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None and process.stdout.readline().startswith(
+        "trial 0, epoch 0: map "
+    )
     time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)

@@ -1,4 +1,6 @@
-"""The folder of a search for hyper-parameters: what may be in it, what is mended, and mistakes of one line."""
+"""The folder of a search for hyper-parameters: what may be in it, what is mended, and mistakes of
+one line.
+"""
 
 import signal
 import time
@@ -17,7 +19,11 @@ from tests.models.reid.training.runs import arguments, quick
 @pytest.mark.parametrize(
     ("changed", "n_trials", "reason"),
     [
-        ({"data__validation": 0.0}, 1, "a search needs held-out people: set data.validation above 0"),
+        (
+            {"data__validation": 0.0},
+            1,
+            "a search needs held-out people: set data.validation above 0",
+        ),
         ({"train__n_devices": 2}, 1, "a search trains on one device"),
         ({"train__n_nodes": 2}, 1, "a search trains on one device"),
         ({"data__root": "nowhere"}, 1, "nowhere: is not a folder"),
@@ -39,7 +45,9 @@ def test_a_folder_with_another_search_or_something_else_is_refused(
     output, settings = tmp_path / "s", quick(people, train__epochs=1)
     tune.search(settings, output, 1)
     before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
-    with pytest.raises(InputError, match="holds a search with other settings; give another --output"):
+    with pytest.raises(
+        InputError, match="holds a search with other settings; give another --output"
+    ):
         tune.search(quick(people, train__epochs=2), output, 2)
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
     (tmp_path / "mine").mkdir()
@@ -50,12 +58,17 @@ def test_a_folder_with_another_search_or_something_else_is_refused(
         tune.search(settings, tmp_path / "mine" / "notes.txt", 1)
 
 
-def test_settings_that_no_trial_could_be_trained_with_can_be_corrected(people: Path, tmp_path: Path) -> None:
+def test_settings_that_no_trial_could_be_trained_with_can_be_corrected(
+    people: Path, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="osnet_x0_26"):
         tune.search(quick(people, network__architecture="osnet_x0_26"), tmp_path / "s", 1)
     study = tune.search(quick(people, losses__osm__weight=0.5, train__epochs=1), tmp_path / "s", 1)
     assert len(tune.finished(study)) == 1
-    assert training_settings.load(str(tmp_path / "s" / "config.yaml")).network.architecture == "osnet_x0_25"
+    assert (
+        training_settings.load(str(tmp_path / "s" / "config.yaml")).network.architecture
+        == "osnet_x0_25"
+    )
 
 
 def test_a_log_that_a_full_disk_cut_short_loses_its_last_line_alone(
@@ -70,11 +83,15 @@ def test_a_log_that_a_full_disk_cut_short_loses_its_last_line_alone(
     tune.search(settings, tmp_path / "s", 3)
     assert [row for row in table(tmp_path / "s") if row["trial"] != "2"] == first
     log.write_text("no log\n{}\n", encoding="utf-8")
-    with pytest.raises(InputError, match=r"study\.log: is damaged \(.*\); remove its folder to start anew$"):
+    with pytest.raises(
+        InputError, match=r"study\.log: is damaged \(.*\); remove its folder to start anew$"
+    ):
         tune.search(settings, tmp_path / "s", 3)
 
 
-def test_nobody_waits_for_the_lock_of_a_killed_process(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_for_the_lock_of_a_killed_process(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pretend(monkeypatch)
     monkeypatch.chdir(tmp_path)
     tune.search(quick(people, train__epochs=1), Path("s"), 1)
@@ -85,21 +102,35 @@ def test_nobody_waits_for_the_lock_of_a_killed_process(people: Path, tmp_path: P
     assert not list(Path("s").glob("*.lock"))
 
 
-def test_an_unknown_setting_is_one_line(people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_setting_is_one_line(
+    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert tune.main(["--output", str(tmp_path / "s"), "--set", "losses.osm.beta=1"]) == 2
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.count("\n") == 1 and printed.err.startswith("error: ")
-    assert tune.main(["--output", str(tmp_path / "s"), *arguments(quick(people)), "--trials", "-1"]) == 2
+    assert (
+        tune.main(["--output", str(tmp_path / "s"), *arguments(quick(people)), "--trials", "-1"])
+        == 2
+    )
     assert capsys.readouterr().err == "error: --trials -1: give 1 or more\n"
 
 
 def test_a_disk_that_refuses_the_log_is_one_line(
-    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    people: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     pretend(monkeypatch)
     (tmp_path / "s" / "study.log").mkdir(parents=True)
     before = signal.getsignal(signal.SIGINT)
-    assert tune.main(["--output", str(tmp_path / "s"), *arguments(quick(people)), "--trials", "1"]) == 2
+    assert (
+        tune.main(["--output", str(tmp_path / "s"), *arguments(quick(people)), "--trials", "1"])
+        == 2
+    )
     said = capsys.readouterr().err
-    assert said == f"error: {tmp_path}/s/study.log: cannot be written (Is a directory); give another place\n"
+    assert (
+        said == f"error: {tmp_path}/s/study.log: cannot be written (Is a directory); give another"
+        " place\n"
+    )
     assert signal.getsignal(signal.SIGINT) == before

@@ -7,7 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `contents` by path. A path in `broken` breaks off half way; one in `silent` sends nothing until the end."""
+    """Serves `contents` by path. A path in `broken` breaks off half way; one in `silent` sends
+    nothing until the end.
+    """
 
     daemon_threads = True
 

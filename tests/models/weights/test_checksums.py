@@ -29,13 +29,24 @@ def test_the_fingerprint_of_a_folder_is_that_of_its_names_and_contents(tmp_path:
     assert one == fingerprint("in another order", {"sub/model.bin": "b", "model.xml": "a"})
     assert one == hashlib.sha256(b"model.xmlasub/model.binb").hexdigest()
     many = {f"{n}.bin": n for n in "hbfcgeda"}
-    assert fingerprint("many", many) == fingerprint("many in another order", dict(sorted(many.items())))
-    assert weights.sha256(tmp_path / "many") == hashlib.sha256(b"".join(f"{n}.bin{n}".encode() for n in "abcdefgh")).hexdigest()
-    others = [{"model.xml": "a", "sub/model.bin": "c"}, {"other.xml": "a", "sub/model.bin": "b"}, {"model.xml": "a"}]
+    assert fingerprint("many", many) == fingerprint(
+        "many in another order", dict(sorted(many.items()))
+    )
+    assert (
+        weights.sha256(tmp_path / "many")
+        == hashlib.sha256(b"".join(f"{n}.bin{n}".encode() for n in "abcdefgh")).hexdigest()
+    )
+    others = [
+        {"model.xml": "a", "sub/model.bin": "c"},
+        {"other.xml": "a", "sub/model.bin": "b"},
+        {"model.xml": "a"},
+    ]
     assert len({one, *(fingerprint(f"other {i}", files) for i, files in enumerate(others))}) == 4
 
 
-def test_the_fingerprint_of_an_openvino_network_covers_the_weights_beside_it(tmp_path: Path) -> None:
+def test_the_fingerprint_of_an_openvino_network_covers_the_weights_beside_it(
+    tmp_path: Path,
+) -> None:
     graph = tmp_path / "model.xml"
     graph.write_bytes(b"graph")
     alone = weights.sha256(graph)
@@ -47,11 +58,17 @@ def test_the_fingerprint_of_an_openvino_network_covers_the_weights_beside_it(tmp
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha384"])
-def test_a_checksum_names_its_algorithm_and_is_the_same_in_memory_and_on_disk(tmp_path: Path, algorithm: str) -> None:
+def test_a_checksum_names_its_algorithm_and_is_the_same_in_memory_and_on_disk(
+    tmp_path: Path, algorithm: str
+) -> None:
     path = tmp_path / "weights"
     path.write_bytes(b"some weights")
     expected = f"{algorithm}:{getattr(hashlib, algorithm)(b'some weights').hexdigest()}"
-    assert checksums.of_file(path, algorithm) == checksums.of_bytes(b"some weights", algorithm) == expected
+    assert (
+        checksums.of_file(path, algorithm)
+        == checksums.of_bytes(b"some weights", algorithm)
+        == expected
+    )
 
 
 def test_a_file_is_hashed_once_until_it_changes(tmp_path: Path) -> None:

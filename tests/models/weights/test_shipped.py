@@ -15,13 +15,25 @@ from models import weights
 from models.errors import InputError
 from models.weights import shipped
 
-ABOUT = {"licence": "research only", "data": "drawings", "command": "train", "commit": "abcdef0", "scores": {"map": 0.5}}
+ABOUT = {
+    "licence": "research only",
+    "data": "drawings",
+    "command": "train",
+    "commit": "abcdef0",
+    "scores": {"map": 0.5},
+}
 
 
 def entry(name: str, role: str, data: bytes, **others: Any) -> dict[str, Any]:
     """One entry of weights.json."""
     digest = hashlib.sha256(data).hexdigest()
-    about = {"name": name, "role": role, "file": f"{name}.safetensors", "sha256": digest, "bytes": len(data)}
+    about = {
+        "name": name,
+        "role": role,
+        "file": f"{name}.safetensors",
+        "sha256": digest,
+        "bytes": len(data),
+    }
     return {**ABOUT, **about, "date": "2026-11-21", **others}
 
 
@@ -31,13 +43,17 @@ def write_table(folder: Path, *entries: dict[str, Any]) -> None:
 
 def write_network(path: Path, role: str = "reid", n: int = 4) -> Path:
     """A file whose metadata say what it is."""
-    about = {"reid": {"schema": "reid/1"}, "detector": {"architecture": "yolo11n.yaml"}, "": {}}[role]
+    about = {"reid": {"schema": "reid/1"}, "detector": {"architecture": "yolo11n.yaml"}, "": {}}[
+        role
+    ]
     path.write_bytes(save({"weight": np.arange(n, dtype=np.float32)}, about))
     return path
 
 
 def refusal(folder: Path, role: str = "reid") -> str:
-    """Message of the InputError that asking for the weights of a role raises, checked to be one line."""
+    """Message of the InputError that asking for the weights of a role raises, checked to be one
+    line.
+    """
     with pytest.raises(InputError) as caught:
         shipped.bundled(role, "cpu", folder)
     assert "\n" not in str(caught.value)
@@ -71,19 +87,28 @@ def test_of_several_networks_the_one_made_for_the_device_is_taken(
     paths = [tmp_path / f"n{i}.safetensors" for i in range(len(devices))]
     for path in paths:
         path.write_bytes(b"x")
-    write_table(tmp_path, *(entry(p.stem, "reid", b"x", device=d) for p, d in zip(paths, devices, strict=True)))
+    write_table(
+        tmp_path,
+        *(entry(p.stem, "reid", b"x", device=d) for p, d in zip(paths, devices, strict=True)),
+    )
     assert weights.bundled("reid", "cpu", tmp_path) == paths[on_cpu]
     assert weights.bundled("reid", "cuda", tmp_path) == paths[on_cuda]
     assert weights.bundled("reid", "mps", tmp_path) == paths[on_cuda]
 
 
-def test_weights_that_are_missing_or_altered_are_not_opened_and_the_error_says_how_to_get_them_back(tmp_path: Path) -> None:
+def test_weights_that_are_missing_or_altered_are_not_opened_and_the_error_says_how_to_get_them_back(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "net.safetensors"
     write_table(tmp_path, entry("net", "reid", b"x"))
     end = f"; restore them (git checkout -- {path}) or name other weights"
     assert refusal(tmp_path) == f"{path}: the shipped weights are missing{end}"
     path.write_bytes(b"y")
-    assert refusal(tmp_path) == f"{path}: the shipped weights are not those that were measured (their sha256 differs){end}"
+    assert (
+        refusal(tmp_path)
+        == f"{path}: the shipped weights are not those that were measured (their sha256"
+        f" differs){end}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,18 +168,29 @@ def test_added_weights_ship_with_what_was_found_out_about_them(tmp_path: Path, r
     assert weights.bundled(role, "cpu", folder) == folder / "net.safetensors"
 
 
-def test_a_name_that_ships_is_replaced_only_when_told_so_and_its_old_file_goes(tmp_path: Path) -> None:
+def test_a_name_that_ships_is_replaced_only_when_told_so_and_its_old_file_goes(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "shipped"
     about = {"role": "reid", **ABOUT}
     for name in ("one", "two"):
-        shipped.add(write_network(tmp_path / f"{name}.safetensors"), {"name": name, **about}, folder=folder)
+        shipped.add(
+            write_network(tmp_path / f"{name}.safetensors"), {"name": name, **about}, folder=folder
+        )
     better = write_network(tmp_path / "better.safetensors", n=5)
-    with pytest.raises(InputError, match=r"^one ships already, as one\.safetensors; give another --name or --replace$"):
+    with pytest.raises(
+        InputError,
+        match=r"^one ships already, as one\.safetensors; give another --name or --replace$",
+    ):
         shipped.add(better, {"name": "one", **about}, folder=folder)
     assert not (folder / "better.safetensors").exists()
     shipped.add(better, {"name": "one", **about}, replace=True, folder=folder)
     assert [e.file for e in shipped.read(folder)] == ["better.safetensors", "two.safetensors"]
-    assert sorted(p.name for p in folder.iterdir()) == ["better.safetensors", "two.safetensors", "weights.json"]
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "better.safetensors",
+        "two.safetensors",
+        "weights.json",
+    ]
     assert shipped.unlisted(shipped.read(folder), folder) == []
     again = write_network(tmp_path / "better.safetensors", n=6)
     shipped.add(again, {"name": "one", **about}, replace=True, folder=folder)
@@ -191,7 +227,9 @@ def test_only_safetensors_that_say_what_they_are_ship(tmp_path: Path, role: str)
     about = {"name": "net", "role": role, **ABOUT}
     folder = tmp_path / "shipped"
     (tmp_path / "text.safetensors").write_text("just text", encoding="utf-8")
-    other = write_network(tmp_path / "other.safetensors", {"reid": "detector", "detector": "reid"}[role])
+    other = write_network(
+        tmp_path / "other.safetensors", {"reid": "detector", "detector": "reid"}[role]
+    )
     plain = write_network(tmp_path / "plain.safetensors", "")
     older = tmp_path / "older.safetensors"
     older.write_bytes(save({"weight": np.zeros(1, np.float32)}, {"schema": "reid/0"}))
@@ -211,9 +249,20 @@ def test_only_safetensors_that_say_what_they_are_ship(tmp_path: Path, role: str)
     assert not folder.exists()
 
 
-def test_the_commit_is_that_of_the_checkout_and_says_when_files_differ_from_it(tmp_path: Path) -> None:
+def test_the_commit_is_that_of_the_checkout_and_says_when_files_differ_from_it(
+    tmp_path: Path,
+) -> None:
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@x", *arguments]
+        command = [
+            "git",
+            "-C",
+            str(tmp_path),
+            "-c",
+            "user.name=n",
+            "-c",
+            "user.email=e@x",
+            *arguments,
+        ]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     with pytest.raises(InputError, match=r"is in no git checkout; .*--commit$"):
@@ -226,7 +275,9 @@ def test_the_commit_is_that_of_the_checkout_and_says_when_files_differ_from_it(t
     assert shipped.head(tmp_path) == git("rev-parse", "HEAD")
     (tmp_path / "code.py").write_text("2", encoding="utf-8")
     assert shipped.head(tmp_path) == git("rev-parse", "HEAD") + "-dirty"
-    assert shipped.Shipped.model_validate({**entry("net", "reid", b"x"), "commit": shipped.head(tmp_path)})
+    assert shipped.Shipped.model_validate(
+        {**entry("net", "reid", b"x"), "commit": shipped.head(tmp_path)}
+    )
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

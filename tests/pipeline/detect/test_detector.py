@@ -23,14 +23,27 @@ def test_auto_without_bundled_weights_is_hog_and_says_how_to_get_better(
     assert len(notes) == 1 and "--set detector.weights=" in notes[0]
 
 
-def test_auto_with_altered_weights_is_an_error_and_not_hog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_with_altered_weights_is_an_error_and_not_hog(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = tmp_path / "people.safetensors"
     source.write_bytes(save({"weight": np.zeros(1, np.float32)}, {"architecture": "yolo11n.yaml"}))
-    about = {"name": "people", "role": "detector", "licence": "-", "data": "-", "command": "-", "commit": "abcdef0"}
+    about = {
+        "name": "people",
+        "role": "detector",
+        "licence": "-",
+        "data": "-",
+        "command": "-",
+        "commit": "abcdef0",
+    }
     shipped.add(source, about, folder=tmp_path / "shipped")
     (tmp_path / "shipped" / "people.safetensors").write_bytes(b"altered")
-    monkeypatch.setattr(weights, "bundled", functools.partial(weights.bundled, folder=tmp_path / "shipped"))
-    with pytest.raises(ModelError, match=r"^.*/shipped/people\.safetensors: the shipped weights are not those .*$"):
+    monkeypatch.setattr(
+        weights, "bundled", functools.partial(weights.bundled, folder=tmp_path / "shipped")
+    )
+    with pytest.raises(
+        ModelError, match=r"^.*/shipped/people\.safetensors: the shipped weights are not those .*$"
+    ):
         detector.build(DetectorConfig(), "cpu", ["cam"])
 
 

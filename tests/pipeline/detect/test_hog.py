@@ -42,7 +42,10 @@ def test_the_margins_are_those_of_opencv(sample: Path, size: tuple[int, int]) ->
 
 @pytest.fixture(scope="module")
 def found(sample: Path) -> list[tuple[Frame, Detections]]:
-    frames = [frame(sample / f"{camera}.mp4", index) for camera, index in (("cam1", 450), ("cam2", 600), ("cam4", 300))]
+    frames = [
+        frame(sample / f"{camera}.mp4", index)
+        for camera, index in (("cam1", 450), ("cam2", 600), ("cam4", 300))
+    ]
     return list(zip(frames, HogDetector(DetectorConfig(min_score=0.1)).detect(frames), strict=True))
 
 
@@ -63,22 +66,30 @@ def test_most_people_in_the_sample_are_found_and_most_found_are_people(
     assert n_right / n_sure >= 0.7
 
 
-def test_scores_are_at_least_min_score_and_boxes_are_inside(found: list[tuple[Frame, Detections]]) -> None:
+def test_scores_are_at_least_min_score_and_boxes_are_inside(
+    found: list[tuple[Frame, Detections]],
+) -> None:
     for image, detections in found:
         height, width = image.image.shape[:2]
         assert detections.scores.min() >= 0.0999 and detections.scores.max() <= 1
-        assert (detections.boxes >= 0).all() and (detections.boxes <= [width, height, width, height]).all()
+        assert (detections.boxes >= 0).all() and (
+            detections.boxes <= [width, height, width, height]
+        ).all()
         assert (detections.boxes[:, 2:] > detections.boxes[:, :2]).all()
 
 
-def test_a_higher_min_score_gives_the_surer_part_of_the_same_people(found: list[tuple[Frame, Detections]]) -> None:
+def test_a_higher_min_score_gives_the_surer_part_of_the_same_people(
+    found: list[tuple[Frame, Detections]],
+) -> None:
     image, detections = found[0]
     (sure,) = HogDetector(DetectorConfig(min_score=0.6)).detect([image])
     assert 0 < len(sure) < len(detections)
     assert_allclose(sure.scores, detections.scores[detections.scores >= 0.6])
 
 
-def test_frames_get_the_same_people_alone_and_in_a_batch_every_time(found: list[tuple[Frame, Detections]]) -> None:
+def test_frames_get_the_same_people_alone_and_in_a_batch_every_time(
+    found: list[tuple[Frame, Detections]],
+) -> None:
     detector = HogDetector(DetectorConfig(min_score=0.1))
     for image, before in found[:2]:
         (again,) = detector.detect([image])
@@ -87,7 +98,9 @@ def test_frames_get_the_same_people_alone_and_in_a_batch_every_time(found: list[
 
 @pytest.mark.parametrize("shape", [(540, 960), (40, 40), (1, 1), (2, 900), (700, 3)])
 def test_an_empty_picture_of_any_size_has_nobody_in_it(shape: tuple[int, int]) -> None:
-    detections = HogDetector(DetectorConfig(min_score=0)).detect([Frame("cam", 0, 0.0, np.full((*shape, 3), 127, np.uint8))])
+    detections = HogDetector(DetectorConfig(min_score=0)).detect(
+        [Frame("cam", 0, 0.0, np.full((*shape, 3), 127, np.uint8))]
+    )
     assert [len(d) for d in detections] == [0]
 
 
@@ -96,4 +109,7 @@ def test_boxes_of_people_cut_by_the_border_end_there(found: list[tuple[Frame, De
     x1, y1, x2, y2 = detections.boxes[0].astype(int)
     part = image.image[y1 - 40 : y2 + 20, (3 * x1 + x2) // 4 : x2 + 80].copy()
     (cut,) = HogDetector(DetectorConfig(min_score=0)).detect([Frame("cam", 0, 0.0, part)])
-    assert cut.boxes.min() == 0 and (cut.boxes[:, 2:].max(axis=0) <= [part.shape[1], part.shape[0]]).all()
+    assert (
+        cut.boxes.min() == 0
+        and (cut.boxes[:, 2:].max(axis=0) <= [part.shape[1], part.shape[0]]).all()
+    )

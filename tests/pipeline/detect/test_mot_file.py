@@ -9,7 +9,10 @@ from pipeline.detect.mot_file import MotFileDetector
 from pipeline.errors import SourceError
 from pipeline.records import Detections, Frame
 
-ROWS = "2,-1,10,20,30,40,0.9\n1,-1,0,0,5,5,0.3\n2,-1,50,60,10,20,0.05\n2,-1,7,8,9,10,0.5\n9,-1,1,1,0,5,0.9\n"
+ROWS = (
+    "2,-1,10,20,30,40,0.9\n1,-1,0,0,5,5,0.3\n2,-1,50,60,10,20,0.05\n"
+    "2,-1,7,8,9,10,0.5\n9,-1,1,1,0,5,0.9\n"
+)
 
 
 def write(folder: Path, **texts: str) -> Path:
@@ -18,7 +21,9 @@ def write(folder: Path, **texts: str) -> Path:
     return folder
 
 
-def detect(path: Path, *indices: int, camera: str = "cam", min_score: float = 0.0) -> list[Detections]:
+def detect(
+    path: Path, *indices: int, camera: str = "cam", min_score: float = 0.0
+) -> list[Detections]:
     frames = [Frame(camera, index, index / 25, np.zeros((4, 4, 3), np.uint8)) for index in indices]
     return MotFileDetector(path, [camera], min_score).detect(frames)
 
@@ -32,8 +37,13 @@ def test_frames_count_from_one_in_the_file_and_from_zero_here(tmp_path: Path) ->
     assert len(third) == 0
 
 
-@pytest.mark.parametrize(("min_score", "n_boxes"), [(0.0, [1, 3]), (0.1, [1, 2]), (0.3, [1, 2]), (0.5, [0, 2]), (0.95, [0, 0])])
-def test_boxes_below_min_score_are_left_out(tmp_path: Path, min_score: float, n_boxes: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("min_score", "n_boxes"),
+    [(0.0, [1, 3]), (0.1, [1, 2]), (0.3, [1, 2]), (0.5, [0, 2]), (0.95, [0, 0])],
+)
+def test_boxes_below_min_score_are_left_out(
+    tmp_path: Path, min_score: float, n_boxes: list[int]
+) -> None:
     write(tmp_path, cam=ROWS)
     assert [len(d) for d in detect(tmp_path, 0, 1, min_score=min_score)] == n_boxes
 
@@ -76,12 +86,18 @@ def test_one_file_serves_one_camera_of_any_name(tmp_path: Path) -> None:
     ("path", "cameras", "reason"),
     [
         ("missing", ["cam"], "missing: no such detections file or folder"),
-        ("", ["cam", "lobby"], "lobby.txt: no such detections file; the camera's name must be the file's"),
+        (
+            "",
+            ["cam", "lobby"],
+            "lobby.txt: no such detections file; the camera's name must be the file's",
+        ),
         ("cam.txt", ["cam", "lobby"], "cam.txt: one file serves one camera"),
         ("", ["bad"], "bad.txt, line 2: "),
     ],
 )
-def test_a_file_that_cannot_serve_is_an_error_of_one_line(tmp_path: Path, path: str, cameras: list[str], reason: str) -> None:
+def test_a_file_that_cannot_serve_is_an_error_of_one_line(
+    tmp_path: Path, path: str, cameras: list[str], reason: str
+) -> None:
     write(tmp_path, cam=ROWS, bad="1,-1,0,0,5,5,0.9\n1,-1,0,0,five,5,0.9\n")
     with pytest.raises(SourceError, match=f"^.*{reason}.*$"):
         MotFileDetector(tmp_path / path, cameras, 0.0)

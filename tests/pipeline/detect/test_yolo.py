@@ -45,11 +45,15 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def picture(shape: tuple[int, int], seed: int) -> Array:
     """Soft blotches of colour."""
-    return cv2.resize(np.random.default_rng(seed).integers(0, 255, (9, 9, 3), np.uint8), shape[::-1])
+    return cv2.resize(
+        np.random.default_rng(seed).integers(0, 255, (9, 9, 3), np.uint8), shape[::-1]
+    )
 
 
 def random_yolo(n_classes: int = 80) -> Any:
-    """YOLO11n whose signal neither dies nor explodes: scores are spread over 0..1, boxes are a few strides wide."""
+    """YOLO11n whose signal neither dies nor explodes: scores are spread over 0..1, boxes are a few
+    strides wide.
+    """
     from ultralytics.nn.tasks import DetectionModel
 
     torch.manual_seed(0)
@@ -72,7 +76,9 @@ def export(weights: Path, name: str, kind: str = "onnx", **options: object) -> P
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it uses torch's older exporter, which is deprecated
-        return Path(YOLO(shutil.copy(weights, weights.with_stem(name))).export(format=kind, **options))
+        return Path(
+            YOLO(shutil.copy(weights, weights.with_stem(name))).export(format=kind, **options)
+        )
 
 
 def without_metadata(path: Path) -> Path:
@@ -84,7 +90,9 @@ def without_metadata(path: Path) -> Path:
 
 
 def write_state(path: Path, network: torch.nn.Module, **metadata: str) -> Path:
-    save_file({key: value.contiguous() for key, value in network.state_dict().items()}, path, metadata)
+    save_file(
+        {key: value.contiguous() for key, value in network.state_dict().items()}, path, metadata
+    )
     return path
 
 
@@ -100,7 +108,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     dynamic = export(weights, "dynamic", imgsz=64, dynamic=True, simplify=False)
     return {
         "pt": weights,
-        "safetensors": write_state(folder / "random.safetensors", network, architecture="yolo11n.yaml"),
+        "safetensors": write_state(
+            folder / "random.safetensors", network, architecture="yolo11n.yaml"
+        ),
         "onnx": dynamic,
         "onnx without names": without_metadata(dynamic),
         "onnx fixed": export(weights, "fixed", imgsz=(96, 128), simplify=False),
@@ -115,7 +125,9 @@ def frames() -> list[Frame]:
 
 
 def detector(path: Path | str, **config: Any) -> YoloDetector:
-    return YoloDetector(str(path), DetectorConfig(**{"size_px": SIZE_PX, "min_score": 0.6} | config), "cpu")
+    return YoloDetector(
+        str(path), DetectorConfig(**{"size_px": SIZE_PX, "min_score": 0.6} | config), "cpu"
+    )
 
 
 def assert_same(found: list[Detections], expected: list[Detections]) -> None:
@@ -128,16 +140,22 @@ def assert_same(found: list[Detections], expected: list[Detections]) -> None:
 def test_every_format_gives_the_same_boxes_inside_the_image(
     files: dict[str, Path], frames: list[Frame], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "fast_dtype", lambda device: torch.float32)  # as exported networks compute
+    monkeypatch.setattr(
+        devices, "fast_dtype", lambda device: torch.float32
+    )  # as exported networks compute
     found = detector(files[kind]).detect(frames)
     assert_same(found, detector(files["pt"]).detect(frames))
     for frame, detections in zip(frames, found, strict=True):
         height, width = frame.image.shape[:2]
         assert len(detections) > 0 and detections.scores.min() >= 0.6
-        assert (detections.boxes >= 0).all() and (detections.boxes <= [width, height, width, height]).all()
+        assert (detections.boxes >= 0).all() and (
+            detections.boxes <= [width, height, width, height]
+        ).all()
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.load` is deprecated:DeprecationWarning")  # by ultralytics
+@pytest.mark.filterwarnings(
+    "ignore:`torch.jit.load` is deprecated:DeprecationWarning"
+)  # by ultralytics
 @pytest.mark.parametrize("kind", ["pt", "onnx fixed", "onnx fixed batch", "torchscript"])
 def test_the_boxes_of_a_frame_do_not_depend_on_the_frames_beside_it(
     files: dict[str, Path], frames: list[Frame], kind: str
@@ -151,12 +169,17 @@ def test_the_boxes_of_a_frame_do_not_depend_on_the_frames_beside_it(
 
 
 @pytest.mark.parametrize("n_frames", [17, 33])
-def test_more_frames_than_a_batch_are_all_answered(files: dict[str, Path], frames: list[Frame], n_frames: int) -> None:
+def test_more_frames_than_a_batch_are_all_answered(
+    files: dict[str, Path], frames: list[Frame], n_frames: int
+) -> None:
     yolo = detector(files["pt"], size_px=64)
     assert_same(yolo.detect(frames[3:4] * n_frames), yolo.detect(frames[3:4]) * n_frames)
 
 
-@pytest.mark.parametrize(("names", "n_people"), [(["person", "dog"], True), (["dog", "Person"], False), (["dog", "cat"], None)])
+@pytest.mark.parametrize(
+    ("names", "n_people"),
+    [(["person", "dog"], True), (["dog", "Person"], False), (["dog", "cat"], None)],
+)
 def test_only_people_are_returned_and_a_network_without_them_is_an_error(
     tmp_path: Path, frames: list[Frame], names: list[str], n_people: bool | None
 ) -> None:
@@ -164,9 +187,13 @@ def test_only_people_are_returned_and_a_network_without_them_is_an_error(
     for branch in network.model[-1].cv3:
         torch.nn.init.zeros_(branch[-1].weight)
         branch[-1].bias.data = torch.tensor([3.0, -20.0])  # only the first class is ever seen
-    path = write_state(tmp_path / "two.safetensors", network, architecture="yolo11n.yaml", names=json.dumps(names))
+    path = write_state(
+        tmp_path / "two.safetensors", network, architecture="yolo11n.yaml", names=json.dumps(names)
+    )
     if n_people is None:
-        with pytest.raises(ModelError, match=r"two.safetensors: .*none of its 2 classes is a person"):
+        with pytest.raises(
+            ModelError, match=r"two.safetensors: .*none of its 2 classes is a person"
+        ):
             detector(path)
     else:
         assert (len(detector(path).detect(frames[:1])[0]) > 0) is n_people
@@ -192,10 +219,14 @@ def test_the_canvas_is_the_long_side_and_multiples_of_the_stride(
 @pytest.mark.parametrize(
     ("shape", "canvas", "scale"),
     [
-        ((96, 192), (64, 96), 0.5), ((48, 96), (96, 192), 2), ((64, 64), (64, 64), 1),
-        ((96, 192), (96, 96), 0.5), ((96, 192), (48, 192), 0.5), ((240, 240), (64, 80), 64 / 240),
+        ((96, 192), (64, 96), 0.5),
+        ((48, 96), (96, 192), 2),
+        ((64, 64), (64, 64), 1),
+        ((96, 192), (96, 96), 0.5),
+        ((96, 192), (48, 192), 0.5),
+        ((240, 240), (64, 80), 64 / 240),
     ],
-)  # fmt: skip
+)
 def test_a_box_seen_on_the_canvas_comes_back_where_it_was(
     shape: tuple[int, int], canvas: tuple[int, int], scale: float
 ) -> None:
@@ -212,7 +243,9 @@ def test_a_box_seen_on_the_canvas_comes_back_where_it_was(
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([64, 100, 320]))
-def test_every_picture_fits_its_canvas_and_fills_one_side_of_it(height: int, width: int, size_px: int) -> None:
+def test_every_picture_fits_its_canvas_and_fills_one_side_of_it(
+    height: int, width: int, size_px: int
+) -> None:
     canvas = _canvas((height, width, 3), size_px, None)
     out = np.full((*canvas, 3), PADDING, np.uint8)
     scale = _letterbox(np.full((height, width, 3), 255, np.uint8), out)
@@ -223,14 +256,21 @@ def test_every_picture_fits_its_canvas_and_fills_one_side_of_it(height: int, wid
 
 
 @pytest.mark.parametrize(("canvas", "smoother"), [((64, 64), 3), ((128, 128), 1.5)])
-def test_shrinking_averages_pixels_instead_of_picking_some(canvas: tuple[int, int], smoother: float) -> None:
-    noise, out = np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8), np.zeros((*canvas, 3), np.uint8)
+def test_shrinking_averages_pixels_instead_of_picking_some(
+    canvas: tuple[int, int], smoother: float
+) -> None:
+    noise, out = (
+        np.random.default_rng(0).integers(0, 255, (256, 256, 3), np.uint8),
+        np.zeros((*canvas, 3), np.uint8),
+    )
     _letterbox(noise, out)
     assert out.std() < noise.std() / smoother and out.mean() == pytest.approx(noise.mean(), abs=1)
 
 
 def test_boxes_beyond_the_image_are_clipped_and_those_without_area_left_out() -> None:
-    boxes = torch.tensor([[-10.0, -10, 50, 70], [40, 40, 40.5, 60], [90, 10, 130, 20], [60, 20, 200, 300]])
+    boxes = torch.tensor(
+        [[-10.0, -10, 50, 70], [40, 40, 40.5, 60], [90, 10, 130, 20], [60, 20, 200, 300]]
+    )
     found = _detections(boxes, torch.tensor([0.9, 0.8, 0.7, 0.6]), 0.5, (100, 160, 3))
     assert found.boxes.tolist() == [[0, 0, 100, 100], [120, 40, 160, 100]]
     assert_allclose(found.scores, [0.9, 0.6])
@@ -262,7 +302,9 @@ ARCHITECTURES = {
         ("unknown.safetensors", "cannot be loaded"),
     ],
 )
-def test_weights_that_cannot_be_used_are_an_error_of_one_line_that_names_them(tmp_path: Path, name: str, reason: str) -> None:
+def test_weights_that_cannot_be_used_are_an_error_of_one_line_that_names_them(
+    tmp_path: Path, name: str, reason: str
+) -> None:
     path = tmp_path / name
     if name == "a folder":
         path.mkdir()
@@ -275,17 +317,23 @@ def test_weights_that_cannot_be_used_are_an_error_of_one_line_that_names_them(tm
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["yolo11n", "yolo99z.pt", "https://example.com/yolo11n.pt", "people"])
+@pytest.mark.parametrize(
+    "name", ["yolo11n", "yolo99z.pt", "https://example.com/yolo11n.pt", "people"]
+)
 def test_only_names_that_ultralytics_publishes_are_ever_downloaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=f"^{name}: no such file, nor a name that ultralytics publishes.*$"):
+    with pytest.raises(
+        ModelError, match=f"^{name}: no such file, nor a name that ultralytics publishes.*$"
+    ):
         detector(name)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_architecture_may_come_from_the_settings(tmp_path: Path, files: dict[str, Path], frames: list[Frame]) -> None:
+def test_the_architecture_may_come_from_the_settings(
+    tmp_path: Path, files: dict[str, Path], frames: list[Frame]
+) -> None:
     path = write_state(tmp_path / "plain.safetensors", random_yolo())
     found = detector(path, architecture="yolo11n.yaml").detect(frames[:1])
     assert_same(found, detector(files["pt"]).detect(frames[:1]))
@@ -295,5 +343,7 @@ def test_a_trained_network_finds_the_people_of_a_shop(shared_data: Path) -> None
     video = cv2.VideoCapture(str(shared_data / "clips" / "mmptrack_retail" / "cam1.mp4"))
     video.set(cv2.CAP_PROP_POS_MSEC, 13_000)
     weights = shared_data / "baselines" / "yolo11n_coco.safetensors"
-    (found,) = detector(weights, architecture="yolo11n.yaml", size_px=640).detect([Frame("cam1", 0, 13.0, video.read()[1])])
+    (found,) = detector(weights, architecture="yolo11n.yaml", size_px=640).detect(
+        [Frame("cam1", 0, 13.0, video.read()[1])]
+    )
     assert (found.scores > 0.5).sum() >= 3

@@ -1,4 +1,6 @@
-"""Scores on scenes small enough to count by hand, and against a second implementation on a real sequence."""
+"""Scores on scenes small enough to count by hand, and against a second implementation on a real
+sequence.
+"""
 
 import json
 from pathlib import Path
@@ -17,11 +19,15 @@ from pipeline.evaluate.scores import Report
 from pipeline.tracking.tracker import Tracker
 
 
-def write(path: Path, cameras: dict[str, list[tuple[int, int, int]]], tail: str = "1,-1,-1,-1") -> Path:
+def write(
+    path: Path, cameras: dict[str, list[tuple[int, int, int]]], tail: str = "1,-1,-1,-1"
+) -> Path:
     """MOT files: rows (frame, id, place), boxes of 10 x 20 px that are 100 px apart by place."""
     path.mkdir()
     for camera, rows in cameras.items():
-        (path / f"{camera}.txt").write_text("".join(f"{f},{i},{100 * at},0,10,20,{tail}\n" for f, i, at in rows))
+        (path / f"{camera}.txt").write_text(
+            "".join(f"{f},{i},{100 * at},0,10,20,{tail}\n" for f, i, at in rows)
+        )
     return path
 
 
@@ -29,8 +35,12 @@ def stay(i: int, at: int, first: int = 1, last: int = 10) -> list[tuple[int, int
     return [(frame, i, at) for frame in range(first, last + 1)]
 
 
-def report(tmp_path: Path, results: dict[str, list], truth: dict[str, list], **options: float) -> Report:
-    return command.evaluate(write(tmp_path / "r", results), write(tmp_path / "t", truth), **options)[0]
+def report(
+    tmp_path: Path, results: dict[str, list], truth: dict[str, list], **options: float
+) -> Report:
+    return command.evaluate(
+        write(tmp_path / "r", results), write(tmp_path / "t", truth), **options
+    )[0]
 
 
 def test_perfect_results_score_one_everywhere(tmp_path: Path) -> None:
@@ -55,12 +65,16 @@ def test_a_swap_half_way_costs_half_of_idf1_and_two_switches(tmp_path: Path) -> 
 
 
 def test_a_fragment_costs_its_shorter_part(tmp_path: Path) -> None:
-    ours = report(tmp_path, {"a": stay(1, 1, 1, 7) + stay(2, 1, 8, 10)}, {"a": stay(1, 1)}).together["ours"]
+    ours = report(
+        tmp_path, {"a": stay(1, 1, 1, 7) + stay(2, 1, 8, 10)}, {"a": stay(1, 1)}
+    ).together["ours"]
     assert ours["IDF1"] == pytest.approx(0.7)
     assert ours["IDSW"] == 1
 
 
-def test_two_people_merged_across_cameras_cost_the_global_score_but_no_camera(tmp_path: Path) -> None:
+def test_two_people_merged_across_cameras_cost_the_global_score_but_no_camera(
+    tmp_path: Path,
+) -> None:
     results = {"a": stay(1, 1), "b": stay(1, 1)}
     found = report(tmp_path, results, {"a": stay(1, 1), "b": stay(2, 1)})
     assert [c["IDF1"] for c in found.cameras.values()] == [1, 1]
@@ -81,14 +95,18 @@ def test_a_person_split_across_cameras_costs_half_and_changes_no_mota(tmp_path: 
 
 
 @pytest.mark.parametrize(("results", "truth"), [([], stay(1, 1)), (stay(1, 1), []), ([], [])])
-def test_empty_results_or_truth_score_zero_and_do_not_crash(tmp_path: Path, results: list, truth: list) -> None:
+def test_empty_results_or_truth_score_zero_and_do_not_crash(
+    tmp_path: Path, results: list, truth: list
+) -> None:
     ours = report(tmp_path, {"a": results}, {"a": truth}).together["ours"]
     assert ours["IDF1"] == 0
     assert ours["HOTA"] in (0, 1)  # TrackEval's word for nothing against nothing is 1
     assert np.isfinite(list(ours.values())).all()
 
 
-def test_cameras_on_one_side_only_are_named_and_missing_results_count_as_missed(tmp_path: Path) -> None:
+def test_cameras_on_one_side_only_are_named_and_missing_results_count_as_missed(
+    tmp_path: Path,
+) -> None:
     results = write(tmp_path / "r", {"a": stay(1, 1), "x": stay(1, 1)})
     truth = write(tmp_path / "t", {"a": stay(1, 1), "b": stay(1, 1)})
     found, notes = command.evaluate(results, truth)
@@ -96,9 +114,16 @@ def test_cameras_on_one_side_only_are_named_and_missing_results_count_as_missed(
     assert [note.partition(":")[0] for note in notes[:2]] == ["x", "b"]
 
 
-def test_some_cameras_can_be_scored_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results, truth = write(tmp_path / "r", {"a": stay(1, 1)}), write(tmp_path / "t", {"a": stay(1, 1), "b": stay(1, 1)})
-    assert command.evaluate(results, truth, cameras=["a"])[0].together["ours"]["IDF1"] == pytest.approx(1)
+def test_some_cameras_can_be_scored_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results, truth = (
+        write(tmp_path / "r", {"a": stay(1, 1)}),
+        write(tmp_path / "t", {"a": stay(1, 1), "b": stay(1, 1)}),
+    )
+    assert command.evaluate(results, truth, cameras=["a"])[0].together["ours"][
+        "IDF1"
+    ] == pytest.approx(1)
     assert command.main([str(results), str(truth), "--cameras", "z"]) == 2
     assert "no truth for z; there is a, b" in capsys.readouterr().err
 
@@ -112,7 +137,14 @@ def test_people_seen_by_one_camera_only_are_scored_like_all_others(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("tail", "counts"),
-    [("1,1,1", True), ("1,1,0.3", True), ("1,1,0.2", False), ("0,1,1", False), ("1,7,1", False), ("1,12,1", False)],
+    [
+        ("1,1,1", True),
+        ("1,1,0.3", True),
+        ("1,1,0.2", False),
+        ("0,1,1", False),
+        ("1,7,1", False),
+        ("1,12,1", False),
+    ],
 )
 def test_ignore_rows_distractors_and_hidden_people_count_neither_for_nor_against(
     tmp_path: Path, tail: str, counts: bool
@@ -123,7 +155,9 @@ def test_ignore_rows_distractors_and_hidden_people_count_neither_for_nor_against
     both = write(tmp_path / "both", {"a": stay(1, 1) + stay(2, 2)})
     one = write(tmp_path / "one", {"a": stay(1, 1)})
     assert command.evaluate(both, truth)[0].together["ours"]["IDF1"] == pytest.approx(1)
-    assert command.evaluate(one, truth)[0].together["ours"]["IDF1"] == pytest.approx(2 / 3 if counts else 1)
+    assert command.evaluate(one, truth)[0].together["ours"]["IDF1"] == pytest.approx(
+        2 / 3 if counts else 1
+    )
 
 
 def test_visibility_is_an_option_and_other_classes_are_not_there_at_all(tmp_path: Path) -> None:
@@ -136,17 +170,26 @@ def test_visibility_is_an_option_and_other_classes_are_not_there_at_all(tmp_path
 
 
 def pieces(path: Path, people: tuple[int, int], column: bool = True) -> Path:
-    """A table with one track, in two pieces of five frames that belong to these people; old tables lack the column."""
+    """A table with one track, in two pieces of five frames that belong to these people; old tables
+    lack the column.
+    """
     path.mkdir()
     head = "camera,frame,time_s,track_id,person_id,x1,y1,x2,y2,score" + ",tracklet" * column
-    rows = [f"a,{f},{f / 10},4,{people[f // 5]},100,0,110,20,1" + f",{f // 5 * 5}" * column for f in range(10)]
+    rows = [
+        f"a,{f},{f / 10},4,{people[f // 5]},100,0,110,20,1" + f",{f // 5 * 5}" * column
+        for f in range(10)
+    ]
     (path / "tracks.csv").write_text("\n".join([head, *rows]) + "\n")
     return path
 
 
 @pytest.mark.parametrize("column", [True, False])
-def test_the_pieces_of_a_track_are_one_track_for_the_control_without_links(tmp_path: Path, column: bool) -> None:
-    found, _ = command.evaluate(pieces(tmp_path / "r", (1, 2), column), write(tmp_path / "t", {"a": stay(1, 1)}))
+def test_the_pieces_of_a_track_are_one_track_for_the_control_without_links(
+    tmp_path: Path, column: bool
+) -> None:
+    found, _ = command.evaluate(
+        pieces(tmp_path / "r", (1, 2), column), write(tmp_path / "t", {"a": stay(1, 1)})
+    )
     assert found.together["ours"]["IDF1"] == pytest.approx(0.5)
     assert found.together["local ids only"]["IDF1"] == pytest.approx(1)
     assert found.together["oracle links"]["IDF1"] == pytest.approx(1)
@@ -169,14 +212,19 @@ def track(detections: Path, fps: float) -> boxes.Rows:
     tracker, rows = Tracker(TrackerConfig()), []
     for frame, found in sorted(by_frame(detections, 0.1).items()):
         tracks = tracker.update(found, frame / fps, frame)
-        rows += [(i, k, *box) for i, k, box in zip(tracks.frames, tracks.track_ids, tracks.boxes, strict=True)]
+        rows += [
+            (i, k, *box)
+            for i, k, box in zip(tracks.frames, tracks.track_ids, tracks.boxes, strict=True)
+        ]
     values = np.array(rows)
     frames, ids = values[:, :2].T.astype(np.int64)
     return boxes.Rows(frames, values[:, 2:].astype(np.float32), ids, ids, ids)
 
 
 @pytest.mark.parametrize("sequence", ["MOT17-05", "MOT17-02"])
-def test_the_scores_are_those_of_a_second_implementation_on_a_real_sequence(shared_data: Path, sequence: str) -> None:
+def test_the_scores_are_those_of_a_second_implementation_on_a_real_sequence(
+    shared_data: Path, sequence: str
+) -> None:
     folder = shared_data / "mot" / sequence
     results = track(folder / "det_sim.txt", fps=30)
     scene = boxes.meet(sequence, results, boxes.truth(mot.read(folder / "gt.txt"), 0.0))
@@ -185,19 +233,30 @@ def test_the_scores_are_those_of_a_second_implementation_on_a_real_sequence(shar
     hota = compute_hota_metrics(scene.truth_ids, ids, scene.ious)
     identity = compute_identity_metrics(scene.truth_ids, ids, scene.ious)
     clear = compute_clear_metrics(scene.truth_ids, ids, scene.ious)
-    expected = {**{k: hota[k] for k in ("HOTA", "DetA", "AssA")}, **{k: identity[k] for k in ("IDF1", "IDP", "IDR")}}
+    expected = {
+        **{k: hota[k] for k in ("HOTA", "DetA", "AssA")},
+        **{k: identity[k] for k in ("IDF1", "IDP", "IDR")},
+    }
     expected |= {"MOTA": clear["MOTA"], "IDSW": clear["IDSW"]}
     assert ours == pytest.approx(expected, abs=1e-6)
     assert ours["HOTA"] > 0.4
 
 
-def test_the_command_prints_a_table_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_a_table_and_writes_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = {"a": stay(1, 1), "b": stay(1, 5)}
     write(tmp_path / "r", rows)
     write(tmp_path / "t", rows)
-    assert command.main([str(tmp_path / "r"), str(tmp_path / "t"), "--json", str(tmp_path / "s.json")]) == 0
+    assert (
+        command.main([str(tmp_path / "r"), str(tmp_path / "t"), "--json", str(tmp_path / "s.json")])
+        == 0
+    )
     said = capsys.readouterr().out
-    assert all(word in said for word in ("local ids only", "oracle links", "HOTA", "people: 1 found, 1 present", "0.25"))
+    assert all(
+        word in said
+        for word in ("local ids only", "oracle links", "HOTA", "people: 1 found, 1 present", "0.25")
+    )
     assert json.loads((tmp_path / "s.json").read_text())["together"]["ours"]["IDF1"] == 1
 
 
@@ -230,20 +289,26 @@ def test_links_between_tracks_of_people_who_do_not_count_are_not_judged(tmp_path
     assert (found.link_precision, found.link_recall) == (1, 1)
 
 
-def test_an_id_twice_in_one_frame_of_the_results_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_id_twice_in_one_frame_of_the_results_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     results = write(tmp_path / "r", {"a": stay(1, 1) + stay(1, 2)})
     assert command.main([str(results), str(write(tmp_path / "t", {"a": stay(1, 1)}))]) == 2
     assert "a.txt: an id stands twice in one frame" in capsys.readouterr().err
 
 
-def test_scores_that_cannot_be_written_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scores_that_cannot_be_written_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folders = [str(write(tmp_path / name, {"a": stay(1, 1)})) for name in "rt"]
     assert command.main([*folders, "--json", str(tmp_path / "no" / "scores.json")]) == 2
     assert "error: " in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.parametrize("broken", ["missing", "empty", "text", "twice"])
-def test_wrong_folders_and_files_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str) -> None:
+def test_wrong_folders_and_files_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str
+) -> None:
     results = write(tmp_path / "r", {"a": stay(1, 1)})
     truth = tmp_path / "t"
     if broken != "missing":
@@ -256,9 +321,23 @@ def test_wrong_folders_and_files_are_one_line(tmp_path: Path, capsys: pytest.Cap
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_oracle_links_of_good_boxes_reach_nine_tenths_on_the_sample(sample: Path, tmp_path: Path) -> None:
-    arguments = ["--config", "configs/plaza_4_cameras.yaml", "--set", f"detector.detections={sample / 'truth'}"]
-    assert run_pipeline.main([*arguments, "--no-video", "--quiet", "--output", str(tmp_path / "out")]) == 0
+def test_oracle_links_of_good_boxes_reach_nine_tenths_on_the_sample(
+    sample: Path, tmp_path: Path
+) -> None:
+    arguments = [
+        "--config",
+        "configs/plaza_4_cameras.yaml",
+        "--set",
+        f"detector.detections={sample / 'truth'}",
+    ]
+    assert (
+        run_pipeline.main([*arguments, "--no-video", "--quiet", "--output", str(tmp_path / "out")])
+        == 0
+    )
     found, _ = command.evaluate(tmp_path / "out", sample / "truth")
     assert found.together["oracle links"]["IDF1"] >= 0.9
-    assert found.together["local ids only"]["IDF1"] < found.together["ours"]["IDF1"] < found.together["oracle links"]["IDF1"]
+    assert (
+        found.together["local ids only"]["IDF1"]
+        < found.together["ours"]["IDF1"]
+        < found.together["oracle links"]["IDF1"]
+    )

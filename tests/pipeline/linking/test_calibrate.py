@@ -7,12 +7,18 @@ from pipeline.linking import affinity, calibrate
 from pipeline.linking.sightings import Sightings
 from pipeline.records import Camera, Embedded, Tracklet
 
-CAMERAS = {name: Camera(name, f"{name}.mp4", 1000, 1000, 10, 0, -1, np.zeros((0, 0))) for name in "ab"}
+CAMERAS = {
+    name: Camera(name, f"{name}.mp4", 1000, 1000, 10, 0, -1, np.zeros((0, 0))) for name in "ab"
+}
 CONFIG = LinkingConfig()
 
 
-def site(n_people: int, noise: float, common: float, quality: float = 1.0, seed: int = 0) -> Sightings:
-    """People who stand in camera a together and then in b; looks are themselves + `noise` + what all have in `common`."""
+def site(
+    n_people: int, noise: float, common: float, quality: float = 1.0, seed: int = 0
+) -> Sightings:
+    """People who stand in camera a together and then in b; looks are themselves + `noise` + what
+    all have in `common`.
+    """
     rng = np.random.default_rng(seed)
     shared = rng.normal(size=128)
     embedded = []
@@ -25,10 +31,20 @@ def site(n_people: int, noise: float, common: float, quality: float = 1.0, seed:
             rows = np.tile(np.array([0, 0, 40, 100], np.float32), (8, 1))
             no_crops = np.zeros((0, 256, 128, 3), np.uint8)
             tracklet = Tracklet(
-                camera, i, np.arange(8), times, rows, np.ones(8, np.float32), no_crops, np.zeros(0, np.float32), np.zeros(0)
+                camera,
+                i,
+                np.arange(8),
+                times,
+                rows,
+                np.ones(8, np.float32),
+                no_crops,
+                np.zeros(0, np.float32),
+                np.zeros(0),
             )
             weights = np.full(8, quality, np.float32)
-            embedded.append(Embedded(tracklet, pool(looks, weights), looks.astype(np.float16), weights, times))
+            embedded.append(
+                Embedded(tracklet, pool(looks, weights), looks.astype(np.float16), weights, times)
+            )
     return Sightings(embedded, CAMERAS)
 
 
@@ -39,8 +55,13 @@ def test_without_tracklets_the_curve_is_that_of_the_settings() -> None:
 
 
 def test_the_fewer_the_pairs_the_nearer_the_curve_is_to_the_settings() -> None:
-    evens = [float(calibrate.calibrate(site(n, 0.3, 3.0), CONFIG).curve.even.mean()) for n in (1, 2, 4, 8, 16, 32)]
-    assert evens == sorted(evens) and evens[0] < 0.52 and evens[-1] > 0.8  # all look alike at this site: cosines of 0.9
+    evens = [
+        float(calibrate.calibrate(site(n, 0.3, 3.0), CONFIG).curve.even.mean())
+        for n in (1, 2, 4, 8, 16, 32)
+    ]
+    assert (
+        evens == sorted(evens) and evens[0] < 0.52 and evens[-1] > 0.8
+    )  # all look alike at this site: cosines of 0.9
 
 
 @pytest.mark.parametrize("common", [0.0, 0.5, 1.0, 2.0])
@@ -49,19 +70,28 @@ def test_even_odds_lie_between_two_people_and_one(common: float) -> None:
     curve = calibrate.calibrate(s, CONFIG).curve
     looks = affinity.appearance(s.embedded, s.camera, curve)
     i, j = np.triu_indices(len(s), 1)
-    same = np.array([s.tracklets[a].track_id == s.tracklets[b].track_id for a, b in zip(i, j, strict=True)])
+    same = np.array(
+        [s.tracklets[a].track_id == s.tracklets[b].track_id for a, b in zip(i, j, strict=True)]
+    )
     odds = looks.odds(i, j)
     assert np.median(odds[same]) > 2 and np.median(odds[~same]) < -2
 
 
-@pytest.mark.parametrize(("noise", "common", "words"), [(0.3, 0.0, "well"), (4.5, 0.0, "fairly"), (6.0, 2.0, "poorly")])
-def test_it_says_in_words_how_well_a_site_separates(noise: float, common: float, words: str) -> None:
+@pytest.mark.parametrize(
+    ("noise", "common", "words"), [(0.3, 0.0, "well"), (4.5, 0.0, "fairly"), (6.0, 2.0, "poorly")]
+)
+def test_it_says_in_words_how_well_a_site_separates(
+    noise: float, common: float, words: str
+) -> None:
     found = calibrate.calibrate(site(30, noise, common), CONFIG)
     assert f"apart {words}" in found.in_words() and f"{found.n_same} tracklets" in found.in_words()
 
 
 def test_cosines_of_poor_crops_are_judged_by_what_is_to_be_expected_of_them() -> None:
-    clear, poor = affinity.clarity(site(2, 0.3, 0.0).embedded), affinity.clarity(site(2, 0.3, 0.0, quality=0.01).embedded)
+    clear, poor = (
+        affinity.clarity(site(2, 0.3, 0.0).embedded),
+        affinity.clarity(site(2, 0.3, 0.0, quality=0.01).embedded),
+    )
     assert (clear > 0.95).all() and (poor < 0.5).all()
 
 
@@ -73,5 +103,7 @@ def test_products_of_rows_are_the_log_odds_of_the_curve() -> None:
         for j in range(i):
             cosine = float(s.embedded[i].embedding @ s.embedded[j].embedding)
             even = (curve.even[s.camera[i]] + curve.even[s.camera[j]]) / 2 * clear[i] * clear[j]
-            expected = np.clip((cosine - even) / curve.scale, -affinity.MAX_LOG_ODDS, affinity.MAX_LOG_ODDS)
+            expected = np.clip(
+                (cosine - even) / curve.scale, -affinity.MAX_LOG_ODDS, affinity.MAX_LOG_ODDS
+            )
             assert float(looks.odds(i, j)) == pytest.approx(expected, abs=1e-4)

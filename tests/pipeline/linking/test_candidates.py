@@ -48,14 +48,18 @@ def test_alike_are_the_most_alike_before_and_after_each_whatever_the_blocks(
     for seed in range(5):
         sightings, rules, looks = site(seed)
         odds = {
-            (i, j): float(looks.rows[i].astype(float) @ affinity.mirror(looks.rows[j])) for i, j in pairs(len(sightings))
-        }  # fmt: skip
+            (i, j): float(looks.rows[i].astype(float) @ affinity.mirror(looks.rows[j]))
+            for i, j in pairs(len(sightings))
+        }
         allowed = {
             pair: o
             for pair, o in odds.items()
-            if o >= -3 and rules.least_s[*sightings.camera[list(pair)]] <= _gap(sightings, *pair) <= rules.most_s.max()
+            if o >= -3
+            and rules.least_s[*sightings.camera[list(pair)]]
+            <= _gap(sightings, *pair)
+            <= rules.most_s.max()
             and (_gap(sightings, *pair) > 0 or len(set(sightings.camera[list(pair)])) == 2)
-        }  # fmt: skip
+        }
         expected = set()
         for i in range(len(sightings)):
             for mine in ([p for p in allowed if p[0] == i], [p for p in allowed if p[1] == i]):

@@ -55,7 +55,10 @@ def test_people_who_stand_say_nothing_about_clocks() -> None:
     seen = []
     for person in range(8):
         spot = np.array([person - 4.0, 1.0])
-        seen += [watch(c, person, lambda t, at=spot: np.tile(at, (len(t), 1)), 0, 20, look(person)) for c in "ab"]  # type: ignore[misc]
+        seen += [
+            watch(c, person, lambda t, at=spot: np.tile(at, (len(t), 1)), 0, 20, look(person))
+            for c in "ab"
+        ]  # type: ignore[misc]
     assert found(seen) == Clocks({}, ())
 
 
@@ -70,7 +73,10 @@ def test_views_that_only_touch_say_nothing_about_clocks() -> None:
 
 
 def test_people_who_are_in_two_places_say_nothing_about_clocks() -> None:
-    seen = [replace(e, embedding=look(e.tracklet.track_id // 10).astype(np.float32)) for e in crowd(40, a=0, b=0)]
+    seen = [
+        replace(e, embedding=look(e.tracklet.track_id // 10).astype(np.float32))
+        for e in crowd(40, a=0, b=0)
+    ]
     strangers = [e for e in seen if (e.tracklet.track_id % 2 == 0) == (e.tracklet.camera == "a")]
     assert found(strangers).pairs == ()
 
@@ -89,7 +95,11 @@ def test_few_people_are_not_enough() -> None:
 def test_of_those_whom_a_camera_sees_together_only_the_most_alike_is_a_pair() -> None:
     walk = wander(np.random.default_rng(0))
     almost = 0.9 * look(0) + np.sqrt(1 - 0.9**2) * look(1)
-    seen = [watch("a", 0, walk, 0, 9, look(0)), watch("b", 1, walk, 0.1, 9, look(0)), watch("b", 2, walk, 0.2, 9, almost)]
+    seen = [
+        watch("a", 0, walk, 0, 9, look(0)),
+        watch("b", 1, walk, 0.1, 9, look(0)),
+        watch("b", 2, walk, 0.2, 9, almost),
+    ]
     later = watch("b", 3, walk, 11, 15, almost)
     much_later = watch("b", 4, walk, 15, 18, look(0))
     sightings = Sightings([*seen, later, much_later], ON_FLOOR)
@@ -99,11 +109,15 @@ def test_of_those_whom_a_camera_sees_together_only_the_most_alike_is_a_pair() ->
 def test_the_measurement_that_contradicts_the_others_is_left_out() -> None:
     good = [Offset((a, b), 1.0, 1.5, 0.2, 20) for a, b in ("ab", "bc", "cd")]
     wrong = Offset(("a", "d"), -4.0, 1.5, 0.8, 4)
-    assert found([], [*good, wrong]) == Clocks({"a": 0.0, "b": 1.0, "c": 2.0, "d": 3.0}, tuple(good))
+    assert found([], [*good, wrong]) == Clocks(
+        {"a": 0.0, "b": 1.0, "c": 2.0, "d": 3.0}, tuple(good)
+    )
 
 
 def test_measurements_that_nearly_agree_are_averaged_by_how_good_they_are() -> None:
-    offsets = found([], [Offset(("a", "b"), 1.0, 1, 0.1, 20), Offset(("a", "b"), 1.3, 1, 0.3, 20)]).offsets_s
+    offsets = found(
+        [], [Offset(("a", "b"), 1.0, 1, 0.1, 20), Offset(("a", "b"), 1.3, 1, 0.3, 20)]
+    ).offsets_s
     assert 1.0 < offsets["b"] < 1.1
 
 
@@ -121,11 +135,15 @@ def test_each_group_of_cameras_has_a_first_camera_of_its_own() -> None:
 
 @given(st.integers(0, 10_000), st.floats(-3, 3), st.floats(-1e5, 1e5))
 @settings(deadline=None, max_examples=10)
-def test_neither_order_nor_the_time_of_day_changes_an_offset(seed: int, ahead_s: float, day_s: float) -> None:
+def test_neither_order_nor_the_time_of_day_changes_an_offset(
+    seed: int, ahead_s: float, day_s: float
+) -> None:
     seen = crowd(6, seed=seed, a=0, b=ahead_s)
     later = clocks.shift(seen, {"a": -day_s, "b": -day_s})
     order = np.random.default_rng(seed).permutation(len(seen))
-    assert found([later[i] for i in order]).offsets_s == pytest.approx(found(seen).offsets_s, abs=0.051)
+    assert found([later[i] for i in order]).offsets_s == pytest.approx(
+        found(seen).offsets_s, abs=0.051
+    )
 
 
 @given(st.integers(0, 10_000), st.floats(-3, 3))
@@ -133,7 +151,9 @@ def test_neither_order_nor_the_time_of_day_changes_an_offset(seed: int, ahead_s:
 def test_the_names_of_cameras_do_not_change_an_offset(seed: int, ahead_s: float) -> None:
     seen = crowd(6, seed=seed, a=0, b=ahead_s)
     other = {"a": "b", "b": "a"}
-    renamed = [replace(e, tracklet=replace(e.tracklet, camera=other[e.tracklet.camera])) for e in seen]
+    renamed = [
+        replace(e, tracklet=replace(e.tracklet, camera=other[e.tracklet.camera])) for e in seen
+    ]
     cameras = {"a": ON_FLOOR["b"], "b": ON_FLOOR["a"]}
     sightings = Sightings(renamed, cameras)
     turned = clocks.estimate(sightings, clocks.likely_pairs(sightings, judge(sightings))).offsets_s
@@ -152,9 +172,17 @@ def test_shifting_moves_the_times_of_crops_and_looks_too() -> None:
     start, one = e.tracklet.times_s[:1], np.ones(1, np.float32)
     crops = np.zeros((1, 256, 128, 3), np.uint8)
     tracklet = replace(e.tracklet, crops=crops, crop_quality=one, crop_times_s=start)
-    e = replace(e, tracklet=tracklet, looks=np.zeros((1, 64), np.float16), look_quality=one, look_times_s=start)
+    e = replace(
+        e,
+        tracklet=tracklet,
+        looks=np.zeros((1, 64), np.float16),
+        look_quality=one,
+        look_times_s=start,
+    )
     (moved,) = clocks.shift([e], {"a": 1.0})
-    assert moved.tracklet.crop_times_s == moved.look_times_s == moved.tracklet.times_s[0] == start - 1
+    assert (
+        moved.tracklet.crop_times_s == moved.look_times_s == moved.tracklet.times_s[0] == start - 1
+    )
 
 
 def test_known_slack_makes_the_floor_tolerant() -> None:

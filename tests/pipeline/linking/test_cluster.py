@@ -18,12 +18,16 @@ def edges(odds: Array) -> Edges:
     return Edges(pairs[np.isfinite(values)], values[np.isfinite(values)])
 
 
-def solve(odds: Array, threshold: float = 0.0, solid: Array | None = None, **options: object) -> Solution:
+def solve(
+    odds: Array, threshold: float = 0.0, solid: Array | None = None, **options: object
+) -> Solution:
     """People by evidence of place alone, nothing forbidden."""
     n = len(odds)
     looks = Appearance(np.zeros((n, 2), np.float32), np.zeros(n, np.float32))
     options.setdefault("forbids", lambda first, second: ("", -1, -1))
-    return cluster.solve(looks, edges(odds), np.ones(n, bool) if solid is None else solid, threshold, **options)  # type: ignore[arg-type]
+    return cluster.solve(
+        looks, edges(odds), np.ones(n, bool) if solid is None else solid, threshold, **options
+    )  # type: ignore[arg-type]
 
 
 def test_pairs_without_evidence_are_never_joined_even_below_the_threshold() -> None:
@@ -38,7 +42,9 @@ def test_groups_are_judged_by_their_mean_evidence() -> None:
 
 def test_a_refused_group_is_asked_about_again_when_it_has_grown() -> None:
     odds = np.array([[9, 3, 2, -9], [3, 9, 1, -9], [2, 1, 9, -9], [-9, -9, -9, 9.0]])
-    found = solve(odds, forbids=lambda a, b: ("no", 0, 1) if sorted([*a, *b]) == [0, 1] else ("", -1, -1))
+    found = solve(
+        odds, forbids=lambda a, b: ("no", 0, 1) if sorted([*a, *b]) == [0, 1] else ("", -1, -1)
+    )
     assert found.groups == [[0, 1, 2], [3]]
 
 
@@ -60,24 +66,41 @@ def test_what_belongs_together_from_the_start_is_joined_whatever_speaks_against_
 
 def test_what_was_nearly_joined_is_told_with_the_rule_that_forbade_it() -> None:
     odds = np.array([[9, 3, -1, -9], [3, 9, -9, -9], [-1, -9, 9, -9], [-9, -9, -9, 9.0]])
-    found = solve(odds, near_miss=-2, forbids=lambda a, b: ("speed", 0, 1) if 1 in {*a, *b} else ("", -1, -1))
+    found = solve(
+        odds, near_miss=-2, forbids=lambda a, b: ("speed", 0, 1) if 1 in {*a, *b} else ("", -1, -1)
+    )
     assert found.groups == [[0], [1], [2], [3]]
-    assert [(d.first, d.second, d.odds, d.rule) for d in found.missed] == [([0], [1], 3, "speed"), ([0], [2], -1, "")]
+    assert [(d.first, d.second, d.odds, d.rule) for d in found.missed] == [
+        ([0], [1], 3, "speed"),
+        ([0], [2], -1, ""),
+    ]
 
 
 def test_a_merge_names_the_second_best_choice() -> None:
     odds = np.array([[9, 3, 2], [3, 9, -5], [2, -5, 9.0]])
     (first, *_) = solve(odds).joined
-    assert (first.first, first.second, first.odds, first.rival, first.rival_odds) == ([0], [1], 3, [2], -5)
+    assert (first.first, first.second, first.odds, first.rival, first.rival_odds) == (
+        [0],
+        [1],
+        3,
+        [2],
+        -5,
+    )
 
 
-def dense(looks: Array, place: Array, forbidden: Array, weight: Array, threshold: float) -> list[list[int]]:
-    """The same clustering as one would write it first: every mean over all pairs of two groups, at every step."""
+def dense(
+    looks: Array, place: Array, forbidden: Array, weight: Array, threshold: float
+) -> list[list[int]]:
+    """The same clustering as one would write it first: every mean over all pairs of two groups, at
+    every step.
+    """
     groups = [[i] for i in range(len(looks))]
 
     def odds(a: list[int], b: list[int]) -> float:
         w = np.outer(weight[a], weight[b])
-        mean = np.clip((w * looks[np.ix_(a, b)]).sum() / w.sum(), -affinity.MAX_LOG_ODDS, affinity.MAX_LOG_ODDS)
+        mean = np.clip(
+            (w * looks[np.ix_(a, b)]).sum() / w.sum(), -affinity.MAX_LOG_ODDS, affinity.MAX_LOG_ODDS
+        )
         places = place[np.ix_(a, b)]
         known = places[np.isfinite(places)]
         return float(mean + (known.mean() if len(known) else -cluster.STRANGERS))
@@ -85,8 +108,10 @@ def dense(looks: Array, place: Array, forbidden: Array, weight: Array, threshold
     while True:
         found = [
             (odds(a, b), -i, -j)
-            for i, a in enumerate(groups) for j, b in enumerate(groups) if i < j and not forbidden[np.ix_(a, b)].any()
-        ]  # fmt: skip
+            for i, a in enumerate(groups)
+            for j, b in enumerate(groups)
+            if i < j and not forbidden[np.ix_(a, b)].any()
+        ]
         best = max(found, default=(-np.inf, 0, 0))
         if best[0] < threshold:
             return sorted(sorted(g) for g in groups)

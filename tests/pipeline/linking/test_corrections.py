@@ -34,7 +34,11 @@ def write(folder: Path, text: str) -> str:
 
 ALIKE = [seen("a", 1, 0, 5, RED), seen("b", 1, 8, 12, RED)]
 UNLIKE = [seen("a", 1, 0, 5, RED), seen("b", 1, 8, 12, BLUE)]
-CUT = [seen("a", 1, 0, 5, RED), seen("a", 1, 5.1, 9, BLUE, doubtful=True), seen("b", 7, 20, 25, BLUE)]
+CUT = [
+    seen("a", 1, 0, 5, RED),
+    seen("a", 1, 5.1, 9, BLUE, doubtful=True),
+    seen("b", 7, 20, 25, BLUE),
+]
 LONG = [seen("a", 1, 0, 5, RED), seen("a", 1, 5.1, 9, RED), seen("a", 1, 9.1, 12, RED)]
 
 
@@ -52,7 +56,10 @@ def test_a_track_stands_for_all_its_tracklets_and_a_frame_for_the_one_that_begin
     assert people(CUT) == [{"a/1@0"}, {"a/1@51", "b/7@200"}]
     assert people(CUT, same=[["a/1", "b/7"]]) == [{"a/1@0", "a/1@51", "b/7@200"}]
     assert people(CUT, same=[["a/1"]]) == [{"a/1@0", "a/1@51"}, {"b/7@200"}]
-    assert people(CUT, same=[["a/1@0", "b/7"]], different=[["a/1@51", "a/1@0"]]) == [{"a/1@0", "b/7@200"}, {"a/1@51"}]
+    assert people(CUT, same=[["a/1@0", "b/7"]], different=[["a/1@51", "a/1@0"]]) == [
+        {"a/1@0", "b/7@200"},
+        {"a/1@51"},
+    ]
     assert people(CUT, different=[["a/1", "b/7"]]) == [{"a/1@0"}, {"a/1@51"}, {"b/7@200"}]
 
 
@@ -79,7 +86,9 @@ def test_links_and_near_misses_say_that_a_human_said_so() -> None:
     assert [(tie.first.name, tie.second.name, tie.rule, tie.probability) for tie in one.links] == [
         ("a/1@0", "b/1@80", CORRECTED, 1.0)
     ]
-    (missed,) = linker.link(ALIKE, CAMERAS, LinkingConfig(), Corrections(different=[["a/1", "b/1"]])).near_misses
+    (missed,) = linker.link(
+        ALIKE, CAMERAS, LinkingConfig(), Corrections(different=[["a/1", "b/1"]])
+    ).near_misses
     assert missed.rule == CORRECTED
 
 
@@ -92,7 +101,9 @@ def test_a_person_has_one_link_fewer_than_tracklets_whatever_made_them_one() -> 
 
 @st.composite
 def sites(draw: st.DrawFn) -> tuple[list[Embedded], list[list[str]], list[list[str]]]:
-    """Tracklets of a few looks, tracks in pieces among them, and what a human who knows the truth could say of any of them."""
+    """Tracklets of a few looks, tracks in pieces among them, and what a human who knows the truth
+    could say of any of them.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 1000)))
     embedded, starts = [], dict.fromkeys(itertools.product("abc", range(1, 4)), 0.0)
     for i in range(draw(st.integers(2, 14))):
@@ -100,9 +111,13 @@ def sites(draw: st.DrawFn) -> tuple[list[Embedded], list[list[str]], list[list[s
         start_s = starts[camera, track] + float(rng.integers(1, 40)) / 10
         end_s = start_s + float(rng.integers(1, 60)) / 10
         starts[camera, track] = end_s
-        embedded.append(seen(camera, track, start_s, end_s, np.eye(4)[rng.integers(4)], doubtful=bool(i % 2)))
+        embedded.append(
+            seen(camera, track, start_s, end_s, np.eye(4)[rng.integers(4)], doubtful=bool(i % 2))
+        )
     owner = {e.tracklet.name: int(rng.integers(4)) for e in embedded}
-    pairs = [sorted(rng.choice(list(owner), 2, replace=False)) for _ in range(draw(st.integers(1, 6)))]
+    pairs = [
+        sorted(rng.choice(list(owner), 2, replace=False)) for _ in range(draw(st.integers(1, 6)))
+    ]
     same = [pair for pair in pairs if owner[pair[0]] == owner[pair[1]]]
     return embedded, same, [pair for pair in pairs if pair not in same]
 
@@ -130,9 +145,12 @@ def test_names_that_do_not_exist_are_passed_over_with_a_line_each() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["same: [a/1, b/2]", "same: [[a/1, b/2]]\ndifferent:\n", "{same: [[a/1, b/2]], different: []}"]
+    "text",
+    ["same: [a/1, b/2]", "same: [[a/1, b/2]]\ndifferent:\n", "{same: [[a/1, b/2]], different: []}"],
 )
-def test_one_group_may_be_written_without_a_second_pair_of_brackets(tmp_path: Path, text: str) -> None:
+def test_one_group_may_be_written_without_a_second_pair_of_brackets(
+    tmp_path: Path, text: str
+) -> None:
     assert corrections.load(write(tmp_path, text)) == Corrections(same=[["a/1", "b/2"]])
 
 
@@ -151,7 +169,9 @@ CONTRADICTIONS = {
 
 
 @pytest.mark.parametrize(("text", "whole"), CONTRADICTIONS.items())
-def test_a_contradiction_is_an_error_that_names_who_would_be_one_person(tmp_path: Path, text: str, whole: str) -> None:
+def test_a_contradiction_is_an_error_that_names_who_would_be_one_person(
+    tmp_path: Path, text: str, whole: str
+) -> None:
     with pytest.raises(ConfigError, match="said to be different, and yet") as error:
         corrections.load(write(tmp_path, text))
     assert f"one person ({whole})" in str(error.value)
@@ -182,7 +202,9 @@ def test_what_is_no_contradiction_is_taken(tmp_path: Path, text: str) -> None:
         ("same: [a/1", "not valid YAML"),
     ],
 )
-def test_a_mistake_in_the_file_is_one_line_that_names_the_place(tmp_path: Path, text: str, expected: str) -> None:
+def test_a_mistake_in_the_file_is_one_line_that_names_the_place(
+    tmp_path: Path, text: str, expected: str
+) -> None:
     with pytest.raises(ConfigError) as error:
         corrections.load(write(tmp_path, text))
     assert expected in str(error.value)
@@ -203,21 +225,44 @@ def test_a_file_that_is_not_there_is_one_line_before_anything_is_read(
 def names(folder: Path) -> list[list[str]]:
     """Names of the tracklets of every person of a run."""
     found = json.loads((folder / "trajectories.json").read_text())["people"]
-    return [[f"{t['camera']}/{t['track_id']}@{t['tracklet']}" for t in person["tracklets"]] for person in found]
+    return [
+        [f"{t['camera']}/{t['track_id']}@{t['tracklet']}" for t in person["tracklets"]]
+        for person in found
+    ]
 
 
-def test_the_next_run_obeys(sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shared = ["--config", str(ROOT / "configs" / "plaza.yaml"), "--set", f"detector.detections={sample / 'truth'}"]
+def test_the_next_run_obeys(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = [
+        "--config",
+        str(ROOT / "configs" / "plaza.yaml"),
+        "--set",
+        f"detector.detections={sample / 'truth'}",
+    ]
     shared += ["--set", "reid.weights=none", "--max-seconds", "3", "--no-video", "--quiet"]
     assert run_pipeline.main([*shared, "--output", str(tmp_path / "before")]) == 0
     linked, *others = sorted(names(tmp_path / "before"), key=len, reverse=True)
-    one, other = (next(each[0] for each in others if each[0].startswith(camera)) for camera in ("cam1", "cam2"))
-    path = write(tmp_path, f"same: [{one}, {other}]\ndifferent: [{linked[0]}, {linked[-1]}, cam9/1]\n")
-    assert run_pipeline.main([*shared, "--output", str(tmp_path / "after"), "--corrections", path]) == 0
+    one, other = (
+        next(each[0] for each in others if each[0].startswith(camera))
+        for camera in ("cam1", "cam2")
+    )
+    path = write(
+        tmp_path, f"same: [{one}, {other}]\ndifferent: [{linked[0]}, {linked[-1]}, cam9/1]\n"
+    )
+    assert (
+        run_pipeline.main([*shared, "--output", str(tmp_path / "after"), "--corrections", path])
+        == 0
+    )
     after = names(tmp_path / "after")
     assert any({one, other} <= set(each) for each in after)
     assert not any({linked[0], linked[-1]} <= set(each) for each in after)
     assert "warning: corrections: cam9/1 is passed over" in capsys.readouterr().err
     saved = str(tmp_path / "after" / "config.yaml")
-    assert run_pipeline.main(["--config", saved, "--output", str(tmp_path / "again"), "--no-video", "--quiet"]) == 0
+    assert (
+        run_pipeline.main(
+            ["--config", saved, "--output", str(tmp_path / "again"), "--no-video", "--quiet"]
+        )
+        == 0
+    )
     assert names(tmp_path / "again") == after

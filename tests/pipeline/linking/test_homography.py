@@ -10,7 +10,18 @@ from pipeline.linking import clocks, homography, linker, place
 from pipeline.linking.homography import Homography
 from pipeline.linking.sightings import PERSON_M, Sightings, through
 from pipeline.records import Array, Camera, Embedded
-from tests.pipeline.linking.walkers import BARE, HEIGHT, ON_FLOOR, VIEWS, crowd, judge, look, mistaken, wander, watch
+from tests.pipeline.linking.walkers import (
+    BARE,
+    HEIGHT,
+    ON_FLOOR,
+    VIEWS,
+    crowd,
+    judge,
+    look,
+    mistaken,
+    wander,
+    watch,
+)
 
 GRID_M = np.stack(np.meshgrid(np.linspace(-3, 3, 7), np.linspace(-3, 3, 7)), axis=-1).reshape(-1, 2)
 
@@ -123,11 +134,21 @@ def test_what_is_beyond_the_horizon_is_nowhere() -> None:
 
 def test_places_of_one_person_agree_through_a_view_and_those_of_two_do_not() -> None:
     seen = crowd(12, a=0, b=0)
-    walks = [lambda t: np.stack([t / 2 - 3, t / 3 - 3], axis=1), lambda t: np.stack([3 - t / 5, 3 - t / 5], axis=1)]
+    walks = [
+        lambda t: np.stack([t / 2 - 3, t / 3 - 3], axis=1),
+        lambda t: np.stack([3 - t / 5, 3 - t / 5], axis=1),
+    ]
     here_and_there = (("a", 50, walks[0]), ("b", 51, walks[0]), ("b", 52, walks[1]))
-    seen += [watch(camera, track, walk, 0, 5, np.zeros(64)) for camera, track, walk in here_and_there]
+    seen += [
+        watch(camera, track, walk, 0, 5, np.zeros(64)) for camera, track, walk in here_and_there
+    ]
     sightings = Sightings(seen, BARE)
-    a, same, other = (i for track in (50, 51, 52) for i, t in enumerate(sightings.tracklets) if t.track_id == track)
+    a, same, other = (
+        i
+        for track in (50, 51, 52)
+        for i, t in enumerate(sightings.tracklets)
+        if t.track_id == track
+    )
     assert np.isnan(place.compare(sightings, min(a, same), max(a, same), LinkingConfig()).odds)
     sightings.look_through(homography.views(sightings.names, found(seen)))
     alike = place.compare(sightings, min(a, same), max(a, same), LinkingConfig())
@@ -144,7 +165,10 @@ def test_people_whose_looks_were_not_seen_are_linked_by_place_in_uncalibrated_ca
     seen = crowd(12, a=0, b=0)
     for track, start_s in ((50, 5), (60, 12), (70, 20)):
         walk = wander(rng)
-        seen += [watch(c, track + k, walk, start_s, start_s + 8, np.zeros(64)) for k, c in enumerate("ab")]
+        seen += [
+            watch(c, track + k, walk, start_s, start_s + 8, np.zeros(64))
+            for k, c in enumerate("ab")
+        ]
     people = linker.link(seen, BARE, LinkingConfig()).people
     together = [[t.track_id for t in p.tracklets] for p in people]
     assert all([track, track + 1] in [sorted(t) for t in together] for track in (50, 60, 70))
@@ -153,7 +177,9 @@ def test_people_whose_looks_were_not_seen_are_linked_by_place_in_uncalibrated_ca
 def test_the_names_of_cameras_change_nothing() -> None:
     seen = crowd(12, a=0, b=1)
     other = {"a": "b", "b": "a"}
-    renamed = [replace(e, tracklet=replace(e.tracklet, camera=other[e.tracklet.camera])) for e in seen]
+    renamed = [
+        replace(e, tracklet=replace(e.tracklet, camera=other[e.tracklet.camera])) for e in seen
+    ]
     (h,), (turned,) = found(seen), found(renamed)
     assert turned.cameras == tuple(other[c] for c in h.cameras)
     assert np.allclose(turned.matrix, h.matrix)

@@ -23,16 +23,28 @@ from pipeline.records import Camera, Embedded
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, ON_FLOOR, RED, names, seen
 
 
-def link(embedded: Sequence[Embedded], sure: Sequence[Names] = (), cameras: dict[str, Camera] = CAMERAS) -> Linked:
-    return linker.link(embedded, cameras, LinkingConfig(), corrections.NONE.model_copy(update={"same": list(sure)}))
+def link(
+    embedded: Sequence[Embedded], sure: Sequence[Names] = (), cameras: dict[str, Camera] = CAMERAS
+) -> Linked:
+    return linker.link(
+        embedded, cameras, LinkingConfig(), corrections.NONE.model_copy(update={"same": list(sure)})
+    )
 
 
 def until(embedded: Embedded, now_s: float) -> Embedded:
     """What there is of a tracklet now."""
     t, n = embedded.tracklet, int((embedded.tracklet.times_s <= now_s).sum())
     k = int((embedded.look_times_s <= now_s).sum())
-    rows = replace(t, frames=t.frames[:n], times_s=t.times_s[:n], boxes=t.boxes[:n], scores=t.scores[:n])
-    return Embedded(rows, embedded.embedding, embedded.looks[:k], embedded.look_quality[:k], embedded.look_times_s[:k])
+    rows = replace(
+        t, frames=t.frames[:n], times_s=t.times_s[:n], boxes=t.boxes[:n], scores=t.scores[:n]
+    )
+    return Embedded(
+        rows,
+        embedded.embedding,
+        embedded.looks[:k],
+        embedded.look_quality[:k],
+        embedded.look_times_s[:k],
+    )
 
 
 def watch(
@@ -42,7 +54,9 @@ def watch(
     order: Callable[[list[Embedded]], Iterable[Embedded]] = list,
     glimpse: Callable[[Embedded], Embedded] = lambda e: e,
 ) -> tuple[OnlineLinker, list[Event]]:
-    """Step every two seconds; tracklets close 1.5 s after their last row, `glimpse` is what is seen of open ones."""
+    """Step every two seconds; tracklets close 1.5 s after their last row, `glimpse` is what is seen
+    of open ones.
+    """
     linking, said = OnlineLinker(engine, forget_after_s), list[Event]()
     waiting = sorted(embedded, key=lambda e: e.tracklet.first_s)
     now_s = waiting[0].tracklet.first_s
@@ -64,18 +78,25 @@ def crowd(seed: int, n_tracklets: int = 10, within_s: float = 20) -> list[Embedd
     for track in range(n_tracklets):
         start_s = round(float(rng.uniform(0, within_s)), 1)
         look = unit(looks[track % 4] + 0.5 * rng.normal(size=8))
-        found.append(seen("abc"[track % 3], track + 1, start_s, start_s + float(rng.integers(1, 8)), look))
+        found.append(
+            seen("abc"[track % 3], track + 1, start_s, start_s + float(rng.integers(1, 8)), look)
+        )
     return found
 
 
 def poorly(embedded: Embedded) -> Embedded:
     """Somebody in view, whose look changes with every row: decisions have to be corrected later."""
     rng = np.random.default_rng([embedded.tracklet.track_id, len(embedded.tracklet.frames)])
-    return replace(embedded, embedding=unit(embedded.embedding + 0.4 * rng.normal(size=embedded.embedding.shape)))
+    return replace(
+        embedded,
+        embedding=unit(embedded.embedding + 0.4 * rng.normal(size=embedded.embedding.shape)),
+    )
 
 
 def replay(said: Sequence[Event]) -> dict[str, int]:
-    """Whose every tracklet is, as somebody knows who heard all events; what each says of before is so."""
+    """Whose every tracklet is, as somebody knows who heard all events; what each says of before is
+    so.
+    """
     owner: dict[str, int] = {}
     for event in said:
         if event.tracklet:
@@ -93,9 +114,17 @@ def kinds(said: Sequence[Event]) -> list[tuple[str, int, int, str]]:
 
 
 def test_who_is_seen_again_keeps_the_id_and_it_is_said_why() -> None:
-    linking, said = watch([seen("a", 1, 0, 5, RED), seen("b", 7, 8, 12, RED), seen("b", 8, 9, 13, BLUE)])
-    assert kinds(said) == [("appeared", 1, -1, "a/1@0"), ("seen", 1, -1, "b/7@80"), ("appeared", 2, -1, "b/8@90")]
-    assert re.fullmatch(r"is a/1@0: probability [01]\.\d\d, log odds of looks \+8\.0.*", said[1].reason)
+    linking, said = watch(
+        [seen("a", 1, 0, 5, RED), seen("b", 7, 8, 12, RED), seen("b", 8, 9, 13, BLUE)]
+    )
+    assert kinds(said) == [
+        ("appeared", 1, -1, "a/1@0"),
+        ("seen", 1, -1, "b/7@80"),
+        ("appeared", 2, -1, "b/8@90"),
+    ]
+    assert re.fullmatch(
+        r"is a/1@0: probability [01]\.\d\d, log odds of looks \+8\.0.*", said[1].reason
+    )
     assert names(linking.linked().people) == [["a/1", "b/7"], ["b/8"]]
 
 
@@ -135,7 +164,9 @@ def test_who_is_somebody_new_though_alike_is_told_with_the_rule() -> None:
 @pytest.mark.parametrize(("gap_s", "n_people"), [(15, 1), (25, 2)])
 def test_who_comes_back_after_forget_after_s_is_a_new_person(gap_s: float, n_people: int) -> None:
     back = seen("a", 2, 5 + gap_s, 10 + gap_s, RED)
-    linking, said = watch([seen("a", 1, 0, 5, RED), seen("b", 9, 0, 60, BLUE), back], forget_after_s=20)
+    linking, said = watch(
+        [seen("a", 1, 0, 5, RED), seen("b", 9, 0, 60, BLUE), back], forget_after_s=20
+    )
     red = [person for person in linking.linked().people if person.tracklets[0].track_id != 9]
     assert len(red) == n_people
     gone = [(e.person_id, e.reason) for e in said if e.kind == "forgotten"]
@@ -157,27 +188,39 @@ def test_while_nothing_has_settled_the_last_word_is_that_of_offline_linking(seed
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(online, "SETTLED_S", 600.0)
         linking, _ = watch(embedded, glimpse=poorly)
-    assert {frozenset(p) for p in names(linking.linked().people)} == {frozenset(p) for p in names(link(embedded).people)}
+    assert {frozenset(p) for p in names(linking.linked().people)} == {
+        frozenset(p) for p in names(link(embedded).people)
+    }
 
 
 def cutting(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
     """Links after cutting what falls apart."""
     cameras = sorted({e.tracklet.camera for e in embedded})
-    return link(split.split(embedded, cameras, affinity.Curve(np.full(len(cameras), 0.45), 0.06)), sure)
+    return link(
+        split.split(embedded, cameras, affinity.Curve(np.full(len(cameras), 0.45), 0.06)), sure
+    )
 
 
 def with_looks(embedded: Embedded) -> Embedded:
-    """A look for every half second, and somebody else's in the second half of every third tracklet."""
+    """A look for every half second, and somebody else's in the second half of every third
+    tracklet.
+    """
     times_s = embedded.tracklet.times_s[::5]
     looks = np.tile(embedded.embedding, (len(times_s), 1))
     if embedded.tracklet.track_id % 3 == 0:
         looks[len(looks) // 2 :] = np.roll(looks[len(looks) // 2 :], 3, axis=1)
     quality = np.full(len(looks), 0.5, np.float32)
-    return Embedded(embedded.tracklet, unit(looks.mean(axis=0)), looks.astype(np.float16), quality, times_s)
+    return Embedded(
+        embedded.tracklet, unit(looks.mean(axis=0)), looks.astype(np.float16), quality, times_s
+    )
 
 
 @pytest.mark.parametrize("cuts", [False, True])
-@given(seed=st.integers(0, 10_000), forget_after_s=st.sampled_from([3.0, 10.0, 600.0]), kept=st.sampled_from([1, 2, 8]))
+@given(
+    seed=st.integers(0, 10_000),
+    forget_after_s=st.sampled_from([3.0, 10.0, 600.0]),
+    kept=st.sampled_from([1, 2, 8]),
+)
 @settings(deadline=None, max_examples=6)
 def test_ids_are_never_used_again_rules_are_never_broken_and_the_events_tell_all(
     seed: int, forget_after_s: float, kept: int, cuts: bool
@@ -194,13 +237,26 @@ def test_ids_are_never_used_again_rules_are_never_broken_and_the_events_tell_all
     used: set[int] = set()
     gone: set[int] = set()
     for event in said:
-        gone |= {event.before} if event.kind == "merged" else {event.person_id} if event.kind == "forgotten" else set()
+        gone |= (
+            {event.before}
+            if event.kind == "merged"
+            else {event.person_id}
+            if event.kind == "forgotten"
+            else set()
+        )
         assert event.kind == "forgotten" or event.person_id not in gone
         assert event.kind != "appeared" or event.person_id not in used
         assert event.reason
         used.add(event.person_id)
-    rows = [(t.camera, t.track_id, frame) for p in linked.people for t in p.tracklets for frame in t.frames.tolist()]
-    assert sorted(rows) == sorted((e.tracklet.camera, e.tracklet.track_id, f) for e in embedded for f in e.tracklet.frames)
+    rows = [
+        (t.camera, t.track_id, frame)
+        for p in linked.people
+        for t in p.tracklets
+        for frame in t.frames.tolist()
+    ]
+    assert sorted(rows) == sorted(
+        (e.tracklet.camera, e.tracklet.track_id, f) for e in embedded for f in e.tracklet.frames
+    )
     for person in linked.people:
         ends = {end for link in person.links for end in (link.first.key, link.second.key)}
         assert ends <= {t.key for t in person.tracklets}
@@ -212,12 +268,16 @@ def test_ids_are_never_used_again_rules_are_never_broken_and_the_events_tell_all
 
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
 @settings(deadline=None, max_examples=6)
-def test_the_same_input_gives_the_same_events_in_whatever_order_it_comes_between_two_steps(seed: int, random: object) -> None:
+def test_the_same_input_gives_the_same_events_in_whatever_order_it_comes_between_two_steps(
+    seed: int, random: object
+) -> None:
     def shuffled(embedded: list[Embedded]) -> list[Embedded]:
         random.shuffle(embedded)  # type: ignore[attr-defined]
         return embedded
 
-    (_, said), (_, again) = (watch(crowd(seed), order=order, glimpse=poorly) for order in (list, shuffled))
+    (_, said), (_, again) = (
+        watch(crowd(seed), order=order, glimpse=poorly) for order in (list, shuffled)
+    )
     assert again == said
 
 
@@ -237,7 +297,9 @@ def test_what_the_engine_sees_does_not_grow_with_the_day(monkeypatch: pytest.Mon
     for i in range(120):
         start_s = 30.0 * i
         linking.add(seen("a", 1, start_s, start_s + 29.9, guard), provisional=False)
-        linking.add(seen("b", i + 1, start_s, start_s + 5, unit(rng.normal(size=64))), provisional=False)
+        linking.add(
+            seen("b", i + 1, start_s, start_s + 5, unit(rng.normal(size=64))), provisional=False
+        )
         said += linking.step(start_s + 30)
     assert max(sizes[20:]) == min(sizes[20:]) < 12
     people = linking.linked().people
@@ -247,7 +309,10 @@ def test_what_the_engine_sees_does_not_grow_with_the_day(monkeypatch: pytest.Mon
 
 
 def test_calibration_covers_every_camera_that_was_ever_seen() -> None:
-    linking, _ = watch([seen("c", 1, 0, 5, RED), seen("a", 1, 50, 55, RED), seen("b", 1, 51, 58, BLUE)], forget_after_s=10)
+    linking, _ = watch(
+        [seen("c", 1, 0, 5, RED), seen("a", 1, 50, 55, RED), seen("b", 1, 51, 58, BLUE)],
+        forget_after_s=10,
+    )
     assert len(linking.linked().calibration.curve.even) == 3
 
 
@@ -259,12 +324,20 @@ def test_nobody_at_all_is_nothing_to_say() -> None:
 
 def test_events_are_one_json_object_a_line() -> None:
     lines = events.to_json_lines(
-        [Event(1 / 3, "appeared", 1, -1, "a/1@0", "new"), Event(math.pi, "forgotten", 1, -1, "", "old")]
+        [
+            Event(1 / 3, "appeared", 1, -1, "a/1@0", "new"),
+            Event(math.pi, "forgotten", 1, -1, "", "old"),
+        ]
     )
     first, second = (json.loads(line) for line in lines.splitlines())
     assert first == {
-        "time_s": 0.3333, "kind": "appeared", "person_id": 1, "before": -1, "tracklet": "a/1@0", "reason": "new",
-    }  # fmt: skip
+        "time_s": 0.3333,
+        "kind": "appeared",
+        "person_id": 1,
+        "before": -1,
+        "tracklet": "a/1@0",
+        "reason": "new",
+    }
     assert second["time_s"] == 3.1416
 
 

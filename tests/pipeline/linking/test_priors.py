@@ -17,7 +17,9 @@ from tests.pipeline.linking.test_linker import BLUE, CAMERAS, RED, seen
 LOOKS = Looks(0.9, 0.6, 0.05, 40, 300)
 TRAVEL = TravelTimes({("a", "b"): Steps((3.5, 4.25), 1), ("b", "a"): Steps((), 7)})
 CLOCKS = Offset(("a", "b"), 0.0, 0.2, 0.2, 9)
-VIEW = Homography(("a", "b"), np.array([[1.0, 0, 9], [0, 1, 0], [0, 0, 1]]), 0.2, 80, 9, 0.9, CLOCKS)
+VIEW = Homography(
+    ("a", "b"), np.array([[1.0, 0, 9], [0, 1, 0], [0, 0, 1]]), 0.2, 80, 9, 0.9, CLOCKS
+)
 KNOWN = Priors(LOOKS, TRAVEL, (VIEW,))
 
 
@@ -32,7 +34,11 @@ def test_what_is_saved_is_loaded(saved: str) -> None:
     loaded = priors.load(saved, "abc")
     assert (loaded.looks, loaded.travel) == (LOOKS, TRAVEL)
     (view,) = loaded.homographies
-    assert (view.cameras, view.matrix.tolist(), view.error_m) == (VIEW.cameras, VIEW.matrix.tolist(), VIEW.error_m)
+    assert (view.cameras, view.matrix.tolist(), view.error_m) == (
+        VIEW.cameras,
+        VIEW.matrix.tolist(),
+        VIEW.error_m,
+    )
 
 
 def test_looks_of_another_network_are_not_taken_over(saved: str) -> None:
@@ -54,7 +60,9 @@ def test_nothing_is_known_without_a_file() -> None:
         ('{"schema": "priors/1"}', "is not a priors.json"),
     ],
 )
-def test_a_file_that_is_none_is_one_line_that_says_so(tmp_path: Path, text: str | None, says: str) -> None:
+def test_a_file_that_is_none_is_one_line_that_says_so(
+    tmp_path: Path, text: str | None, says: str
+) -> None:
     path = tmp_path / "priors.json"
     if text is not None:
         path.write_text(text)
@@ -84,7 +92,9 @@ def test_values_that_cannot_be_are_refused(saved: str, value: str, broken: str, 
 
 def test_a_site_that_was_seen_before_is_judged_by_what_was_learned_there() -> None:
     config = LinkingConfig()
-    new, again = (calibrate.calibrate(site(1, 0.3, 0.0), config, before) for before in (NOTHING_KNOWN, LOOKS))
+    new, again = (
+        calibrate.calibrate(site(1, 0.3, 0.0), config, before) for before in (NOTHING_KNOWN, LOOKS)
+    )
     assert new.curve.even.mean() < 0.6 < again.curve.even.mean()
     assert (again.n_same, again.n_different) == (new.n_same + 40, new.n_different + 300)
 
@@ -95,14 +105,18 @@ def test_what_is_seen_now_counts_more_than_what_was_seen_long_ago() -> None:
     assert now.curve.even.mean() < 0.5
 
 
-def test_a_view_that_this_run_cannot_measure_stays_as_it_was_known_and_a_measured_one_is_new() -> None:
+def test_a_view_that_this_run_cannot_measure_stays_as_it_was_known_and_a_measured_one_is_new() -> (
+    None
+):
     other = Homography(("b", "c"), np.eye(3), 0.3, 50, 8, 0.8, CLOCKS)
     fresh = Homography(("b", "a"), np.eye(3), 0.1, 90, 12, 0.9, CLOCKS)
     assert priors.overlaps([VIEW, other], [fresh]) == [fresh, other]
 
 
 def test_a_run_hands_on_what_it_was_given() -> None:
-    linked = linker.link([seen("a", 1, 0, 5, RED), seen("b", 1, 8, 12, BLUE)], CAMERAS, LinkingConfig(), before=KNOWN)
+    linked = linker.link(
+        [seen("a", 1, 0, 5, RED), seen("b", 1, 8, 12, BLUE)], CAMERAS, LinkingConfig(), before=KNOWN
+    )
     assert linked.learned.travel == TRAVEL
     assert [h.cameras for h in linked.learned.homographies] == [VIEW.cameras]
     assert (linked.learned.looks.n_same, linked.learned.looks.n_different) == (40, 300)

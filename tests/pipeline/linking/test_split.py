@@ -12,7 +12,9 @@ WEAK = 37
 
 
 def tracklet_of(*who: int, noise: float = 0.3, quality: float = 0.5) -> Embedded:
-    """A tracklet with a look a second, of these people one after the other; row `WEAK` has the lowest score."""
+    """A tracklet with a look a second, of these people one after the other; row `WEAK` has the
+    lowest score.
+    """
     rng = np.random.default_rng(len(who))
     looks = PEOPLE[list(who)] + noise / 8 * rng.normal(size=(len(who), 64))
     looks /= np.linalg.norm(looks, axis=1, keepdims=True)
@@ -22,7 +24,15 @@ def tracklet_of(*who: int, noise: float = 0.3, quality: float = 0.5) -> Embedded
     boxes = np.tile(np.array([0, 0, 40, 100], np.float32), (n, 1))
     no_crops = np.zeros((0, 256, 128, 3), np.uint8)
     tracklet = Tracklet(
-        "cam", 7, np.arange(n), np.arange(n) / 10, boxes, scores, no_crops, np.zeros(0, np.float32), np.zeros(0)
+        "cam",
+        7,
+        np.arange(n),
+        np.arange(n) / 10,
+        boxes,
+        scores,
+        no_crops,
+        np.zeros(0, np.float32),
+        np.zeros(0),
     )
     weights = np.full(len(who), quality, np.float32)
     times = np.arange(len(who)) + 0.5
@@ -42,12 +52,18 @@ def test_a_tracklet_of_one_person_stays_whole(n_looks: int) -> None:
 
 def test_a_tracklet_without_looks_stays_whole() -> None:
     whole = tracklet_of(1, 2)
-    bare = Embedded(whole.tracklet, whole.embedding, whole.looks[:0], whole.look_quality[:0], whole.look_times_s[:0])
+    bare = Embedded(
+        whole.tracklet,
+        whole.embedding,
+        whole.looks[:0],
+        whole.look_quality[:0],
+        whole.look_times_s[:0],
+    )
     (found,) = cut(bare)
     assert found is bare
 
 
-def test_a_tracklet_that_goes_over_to_somebody_else_is_cut_at_the_weakest_row_between_their_looks() -> None:
+def test_a_tracklet_that_goes_over_to_somebody_else_is_cut_at_the_weakest_row_between() -> None:
     first, second = cut(tracklet_of(1, 1, 1, 1, 2, 2, 2, 2))
     assert (first.tracklet.frames[-1], second.tracklet.frames[0]) == (WEAK - 1, WEAK)
     assert (first.tracklet.doubtful, second.tracklet.doubtful) == (False, True)
@@ -64,7 +80,9 @@ def test_three_people_in_one_tracklet_become_three() -> None:
     ]
 
 
-@pytest.mark.parametrize("who", [(1, 1, 1, 1, 1, 1, 1, 2), (1, 1, 1, 2, 1, 1, 1, 1), (2, 1, 1, 1, 1, 1)])
+@pytest.mark.parametrize(
+    "who", [(1, 1, 1, 1, 1, 1, 1, 2), (1, 1, 1, 2, 1, 1, 1, 1), (2, 1, 1, 1, 1, 1)]
+)
 def test_a_single_odd_look_is_a_bad_crop_and_no_other_person(who: tuple[int, ...]) -> None:
     assert len(cut(tracklet_of(*who))) == 1
 

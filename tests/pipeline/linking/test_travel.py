@@ -32,20 +32,35 @@ def seen(camera: str, track: int, start_s: float, end_s: float, look: Array = NO
     crops = np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8)
     frames = np.rint(times_s * 1000).astype(np.int64)
     tracklet = Tracklet(
-        camera, track, frames, times_s, boxes, np.ones(3, np.float32), crops, np.zeros(0, np.float32), np.zeros(0)
+        camera,
+        track,
+        frames,
+        times_s,
+        boxes,
+        np.ones(3, np.float32),
+        crops,
+        np.zeros(0, np.float32),
+        np.zeros(0),
     )
     return bare(tracklet, look.astype(np.float32))
 
 
 def at(*views: tuple[str, float, float]) -> Sightings:
     """Tracklets (camera, start, end) of as many tracks."""
-    return Sightings([seen(camera, track, start, end) for track, (camera, start, end) in enumerate(views)], CAMERAS)
+    return Sightings(
+        [seen(camera, track, start, end) for track, (camera, start, end) in enumerate(views)],
+        CAMERAS,
+    )
 
 
 def crowd(seed: int = 0, n: int = 60, length_s: float = 1200.0) -> list[tuple[str, float, float]]:
     """People who appear in a and b whenever they like, for 10 s."""
     starts = np.random.default_rng(seed).uniform(0, length_s, (2, n))
-    return [(camera, start, start + 10) for camera, row in zip("ab", starts, strict=True) for start in row.tolist()]
+    return [
+        (camera, start, start + 10)
+        for camera, row in zip("ab", starts, strict=True)
+        for start in row.tolist()
+    ]
 
 
 def odds(
@@ -57,12 +72,22 @@ def odds(
 ) -> float:
     """Log odds of two tracklets among others, a crowd when nobody else is named."""
     s = at(*(others or crowd()), first, second)
-    i, j = (next(k for k, t in enumerate(s.tracklets) if (t.camera, t.first_s) == view[:2]) for view in (first, second))
-    return float(Travel(s, times, config, NOBODY).odds(np.array([min(i, j)]), np.array([max(i, j)]))[0])
+    i, j = (
+        next(k for k, t in enumerate(s.tracklets) if (t.camera, t.first_s) == view[:2])
+        for view in (first, second)
+    )
+    return float(
+        Travel(s, times, config, NOBODY).odds(np.array([min(i, j)]), np.array([max(i, j)]))[0]
+    )
 
 
-def test_a_gap_like_those_that_were_learned_speaks_for_one_person_and_another_one_against_it() -> None:
-    found = [odds(A_TO_B, ("a", 500, 510), ("b", 510 + gap_s, 540 + gap_s)) for gap_s in (20, 17, 10, 60, 300)]
+def test_a_gap_like_those_that_were_learned_speaks_for_one_person_and_another_one_against_it() -> (
+    None
+):
+    found = [
+        odds(A_TO_B, ("a", 500, 510), ("b", 510 + gap_s, 540 + gap_s))
+        for gap_s in (20, 17, 10, 60, 300)
+    ]
     assert found[0] > 2 and found[0] > found[1] > found[2] and max(found[2:]) < -1
     assert all(LEAST <= each <= MOST for each in found)
 
@@ -73,13 +98,22 @@ def test_where_everybody_goes_one_way_the_other_way_speaks_against_one_person() 
 
 def test_gaps_that_are_like_anybodys_say_nothing() -> None:
     starts = np.random.default_rng(1).uniform(0, 600, 200)
-    times = TravelTimes({cameras: Steps(tuple(starts[half].tolist()), 3) for cameras, half in
-                         ((("a", "b"), slice(0, 100)), (("b", "a"), slice(100, 200)))})  # fmt: skip
-    both = [odds(times, ("a", 300, 310), ("b", start, start + 10)) for start in (305, 330, 400, 600, 205)]
+    times = TravelTimes(
+        {
+            cameras: Steps(tuple(starts[half].tolist()), 3)
+            for cameras, half in ((("a", "b"), slice(0, 100)), (("b", "a"), slice(100, 200)))
+        }
+    )
+    both = [
+        odds(times, ("a", 300, 310), ("b", start, start + 10))
+        for start in (305, 330, 400, 600, 205)
+    ]
     assert np.abs(both).max() < 0.8
 
 
-def test_steps_none_of_which_overlap_say_that_views_do_not_where_a_third_of_all_pairs_are_there_at_once() -> None:
+def test_steps_none_of_which_overlap_say_that_views_do_not_where_a_third_of_pairs_coincide() -> (
+    None
+):
     long = [("a", 0.0, 300.0), *(("b", t, t + 10) for t in range(10, 900, 10))]
     never = TravelTimes({("a", "b"): Steps(tuple(np.linspace(5, 400, 20).tolist()))})
     assert odds(never, ("a", 1, 299), ("b", 101, 111), others=long) < -2
@@ -112,7 +146,10 @@ def test_two_visits_with_a_certain_one_between_them_are_no_step() -> None:
         assert np.isnan(Travel(s, A_TO_B, CONFIG, certain).odds(i, j))
     group = [int(i[0]), int(k[0]), int(j[0])]
     both_ways = np.array([[group[0], group[1]], [group[1], group[2]], [group[0], group[2]]])
-    assert travel.learn(s, [group], both_ways).steps == {("a", "c"): Steps((10.0,)), ("c", "b"): Steps((5.0,))}
+    assert travel.learn(s, [group], both_ways).steps == {
+        ("a", "c"): Steps((10.0,)),
+        ("c", "b"): Steps((5.0,)),
+    }
 
 
 def test_it_learns_gaps_and_overlaps_of_certain_pairs_of_one_group_and_of_no_others() -> None:
@@ -126,7 +163,9 @@ def test_it_learns_gaps_and_overlaps_of_certain_pairs_of_one_group_and_of_no_oth
 def test_pieces_of_one_track_are_one_visit() -> None:
     pieces = [seen("a", 1, 0, 100), seen("a", 1, 100.1, 200), seen("b", 2, 220, 230)]
     s = Sightings(pieces, CAMERAS)
-    assert travel.learn(s, [[0, 1, 2]], np.array([[0, 2], [1, 2]])).steps == {("a", "b"): Steps((20.0,))}
+    assert travel.learn(s, [[0, 1, 2]], np.array([[0, 2], [1, 2]])).steps == {
+        ("a", "b"): Steps((20.0,))
+    }
     early, late = Travel(s, A_TO_B, CONFIG, NOBODY).odds(np.array([0, 1]), np.array([2, 2]))
     assert early == late
     doubtful = replace(pieces[1], tracklet=replace(pieces[1].tracklet, doubtful=True))
@@ -135,20 +174,34 @@ def test_pieces_of_one_track_are_one_visit() -> None:
 
 
 def test_a_typical_time_of_the_config_counts_until_more_is_known() -> None:
-    config = LinkingConfig(travel=[TravelConfig(cameras=("b", "a"), min_s=0, typical_s=40, max_s=60)])
+    config = LinkingConfig(
+        travel=[TravelConfig(cameras=("b", "a"), min_s=0, typical_s=40, max_s=60)]
+    )
     there, elsewhere = (("b", 510.0 + gap_s, 560.0 + gap_s) for gap_s in (40, 100))
     assert odds(TravelTimes(), ("a", 500, 510), there, config) > 2
     assert odds(TravelTimes(), ("a", 500, 510), elsewhere, config) < -1
-    assert odds(TravelTimes(), ("a", 500, 510), ("b", 505, 520), config) == 0, "it says nothing of overlapping views"
+    assert odds(TravelTimes(), ("a", 500, 510), ("b", 505, 520), config) == 0, (
+        "it says nothing of overlapping views"
+    )
     learned = TravelTimes({("a", "b"): Steps(tuple(np.linspace(95, 105, 100).tolist()))})
-    assert odds(learned, ("a", 500, 510), elsewhere, config) > odds(learned, ("a", 500, 510), there, config)
+    assert odds(learned, ("a", 500, 510), elsewhere, config) > odds(
+        learned, ("a", 500, 510), there, config
+    )
 
 
 @given(st.floats(0.1, HORIZON_S), st.floats(0, 1), st.floats(1, 2))
-def test_gaps_of_a_typical_time_keep_the_limits(typical_s: float, least: float, most: float) -> None:
-    told = TravelConfig(cameras=("a", "b"), min_s=least * typical_s, typical_s=typical_s, max_s=most * typical_s)
+def test_gaps_of_a_typical_time_keep_the_limits(
+    typical_s: float, least: float, most: float
+) -> None:
+    told = TravelConfig(
+        cameras=("a", "b"), min_s=least * typical_s, typical_s=typical_s, max_s=most * typical_s
+    )
     found = travel.typical_gaps(told)
-    assert len(found) == travel.N_TYPICAL and min(found) >= told.min_s and max(found) <= min(told.max_s, HORIZON_S)
+    assert (
+        len(found) == travel.N_TYPICAL
+        and min(found) >= told.min_s
+        and max(found) <= min(told.max_s, HORIZON_S)
+    )
 
 
 @pytest.mark.parametrize("typical_s", [4, 61])
@@ -157,12 +210,16 @@ def test_a_typical_time_outside_its_limits_is_refused(typical_s: float) -> None:
         TravelConfig(cameras=("a", "b"), min_s=5, typical_s=typical_s, max_s=60)
 
 
-steps = st.builds(Steps, st.lists(st.floats(0.1, 600), max_size=400).map(tuple), st.integers(0, 900))
+steps = st.builds(
+    Steps, st.lists(st.floats(0.1, 600), max_size=400).map(tuple), st.integers(0, 900)
+)
 
 
 @given(steps, steps)
 def test_what_is_new_is_kept_and_the_oldest_makes_room(old: Steps, new: Steps) -> None:
-    total = travel.add(TravelTimes({("a", "b"): old}), TravelTimes({("a", "b"): new.newest(MAX_STEPS)})).of("a", "b")
+    total = travel.add(
+        TravelTimes({("a", "b"): old}), TravelTimes({("a", "b"): new.newest(MAX_STEPS)})
+    ).of("a", "b")
     assert total.n == min(old.n + new.newest(MAX_STEPS).n, MAX_STEPS)
     kept = new.newest(MAX_STEPS).gaps_s
     assert total.gaps_s[len(total.gaps_s) - len(kept) :] == kept
@@ -184,11 +241,15 @@ def test_the_log_odds_of_a_gap_are_those_of_two_densities_under_one_gaussian_win
     width = 0.9 * min(own.std(), np.subtract(*np.percentile(own, (75, 25))) / 1.34) * 40**-0.2
 
     def density(values: Array, gap_s: float) -> float:
-        return float(np.exp(-((values - gap_s) ** 2) / (2 * width**2)).mean() / (width * np.sqrt(2 * np.pi)))
+        return float(
+            np.exp(-((values - gap_s) ** 2) / (2 * width**2)).mean() / (width * np.sqrt(2 * np.pi))
+        )
 
     for gap_s in (85, 95, 100, 108, 150):
         usual = 0.95 * density(anybody, gap_s) + 0.05 / (HORIZON_S + 0.25)
-        expected = np.log((40 * density(own, gap_s) / usual + gaps.N_NEUTRAL) / (40 + gaps.N_NEUTRAL))
+        expected = np.log(
+            (40 * density(own, gap_s) / usual + gaps.N_NEUTRAL) / (40 + gaps.N_NEUTRAL)
+        )
         assert row[int(gap_s * 4)] == pytest.approx(expected, abs=0.25)
 
 
@@ -199,28 +260,43 @@ def test_the_evidence_depends_neither_on_what_cameras_are_called_nor_on_when_tim
 ) -> None:
     people = corridor(seed, n=12)
     before = learned(people, {name: name for name in "abc"}, 0.0)
-    after = learned(people, {old: f"{new}2" for old, new in zip("abc", names, strict=True)}, round(later_s, 1))
+    after = learned(
+        people, {old: f"{new}2" for old, new in zip("abc", names, strict=True)}, round(later_s, 1)
+    )
     assert before.keys() == after.keys()
     np.testing.assert_allclose([after[pair] for pair in before], list(before.values()), atol=1e-6)
 
 
-def learned(people: list[tuple[Embedded, int]], names: dict[str, str], later_s: float) -> dict[tuple[int, int], float]:
-    """Evidence of all pairs of tracks of a site whose people are known, with other names and times."""
+def learned(
+    people: list[tuple[Embedded, int]], names: dict[str, str], later_s: float
+) -> dict[tuple[int, int], float]:
+    """Evidence of all pairs of tracks of a site whose people are known, with other names and
+    times.
+    """
     whole = []
     for e, _ in people:
-        t = replace(e.tracklet, camera=names[e.tracklet.camera], times_s=e.tracklet.times_s + later_s)
+        t = replace(
+            e.tracklet, camera=names[e.tracklet.camera], times_s=e.tracklet.times_s + later_s
+        )
         whole.append(replace(e, tracklet=t))
     s = Sightings(whole, {name: replace(CAMERAS["a"], name=name) for name in names.values()})
-    groups = [[i for i, t in enumerate(s.tracklets) if t.track_id // 10 == person] for person in range(12)]
+    groups = [
+        [i for i, t in enumerate(s.tracklets) if t.track_id // 10 == person] for person in range(12)
+    ]
     certain = travel.followed(s, groups)
     i, j = np.triu_indices(len(s), 1)
     found = Travel(s, travel.learn(s, groups, certain), CONFIG, certain).odds(i, j).tolist()
     tracks = [t.track_id for t in s.tracklets]
-    return {(min(tracks[a], tracks[b]), max(tracks[a], tracks[b])): o for a, b, o in zip(i, j, found, strict=True)}
+    return {
+        (min(tracks[a], tracks[b]), max(tracks[a], tracks[b])): o
+        for a, b, o in zip(i, j, found, strict=True)
+    }
 
 
 def corridor(seed: int, n: int = 60, alike: int = 20) -> list[tuple[Embedded, int]]:
-    """People, and who they are, who walk from a to b in 20 +- 3 s and on to c in 40 +- 8 s; groups of n / alike look alike."""
+    """People, and who they are, who walk from a to b in 20 +- 3 s and on to c in 40 +- 8 s; groups
+    of n / alike look alike.
+    """
     rng = np.random.default_rng(seed)
     clothes = unit(rng.normal(size=(alike, 24)))
     found, time_s = [], 0.0
@@ -246,7 +322,9 @@ def f1(groups: list[list[int]], people: Array) -> float:
     return float(2 * (found & true).sum() / (found.sum() + true.sum()))
 
 
-def test_travel_times_that_a_run_learns_from_certain_links_tell_people_apart_who_look_alike() -> None:
+def test_travel_times_that_a_run_learns_from_certain_links_tell_people_apart_who_look_alike() -> (
+    None
+):
     gained = []
     for seed in range(4):
         site = corridor(seed)
@@ -274,7 +352,9 @@ def test_travel_times_that_a_run_learns_from_certain_links_tell_people_apart_who
 
 
 def test_it_tells_in_words_what_was_learned() -> None:
-    told = travel.in_words(travel.add(A_TO_B, TravelTimes({("b", "a"): Steps((), 7), ("a", "c"): Steps((1.0,))})))
+    told = travel.in_words(
+        travel.add(A_TO_B, TravelTimes({("b", "a"): Steps((), 7), ("a", "c"): Steps((1.0,))}))
+    )
     assert told == [
         "a to b: about 20.0 s (8 steps, most within 18.7 to 21.3 s)",
         "b to a: 7 times seen by both at once",

@@ -1,4 +1,6 @@
-"""People who walk about a floor that several cameras see: what the linker gets to see of them, without pixels."""
+"""People who walk about a floor that several cameras see: what the linker gets to see of them,
+without pixels.
+"""
 
 from collections.abc import Callable
 
@@ -27,7 +29,10 @@ def to_picture(x: float, y: float) -> Array:
 
 
 VIEWS = {"a": to_picture(-11.0, -3.0), "b": to_picture(2.0, -12.0), "c": to_picture(10.0, 6.0)}
-ON_FLOOR = {name: Camera(name, name, WIDTH, HEIGHT, FPS, 0.0, -1, np.linalg.inv(view)) for name, view in VIEWS.items()}
+ON_FLOOR = {
+    name: Camera(name, name, WIDTH, HEIGHT, FPS, 0.0, -1, np.linalg.inv(view))
+    for name, view in VIEWS.items()
+}
 BARE = {name: Camera(name, name, WIDTH, HEIGHT, FPS, 0.0, -1, np.zeros((0, 0))) for name in VIEWS}
 
 
@@ -44,20 +49,38 @@ def look(person: int) -> Array:
     return np.eye(64)[person]
 
 
-def watch(camera: str, track: int, walk: Walk, start_s: float, end_s: float, looks: Array, clock_s: float = 0.0) -> Embedded:
-    """What a camera sees of somebody, with its clock `clock_s` ahead; who they look like is `looks`, zeros for nobody."""
+def watch(
+    camera: str,
+    track: int,
+    walk: Walk,
+    start_s: float,
+    end_s: float,
+    looks: Array,
+    clock_s: float = 0.0,
+) -> Embedded:
+    """What a camera sees of somebody, with its clock `clock_s` ahead; who they look like is
+    `looks`, zeros for nobody.
+    """
     rng = np.random.default_rng(track)
     times_s = np.arange(round(start_s * FPS), round(end_s * FPS) + 1) / FPS
     places = np.concatenate([walk(times_s), np.ones((len(times_s), 1))], axis=1)
     feet, beside = (_project(places + step, VIEWS[camera]) for step in ([0, 0, 0], [0.01, 0.01, 0]))
     tall = 1.7 * 50 * np.linalg.norm(beside - feet, axis=1) + 40
     feet = feet + rng.normal(0, JITTER_PX, feet.shape)
-    boxes = np.stack([feet[:, 0] - tall / 5, feet[:, 1] - tall, feet[:, 0] + tall / 5, feet[:, 1]], axis=1)
+    boxes = np.stack(
+        [feet[:, 0] - tall / 5, feet[:, 1] - tall, feet[:, 0] + tall / 5, feet[:, 1]], axis=1
+    )
     tracklet = Tracklet(
-        camera, track, np.round(times_s * FPS).astype(np.int64), times_s + clock_s,
-        np.clip(boxes, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT]).astype(np.float32), np.ones(len(times_s), np.float32),
-        np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8), np.zeros(0, np.float32), np.zeros(0),
-    )  # fmt: skip
+        camera,
+        track,
+        np.round(times_s * FPS).astype(np.int64),
+        times_s + clock_s,
+        np.clip(boxes, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT]).astype(np.float32),
+        np.ones(len(times_s), np.float32),
+        np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8),
+        np.zeros(0, np.float32),
+        np.zeros(0),
+    )
     return bare(tracklet, unit(looks.astype(np.float32)))
 
 
@@ -67,20 +90,30 @@ def crowd(n: int, seed: int = 0, **clocks_s: float) -> list[Embedded]:
     seen = []
     for person in range(n):
         walk, start_s = wander(rng), float(np.round(rng.uniform(0, 30), 1))
-        seen += [watch(c, person, walk, start_s, start_s + 12, look(person), clock) for c, clock in clocks_s.items()]
+        seen += [
+            watch(c, person, walk, start_s, start_s + 12, look(person), clock)
+            for c, clock in clocks_s.items()
+        ]
     return seen
 
 
 def mistaken(n: int, **clocks_s: float) -> list[Embedded]:
-    """N times people who look alike, walking about in the view of one camera each, at the same time."""
+    """N times people who look alike, walking about in the view of one camera each, at the same
+    time.
+    """
     rng = np.random.default_rng(99)
     times = [(k, camera, clock) for k in range(n) for camera, clock in clocks_s.items()]
-    return [watch(c, 90 + k, wander(rng), 3.0 * k, 3.0 * k + 12, look(40 + k), clock) for k, c, clock in times]
+    return [
+        watch(c, 90 + k, wander(rng), 3.0 * k, 3.0 * k + 12, look(40 + k), clock)
+        for k, c, clock in times
+    ]
 
 
 def judge(sightings: Sightings) -> Appearance:
     """Looks as evidence: alike at a cosine above 0.5."""
-    return affinity.appearance(sightings.embedded, sightings.camera, Curve(np.full(len(sightings.names), 0.5), 0.05))
+    return affinity.appearance(
+        sightings.embedded, sightings.camera, Curve(np.full(len(sightings.names), 0.5), 0.05)
+    )
 
 
 def _project(places: Array, view: Array) -> Array:

@@ -15,11 +15,15 @@ from pipeline.records import Array, Camera, Link, Person, Tracklet
 NO_HOMOGRAPHY = np.zeros((0, 0))
 
 
-def camera(name: str, homography: Array = NO_HOMOGRAPHY, fps: float = 10, size: tuple[int, int] = (64, 48)) -> Camera:
+def camera(
+    name: str, homography: Array = NO_HOMOGRAPHY, fps: float = 10, size: tuple[int, int] = (64, 48)
+) -> Camera:
     return Camera(name, f"{name}.mp4", *size, fps, 0.0, 20, homography)
 
 
-def tracklet(name: str, track_id: int, times_s: Sequence[float], boxes: Sequence[Sequence[float]]) -> Tracklet:
+def tracklet(
+    name: str, track_id: int, times_s: Sequence[float], boxes: Sequence[Sequence[float]]
+) -> Tracklet:
     """Rows at `times_s`, in the frames of a 10 fps camera; one box stands for all rows."""
     n = len(times_s)
     return Tracklet(
@@ -35,10 +39,25 @@ def tracklet(name: str, track_id: int, times_s: Sequence[float], boxes: Sequence
     )
 
 
-def link(first: Tracklet, second: Tracklet, probability: float, rule: str = "", rival: str = "") -> Link:
+def link(
+    first: Tracklet, second: Tracklet, probability: float, rule: str = "", rival: str = ""
+) -> Link:
     """They look alike, and nothing is known of their places."""
     gap_s = second.first_s - first.last_s
-    return Link(first, second, probability, 0.8, 5.0, np.nan, np.nan, gap_s, np.nan, rule, rival, 0.25 if rival else 0.0)
+    return Link(
+        first,
+        second,
+        probability,
+        0.8,
+        5.0,
+        np.nan,
+        np.nan,
+        gap_s,
+        np.nan,
+        rule,
+        rival,
+        0.25 if rival else 0.0,
+    )
 
 
 def person(person_id: int, *tracklets: Tracklet, links: Sequence[Link] = ()) -> Person:
@@ -53,4 +72,12 @@ def calibration(n_cameras: int, different: float = 0.2, n_pairs: int = 30) -> Ca
 def linked(people: Sequence[Person], near_misses: Sequence[Link] = ()) -> Linked:
     """What linking returned."""
     n_cameras = len({t.camera for each in people for t in each.tracklets})
-    return Linked(list(people), list(near_misses), calibration(n_cameras), Clocks({}, ()), [], TravelTimes(), {})
+    return Linked(
+        list(people),
+        list(near_misses),
+        calibration(n_cameras),
+        Clocks({}, ()),
+        [],
+        TravelTimes(),
+        {},
+    )

@@ -19,9 +19,17 @@ GATE = tracklet("gate", 3, [0.0, 0.1], BOX)
 LOBBY = tracklet("lobby", 1, [0.5, 0.6], BOX)
 LATER = tracklet("gate", 5, [1.0, 1.2], BOX)
 OTHER = tracklet("gate", 4, [0.1, 0.2], BOX)
-ONE = person(1, GATE, LOBBY, LATER, links=[link(GATE, LOBBY, 0.95, rival="gate/4@1"), link(LOBBY, LATER, 0.6)])
+ONE = person(
+    1,
+    GATE,
+    LOBBY,
+    LATER,
+    links=[link(GATE, LOBBY, 0.95, rival="gate/4@1"), link(LOBBY, LATER, 0.6)],
+)
 TWO = person(2, OTHER)
-LINKED = linked([ONE, TWO], [link(OTHER, LATER, 0.2), link(GATE, OTHER, 0.7, rule="one camera, same time")])
+LINKED = linked(
+    [ONE, TWO], [link(OTHER, LATER, 0.2), link(GATE, OTHER, 0.7, rule="one camera, same time")]
+)
 
 
 def document(found: Linked, **settings: float) -> dict:
@@ -46,8 +54,22 @@ def test_every_link_says_whom_it_ties_and_why() -> None:
     assert first == {
         "status": "confirmed",
         "people": [1, 1],
-        "first": {"name": "gate/3@0", "camera": "gate", "track_id": 3, "tracklet": 0, "first_s": 0.0, "last_s": 0.1},
-        "second": {"name": "lobby/1@5", "camera": "lobby", "track_id": 1, "tracklet": 5, "first_s": 0.5, "last_s": 0.6},
+        "first": {
+            "name": "gate/3@0",
+            "camera": "gate",
+            "track_id": 3,
+            "tracklet": 0,
+            "first_s": 0.0,
+            "last_s": 0.1,
+        },
+        "second": {
+            "name": "lobby/1@5",
+            "camera": "lobby",
+            "track_id": 1,
+            "tracklet": 5,
+            "first_s": 0.5,
+            "last_s": 0.6,
+        },
         "probability": 0.95,
         "similarity": 0.8,
         "appearance": 5.0,
@@ -70,16 +92,24 @@ def test_what_was_measured_is_there_and_what_was_not_is_null() -> None:
     assert (second["similarity"], second["appearance"]) == (None, None)
 
 
-@pytest.mark.parametrize(("threshold", "expected"), [(0.6, ["confirmed"] * 2), (0.99, ["probable"] * 2)])
-def test_a_link_is_confirmed_from_the_probability_that_the_settings_say(threshold: float, expected: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("threshold", "expected"), [(0.6, ["confirmed"] * 2), (0.99, ["probable"] * 2)]
+)
+def test_a_link_is_confirmed_from_the_probability_that_the_settings_say(
+    threshold: float, expected: list[str]
+) -> None:
     written = document(LINKED, confirmed_probability=threshold)
     assert written["confirmed_probability"] == threshold
     assert [each["status"] for each in written["links"]] == expected
 
 
-def test_near_misses_name_two_people_and_the_rule_that_kept_them_apart_the_most_probable_first() -> None:
+def test_near_misses_name_two_people_and_the_rule_between_them_the_most_probable_first() -> None:
     likely, unlikely = document(LINKED)["near_misses"]
-    assert (likely["people"], likely["rule"], likely["probability"]) == ([1, 2], "one camera, same time", 0.7)
+    assert (likely["people"], likely["rule"], likely["probability"]) == (
+        [1, 2],
+        "one camera, same time",
+        0.7,
+    )
     assert (unlikely["people"], unlikely["rule"], unlikely["probability"]) == ([2, 1], "", 0.2)
     assert {likely["status"], unlikely["status"]} == {"near miss"}
 
@@ -87,21 +117,32 @@ def test_near_misses_name_two_people_and_the_rule_that_kept_them_apart_the_most_
 def test_links_name_tracklets_as_the_trajectories_do_although_gaps_are_filled_there() -> None:
     near = tracklet("gate", 3, [0.0, 0.1], BOX), tracklet("gate", 5, [0.4, 0.5], BOX)
     people = [person(1, *near, links=[link(*near, 0.9)])]
-    written = json.loads(trajectories.to_json(fill(people, 1.5, 1), [camera("gate")], 0.9))["people"][0]["tracklets"]
+    written = json.loads(trajectories.to_json(fill(people, 1.5, 1), [camera("gate")], 0.9))[
+        "people"
+    ][0]["tracklets"]
     assert written[0]["frames"] == [0, 1, 2, 3]
     (tie,) = document(linked(people))["links"]
     for side, entry in zip(("first", "second"), written, strict=True):
-        assert {key: tie[side][key] for key in ("camera", "track_id", "tracklet")}.items() <= entry.items()
+        assert {
+            key: tie[side][key] for key in ("camera", "track_id", "tracklet")
+        }.items() <= entry.items()
 
 
 def test_the_calibration_is_told_in_words_and_in_numbers() -> None:
     told = document(LINKED)["calibration"]
     assert "well" in told["in_words"]
-    assert (told["same"], told["different"], told["separation"], told["n_same"]) == (0.8, 0.2, 6, 30)
+    assert (told["same"], told["different"], told["separation"], told["n_same"]) == (
+        0.8,
+        0.2,
+        6,
+        30,
+    )
     assert told["even"] == {"gate": 0.4, "lobby": 0.4}
 
 
-@pytest.mark.parametrize(("different", "n_pairs", "doubted"), [(0.7, 30, True), (0.2, 30, False), (0.7, 0, False)])
+@pytest.mark.parametrize(
+    ("different", "n_pairs", "doubted"), [(0.7, 30, True), (0.2, 30, False), (0.7, 0, False)]
+)
 def test_a_site_whose_people_look_alike_is_warned_of_once_there_is_something_to_judge_by(
     different: float, n_pairs: int, doubted: bool
 ) -> None:
@@ -110,10 +151,14 @@ def test_a_site_whose_people_look_alike_is_warned_of_once_there_is_something_to_
     assert all("poorly" in line and "linking.travel" in line for line in warnings)
 
 
-@pytest.mark.parametrize(("offset_s", "applied", "warned"), [(1.5, {}, True), (1.5, {"b": 1.5}, False), (0.0, {}, False)])
+@pytest.mark.parametrize(
+    ("offset_s", "applied", "warned"), [(1.5, {}, True), (1.5, {"b": 1.5}, False), (0.0, {}, False)]
+)
 def test_clocks_that_disagree_are_a_warning_unless_they_were_set(
     offset_s: float, applied: dict[str, float], warned: bool
 ) -> None:
     clocks = Clocks({"a": 0.0, "b": offset_s}, (Offset(("a", "b"), offset_s, 1.9, 0.3, 12),))
     warnings = links.unset(replace(linked([]), clocks=clocks, applied_s=applied))
-    assert [("1.5 s ahead" in line and "linking.apply_clocks" in line) for line in warnings] == [True] * warned
+    assert [("1.5 s ahead" in line and "linking.apply_clocks" in line) for line in warnings] == [
+        True
+    ] * warned

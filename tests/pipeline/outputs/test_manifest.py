@@ -16,4 +16,9 @@ def test_run_json_says_how_well_looks_tell_this_sites_people_apart() -> None:
 
 
 def test_a_run_that_linked_nobody_yet_can_be_written() -> None:
-    assert json.loads(manifest.to_json(Result(Config(), Path("out"), "detector", "reid"), []))["people"] == 0
+    assert (
+        json.loads(manifest.to_json(Result(Config(), Path("out"), "detector", "reid"), []))[
+            "people"
+        ]
+        == 0
+    )

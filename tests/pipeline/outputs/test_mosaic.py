@@ -16,7 +16,12 @@ HEIGHT_PX = 480  # of a tile, for cameras of 4:3
 
 
 def make(
-    folder: Path, name: str, n_frames: int, fps: float = 10, start_s: float = 0, size: tuple[int, int] = (64, 48)
+    folder: Path,
+    name: str,
+    n_frames: int,
+    fps: float = 10,
+    start_s: float = 0,
+    size: tuple[int, int] = (64, 48),
 ) -> tuple[Camera, Path]:
     return replace(camera(name, fps=float(fps), size=size), start_s=start_s), write_video(
         folder / f"{name}.mp4", n_frames, fps, size
@@ -29,26 +34,36 @@ def tiled(folder: Path, *made: tuple[Camera, Path], stop: bool = False) -> list[
     with av.open(str(folder / "mosaic.mp4")) as container:
         frames = list(container.decode(video=0))
     fps = max(c.fps for c, _ in made)
-    assert [frame.time for frame in frames] == pytest.approx([i / fps for i in range(len(frames))], abs=1e-5)
+    assert [frame.time for frame in frames] == pytest.approx(
+        [i / fps for i in range(len(frames))], abs=1e-5
+    )
     return [frame.to_ndarray(format="bgr24") for frame in frames]
 
 
 def running(images: list[Array], place: int, n_columns: int = 2) -> list[int]:
-    """The frames in which a tile shows its camera: the white corner of the test pictures, where an empty tile is dark."""
+    """The frames in which a tile shows its camera: the white corner of the test pictures, where an
+    empty tile is dark.
+    """
     y, x = place // n_columns * HEIGHT_PX + 100, place % n_columns * TILE_WIDTH_PX + 130
     assert all(image[y, x].max() < DARK + 10 or image[y, x].min() > 200 for image in images)
     return [i for i, image in enumerate(images) if image[y, x].min() > 200]
 
 
 @pytest.mark.parametrize(("n_cameras", "n_columns", "n_rows"), [(1, 1, 1), (2, 2, 1), (3, 2, 2)])
-def test_tiles_form_a_square_as_far_as_they_go(tmp_path: Path, n_cameras: int, n_columns: int, n_rows: int) -> None:
+def test_tiles_form_a_square_as_far_as_they_go(
+    tmp_path: Path, n_cameras: int, n_columns: int, n_rows: int
+) -> None:
     images = tiled(tmp_path, *[make(tmp_path, f"cam{i}", 2) for i in range(n_cameras)])
-    assert [image.shape for image in images] == [(n_rows * HEIGHT_PX, n_columns * TILE_WIDTH_PX, 3)] * 2
+    assert [image.shape for image in images] == [
+        (n_rows * HEIGHT_PX, n_columns * TILE_WIDTH_PX, 3)
+    ] * 2
     assert all(running(images, place, n_columns) == [0, 1] for place in range(n_cameras))
-    assert not any(running(images, place, n_columns) for place in range(n_cameras, n_columns * n_rows))
+    assert not any(
+        running(images, place, n_columns) for place in range(n_cameras, n_columns * n_rows)
+    )
 
 
-def test_the_mosaic_lasts_from_the_first_start_to_the_last_end_and_tiles_are_empty_outside_their_cameras_time(
+def test_the_mosaic_lasts_from_first_start_to_last_end_and_tiles_are_empty_outside_their_time(
     tmp_path: Path,
 ) -> None:
     early, late = make(tmp_path, "early", 8, start_s=100), make(tmp_path, "late", 10, start_s=100.5)
@@ -61,12 +76,16 @@ def test_the_mosaic_lasts_from_the_first_start_to_the_last_end_and_tiles_are_emp
 def test_a_slower_camera_holds_its_picture_until_the_next(tmp_path: Path) -> None:
     images = tiled(tmp_path, make(tmp_path, "slow", 4, fps=5), make(tmp_path, "fast", 8))
     assert running(images, 0) == running(images, 1) == list(range(8))
-    brightness = np.array([image[-40:, TILE_WIDTH_PX - 40 : TILE_WIDTH_PX].mean() for image in images])
+    brightness = np.array(
+        [image[-40:, TILE_WIDTH_PX - 40 : TILE_WIDTH_PX].mean() for image in images]
+    )
     assert [i for i in range(1, 8) if brightness[i] - brightness[i - 1] > 1] == [2, 4, 6]
 
 
 @pytest.mark.parametrize("fps", [7, Fraction(60000, 1001)])
-def test_no_frame_is_late_or_shown_twice_when_the_rate_does_not_fit_the_files_clock(tmp_path: Path, fps: float) -> None:
+def test_no_frame_is_late_or_shown_twice_when_the_rate_does_not_fit_the_files_clock(
+    tmp_path: Path, fps: float
+) -> None:
     images = tiled(tmp_path, make(tmp_path, "cam", 12, fps=fps))
     assert len(images) == 12
     assert np.diff([image[-40:, -40:].mean() for image in images]).min() > 1

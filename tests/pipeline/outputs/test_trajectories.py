@@ -24,7 +24,11 @@ PEOPLE = [
     person(1, EARLY, LATER, AGAIN, links=[link(EARLY, LATER, 0.9), link(LATER, AGAIN, 0.6)]),
     person(2, OTHER),
 ]
-CAMERAS = [camera("lobby"), replace(camera("gate", np.diag([0.01, 0.02, 1])), n_dropped=7), camera("empty")]
+CAMERAS = [
+    camera("lobby"),
+    replace(camera("gate", np.diag([0.01, 0.02, 1])), n_dropped=7),
+    camera("empty"),
+]
 
 
 def document(people: list[Person], cameras: list[Camera]) -> dict:
@@ -59,13 +63,21 @@ def test_people_and_cameras_are_written_as_the_schema_says() -> None:
         "last_s": 1.2,
         "cameras": ["gate", "lobby"],
     }
-    assert [(t["camera"], t["track_id"]) for t in first["tracklets"]] == [("gate", 3), ("lobby", 1), ("gate", 5)]
+    assert [(t["camera"], t["track_id"]) for t in first["tracklets"]] == [
+        ("gate", 3),
+        ("lobby", 1),
+        ("gate", 5),
+    ]
     assert second["tracklets"][0]["boxes"] == [[-3, 0, 9, 48]]
 
 
 def test_a_tracklet_has_a_time_a_box_and_a_score_for_every_frame_and_frames_count_from_0() -> None:
     early = document(PEOPLE, CAMERAS)["people"][0]["tracklets"][0]
-    assert (early["frames"], early["times_s"], early["scores"]) == ([0, 1], [0.0, 0.1], [0.875, 0.875])
+    assert (early["frames"], early["times_s"], early["scores"]) == (
+        [0, 1],
+        [0.0, 0.1],
+        [0.875, 0.875],
+    )
     assert early["boxes"] == [[10, 5, 20, 40], [11.12, 5, 21, 40]]
 
 
@@ -77,16 +89,27 @@ def test_only_cameras_with_a_homography_have_floor_positions() -> None:
 
 def test_feet_on_the_horizon_still_give_valid_json() -> None:
     horizon_at_40 = np.array([[1.0, 0, 0], [0, 1, 0], [0, -0.025, 1]])
-    early = document([person(1, EARLY)], [camera("gate", horizon_at_40)])["people"][0]["tracklets"][0]
+    early = document([person(1, EARLY)], [camera("gate", horizon_at_40)])["people"][0]["tracklets"][
+        0
+    ]
     assert np.isfinite(early["floor_m"]).all()
 
 
 def test_a_tracklets_link_probability_is_that_of_its_best_link_and_1_when_it_is_alone() -> None:
-    assert [trajectories.link_probability(t, PEOPLE[0]) for t in PEOPLE[0].tracklets] == [0.9, 0.9, 0.6]
+    assert [trajectories.link_probability(t, PEOPLE[0]) for t in PEOPLE[0].tracklets] == [
+        0.9,
+        0.9,
+        0.6,
+    ]
     assert trajectories.link_probability(OTHER, PEOPLE[1]) == 1
     written = [t for p in document(PEOPLE, CAMERAS)["people"] for t in p["tracklets"]]
     assert [t["link_probability"] for t in written] == [0.9, 0.9, 0.6, 1]
-    assert [t["link_status"] for t in written] == ["confirmed", "confirmed", "probable", "confirmed"]
+    assert [t["link_status"] for t in written] == [
+        "confirmed",
+        "confirmed",
+        "probable",
+        "confirmed",
+    ]
 
 
 def test_a_tracklet_is_named_by_its_first_frame() -> None:
@@ -109,11 +132,17 @@ def test_the_csv_has_one_row_per_box_by_camera_frame_and_track_and_frames_count_
 
 
 def test_a_camera_name_with_a_comma_stays_one_column() -> None:
-    rows = list(csv.reader(trajectories.to_csv([person(1, tracklet("a,b", 1, [0], [[0, 0, 1, 1]]))]).splitlines()))
+    rows = list(
+        csv.reader(
+            trajectories.to_csv([person(1, tracklet("a,b", 1, [0], [[0, 0, 1, 1]]))]).splitlines()
+        )
+    )
     assert [len(row) for row in rows] == [11, 11]
 
 
-def test_mot_files_read_back_as_the_same_boxes_with_person_ids_and_frames_from_1(tmp_path: Path) -> None:
+def test_mot_files_read_back_as_the_same_boxes_with_person_ids_and_frames_from_1(
+    tmp_path: Path,
+) -> None:
     texts = trajectories.to_mot(PEOPLE, CAMERAS)
     assert list(texts) == ["lobby", "gate", "empty"]
     assert texts["empty"] == ""
@@ -122,6 +151,7 @@ def test_mot_files_read_back_as_the_same_boxes_with_person_ids_and_frames_from_1
     rows = mot.read(path)
     assert rows[:, :2].tolist() == [[1, 1], [2, 1], [2, 1], [2, 2], [13, 1]]
     assert sorted(mot.boxes(rows).tolist()) == pytest.approx(
-        np.array(sorted([*EARLY.boxes.tolist(), *AGAIN.boxes.tolist(), *OTHER.boxes.tolist()])), abs=0.011
+        np.array(sorted([*EARLY.boxes.tolist(), *AGAIN.boxes.tolist(), *OTHER.boxes.tolist()])),
+        abs=0.011,
     )
     assert rows[:, 6] == pytest.approx(0.875)

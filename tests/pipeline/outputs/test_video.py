@@ -26,8 +26,12 @@ def open_one(path: Path, start_s: float = 0.0) -> Source:
     return open_source(config, SourcesConfig(image_fps=10))
 
 
-def annotated(source: Source, path: Path, people: Sequence[Person] = (), stop: bool = False) -> Path:
-    annotate(iter(source), source.camera, list(people), path, OutputConfig(), Timings(), lambda: stop)
+def annotated(
+    source: Source, path: Path, people: Sequence[Person] = (), stop: bool = False
+) -> Path:
+    annotate(
+        iter(source), source.camera, list(people), path, OutputConfig(), Timings(), lambda: stop
+    )
     return path
 
 
@@ -36,7 +40,11 @@ def facts(path: Path) -> tuple[Fraction | None, Fraction, list[float]]:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.duration is not None and stream.time_base is not None
-        return stream.average_rate, stream.duration * stream.time_base, [f.time or 0.0 for f in container.decode(stream)]
+        return (
+            stream.average_rate,
+            stream.duration * stream.time_base,
+            [f.time or 0.0 for f in container.decode(stream)],
+        )
 
 
 def drawn(time_s: float, *people: Person, name: str = "cam", trail_s: float = 0.0) -> Array:
@@ -54,7 +62,9 @@ def edge(box: Sequence[float], image: Array) -> tuple[int, ...]:
 
 
 @pytest.mark.parametrize("fps", [Fraction(30000, 1001), Fraction(60000, 1001), 12.5, 7])
-def test_an_annotated_video_has_the_frames_the_rate_and_the_length_of_its_source(tmp_path: Path, fps: float) -> None:
+def test_an_annotated_video_has_the_frames_the_rate_and_the_length_of_its_source(
+    tmp_path: Path, fps: float
+) -> None:
     path = write_video(tmp_path / "a.mp4", 45, fps)
     source = open_one(path, start_s=1e6)
     rate, duration_s, times_s = facts(annotated(source, tmp_path / "out.mp4"))
@@ -62,16 +72,22 @@ def test_an_annotated_video_has_the_frames_the_rate_and_the_length_of_its_source
     assert times_s == pytest.approx([i / float(fps) for i in range(45)], abs=2e-5)
 
 
-def test_variable_frame_rates_keep_their_times_and_their_length_but_for_the_last_picture(tmp_path: Path) -> None:
+def test_variable_frame_rates_keep_their_times_and_their_length_but_for_the_last_picture(
+    tmp_path: Path,
+) -> None:
     times = [0, 0.1, 0.15, 0.9, 1.0, 1.05, 4.0]
     path = write_video(tmp_path / "a.mp4", len(times), times_s=times)
     _, duration_s, times_s = facts(annotated(open_one(path), tmp_path / "out.mp4"))
     assert times_s == pytest.approx(times, abs=2e-5)
-    assert duration_s == pytest.approx(4.0 + 4.1 / 7, abs=0.01)  # the last picture stays for the average time
+    assert duration_s == pytest.approx(
+        4.0 + 4.1 / 7, abs=0.01
+    )  # the last picture stays for the average time
 
 
 @pytest.mark.parametrize("size", [(64, 48), (63, 47)])
-def test_browsers_can_play_it_also_when_the_size_is_odd(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_browsers_can_play_it_also_when_the_size_is_odd(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
     for i in range(3):
         cv2.imwrite(str(tmp_path / f"{i}.png"), picture(i, *size))
     path = annotated(open_one(tmp_path), tmp_path / "out.mp4")
@@ -83,7 +99,9 @@ def test_browsers_can_play_it_also_when_the_size_is_odd(tmp_path: Path, size: tu
         assert len(list(container.decode(video=0))) == 3
 
 
-def test_frames_closer_than_the_files_clock_can_tell_are_still_written_in_order(tmp_path: Path) -> None:
+def test_frames_closer_than_the_files_clock_can_tell_are_still_written_in_order(
+    tmp_path: Path,
+) -> None:
     with Encoder(tmp_path / "out.mp4", 64, 48, 10, 23) as encoder:
         for i, time_s in enumerate([0, 1e-6, 2e-6, 0.1]):
             encoder.write(picture(i), time_s)
@@ -98,11 +116,15 @@ def test_an_interrupted_video_leaves_no_file(tmp_path: Path, n_frames: int) -> N
     folder = OutputFolder(tmp_path / "out", overwrite=False)
     answers = itertools.chain([False] * n_frames, itertools.repeat(True))
     with pytest.raises(Interrupted), folder.file("cam.mp4") as path:
-        annotate(iter(source), source.camera, [], path, OutputConfig(), Timings(), lambda: next(answers))
+        annotate(
+            iter(source), source.camera, [], path, OutputConfig(), Timings(), lambda: next(answers)
+        )
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_boxes_are_drawn_at_the_time_they_were_seen_also_when_the_camera_started_late(tmp_path: Path) -> None:
+def test_boxes_are_drawn_at_the_time_they_were_seen_also_when_the_camera_started_late(
+    tmp_path: Path,
+) -> None:
     source = open_one(write_video(tmp_path / "a.mp4", 10, size=(300, 200)), start_s=50)
     seen = person(4, tracklet("cam", 1, [50.3, 50.4], [BOX]))
     with av.open(str(annotated(source, tmp_path / "out.mp4", [seen]))) as container:
@@ -130,7 +152,9 @@ def test_people_of_other_cameras_are_not_drawn() -> None:
 
 
 @pytest.mark.parametrize(("gap_s", "joined"), [(HOLD_S - 0.05, True), (HOLD_S + 0.05, False)])
-def test_a_short_gap_is_bridged_by_a_box_half_way_and_a_long_one_is_not(gap_s: float, joined: bool) -> None:
+def test_a_short_gap_is_bridged_by_a_box_half_way_and_a_long_one_is_not(
+    gap_s: float, joined: bool
+) -> None:
     far = [150, 60, 190, 140]
     seen = person(1, tracklet("cam", 1, [1.0, 1.0 + gap_s], [BOX, far]))
     image = drawn(1.0 + gap_s / 2, seen)
@@ -142,7 +166,9 @@ def test_a_short_gap_is_bridged_by_a_box_half_way_and_a_long_one_is_not(gap_s: f
 def test_interpolated_boxes_are_thinner_than_seen_ones() -> None:
     seen = person(1, tracklet("cam", 1, [1.0, 1.2], [BOX]))
     big = Drawing(camera("cam", size=(1920, 1080)), [seen], trail_s=0)
-    at_row, between = (np.count_nonzero(big.draw(BLACK, time_s)[100, :80].any(axis=1)) for time_s in (1.0, 1.1))
+    at_row, between = (
+        np.count_nonzero(big.draw(BLACK, time_s)[100, :80].any(axis=1)) for time_s in (1.0, 1.1)
+    )
     assert 0 < between < at_row
 
 
@@ -160,16 +186,29 @@ def test_the_trail_shows_the_last_seconds_and_then_fades() -> None:
     assert not drawn(4.6, seen, trail_s=1.5).any()
 
 
-@pytest.mark.parametrize("box", [[-80, -90, 10, 20], [290, 190, 500, 700], [-1e5, 60, 1e5, 140], [1000, 60, 1040, 140]])
+@pytest.mark.parametrize(
+    "box", [[-80, -90, 10, 20], [290, 190, 500, 700], [-1e5, 60, 1e5, 140], [1000, 60, 1040, 140]]
+)
 def test_a_box_beyond_the_picture_still_shows_its_number_inside(box: list[float]) -> None:
-    drawing = Drawing(camera("cam", size=(300, 200)), [person(1, tracklet("cam", 1, [1.0], [box]))], trail_s=2)
-    with_box, without = drawing.draw(BLACK, 1.0), Drawing(camera("cam", size=(300, 200)), [], 2).draw(BLACK, 1.0)
+    drawing = Drawing(
+        camera("cam", size=(300, 200)), [person(1, tracklet("cam", 1, [1.0], [box]))], trail_s=2
+    )
+    with_box, without = (
+        drawing.draw(BLACK, 1.0),
+        Drawing(camera("cam", size=(300, 200)), [], 2).draw(BLACK, 1.0),
+    )
     assert (with_box != without).any()
 
 
-@pytest.mark.parametrize(("time_s", "same", "other"), [(59.96, 60.0, 59.9), (3599.96, 3600.0, 0.0), (-0.51, -0.5, 0.5)])
-def test_the_clock_rounds_to_tenths_and_never_shows_60_seconds(time_s: float, same: float, other: float) -> None:
-    shown = {t: Drawing(camera("cam"), [], 0).draw(BLACK, t).tobytes() for t in (time_s, same, other)}
+@pytest.mark.parametrize(
+    ("time_s", "same", "other"), [(59.96, 60.0, 59.9), (3599.96, 3600.0, 0.0), (-0.51, -0.5, 0.5)]
+)
+def test_the_clock_rounds_to_tenths_and_never_shows_60_seconds(
+    time_s: float, same: float, other: float
+) -> None:
+    shown = {
+        t: Drawing(camera("cam"), [], 0).draw(BLACK, t).tobytes() for t in (time_s, same, other)
+    }
     assert shown[time_s] == shown[same] != shown[other]
 
 

@@ -29,7 +29,9 @@ def test_at_first_scores_are_taken_at_their_word() -> None:
 
 
 @pytest.mark.parametrize(("score", "share"), [(0.15, 0.7), (0.15, 0.1), (0.55, 0.3), (0.85, 0.5)])
-def test_what_comes_true_more_or_less_often_than_its_score_is_found_out(score: float, share: float) -> None:
+def test_what_comes_true_more_or_less_often_than_its_score_is_found_out(
+    score: float, share: float
+) -> None:
     assert taught({score: share, 0.95: 1.0}).of(np.array([score])) == pytest.approx(share, abs=0.05)
 
 
@@ -51,7 +53,9 @@ def test_the_meaning_changes_with_the_light() -> None:
 
 @given(st.lists(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=30), max_size=20))
 @settings(deadline=None)
-def test_confidence_is_a_probability_whatever_is_seen_and_in_whatever_order(frames: list[list[tuple[float, bool]]]) -> None:
+def test_confidence_is_a_probability_whatever_is_seen_and_in_whatever_order(
+    frames: list[list[tuple[float, bool]]],
+) -> None:
     forth, back = Confidence(), Confidence()
     for rows in frames:
         for confidence, some in ((forth, rows), (back, rows[::-1])):
@@ -61,7 +65,9 @@ def test_confidence_is_a_probability_whatever_is_seen_and_in_whatever_order(fram
 
 
 def street(n_frames: int, rng: np.random.Generator, weak_are_people: bool) -> list[Detections]:
-    """Six people on a line who are scored 0.9 or, one frame in three, 0.15; or always 0.9, with false alarms of 0.15."""
+    """Six people on a line who are scored 0.9 or, one frame in three, 0.15; or always 0.9, with
+    false alarms of 0.15.
+    """
     frames = []
     for i in range(n_frames):
         x = 100.0 + 200 * np.arange(6) + 2 * i
@@ -82,14 +88,17 @@ def newcomers(weak_are_people: bool, learn_scores: bool) -> int:
     for i, frame in enumerate(street(400, np.random.default_rng(0), weak_are_people)):
         boxes, scores = frame.boxes, frame.scores
         if i >= 300:
-            late: Array = np.array([[500 + 150 * k, 500, 540 + 150 * k, 600] for k in range(3)], np.float32)
+            late: Array = np.array(
+                [[500 + 150 * k, 500, 540 + 150 * k, 600] for k in range(3)], np.float32
+            )
             boxes, scores = np.concatenate([boxes, late]), np.append(scores, np.float32([0.15] * 3))
         found |= set(tracker.update(Detections(boxes, scores), i / FPS, i).track_ids.tolist())
     return len(found) - 6
 
 
 @pytest.mark.parametrize(
-    ("weak_are_people", "learn_scores", "expected"), [(True, True, 3), (True, False, 0), (False, True, 0), (False, False, 0)]
+    ("weak_are_people", "learn_scores", "expected"),
+    [(True, True, 3), (True, False, 0), (False, True, 0), (False, False, 0)],
 )
 def test_weak_boxes_start_tracks_only_where_weak_boxes_are_people(
     weak_are_people: bool, learn_scores: bool, expected: int
@@ -100,7 +109,9 @@ def test_weak_boxes_start_tracks_only_where_weak_boxes_are_people(
 def test_a_swinging_camera_does_not_stop_the_tracker_from_starting_tracks() -> None:
     rng, tracker, late = np.random.default_rng(0), Tracker(TrackerConfig()), set[int]()
     for i in range(600):
-        shift = 0.0 if i % 12 < 8 else float(rng.uniform(-400, 400))  # it stands still for 8 frames, then looks around for 4
+        shift = (
+            0.0 if i % 12 < 8 else float(rng.uniform(-400, 400))
+        )  # it stands still for 8 frames, then looks around for 4
         x = 600.0 + 100 * np.arange(4) + shift
         boxes = np.stack([x, np.full(4, 100), x + 40, np.full(4, 200)], axis=1).astype(np.float32)
         tracks = tracker.update(Detections(boxes, np.full(4, 0.7, np.float32)), i / FPS, i)

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from pipeline.records import Array
-from pipeline.tracking.kalman import INITIAL_SPEED_STD, SIZE_ACCELERATION, SIZE_NOISE, KalmanFilter, measure, to_boxes
+from pipeline.tracking.kalman import (
+    INITIAL_SPEED_STD,
+    SIZE_ACCELERATION,
+    SIZE_NOISE,
+    KalmanFilter,
+    measure,
+    to_boxes,
+)
 
 POSITION_STD, ACCELERATION_STD = 0.05, 1.0
 NOISE = np.array([1, 1, SIZE_NOISE, SIZE_NOISE])
@@ -25,7 +32,12 @@ def reference(measured: Array) -> Reference:
     filter_ = Reference(dim_x=8, dim_z=4)
     filter_.x[:4, 0] = measured
     filter_.H = np.eye(4, 8)
-    filter_.P = np.diag(np.concatenate([POSITION_STD * NOISE, INITIAL_SPEED_STD * ACCELERATION]) * measured[3]) ** 2
+    filter_.P = (
+        np.diag(
+            np.concatenate([POSITION_STD * NOISE, INITIAL_SPEED_STD * ACCELERATION]) * measured[3]
+        )
+        ** 2
+    )
     return filter_
 
 
@@ -88,7 +100,9 @@ def test_a_prediction_leaves_the_state_it_started_from_alone() -> None:
 
 @given(st.lists(measurement, min_size=1, max_size=5))
 @settings(deadline=None)
-def test_boxes_are_the_inverse_of_measurements(rows: list[tuple[float, float, float, float]]) -> None:
+def test_boxes_are_the_inverse_of_measurements(
+    rows: list[tuple[float, float, float, float]],
+) -> None:
     values = np.array(rows)
     boxes = to_boxes(values)
     assert boxes.dtype == np.float32
@@ -102,7 +116,9 @@ def test_a_box_never_gets_thinner_than_a_pixel(size: tuple[float, float]) -> Non
 
 @given(st.lists(st.tuples(measurement, st.floats(0.001, 5)), min_size=1, max_size=40))
 @settings(deadline=None)
-def test_covariance_stays_positive_definite(seen: list[tuple[tuple[float, float, float, float], float]]) -> None:
+def test_covariance_stays_positive_definite(
+    seen: list[tuple[tuple[float, float, float, float], float]],
+) -> None:
     ours = KalmanFilter(POSITION_STD, ACCELERATION_STD)
     mean, covariance = ours.start(np.array([seen[0][0]]))
     for measured, dt_s in seen:

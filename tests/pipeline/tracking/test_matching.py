@@ -11,7 +11,11 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pipeline.records import Array
 from pipeline.tracking.matching import SOLVERS, Solver, assign, best_other, iou, lead, touching
 
-values_of_any_shape = arrays(np.float64, array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9), elements=st.floats(0, 1))
+values_of_any_shape = arrays(
+    np.float64,
+    array_shapes(min_dims=2, max_dims=2, min_side=0, max_side=9),
+    elements=st.floats(0, 1),
+)
 thresholds = st.floats(0, 0.9)
 
 
@@ -26,15 +30,21 @@ def assigned(values: Array, least: float, solver: Solver) -> tuple[Array, Array]
 @given(values_of_any_shape, thresholds)
 def test_lap_and_scipy_reach_the_same_total(values: Array, least: float) -> None:
     by_lap, by_scipy = (assigned(values, least, SOLVERS[name]) for name in ("lap", "scipy"))
-    assert (values[by_lap] - least).sum() == pytest.approx((values[by_scipy] - least).sum(), abs=1e-9)
+    assert (values[by_lap] - least).sum() == pytest.approx(
+        (values[by_scipy] - least).sum(), abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
 class TestEachSolver:
     @settings(deadline=None, max_examples=100)
     @given(values=arrays(np.float64, (4, 4), elements=st.floats(0, 1)), least=thresholds)
-    def test_no_way_of_matching_is_better(self, solver: Solver, values: Array, least: float) -> None:
-        best = max(np.maximum(values[range(4), order] - least, 0).sum() for order in permutations(range(4)))
+    def test_no_way_of_matching_is_better(
+        self, solver: Solver, values: Array, least: float
+    ) -> None:
+        best = max(
+            np.maximum(values[range(4), order] - least, 0).sum() for order in permutations(range(4))
+        )
         rows, columns = assigned(values, least, solver)
         assert (values[rows, columns] - least).sum() == pytest.approx(best, abs=1e-9)
 
@@ -48,7 +58,9 @@ class TestEachSolver:
         assert (values[rows, columns] > least).all()
 
     @pytest.mark.parametrize("least", [0.0, 0.3])
-    def test_many_rivals_are_solved_as_one_at_a_time_would_be(self, solver: Solver, least: float) -> None:
+    def test_many_rivals_are_solved_as_one_at_a_time_would_be(
+        self, solver: Solver, least: float
+    ) -> None:
         values = np.random.default_rng(0).random((40, 30)) ** 3
         rows, columns = assigned(values, least, solver)
         dense = np.maximum(values - least, 0)
@@ -58,18 +70,35 @@ class TestEachSolver:
 def test_the_lead_of_a_pair_is_over_the_best_other_of_both() -> None:
     i, j, values = np.array([0, 0, 1, 2]), np.array([0, 1, 0, 2]), np.array([0.8, 0.3, 0.7, 0.5])
     assert lead(i, j, values, np.array([0, 3])).tolist() == [pytest.approx(0.1), 0.5]
-    assert lead(i, j, values, np.array([1, 2])).tolist() == [pytest.approx(-0.5), pytest.approx(-0.1)]
+    assert lead(i, j, values, np.array([1, 2])).tolist() == [
+        pytest.approx(-0.5),
+        pytest.approx(-0.1),
+    ]
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 64).map(lambda k: k / 64)), max_size=12))
-def test_the_best_other_is_the_largest_of_the_rest_of_the_group(pairs: list[tuple[int, float]]) -> None:
-    group, values = np.array([g for g, _ in pairs], np.int64), np.array([v for _, v in pairs], np.float64)
-    expected = [max([v for k, (g, v) in enumerate(pairs) if g == pairs[n][0] and k != n], default=0) for n in range(len(pairs))]
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 64).map(lambda k: k / 64)), max_size=12)
+)
+def test_the_best_other_is_the_largest_of_the_rest_of_the_group(
+    pairs: list[tuple[int, float]],
+) -> None:
+    group, values = (
+        np.array([g for g, _ in pairs], np.int64),
+        np.array([v for _, v in pairs], np.float64),
+    )
+    expected = [
+        max([v for k, (g, v) in enumerate(pairs) if g == pairs[n][0] and k != n], default=0)
+        for n in range(len(pairs))
+    ]
     assert best_other(values, group).tolist() == expected
 
 
-corners = st.tuples(*[st.integers(0, 50)] * 2, *[st.integers(0, 30)] * 2).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
-some_boxes = st.lists(corners, max_size=5).map(lambda rows: np.array(rows, np.float32).reshape(-1, 4))
+corners = st.tuples(*[st.integers(0, 50)] * 2, *[st.integers(0, 30)] * 2).map(
+    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
+some_boxes = st.lists(corners, max_size=5).map(
+    lambda rows: np.array(rows, np.float32).reshape(-1, 4)
+)
 
 
 @settings(deadline=None)
@@ -96,6 +125,8 @@ def test_boxes_that_touch_are_those_with_an_iou(a: Array, b: Array) -> None:
     dense = iou(a, b)
     strips = np.array([0, 0, 1, 0], np.float32)  # the same rows, all in one column
     heights = iou(a * [0, 1, 0, 1] + strips, b * [0, 1, 0, 1] + strips)
-    assert list(zip(i.tolist(), j.tolist(), strict=True)) == [tuple(pair) for pair in np.argwhere(dense > 0).tolist()]
+    assert list(zip(i.tolist(), j.tolist(), strict=True)) == [
+        tuple(pair) for pair in np.argwhere(dense > 0).tolist()
+    ]
     assert overlap == pytest.approx(dense[i, j], abs=1e-6)
     assert upright == pytest.approx(heights[i, j], abs=1e-6)

@@ -24,7 +24,9 @@ def seen(*rows: Row) -> Detections:
     )
 
 
-def track(frames: Iterable[Detections], fps: float = FPS, start_s: float = 0, **config: object) -> list[Tracks]:
+def track(
+    frames: Iterable[Detections], fps: float = FPS, start_s: float = 0, **config: object
+) -> list[Tracks]:
     tracker = Tracker(TrackerConfig.model_validate(config))
     return [tracker.update(detections, start_s + i / fps, i) for i, detections in enumerate(frames)]
 
@@ -43,14 +45,24 @@ def crossing(n: int = 80) -> list[Detections]:
 
 
 def crowd(n: int, seed: int = 0) -> list[Detections]:
-    """Twelve people on random walks, seen with noise, one time in ten not at all and one in five badly."""
+    """Twelve people on random walks, seen with noise, one time in ten not at all and one in five
+    badly.
+    """
     rng = np.random.default_rng(seed)
     start, speed = rng.uniform((0, 100), (900, 500), (12, 2)), rng.normal(0, 2, (12, 2))
     frames = []
     for i in range(n):
         places = start + speed * i + rng.normal(0, 1.5, (12, 2))
         scores = np.where(rng.random(12) < 0.2, 0.3, 0.9)
-        frames.append(seen(*[(x, y, s) for (x, y), s, hit in zip(places, scores, rng.random(12) < 0.9, strict=True) if hit]))
+        frames.append(
+            seen(
+                *[
+                    (x, y, s)
+                    for (x, y), s, hit in zip(places, scores, rng.random(12) < 0.9, strict=True)
+                    if hit
+                ]
+            )
+        )
     return frames
 
 
@@ -69,7 +81,9 @@ def test_ids_have_no_holes_although_false_alarms_come_and_go() -> None:
 
 
 @pytest.mark.parametrize(("missing_s", "expected"), [(0.4, {1}), (1.4, {1}), (1.7, {1, 2})])
-def test_a_track_survives_a_miss_only_while_it_is_shorter_than_max_lost_s(missing_s: float, expected: set[int]) -> None:
+def test_a_track_survives_a_miss_only_while_it_is_shorter_than_max_lost_s(
+    missing_s: float, expected: set[int]
+) -> None:
     n_missing = round(missing_s * FPS)
     frames = walk(100)
     frames[20 : 19 + n_missing] = [NO_DETECTIONS] * (n_missing - 1)
@@ -78,7 +92,11 @@ def test_a_track_survives_a_miss_only_while_it_is_shorter_than_max_lost_s(missin
 
 def test_frames_that_never_arrive_do_not_end_a_track() -> None:
     tracker, frames = Tracker(TrackerConfig()), walk(60)
-    assert {i for n in [*range(20), *range(50, 60)] for i in ids([tracker.update(frames[n], n / FPS, n)])} == {1}
+    assert {
+        i
+        for n in [*range(20), *range(50, 60)]
+        for i in ids([tracker.update(frames[n], n / FPS, n)])
+    } == {1}
 
 
 def test_a_lost_track_ends_for_whoever_asks_which_are_live() -> None:
@@ -106,7 +124,9 @@ def test_the_less_sure_a_box_is_the_better_it_must_fit(score: float, expected: l
 @pytest.mark.parametrize("surer", [-8, 8])
 def test_of_two_boxes_that_fit_alike_the_surer_one_continues_the_track(surer: int) -> None:
     last = seen((100 + surer, 200, 0.9), (100 - surer, 200, 0.6))
-    assert track([seen((100, 200, 0.9))] * 10 + [last], smoothing=0)[-1].boxes[:, 0].tolist() == [80 + surer]
+    assert track([seen((100, 200, 0.9))] * 10 + [last], smoothing=0)[-1].boxes[:, 0].tolist() == [
+        80 + surer
+    ]
 
 
 @pytest.mark.parametrize("score", [0.2, 0.55])
@@ -120,7 +140,9 @@ def test_a_box_around_or_inside_a_surer_one_starts_no_track(part: Row) -> None:
         x, y, score = part
         half, tall = (25, 130) if y == 200 else (15, 60)
         boxes = [(x - half, y - tall, x + half, y)] + [(80, 100, 120, 200)] * with_person
-        return Detections(np.array(boxes, np.float32), np.array([score, 0.9][: len(boxes)], np.float32))
+        return Detections(
+            np.array(boxes, np.float32), np.array([score, 0.9][: len(boxes)], np.float32)
+        )
 
     assert ids(track([frame(True)] * 30)) == {1}
     assert ids(track([frame(False)] * 30)) == {1}, "alone it does"
@@ -129,11 +151,15 @@ def test_a_box_around_or_inside_a_surer_one_starts_no_track(part: Row) -> None:
 
 @pytest.mark.parametrize("fps", [10, 25, 60])
 def test_a_false_alarm_of_one_frame_never_gets_an_id(fps: float) -> None:
-    alarms = [seen((100, 200, 0.9), *[(400 + 90 * (i % 4), 400, 0.95)] * (i % 7 == 5)) for i in range(60)]
+    alarms = [
+        seen((100, 200, 0.9), *[(400 + 90 * (i % 4), 400, 0.95)] * (i % 7 == 5)) for i in range(60)
+    ]
     assert ids(track(alarms, fps)) == {1}
 
 
-@pytest.mark.parametrize(("fps", "start_s"), [(fps, s) for fps in (10, 20, 30) for s in (0, 0.2, 12.3, 1.7e9)])
+@pytest.mark.parametrize(
+    ("fps", "start_s"), [(fps, s) for fps in (10, 20, 30) for s in (0, 0.2, 12.3, 1.7e9)]
+)
 def test_when_a_track_is_confirmed_does_not_depend_on_rounding(fps: float, start_s: float) -> None:
     found, n_before = track(walk(10), fps, start_s, confirm_s=0.1), fps // 10
     assert [len(t) for t in found] == [0] * n_before + [n_before + 1] + [1] * (9 - n_before)
@@ -162,7 +188,9 @@ def test_rows_that_are_handed_over_are_of_their_own_track_and_come_in_time_order
 def test_two_people_who_cross_keep_their_ids() -> None:
     for i, tracks in enumerate(track(crossing(), smoothing=0)):
         now = tracks.frames == i
-        by_id = dict(zip(tracks.track_ids[now].tolist(), tracks.boxes[now, 0].tolist(), strict=True))
+        by_id = dict(
+            zip(tracks.track_ids[now].tolist(), tracks.boxes[now, 0].tolist(), strict=True)
+        )
         assert i < 3 or by_id == {1: 80 + 5 * i, 2: 480 - 5 * i}
 
 
@@ -190,7 +218,10 @@ def test_dropping_every_second_frame_gives_the_same_ids(frames: list[Detections]
 
 @pytest.mark.parametrize("least", [0.0, 0.2])
 def test_lap_and_scipy_give_identical_tracks(least: float) -> None:
-    by_lap, by_scipy = (track(crowd(150), assignment=name, min_match=least, min_match_new=least) for name in ("lap", "scipy"))
+    by_lap, by_scipy = (
+        track(crowd(150), assignment=name, min_match=least, min_match_new=least)
+        for name in ("lap", "scipy")
+    )
     for a, b in zip(by_lap, by_scipy, strict=True):
         assert (a.track_ids == b.track_ids).all() and (a.boxes == b.boxes).all()
 
@@ -219,7 +250,10 @@ def test_without_smoothing_what_comes_out_are_exactly_boxes_and_scores_that_went
 
 def test_smoothing_brings_boxes_nearer_to_where_people_are() -> None:
     rng = np.random.default_rng(0)
-    jitter = [(100 + 3 * i + float(rng.normal(0, 3)), 200 + float(rng.normal(0, 3)), 0.9) for i in range(200)]
+    jitter = [
+        (100 + 3 * i + float(rng.normal(0, 3)), 200 + float(rng.normal(0, 3)), 0.9)
+        for i in range(200)
+    ]
 
     def error(smoothing: float) -> float:
         found = join(track([seen(row) for row in jitter], smoothing=smoothing))
@@ -249,14 +283,20 @@ def test_people_who_cross_keep_their_ids_at_low_frame_rates_and_irregular_times(
 
 
 some_frames = st.lists(
-    st.lists(st.tuples(st.integers(0, 300), st.integers(100, 400), st.floats(0.05, 1)), max_size=6, unique_by=lambda p: p[2]),
+    st.lists(
+        st.tuples(st.integers(0, 300), st.integers(100, 400), st.floats(0.05, 1)),
+        max_size=6,
+        unique_by=lambda p: p[2],
+    ),
     max_size=25,
 )
 
 
 @given(some_frames, st.lists(st.floats(0.01, 2), min_size=25, max_size=25))
 @settings(deadline=None)
-def test_no_id_is_ever_used_twice_and_each_box_continues_one_track(frames: list[list[Row]], steps_s: list[float]) -> None:
+def test_no_id_is_ever_used_twice_and_each_box_continues_one_track(
+    frames: list[list[Row]], steps_s: list[float]
+) -> None:
     tracker, ended, largest, alive = Tracker(TrackerConfig()), set[int](), 0, set[int]()
     time_s = 0.0
     for frame, (people, step_s) in enumerate(zip(frames, steps_s, strict=False)):
@@ -264,7 +304,9 @@ def test_no_id_is_ever_used_twice_and_each_box_continues_one_track(frames: list[
         tracks = tracker.update(seen(*people), time_s, frame)
         now = tracks.track_ids[tracks.frames == frame].tolist()
         assert len(set(now)) == len(now) <= len(people)
-        assert len(set(zip(tracks.track_ids.tolist(), tracks.frames.tolist(), strict=True))) == len(tracks)
+        assert len(set(zip(tracks.track_ids.tolist(), tracks.frames.tolist(), strict=True))) == len(
+            tracks
+        )
         assert (np.diff(tracks.boxes.reshape(-1, 2, 2), axis=1) > 0).all()
         live = set(tracker.live_ids.tolist())
         ended |= alive - live
@@ -275,11 +317,20 @@ def test_no_id_is_ever_used_twice_and_each_box_continues_one_track(frames: list[
 
 @given(some_frames, st.randoms(use_true_random=False))
 @settings(deadline=None)
-def test_ids_do_not_depend_on_the_order_of_the_boxes(frames: list[list[Row]], random: Random) -> None:
+def test_ids_do_not_depend_on_the_order_of_the_boxes(
+    frames: list[list[Row]], random: Random
+) -> None:
     shuffled = [random.sample(people, len(people)) for people in frames]
-    for a, b in zip(*(track([seen(*people) for people in some]) for some in (frames, shuffled)), strict=True):
+    for a, b in zip(
+        *(track([seen(*people) for people in some]) for some in (frames, shuffled)), strict=True
+    ):
         by_score = [
-            {(f, s): box for f, s, box in zip(t.frames.tolist(), t.scores.tolist(), t.boxes.tolist(), strict=True)}
+            {
+                (f, s): box
+                for f, s, box in zip(
+                    t.frames.tolist(), t.scores.tolist(), t.boxes.tolist(), strict=True
+                )
+            }
             for t in (a, b)
         ]
         assert by_score[0] == by_score[1]

@@ -15,7 +15,13 @@ from models.reid.training.settings import AugmentSettings
 
 HEIGHT, WIDTH = 32, 16
 OFF = {"flip": 0.0, "crop": "none", "erase": 0.0}
-EVERYTHING = {"flip": 0.5, "jitter": (0.4, 0.4, 0.4), "erase": 0.5, "erase_fill": "noise", "pad_px": 3}
+EVERYTHING = {
+    "flip": 0.5,
+    "jitter": (0.4, 0.4, 0.4),
+    "erase": 0.5,
+    "erase_fill": "noise",
+    "pad_px": 3,
+}
 
 
 def picture(seed: int = 0, height: int = HEIGHT, width: int = WIDTH) -> np.ndarray:
@@ -26,7 +32,9 @@ def flat(value: int) -> np.ndarray:
     return np.full((HEIGHT, WIDTH, 3), value, np.uint8)
 
 
-def changed(frames: list[np.ndarray], seed: int = 0, **values: Any) -> tuple[np.ndarray, np.ndarray]:
+def changed(
+    frames: list[np.ndarray], seed: int = 0, **values: Any
+) -> tuple[np.ndarray, np.ndarray]:
     chosen = AugmentSettings.model_validate(OFF | values)
     return augment(frames, chosen, HEIGHT, WIDTH, np.random.default_rng(seed))
 
@@ -70,15 +78,22 @@ def test_a_flip_mirrors_left_and_right_as_often_as_told(flip: float, outcomes: s
 
 def test_pad_crops_anywhere_in_the_frame_with_its_black_border() -> None:
     padded = cv2.copyMakeBorder(picture(), 2, 2, 2, 2, cv2.BORDER_CONSTANT)
-    windows = {padded[y : y + HEIGHT, x : x + WIDTH].tobytes(): (y, x) for y in range(5) for x in range(5)}
-    found = {windows[changed([picture()], seed, crop="pad", pad_px=2)[0].tobytes()] for seed in range(200)}
+    windows = {
+        padded[y : y + HEIGHT, x : x + WIDTH].tobytes(): (y, x) for y in range(5) for x in range(5)
+    }
+    found = {
+        windows[changed([picture()], seed, crop="pad", pad_px=2)[0].tobytes()]
+        for seed in range(200)
+    }
     assert len(found) == len(windows) == 25
 
 
 def test_translate_resizes_or_crops_anywhere_in_the_frame_an_eighth_larger() -> None:
     frame = picture(0, 20, 20)
     large = preprocess.resize(frame, 36, 18)
-    windows = {large[y : y + HEIGHT, x : x + WIDTH].tobytes(): (y, x) for y in range(5) for x in range(3)}
+    windows = {
+        large[y : y + HEIGHT, x : x + WIDTH].tobytes(): (y, x) for y in range(5) for x in range(3)
+    }
     plain = preprocess.resize(frame, HEIGHT, WIDTH).tobytes()
     outcomes = [changed([frame], seed, crop="translate")[0].tobytes() for seed in range(200)]
     cropped = [windows[clip] for clip in outcomes if clip != plain]
@@ -117,7 +132,10 @@ def test_colours_stay_in_range_instead_of_wrapping() -> None:
 
 @pytest.mark.parametrize("fill", ["mean", "noise", "published"])
 def test_a_frame_counts_as_erased_exactly_if_a_box_of_it_was(fill: str) -> None:
-    clips = [changed([flat(200)] * 6, seed, erase=0.5, erase_fill=fill, whole_clip=False) for seed in range(20)]
+    clips = [
+        changed([flat(200)] * 6, seed, erase=0.5, erase_fill=fill, whole_clip=False)
+        for seed in range(20)
+    ]
     for clip, erased in clips:
         for frame, flag in zip(clip, erased, strict=True):
             assert flag == (frame != 200).any()
@@ -128,7 +146,9 @@ def test_a_frame_counts_as_erased_exactly_if_a_box_of_it_was(fill: str) -> None:
 def test_an_erased_box_has_the_area_and_aspect_asked_for() -> None:
     areas = []
     for seed in range(200):
-        clip, erased = changed([flat(200)], seed, erase=1, erase_area=(0.1, 0.3), erase_aspect=(0.5, 2))
+        clip, erased = changed(
+            [flat(200)], seed, erase=1, erase_area=(0.1, 0.3), erase_aspect=(0.5, 2)
+        )
         ys, xs = np.nonzero((clip[0] != 200).any(-1))
         height, width = int(np.ptp(ys)) + 1, int(np.ptp(xs)) + 1
         assert erased.all() and len(ys) == height * width  # one full rectangle
@@ -138,7 +158,10 @@ def test_an_erased_box_has_the_area_and_aspect_asked_for() -> None:
 
 
 def test_an_erased_box_can_touch_every_side() -> None:
-    clips = [changed([flat(200)], seed, erase=1, erase_area=(0.4, 0.4), erase_aspect=(2, 2))[0][0] for seed in range(200)]
+    clips = [
+        changed([flat(200)], seed, erase=1, erase_area=(0.4, 0.4), erase_aspect=(2, 2))[0][0]
+        for seed in range(200)
+    ]
     erased = np.any([(clip != 200).any(-1) for clip in clips], axis=0)
     assert erased.all()
 
@@ -148,11 +171,17 @@ def test_a_box_that_cannot_fit_is_not_drawn_for_ever_and_not_counted() -> None:
     assert not erased.any() and (clip == 200).all()
 
 
-@pytest.mark.parametrize(("fill", "expected"), [("mean", (0, 0, 0)), ("published", preprocess.MEAN)])
-def test_the_fill_is_what_the_network_is_meant_to_see(fill: str, expected: tuple[float, float, float]) -> None:
+@pytest.mark.parametrize(
+    ("fill", "expected"), [("mean", (0, 0, 0)), ("published", preprocess.MEAN)]
+)
+def test_the_fill_is_what_the_network_is_meant_to_see(
+    fill: str, expected: tuple[float, float, float]
+) -> None:
     clip, _ = changed([flat(0)], erase=1, erase_fill=fill)
     colour = clip[0][clip[0].any(-1)][0]
-    seen = preprocess.normalise(torch.from_numpy(np.broadcast_to(colour, (1, 1, 1, 3)).copy())).flatten()
+    seen = preprocess.normalise(
+        torch.from_numpy(np.broadcast_to(colour, (1, 1, 1, 3)).copy())
+    ).flatten()
     rounding = 0.5 / 255 / np.array(preprocess.STD)
     assert (np.abs(seen.numpy() - expected) <= rounding + 1e-6).all()
 
@@ -165,13 +194,21 @@ def test_noise_differs_from_pixel_to_pixel() -> None:
 @pytest.mark.parametrize("crop", ["none", "pad", "translate"])
 def test_a_whole_clip_changes_as_one(crop: str) -> None:
     outcomes = [changed([picture()] * 4, seed, **EVERYTHING, crop=crop) for seed in range(30)]
-    assert all((clip == clip[:1]).all() and len(set(erased.tolist())) == 1 for clip, erased in outcomes)
+    assert all(
+        (clip == clip[:1]).all() and len(set(erased.tolist())) == 1 for clip, erased in outcomes
+    )
     assert {bool(erased[0]) for _, erased in outcomes} == {False, True}
 
 
 @pytest.mark.parametrize(
     "values",
-    [{"flip": 0.5}, {"crop": "pad"}, {"crop": "translate"}, {"jitter": (0.3, 0, 0)}, {"erase": 0.5}],
+    [
+        {"flip": 0.5},
+        {"crop": "pad"},
+        {"crop": "translate"},
+        {"jitter": (0.3, 0, 0)},
+        {"erase": 0.5},
+    ],
     ids=lambda values: next(iter(values)),
 )
 def test_frames_change_on_their_own_when_told(values: dict[str, Any]) -> None:

@@ -16,8 +16,12 @@ PK = ("groups", "identities")
 SAMPLERS = (*PK, "shuffled")
 
 
-def made(targets: list[int], sampler: str, n_people: int, n_each: int, seed: int = 0, epoch: int = 0) -> Batches:
-    chosen = BatchSettings.model_validate({"sampler": sampler, "n_people": n_people, "n_each": n_each})
+def made(
+    targets: list[int], sampler: str, n_people: int, n_each: int, seed: int = 0, epoch: int = 0
+) -> Batches:
+    chosen = BatchSettings.model_validate(
+        {"sampler": sampler, "n_people": n_people, "n_each": n_each}
+    )
     return epoch_batches(np.array(targets), chosen, seed, epoch)
 
 
@@ -32,7 +36,12 @@ some_people = st.lists(st.integers(1, 9), min_size=4, max_size=10).map(people)
 
 @pytest.mark.parametrize("sampler", PK)
 @settings(deadline=None, max_examples=60)
-@given(targets=some_people, n_people=st.integers(1, 4), n_each=st.integers(2, 5), seed=st.integers(0, 5))
+@given(
+    targets=some_people,
+    n_people=st.integers(1, 4),
+    n_each=st.integers(2, 5),
+    seed=st.integers(0, 5),
+)
 def test_a_batch_is_so_many_neighbouring_samples_of_each_of_so_many_people(
     sampler: str, targets: list[int], n_people: int, n_each: int, seed: int
 ) -> None:
@@ -53,7 +62,9 @@ def test_a_person_with_enough_samples_shows_none_twice(sampler: str, targets: li
 
 @settings(deadline=None, max_examples=60)
 @given(targets=some_people, n_people=st.integers(1, 4))
-def test_groups_stop_when_fewer_people_than_a_batch_needs_have_any_left(targets: list[int], n_people: int) -> None:
+def test_groups_stop_when_fewer_people_than_a_batch_needs_have_any_left(
+    targets: list[int], n_people: int
+) -> None:
     groups = {person: max(n // 3, 1) for person, n in Counter(targets).items()}
     batches = made(targets, "groups", n_people, 3)
     used = Counter(targets[batch[i]] for batch in batches for i in range(0, len(batch), 3))
@@ -85,7 +96,11 @@ def test_an_epoch_is_drawn_from_seed_and_number_alone(sampler: str) -> None:
     first = made(targets, sampler, 3, 2, seed=1, epoch=2)
     np.random.default_rng(0).random()
     assert made(targets, sampler, 3, 2, seed=1, epoch=2) == first
-    assert made(targets, sampler, 3, 2, seed=1, epoch=3) != first != made(targets, sampler, 3, 2, seed=2, epoch=2)
+    assert (
+        made(targets, sampler, 3, 2, seed=1, epoch=3)
+        != first
+        != made(targets, sampler, 3, 2, seed=2, epoch=2)
+    )
 
 
 @pytest.mark.parametrize("sampler", PK)
@@ -101,7 +116,11 @@ def test_too_few_people_is_an_error_that_says_what_to_set(sampler: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-@pytest.mark.parametrize(("targets", "n_people", "n_each"), [([0, 1], 1, 1), ([0], 2, 2), ([], 2, 2)])
-def test_a_batch_of_one_sample_is_an_error(sampler: str, targets: list[int], n_people: int, n_each: int) -> None:
+@pytest.mark.parametrize(
+    ("targets", "n_people", "n_each"), [([0, 1], 1, 1), ([0], 2, 2), ([], 2, 2)]
+)
+def test_a_batch_of_one_sample_is_an_error(
+    sampler: str, targets: list[int], n_people: int, n_each: int
+) -> None:
     with pytest.raises(InputError, match="needs two samples in a batch"):
         made(targets, sampler, n_people, n_each)

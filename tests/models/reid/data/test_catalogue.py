@@ -25,14 +25,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @each
-def test_its_own_folder_and_the_one_above_are_the_same_data_set(built: dict[str, Path], name: str) -> None:
+def test_its_own_folder_and_the_one_above_are_the_same_data_set(
+    built: dict[str, Path], name: str
+) -> None:
     here = built[name]
     assert catalogue.load(name, here, ANY) == catalogue.load(name, str(here.parent), ANY)
     assert catalogue.load(name, here, ANY).root == here
 
 
 @each
-def test_training_people_are_numbered_without_holes_and_all_images_exist(built: dict[str, Path], name: str) -> None:
+def test_training_people_are_numbered_without_holes_and_all_images_exist(
+    built: dict[str, Path], name: str
+) -> None:
     dataset = catalogue.load(name, built[name], ANY)
     assert sorted({s.person_id for s in dataset.train}) == list(range(dataset.n_train_people))
     for sample in (*dataset.train, *dataset.query, *dataset.gallery):
@@ -49,7 +53,9 @@ def test_queries_have_answers_in_other_cameras_and_train_shares_no_image_with_th
     dataset = catalogue.load(name, built[name], ANY)
     seen = {(s.person_id, s.camera) for s in dataset.gallery}
     for sample in dataset.query:
-        assert any(person == sample.person_id and camera != sample.camera for person, camera in seen)
+        assert any(
+            person == sample.person_id and camera != sample.camera for person, camera in seen
+        )
     assert not _paths(dataset, "train") & (_paths(dataset, "query") | _paths(dataset, "gallery"))
 
 
@@ -70,7 +76,9 @@ def test_the_order_in_which_folders_are_listed_changes_nothing(
 
 
 @each
-def test_a_part_of_a_data_set_is_refused_with_what_was_expected(built: dict[str, Path], name: str) -> None:
+def test_a_part_of_a_data_set_is_refused_with_what_was_expected(
+    built: dict[str, Path], name: str
+) -> None:
     with pytest.raises(InputError, match="any_counts") as caught:
         catalogue.load(name, built[name], {})
     assert str(built[name]) in str(caught.value)
@@ -89,9 +97,13 @@ def test_a_folder_without_the_data_set_is_named_with_what_was_looked_for(
 
 
 @each
-def test_what_is_hidden_or_no_image_is_passed_over(built: dict[str, Path], name: str, fresh: Callable[[str], Path]) -> None:
+def test_what_is_hidden_or_no_image_is_passed_over(
+    built: dict[str, Path], name: str, fresh: Callable[[str], Path]
+) -> None:
     here = fresh(name)
-    for folder in [path for path in here.rglob("*") if path.is_dir() and any(path.glob("*.[jp][pn]g"))]:
+    for folder in [
+        path for path in here.rglob("*") if path.is_dir() and any(path.glob("*.[jp][pn]g"))
+    ]:
         (folder / "Thumbs.db").touch()
         (folder / "._0002_c1s1_000451_03.jpg").touch()
     loaded, expected = (catalogue.load(name, folder, ANY) for folder in (here, built[name]))
@@ -126,7 +138,11 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         ("mars", {"gallery": "all"}, ("gallery", "official", "without_query")),
         ("ilids_vid", {"split": 10}, ("split", "10")),
         ("market1501", {"query": 3}, ("query", "single")),
-        ("folder", {"kind": "tracklets", "names": "pair"}, ("kind: tracklets needs names: folders",)),
+        (
+            "folder",
+            {"kind": "tracklets", "names": "pair"},
+            ("kind: tracklets needs names: folders",),
+        ),
         ("folder", {"any_counts": True}, ("any_counts", "kind, names, use")),
     ],
 )
@@ -149,7 +165,9 @@ def test_options_that_are_unknown_or_out_of_range_say_what_is_valid(
         ("cuhk03", {"protocol": "classic"}, 20),
     ],
 )
-def test_the_splits_of_a_published_result_are_counted(name: str, options: dict[str, Any], expected: int) -> None:
+def test_the_splits_of_a_published_result_are_counted(
+    name: str, options: dict[str, Any], expected: int
+) -> None:
     assert catalogue.n_splits(name, options) == expected
 
 

@@ -21,12 +21,19 @@ def _options(**values: Any) -> Options:
 
 
 @pytest.mark.parametrize(("labels", "n_images"), [("labeled", 4), ("detected", 5)])
-def test_the_new_protocol_has_one_query_for_each_person_and_view(labels: str, n_images: int, tmp_path: Path) -> None:
+def test_the_new_protocol_has_one_query_for_each_person_and_view(
+    labels: str, n_images: int, tmp_path: Path
+) -> None:
     dataset = load(miniatures.cuhk03(tmp_path, (4, 2), 2), _options(labels=labels))
     assert counts(dataset) == {
-        "train people": 4, "train images": 4 * n_images, "query people": 2, "query images": 4,
-        "gallery people": 2, "gallery images": 2 * (n_images - 2), "junk images": 0,
-    }  # fmt: skip
+        "train people": 4,
+        "train images": 4 * n_images,
+        "query people": 2,
+        "query images": 4,
+        "gallery people": 2,
+        "gallery images": 2 * (n_images - 2),
+        "junk images": 0,
+    }
     assert [(s.person_id, s.camera) for s in dataset.query] == [(3, 0), (3, 1), (4, 0), (4, 1)]
     assert {path.parent.name for s in dataset.train for path in s.paths} == {f"images_{labels}"}
 
@@ -46,7 +53,9 @@ def test_classic_splits_that_torchreid_cached_serve_wherever_they_were_made(tmp_
     here = miniatures.cuhk03(tmp_path)
     expected = load(here, _options(protocol="classic"))
     (here / "testsets.json").unlink()
-    query = [[f"C:\\old\\images_labeled\\{path.name}", 0, 0] for s in expected.query for path in s.paths]
+    query = [
+        [f"C:\\old\\images_labeled\\{path.name}", 0, 0] for s in expected.query for path in s.paths
+    ]
     (here / "splits_classic_labeled.json").write_text(json.dumps([{"query": query}]))
     assert load(here, _options(protocol="classic")) == expected
     with pytest.raises(InputError, match="has no split 5"):
@@ -80,12 +89,16 @@ def test_an_archive_that_is_not_unpacked_says_how(tmp_path: Path) -> None:
     file = tmp_path / "cuhk03" / ARCHIVE
     file.parent.mkdir(parents=True)
     file.touch()
-    with pytest.raises(InputError, match=rf"python -m models\.reid\.data\.cuhk03_archive {tmp_path / 'cuhk03'}"):
+    with pytest.raises(
+        InputError, match=rf"python -m models\.reid\.data\.cuhk03_archive {tmp_path / 'cuhk03'}"
+    ):
         load(tmp_path, Options())
 
 
 def _contents() -> tuple[dict[Any, Any], dict[str, np.ndarray]]:
-    """What cuhk-03.mat holds as h5py shows it, references being numbers, and the images that must come out, RGB."""
+    """What cuhk-03.mat holds as h5py shows it, references being numbers, and the images that must
+    come out, RGB.
+    """
     rng = np.random.default_rng(0)
     archive: dict[Any, Any] = {}
     images = {}
@@ -102,9 +115,13 @@ def _contents() -> tuple[dict[Any, Any], dict[str, np.ndarray]]:
                 for i in range(10):
                     image = rng.integers(0, 256, (6 + i, 4, 3)).astype(np.uint8)
                     empty = (i + number) % 5 > 1
-                    cells[i, number] = put(np.zeros(2, np.uint64) if empty else image.transpose(2, 1, 0))
+                    cells[i, number] = put(
+                        np.zeros(2, np.uint64) if empty else image.transpose(2, 1, 0)
+                    )
                     if not empty:
-                        images[f"images_{labels}/{pair}_{number + 1:03d}_{1 + i // 5}_{i + 1:02d}.png"] = image
+                        images[
+                            f"images_{labels}/{pair}_{number + 1:03d}_{1 + i // 5}_{i + 1:02d}.png"
+                        ] = image
             pairs.append(put(cells))
         archive[labels] = np.array([pairs])
     archive["testsets"] = np.array([[put(np.array([[1.0, 2.0], [2.0, 1.0]])) for _ in range(20)]])
@@ -150,7 +167,9 @@ def test_without_h5py_unpacking_is_one_line_that_says_what_to_do(
 
 
 def test_a_real_hdf5_file_is_unpacked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    h5py = pytest.importorskip("h5py", reason="h5py is optional: it is needed to unpack CUHK03 and for nothing else")
+    h5py = pytest.importorskip(
+        "h5py", reason="h5py is optional: it is needed to unpack CUHK03 and for nothing else"
+    )
     archive, images = _contents()
     (tmp_path / "cuhk03" / ARCHIVE).parent.mkdir(parents=True)
     with h5py.File(tmp_path / "cuhk03" / ARCHIVE, "w") as file:
@@ -160,8 +179,12 @@ def test_a_real_hdf5_file_is_unpacked(tmp_path: Path, capsys: pytest.CaptureFixt
                 made[key] = file.create_dataset(f"#refs#/{key}", data=value).ref
         for key, value in archive.items():
             if key not in made:
-                refs = np.array([[made[int(k)] for k in row] for row in value], dtype=h5py.ref_dtype)
-                made[key] = file.create_dataset(f"#refs#/{key}" if isinstance(key, int) else key, data=refs).ref
+                refs = np.array(
+                    [[made[int(k)] for k in row] for row in value], dtype=h5py.ref_dtype
+                )
+                made[key] = file.create_dataset(
+                    f"#refs#/{key}" if isinstance(key, int) else key, data=refs
+                ).ref
     assert cuhk03_archive.main([str(tmp_path)]) == 0
     assert str(tmp_path / "cuhk03") in capsys.readouterr().out
     _check(tmp_path / "cuhk03", images)

@@ -16,9 +16,14 @@ ANY = Options(any_counts=True)
 def test_the_gallery_holds_all_tracklets_of_the_test_and_distractors(tmp_path: Path) -> None:
     dataset = load(miniatures.dukemtmc_video(tmp_path, 3, 2), ANY)
     assert counts(dataset) == {
-        "train people": 3, "train tracklets": 6, "query people": 2, "query tracklets": 2,
-        "gallery people": 3, "gallery tracklets": 6, "junk tracklets": 0,
-    }  # fmt: skip
+        "train people": 3,
+        "train tracklets": 6,
+        "query people": 2,
+        "query tracklets": 2,
+        "gallery people": 3,
+        "gallery tracklets": 6,
+        "junk tracklets": 0,
+    }
     assert {s.camera for s in dataset.gallery} == {1, 5}
     assert dataset.query[0].frame == 30823 + 300
 
@@ -32,7 +37,9 @@ def test_frames_are_in_the_order_of_their_numbers_in_both_forms(form: str, tmp_p
     for k in (10002, 9, 110):
         miniatures.write(folder / form.format(k, 30000 + k), 0, 5, np.random.default_rng(0))
     sample = load(here, ANY).train[-1]
-    assert [path.name for path in sample.paths] == [form.format(k, 30000 + k) for k in (9, 110, 10002)]
+    assert [path.name for path in sample.paths] == [
+        form.format(k, 30000 + k) for k in (9, 110, 10002)
+    ]
     assert (sample.camera, sample.frame) == (5, 30009)
 
 

@@ -17,7 +17,11 @@ def test_the_first_half_of_a_row_tests_and_the_second_trains(split: int, tmp_pat
     dataset = load(here, Options(split=split, any_counts=True))
     row = loadmat(here / SPLITS)["ls_set"][split].astype(int)
     people = [2 * position - 1 for position in row]  # person001, person003...
-    assert [s.person_id for s in dataset.query] == [s.person_id for s in dataset.gallery] == sorted(people[:4])
+    assert (
+        [s.person_id for s in dataset.query]
+        == [s.person_id for s in dataset.gallery]
+        == sorted(people[:4])
+    )
     trained = sorted({path.parent.name for s in dataset.train for path in s.paths})
     assert trained == sorted(f"person{person:03d}" for person in people[4:])
 
@@ -26,8 +30,12 @@ def test_camera_1_asks_camera_2_answers_and_both_train(tmp_path: Path) -> None:
     dataset = load(miniatures.ilids_vid(tmp_path), Options(any_counts=True))
     assert {s.camera for s in dataset.query} == {0}
     assert {s.camera for s in dataset.gallery} == {1}
-    assert [(s.person_id, s.camera) for s in dataset.train] == [(p, c) for c in (0, 1) for p in range(4)]
-    assert [path.name for path in dataset.query[0].paths] == sorted(path.name for path in dataset.query[0].paths)
+    assert [(s.person_id, s.camera) for s in dataset.train] == [
+        (p, c) for c in (0, 1) for p in range(4)
+    ]
+    assert [path.name for path in dataset.query[0].paths] == sorted(
+        path.name for path in dataset.query[0].paths
+    )
     assert len(dataset.query[0].paths) == 4
 
 
@@ -40,7 +48,9 @@ def test_camera_1_asks_camera_2_answers_and_both_train(tmp_path: Path) -> None:
         (np.tile(np.arange(8), (10, 1)), "whole numbers from 1 to 8"),
     ],
 )
-def test_splits_that_do_not_fit_the_people_are_refused(rows: np.ndarray, words: str, tmp_path: Path) -> None:
+def test_splits_that_do_not_fit_the_people_are_refused(
+    rows: np.ndarray, words: str, tmp_path: Path
+) -> None:
     here = miniatures.ilids_vid(tmp_path, n_people=8)
     savemat(here / SPLITS, {"ls_set": rows})
     with pytest.raises(InputError, match=words):

@@ -13,9 +13,17 @@ from models.reid.data import layout
 
 
 def test_numbers_in_names_are_ordered_by_value() -> None:
-    assert sorted(["f10.jpg", "f9.jpg", "f09.jpg", "a1b2", "a1b10", "10", "9"], key=layout.natural) == [
-        "9", "10", "a1b2", "a1b10", "f09.jpg", "f9.jpg", "f10.jpg",
-    ]  # fmt: skip
+    assert sorted(
+        ["f10.jpg", "f9.jpg", "f09.jpg", "a1b2", "a1b10", "10", "9"], key=layout.natural
+    ) == [
+        "9",
+        "10",
+        "a1b2",
+        "a1b10",
+        "f09.jpg",
+        "f9.jpg",
+        "f10.jpg",
+    ]
 
 
 @settings(deadline=None, max_examples=50)
@@ -36,7 +44,9 @@ def test_values_that_are_no_index_are_refused(values: list[object]) -> None:
         layout.whole_numbers(np.array(values), 1, 3, "x")
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", b"\x89HDF\r\n\x1a\n" + bytes(200)])
+@pytest.mark.parametrize(
+    "content", [b"", b"<html>not found</html>", b"\x89HDF\r\n\x1a\n" + bytes(200)]
+)
 def test_a_file_that_is_not_matlabs_is_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "query_IDX.mat"
     file.write_bytes(content)

@@ -21,7 +21,9 @@ from models.reid.data.loader import Batch, TrainingClips, read_image, training_b
 from models.reid.data.samples import Sample
 from models.reid.training.settings import Settings
 
-pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")  # a machine with one core
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:This DataLoader will create"
+)  # a machine with one core
 PLAIN = {"flip": 0, "crop": "none", "erase": 0}
 
 
@@ -70,7 +72,10 @@ def test_a_grey_image_has_three_channels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "empty", "text", "half .jpg", "half .png"])
 def test_what_is_not_a_whole_image_is_named(tmp_path: Path, kind: str) -> None:
-    path, picture = tmp_path / "crop.jpg", np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8)
+    path, picture = (
+        tmp_path / "crop.jpg",
+        np.random.default_rng(0).integers(0, 256, (64, 32, 3), np.uint8),
+    )
     if kind == "folder":
         path.mkdir()
     elif kind.startswith("half"):
@@ -83,14 +88,23 @@ def test_what_is_not_a_whole_image_is_named(tmp_path: Path, kind: str) -> None:
     assert str(error.value).startswith(f"{path}: ") and len(str(error.value).splitlines()) == 1
 
 
-def test_a_batch_holds_the_frames_people_and_cameras_of_its_samples(tracklets: list[Sample]) -> None:
-    (batch, *_) = training_batches(tracklets, chosen(augment=PLAIN, clips={"length": 6, "rule": "evenly"}), epoch=0)
+def test_a_batch_holds_the_frames_people_and_cameras_of_its_samples(
+    tracklets: list[Sample],
+) -> None:
+    (batch, *_) = training_batches(
+        tracklets, chosen(augment=PLAIN, clips={"length": 6, "rule": "evenly"}), epoch=0
+    )
     assert batch.clips.shape == (4, 6, 32, 16, 3) and batch.clips.dtype == torch.uint8
     assert batch.mask.shape == batch.erased.shape == batch.quality.shape == (4, 6)
-    assert batch.mask.dtype == batch.erased.dtype == torch.bool and batch.quality.dtype == torch.float32
+    assert (
+        batch.mask.dtype == batch.erased.dtype == torch.bool
+        and batch.quality.dtype == torch.float32
+    )
     assert batch.mask.all() and (batch.quality == 1).all() and not batch.erased.any()
     assert batch.targets.dtype == batch.cameras.dtype == batch.indices.dtype == torch.int64
-    for clip, target, camera, index in zip(batch.clips, batch.targets, batch.cameras, batch.indices.tolist(), strict=True):
+    for clip, target, camera, index in zip(
+        batch.clips, batch.targets, batch.cameras, batch.indices.tolist(), strict=True
+    ):
         sample = tracklets[index]
         assert (sample.person_id, sample.camera) == (int(target), int(camera))
         frames = [*sample.paths, *[sample.paths[-1]] * 6][:6]
@@ -101,7 +115,10 @@ def test_a_batch_holds_the_frames_people_and_cameras_of_its_samples(tracklets: l
 def test_images_are_clips_of_one_frame_and_only_among_images(tracklets: list[Sample]) -> None:
     images = [Sample(s.paths[:1], s.person_id, s.camera) for s in tracklets]
     assert {batch.clips.shape[1] for batch in training_batches(images, chosen(), epoch=0)} == {1}
-    assert {batch.clips.shape[1] for batch in training_batches([*images, tracklets[5]], chosen(), epoch=0)} == {3}
+    assert {
+        batch.clips.shape[1]
+        for batch in training_batches([*images, tracklets[5]], chosen(), epoch=0)
+    } == {3}
 
 
 def test_erased_frames_are_flagged(tracklets: list[Sample]) -> None:
@@ -111,7 +128,9 @@ def test_erased_frames_are_flagged(tracklets: list[Sample]) -> None:
     assert 0 < erased.float().mean() < 1
 
 
-def test_any_number_of_workers_loads_the_same_bytes_and_no_global_generator_is_touched(tracklets: list[Sample]) -> None:
+def test_any_number_of_workers_loads_the_same_bytes_and_no_global_generator_is_touched(
+    tracklets: list[Sample],
+) -> None:
     before = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002 - that it stays as it is
     alone = list(training_batches(tracklets, chosen(), epoch=1))
     assert_same(training_batches(tracklets, chosen(workers=2), epoch=1), alone)
@@ -156,13 +175,23 @@ def test_epochs_and_seeds_differ(tracklets: list[Sample]) -> None:
 def test_every_draw_of_an_epoch_changes_in_its_own_way(tracklets: list[Sample]) -> None:
     same_image = [Sample(tracklets[0].paths, person, 0) for person in range(4) for _ in range(4)]
     values = chosen(augment={"erase": 1, "erase_fill": "noise"})
-    drawn = [clip.numpy().tobytes() for batch in training_batches(same_image, values, epoch=0) for clip in batch.clips]
+    drawn = [
+        clip.numpy().tobytes()
+        for batch in training_batches(same_image, values, epoch=0)
+        for clip in batch.clips
+    ]
     assert len(set(drawn)) == len(drawn) == 16
 
 
 @pytest.mark.parametrize("sampler", ["groups", "shuffled"])
-def test_an_interrupted_epoch_goes_on_with_the_batches_it_would_have_had(tracklets: list[Sample], sampler: str) -> None:
-    batches = {"sampler": sampler, "n_people": 1, "n_each": 3}  # shuffled: the last batch is smaller
+def test_an_interrupted_epoch_goes_on_with_the_batches_it_would_have_had(
+    tracklets: list[Sample], sampler: str
+) -> None:
+    batches = {
+        "sampler": sampler,
+        "n_people": 1,
+        "n_each": 3,
+    }  # shuffled: the last batch is smaller
     values = chosen(batches=batches, losses={"triplet": {"weight": 0}})
     whole = list(training_batches(tracklets, values, epoch=2))
     assert len(whole) > 2
@@ -180,7 +209,9 @@ def test_devices_take_turns_and_get_as_many_batches_each(tracklets: list[Sample]
     assert [len(share) for share in shares] == [2, 2]
     assert_same(shares[0], whole[0:4:2])
     assert_same(shares[1], whole[1:4:2])
-    assert_same(training_batches(tracklets, values, epoch=0, first_batch=1, rank=1, world=2), whole[3:4])
+    assert_same(
+        training_batches(tracklets, values, epoch=0, first_batch=1, rank=1, world=2), whole[3:4]
+    )
 
 
 def test_more_devices_than_batches_is_an_error(tracklets: list[Sample]) -> None:

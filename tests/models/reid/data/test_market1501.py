@@ -15,15 +15,27 @@ ANY = Options(any_counts=True)
 
 
 def test_the_miniature_loads_with_its_junk_dropped_and_its_distractors_kept(tmp_path: Path) -> None:
-    dataset = load(miniatures.market(tmp_path, n_train_people=3, n_test_people=2, n_cameras=2, n_distractors=2, n_junk=3), ANY)
+    dataset = load(
+        miniatures.market(
+            tmp_path, n_train_people=3, n_test_people=2, n_cameras=2, n_distractors=2, n_junk=3
+        ),
+        ANY,
+    )
     assert counts(dataset) == {
-        "train people": 3, "train images": 12, "query people": 2, "query images": 4, "gallery people": 3, "gallery images": 10,
+        "train people": 3,
+        "train images": 12,
+        "query people": 2,
+        "query images": 4,
+        "gallery people": 3,
+        "gallery images": 10,
         "junk images": 3,
-    }  # fmt: skip
+    }
     assert {s.person_id for s in dataset.query} == {1, 3}
     assert sum(s.person_id == DISTRACTOR for s in dataset.gallery) == 2
     assert {s.camera for s in dataset.train} == {0, 1}
-    assert [s.paths[0].name for s in dataset.query] == sorted(s.paths[0].name for s in dataset.query)
+    assert [s.paths[0].name for s in dataset.query] == sorted(
+        s.paths[0].name for s in dataset.query
+    )
 
 
 @pytest.mark.parametrize(
@@ -36,7 +48,9 @@ def test_the_miniature_loads_with_its_junk_dropped_and_its_distractors_kept(tmp_
         ("0002_c4s6_000000_01.jpg.jpg", 3, 72107 + 72373 + 74810 + 74541 + 74910),
     ],
 )
-def test_frames_of_all_sequences_of_a_camera_are_on_one_clock(name: str, camera: int, frame: int, tmp_path: Path) -> None:
+def test_frames_of_all_sequences_of_a_camera_are_on_one_clock(
+    name: str, camera: int, frame: int, tmp_path: Path
+) -> None:
     here = miniatures.market(tmp_path, n_train_people=0, n_cameras=1)
     miniatures.write(here / "bounding_box_train" / name, 2, camera, np.random.default_rng(0))
     (sample,) = load(here, ANY).train
@@ -50,22 +64,34 @@ def test_a_cameras_first_sequence_starts_its_clock() -> None:
 
 def test_a_query_of_all_images_has_those_of_its_person_and_camera(tmp_path: Path) -> None:
     here = miniatures.market(tmp_path, n_images=2)
-    single, multi = (load(here, Options(any_counts=True, query=query)) for query in ("single", "multi"))
-    assert [(s.person_id, s.camera, s.frame) for s in multi.query] == [(s.person_id, s.camera, s.frame) for s in single.query]
+    single, multi = (
+        load(here, Options(any_counts=True, query=query)) for query in ("single", "multi")
+    )
+    assert [(s.person_id, s.camera, s.frame) for s in multi.query] == [
+        (s.person_id, s.camera, s.frame) for s in single.query
+    ]
     for sample in multi.query:
         assert len(sample.paths) == 3
         assert {path.parent.name for path in sample.paths} == {"gt_bbox"}
-        assert {path.name[:7] for path in sample.paths} == {f"{sample.person_id:04d}_c{sample.camera + 1}"}
+        assert {path.name[:7] for path in sample.paths} == {
+            f"{sample.person_id:04d}_c{sample.camera + 1}"
+        }
 
 
 def test_more_distractors_join_the_gallery_when_asked(tmp_path: Path) -> None:
     here = miniatures.market(tmp_path, n_distractors=2)
-    plain, more = (load(here, Options(any_counts=True, distractors=distractors)) for distractors in (False, True))
+    plain, more = (
+        load(here, Options(any_counts=True, distractors=distractors))
+        for distractors in (False, True)
+    )
     assert len(more.gallery) == len(plain.gallery) + 2
     assert more.gallery[-1].paths[0].parent.name == "images"
 
 
-@pytest.mark.parametrize("name", ["person.jpg", "0005_c2_f0046985.jpg", "0002_c7s1_000451_03.jpg", "0002_c2s4_000451_03.jpg"])
+@pytest.mark.parametrize(
+    "name",
+    ["person.jpg", "0005_c2_f0046985.jpg", "0002_c7s1_000451_03.jpg", "0002_c2s4_000451_03.jpg"],
+)
 def test_an_image_that_is_none_of_market_is_named(name: str, tmp_path: Path) -> None:
     here = miniatures.market(tmp_path)
     miniatures.write(here / "query" / name, 0, 0, np.random.default_rng(0))

@@ -16,9 +16,14 @@ ANY = Options(any_counts=True)
 def test_the_lists_say_who_is_in_which_role(version: str, tmp_path: Path) -> None:
     dataset = load(miniatures.msmt17(tmp_path, 3, 2, version), ANY)
     assert counts(dataset) == {
-        "train people": 3, "train images": 18, "query people": 2, "query images": 4, "gallery people": 2, "gallery images": 8,
+        "train people": 3,
+        "train images": 18,
+        "query people": 2,
+        "query images": 4,
+        "gallery people": 2,
+        "gallery images": 8,
         "junk images": 0,
-    }  # fmt: skip
+    }
     assert {s.camera for s in dataset.gallery} == {0, 14}
     assert {s.person_id for s in dataset.query} == {0, 1}  # 0 is an ordinary person here
     assert {path.parent.parent.name for s in dataset.train for path in s.paths} == {
@@ -50,7 +55,10 @@ def test_a_listed_image_that_is_missing_is_named(tmp_path: Path) -> None:
         load(here, ANY)
 
 
-@pytest.mark.parametrize("line", ["0000/0000.jpg 0", "0000/0000_000_16_0303morning_0015_0.jpg 0", "0000/0000_000_01_x.jpg"])
+@pytest.mark.parametrize(
+    "line",
+    ["0000/0000.jpg 0", "0000/0000_000_16_0303morning_0015_0.jpg 0", "0000/0000_000_01_x.jpg"],
+)
 def test_a_line_that_says_no_camera_or_person_is_refused(line: str, tmp_path: Path) -> None:
     here = miniatures.msmt17(tmp_path)
     (here / "list_query.txt").write_text(line + "\n")

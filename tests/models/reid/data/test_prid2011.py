@@ -26,7 +26,9 @@ def test_derived_splits_are_halves_that_never_change() -> None:
     assert derive(list(PEOPLE[::-1]), 3) == splits[3]
 
 
-def test_camera_a_asks_camera_b_answers_and_people_with_few_frames_are_left_out(tmp_path: Path) -> None:
+def test_camera_a_asks_camera_b_answers_and_people_with_few_frames_are_left_out(
+    tmp_path: Path,
+) -> None:
     dataset = load(miniatures.prid2011(tmp_path), Options(any_counts=True))
     assert {s.camera for s in dataset.query} == {0}
     assert {s.camera for s in dataset.gallery} == {1}
@@ -44,8 +46,11 @@ def test_a_file_of_splits_decides(tmp_path: Path) -> None:
     dataset = load(here, Options(split=1, splits=str(file), any_counts=True))
     assert [s.person_id for s in dataset.query] == [6, 9]
     assert [(s.person_id, s.camera, s.paths[0].parent.name) for s in dataset.train] == [
-        (0, 0, "person_0001"), (1, 0, "person_0002"), (0, 1, "person_0001"), (1, 1, "person_0002"),
-    ]  # fmt: skip
+        (0, 0, "person_0001"),
+        (1, 0, "person_0002"),
+        (0, 1, "person_0001"),
+        (1, 1, "person_0002"),
+    ]
     with pytest.raises(InputError, match=r"train people 2 \(expected 89\)"):
         load(here, Options(split=1, splits=str(file)))
     with pytest.raises(InputError, match="has no split 0"):
@@ -64,7 +69,9 @@ def test_a_file_of_splits_decides(tmp_path: Path) -> None:
         ('[{"train": ["person_0001"], "test": ["../cam_a"]}]', "not named like"),
     ],
 )
-def test_a_file_of_splits_that_cannot_be_used_says_why(content: str, words: str, tmp_path: Path) -> None:
+def test_a_file_of_splits_that_cannot_be_used_says_why(
+    content: str, words: str, tmp_path: Path
+) -> None:
     here = miniatures.prid2011(tmp_path)
     file = tmp_path / "splits.json"
     file.write_text(content)

@@ -7,7 +7,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.errors import InputError
-from models.reid.data.samples import Dataset, Frames, Sample, ask_first_camera, check_counts, counts, hold_out, relabel
+from models.reid.data.samples import (
+    Dataset,
+    Frames,
+    Sample,
+    ask_first_camera,
+    check_counts,
+    counts,
+    hold_out,
+    relabel,
+)
 
 
 def _dataset(seen: list[list[int]]) -> Dataset:
@@ -21,12 +30,16 @@ def _dataset(seen: list[list[int]]) -> Dataset:
     return Dataset("some", Path("here"), train, (), (), False)
 
 
-people = st.lists(st.lists(st.integers(0, 3), min_size=2, max_size=3).filter(any), min_size=2, max_size=9)
+people = st.lists(
+    st.lists(st.integers(0, 3), min_size=2, max_size=3).filter(any), min_size=2, max_size=9
+)
 
 
 @settings(deadline=None, max_examples=150)
 @given(seen=people, fraction=st.floats(0, 0.9), seed=st.integers(0, 2**31))
-def test_held_out_people_never_train_and_every_query_has_an_answer(seen: list[list[int]], fraction: float, seed: int) -> None:
+def test_held_out_people_never_train_and_every_query_has_an_answer(
+    seen: list[list[int]], fraction: float, seed: int
+) -> None:
     dataset = _dataset(seen)
     n_eligible = sum(sum(n > 0 for n in images) > 1 for images in seen)
     n_held = max(2, round(fraction * len(seen)))
@@ -46,13 +59,23 @@ def test_held_out_people_never_train_and_every_query_has_an_answer(seen: list[li
     assert sorted({s.person_id for s in held.train}) == list(range(len(seen) - n_held))
     assert sorted(s.paths for s in (*held.train, *held.query, *held.gallery)) == sorted(owner)
     for query in held.query:
-        assert any(s.person_id == query.person_id and s.camera != query.camera for s in held.gallery)
+        assert any(
+            s.person_id == query.person_id and s.camera != query.camera for s in held.gallery
+        )
     assert len({(s.person_id, s.camera) for s in held.query}) == len(held.query)
 
 
 def test_other_seeds_hold_out_other_people() -> None:
     dataset = _dataset([[2, 2]] * 20)
-    assert len({frozenset(s.person_id for s in hold_out(dataset, 0.2, seed).query) for seed in range(5)}) > 1
+    assert (
+        len(
+            {
+                frozenset(s.person_id for s in hold_out(dataset, 0.2, seed).query)
+                for seed in range(5)
+            }
+        )
+        > 1
+    )
 
 
 def test_a_camera_with_one_image_answers_and_does_not_ask() -> None:
@@ -86,5 +109,7 @@ def test_counts_name_the_roles_and_wrong_ones_are_all_reported() -> None:
     assert found["train people"] == 2
     assert found["train images"] == 5
     check_counts(Path("here"), found, {"train images": 5})
-    with pytest.raises(InputError, match=r"here: .*train people 2 \(expected 3\), query images 0 \(expected 9\)"):
+    with pytest.raises(
+        InputError, match=r"here: .*train people 2 \(expected 3\), query images 0 \(expected 9\)"
+    ):
         check_counts(Path("here"), found, {"train people": 3, "train images": 5, "query images": 9})

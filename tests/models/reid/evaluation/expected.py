@@ -1,4 +1,6 @@
-"""What an evaluation has to give, worked out by plain loops that share nothing with the program; and a network of colours."""
+"""What an evaluation has to give, worked out by plain loops that share nothing with the program;
+and a network of colours.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +22,12 @@ WIDTH = 3 * (HEIGHT_PX // CELL_PX) * (WIDTH_PX // CELL_PX)
 
 
 def write_colours(path: Path, cell_px: tuple[int, int] = (CELL_PX, CELL_PX)) -> Path:
-    """An .onnx that gives the mean colours of a grid of cells: it knows the people of the miniatures by their clothes."""
-    cells = helper.make_node("AveragePool", ["crops"], ["cells"], kernel_shape=cell_px, strides=cell_px)
+    """An .onnx that gives the mean colours of a grid of cells: it knows the people of the
+    miniatures by their clothes.
+    """
+    cells = helper.make_node(
+        "AveragePool", ["crops"], ["cells"], kernel_shape=cell_px, strides=cell_px
+    )
     flat = helper.make_node("Flatten", ["cells"], ["features"])
     return write_graph(path, [cells, flat], ["batch", 3, HEIGHT_PX, WIDTH_PX])
 
@@ -31,8 +37,10 @@ def image_feature(image: Array) -> Array:
     colours = (image[:, :, ::-1] / 255 - np.array(MEAN)) / np.array(STD)
     cells = [
         colours[y : y + CELL_PX, x : x + CELL_PX, c].mean()
-        for c in range(3) for y in range(0, HEIGHT_PX, CELL_PX) for x in range(0, WIDTH_PX, CELL_PX)
-    ]  # fmt: skip
+        for c in range(3)
+        for y in range(0, HEIGHT_PX, CELL_PX)
+        for x in range(0, WIDTH_PX, CELL_PX)
+    ]
     return unit(np.array(cells))
 
 
@@ -41,7 +49,9 @@ def feature(sample: Sample, flip: bool = False, frames: slice = slice(None)) -> 
     images = [cv2.imread(str(path)) for path in list(sample.paths)[frames]]
     found = np.mean([image_feature(image) for image in images], axis=0)
     if flip:
-        found = unit(found) + unit(np.mean([image_feature(image[:, ::-1]) for image in images], axis=0))
+        found = unit(found) + unit(
+            np.mean([image_feature(image[:, ::-1]) for image in images], axis=0)
+        )
     return found
 
 
@@ -49,7 +59,9 @@ def unit(vector: Array) -> Array:
     return vector / np.sqrt((vector * vector).sum())
 
 
-def distances(query: Sequence[Sample], gallery: Sequence[Sample], metric: str = "cosine", **how: Any) -> Array:
+def distances(
+    query: Sequence[Sample], gallery: Sequence[Sample], metric: str = "cosine", **how: Any
+) -> Array:
     """Distances (Q, G)."""
     a, b = ([feature(sample, **how) for sample in side] for side in (query, gallery))
     if metric == "cosine":
@@ -59,20 +71,30 @@ def distances(query: Sequence[Sample], gallery: Sequence[Sample], metric: str = 
 
 
 def scores(
-    apart: Array, query: Sequence[Sample], gallery: Sequence[Sample], ap: str = "precision", over: str = "valid"
+    apart: Array,
+    query: Sequence[Sample],
+    gallery: Sequence[Sample],
+    ap: str = "precision",
+    over: str = "valid",
 ) -> dict[str, float]:
     """Scores as the JSON of the command names them."""
     aps, firsts = [], []
     for asked, row in zip(query, apart, strict=True):
         ranked = [gallery[i] for i in np.argsort(row, kind="stable")]
-        ranked = [s for s in ranked if not (s.person_id == asked.person_id and s.camera == asked.camera)]
+        ranked = [
+            s for s in ranked if not (s.person_id == asked.person_id and s.camera == asked.camera)
+        ]
         hits = [rank for rank, s in enumerate(ranked) if s.person_id == asked.person_id]
         if not hits:
             continue
         firsts.append(hits[0])
         precision = [(i + 1) / (rank + 1) for i, rank in enumerate(hits)]
         before = [i / rank if rank else 1.0 for i, rank in enumerate(hits)]
-        terms = precision if ap == "precision" else [(p + q) / 2 for p, q in zip(precision, before, strict=True)]
+        terms = (
+            precision
+            if ap == "precision"
+            else [(p + q) / 2 for p, q in zip(precision, before, strict=True)]
+        )
         aps.append(sum(terms) / len(hits))
     n = len(firsts) if over == "valid" else len(query)
     ranks = {f"rank{k}": sum(first < k for first in firsts) / n for k in (1, 5, 10, 20)}

@@ -26,7 +26,9 @@ def test_each_metric_is_its_definition_for_arrays_and_tensors(metric: str) -> No
     found = distances.pairwise(QUERY, GALLERY, metric)
     assert found.dtype == np.float32
     assert_allclose(found, plain(metric), atol=1e-5)
-    assert_array_equal(distances.pairwise(torch.from_numpy(QUERY), torch.from_numpy(GALLERY), metric), found)
+    assert_array_equal(
+        distances.pairwise(torch.from_numpy(QUERY), torch.from_numpy(GALLERY), metric), found
+    )
 
 
 @pytest.mark.parametrize("metric", distances.METRICS)
@@ -71,6 +73,8 @@ def test_features_are_left_as_they_were() -> None:
         (QUERY[0], GALLERY, "cosine", r"features have shape \(8,\)"),
     ],
 )
-def test_what_does_not_fit_is_said(query: np.ndarray, gallery: np.ndarray, metric: str, says: str) -> None:
+def test_what_does_not_fit_is_said(
+    query: np.ndarray, gallery: np.ndarray, metric: str, says: str
+) -> None:
     with pytest.raises(InputError, match=says):
         distances.blocks(query, gallery, metric)

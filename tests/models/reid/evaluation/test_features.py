@@ -1,4 +1,6 @@
-"""Samples become features: every frame counts once, memory is bounded, and what is known is not computed again."""
+"""Samples become features: every frame counts once, memory is bounded, and what is known is not
+computed again.
+"""
 
 import os
 from collections.abc import Sequence
@@ -25,7 +27,9 @@ N_FRAMES = [1, 5, 16, 17, 2]
 
 
 class Halves:
-    """Mean of the colours of the left and of the right half over the frames of a clip: what any averaging network does."""
+    """Mean of the colours of the left and of the right half over the frames of a clip: what any
+    averaging network does.
+    """
 
     width, size, on_cuda = 6, SIZE, False
 
@@ -52,7 +56,10 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
     for i, n in enumerate(N_FRAMES):
         paths = [folder / f"{i}_{k}.png" for k in range(n)]
         for path in paths:
-            assert cv2.imwrite(str(path), rng.integers(0, 256, (rng.integers(8, 20), rng.integers(8, 20), 3), np.uint8))
+            assert cv2.imwrite(
+                str(path),
+                rng.integers(0, 256, (rng.integers(8, 20), rng.integers(8, 20), 3), np.uint8),
+            )
         made.append(Sample(tuple(paths), i, 0))
     return made
 
@@ -67,7 +74,9 @@ def unit(rows: Array) -> Array:
 
 @pytest.mark.parametrize("length", [1, 3, 16, 1000])
 @pytest.mark.parametrize("group", [1, 2, 64])
-def test_a_tracklet_is_the_mean_over_its_frames(length: int, group: int, samples: list[Sample]) -> None:
+def test_a_tracklet_is_the_mean_over_its_frames(
+    length: int, group: int, samples: list[Sample]
+) -> None:
     found = extract(Halves(), samples, Reading(length=length), group=group)
     assert found.shape == (5, 6) and found.dtype == np.float32
     assert_allclose(found, [halves(frames(sample)).mean(axis=0) for sample in samples], rtol=1e-5)
@@ -78,11 +87,19 @@ def test_clips_are_bounded_in_length_and_in_number(samples: list[Sample]) -> Non
     extract(network, samples, Reading(length=4), group=3)
     assert max(map(len, network.calls)) == 3
     lengths = [n for call in network.calls for n in call]
-    assert max(lengths) <= 4 and sum(lengths) == sum(N_FRAMES) and len(lengths) == sum(-(-n // 4) for n in N_FRAMES)
+    assert (
+        max(lengths) <= 4
+        and sum(lengths) == sum(N_FRAMES)
+        and len(lengths) == sum(-(-n // 4) for n in N_FRAMES)
+    )
 
 
-@pytest.mark.parametrize(("rule", "seen"), [("evenly", [0, 4, 8, 12]), ("begin_interval", [0, 4, 8, 12])])
-def test_other_rules_see_the_frames_they_name(rule: str, seen: list[int], samples: list[Sample]) -> None:
+@pytest.mark.parametrize(
+    ("rule", "seen"), [("evenly", [0, 4, 8, 12]), ("begin_interval", [0, 4, 8, 12])]
+)
+def test_other_rules_see_the_frames_they_name(
+    rule: str, seen: list[int], samples: list[Sample]
+) -> None:
     found = extract(Halves(), samples[2:3], Reading(rule, 4))  # type: ignore[arg-type]
     assert_allclose(found[0], halves(frames(samples[2])[seen]).mean(axis=0), rtol=1e-5)
 
@@ -112,7 +129,9 @@ def test_an_image_that_cannot_be_read_is_an_error_that_names_it(
 
 @hypothesis_settings(deadline=None, derandomize=True, max_examples=200)
 @given(st.integers(1, 500), st.integers(1, 40))
-def test_the_default_rule_shows_every_frame_once_in_clips_as_equal_as_can_be(n: int, length: int) -> None:
+def test_the_default_rule_shows_every_frame_once_in_clips_as_equal_as_can_be(
+    n: int, length: int
+) -> None:
     clips = features._clips(n, Reading(length=length))
     assert_array_equal(np.concatenate(clips), np.arange(n))
     sizes = {len(clip) for clip in clips}
@@ -157,7 +176,9 @@ def test_without_a_folder_nothing_is_kept(counted: Counted, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("change", ["weights", "reading", "content", "date", "order", "fewer"])
-def test_what_features_depend_on_makes_them_anew(change: str, counted: Counted, tmp_path: Path) -> None:
+def test_what_features_depend_on_makes_them_anew(
+    change: str, counted: Counted, tmp_path: Path
+) -> None:
     cache, path = tmp_path / "cache", counted.samples[1].paths[0]
     counted.get(cache, weights="a", reading="all")
     before = path.stat()
@@ -170,7 +191,9 @@ def test_what_features_depend_on_makes_them_anew(change: str, counted: Counted, 
         counted.samples.reverse()
     if change == "fewer":
         counted.samples.pop()
-    key = {"weights": "a", "reading": "all"} | ({change: "b"} if change in ("weights", "reading") else {})
+    key = {"weights": "a", "reading": "all"} | (
+        {change: "b"} if change in ("weights", "reading") else {}
+    )
     assert counted.get(cache, **key)[1] is False
     assert counted.n_made == 2 and len(list(cache.iterdir())) == 2
 
@@ -182,7 +205,9 @@ def test_a_tracklet_is_not_its_frames(counted: Counted, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\x93NUMPY cut short"])
-def test_features_cut_short_are_made_again(content: bytes, counted: Counted, tmp_path: Path) -> None:
+def test_features_cut_short_are_made_again(
+    content: bytes, counted: Counted, tmp_path: Path
+) -> None:
     expected, _ = counted.get(tmp_path / "cache", weights="a")
     (path,) = (tmp_path / "cache").iterdir()
     path.write_bytes(content)
@@ -192,7 +217,9 @@ def test_features_cut_short_are_made_again(content: bytes, counted: Counted, tmp
     assert counted.get(tmp_path / "cache", weights="a")[1]
 
 
-def test_a_cache_that_cannot_be_written_is_an_error_before_anything_is_made(counted: Counted, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_an_error_before_anything_is_made(
+    counted: Counted, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("keep")
     with pytest.raises(InputError, match=f"^{tmp_path / 'file' / 'cache'}: cannot be written"):
         counted.get(tmp_path / "file" / "cache", weights="a")

@@ -38,7 +38,9 @@ def crop(height: int = 128, width: int = 64) -> np.ndarray:
 
 
 def stretches(sheet: np.ndarray, colour: tuple[int, int, int]) -> list[tuple[int, int]]:
-    """First column and width of every run of columns that have a border's worth of exactly this colour."""
+    """First column and width of every run of columns that have a border's worth of exactly this
+    colour.
+    """
     columns = (sheet == colour).all(axis=2).sum(axis=0) > 100
     edges = np.flatnonzero(np.diff(np.r_[False, columns, False].astype(int)))
     return [(int(a), int(b - a)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
@@ -50,11 +52,15 @@ def save(path: Path, image: np.ndarray) -> Path:
     return path
 
 
-def test_the_query_stands_first_in_black_and_results_follow_in_the_colour_of_their_judgement() -> None:
+def test_the_query_stands_first_in_black_and_results_follow_in_the_colour_of_their_judgement() -> (
+    None
+):
     judgements = [True, False, None, True]
     sheet = ranked_sheet([crop()], [Found([crop()], CAPTION, j) for j in judgements])
     assert sheet.dtype == np.uint8 and sheet.ndim == 3
-    left = {colour: [x for x, _ in stretches(sheet, colour)] for colour in (BLACK, GREEN, RED, GREY)}
+    left = {
+        colour: [x for x, _ in stretches(sheet, colour)] for colour in (BLACK, GREEN, RED, GREY)
+    }
     tile = IMAGE_PX[1] + BORDER_PX
     starts = sorted(x for xs in left.values() for x in xs)
     assert starts[1::2] == [x + tile for x in starts[::2]]  # a left and a right border each
@@ -64,7 +70,10 @@ def test_the_query_stands_first_in_black_and_results_follow_in_the_colour_of_the
 
 def test_right_and_wrong_are_told_apart_without_colour() -> None:
     pictures = [
-        cv2.cvtColor(ranked_sheet([crop()], [Found([crop()], CAPTION, judged)]), cv2.COLOR_BGR2GRAY).astype(int) > 230
+        cv2.cvtColor(
+            ranked_sheet([crop()], [Found([crop()], CAPTION, judged)]), cv2.COLOR_BGR2GRAY
+        ).astype(int)
+        > 230
         for judged in (True, False, None)
     ]
     marks = [np.count_nonzero(picture) - np.count_nonzero(pictures[2]) for picture in pictures]
@@ -73,7 +82,9 @@ def test_right_and_wrong_are_told_apart_without_colour() -> None:
 
 
 @pytest.mark.parametrize("n_frames", [1, 2, 4, 9])
-def test_a_tracklet_is_a_column_of_up_to_four_frames_from_its_first_to_its_last(n_frames: int) -> None:
+def test_a_tracklet_is_a_column_of_up_to_four_frames_from_its_first_to_its_last(
+    n_frames: int,
+) -> None:
     grey_levels = [20 + 15 * i for i in range(n_frames)]
     frames = [np.full((80, 40, 3), level, np.uint8) for level in grey_levels]
     sheet = ranked_sheet([crop()] * 2, [Found(frames, CAPTION, False)])
@@ -122,30 +133,46 @@ def test_frames_are_spread_from_end_to_end_without_repetition(n: int, most: int)
 def test_every_query_gets_one_picture_with_a_name_of_its_own(tmp_path: Path) -> None:
     def tracklet(person: int, camera: int, n: int) -> Sample:
         folder = tmp_path / f"cam_{camera}" / f"person_{person}"
-        return Sample(tuple(save(folder / f"{i:04d}.png", crop()) for i in range(1, n + 1)), person, camera)
+        return Sample(
+            tuple(save(folder / f"{i:04d}.png", crop()) for i in range(1, n + 1)), person, camera
+        )
 
-    queries = [tracklet(1, 0, 2), tracklet(2, 0, 1), tracklet(2, 1, 6)]  # PRID: every first frame is called 0001.png
+    queries = [
+        tracklet(1, 0, 2),
+        tracklet(2, 0, 1),
+        tracklet(2, 1, 6),
+    ]  # PRID: every first frame is called 0001.png
     results = [(tracklet(2, 2, 5), 0.9), (tracklet(1, 1, 1), 0.5)]
     out = tmp_path / "pictures"
     ranked = [Ranked(i, query, results) for i, query in enumerate([*queries, queries[0]])]
-    unknown = [Ranked(4 + i, Sample(queries[0].paths, -1, camera), results) for i, camera in enumerate([0, -1])]
+    unknown = [
+        Ranked(4 + i, Sample(queries[0].paths, -1, camera), results)
+        for i, camera in enumerate([0, -1])
+    ]
     written = write_ranked([*ranked, *unknown], out)
     assert [p.name for p in written] == [
-        "00000_0001_c1_0001.jpg", "00001_0002_c1_0001.jpg", "00002_0002_c2_0001.jpg", "00003_0001_c1_0001.jpg",
-        "00004_c1_0001.jpg", "00005_0001.jpg",
-    ]  # fmt: skip
+        "00000_0001_c1_0001.jpg",
+        "00001_0002_c1_0001.jpg",
+        "00002_0002_c2_0001.jpg",
+        "00003_0001_c1_0001.jpg",
+        "00004_c1_0001.jpg",
+        "00005_0001.jpg",
+    ]
     assert sorted(out.iterdir()) == sorted(written)
     assert all(cv2.imread(str(path)) is not None for path in written)
 
 
-def test_results_are_judged_by_the_person_and_not_at_all_for_a_query_without_a_label(tmp_path: Path) -> None:
+def test_results_are_judged_by_the_person_and_not_at_all_for_a_query_without_a_label(
+    tmp_path: Path,
+) -> None:
     def near(path: Path, colour: tuple[int, int, int]) -> int:
         return int((np.abs(cv2.imread(str(path)).astype(int) - colour).max(axis=2) < 25).sum())
 
     paths = (save(tmp_path / "a.png", crop()),)
     results = [(Sample(paths, 7, 1), 0.9), (Sample(paths, 8, 1), 0.5)]
     known, unknown = write_ranked(
-        [Ranked(0, Sample(paths, 7, 0), results), Ranked(1, Sample(paths, -1, 0), results)], tmp_path / "o"
+        [Ranked(0, Sample(paths, 7, 0), results), Ranked(1, Sample(paths, -1, 0), results)],
+        tmp_path / "o",
     )
     assert near(known, GREEN) > 2000 and near(known, RED) > 2000 and near(known, GREY) < 1000
     assert near(unknown, GREEN) == near(unknown, RED) == 0 and near(unknown, GREY) > 4000
@@ -161,7 +188,11 @@ def test_an_unreadable_image_is_an_error_that_names_it(tmp_path: Path) -> None:
 
 
 def test_only_the_frames_that_are_shown_are_read(tmp_path: Path) -> None:
-    paths = [save(tmp_path / "first.png", crop()), *[tmp_path / "missing.png"] * 8, save(tmp_path / "last.png", crop())]
+    paths = [
+        save(tmp_path / "first.png", crop()),
+        *[tmp_path / "missing.png"] * 8,
+        save(tmp_path / "last.png", crop()),
+    ]
     for i in (3, 6):
         paths[i] = save(tmp_path / f"{i}.png", crop())
     assert len(write_ranked([Ranked(0, Sample(tuple(paths), 1, 0), [])], tmp_path / "out")) == 1
@@ -191,10 +222,14 @@ def test_transitions_are_drawn_where_there_are_any(tmp_path: Path, n_cameras: in
     assert ink(tmp_path / "empty.png") > 500
     assert len(blue[0]) > 100
     height, width = image.shape[:2]
-    assert blue[1].max() <= width * (1 / n_cameras + 0.2) and blue[0].min() >= height * (1 - 1 / n_cameras - 0.2)
+    assert blue[1].max() <= width * (1 / n_cameras + 0.2) and blue[0].min() >= height * (
+        1 - 1 / n_cameras - 0.2
+    )
 
 
-ROWS: list[dict[str, Any]] = [{"epoch": e, "lr": 0.1, "loss": 3 / (e + 1), "seconds": 9 * e} for e in range(12)]
+ROWS: list[dict[str, Any]] = [
+    {"epoch": e, "lr": 0.1, "loss": 3 / (e + 1), "seconds": 9 * e} for e in range(12)
+]
 
 
 def test_curves_show_the_loss_and_a_second_panel_once_scores_exist(tmp_path: Path) -> None:
@@ -204,9 +239,17 @@ def test_curves_show_the_loss_and_a_second_panel_once_scores_exist(tmp_path: Pat
     plot_curves(scored, tmp_path / "scored.png")
     terms = [{**row, "softmax": row["loss"] * 0.7, "triplet": row["loss"] * 0.3} for row in scored]
     plot_curves(terms, tmp_path / "terms.png")
-    heights = [cv2.imread(str(tmp_path / f"{name}.png")).shape[0] for name in ("one", "loss", "scored", "terms")]
+    heights = [
+        cv2.imread(str(tmp_path / f"{name}.png")).shape[0]
+        for name in ("one", "loss", "scored", "terms")
+    ]
     assert heights[0] == heights[1] < heights[2] == heights[3]
-    assert ink(tmp_path / "one.png") < ink(tmp_path / "loss.png") < ink(tmp_path / "scored.png") < ink(tmp_path / "terms.png")
+    assert (
+        ink(tmp_path / "one.png")
+        < ink(tmp_path / "loss.png")
+        < ink(tmp_path / "scored.png")
+        < ink(tmp_path / "terms.png")
+    )
 
 
 def test_a_rank_1_far_above_the_map_is_inside_the_panel(tmp_path: Path) -> None:
@@ -223,8 +266,14 @@ def test_plots_leave_no_state_of_pyplot_behind(tmp_path: Path) -> None:
 
 def test_real_results_are_drawn(shared_data: Path, tmp_path: Path) -> None:
     root = shared_data / "reid" / "Market-1501-v15.09.15" / "query"
-    samples = [Sample((path,), int(path.name[:4]), int(path.name[6]) - 1) for path in sorted(root.glob("*.jpg"))[:12]]
-    (path,) = write_ranked([Ranked(0, samples[0], [(s, 0.9 - 0.05 * i) for i, s in enumerate(samples[1:11])])], tmp_path)
+    samples = [
+        Sample((path,), int(path.name[:4]), int(path.name[6]) - 1)
+        for path in sorted(root.glob("*.jpg"))[:12]
+    ]
+    (path,) = write_ranked(
+        [Ranked(0, samples[0], [(s, 0.9 - 0.05 * i) for i, s in enumerate(samples[1:11])])],
+        tmp_path,
+    )
     assert path.name == "00000_0001_c1_0001_c1s1_001051_00.jpg"
     height, width = cv2.imread(str(path)).shape[:2]
     assert 290 < height < 340 and 1500 < width < 1800

@@ -20,26 +20,37 @@ Case = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Few different distances, so many ties; few people, so some queries without an answer; junk."""
+    """Few different distances, so many ties; few people, so some queries without an answer;
+    junk.
+    """
     n_queries, n_gallery = draw(st.integers(1, 6)), draw(st.integers(0, 12))
 
     def integers(n: int, low: int, high: int) -> Any:
         return draw(hnp.arrays(np.int64, n, elements=st.integers(low, high)))
 
-    apart = draw(hnp.arrays(np.float32, (n_queries, n_gallery), elements=st.sampled_from([-1.5, -0.0, 0.0, 0.25, 1.0, 3e9])))
+    apart = draw(
+        hnp.arrays(
+            np.float32,
+            (n_queries, n_gallery),
+            elements=st.sampled_from([-1.5, -0.0, 0.0, 0.25, 1.0, 3e9]),
+        )
+    )
     people = integers(n_queries, -1, 4), integers(n_gallery, -1, 4)
     return apart, *people, integers(n_queries, 0, 2), integers(n_gallery, 0, 2)
 
 
 def one_by_one(case: Case) -> list[tuple[list[int], list[bool]]]:
-    """For each query the gallery without junk, nearest first, and whether each item is right: by the rules as they are told."""
+    """For each query the gallery without junk, nearest first, and whether each item is right: by
+    the rules as they are told.
+    """
     apart, query_ids, gallery_ids, query_cameras, gallery_cameras = case
     found = []
     for q, row in enumerate(apart):
         order = [
             g
             for g in sorted(range(len(row)), key=lambda g: (row[g], g))
-            if gallery_ids[g] != -1 and not (gallery_ids[g] == query_ids[q] and gallery_cameras[g] == query_cameras[q])
+            if gallery_ids[g] != -1
+            and not (gallery_ids[g] == query_ids[q] and gallery_cameras[g] == query_cameras[q])
         ]
         found.append((order, [bool(gallery_ids[g] == query_ids[q]) for g in order]))
     return found
@@ -55,7 +66,12 @@ def triangle_ap(right: list[bool]) -> float:
     """Area under the precision-recall curve by trapezoids, which starts at precision 1."""
     at = [i for i, is_right in enumerate(right) if is_right]
     old = [n / i if i else 1.0 for n, i in enumerate(at)]
-    return sum((o + (n + 1) / (i + 1)) / 2 for n, (i, o) in enumerate(zip(at, old, strict=True))) / len(at) if at else 0.0
+    return (
+        sum((o + (n + 1) / (i + 1)) / 2 for n, (i, o) in enumerate(zip(at, old, strict=True)))
+        / len(at)
+        if at
+        else 0.0
+    )
 
 
 @given(cases())
@@ -126,15 +142,27 @@ def test_golden_numbers_of_the_published_functions() -> None:
 
 
 def test_all_queries_are_valid_when_they_stay_in_the_gallery_as_in_official_mars() -> None:
-    """Of 1980 queries in MARS, 140 have an answer among the queries only: without those in the gallery they fall out."""
+    """Of 1980 queries in MARS, 140 have an answer among the queries only: without those in the
+    gallery they fall out.
+    """
     query_ids, query_cameras = np.array([1, 1, 2, 3, 3]), np.array([0, 1, 0, 2, 4])
     rest_ids, rest_cameras = np.array([2, 0, 2]), np.array([3, 0, 0])
     features = F(8, 4)
-    without = ranking.rank(distances.pairwise(features[:5], features[5:]), query_ids, rest_ids, query_cameras, rest_cameras)
+    without = ranking.rank(
+        distances.pairwise(features[:5], features[5:]),
+        query_ids,
+        rest_ids,
+        query_cameras,
+        rest_cameras,
+    )
     whole = ranking.rank(
         distances.pairwise(features[:5], features),
-        query_ids, np.concatenate([query_ids, rest_ids]), query_cameras, np.concatenate([query_cameras, rest_cameras]), top=1,
-    )  # fmt: skip
+        query_ids,
+        np.concatenate([query_ids, rest_ids]),
+        query_cameras,
+        np.concatenate([query_cameras, rest_cameras]),
+        top=1,
+    )
     assert without.n_valid == 1
     assert whole.n_valid == 5
     assert not (whole.top[:, 0] == np.arange(5)).any()  # nobody finds themselves
@@ -170,14 +198,22 @@ def test_a_single_gallery_shot_draws_each_item_of_a_person_equally_often_and_nev
     apart = np.array([[0.0, 0.1, 0.2, 0.3, 0.05]])
     ids = np.array([1]), np.array([1, 2, 1, 2, -1])
     case = apart, *ids, np.array([0]), np.array([0, 1, 1, 1, 1])
-    found = alone(0, case, n_draws=4000)  # the answer at 0.2 wins where person 2's item at 0.3 is drawn
+    found = alone(
+        0, case, n_draws=4000
+    )  # the answer at 0.2 wins where person 2's item at 0.3 is drawn
     assert found.at(1) == pytest.approx(0.5, abs=0.03)
     assert found.at(2) == 1
     assert found.mean_ap == pytest.approx(0.5)
 
 
 def test_a_single_gallery_shot_counts_queries_without_an_answer_only_over_all() -> None:
-    case = np.array([[0.1, 0.2], [0.1, 0.2]]), np.array([1, 9]), np.array([1, 2]), np.zeros(2, int), np.ones(2, int)
+    case = (
+        np.array([[0.1, 0.2], [0.1, 0.2]]),
+        np.array([1, 9]),
+        np.array([1, 2]),
+        np.zeros(2, int),
+        np.ones(2, int),
+    )
     assert alone(0, case).at(1) == 1
     assert alone(0, case, over="all").at(1) == 0.5
 

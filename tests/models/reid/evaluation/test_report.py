@@ -34,14 +34,19 @@ class Colours:
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
         self.n_frames += sum(len(clip) for clip in clips)
-        return np.array([np.mean([expected.image_feature(image) for image in clip], axis=0) for clip in clips], np.float32)
+        return np.array(
+            [np.mean([expected.image_feature(image) for image in clip], axis=0) for clip in clips],
+            np.float32,
+        )
 
 
 class Long(Colours):
     """Features of different length, by chance."""
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
-        return super().features(clips) * np.array([[1 + clip[0, 0, 0, 0] % 4] for clip in clips], np.float32)
+        return super().features(clips) * np.array(
+            [[1 + clip[0, 0, 0, 0] % 4] for clip in clips], np.float32
+        )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +60,9 @@ def mars(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return miniatures.mars(tmp_path_factory.mktemp("mars"))
 
 
-def choices(protocol: Protocol | None = None, reading: Reading | None = None, **more: Any) -> Choices:
+def choices(
+    protocol: Protocol | None = None, reading: Reading | None = None, **more: Any
+) -> Choices:
     return Choices(protocol or Protocol(), reading or Reading(), **more)
 
 
@@ -77,7 +84,9 @@ def test_images_score_as_plain_loops_say(market: Dataset, metric: str, ap: str, 
     apart = expected.distances(market.query, market.gallery, metric)
     wanted = expected.scores(apart, market.query, market.gallery, ap, over)
     assert row.name == "plain" and numbers(row) == pytest.approx(wanted)
-    assert 0.4 < wanted["map"] < 1.0 and wanted["rank1"] > 0.9  # far above chance, and not a test of ones
+    assert (
+        0.4 < wanted["map"] < 1.0 and wanted["rank1"] > 0.9
+    )  # far above chance, and not a test of ones
 
 
 @pytest.mark.parametrize(("gallery", "n_valid"), [("official", 8), ("without_query", 6)])
@@ -87,7 +96,9 @@ def test_tracklets_score_as_plain_loops_say_in_both_galleries_of_mars(
 ) -> None:
     data = catalogue.load("mars", mars, {**PARTIAL, "gallery": gallery})
     (row,) = evaluate(Colours(), "", data, choices(Protocol(over=over))).rows
-    wanted = expected.scores(expected.distances(data.query, data.gallery), data.query, data.gallery, over=over)
+    wanted = expected.scores(
+        expected.distances(data.query, data.gallery), data.query, data.gallery, over=over
+    )
     assert numbers(row) == pytest.approx(wanted)
     assert (row.scores.n_valid, row.scores.n_queries) == (n_valid, 8)
     assert row.scores.at(1) == pytest.approx(1.0 if over == "valid" else n_valid / 8)
@@ -109,7 +120,9 @@ WAYS = {
 
 
 @pytest.mark.parametrize(("asked", "names"), WAYS.items())
-def test_each_way_to_compare_that_is_asked_for_is_a_row(market: Dataset, asked: tuple[bool, bool], names: list[str]) -> None:
+def test_each_way_to_compare_that_is_asked_for_is_a_row(
+    market: Dataset, asked: tuple[bool, bool], names: list[str]
+) -> None:
     encoder = Colours()
     found = evaluate(encoder, "", market, choices(rerank=asked[0], spatial_temporal=asked[1]))
     assert [row.name for row in found.rows] == names
@@ -121,8 +134,12 @@ def test_each_way_to_compare_that_is_asked_for_is_a_row(market: Dataset, asked: 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 @pytest.mark.parametrize("form", reranking.FORMS)
-def test_re_ranking_takes_features_of_unit_length_for_the_cosine_alone(market: Dataset, form: str, metric: str) -> None:
-    _, row = evaluate(Long(), "", market, choices(Protocol(metric), rerank=True, rerank_form=form)).rows
+def test_re_ranking_takes_features_of_unit_length_for_the_cosine_alone(
+    market: Dataset, form: str, metric: str
+) -> None:
+    _, row = evaluate(
+        Long(), "", market, choices(Protocol(metric), rerank=True, rerank_form=form)
+    ).rows
     raw = raw_features(market)
     unit = distances.normalise(raw[0]), distances.normalise(raw[1])
     wanted, other = (
@@ -134,7 +151,9 @@ def test_re_ranking_takes_features_of_unit_length_for_the_cosine_alone(market: D
 
 
 def test_spatial_temporal_rows_use_the_joint_score_of_the_paper(market: Dataset) -> None:
-    _, _, row, both = evaluate(Colours(), "", market, choices(rerank=True, spatial_temporal=True)).rows
+    _, _, row, both = evaluate(
+        Colours(), "", market, choices(rerank=True, spatial_temporal=True)
+    ).rows
     model, everybody = transitions(market), (*market.query, *market.gallery)
 
     def joint(i: int, j: int) -> float:
@@ -146,17 +165,24 @@ def test_spatial_temporal_rows_use_the_joint_score_of_the_paper(market: Dataset)
     looks = expected.distances(everybody, everybody)
     scores = np.array([[joint(i, j) for j in range(len(everybody))] for i in range(len(everybody))])
     n = len(market.query)
-    assert numbers(row) == pytest.approx(expected.scores(-scores[:n, n:], market.query, market.gallery))
+    assert numbers(row) == pytest.approx(
+        expected.scores(-scores[:n, n:], market.query, market.gallery)
+    )
     apart = reranking.rerank_distances(reranking.MatrixDistances(2 - 2 * scores), n)
     assert numbers(both) == pytest.approx(expected.scores(apart, market.query, market.gallery))
 
 
 def test_times_between_cameras_are_learned_from_training_people_alone(market: Dataset) -> None:
     model = transitions(market)
-    people, cameras, frames = (np.array([getattr(s, n) for s in market.train]) for n in ("person_id", "camera", "frame"))
+    people, cameras, frames = (
+        np.array([getattr(s, n) for s in market.train]) for n in ("person_id", "camera", "frame")
+    )
     wanted = spatial_temporal.smooth(spatial_temporal.estimate(people, cameras, frames, 3))
     assert np.array_equal(model.table, wanted.table) and model.table.shape[:2] == (3, 3)
-    swapped = tuple(replace(s, person_id=s.person_id + i, frame=s.frame + 900 * i) for i, s in enumerate(market.gallery))
+    swapped = tuple(
+        replace(s, person_id=s.person_id + i, frame=s.frame + 900 * i)
+        for i, s in enumerate(market.gallery)
+    )
     assert np.array_equal(model.table, transitions(replace(market, gallery=swapped)).table)
     later = tuple(replace(s, frame=s.frame + 3000 * s.camera) for s in market.train)
     assert not np.array_equal(model.table, transitions(replace(market, train=later)).table)
@@ -164,18 +190,24 @@ def test_times_between_cameras_are_learned_from_training_people_alone(market: Da
 
 def test_cameras_that_no_training_person_saw_are_known_all_the_same(market: Dataset) -> None:
     far = (*market.gallery, replace(market.gallery[0], camera=5))
-    (plain, joint) = evaluate(Colours(), "", replace(market, gallery=far), choices(spatial_temporal=True)).rows
+    (plain, joint) = evaluate(
+        Colours(), "", replace(market, gallery=far), choices(spatial_temporal=True)
+    ).rows
     assert plain.scores.n_queries == joint.scores.n_queries == 12
 
 
 @pytest.mark.parametrize("part", ["train", "query", "gallery", "nobody trains"])
-def test_without_frame_numbers_or_training_people_nothing_is_computed(market: Dataset, part: str) -> None:
+def test_without_frame_numbers_or_training_people_nothing_is_computed(
+    market: Dataset, part: str
+) -> None:
     data = replace(market, train=())
     if part != "nobody trains":
         samples = getattr(market, part)
         data = replace(market, **{part: (replace(samples[0], frame=-1), *samples[1:])})
     encoder = Colours()
-    with pytest.raises(InputError, match=r"lacks frame numbers or training people; leave out --spatial-temporal$"):
+    with pytest.raises(
+        InputError, match=r"lacks frame numbers or training people; leave out --spatial-temporal$"
+    ):
         evaluate(encoder, "", data, choices(spatial_temporal=True))
     assert encoder.n_frames == 0
 
@@ -195,11 +227,15 @@ def test_likeness_is_the_cosine_whatever_the_distance(market: Dataset) -> None:
 
 def test_a_single_gallery_shot_draws_the_same_on_every_run(tmp_path: Path) -> None:
     data = catalogue.load("cuhk03", miniatures.cuhk03(tmp_path), {**PARTIAL, "protocol": "classic"})
-    once, again = (evaluate(Colours(), "", data, choices(Protocol(single_shot=True))).rows[0] for _ in range(2))
+    once, again = (
+        evaluate(Colours(), "", data, choices(Protocol(single_shot=True))).rows[0] for _ in range(2)
+    )
     assert numbers(once) == numbers(again) and once.scores.n_valid == len(data.query)
 
 
-def test_kept_features_are_used_for_the_same_weights_samples_and_reading_alone(market: Dataset, tmp_path: Path) -> None:
+def test_kept_features_are_used_for_the_same_weights_samples_and_reading_alone(
+    market: Dataset, tmp_path: Path
+) -> None:
     def kept(data: Dataset = market, digest: str = "a", reading: Reading | None = None) -> bool:
         encoder = Colours()
         found = evaluate(encoder, digest, data, choices(reading=reading, cache=tmp_path))
@@ -209,7 +245,10 @@ def test_kept_features_are_used_for_the_same_weights_samples_and_reading_alone(m
     assert not kept()
     assert kept()
     assert not kept(digest="b")
-    assert not any(kept(reading=reading) for reading in (Reading(flip=True), Reading("evenly"), Reading(length=3)))
+    assert not any(
+        kept(reading=reading)
+        for reading in (Reading(flip=True), Reading("evenly"), Reading(length=3))
+    )
     assert not kept(replace(market, gallery=market.gallery[1:]))
     assert kept()
     assert [path.suffix for path in tmp_path.iterdir()] == [".npy"] * 6

@@ -17,7 +17,9 @@ from tests.models.reid.golden import F
 
 
 def dense(original: np.ndarray, n_queries: int, k1: int, k2: int, weight: float) -> np.ndarray:
-    """The paper's algorithm with sets and full matrices, in double precision; `original` is [from, to]."""
+    """The paper's algorithm with sets and full matrices, in double precision; `original` is [from,
+    to].
+    """
     n = len(original)
     apart = original.T.astype(np.float64)
     order = np.argsort(apart, axis=1, kind="stable")
@@ -85,15 +87,21 @@ def test_the_form_in_half_precision_is_the_papers_to_three_digits() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_features_of_people_rerank_as_the_dense_algorithm_does(form: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    features = (np.eye(7, 16)[rng.integers(0, 7, 70)] + 0.3 * rng.standard_normal((70, 16))).astype(np.float32)
+    features = (np.eye(7, 16)[rng.integers(0, 7, 70)] + 0.3 * rng.standard_normal((70, 16))).astype(
+        np.float32
+    )
     found = reranking.rerank(features[:20], features[20:], form=form)
     assert_allclose(found, dense(original(features, form), 20, 20, 6, 0.3), atol=2e-5)
-    assert_array_equal(found, reranking.rerank(*torch.from_numpy(features).split([20, 50]), form=form))
+    assert_array_equal(
+        found, reranking.rerank(*torch.from_numpy(features).split([20, 50]), form=form)
+    )
 
 
 @st.composite
 def tied(draw: st.DrawFn) -> tuple[np.ndarray, int, int, int]:
-    """Whole-numbered features, exact in float32, with many equal distances and copies; queries, k1, k2."""
+    """Whole-numbered features, exact in float32, with many equal distances and copies; queries, k1,
+    k2.
+    """
     n = draw(st.integers(2, 14))
     features = draw(hnp.arrays(np.float32, (n, 2), elements=st.integers(-2, 2).map(float)))
     return features, draw(st.integers(1, n - 1)), draw(st.integers(1, 16)), draw(st.integers(1, 4))
@@ -101,7 +109,9 @@ def tied(draw: st.DrawFn) -> tuple[np.ndarray, int, int, int]:
 
 @given(tied(), st.sampled_from(["paper", "torchreid"]))
 @settings(deadline=None, max_examples=150)
-def test_ties_fall_in_the_order_of_the_samples(case: tuple[np.ndarray, int, int, int], form: str) -> None:
+def test_ties_fall_in_the_order_of_the_samples(
+    case: tuple[np.ndarray, int, int, int], form: str
+) -> None:
     features, n_queries, k1, k2 = case
     found = reranking.rerank(features[:n_queries], features[n_queries:], k1, k2, 0.3, form)
     assert_allclose(found, dense(original(features, form), n_queries, k1, k2, 0.3), atol=1e-5)
@@ -109,7 +119,9 @@ def test_ties_fall_in_the_order_of_the_samples(case: tuple[np.ndarray, int, int,
 
 @given(tied(), st.integers(1, 40))
 @settings(deadline=None, max_examples=60)
-def test_the_size_of_blocks_changes_nothing(case: tuple[np.ndarray, int, int, int], size: int) -> None:
+def test_the_size_of_blocks_changes_nothing(
+    case: tuple[np.ndarray, int, int, int], size: int
+) -> None:
     features, n_queries, k1, k2 = case
     arguments: tuple[Any, ...] = features[:n_queries], features[n_queries:], k1, k2
     whole = reranking.rerank(*arguments)
@@ -121,7 +133,9 @@ def test_the_size_of_blocks_changes_nothing(case: tuple[np.ndarray, int, int, in
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_matrix_that_is_not_symmetric_is_read_by_columns_as_published(seed: int) -> None:
-    matrix = np.random.default_rng(seed).random((40, 40)).astype(np.float32)  # nobody is nearest to themselves
+    matrix = (
+        np.random.default_rng(seed).random((40, 40)).astype(np.float32)
+    )  # nobody is nearest to themselves
     found = reranking.rerank_distances(MatrixDistances(matrix), 15, 8, 3, 0.3)
     assert_allclose(found, dense(matrix, 15, 8, 3, 0.3), atol=1e-5)
 
@@ -155,18 +169,25 @@ def test_reranking_helps_where_people_form_groups(form: str) -> None:
     query, gallery = features[:30], features[30:]
     labels = people[:30], people[30:], np.zeros(30), np.ones(120)
     before = ranking.rank(distances.blocks(query, gallery), *labels).scores().mean_ap
-    after = ranking.rank(reranking.rerank(query, gallery, 10, 3, form=form), *labels).scores().mean_ap
+    after = (
+        ranking.rank(reranking.rerank(query, gallery, 10, 3, form=form), *labels).scores().mean_ap
+    )
     assert after > before + 0.02
 
 
 def test_copies_of_one_item_are_all_alike() -> None:
-    assert_allclose(reranking.rerank(np.ones((2, 4)), np.ones((3, 4)), k1=2, k2=1, lambda_=1), np.zeros((2, 3)))
+    assert_allclose(
+        reranking.rerank(np.ones((2, 4)), np.ones((3, 4)), k1=2, k2=1, lambda_=1), np.zeros((2, 3))
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"form": "squared"}, "form of re-ranking squared: expected one of paper, torchreid, st-reid"),
+        (
+            {"form": "squared"},
+            "form of re-ranking squared: expected one of paper, torchreid, st-reid",
+        ),
         ({"k1": 0}, "k1 0, k2 6, lambda 0.3"),
         ({"k2": 0}, "expected k1 and k2 of 1 or more"),
         ({"lambda_": 1.5}, r"lambda in 0\.\.1"),

@@ -1,4 +1,6 @@
-"""The losses once more, written down from their formulas with plain loops over float64, and what the tests feed them with."""
+"""The losses once more, written down from their formulas with plain loops over float64, and what
+the tests feed them with.
+"""
 
 import math
 from collections.abc import Callable
@@ -21,7 +23,9 @@ CENTERS = F(5, 6, 0.9, 3.3)
 
 @st.composite
 def batches(draw: st.DrawFn, min_width: int = 1) -> tuple[Array, NDArray[np.int64]]:
-    """Features and classes 0..3 of any batch of one to eight samples: lone samples and lone people included."""
+    """Features and classes 0..3 of any batch of one to eight samples: lone samples and lone people
+    included.
+    """
     targets = np.array(draw(st.lists(st.integers(0, 3), min_size=1, max_size=8)))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     return rng.normal(size=(len(targets), draw(st.integers(min_width, 5)))), targets
@@ -78,9 +82,13 @@ def hard_triplet(x: Array, y: NDArray[np.int64], metric: str, margin: float, sof
         if not negatives:
             continue
         if metric == "euclidean":
-            violation = max(distance(x[i], x[j]) for j in positives) - min(distance(x[i], x[j]) for j in negatives)
+            violation = max(distance(x[i], x[j]) for j in positives) - min(
+                distance(x[i], x[j]) for j in negatives
+            )
         else:
-            violation = max(similarity(x[i], x[j]) for j in negatives) - min(similarity(x[i], x[j]) for j in positives)
+            violation = max(similarity(x[i], x[j]) for j in negatives) - min(
+                similarity(x[i], x[j]) for j in positives
+            )
         terms.append(math.log(1 + math.exp(violation)) if soft else max(0.0, violation + margin))
     return mean(terms)
 
@@ -95,7 +103,9 @@ def semi_hard_triplet(x: Array, y: NDArray[np.int64], margin: float) -> float:
             if j != i and y[j] == y[i]:
                 positive = distance(x[i], x[j])
                 farther = [negative for negative in negatives if negative > positive]
-                terms.append(max(0.0, positive - (min(farther) if farther else max(negatives)) + margin))
+                terms.append(
+                    max(0.0, positive - (min(farther) if farther else max(negatives)) + margin)
+                )
     return mean(terms)
 
 
@@ -110,12 +120,16 @@ def center(x: Array, y: NDArray[np.int64], centers: Array) -> float:
     total = 0.0
     for i in range(len(x)):
         for c in range(len(centers)):
-            square = sum((x[i, k] - centers[c, k]) ** 2 for k in range(x.shape[1])) if y[i] == c else 0.0
+            square = (
+                sum((x[i, k] - centers[c, k]) ** 2 for k in range(x.shape[1])) if y[i] == c else 0.0
+            )
             total += min(max(square, 1e-12), 1e12)
     return total / len(x)
 
 
-def osm_parts(x: Array, y: NDArray[np.int64], vectors: Array, alpha: float, sigma: float) -> tuple[float, float]:
+def osm_parts(
+    x: Array, y: NDArray[np.int64], vectors: Array, alpha: float, sigma: float
+) -> tuple[float, float]:
     x, vectors, n = unit(x), unit(vectors), len(x)
     own = []
     for i in range(n):
@@ -127,13 +141,24 @@ def osm_parts(x: Array, y: NDArray[np.int64], vectors: Array, alpha: float, sigm
             if i == j:
                 continue
             d, same = distance(x[i], x[j]), bool(y[i] == y[j])
-            weight = min(own[i], own[j]) * (math.exp(-(d**2) / sigma**2) if same else max(alpha - d, 1e-12))
+            weight = min(own[i], own[j]) * (
+                math.exp(-(d**2) / sigma**2) if same else max(alpha - d, 1e-12)
+            )
             sums[same][0] += weight * (d**2 if same else max(alpha - d, 0.0) ** 2)
             sums[same][1] += weight
-    positive, negative = (part / weight / 2 if weight else 0.0 for part, weight in (sums[True], sums[False]))
+    positive, negative = (
+        part / weight / 2 if weight else 0.0 for part, weight in (sums[True], sums[False])
+    )
     return positive, negative
 
 
-def osm(x: Array, y: NDArray[np.int64], vectors: Array, alpha: float, l: float, sigma: float) -> float:  # noqa: E741
+def osm(
+    x: Array,
+    y: NDArray[np.int64],
+    vectors: Array,
+    alpha: float,
+    l: float,  # noqa: E741
+    sigma: float,
+) -> float:
     positive, negative = osm_parts(x, y, vectors, alpha, sigma)
     return (1 - l) * positive + l * negative

@@ -26,7 +26,12 @@ def test_the_gradients_are_the_formulas() -> None:
     x, loss = tensor(X, grad=True), center_loss(CENTERS)
     assert torch.autograd.gradcheck(lambda values: loss(values, tensor(Y)), x)
     to_x, to_centers = torch.autograd.grad(loss(x, tensor(Y)), [x, loss.centers])
-    assert_close(to_x, tensor(slope(lambda values: formulas.center(values, Y, CENTERS), X)), atol=1e-8, rtol=1e-6)
+    assert_close(
+        to_x,
+        tensor(slope(lambda values: formulas.center(values, Y, CENTERS), X)),
+        atol=1e-8,
+        rtol=1e-6,
+    )
     expected = slope(lambda values: formulas.center(X, Y, values), CENTERS)
     assert_close(to_centers, tensor(expected), atol=1e-8, rtol=1e-6)
     assert not to_centers[4].any()
@@ -39,7 +44,9 @@ def test_any_batch_gives_what_the_formula_gives(batch: tuple[Array, Array]) -> N
     centers = np.random.default_rng(len(x)).normal(size=(4, x.shape[1]))
     masked = center_loss(centers)(tensor(x), tensor(y)).item()
     assert masked == pytest.approx(formulas.center(x, y, centers), rel=1e-12)
-    assert center_loss(centers, "own")(tensor(x), tensor(y)).item() == pytest.approx(masked - 3e-12, rel=1e-14)
+    assert center_loss(centers, "own")(tensor(x), tensor(y)).item() == pytest.approx(
+        masked - 3e-12, rel=1e-14
+    )
 
 
 def test_the_two_reductions_differ_by_what_the_clamp_leaves_of_other_centres() -> None:
@@ -58,7 +65,10 @@ def test_a_sample_on_its_centre_or_beyond_the_limit_passes_no_gradient() -> None
 
 
 def test_centres_start_normally_distributed_and_follow_the_generator() -> None:
-    first, again, other = (CenterLoss(100, 50, generator=torch.Generator().manual_seed(seed)).centers for seed in (1, 1, 2))
+    first, again, other = (
+        CenterLoss(100, 50, generator=torch.Generator().manual_seed(seed)).centers
+        for seed in (1, 1, 2)
+    )
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert first.shape == (100, 50) and first.mean().abs() < 0.05 and (first.std() - 1).abs() < 0.05
 

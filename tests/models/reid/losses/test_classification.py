@@ -17,29 +17,42 @@ TARGETS = np.array([0, 2, 4, 2])
 
 
 def test_the_golden_number_of_label_smoothing() -> None:
-    assert cross_entropy([tensor(F(4, 5))], tensor(TARGETS), 0.1).item() == pytest.approx(1.44563708, abs=5e-9)
-    assert formulas.smoothed_cross_entropy(F(4, 5), TARGETS, 0.1) == pytest.approx(1.44563708, abs=5e-9)
+    assert cross_entropy([tensor(F(4, 5))], tensor(TARGETS), 0.1).item() == pytest.approx(
+        1.44563708, abs=5e-9
+    )
+    assert formulas.smoothed_cross_entropy(F(4, 5), TARGETS, 0.1) == pytest.approx(
+        1.44563708, abs=5e-9
+    )
 
 
 def test_the_gradient_is_the_formulas() -> None:
     logits = tensor(F(4, 5), grad=True)
     assert torch.autograd.gradcheck(lambda x: cross_entropy([x], tensor(TARGETS)), logits)
     (gradient,) = torch.autograd.grad(cross_entropy([logits], tensor(TARGETS)), logits)
-    assert_close(gradient, tensor(slope(lambda x: formulas.smoothed_cross_entropy(x, TARGETS, 0.1), F(4, 5))))
+    assert_close(
+        gradient, tensor(slope(lambda x: formulas.smoothed_cross_entropy(x, TARGETS, 0.1), F(4, 5)))
+    )
 
 
 @given(st.integers(1, 5), st.integers(1, 6), st.floats(0, 0.9), st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=50)
-def test_any_batch_gives_what_the_formula_gives(n: int, n_classes: int, smoothing: float, seed: int) -> None:
+def test_any_batch_gives_what_the_formula_gives(
+    n: int, n_classes: int, smoothing: float, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     logits, targets = rng.normal(size=(n, n_classes), scale=5), rng.integers(n_classes, size=n)
     expected = formulas.smoothed_cross_entropy(logits, targets, smoothing)
-    assert cross_entropy([tensor(logits)], tensor(targets), smoothing).item() == pytest.approx(expected)
+    assert cross_entropy([tensor(logits)], tensor(targets), smoothing).item() == pytest.approx(
+        expected
+    )
 
 
 def test_without_smoothing_it_is_plain_cross_entropy() -> None:
     logits = tensor(F(4, 5))
-    assert_close(cross_entropy([logits], tensor(TARGETS), 0), functional.nll_loss(logits.log_softmax(1), tensor(TARGETS)))
+    assert_close(
+        cross_entropy([logits], tensor(TARGETS), 0),
+        functional.nll_loss(logits.log_softmax(1), tensor(TARGETS)),
+    )
 
 
 def test_branches_count_as_their_mean_or_their_sum() -> None:

@@ -39,13 +39,19 @@ def outputs(branches: int = 1) -> Outputs:
 
 
 def criterion(settings: dict[str, Any], widths: tuple[int, ...] = (6,)) -> Criterion:
-    return Criterion(LossSettings.model_validate(settings), 5, widths, torch.Generator().manual_seed(0)).double()
+    return Criterion(
+        LossSettings.model_validate(settings), 5, widths, torch.Generator().manual_seed(0)
+    ).double()
 
 
 def test_the_defaults_are_the_strong_baselines() -> None:
     total, values = criterion({})(outputs(), TARGETS, ERASED)
     assert list(values) == ["classification", "triplet"]
-    assert_close(total, cross_entropy(LOGITS[:1], TARGETS, 0.1) + batch_hard(FEATURES[0], TARGETS, "euclidean", 0.3))
+    assert_close(
+        total,
+        cross_entropy(LOGITS[:1], TARGETS, 0.1)
+        + batch_hard(FEATURES[0], TARGETS, "euclidean", 0.3),
+    )
 
 
 def test_the_total_is_the_weighted_sum_and_osm_takes_its_share_from_the_triplet() -> None:
@@ -60,8 +66,16 @@ def test_the_total_is_the_weighted_sum_and_osm_takes_its_share_from_the_triplet(
     }
     assert len(set(expected.values())) == 5
     assert_close(values, {name: value.detach() for name, value in expected.items()})
-    weights = {"classification": 0.7, "triplet": 0.75 * 0.9, "center": 0.0005, "osm": 0.25, "attention": 0.6}
-    assert_close(total, torch.stack([weights[name] * value for name, value in expected.items()]).sum())
+    weights = {
+        "classification": 0.7,
+        "triplet": 0.75 * 0.9,
+        "center": 0.0005,
+        "osm": 0.25,
+        "attention": 0.6,
+    }
+    assert_close(
+        total, torch.stack([weights[name] * value for name, value in expected.items()]).sum()
+    )
     assert total.requires_grad and not any(value.requires_grad for value in values.values())
 
 
@@ -88,12 +102,16 @@ def test_settings_reach_their_losses() -> None:
         ({"triplet": {"weight": 0.0}, "attention": 0.1}, ["classification", "attention"]),
     ],
 )
-def test_losses_that_do_not_count_are_not_computed(settings: dict[str, Any], names: list[str]) -> None:
+def test_losses_that_do_not_count_are_not_computed(
+    settings: dict[str, Any], names: list[str]
+) -> None:
     made = criterion(settings)
     assert list(made(outputs(), TARGETS, ERASED, VECTORS)[1]) == names
     assert made.center_parameters() == []
     if names == ["classification"]:
-        broken = outputs()._replace(features=(torch.full((8, 6), torch.nan),), attention=torch.zeros(8, 0))
+        broken = outputs()._replace(
+            features=(torch.full((8, 6), torch.nan),), attention=torch.zeros(8, 0)
+        )
         assert made(broken, TARGETS, ERASED)[0].isfinite()
 
 
@@ -102,10 +120,20 @@ def test_branches_of_part_networks_count_together(branches: str, factor: float) 
     settings = {**ALL, "classification": {"branches": branches}}
     made = criterion(settings, (6, 6))
     _, values = made(outputs(2), TARGETS, ERASED, VECTORS)
-    assert_close(values["classification"], factor * sum(cross_entropy([logits], TARGETS) for logits in LOGITS))
-    assert_close(values["triplet"], (batch_hard(FEATURES[0], TARGETS) + batch_hard(FEATURES[1], TARGETS)) / 2)
-    assert_close(values["osm"], (osm(FEATURES[0], TARGETS, VECTORS) + osm(FEATURES[1], TARGETS, VECTORS)) / 2)
-    own = [(x - c.detach()[TARGETS]).square().sum(1).mean() for x, c in zip(FEATURES, made.center_parameters(), strict=True)]
+    assert_close(
+        values["classification"],
+        factor * sum(cross_entropy([logits], TARGETS) for logits in LOGITS),
+    )
+    assert_close(
+        values["triplet"], (batch_hard(FEATURES[0], TARGETS) + batch_hard(FEATURES[1], TARGETS)) / 2
+    )
+    assert_close(
+        values["osm"], (osm(FEATURES[0], TARGETS, VECTORS) + osm(FEATURES[1], TARGETS, VECTORS)) / 2
+    )
+    own = [
+        (x - c.detach()[TARGETS]).square().sum(1).mean()
+        for x, c in zip(FEATURES, made.center_parameters(), strict=True)
+    ]
     assert_close(values["center"], (own[0] + own[1]) / 2)
 
 
@@ -121,7 +149,9 @@ def test_frames_scored_one_by_one_are_samples_of_their_clips_person() -> None:
             return (images.flatten(1)[:, :5],), (images.flatten(1),)
 
     network = FrameWise(Image(), 6).train()
-    mask = torch.tensor([[True, True, False], [True, False, False], [True, True, True], [True, True, False]])
+    mask = torch.tensor(
+        [[True, True, False], [True, False, False], [True, True, True], [True, True, False]]
+    )
     clips = torch.zeros(4, 3, 3, 1, 2)
     clips[mask] = tensor(X).float().view(8, 3, 1, 2)
     targets = torch.tensor([4, 2, 4, 0])
@@ -134,8 +164,15 @@ def test_frames_scored_one_by_one_are_samples_of_their_clips_person() -> None:
 def test_mixed_precision_changes_inputs_only() -> None:
     settings = {**ALL, "osm": {"weight": 0.5, "vectors": "classifier"}}
     made = criterion(settings).float()
-    half = Outputs((LOGITS[0].bfloat16(),), (FEATURES[0].bfloat16(),), torch.arange(8), SCORES.bfloat16())
-    single = Outputs((half.logits[0].float(),), (half.features[0].float(),), torch.arange(8), half.attention.float())
+    half = Outputs(
+        (LOGITS[0].bfloat16(),), (FEATURES[0].bfloat16(),), torch.arange(8), SCORES.bfloat16()
+    )
+    single = Outputs(
+        (half.logits[0].float(),),
+        (half.features[0].float(),),
+        torch.arange(8),
+        half.attention.float(),
+    )
     with torch.autocast("cpu", torch.bfloat16):
         total, values = made(half, TARGETS, ERASED, VECTORS.float())
     assert total.dtype == torch.float32
@@ -172,7 +209,10 @@ def test_poor_batches_give_finite_losses_and_gradients(n: int, vectors: str, equ
     logits, features = torch.zeros(n, 5, requires_grad=True), torch.zeros(n, 6, requires_grad=True)
     shift = 0 if equal else tensor(X)[:n]
     total, values = made(
-        Outputs((logits + 0,), (features + shift,), torch.arange(n), SCORES[:n]), TARGETS[:n], ERASED[:n], VECTORS
+        Outputs((logits + 0,), (features + shift,), torch.arange(n), SCORES[:n]),
+        TARGETS[:n],
+        ERASED[:n],
+        VECTORS,
     )
     total.backward()
     assert all(value.isfinite() for value in values.values())
@@ -187,7 +227,9 @@ def test_poor_batches_give_finite_losses_and_gradients(n: int, vectors: str, equ
         ({"osm": {"weight": 0.5, "vectors": "centers"}}, "needs losses.center.weight above 0"),
     ],
 )
-def test_settings_that_cannot_work_together_are_errors(settings: dict[str, Any], reason: str) -> None:
+def test_settings_that_cannot_work_together_are_errors(
+    settings: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(InputError, match=reason):
         criterion(settings)
 

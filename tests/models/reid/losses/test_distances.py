@@ -21,7 +21,12 @@ def test_distances_and_similarities_are_those_of_the_formulas(batch: tuple[Array
 
 
 def test_distances_in_float32_keep_their_digits_far_from_the_origin() -> None:
-    assert_close(distances.euclidean(tensor(X + 1000).float()), distances.euclidean(tensor(X)).float(), atol=1e-3, rtol=0)
+    assert_close(
+        distances.euclidean(tensor(X + 1000).float()),
+        distances.euclidean(tensor(X)).float(),
+        atol=1e-3,
+        rtol=0,
+    )
 
 
 def test_equal_samples_are_a_millionth_apart_and_pass_no_gradient() -> None:

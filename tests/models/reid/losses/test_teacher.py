@@ -35,7 +35,12 @@ def test_neither_loss_sees_how_long_features_are(seed: int, length: float) -> No
     own, theirs = drawn(seed), drawn(seed + 1)
     for loss in (embedding_loss, relation_loss):
         assert_close(loss(length * own, theirs), loss(own, theirs))
-    assert_close(embedding_loss(length * theirs, theirs), torch.zeros((), dtype=torch.float64), atol=1e-12, rtol=0)
+    assert_close(
+        embedding_loss(length * theirs, theirs),
+        torch.zeros((), dtype=torch.float64),
+        atol=1e-12,
+        rtol=0,
+    )
 
 
 @given(seed=st.integers(0, 1000))
@@ -53,19 +58,34 @@ def test_both_count_with_their_weights_and_only_with_a_teacher() -> None:
 
     def total(**settings: object) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         criterion = Criterion(LossSettings.model_validate(settings), 3, (4,))
-        result: tuple[torch.Tensor, dict[str, torch.Tensor]] = criterion(outputs, targets, erased, None, taught)
+        result: tuple[torch.Tensor, dict[str, torch.Tensor]] = criterion(
+            outputs, targets, erased, None, taught
+        )
         return result
 
     plain, without = total()
     taught_total, values = total(**TEACHER)
     assert list(without) == ["classification", "triplet"]
     assert list(values) == ["classification", "triplet", "embedding", "relation"]
-    assert_close(taught_total, plain + 3 * embedding_loss(features, taught) + 2 * relation_loss(features, taught))
+    assert_close(
+        taught_total,
+        plain + 3 * embedding_loss(features, taught) + 2 * relation_loss(features, taught),
+    )
 
 
 @pytest.mark.parametrize("width", [0, 5])
 def test_features_of_another_length_than_the_teachers_name_the_setting(width: int) -> None:
     outputs = Outputs((drawn(2, 6, 3),), (drawn(0),), torch.arange(6), torch.zeros(6, 0))
-    criterion = Criterion(LossSettings.model_validate({**TEACHER, "triplet": {"weight": 0}}), 3, (4,))
-    with pytest.raises(InputError, match=f"have {width} values and the network's 4; set .*embed_width to {width}"):
-        criterion(outputs, torch.zeros(6, dtype=torch.long), torch.zeros(6, 1, dtype=torch.bool), None, drawn(1, 6, width))
+    criterion = Criterion(
+        LossSettings.model_validate({**TEACHER, "triplet": {"weight": 0}}), 3, (4,)
+    )
+    with pytest.raises(
+        InputError, match=f"have {width} values and the network's 4; set .*embed_width to {width}"
+    ):
+        criterion(
+            outputs,
+            torch.zeros(6, dtype=torch.long),
+            torch.zeros(6, 1, dtype=torch.bool),
+            None,
+            drawn(1, 6, width),
+        )

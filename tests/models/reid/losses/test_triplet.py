@@ -42,61 +42,100 @@ def test_the_gradient_of_batch_hard_is_the_formulas(form: dict[str, Any], y: Arr
     x = tensor(X, grad=True)
     assert torch.autograd.gradcheck(lambda values: batch_hard(values, tensor(y), **form), x)
     (gradient,) = torch.autograd.grad(batch_hard(x, tensor(y), **form), x)
-    assert_close(gradient, tensor(slope(lambda values: formulas.hard_triplet(values, y, **form), X)), atol=1e-8, rtol=1e-6)
+    assert_close(
+        gradient,
+        tensor(slope(lambda values: formulas.hard_triplet(values, y, **form), X)),
+        atol=1e-8,
+        rtol=1e-6,
+    )
 
 
 @given(batches(), st.sampled_from(FORMS))
 @settings(deadline=None, max_examples=100)
-def test_batch_hard_of_any_batch_is_what_the_formula_gives(batch: tuple[Array, Array], form: dict[str, Any]) -> None:
+def test_batch_hard_of_any_batch_is_what_the_formula_gives(
+    batch: tuple[Array, Array], form: dict[str, Any]
+) -> None:
     x, y = batch
-    assert batch_hard(tensor(x), tensor(y), **form).item() == pytest.approx(formulas.hard_triplet(x, y, **form), abs=1e-6)
+    assert batch_hard(tensor(x), tensor(y), **form).item() == pytest.approx(
+        formulas.hard_triplet(x, y, **form), abs=1e-6
+    )
 
 
 @given(batches(), st.sampled_from(FORMS), st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=100)
-def test_no_choice_of_triplets_is_harder_than_batch_hard(batch: tuple[Array, Array], form: dict[str, Any], seed: int) -> None:
+def test_no_choice_of_triplets_is_harder_than_batch_hard(
+    batch: tuple[Array, Array], form: dict[str, Any], seed: int
+) -> None:
     x, y = batch
     rng = np.random.default_rng(seed)
-    apart = formulas.distance if form["metric"] == "euclidean" else lambda a, b: -formulas.similarity(a, b)
+    apart = (
+        formulas.distance
+        if form["metric"] == "euclidean"
+        else lambda a, b: -formulas.similarity(a, b)
+    )
     terms = []
     for i in np.flatnonzero([np.any(y != person) for person in y]):
-        positive, negative = rng.choice(np.flatnonzero(y == y[i])), rng.choice(np.flatnonzero(y != y[i]))
+        positive, negative = (
+            rng.choice(np.flatnonzero(y == y[i])),
+            rng.choice(np.flatnonzero(y != y[i])),
+        )
         violation = apart(x[i], x[positive]) - apart(x[i], x[negative])
-        terms.append(np.log1p(np.exp(violation)) if form["soft"] else max(0.0, violation + form["margin"]))
+        terms.append(
+            np.log1p(np.exp(violation)) if form["soft"] else max(0.0, violation + form["margin"])
+        )
     assert batch_hard(tensor(x), tensor(y), **form).item() >= formulas.mean(terms) - 1e-6
 
 
 @given(batches(), st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=50)
-def test_the_order_of_the_batch_and_the_numbers_of_the_people_do_not_matter(batch: tuple[Array, Array], seed: int) -> None:
+def test_the_order_of_the_batch_and_the_numbers_of_the_people_do_not_matter(
+    batch: tuple[Array, Array], seed: int
+) -> None:
     x, y = batch
     rng = np.random.default_rng(seed)
     order, renamed = rng.permutation(len(x)), rng.permutation(4)
     for loss in (batch_hard, semi_hard):
-        assert_close(loss(tensor(x[order]), tensor(renamed[y[order]])), loss(tensor(x), tensor(y)), atol=1e-6, rtol=0)
+        assert_close(
+            loss(tensor(x[order]), tensor(renamed[y[order]])),
+            loss(tensor(x), tensor(y)),
+            atol=1e-6,
+            rtol=0,
+        )
 
 
 @given(batches(), st.floats(0.1, 10))
 @settings(deadline=None, max_examples=50)
-def test_only_the_euclidean_metric_sees_the_length_of_features(batch: tuple[Array, Array], factor: float) -> None:
+def test_only_the_euclidean_metric_sees_the_length_of_features(
+    batch: tuple[Array, Array], factor: float
+) -> None:
     x, y = batch
-    assert_close(batch_hard(tensor(factor * x), tensor(y), "cosine"), batch_hard(tensor(x), tensor(y), "cosine"))
+    assert_close(
+        batch_hard(tensor(factor * x), tensor(y), "cosine"),
+        batch_hard(tensor(x), tensor(y), "cosine"),
+    )
     scaled = batch_hard(tensor(factor * x), tensor(y), margin=0.0)
-    assert_close(scaled, factor * batch_hard(tensor(x), tensor(y), margin=0.0), atol=2e-5, rtol=1e-6)
+    assert_close(
+        scaled, factor * batch_hard(tensor(x), tensor(y), margin=0.0), atol=2e-5, rtol=1e-6
+    )
 
 
 @given(batches(min_width=2), st.floats(0, 1))
 @settings(deadline=None, max_examples=100)
-def test_semi_hard_of_any_batch_is_what_the_formula_gives(batch: tuple[Array, Array], margin: float) -> None:
+def test_semi_hard_of_any_batch_is_what_the_formula_gives(
+    batch: tuple[Array, Array], margin: float
+) -> None:
     x, y = batch
-    assert semi_hard(tensor(x), tensor(y), margin).item() == pytest.approx(formulas.semi_hard_triplet(x, y, margin), abs=1e-6)
+    assert semi_hard(tensor(x), tensor(y), margin).item() == pytest.approx(
+        formulas.semi_hard_triplet(x, y, margin), abs=1e-6
+    )
 
 
 def test_semi_hard_takes_the_nearest_farther_negative_and_else_the_farthest() -> None:
     angles = torch.tensor([0.0, 0.3, 0.2, 0.6, 0.9], dtype=torch.float64)
     x, y = torch.stack([angles.cos(), angles.sin()], 1), torch.tensor([0, 0, 1, 2, 3])
     apart = distances.euclidean(x)
-    # from 0, the positive is at 0.3: 0.2 is too near, 0.6 is next; from 0.3 the positive is at 0.3 as well, 0.9 is next
+    # from 0, the positive is at 0.3: 0.2 is too near, 0.6 is next; from 0.3 the positive is at 0.3
+    # as well, 0.9 is next
     expected = (apart[0, 1] - apart[0, 3] + 1) + (apart[1, 0] - apart[1, 4] + 1)
     assert_close(semi_hard(x, y, 1.0), expected / 2, atol=1e-6, rtol=0)
     # the two people at 0.2 and 0.25 are both nearer than the positive: the farther of them is taken
@@ -109,7 +148,8 @@ def test_semi_hard_takes_the_nearest_farther_negative_and_else_the_farthest() ->
 
 def test_a_negative_as_far_as_the_positive_is_not_farther() -> None:
     x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [-1.0, 0.0]], dtype=torch.float64)
-    # from the first, the opposite is next after the positive and its double; from the second, nothing is farther
+    # from the first, the opposite is next after the positive and its double; from the second,
+    # nothing is farther
     expected = (2**0.5 - 2 + 1 + 1) / 2
     assert semi_hard(x, torch.tensor([0, 0, 1, 2]), 1.0).item() == pytest.approx(expected)
 
@@ -130,7 +170,9 @@ def test_drawn_triplets_are_the_next_ones_in_the_batch() -> None:
     assert expected > 0.1
     found = drawn(tensor(X[:5]), torch.tensor(people))
     assert found.item() == pytest.approx(expected, abs=1e-12)
-    assert torch.autograd.gradcheck(lambda rows: drawn(rows, torch.tensor(people)), (tensor(X[:5], grad=True),))
+    assert torch.autograd.gradcheck(
+        lambda rows: drawn(rows, torch.tensor(people)), (tensor(X[:5], grad=True),)
+    )
 
 
 @pytest.mark.parametrize("people", [[0], [0, 0, 0], [0, 1, 2]])
@@ -138,7 +180,9 @@ def test_drawn_triplets_cost_nothing_where_there_are_none(people: list[int]) -> 
     assert drawn(tensor(X[: len(people)]), torch.tensor(people)) == 0
 
 
-@pytest.mark.parametrize(("mining", "form"), [("hard", batch_hard), ("semi_hard", semi_hard), ("drawn", drawn)])
+@pytest.mark.parametrize(
+    ("mining", "form"), [("hard", batch_hard), ("semi_hard", semi_hard), ("drawn", drawn)]
+)
 def test_the_settings_choose_the_mining(mining: str, form: Callable[..., torch.Tensor]) -> None:
     settings = TripletSettings.model_validate({"mining": mining, "margin": 0.7})
     assert triplet_loss(tensor(X), tensor(Y), settings) == form(tensor(X), tensor(Y), margin=0.7)
@@ -147,7 +191,13 @@ def test_the_settings_choose_the_mining(mining: str, form: Callable[..., torch.T
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(
     ("y", "expected"),
-    [([0], 0), ([0, 0, 0, 0], 0), ([0, 0, 1, 1], "margin"), ([0, 1, 2, 3], "margin"), ([0, 0, 0, 1], "margin")],
+    [
+        ([0], 0),
+        ([0, 0, 0, 0], 0),
+        ([0, 0, 1, 1], "margin"),
+        ([0, 1, 2, 3], "margin"),
+        ([0, 0, 0, 1], "margin"),
+    ],
     ids=["one sample", "one person", "two people", "one sample each", "unequal"],
 )
 def test_equal_features_cost_the_margin_and_pass_a_finite_gradient(
@@ -173,7 +223,12 @@ def test_semi_hard_of_equal_features_passes_a_finite_gradient(y: list[int], valu
 
 def test_an_anchor_is_its_own_positive_where_it_has_no_other() -> None:
     x = torch.tensor([[0.0], [1.0], [3.0]], dtype=torch.float64)
-    assert_close(batch_hard(x, torch.tensor([0, 1, 2]), margin=1.5).item(), (0.5 + 0.5 + 0.0) / 3, atol=1e-5, rtol=0)
+    assert_close(
+        batch_hard(x, torch.tensor([0, 1, 2]), margin=1.5).item(),
+        (0.5 + 0.5 + 0.0) / 3,
+        atol=1e-5,
+        rtol=0,
+    )
 
 
 def test_features_that_are_not_numbers_are_not_hidden() -> None:

@@ -1,4 +1,6 @@
-"""What the tests of image networks share: two clips, a network that has seen them, and what every one of them must do."""
+"""What the tests of image networks share: two clips, a network that has seen them, and what every
+one of them must do.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +18,9 @@ def clips(height_px: int = 64, width_px: int = 32) -> Clips:
 
 
 def seen(made: FrameWise, given: Clips) -> FrameWise:
-    """A network with the batch statistics of the clips: with its first ones, features are too large or too small to tell."""
+    """A network with the batch statistics of the clips: with its first ones, features are too large
+    or too small to tell.
+    """
     for layer in made.modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.momentum = None  # the plain average
@@ -26,12 +30,16 @@ def seen(made: FrameWise, given: Clips) -> FrameWise:
 
 
 def distance(a: Tensor, b: Tensor) -> float:
-    """Relative L2 distance: deep random networks make a thousandth of what rounding differs between batch sizes."""
+    """Relative L2 distance: deep random networks make a thousandth of what rounding differs between
+    batch sizes.
+    """
     return ((a - b).norm() / b.norm()).item()
 
 
 def check_the_feature(made: FrameWise, given: Clips, width: int) -> None:
-    """It has the width of the network, is finite, tells clips apart, and a missing frame changes nothing."""
+    """It has the width of the network, is finite, tells clips apart, and a missing frame changes
+    nothing.
+    """
     images, mask, quality = given
     features = made(images, mask, quality)
     assert features.shape == (2, width) and made.width == width

@@ -15,7 +15,10 @@ from tests.models.reid.networks.framewise import check_the_feature, clips, seen
 
 C = 5
 NAMES = tuple(classblock.WIDTHS)
-RESNET50, DENSENET121 = 23_508_032, 6_953_856  # torchvision's 25 557 032 and 7 978 856 less their classifiers
+RESNET50, DENSENET121 = (
+    23_508_032,
+    6_953_856,
+)  # torchvision's 25 557 032 and 7 978 856 less their classifiers
 
 
 @cache
@@ -35,7 +38,9 @@ def pooled(image: Any, images: Tensor, *layers: str) -> Tensor:
     """Means of the maps of some layers of the backbone."""
     seen: list[Tensor] = []
     hooks = [
-        getattr(image.backbone, layer).register_forward_hook(lambda module, given, out: seen.append(out.mean((2, 3))))
+        getattr(image.backbone, layer).register_forward_hook(
+            lambda module, given, out: seen.append(out.mean((2, 3)))
+        )
         for layer in layers
     ]
     image.backbone(images)
@@ -46,7 +51,9 @@ def pooled(image: Any, images: Tensor, *layers: str) -> Tensor:
 
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
-def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_nothing(name: str) -> None:
+def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_nothing(
+    name: str,
+) -> None:
     check_the_feature(network(name).eval(), clips(), 512)
 
 
@@ -63,8 +70,13 @@ def test_training_scores_every_real_frame_and_reaches_every_parameter(name: str)
     made.zero_grad()
 
 
-@pytest.mark.parametrize(("name", "width"), [("ft_resnet50", 2048), ("ft_densenet121", 1024), ("ft_resnet50_middle", 3072)])
-def test_the_width_is_that_of_the_place_where_the_test_feature_is_taken(name: str, width: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "width"),
+    [("ft_resnet50", 2048), ("ft_densenet121", 1024), ("ft_resnet50_middle", 3072)],
+)
+def test_the_width_is_that_of_the_place_where_the_test_feature_is_taken(
+    name: str, width: int
+) -> None:
     assert on_paper(name).width == 512
     assert on_paper(name, test_feature="backbone").width == width
     assert on_paper(name, linear_width=0).width == width
@@ -75,9 +87,15 @@ def test_the_width_is_that_of_the_place_where_the_test_feature_is_taken(name: st
 @pytest.mark.parametrize("linear_width", [512, 0])
 @pytest.mark.parametrize(
     ("name", "body", "width"),
-    [("ft_resnet50", RESNET50, 2048), ("ft_densenet121", DENSENET121, 1024), ("ft_resnet50_middle", RESNET50, 3072)],
+    [
+        ("ft_resnet50", RESNET50, 2048),
+        ("ft_densenet121", DENSENET121, 1024),
+        ("ft_resnet50_middle", RESNET50, 3072),
+    ],
 )
-def test_the_number_of_parameters_is_that_of_the_layers(name: str, body: int, width: int, linear_width: int) -> None:
+def test_the_number_of_parameters_is_that_of_the_layers(
+    name: str, body: int, width: int, linear_width: int
+) -> None:
     seen = linear_width or width
     linear = width * linear_width + linear_width
     made = on_paper(name, linear_width=linear_width)
@@ -88,7 +106,11 @@ def test_the_number_of_parameters_is_that_of_the_layers(name: str, body: int, wi
 
 @pytest.mark.parametrize(
     ("name", "layers"),
-    [("ft_resnet50", ["layer4"]), ("ft_densenet121", ["features"]), ("ft_resnet50_middle", ["layer3", "layer4"])],
+    [
+        ("ft_resnet50", ["layer4"]),
+        ("ft_densenet121", ["features"]),
+        ("ft_resnet50_middle", ["layer3", "layer4"]),
+    ],
 )
 @torch.no_grad()
 def test_the_block_sees_the_means_of_its_layers(name: str, layers: list[str]) -> None:
@@ -130,11 +152,15 @@ def test_the_last_stride_is_an_option(last_stride: int, height: int) -> None:
         ({"width": 0, "leaky_relu": True}, [nn.BatchNorm1d, nn.LeakyReLU]),
     ],
 )
-def test_the_options_choose_the_layers_of_the_block(options: dict[str, Any], kinds: list[type]) -> None:
+def test_the_options_choose_the_layers_of_the_block(
+    options: dict[str, Any], kinds: list[type]
+) -> None:
     block = ClassBlock(8, C, **options)
     assert [type(layer) for layer in block.bottleneck] == kinds
     assert block.width == (8 if options.get("width") == 0 else 512)
-    assert all(layer.negative_slope == 0.1 for layer in block.bottleneck if isinstance(layer, nn.LeakyReLU))
+    assert all(
+        layer.negative_slope == 0.1 for layer in block.bottleneck if isinstance(layer, nn.LeakyReLU)
+    )
 
 
 @torch.no_grad()
@@ -151,7 +177,9 @@ def test_the_block_starts_as_published() -> None:
     torch.manual_seed(0)
     block: Any = ClassBlock(2048, 50)
     linear, norm = block.bottleneck
-    assert linear.weight.std().item() == pytest.approx((2 / 512) ** 0.5, rel=0.01)  # kaiming over fan-out
+    assert linear.weight.std().item() == pytest.approx(
+        (2 / 512) ** 0.5, rel=0.01
+    )  # kaiming over fan-out
     assert norm.weight.mean().item() == pytest.approx(1, abs=0.005)
     assert norm.weight.std().item() == pytest.approx(0.02, rel=0.15)
     assert block.classifier.weight.std().item() == pytest.approx(0.001, rel=0.03)
@@ -164,14 +192,22 @@ def test_the_backbone_has_torchvisions_names_and_shapes(name: str) -> None:
 
     with torch.device("meta"):
         theirs = (densenet121 if name == "ft_densenet121" else resnet50)(weights=None).state_dict()
-    expected = {f"backbone.{k}": v.shape for k, v in theirs.items() if not k.startswith(("fc.", "classifier."))}
+    expected = {
+        f"backbone.{k}": v.shape
+        for k, v in theirs.items()
+        if not k.startswith(("fc.", "classifier."))
+    }
     ours = on_paper(name).image.state_dict()
-    assert {key: tensor.shape for key, tensor in ours.items() if key.startswith("backbone.")} == expected
+    assert {
+        key: tensor.shape for key, tensor in ours.items() if key.startswith("backbone.")
+    } == expected
 
 
 def test_training_without_classes_is_an_error() -> None:
     with pytest.raises(ValueError, match="training needs n_classes > 0"):
-        on_paper("ft_resnet50", 0).train()(*(t.to("meta") if t.is_floating_point() else t for t in clips()))
+        on_paper("ft_resnet50", 0).train()(
+            *(t.to("meta") if t.is_floating_point() else t for t in clips())
+        )
 
 
 @pytest.mark.parametrize(
@@ -181,6 +217,8 @@ def test_training_without_classes_is_an_error() -> None:
         ({"test_feature": "neck"}, "test feature neck: expected one of backbone, bottleneck"),
     ],
 )
-def test_an_unknown_option_is_an_error_that_lists_the_known(options: dict[str, Any], reason: str) -> None:
+def test_an_unknown_option_is_an_error_that_lists_the_known(
+    options: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(ValueError, match=reason):
         classblock.build(**options)

@@ -33,7 +33,12 @@ def test_a_saved_network_comes_back_equal(network: nn.Module, tmp_path: Path) ->
 
 
 def metadata(**changed: object) -> dict[str, str]:
-    recipe = {"architecture": "osnet_x0_25", "options": {}, "height_px": 64, "width_px": 32} | changed
+    recipe = {
+        "architecture": "osnet_x0_25",
+        "options": {},
+        "height_px": 64,
+        "width_px": 32,
+    } | changed
     return {"schema": SCHEMA, "recipe": json.dumps(recipe), "about": "{}"}
 
 
@@ -61,7 +66,9 @@ def test_a_file_of_another_network_is_an_error_of_one_line_that_names_it(
 
 
 @pytest.mark.parametrize("content", [b"", b"just text", b"\x80\x02}q\x00."])
-def test_a_file_that_is_not_safetensors_is_an_error_of_one_line_that_names_it(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_safetensors_is_an_error_of_one_line_that_names_it(
+    tmp_path: Path, content: bytes
+) -> None:
     path = tmp_path / "reid.safetensors"
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"^{path}: is not a readable safetensors file .*$"):
@@ -69,6 +76,10 @@ def test_a_file_that_is_not_safetensors_is_an_error_of_one_line_that_names_it(tm
 
 
 @pytest.mark.parametrize("path", ["missing.safetensors", "."])
-def test_a_path_that_is_no_file_is_an_error_of_one_line_that_names_it(tmp_path: Path, path: str) -> None:
-    with pytest.raises(InputError, match=f"^{tmp_path / path}: is not a readable safetensors file .*$"):
+def test_a_path_that_is_no_file_is_an_error_of_one_line_that_names_it(
+    tmp_path: Path, path: str
+) -> None:
+    with pytest.raises(
+        InputError, match=f"^{tmp_path / path}: is not a readable safetensors file .*$"
+    ):
         load(tmp_path / path)

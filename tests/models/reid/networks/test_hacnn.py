@@ -37,7 +37,16 @@ def shapes(network: nn.Module, *names: str) -> dict[str, list[tuple[int, ...]]]:
 @torch.inference_mode()
 def test_maps_have_the_published_sizes_and_windows_share_the_local_layers(network: HACNN) -> None:
     assert shapes(
-        network, "inception1", "ha1", "ha2", "ha3", "local_conv1", "local_conv2", "local_conv3", "fc_global", "fc_local"
+        network,
+        "inception1",
+        "ha1",
+        "ha2",
+        "ha3",
+        "local_conv1",
+        "local_conv2",
+        "local_conv3",
+        "fc_global",
+        "fc_local",
     ) == {
         "inception1": [(1, 32, 80, 32)],
         "ha1": [(1, 128, 40, 16)],
@@ -64,7 +73,15 @@ def inception_b(i: int, o: int) -> int:
 
 
 def attention(c: int) -> int:
-    return conv(1, 1, 3) + conv(1, 1, 1) + conv(c, c // 16, 1) + conv(c // 16, c, 1) + conv(c, c, 1) + 8 * c + 8
+    return (
+        conv(1, 1, 3)
+        + conv(1, 1, 1)
+        + conv(c, c // 16, 1)
+        + conv(c // 16, c, 1)
+        + conv(c, c, 1)
+        + 8 * c
+        + 8
+    )
 
 
 def test_it_has_as_many_parameters_as_the_layers_of_the_paper() -> None:
@@ -75,7 +92,9 @@ def test_it_has_as_many_parameters_as_the_layers_of_the_paper() -> None:
 
 
 @torch.inference_mode()
-def test_the_feature_is_two_halves_of_unit_length_whatever_else_is_in_the_batch(network: HACNN) -> None:
+def test_the_feature_is_two_halves_of_unit_length_whatever_else_is_in_the_batch(
+    network: HACNN,
+) -> None:
     features = network(images())
     assert features.shape == (2, 1024) and network.width == hacnn.hacnn().width == 1024
     assert_close(features.view(2, 2, 512).norm(dim=2), torch.ones(2, 2))
@@ -90,8 +109,16 @@ def test_training_gives_both_branches_and_reaches_every_parameter() -> None:
     assert [o.shape for o in (*out.logits, *out.features)] == [(3, 5), (3, 5), (3, 512), (3, 512)]
     assert out.owners.tolist() == [0, 0, 1]
     sum(o.square().sum() for o in out.logits).backward()
-    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
-    windows = [p.grad.abs().sum() for name, p in network.named_parameters() if "hard_attn" in name and p.grad is not None]
+    assert [
+        name
+        for name, p in network.named_parameters()
+        if p.grad is None or not p.grad.isfinite().all()
+    ] == []
+    windows = [
+        p.grad.abs().sum()
+        for name, p in network.named_parameters()
+        if "hard_attn" in name and p.grad is not None
+    ]
     assert len(windows) == 6 and min(windows) > 0
 
 
@@ -105,7 +132,9 @@ def test_padded_frames_change_nothing(network: HACNN) -> None:
 
 @pytest.mark.parametrize(("open_gate", "low", "below_half"), [(False, 0.5, 0.0), (True, 0.0, 0.5)])
 @torch.inference_mode()
-def test_the_published_gate_cannot_close_and_the_open_one_can(open_gate: bool, low: float, below_half: float) -> None:
+def test_the_published_gate_cannot_close_and_the_open_one_can(
+    open_gate: bool, low: float, below_half: float
+) -> None:
     torch.manual_seed(0)
     gate = hacnn.SoftAttention(128, open_gate).train()
     weights = gate(torch.randn(4, 128, 8, 4))
@@ -129,8 +158,12 @@ def test_a_window_is_as_wide_as_the_map_and_a_quarter_as_high_with_corners_align
 
 
 @pytest.mark.parametrize("size", [(256, 128), (64, 160), (128, 128)])
-def test_other_sizes_are_an_error_that_names_the_right_one(network: HACNN, size: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=rf"160 x 64 px \(height x width\) only, got {size[0]} x {size[1]}"):
+def test_other_sizes_are_an_error_that_names_the_right_one(
+    network: HACNN, size: tuple[int, int]
+) -> None:
+    with pytest.raises(
+        ValueError, match=rf"160 x 64 px \(height x width\) only, got {size[0]} x {size[1]}"
+    ):
         network(torch.zeros(1, 3, *size))
 
 

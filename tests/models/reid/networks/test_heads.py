@@ -46,7 +46,9 @@ def test_padding_never_changes_the_result(name: str, clips: Clips) -> None:
     starts = [sum(LENGTHS[:i]) for i in range(B)]
     for i, n in enumerate(LENGTHS):
         own = slice(i, i + 1)
-        alone = head(features[own, :n], maps[starts[i] : starts[i] + n], mask[own, :n], quality[own, :n])[0]
+        alone = head(
+            features[own, :n], maps[starts[i] : starts[i] + n], mask[own, :n], quality[own, :n]
+        )[0]
         assert_close(whole[own], alone)
 
 
@@ -76,7 +78,9 @@ def test_lean_attention_starts_as_the_mean_and_leaves_it(name: str, clips: Clips
     mean = build("mean")(*clips)[0]
     assert_close(build(name)(*clips)[0], mean)
     moved = (trained(name)(*clips)[0] - mean).norm(dim=1)
-    assert moved[0] > 0.05 and moved[1] > 1e-3 and moved[2] < 1e-5  # the last tracklet has one frame
+    assert (
+        moved[0] > 0.05 and moved[1] > 1e-3 and moved[2] < 1e-5
+    )  # the last tracklet has one frame
 
 
 @pytest.mark.parametrize("name", ["attention", "attention_sigmoid"])
@@ -92,9 +96,13 @@ def test_map_attention_is_the_published_formula(form: str, clips: Clips) -> None
     features, maps, mask, _ = clips
     head = trained("map_attention" + ("_sigmoid" if form == "sigmoid" else ""))
     assert isinstance(head, heads.MapAttentionPooling)
-    rows = maps[:6].flatten(1) @ head.reduce.weight.flatten(1).T + head.reduce.bias  # the first tracklet
+    rows = (
+        maps[:6].flatten(1) @ head.reduce.weight.flatten(1).T + head.reduce.bias
+    )  # the first tracklet
     hidden = nn.functional.pad(rows.relu().T, (1, 1))
-    scores = [(hidden[:, t : t + 3] * head.score.weight[0]).sum() + head.score.bias[0] for t in range(6)]  # type: ignore[index]
+    scores = [
+        (hidden[:, t : t + 3] * head.score.weight[0]).sum() + head.score.bias[0] for t in range(6)
+    ]  # type: ignore[index]
     raw = torch.stack(scores).relu()
     expected = raw.softmax(0) if form == "softmax" else raw.sigmoid() / raw.sigmoid().sum()
     feature, attention = head(*clips)
@@ -113,9 +121,13 @@ def test_the_recurrent_head_sees_the_order_of_the_frames(clips: Clips) -> None:
     features, maps, mask, quality = clips
     head = build("rnn")
     assert head.width == 512
-    assert not torch.allclose(head(features, maps, mask, quality)[0][0], head(features.flip(1), maps, mask, quality)[0][0])
+    assert not torch.allclose(
+        head(features, maps, mask, quality)[0][0], head(features.flip(1), maps, mask, quality)[0][0]
+    )
 
 
 def test_an_unknown_head_is_an_error_that_names_the_known() -> None:
-    with pytest.raises(ValueError, match="temporal head max: expected one of mean, quality, attention"):
+    with pytest.raises(
+        ValueError, match="temporal head max: expected one of mean, quality, attention"
+    ):
         heads.build("max", D, MAP)

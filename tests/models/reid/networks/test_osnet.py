@@ -13,7 +13,14 @@ from torch.testing import assert_close
 
 from models.reid.networks.osnet import LightConv, OSBlock, OSNet, osnet
 
-VARIANTS = [(1.0, "plain"), (0.75, "plain"), (0.5, "plain"), (0.25, "plain"), (1.0, "ibn"), (1.0, "ain")]
+VARIANTS = [
+    (1.0, "plain"),
+    (0.75, "plain"),
+    (0.5, "plain"),
+    (0.25, "plain"),
+    (1.0, "ibn"),
+    (1.0, "ain"),
+]
 
 
 def images(n: int = 2) -> Tensor:
@@ -28,7 +35,9 @@ def small() -> OSNet:
 
 @pytest.mark.parametrize(("scale", "variant"), VARIANTS)
 @torch.inference_mode()
-def test_an_image_gives_512_numbers_whatever_else_is_in_the_batch(scale: float, variant: str) -> None:
+def test_an_image_gives_512_numbers_whatever_else_is_in_the_batch(
+    scale: float, variant: str
+) -> None:
     network = OSNet(scale=scale, variant=variant).eval()
     features = network(images())
     assert features.shape == (2, 512) and network.width == osnet(scale=0.25).width == 512
@@ -36,7 +45,9 @@ def test_an_image_gives_512_numbers_whatever_else_is_in_the_batch(scale: float, 
 
 
 def block_size(n_in: int, n_out: int) -> int:
-    """Weights of an omni-scale block: two 1x1 and their norms, ten light 3x3, one gate, the shortcut."""
+    """Weights of an omni-scale block: two 1x1 and their norms, ten light 3x3, one gate, the
+    shortcut.
+    """
     c = n_out // 4
     squeeze, expand = n_in * c + 2 * c, c * n_out + 2 * n_out
     light, gate = c * c + 9 * c + 2 * c, 2 * c * (c // 16) + c // 16 + c
@@ -55,7 +66,9 @@ def block_size(n_in: int, n_out: int) -> int:
         (1.0, "ain", 2_169_508),  # normalisations change kind and place there, not number
     ],
 )
-def test_it_has_as_many_parameters_as_the_layers_of_the_paper(scale: float, variant: str, expected: int) -> None:
+def test_it_has_as_many_parameters_as_the_layers_of_the_paper(
+    scale: float, variant: str, expected: int
+) -> None:
     network = OSNet(scale=scale, variant=variant)
     assert sum(p.numel() for p in network.parameters()) == expected
     stem, a, b, c = (round(n * scale) for n in (64, 256, 384, 512))
@@ -79,7 +92,9 @@ def test_a_block_has_one_gate_for_its_four_streams(small: OSNet) -> None:
 def test_the_streams_see_3_5_7_and_9_pixels() -> None:
     torch.manual_seed(0)
     block = OSBlock(16, 64).eval()
-    for reach, stream in enumerate((block.conv2a, block.conv2b, block.conv2c, block.conv2d), start=1):
+    for reach, stream in enumerate(
+        (block.conv2a, block.conv2b, block.conv2c, block.conv2d), start=1
+    ):
         for light in stream.modules():
             if isinstance(light, LightConv):
                 light.bn.bias.fill_(2)  # keeps the ReLUs open
@@ -99,7 +114,11 @@ def test_training_gives_logits_and_the_feature_and_reaches_every_parameter(varia
     assert [o.shape for o in (*out.logits, *out.features)] == [(3, 5), (3, 512)]
     assert out.owners.tolist() == [0, 0, 1] and out.attention.shape == (2, 0)
     out.logits[0].square().sum().backward()
-    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
+    assert [
+        name
+        for name, p in network.named_parameters()
+        if p.grad is None or not p.grad.isfinite().all()
+    ] == []
 
 
 def test_padded_frames_change_nothing(small: OSNet) -> None:
@@ -119,21 +138,34 @@ def test_training_without_classes_is_an_error() -> None:
     ("scale", "variant", "message"),
     [(0.1, "plain", "scale 0.1: expected 1, 0.75"), (1.0, "x", "variant x: expected one of plain")],
 )
-def test_unknown_settings_are_errors_that_name_the_known(scale: float, variant: str, message: str) -> None:
+def test_unknown_settings_are_errors_that_name_the_known(
+    scale: float, variant: str, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         OSNet(0, scale, variant)
 
 
 def test_parameters_of_ain_are_named_as_in_public_files() -> None:
     names = set(OSNet(scale=0.25, variant="ain").state_dict())
-    assert {"conv2.0.conv2.3.layers.3.bn.weight", "pool2.0.conv.weight", "conv3.1.IN.bias", "conv1.bn.weight"} <= names
-    assert "conv2.0.conv3.bn.weight" not in names and "conv3.0.IN.weight" not in names and "conv3.0.conv3.bn.weight" in names
+    assert {
+        "conv2.0.conv2.3.layers.3.bn.weight",
+        "pool2.0.conv.weight",
+        "conv3.1.IN.bias",
+        "conv1.bn.weight",
+    } <= names
+    assert (
+        "conv2.0.conv3.bn.weight" not in names
+        and "conv3.0.IN.weight" not in names
+        and "conv3.0.conv3.bn.weight" in names
+    )
 
 
 def fill(network: nn.Module, graph: onnx.GraphProto) -> set[str]:
-    """Put the weights of an exported network into ours, by the module paths in its node names; returns the modules filled.
+    """Put the weights of an exported network into ours, by the module paths in its node names;
+    returns the modules filled.
 
-    The export has folded batch normalisations into the convolutions before them: those become a bias and nothing else.
+    The export has folded batch normalisations into the convolutions before them: those become a
+    bias and nothing else.
     """
     tensors = {i.name: torch.from_numpy(numpy_helper.to_array(i).copy()) for i in graph.initializer}
     modules, filled = dict(network.named_modules()), set()
@@ -141,10 +173,19 @@ def fill(network: nn.Module, graph: onnx.GraphProto) -> set[str]:
         given = [tensors[name] for name in node.input if name in tensors]
         if node.op_type not in ("Conv", "Gemm", "BatchNormalization"):
             continue
-        # "/conv2/conv2.0/conv2b/conv2b.1/conv1/Conv": each part repeats the one before when it is numbered
+        # "/conv2/conv2.0/conv2b/conv2b.1/conv1/Conv": each part repeats the one before when it is
+        # numbered
         parts = node.name.strip("/").split("/")[:-1]
-        path = ".".join(p for p, after in zip(parts, [*parts[1:], ""], strict=True) if not after.startswith(f"{p}."))
-        module = modules[path if path in modules else path.removesuffix("_1").removesuffix("_2").removesuffix("_3")]
+        path = ".".join(
+            p
+            for p, after in zip(parts, [*parts[1:], ""], strict=True)
+            if not after.startswith(f"{p}.")
+        )
+        module = modules[
+            path
+            if path in modules
+            else path.removesuffix("_1").removesuffix("_2").removesuffix("_3")
+        ]
         names = ("weight", "bias", "running_mean", "running_var")
         own = [t for t in (getattr(module, name, None) for name in names) if t is not None]
         for ours, theirs in zip(own, given, strict=False):
@@ -170,7 +211,9 @@ def test_torchreids_weights_give_torchreids_features(shared_data: Path) -> None:
     assert layers <= fill(network, model.graph)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     crops = np.random.default_rng(0).normal(size=(3, 3, 256, 128)).astype(np.float32)
     expected = np.concatenate([session.run(None, {"images": crop[None]})[0] for crop in crops])
     assert np.abs(expected).max() > 0.1

@@ -38,7 +38,9 @@ def stripes(image: Any, images: Tensor, n_parts: int) -> Tensor:
 
 @pytest.mark.parametrize("name", N_PARTS)
 @torch.no_grad()
-def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_nothing(name: str) -> None:
+def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_nothing(
+    name: str,
+) -> None:
     check_the_feature(network(name).eval(), clips(), 2048 * N_PARTS[name])
 
 
@@ -70,7 +72,9 @@ def test_stripes_of_a_map_that_does_not_divide_overlap_by_a_row() -> None:
 
 
 @pytest.mark.parametrize("name", N_PARTS)
-def test_training_scores_every_part_of_every_real_frame_and_reaches_every_parameter(name: str) -> None:
+def test_training_scores_every_part_of_every_real_frame_and_reaches_every_parameter(
+    name: str,
+) -> None:
     made = network(name).train()
     out = made(*clips())
     assert [tuple(x.shape) for x in out.logits] == [(3, C)] * N_PARTS[name]
@@ -116,10 +120,17 @@ def test_a_part_is_scored_by_its_own_classifier_and_by_nothing_else(head: nn.Mod
     given = torch.randn(2, 2048, 4, generator=generator)
     before = head(given)
     given[:, :, 1] = torch.randn(2, 2048, generator=generator)
-    assert [torch.equal(a, b) for a, b in zip(before, head(given), strict=True)] == [True, False, True, True]
+    assert [torch.equal(a, b) for a, b in zip(before, head(given), strict=True)] == [
+        True,
+        False,
+        True,
+        True,
+    ]
     given[:] = given[:, :, :1]
     first, *others = head(given)
-    assert all(not torch.equal(first, other) for other in others)  # equal parts, different classifiers
+    assert all(
+        not torch.equal(first, other) for other in others
+    )  # equal parts, different classifiers
 
 
 @pytest.mark.parametrize(
@@ -148,9 +159,14 @@ def test_surajdonthis_form_has_a_leaky_relu_in_every_block(leaky_relu: bool) -> 
 def test_heads_start_as_published() -> None:
     torch.manual_seed(0)
     shared: Any = SharedHead(200, 4)
-    assert shared.reduce[0].weight.std().item() == pytest.approx((2 / 256) ** 0.5, rel=0.01)  # kaiming over fan-out
+    assert shared.reduce[0].weight.std().item() == pytest.approx(
+        (2 / 256) ** 0.5, rel=0.01
+    )  # kaiming over fan-out
     assert shared.reduce[0].bias is None
-    assert all(c.weight.std().item() == pytest.approx(0.01, rel=0.03) and not c.bias.any() for c in shared.classifiers)
+    assert all(
+        c.weight.std().item() == pytest.approx(0.01, rel=0.03) and not c.bias.any()
+        for c in shared.classifiers
+    )
 
 
 def test_the_backbone_has_torchvisions_names_and_shapes() -> None:
@@ -158,9 +174,15 @@ def test_the_backbone_has_torchvisions_names_and_shapes() -> None:
 
     with torch.device("meta"):
         theirs = resnet50(weights=None).state_dict()
-    expected = {f"backbone.{key}": tensor.shape for key, tensor in theirs.items() if not key.startswith("fc.")}
+    expected = {
+        f"backbone.{key}": tensor.shape
+        for key, tensor in theirs.items()
+        if not key.startswith("fc.")
+    }
     ours = network("ft_pcb").image.state_dict()
-    assert {key: tensor.shape for key, tensor in ours.items() if key.startswith("backbone.")} == expected
+    assert {
+        key: tensor.shape for key, tensor in ours.items() if key.startswith("backbone.")
+    } == expected
 
 
 def test_training_without_classes_is_an_error() -> None:

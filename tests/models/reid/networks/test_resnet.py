@@ -32,13 +32,17 @@ def outputs_of(layer: nn.Module, run: nn.Module, images: Tensor) -> tuple[Tensor
 
 
 def body_parameters(n_blocks: tuple[int, ...]) -> int:
-    """Weights of a bottleneck ResNet without its classifier: convolutions without bias, two numbers a normalised channel."""
+    """Weights of a bottleneck ResNet without its classifier: convolutions without bias, two numbers
+    a normalised channel.
+    """
     total, channels = 3 * 64 * 49 + 2 * 64, 64
     for n, planes in zip(n_blocks, (64, 128, 256, 512), strict=True):
         out = 4 * planes
         for i in range(n):
             given = out if i else channels
-            total += given * planes + 9 * planes * planes + planes * out + 2 * (planes + planes + out)
+            total += (
+                given * planes + 9 * planes * planes + planes * out + 2 * (planes + planes + out)
+            )
         total += channels * out + 2 * out
         channels = out
     return total
@@ -50,7 +54,9 @@ def fully_connected(a: int, b: int) -> int:
 
 @pytest.mark.parametrize("name", resnet.NAMES)
 @torch.no_grad()
-def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_nothing(name: str) -> None:
+def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_nothing(
+    name: str,
+) -> None:
     made = network(name).eval()
     check_the_feature(made, clips(), WIDTHS[name])
     assert distance(made.image(clips()[0][0]).mean(0), made(*clips())[0]) < 0.01
@@ -75,7 +81,10 @@ def test_training_scores_every_real_frame_and_reaches_every_parameter(name: str)
     [
         ("resnet50", body_parameters((3, 4, 6, 3)) + 2048 * C + C),
         ("resnet101", body_parameters((3, 4, 23, 3)) + 2048 * C + C),
-        ("resnet50_fc512", body_parameters((3, 4, 6, 3)) + fully_connected(2048, 512) + 512 * C + C),
+        (
+            "resnet50_fc512",
+            body_parameters((3, 4, 6, 3)) + fully_connected(2048, 512) + 512 * C + C,
+        ),
         ("resnet50mid", body_parameters((3, 4, 6, 3)) + fully_connected(4096, 1024) + 3072 * C + C),
     ],
 )
@@ -83,7 +92,10 @@ def test_the_number_of_parameters_is_that_of_the_layers(name: str, expected: int
     assert sum(p.numel() for p in network(name).parameters()) == expected
 
 
-@pytest.mark.parametrize(("name", "stride"), [("resnet50", 32), ("resnet101", 32), ("resnet50_fc512", 16), ("resnet50mid", 32)])
+@pytest.mark.parametrize(
+    ("name", "stride"),
+    [("resnet50", 32), ("resnet101", 32), ("resnet50_fc512", 16), ("resnet50mid", 32)],
+)
 @torch.no_grad()
 def test_the_last_stride_is_torchreids(name: str, stride: int) -> None:
     image: Any = network(name).eval().image
@@ -120,8 +132,14 @@ def test_the_backbone_has_torchvisions_names_and_shapes(name: str) -> None:
     with torch.device("meta"):
         theirs = (resnet101 if name == "resnet101" else resnet50)(weights=None).state_dict()
     ours = network(name).image.state_dict()
-    expected = {f"backbone.{key}": tensor.shape for key, tensor in theirs.items() if not key.startswith("fc.")}
-    assert {key: tensor.shape for key, tensor in ours.items() if key.startswith("backbone.")} == expected
+    expected = {
+        f"backbone.{key}": tensor.shape
+        for key, tensor in theirs.items()
+        if not key.startswith("fc.")
+    }
+    assert {
+        key: tensor.shape for key, tensor in ours.items() if key.startswith("backbone.")
+    } == expected
 
 
 @torch.no_grad()

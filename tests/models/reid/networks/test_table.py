@@ -10,7 +10,9 @@ from tests.conftest import ROOT
 
 
 def test_the_page_is_what_the_table_prints() -> None:
-    assert (ROOT / "models" / "reid" / "NETWORKS.md").read_text(encoding="utf-8") == table.markdown() + "\n"
+    assert (ROOT / "models" / "reid" / "NETWORKS.md").read_text(
+        encoding="utf-8"
+    ) == table.markdown() + "\n"
 
 
 @pytest.mark.parametrize("name", table.TABLE)

@@ -30,13 +30,19 @@ def test_features_do_not_depend_on_padding(network: TemporalNetwork) -> None:
     images, mask, quality = clips()
     features = network(images, mask, quality)
     assert features.shape == (2, network.width) and network.width == 2048
-    assert_close(network(images[1:, :1], mask[1:, :1], quality[1:, :1]), features[1:], atol=1e-5, rtol=1e-4)
+    assert_close(
+        network(images[1:, :1], mask[1:, :1], quality[1:, :1]), features[1:], atol=1e-5, rtol=1e-4
+    )
     images[~mask] = torch.nan
     assert_close(network(images, mask, quality), features)
 
 
-@pytest.mark.parametrize(("neck", "loss_feature"), [("bnneck", "before"), ("bnneck", "after"), ("none", "before")])
-def test_training_gives_logits_and_the_feature_that_the_losses_want(neck: str, loss_feature: str) -> None:
+@pytest.mark.parametrize(
+    ("neck", "loss_feature"), [("bnneck", "before"), ("bnneck", "after"), ("none", "before")]
+)
+def test_training_gives_logits_and_the_feature_that_the_losses_want(
+    neck: str, loss_feature: str
+) -> None:
     torch.manual_seed(0)
     network = TemporalNetwork(n_classes=5, neck=neck, loss_feature=loss_feature).train()
     outputs = network(*clips(3))
@@ -68,8 +74,13 @@ def test_training_without_classes_is_an_error() -> None:
 
 @pytest.mark.parametrize(("last_stride", "shape"), [(1, (1, 2048, 16, 8)), (2, (1, 2048, 8, 4))])
 @torch.inference_mode()
-def test_the_last_stride_sets_the_size_of_the_maps(last_stride: int, shape: tuple[int, ...]) -> None:
-    assert TemporalNetwork(last_stride=last_stride).backbone(torch.zeros(1, 3, 256, 128)).shape == shape
+def test_the_last_stride_sets_the_size_of_the_maps(
+    last_stride: int, shape: tuple[int, ...]
+) -> None:
+    assert (
+        TemporalNetwork(last_stride=last_stride).backbone(torch.zeros(1, 3, 256, 128)).shape
+        == shape
+    )
 
 
 @torch.inference_mode()
@@ -77,7 +88,9 @@ def test_the_stem_has_its_relu_unless_old_weights_ask_for_none() -> None:
     seen: list[Tensor] = []
     for stem_relu in (True, False):
         network = TemporalNetwork(stem_relu=stem_relu).eval()
-        network.backbone.maxpool.register_forward_pre_hook(lambda module, given: seen.append(given[0]))  # type: ignore[operator, union-attr]
+        network.backbone.maxpool.register_forward_pre_hook(
+            lambda module, given: seen.append(given[0])
+        )  # type: ignore[operator, union-attr]
         network(*clips())
     assert seen[0].min() == 0 and seen[1].min() < 0
 
@@ -85,12 +98,20 @@ def test_the_stem_has_its_relu_unless_old_weights_ask_for_none() -> None:
 @pytest.mark.parametrize(
     ("options", "n_parameters"),
     [
-        ({"last_stride": 2, "neck": "none", "n_classes": 625}, 24_788_657),  # the seed's 24.78866 M at 625 classes
-        ({"head": "map_attention", "map_size": (14, 7)}, 23_508_032 + 2048 * 256 * 98 + 256 + 256 * 3 + 1 + 2 * 2048),
+        (
+            {"last_stride": 2, "neck": "none", "n_classes": 625},
+            24_788_657,
+        ),  # the seed's 24.78866 M at 625 classes
+        (
+            {"head": "map_attention", "map_size": (14, 7)},
+            23_508_032 + 2048 * 256 * 98 + 256 + 256 * 3 + 1 + 2 * 2048,
+        ),
         ({"backbone": "resnet101"}, 42_500_160 + 2 * 2048),
     ],
 )
-def test_networks_have_the_published_number_of_parameters(options: dict[str, object], n_parameters: int) -> None:
+def test_networks_have_the_published_number_of_parameters(
+    options: dict[str, object], n_parameters: int
+) -> None:
     network = TemporalNetwork(**options)  # type: ignore[arg-type]
     assert sum(p.numel() for p in network.parameters()) == n_parameters
 
@@ -105,7 +126,9 @@ def test_a_short_network_goes_on_as_a_deep_one_that_gives_the_same_features() ->
     torch.manual_seed(0)
     short = TemporalNetwork(embed_width=16, from_zero=True, depths=(1, 2, 1, 1)).eval()
     deep = TemporalNetwork(embed_width=16, from_zero=True).eval()
-    assert sum(p.numel() for p in short.parameters()) < 0.7 * sum(p.numel() for p in deep.parameters())
+    assert sum(p.numel() for p in short.parameters()) < 0.7 * sum(
+        p.numel() for p in deep.parameters()
+    )
     missing, unexpected = deep.load_state_dict(short.state_dict(), strict=False)
     assert missing and not unexpected
     assert_close(deep(*clips()), short(*clips()))
@@ -120,10 +143,14 @@ def test_depths_that_the_network_does_not_have_are_an_error(depths: tuple[int, .
 
 @pytest.mark.parametrize(("last_stride", "shape"), [(1, (1, 1280, 8, 4)), (2, (1, 1280, 4, 2))])
 @torch.inference_mode()
-def test_mobilenet_is_a_backbone_with_torchvisions_names(last_stride: int, shape: tuple[int, ...]) -> None:
+def test_mobilenet_is_a_backbone_with_torchvisions_names(
+    last_stride: int, shape: tuple[int, ...]
+) -> None:
     from torchvision.models import mobilenet_v2
 
     network = TemporalNetwork(backbone="mobilenet_v2", last_stride=last_stride)
     assert network.backbone(torch.zeros(1, 3, 128, 64)).shape == shape
-    assert list(network.backbone.state_dict()) == list(mobilenet_v2(weights=None).features.state_dict())
+    assert list(network.backbone.state_dict()) == list(
+        mobilenet_v2(weights=None).features.state_dict()
+    )
     assert network.width == 1280 and network.neck.num_features == 1280

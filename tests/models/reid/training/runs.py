@@ -15,21 +15,42 @@ from models.reid.networks.frames import FrameWise
 from models.reid.networks.table import Architecture
 from models.reid.training.settings import EXAMPLE, Settings
 
-FILES = {"config.yaml", "log.jsonl", "checkpoint.safetensors", "model.safetensors", "curves.png", "tensorboard"}
+FILES = {
+    "config.yaml",
+    "log.jsonl",
+    "checkpoint.safetensors",
+    "model.safetensors",
+    "curves.png",
+    "tensorboard",
+}
 STEPS = 2
 """Batches in an epoch of `quick`: four people, two a batch."""
 
 
 def quick(people: Path, **changed: Any) -> Settings:
-    """Settings of the smallest training there is; keys of `changed` have two underscores for the dot."""
+    """Settings of the smallest training there is; keys of `changed` have two underscores for the
+    dot.
+    """
     plain: dict[str, Any] = {
-        "data": {"name": "folder", "root": str(people), "validation": 0.3, "height_px": 64, "width_px": 32},
+        "data": {
+            "name": "folder",
+            "root": str(people),
+            "validation": 0.3,
+            "height_px": 64,
+            "width_px": 32,
+        },
         "augment": {"pad_px": 3, "erase": 0.0},
         "batches": {"sampler": "identities", "n_people": 2, "n_each": 2},
         "network": {"architecture": "osnet_x0_25"},
         "optimizer": {"lr": 0.002},
         "schedule": {"name": "constant", "warmup_epochs": 0},
-        "train": {"epochs": 3, "device": "cpu", "precision": "32", "workers": 0, "evaluate_every": 3},
+        "train": {
+            "epochs": 3,
+            "device": "cpu",
+            "precision": "32",
+            "workers": 0,
+            "evaluate_every": 3,
+        },
     }
     given = {key.replace("__", "."): value for key, value in changed.items()}
     return sections.change(Settings.model_validate(plain), given, EXAMPLE)
@@ -37,14 +58,19 @@ def quick(people: Path, **changed: Any) -> Settings:
 
 def small(people: Path, **changed: Any) -> Settings:
     """As `quick`, with the network of `SMALL`, scored after every epoch."""
-    return quick(people, **{"network__architecture": "small", "train__evaluate_every": 1, **changed})
+    return quick(
+        people, **{"network__architecture": "small", "train__evaluate_every": 1, **changed}
+    )
 
 
 def arguments(settings: Settings) -> list[str]:
     """The same settings for the command line."""
     plain = settings.model_dump(mode="json", exclude_defaults=True)
     return [
-        part for name, section in plain.items() for k, v in section.items() for part in ("--set", f"{name}.{k}={json.dumps(v)}")
+        part
+        for name, section in plain.items()
+        for k, v in section.items()
+        for part in ("--set", f"{name}.{k}={json.dumps(v)}")
     ]
 
 
@@ -78,7 +104,9 @@ class Dropping(nn.Module):
 
     def __init__(self, n_classes: int = 0) -> None:
         super().__init__()
-        self.backbone = nn.Sequential(nn.Conv2d(3, 8, 5, 4), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2))
+        self.backbone = nn.Sequential(
+            nn.Conv2d(3, 8, 5, 4), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, 2)
+        )
         self.block = ClassBlock(8, n_classes, self.width)
 
     def forward(self, images: Tensor) -> Tensor | tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
@@ -93,5 +121,10 @@ def dropping(n_classes: int = 0) -> FrameWise:
     return FrameWise(Dropping(n_classes), Dropping.width)
 
 
-SMALL = {**table.TABLE, "small": Architecture(dropping, {}, Dropping.width, "bottleneck", "the same", "the tests", imagenet="")}
+SMALL = {
+    **table.TABLE,
+    "small": Architecture(
+        dropping, {}, Dropping.width, "bottleneck", "the same", "the tests", imagenet=""
+    ),
+}
 """The table with a network of a millisecond a step in it."""

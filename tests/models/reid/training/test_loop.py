@@ -44,7 +44,9 @@ def test_the_average_moves_by_one_minus_its_decay_and_is_what_is_evaluated(peopl
     trainer, data = made(people, train__ema_decay=0.75)
     first_step(trainer, data)
     before = weights(trainer.evaluated)
-    for key, value in weights(trainer.network).items():  # starts as the network after the first step
+    for key, value in weights(
+        trainer.network
+    ).items():  # starts as the network after the first step
         assert_close(before[key], value)
     assert loop.train_epoch(trainer, data, lambda: False) is not None
     now, network = weights(trainer.evaluated), weights(trainer.network)
@@ -61,10 +63,17 @@ def test_without_an_average_the_network_itself_is_evaluated(people: Path) -> Non
 
 
 @pytest.mark.parametrize(("architecture", "share"), [("osnet_x0_25", 0.15), ("small", 0.02)])
-def test_bfloat16_gives_the_losses_of_float32_within_a_few_percent(architecture: str, share: float, people: Path) -> None:
-    """The triplet loss is a difference of distances, so that rounding shows more in it than in the cross entropy."""
+def test_bfloat16_gives_the_losses_of_float32_within_a_few_percent(
+    architecture: str, share: float, people: Path
+) -> None:
+    """The triplet loss is a difference of distances, so that rounding shows more in it than in the
+    cross entropy.
+    """
     changed = {"batches__n_people": 4, "losses__triplet__margin": 1.0}
-    found = [first_step(*made(people, architecture, train__precision=p, **changed)) for p in ("32", "bf16")]
+    found = [
+        first_step(*made(people, architecture, train__precision=p, **changed))
+        for p in ("32", "bf16")
+    ]
     assert found[0] != found[1]
     assert found[1]["classification"] == pytest.approx(found[0]["classification"], rel=0.03)
     assert found[1]["triplet"] == pytest.approx(found[0]["triplet"], rel=share)
@@ -76,7 +85,9 @@ def test_weights_stay_float32_and_move_in_bfloat16(people: Path) -> None:
     first_step(trainer, data)
     after = weights(trainer.network)
     assert all(value.dtype == torch.float32 for value in trainer.network.parameters())
-    assert all(not torch.equal(before[key], after[key]) for key, _ in trainer.network.named_parameters())
+    assert all(
+        not torch.equal(before[key], after[key]) for key, _ in trainer.network.named_parameters()
+    )
 
 
 def test_the_mean_of_an_epoch_is_over_its_batches(people: Path) -> None:
@@ -93,20 +104,34 @@ def test_the_mean_of_an_epoch_is_over_its_batches(people: Path) -> None:
 
 
 def test_the_learning_rate_is_the_schedules_and_the_backbones_its_share(people: Path) -> None:
-    changed = {"schedule__name": "step", "schedule__step_epochs": 1, "schedule__gamma": 0.5, "optimizer__backbone_factor": 0.1}
+    changed = {
+        "schedule__name": "step",
+        "schedule__step_epochs": 1,
+        "schedule__gamma": 0.5,
+        "optimizer__backbone_factor": 0.1,
+    }
     trainer, data = made(people, **changed)
     for lr in (0.002, 0.001):
         row = loop.train_epoch(trainer, data, lambda: False)
         assert row is not None and row["lr"] == pytest.approx(lr)
-        assert [group["lr"] for group in trainer.optimizer.param_groups] == pytest.approx([0.1 * lr, lr])
+        assert [group["lr"] for group in trainer.optimizer.param_groups] == pytest.approx(
+            [0.1 * lr, lr]
+        )
 
 
 @pytest.mark.parametrize("precision", ["32", "bf16"])
 def test_longer_gradients_are_shortened(precision: str, people: Path) -> None:
-    sgd = {"optimizer__name": "sgd", "optimizer__momentum": 0.0, "optimizer__weight_decay": 0.0, "optimizer__lr": 1.0}
+    sgd = {
+        "optimizer__name": "sgd",
+        "optimizer__momentum": 0.0,
+        "optimizer__weight_decay": 0.0,
+        "optimizer__lr": 1.0,
+    }
     moved = []
     for max_norm in (0.0, 1e-3):
-        trainer, data = made(people, train__precision=precision, optimizer__max_norm=max_norm, **sgd)
+        trainer, data = made(
+            people, train__precision=precision, optimizer__max_norm=max_norm, **sgd
+        )
         before = {key: value.detach().clone() for key, value in trainer.network.named_parameters()}
         first_step(trainer, data)
         steps = [value.detach() - before[key] for key, value in trainer.network.named_parameters()]
@@ -143,12 +168,21 @@ def test_optimiser_states_come_back_in_the_layout_they_had(people: Path, tmp_pat
     layouts = []
     for one in (trainer, fresh):
         states = one.optimizer.state_dict()["state"]
-        layouts.append([(i, name, v.stride()) for i, state in states.items() for name, v in state.items() if v.ndim])
+        layouts.append(
+            [
+                (i, name, v.stride())
+                for i, state in states.items()
+                for name, v in state.items()
+                if v.ndim
+            ]
+        )
     assert layouts[0] == layouts[1]
     assert any(stride[1] == 1 for _, _, stride in layouts[0] if len(stride) == 4)
 
 
-def test_the_scale_of_the_loss_in_float16_is_part_of_a_checkpoint(people: Path, tmp_path: Path) -> None:
+def test_the_scale_of_the_loss_in_float16_is_part_of_a_checkpoint(
+    people: Path, tmp_path: Path
+) -> None:
     """Fabric has float16 on GPUs only; its scaler of losses works anywhere."""
     from lightning_fabric.plugins.precision.amp import MixedPrecision
 
@@ -159,7 +193,9 @@ def test_the_scale_of_the_loss_in_float16_is_part_of_a_checkpoint(people: Path, 
         precision = MixedPrecision("16-mixed", "cpu")
         fabric = Fabric(accelerator="cpu", devices=1, plugins=precision)
         network, _, _ = run._network(settings, data)
-        trainer = loop.build(fabric, settings, network, Criterion(settings.losses, data.n_train_people, []))
+        trainer = loop.build(
+            fabric, settings, network, Criterion(settings.losses, data.n_train_people, [])
+        )
         assert precision.scaler is not None
         if step == "save":
             first_step(trainer, data)

@@ -24,6 +24,10 @@ def test_the_backbone_has_a_learning_rate_of_its_own_and_frozen_weights_none(nam
     optimizer = optimizers.build(network, settings)
     optimizers.set_factor(optimizer, 0.5)
     body, rest = optimizer.param_groups
-    assert [id(p) for p in body["params"]] == [id(network.backbone.weight)] and body["lr"] == pytest.approx(0.005)
-    assert [id(p) for p in rest["params"]] == [id(p) for p in network.head.parameters()] and rest["lr"] == pytest.approx(0.05)
+    assert [id(p) for p in body["params"]] == [id(network.backbone.weight)] and body[
+        "lr"
+    ] == pytest.approx(0.005)
+    assert [id(p) for p in rest["params"]] == [id(p) for p in network.head.parameters()] and rest[
+        "lr"
+    ] == pytest.approx(0.05)
     assert rest["weight_decay"] == 5e-4

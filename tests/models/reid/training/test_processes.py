@@ -28,7 +28,9 @@ class Played:
 @pytest.fixture(scope="module")
 def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six people, one of whose images, that of a training person, is not one."""
-    root = miniatures.folder(tmp_path_factory.mktemp("damaged"), n_people=6, n_cameras=2, n_frames=3)
+    root = miniatures.folder(
+        tmp_path_factory.mktemp("damaged"), n_people=6, n_cameras=2, n_frames=3
+    )
     data = run.load_data(quick(root))
     data.train[3].paths[0].write_bytes(b"not an image")
     return root
@@ -36,9 +38,13 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def played(people: Path, damaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Played:
-    """One training interrupted in rank 1 and resumed, one refused, one that meets a damaged image in one of the ranks."""
+    """One training interrupted in rank 1 and resumed, one refused, one that meets a damaged image
+    in one of the ranks.
+    """
     folder = tmp_path_factory.mktemp("ranks")
-    kept = arguments(quick(people, train__epochs=5, train__n_devices=2, losses__classification__weight=0.0))
+    kept = arguments(
+        quick(people, train__epochs=5, train__n_devices=2, losses__classification__weight=0.0)
+    )
     bad = arguments(quick(damaged, train__epochs=30, train__n_devices=2))
     scenarios: dict[str, list[str]] = {
         "interrupted": ["--output", str(folder / "run"), *kept],
@@ -47,26 +53,38 @@ def played(people: Path, damaged: Path, tmp_path_factory: pytest.TempPathFactory
         "damaged": ["--output", str(folder / "bad"), *bad],
     }
     asked = [
-        {"arguments": given, "log": str(folder / f"{name}.log"), "interrupt": 1 if name == "interrupted" else None}
+        {
+            "arguments": given,
+            "log": str(folder / f"{name}.log"),
+            "interrupt": 1 if name == "interrupted" else None,
+        }
         for name, given in scenarios.items()
     ]
     command = [sys.executable, "-m", "tests.models.reid.training.ranks", json.dumps(asked)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
+    )
     assert done.returncode == 0, done.stderr
     return Played(folder, dict(zip(scenarios, json.loads(done.stdout), strict=True)))
 
 
 def test_an_interrupt_of_any_process_ends_all_and_is_said_once(played: Played) -> None:
     assert played.codes["interrupted"] == [130, 0]
-    (line,) = (line for line in played.said("interrupted").splitlines() if not line.startswith("epoch"))
-    assert line.startswith("interrupted in epoch ") and line.endswith(f"go on with --resume --output {played.folder / 'run'}")
+    (line,) = (
+        line for line in played.said("interrupted").splitlines() if not line.startswith("epoch")
+    )
+    assert line.startswith("interrupted in epoch ") and line.endswith(
+        f"go on with --resume --output {played.folder / 'run'}"
+    )
 
 
 def test_what_was_interrupted_goes_on_to_its_end(played: Played) -> None:
     assert played.codes["resumed"] == [0, 0]
     assert [row["epoch"] for row in rows(played.folder / "run")] == list(range(5))
     assert {path.name for path in (played.folder / "run").iterdir()} == FILES
-    assert checkpoint.read(played.folder / "run" / "checkpoint.safetensors")[1].step == 5 * STEPS // 2
+    assert (
+        checkpoint.read(played.folder / "run" / "checkpoint.safetensors")[1].step == 5 * STEPS // 2
+    )
 
 
 def test_a_folder_that_holds_a_run_is_refused(played: Played) -> None:
@@ -77,4 +95,6 @@ def test_a_folder_that_holds_a_run_is_refused(played: Played) -> None:
 def test_an_error_in_one_process_ends_all_and_is_said_once(played: Played) -> None:
     assert played.codes["damaged"] == [2, 0]
     (line,) = (line for line in played.said("damaged").splitlines() if not line.startswith("epoch"))
-    assert line.startswith("error: ") and line.endswith("is damaged or not an image; unpack the data set again")
+    assert line.startswith("error: ") and line.endswith(
+        "is damaged or not an image; unpack the data set again"
+    )

@@ -17,26 +17,47 @@ pytestmark = pytest.mark.usefixtures("small_network")
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "osnet ema": {"network__architecture": "osnet_x0_25", "train__evaluate_every": 3, "train__ema_decay": 0.5},
+    "osnet ema": {
+        "network__architecture": "osnet_x0_25",
+        "train__evaluate_every": 3,
+        "train__ema_decay": 0.5,
+    },
     "plain": {},
     "dropout and centres": {"losses__center__weight": 0.01, "augment__erase": 0.5},
-    "sgd": {"optimizer__name": "sgd", "optimizer__lr": 0.05, "schedule__name": "cosine", "schedule__warmup_epochs": 1},
-    "bfloat16, short gradients": {"train__precision": "bf16", "optimizer__max_norm": 1.0, "train__select": "reranked_map"},
-    "a rate for every batch": {"schedule__name": "cosine", "schedule__every": "batch", "schedule__warmup_epochs": 0.7},
+    "sgd": {
+        "optimizer__name": "sgd",
+        "optimizer__lr": 0.05,
+        "schedule__name": "cosine",
+        "schedule__warmup_epochs": 1,
+    },
+    "bfloat16, short gradients": {
+        "train__precision": "bf16",
+        "optimizer__max_norm": 1.0,
+        "train__select": "reranked_map",
+    },
+    "a rate for every batch": {
+        "schedule__name": "cosine",
+        "schedule__every": "batch",
+        "schedule__warmup_epochs": 0.7,
+    },
     "a checkpoint after every batch": {"train__checkpoint_minutes": 1e-9},
     "everybody trains": {"data__validation": 0.0, "batches__n_people": 3},
 }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_an_interrupted_run_goes_on_to_the_same_weights(variant: str, people: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_to_the_same_weights(
+    variant: str, people: Path, tmp_path: Path
+) -> None:
     settings = small(people, **VARIANTS[variant])
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     expected = run.fit(settings, whole)
     assert not expected.interrupted and expected.n_epochs == 3
     first = run.fit(settings, parts, stop=StopAfter(STEPS + 1))  # in the middle of the second epoch
     assert first.interrupted and first.n_epochs == 1 and len(rows(parts)) == 1
-    second = run.fit(settings, parts, resume=True, stop=StopAfter(STEPS - 1))  # at its end, before it is written down
+    second = run.fit(
+        settings, parts, resume=True, stop=StopAfter(STEPS - 1)
+    )  # at its end, before it is written down
     assert second.interrupted and second.n_epochs == 1 and len(rows(parts)) == 1
     assert run.fit(settings, parts, resume=True) == expected
     assert same_weights(whole, parts) and same_weights(whole, parts, "checkpoint.safetensors")
@@ -44,12 +65,25 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(variant: str, people: Pa
     assert {path.name for path in parts.iterdir()} == FILES
 
 
-def test_the_network_above_has_dropout_and_a_checkpoint_every_part(people: Path, tmp_path: Path) -> None:
-    run.fit(small(people, **VARIANTS["dropout and centres"], train__ema_decay=0.9), tmp_path / "run")
+def test_the_network_above_has_dropout_and_a_checkpoint_every_part(
+    people: Path, tmp_path: Path
+) -> None:
+    run.fit(
+        small(people, **VARIANTS["dropout and centres"], train__ema_decay=0.9), tmp_path / "run"
+    )
     network = file.load(tmp_path / "run" / "model.safetensors").network
-    assert any(isinstance(layer, torch.nn.Dropout) and layer.p == 0.5 for layer in network.modules())
+    assert any(
+        isinstance(layer, torch.nn.Dropout) and layer.p == 0.5 for layer in network.modules()
+    )
     states, progress, _ = checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")
-    assert set(states) == {"network", "criterion", "optimizer", "center_optimizer", "average", "precision"}
+    assert set(states) == {
+        "network",
+        "criterion",
+        "optimizer",
+        "center_optimizer",
+        "average",
+        "precision",
+    }
     assert progress.step == 3 * STEPS
 
 
@@ -70,17 +104,24 @@ def test_a_run_that_dies_in_an_epoch_loses_no_more_than_the_minutes_between_chec
     assert progress.step == n_done
     run.fit(settings, tmp_path / "run", resume=True)
     run.fit(settings, tmp_path / "whole")
-    assert same_weights(tmp_path / "whole", tmp_path / "run") and rows(tmp_path / "whole") == rows(tmp_path / "run")
+    assert same_weights(tmp_path / "whole", tmp_path / "run") and rows(tmp_path / "whole") == rows(
+        tmp_path / "run"
+    )
 
 
 def test_a_rate_for_every_batch_falls_within_the_epoch(people: Path, tmp_path: Path) -> None:
     rates = []
     for every in ("epoch", "batch"):
-        run.fit(small(people, schedule__name="cosine", schedule__every=every, train__epochs=1), tmp_path / every)
+        run.fit(
+            small(people, schedule__name="cosine", schedule__every=every, train__epochs=1),
+            tmp_path / every,
+        )
         states, _, _ = checkpoint.read(tmp_path / every / "checkpoint.safetensors")
         rates.append(states["optimizer"]["param_groups"][0]["lr"])
         assert rows(tmp_path / every)[0]["lr"] == 0.002  # that of the first batch
-    assert rates == pytest.approx([0.002, 0.001])  # the second of two batches is at the middle of the cosine
+    assert rates == pytest.approx(
+        [0.002, 0.001]
+    )  # the second of two batches is at the middle of the cosine
 
 
 def test_resuming_a_finished_run_changes_nothing(people: Path, tmp_path: Path) -> None:
@@ -88,10 +129,14 @@ def test_resuming_a_finished_run_changes_nothing(people: Path, tmp_path: Path) -
     expected = run.fit(settings, tmp_path / "run")
     before = {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()}
     assert run.fit(settings, tmp_path / "run", resume=True) == expected
-    assert {path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.is_file()
+    } == before
 
 
-def test_a_run_killed_between_log_and_checkpoint_has_no_row_twice(people: Path, tmp_path: Path) -> None:
+def test_a_run_killed_between_log_and_checkpoint_has_no_row_twice(
+    people: Path, tmp_path: Path
+) -> None:
     settings, output = small(people), tmp_path / "run"
     run.fit(settings, output, stop=StopAfter(STEPS + 1))
     with (output / "log.jsonl").open("a") as log:
@@ -101,11 +146,17 @@ def test_a_run_killed_between_log_and_checkpoint_has_no_row_twice(people: Path, 
     assert rows(output) == rows(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("change", [{"optimizer__lr": 0.01}, {"train__epochs": 9}, {"train__seed": 5}])
-def test_a_checkpoint_of_other_settings_is_refused(people: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "change", [{"optimizer__lr": 0.01}, {"train__epochs": 9}, {"train__seed": 5}]
+)
+def test_a_checkpoint_of_other_settings_is_refused(
+    people: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
     run.fit(small(people), tmp_path / "run", stop=StopAfter(1))
     before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(InputError, match=r"^.*checkpoint\.safetensors: was made with other settings; .*$"):
+    with pytest.raises(
+        InputError, match=r"^.*checkpoint\.safetensors: was made with other settings; .*$"
+    ):
         run.fit(small(people, **change), tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
 
@@ -116,15 +167,21 @@ def test_a_loss_that_is_not_finite_names_epoch_batch_and_samples_and_leaves_the_
     settings, output = small(people, augment__erase=0.5), tmp_path / "run"
     run.fit(settings, output, stop=StopAfter(STEPS + 1))
     before = (output / "checkpoint.safetensors").read_bytes()
-    bad = next(iter(loader.training_batches(run.load_data(settings).train, settings, epoch=1, first_batch=1)))
+    bad = next(
+        iter(
+            loader.training_batches(run.load_data(settings).train, settings, epoch=1, first_batch=1)
+        )
+    )
     normalise = loop.preprocess.normalise
     with monkeypatch.context() as patched, pytest.raises(NonFiniteLossError) as caught:
         patched.setattr(loop.preprocess, "normalise", lambda crops: normalise(crops) * torch.nan)
         run.fit(settings, output, resume=True)
     people_of_it = sorted(set(bad.targets.tolist()))
-    assert str(caught.value) == (
-        f"epoch 1, batch 1: classification nan, triplet nan, loss nan; training samples {bad.indices.tolist()}, "
-        f"people {people_of_it}; lower optimizer.lr or set optimizer.max_norm, and start anew"
+    assert (
+        str(caught.value)
+        == "epoch 1, batch 1: classification nan, triplet nan, loss nan; training samples"
+        f" {bad.indices.tolist()}, people {people_of_it}; lower optimizer.lr or set"
+        " optimizer.max_norm, and start anew"
     )
     assert (output / "checkpoint.safetensors").read_bytes() == before
     run.fit(settings, output, resume=True)

@@ -33,7 +33,9 @@ def finished(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def test_a_run_leaves_exactly_its_files_and_the_usual_permissions(finished: Path, tmp_path: Path) -> None:
+def test_a_run_leaves_exactly_its_files_and_the_usual_permissions(
+    finished: Path, tmp_path: Path
+) -> None:
     assert {path.name for path in finished.iterdir()} == FILES
     (events,) = (finished / "tensorboard").iterdir()
     assert events.name.startswith("events.out.tfevents.") and events.stat().st_size > 500
@@ -46,7 +48,9 @@ def test_the_log_has_one_object_an_epoch_and_the_loss_falls(finished: Path) -> N
     log = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in log] == list(range(8))
     scored = {"epoch", "lr", "classification", "triplet", "loss", "map", "rank1", "seconds"}
-    assert [set(row) for row in log] == [scored if i % 4 == 3 else scored - {"map", "rank1"} for i in range(8)]
+    assert [set(row) for row in log] == [
+        scored if i % 4 == 3 else scored - {"map", "rank1"} for i in range(8)
+    ]
     losses = [row["loss"] for row in log]
     assert np.mean(losses[-2:]) < 0.7 * np.mean(losses[:2])
     assert all(row["loss"] == pytest.approx(row["classification"] + row["triplet"]) for row in log)
@@ -58,11 +62,16 @@ def test_tensorboard_shows_what_the_log_says(finished: Path) -> None:
 
     board = EventAccumulator(str(finished / "tensorboard"))
     board.Reload()
-    shown = {name: {event.step: event.value for event in board.Scalars(name)} for name in board.Tags()["scalars"]}
+    shown = {
+        name: {event.step: event.value for event in board.Scalars(name)}
+        for name in board.Tags()["scalars"]
+    }
     for row in rows(finished):
         epoch = row.pop("epoch")
         assert {
-            name: values[epoch] for name, values in shown.items() if epoch in values and name != "seconds"
+            name: values[epoch]
+            for name, values in shown.items()
+            if epoch in values and name != "seconds"
         } == pytest.approx(row)
 
 
@@ -70,12 +79,20 @@ def test_the_model_says_how_it_was_made(finished: Path, people: Path) -> None:
     loaded = file.load(finished / "model.safetensors")
     assert loaded.recipe == file.Recipe("osnet_x0_25", {"scale": 0.25, "n_classes": 4}, 64, 32)
     best = max((row for row in rows(finished) if "map" in row), key=lambda row: row["map"])
-    expected = {"train_people": 4, "held_out_people": 2, "train_samples": 24, "epoch": best["epoch"], "map": best["map"]}
+    expected = {
+        "train_people": 4,
+        "held_out_people": 2,
+        "train_samples": 24,
+        "epoch": best["epoch"],
+        "map": best["map"],
+    }
     assert {key: loaded.about[key] for key in expected} == expected
     assert Settings.model_validate(loaded.about["settings"]).data.root == str(people)
 
 
-def test_the_saved_settings_load_equal_and_repeat_the_run_to_the_bit(people: Path, tmp_path: Path) -> None:
+def test_the_saved_settings_load_equal_and_repeat_the_run_to_the_bit(
+    people: Path, tmp_path: Path
+) -> None:
     settings = small(people)
     first, second = tmp_path / "first", tmp_path / "second"
     run.fit(settings, first)
@@ -97,7 +114,9 @@ def test_worker_processes_change_nothing(people: Path, tmp_path: Path) -> None:
     assert all(torch.equal(value, b[key]) for key, value in a.items())
 
 
-def test_a_folder_with_a_run_is_refused_unless_told_what_to_do_with_it(people: Path, tmp_path: Path) -> None:
+def test_a_folder_with_a_run_is_refused_unless_told_what_to_do_with_it(
+    people: Path, tmp_path: Path
+) -> None:
     settings, output = small(people, train__epochs=1), tmp_path / "run"
     with pytest.raises(InputError, match=r"there is no checkpoint\.safetensors"):
         run.fit(settings, output, resume=True)
@@ -109,7 +128,11 @@ def test_a_folder_with_a_run_is_refused_unless_told_what_to_do_with_it(people: P
     (output / "tensorboard" / "mine.txt").write_text("keep")
     run.fit(small(people, train__epochs=2), output, overwrite=True)
     assert len(rows(output)) == 2
-    assert (output / "mine.txt").read_text() == (output / "tensorboard" / "mine.txt").read_text() == "keep"
+    assert (
+        (output / "mine.txt").read_text()
+        == (output / "tensorboard" / "mine.txt").read_text()
+        == "keep"
+    )
     assert len(list((output / "tensorboard").glob("events*"))) == 1
 
 
@@ -125,9 +148,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "root": ({"data__root": "/nowhere"}, "^/nowhere: is not a folder"),
     "data": ({"data__name": "markt1501"}, "did you mean market1501"),
     "network": ({"network__architecture": "resnet49"}, "^architecture resnet49: expected one of"),
-    "size": ({"network__architecture": "hacnn"}, "hacnn takes 160 x 64 pixels: set data.height_px 160"),
-    "option": ({"network__architecture": "osnet_x0_25", "network__options": {"depth": 3}}, "^network.options: .*depth"),
-    "value": ({"network__architecture": "ft_resnet50", "network__options": {"test_feature": "x"}}, "^network.options: .*x"),
+    "size": (
+        {"network__architecture": "hacnn"},
+        "hacnn takes 160 x 64 pixels: set data.height_px 160",
+    ),
+    "option": (
+        {"network__architecture": "osnet_x0_25", "network__options": {"depth": 3}},
+        "^network.options: .*depth",
+    ),
+    "value": (
+        {"network__architecture": "ft_resnet50", "network__options": {"test_feature": "x"}},
+        "^network.options: .*x",
+    ),
     "init": ({"network__init": "/nowhere.pth"}, r"^/nowhere.pth: no such file \(network.init\)"),
     "device": ({"train__device": "cuda:7"}, "^device cuda:7: "),
     "word": ({"train__device": "gpu"}, "^device gpu: "),
@@ -139,13 +171,18 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "devices": ({"train__n_devices": 3}, "^an epoch has 2 batches for 3 devices: "),
     "people": ({"batches__n_people": 9}, "set batches.n_people to 4 or less"),
     "held out": ({"data__validation": 0.99}, "cannot be held out"),
-    "loss": ({"losses__attention": 1.0, "augment__whole_clip": False}, "^losses.attention needs a network with"),
+    "loss": (
+        {"losses__attention": 1.0, "augment__whole_clip": False},
+        "^losses.attention needs a network with",
+    ),
     "classifier": ({"losses__osm__weight": 1.0}, "^losses.osm.vectors: classifier needs"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_cannot_be_trained_is_one_line_and_leaves_the_run_before_alone(case: str, people: Path, tmp_path: Path) -> None:
+def test_what_cannot_be_trained_is_one_line_and_leaves_the_run_before_alone(
+    case: str, people: Path, tmp_path: Path
+) -> None:
     changed, expected = WRONG[case]
     settings = small(people, **changed)
     output = tmp_path / "run"
@@ -162,28 +199,46 @@ def test_what_cannot_be_trained_is_one_line_and_leaves_the_run_before_alone(case
 def test_a_last_step_to_infinity_is_not_kept_as_a_model(people: Path, tmp_path: Path) -> None:
     sgd = {"optimizer__name": "sgd", "optimizer__lr": 1e30, "optimizer__weight_decay": 1e10}
     settings = small(people, batches__n_people=4, train__epochs=1, **sgd)
-    with pytest.raises(NonFiniteLossError, match=r"^epoch 0, after its last batch: weights are not finite; lower optimizer.lr"):
+    with pytest.raises(
+        NonFiniteLossError,
+        match=r"^epoch 0, after its last batch: weights are not finite; lower optimizer.lr",
+    ):
         run.fit(settings, tmp_path / "run")
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
 def test_fewer_people_are_the_first_ones(people: Path) -> None:
     data = run.load_data(small(people, data__max_people=3, data__validation=0.0))
-    assert data.n_train_people == 3 and {path.parent.parent.name for s in data.train for path in s.paths} == {
-        "person 1", "person 2", "person 3",
-    }  # fmt: skip
+    assert data.n_train_people == 3 and {
+        path.parent.parent.name for s in data.train for path in s.paths
+    } == {
+        "person 1",
+        "person 2",
+        "person 3",
+    }
 
 
 def test_tracklets_are_trained_and_scored(people: Path, tmp_path: Path) -> None:
-    changed = {"data__options": {"kind": "tracklets"}, "clips__length": 2, "network__architecture": "osnet_x0_25"}
+    changed = {
+        "data__options": {"kind": "tracklets"},
+        "clips__length": 2,
+        "network__architecture": "osnet_x0_25",
+    }
     run.fit(small(people, train__epochs=1, **changed), tmp_path / "run")
     assert 0 <= rows(tmp_path / "run")[0]["map"] <= 1
 
 
-def test_training_starts_from_given_weights_and_says_so(people: Path, finished: Path, tmp_path: Path) -> None:
-    changed = {"network__architecture": "osnet_x0_25", "network__init": str(finished / "model.safetensors")}
+def test_training_starts_from_given_weights_and_says_so(
+    people: Path, finished: Path, tmp_path: Path
+) -> None:
+    changed = {
+        "network__architecture": "osnet_x0_25",
+        "network__init": str(finished / "model.safetensors"),
+    }
     run.fit(small(people, optimizer__lr=1e-12, train__epochs=1, **changed), tmp_path / "run")
-    given, kept = (load_file(folder / "model.safetensors") for folder in (finished, tmp_path / "run"))
+    given, kept = (
+        load_file(folder / "model.safetensors") for folder in (finished, tmp_path / "run")
+    )
     name = next(key for key in given if key.endswith("conv1.conv.weight"))
     assert torch.allclose(given[name], kept[name], atol=1e-9)
     about = file.load(tmp_path / "run" / "model.safetensors").about
@@ -194,11 +249,18 @@ def test_a_full_disk_is_one_line_and_leaves_the_run_as_it_was(people: Path, tmp_
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or shutil.which("mount") is None or subprocess.run(mount, capture_output=True, check=False).returncode:
+    if (
+        os.geteuid() != 0
+        or shutil.which("mount") is None
+        or subprocess.run(mount, capture_output=True, check=False).returncode
+    ):
         pytest.skip("needs the right to mount a small disk")
     try:
         settings = small(people, train__epochs=1)
-        with pytest.raises(InputError, match=r"^.*: cannot be written \(No space left on device\); free some space$"):
+        with pytest.raises(
+            InputError,
+            match=r"^.*: cannot be written \(No space left on device\); free some space$",
+        ):
             run.fit(quick(people, train__epochs=1), disk / "run")
         assert not list(disk.rglob("*.partial")) and not list(disk.rglob("model*"))
         assert training_settings.load(str(disk / "run" / "config.yaml")) != settings

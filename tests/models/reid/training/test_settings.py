@@ -39,7 +39,9 @@ def written(values: dict[str, Any], prefix: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_shipped_config_loads_and_names_a_data_set_and_a_network_that_are_there(path: Path) -> None:
+def test_a_shipped_config_loads_and_names_a_data_set_and_a_network_that_are_there(
+    path: Path,
+) -> None:
     settings = training_settings.load(str(path))
     assert settings.data.name in CATALOGUE
     row = table.architecture(settings.network.architecture)
@@ -52,13 +54,17 @@ def test_a_shipped_config_loads_and_names_a_data_set_and_a_network_that_are_ther
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_command_above_a_shipped_config_names_the_file_itself(path: Path) -> None:
-    comment = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
+    comment = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
+    ]
     assert any(f"models.reid.train --config configs/reid/{path.name} " in line for line in comment)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_settings_survive_being_written(path: Path, tmp_path: Path) -> None:
-    settings = training_settings.load(str(path), ("data.options={split: 3}", "augment.jitter=[0.1, 0.2, 0]"))
+    settings = training_settings.load(
+        str(path), ("data.options={split: 3}", "augment.jitter=[0.1, 0.2, 0]")
+    )
     (tmp_path / "config.yaml").write_text(sections.dump(settings), encoding="utf-8")
     assert training_settings.load(str(tmp_path / "config.yaml")) == settings
 
@@ -67,7 +73,10 @@ def test_settings_survive_being_written(path: Path, tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("trian: {}", "unknown key trian; did you mean train?"),
-        ("losses: {triplet: {margn: 1}}", "unknown key losses.triplet.margn; did you mean losses.triplet.margin?"),
+        (
+            "losses: {triplet: {margn: 1}}",
+            "unknown key losses.triplet.margn; did you mean losses.triplet.margin?",
+        ),
         ("lr: 1", "unknown key lr; did you mean optimizer.lr?"),
         ("qqq: 1", f"unknown key qqq; {EXAMPLE} lists all keys"),
         ("train: {seed: -1}", "train.seed: "),
@@ -76,14 +85,22 @@ def test_settings_survive_being_written(path: Path, tmp_path: Path) -> None:
         ("optimizer: {lr: 0}", "optimizer.lr: "),
         ("optimizer: {lr: .inf}", "optimizer.lr: "),
         ("schedule: {milestones: [0]}", "schedule.milestones.0: "),
-        ("augment: {erase_area: [0.4, 0.02]}", "augment: erase_area needs the smaller number first"),
+        (
+            "augment: {erase_area: [0.4, 0.02]}",
+            "augment: erase_area needs the smaller number first",
+        ),
         ("batches: {n_each: 1}", "triplet and OSM losses compare people"),
         ("batches: {sampler: shuffled}", "triplet and OSM losses compare people"),
         ("losses: {attention: 1}", "losses.attention needs augment.whole_clip: false"),
-        ("losses: {osm: {weight: 1, vectors: centers}}", "losses.osm.vectors: centers needs losses.center.weight above 0"),
+        (
+            "losses: {osm: {weight: 1, vectors: centers}}",
+            "losses.osm.vectors: centers needs losses.center.weight above 0",
+        ),
     ],
 )
-def test_a_wrong_setting_is_one_line_that_names_the_key(text: str, expected: str, tmp_path: Path) -> None:
+def test_a_wrong_setting_is_one_line_that_names_the_key(
+    text: str, expected: str, tmp_path: Path
+) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError) as caught:
@@ -94,10 +111,18 @@ def test_a_wrong_setting_is_one_line_that_names_the_key(text: str, expected: str
 def test_set_wins_over_the_file(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("train: {epochs: 3, seed: 7}", encoding="utf-8")
-    settings = training_settings.load(str(path), ("train.epochs=4", "data.options={kind: tracklets}"))
-    assert (settings.train.epochs, settings.train.seed, settings.data.options) == (4, 7, {"kind": "tracklets"})
+    settings = training_settings.load(
+        str(path), ("train.epochs=4", "data.options={kind: tracklets}")
+    )
+    assert (settings.train.epochs, settings.train.seed, settings.data.options) == (
+        4,
+        7,
+        {"kind": "tracklets"},
+    )
 
 
 @pytest.mark.parametrize("text", ["16", "'16'", "32", "bf16", "auto"])
 def test_a_precision_needs_no_quotes(text: str) -> None:
-    assert training_settings.load("", (f"train.precision={text}",)).train.precision == text.strip("'")
+    assert training_settings.load("", (f"train.precision={text}",)).train.precision == text.strip(
+        "'"
+    )

@@ -26,7 +26,10 @@ class Network(nn.Module):
 
 def given(prefix: str) -> dict[str, Tensor]:
     torch.manual_seed(1)
-    return {prefix + k: torch.randn_like(v.float()).to(v.dtype) for k, v in Network().backbone.state_dict().items()}
+    return {
+        prefix + k: torch.randn_like(v.float()).to(v.dtype)
+        for k, v in Network().backbone.state_dict().items()
+    }
 
 
 def write(path: Path, tensors: dict[str, Tensor], wrapper: str = "") -> str:
@@ -38,12 +41,18 @@ def write(path: Path, tensors: dict[str, Tensor], wrapper: str = "") -> str:
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "backbone.", "module.backbone."])
-@pytest.mark.parametrize(("name", "wrapper"), [("w.safetensors", ""), ("w.pth", ""), ("w.tar", "state_dict")])
-def test_weights_are_taken_whatever_wrapper_they_were_saved_in(tmp_path: Path, prefix: str, name: str, wrapper: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "wrapper"), [("w.safetensors", ""), ("w.pth", ""), ("w.tar", "state_dict")]
+)
+def test_weights_are_taken_whatever_wrapper_they_were_saved_in(
+    tmp_path: Path, prefix: str, name: str, wrapper: str
+) -> None:
     network, tensors = Network(), given(prefix)
     before = network.classifier.weight.clone()
     told = start_from(network, write(tmp_path / name, tensors, wrapper), "")
-    assert all(torch.equal(v, tensors[prefix + k]) for k, v in network.backbone.state_dict().items())
+    assert all(
+        torch.equal(v, tensors[prefix + k]) for k, v in network.backbone.state_dict().items()
+    )
     assert torch.equal(network.classifier.weight, before)
     assert told.endswith("9 of 9 tensors, 100.0% of the weights")
 
@@ -53,8 +62,13 @@ def test_a_body_under_other_names_is_known_by_its_shapes_in_their_order(tmp_path
     network, other = Network(), Network()
     body = {f"old.{i}": tensor for i, tensor in enumerate(other.backbone.state_dict().values())}
     torch.save(body, tmp_path / "old.pth")
-    assert start_from(network, str(tmp_path / "old.pth"), "").startswith(f"{tmp_path / 'old.pth'}: {len(body)} of ")
-    assert all(torch.equal(a, b) for a, b in zip(network.backbone.state_dict().values(), body.values(), strict=True))
+    assert start_from(network, str(tmp_path / "old.pth"), "").startswith(
+        f"{tmp_path / 'old.pth'}: {len(body)} of "
+    )
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(network.backbone.state_dict().values(), body.values(), strict=True)
+    )
     torch.save(dict(list(body.items())[:-1]), tmp_path / "short.pth")
     with pytest.raises(InputError, match="it is of another architecture"):
         start_from(network, str(tmp_path / "short.pth"), "")
@@ -77,7 +91,9 @@ def test_a_classifier_of_other_people_starts_anew(tmp_path: Path) -> None:
         ("empty.pth", {"epoch": 3}, "holds no tensors"),
     ],
 )
-def test_weights_that_do_not_fit_are_an_error_of_one_line(tmp_path: Path, name: str, content: object, reason: str) -> None:
+def test_weights_that_do_not_fit_are_an_error_of_one_line(
+    tmp_path: Path, name: str, content: object, reason: str
+) -> None:
     path = tmp_path / name
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -102,7 +118,9 @@ def test_no_code_of_a_file_is_run(tmp_path: Path) -> None:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A real web server on loopback in the place of PyTorch's, and an empty cache; yields the folder it serves."""
+    """A real web server on loopback in the place of PyTorch's, and an empty cache; yields the
+    folder it serves.
+    """
     from torchvision.models import resnet50
     from torchvision.models.resnet import ResNet50_Weights
 
@@ -123,9 +141,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     thread.start()
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
     default = ResNet50_Weights.DEFAULT.value
-    monkeypatch.setattr(ResNet50_Weights.DEFAULT, "_value_", type(default)(
-        url=f"http://127.0.0.1:{server.server_port}/resnet50.pth", transforms=default.transforms, meta=default.meta
-    ))  # fmt: skip
+    monkeypatch.setattr(
+        ResNet50_Weights.DEFAULT,
+        "_value_",
+        type(default)(
+            url=f"http://127.0.0.1:{server.server_port}/resnet50.pth",
+            transforms=default.transforms,
+            meta=default.meta,
+        ),
+    )
     yield served
     server.shutdown()
     thread.join()
@@ -136,14 +160,18 @@ def test_imagenet_weights_come_from_where_torchvision_says(hub: Path) -> None:
     network = table.build("resnet50_bnneck", {"n_classes": 2})
     told = start_from(network, "imagenet", "resnet50")
     expected = torch.load(hub / "resnet50.pth", weights_only=True)
-    assert torch.equal(network.state_dict()["backbone.layer4.2.conv3.weight"], expected["layer4.2.conv3.weight"])
+    assert torch.equal(
+        network.state_dict()["backbone.layer4.2.conv3.weight"], expected["layer4.2.conv3.weight"]
+    )
     assert torch.equal(network.state_dict()["backbone.bn1.weight"], expected["bn1.weight"])
     assert told.startswith("imagenet: 318 of ")
 
 
 def test_imagenet_without_a_network_says_what_to_do(hub: Path) -> None:
     (hub / "resnet50.pth").unlink()
-    with pytest.raises(InputError, match=r"imagenet: torchvision's weights cannot be fetched .*give its path"):
+    with pytest.raises(
+        InputError, match=r"imagenet: torchvision's weights cannot be fetched .*give its path"
+    ):
         start_from(table.build("resnet50_bnneck"), "imagenet", "resnet50")
 
 

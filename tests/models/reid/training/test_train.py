@@ -16,7 +16,14 @@ from models.reid.training import loop
 from tests.conftest import ROOT
 from tests.models.reid.training.runs import FILES, STEPS, arguments, quick, rows, same_weights
 
-TRAINABLE = ["--set", "data.name=folder", "--set", "data.root=PEOPLE", "--set", "batches.n_people=2"]
+TRAINABLE = [
+    "--set",
+    "data.name=folder",
+    "--set",
+    "data.root=PEOPLE",
+    "--set",
+    "batches.n_people=2",
+]
 COMMAND = [sys.executable, "-m", "models.reid.train"]
 
 
@@ -24,11 +31,17 @@ def settings(people: Path, **changed: object) -> list[str]:
     return arguments(quick(people, **changed))
 
 
-def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(people: Path, tmp_path: Path) -> None:
+def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(
+    people: Path, tmp_path: Path
+) -> None:
     given = settings(people, train__epochs=12, train__evaluate_every=12)
     output = tmp_path / "run"
     process = subprocess.Popen(
-        [*COMMAND, "--output", str(output), *given], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, "--output", str(output), *given],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     deadline = time.monotonic() + 60
     while not (output / "checkpoint.safetensors").is_file() and time.monotonic() < deadline:
@@ -45,10 +58,24 @@ def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(people: Path,
 
 
 def test_two_processes_train_one_network(people: Path, tmp_path: Path) -> None:
-    """The first and only step of an epoch has the mean loss of the two batches that one process takes in turn."""
-    sgd = {"optimizer__name": "sgd", "optimizer__lr": 0.01, "augment__flip": 0.0, "augment__crop": "none"}
-    command = [*COMMAND, "--output", str(tmp_path / "two"), *settings(people, train__n_devices=2, train__epochs=8, **sgd)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    """The first and only step of an epoch has the mean loss of the two batches that one process
+    takes in turn.
+    """
+    sgd = {
+        "optimizer__name": "sgd",
+        "optimizer__lr": 0.01,
+        "augment__flip": 0.0,
+        "augment__crop": "none",
+    }
+    command = [
+        *COMMAND,
+        "--output",
+        str(tmp_path / "two"),
+        *settings(people, train__n_devices=2, train__epochs=8, **sgd),
+    ]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     *epochs, last = done.stdout.splitlines()
     assert [line[:9] for line in epochs] == [f"epoch   {i}" for i in range(8)]
@@ -66,7 +93,10 @@ def test_two_processes_train_one_network(people: Path, tmp_path: Path) -> None:
 
 
 def test_quiet_prints_nothing_and_otherwise_an_epoch_is_a_line(
-    people: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    people: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     given = settings(people, train__epochs=1, train__precision="bf16")
     with caplog.at_level(logging.INFO):
@@ -76,34 +106,74 @@ def test_quiet_prints_nothing_and_otherwise_an_epoch_is_a_line(
     out, err = capfd.readouterr()
     (row,) = rows(tmp_path / "a")
     epoch, last = out.splitlines()
-    assert epoch.startswith(f"epoch   0  lr 0.002  classification {row['classification']:.4g}  triplet {row['triplet']:.4g}")
-    assert last == f"{tmp_path / 'a' / 'model.safetensors'}: held-out map {row['map']:.3f} (epoch 0)"
-    assert err == "" and not [record for record in caplog.records if record.name.startswith("lightning")]
+    assert epoch.startswith(
+        f"epoch   0  lr 0.002  classification {row['classification']:.4g}  triplet"
+        f" {row['triplet']:.4g}"
+    )
+    assert (
+        last == f"{tmp_path / 'a' / 'model.safetensors'}: held-out map {row['map']:.3f} (epoch 0)"
+    )
+    assert err == "" and not [
+        record for record in caplog.records if record.name.startswith("lightning")
+    ]
 
 
 def test_without_held_out_people_the_last_epoch_is_the_model(
     people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert train.main(["--output", str(tmp_path / "a"), *settings(people, train__epochs=1, data__validation=0.0)]) == 0
+    assert (
+        train.main(
+            [
+                "--output",
+                str(tmp_path / "a"),
+                *settings(people, train__epochs=1, data__validation=0.0),
+            ]
+        )
+        == 0
+    )
     assert capsys.readouterr().out.splitlines()[1].endswith("model.safetensors: the last epoch")
 
 
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        (["--set", "train.epoch=1"], "error: the command line: unknown key train.epoch; did you mean train.epochs?"),
-        (["--set", "optimizer.lr"], "error: --set optimizer.lr: write it as key=value, for example --set optimizer.lr=1e-4"),
-        (["--config", "nowhere.yaml"], "error: nowhere.yaml: cannot be read (No such file or directory)"),
+        (
+            ["--set", "train.epoch=1"],
+            "error: the command line: unknown key train.epoch; did you mean train.epochs?",
+        ),
+        (
+            ["--set", "optimizer.lr"],
+            "error: --set optimizer.lr: write it as key=value, for example --set optimizer.lr=1e-4",
+        ),
+        (
+            ["--config", "nowhere.yaml"],
+            "error: nowhere.yaml: cannot be read (No such file or directory)",
+        ),
         (["--set", "data.root=nowhere"], "error: nowhere: "),
-        (["--set", "train.device=gpu", *TRAINABLE], "error: device gpu: expected auto, cpu, cuda, cuda:N or mps"),
-        (["--resume"], "error: OUTPUT: there is no checkpoint.safetensors with its config.yaml to resume from"),
+        (
+            ["--set", "train.device=gpu", *TRAINABLE],
+            "error: device gpu: expected auto, cpu, cuda, cuda:N or mps",
+        ),
+        (
+            ["--resume"],
+            "error: OUTPUT: there is no checkpoint.safetensors with its config.yaml to resume from",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_exit_code_2_and_nothing_written(
-    given: list[str], expected: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    given: list[str],
+    expected: str,
+    people: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     output = tmp_path / "run"
-    assert train.main(["--output", str(output), *(word.replace("PEOPLE", str(people)) for word in given)]) == 2
+    assert (
+        train.main(
+            ["--output", str(output), *(word.replace("PEOPLE", str(people)) for word in given)]
+        )
+        == 2
+    )
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
     assert err.startswith(expected.replace("OUTPUT", str(output)))
@@ -118,11 +188,17 @@ def test_a_loss_that_is_not_finite_is_one_line_that_names_the_batch(
     assert train.main(["--output", str(output), *given]) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1
-    assert err.startswith("error: epoch 0, batch 1: ") and "; training samples [" in err and "people [" in err
+    assert (
+        err.startswith("error: epoch 0, batch 1: ")
+        and "; training samples [" in err
+        and "people [" in err
+    )
     assert not (output / "checkpoint.safetensors").exists()
 
 
-def test_a_second_interrupt_does_not_wait(people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_interrupt_does_not_wait(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The first one asks for an end after the batch; the batch here never ends."""
     before = signal.getsignal(signal.SIGINT)
 
@@ -145,4 +221,7 @@ def test_resume_takes_the_settings_of_the_run_and_refuses_others(
     assert train.main(["--output", str(output), "--resume", "--set", "train.epochs=2"]) == 2
     assert "was made with other settings; resume with its config.yaml" in capsys.readouterr().err
     assert train.main(["--output", str(output), "--resume"]) == 0
-    assert all(torch.equal(value, before[key]) for key, value in load_file(output / "model.safetensors").items())
+    assert all(
+        torch.equal(value, before[key])
+        for key, value in load_file(output / "model.safetensors").items()
+    )
