@@ -1,12 +1,16 @@
-"""ReID networks side by side: `python -m benchmarks.reid_networks --ours FILE --output
-networks.md`.
+"""ReID networks side by side: `python -m benchmarks.reid_networks --ours FILE --output FILE.md`.
 
-Ours beside the public ones of `../shared/data/baselines`, each with its own input convention, on
-people that none of ours was trained on: Market-1501 (query against gallery, plain and re-ranked),
-the 100 `val` people of the CUHK03 pair (camera A against B), and tracklets of the rendered worlds
-between their cameras (truth boxes, a crop a second). Ours know the cameras of Market-1501 and
-CUHK03 from other people; the worlds are of another kind altogether. OpenVINO is optional: without
-it the networks in its format are left out, and a line says so.
+Ours beside the public ones of `../shared/data/baselines`, each with its own input convention:
+
+- Market-1501 (query against gallery, plain and re-ranked) and the 100 `val` people of the CUHK03
+  pair (camera A against B): ours was trained on other people of the same cameras;
+- pku (37 people, two cameras): nothing of ours was trained beside it;
+- terrace1 (7 people, two real cameras, single crops of the labelled frames) and the rendered worlds
+  (tracklets, truth boxes, a crop a second): the cameras of a user's site are as foreign.
+
+Beside mAP / rank-1, a second table says what a cosine means on each set: the even point, where the
+same and another person are equally likely, and the scale of the log odds. OpenVINO is optional:
+without it the networks in its format are left out, and a line says so.
 """
 
 import argparse
@@ -28,6 +32,7 @@ from models.reid import encoder
 from models.reid.data import catalogue
 from models.reid.data.samples import Dataset
 from models.reid.encoder import Encoder
+from models.reid.evaluation import even_odds
 from models.reid.evaluation.features import Reading, weights_digest
 from models.reid.evaluation.protocol import Protocol
 from models.reid.evaluation.report import Choices, evaluate
@@ -48,6 +53,10 @@ SETS: dict[str, Callable[[Path, Path], Dataset]] = {
     "CUHK03 val": lambda data, scratch: catalogue.load(
         "folder", data / "reid" / "cuhk03-pair1-labeled", {"names": "pair"}
     ),
+    "pku": lambda data, scratch: catalogue.load("folder", data / "reid" / "diverse" / "pku", {}),
+    "terrace1": lambda data, scratch: scene(
+        data / "multicam" / "terrace1", scratch / "terrace1", {"use": "test"}
+    ),
     "plaza": lambda data, scratch: world(data / "worlds" / "plaza", scratch / "plaza"),
     "mall": lambda data, scratch: world(data / "worlds" / "mall", scratch / "mall"),
 }
@@ -55,17 +64,33 @@ SETS: dict[str, Callable[[Path, Path], Dataset]] = {
 RERANKED = ("Market-1501",)
 
 
+TRACKLETS = {"kind": "tracklets", "use": "test"}
+
+
 def world(folder: Path, people: Path) -> Dataset:
-    """Tracklets of a rendered world, whose crops are cut into `people` unless they are there;
-    raises InputError.
+    """Tracklets of a rendered world; see `scene`."""
+    return scene(folder, people, TRACKLETS)
+
+
+def scene(folder: Path, people: Path, options: dict[str, str]) -> Dataset:
+    """People of a scene with several cameras and true identities, as a test set.
+
+    Args:
+        folder: camera videos (.mp4) beside truth/<camera>.txt.
+        people: folder that the crops are cut into, unless it is there.
+        options: how the data set `folder` reads them.
+
+    Raises:
+        InputError: a video or the truth cannot be read.
     """
     if not people.is_dir():
-        videos = [str(path) for path in sorted(folder.glob("cam?.mp4"))]
+        cameras = sorted(path.stem for path in (folder / "truth").glob("*.txt"))
+        videos = [str(folder / f"{camera}.mp4") for camera in cameras]
         try:
             crops.write(videos, crops.read_boxes(folder / "truth", 0.5), people, 1.0, 40)
         except PipelineError as error:
             raise InputError(str(error)) from None
-    return catalogue.load("folder", people, {"kind": "tracklets", "use": "test"})
+    return catalogue.load("folder", people, options)
 
 
 def sets(data: Path, scratch: Path, only: Sequence[str]) -> dict[str, Dataset]:
@@ -98,30 +123,53 @@ def speed(network: Encoder) -> float:
 
 
 def measure(name: str, path: Path, data: dict[str, Dataset], cache: Path) -> dict[str, Any]:
-    """Scores of a network on every set, in 0..1, and its speed."""
+    """Measure one network on every set.
+
+    Args:
+        name: of the network, for the table.
+        path: its file.
+        data: sets by title.
+        cache: folder that keeps the features.
+
+    Returns:
+        For each set (mAP, rank-1) in 0..1; under "curves" each set's (even point, scale, error) of
+        the cosine; under "crops/s" the speed.
+    """
     network = encoder.load(path, "auto", 64)
+    digest = weights_digest(path)
     row: dict[str, Any] = {"network": name}
+    curves: dict[str, tuple[float, float, float]] = {}
     for title, dataset in data.items():
         choices = Choices(Protocol(), Reading(), title in RERANKED, cache=cache)
-        report = evaluate(network, weights_digest(path), dataset, choices, progress=True)
+        report = evaluate(network, digest, dataset, choices, progress=True)
         for found in report.rows:
             label = title if found.name == "plain" else f"{title} {found.name}"
             row[label] = (found.scores.mean_ap, found.scores.at(1))
-    return {**row, "crops/s": speed(network)}
+        curve = even_odds.fit(report.query_features, report.gallery_features, dataset)
+        curves[title] = (curve.even, curve.scale, curve.error)
+    return {**row, "curves": curves, "crops/s": speed(network)}
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: mAP / rank-1 in percent."""
-    names = list(rows[0])
-    lines = [f"| {' | '.join(names)} |", "| --- " * len(names) + "|"]
-    for row in rows:
-        cells = [
-            row["network"],
-            *(f"{100 * row[n][0]:.1f} / {100 * row[n][1]:.1f}" for n in names[1:-1]),
-            f"{row[names[-1]]:.0f}",
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+    """Markdown: mAP / rank-1 in percent, then the even points / scales of the cosine."""
+    names = [name for name in rows[0] if name not in ("network", "curves", "crops/s")]
+    titles = list(rows[0]["curves"])
+    scores = [[f"{100 * row[n][0]:.1f} / {100 * row[n][1]:.1f}" for n in names] for row in rows]
+    speeds = [f"{row['crops/s']:.0f}" for row in rows]
+    curves = [
+        [f"{row['curves'][t][0]:.2f} / {row['curves'][t][1]:.3f}" for t in titles] for row in rows
+    ]
+    spreads = [f"{np.ptp([row['curves'][t][0] for t in titles]):.2f}" for row in rows]
+    networks_measured = [row["network"] for row in rows]
+    lines = _lines(["network", *names, "crops/s"], networks_measured, scores, speeds)
+    lines += ["", "Even point / scale of the cosine:", ""]
+    lines += _lines(["network", *titles, "range"], networks_measured, curves, spreads)
     return "\n".join(lines)
+
+
+def _lines(head: list[str], first: list[str], cells: list[list[str]], last: list[str]) -> list[str]:
+    rows = [[name, *row, end] for name, row, end in zip(first, cells, last, strict=True)]
+    return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -29,15 +29,18 @@ def test_a_network_is_scored_on_the_sets_asked_for_beside_the_public_ones(
         "1",
     ]
     assert reid_networks.main([*arguments, "--output", str(out)]) == 0
-    head, _, *rows = out.read_text(encoding="utf-8").splitlines()
+    head, _, scored, _, _, _, curve_head, _, curve = out.read_text(encoding="utf-8").splitlines()
     assert head == "| network | CUHK03 val | crops/s |"
     assert re.fullmatch(
-        r"\| person-reidentification-retail-0287 \| 70\.\d / 7[23]\.\d \| \d+ \|", rows[0]
+        r"\| person-reidentification-retail-0287 \| 70\.\d / 7[23]\.\d \| \d+ \|", scored
+    )
+    assert curve_head == "| network | CUHK03 val | range |"
+    assert re.fullmatch(
+        r"\| person-reidentification-retail-0287 \| 0\.\d\d / 0\.\d{3} \| 0\.00 \|", curve
     )
     (row,) = json.loads(out.with_suffix(".json").read_text())
-    assert row["CUHK03 val"] == pytest.approx(
-        [0.709, 0.729], abs=0.005
-    )  # 0.712 / 0.714 in the README of the data
+    # 0.712 / 0.714 in the README of the data
+    assert row["CUHK03 val"] == pytest.approx([0.709, 0.729], abs=0.005)
 
 
 def test_an_unknown_set_is_an_error_of_one_line(
@@ -47,5 +50,6 @@ def test_an_unknown_set_is_an_error_of_one_line(
     assert reid_networks.main(arguments) == 2
     assert (
         capsys.readouterr().err
-        == "error: --only paris: no such set; there are Market-1501, CUHK03 val, plaza, mall\n"
+        == "error: --only paris: no such set; there are Market-1501, CUHK03 val, pku, terrace1,"
+        " plaza, mall\n"
     )

@@ -49,11 +49,16 @@ class Row:
 
 @dataclass
 class Report:
-    """Rows, and what the features took; transitions where they were asked for."""
+    """Rows, and what the features took; transitions where they were asked for.
+
+    query_features (Q, D) and gallery_features (G, D) are raw, as the network gives them.
+    """
 
     rows: list[Row] = field(default_factory=list)
     feature_seconds: float = 0.0
     cached: bool = False
+    query_features: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    gallery_features: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     transitions: TransitionModel | None = None
     alike: Callable[[int, Array], Array] = lambda q, g: np.zeros(len(g))
     """Cosines of query q (its place) and gallery items g (places)."""
@@ -91,6 +96,8 @@ def evaluate(
     started = time.perf_counter()
     query, gallery, report.cached = _features(encoder, digest, data, choices, progress)
     report.feature_seconds = time.perf_counter() - started
+    report.query_features = query
+    report.gallery_features = gallery
     protocol = choices.protocol
     report.alike = lambda q, g: 1 - distances.pairwise(query[[q]], gallery[g])[0]
     report.add("plain", lambda: distances.blocks(query, gallery, protocol.metric), data, choices)
