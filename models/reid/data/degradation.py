@@ -134,15 +134,20 @@ def _draw_height(settings: DegradationSettings, rng: np.random.Generator) -> int
 def _boxed(crop: np.ndarray, box: tuple[float, float, float, float]) -> np.ndarray:
     """Another box of the same picture; what lies outside of it repeats the border."""
     height, width = crop.shape[:2]
-    left, right = round(box[0] * width), round(box[2] * width)
-    top, bottom = round(box[1] * height), round(box[3] * height)
-    outside = (max(0, -top), max(0, bottom - height), max(0, -left), max(0, right - width))
-    padded = cv2.copyMakeBorder(crop, *outside, cv2.BORDER_REPLICATE)
-    top, bottom = top + outside[0], bottom + outside[0]
-    left, right = left + outside[2], right + outside[2]
+    left = round(box[0] * width)
+    right = round(box[2] * width)
+    top = round(box[1] * height)
+    bottom = round(box[3] * height)
+    above = max(0, -top)
+    below = max(0, bottom - height)
+    before = max(0, -left)
+    behind = max(0, right - width)
+    padded = cv2.copyMakeBorder(crop, above, below, before, behind, cv2.BORDER_REPLICATE)
     if bottom - top < MIN_HEIGHT_PX or right - left < MIN_HEIGHT_PX // 2:
         return crop
-    return np.ascontiguousarray(padded[top:bottom, left:right])
+    return np.ascontiguousarray(
+        padded[top + above : bottom + above, left + before : right + before]
+    )
 
 
 def _hidden(crop: np.ndarray, change: Degradation) -> np.ndarray:
@@ -152,13 +157,15 @@ def _hidden(crop: np.ndarray, change: Degradation) -> np.ndarray:
     if change.hidden is None:
         return crop
     height, width = crop.shape[:2]
-    left, top = int(change.hidden[0] * width), int(change.hidden[1] * height)
-    right, bottom = int(change.hidden[2] * width), int(change.hidden[3] * height)
-    source_left, source_top = (
-        int(change.hidden_from[0] * width),
-        int(change.hidden_from[1] * height),
-    )
+    left = int(change.hidden[0] * width)
+    top = int(change.hidden[1] * height)
+    right = int(change.hidden[2] * width)
+    bottom = int(change.hidden[3] * height)
+    source_left = int(change.hidden_from[0] * width)
+    source_top = int(change.hidden_from[1] * height)
     source = crop[source_top : source_top + bottom - top, source_left : source_left + right - left]
+    if not source.size:
+        return crop
     out = crop.copy()
     out[top : top + source.shape[0], left : left + source.shape[1]] = cv2.flip(source, -1)
     return out

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from models.errors import InputError
 from models.reid.data.batches import Batches, epoch_batches
+from models.reid.data.samples import UNLABELLED
 from models.reid.training.settings import BatchSettings
 
 PK = ("groups", "identities")
@@ -124,3 +125,27 @@ def test_a_batch_of_one_sample_is_an_error(
 ) -> None:
     with pytest.raises(InputError, match="needs two samples in a batch"):
         made(targets, sampler, n_people, n_each)
+
+
+def test_batches_of_sources_hold_each_data_set_by_the_root_of_its_size() -> None:
+    sources = np.repeat([0, 1, 2], [900, 400, 100])
+    targets = np.zeros(1400, int)
+    chosen = BatchSettings(sampler="sources", n_people=60, n_each=1)
+    drawn = epoch_batches(targets, chosen, 0, 0, sources)
+    counts = np.array([np.bincount(sources[batch], minlength=3) for batch in drawn])
+    assert len(drawn) == 23 and (counts == [30, 20, 10]).all()
+
+
+def test_a_small_source_is_gone_through_in_rounds() -> None:
+    sources = np.repeat([0, 1], [1000, 10])
+    chosen = BatchSettings(sampler="sources", n_people=20, n_each=1)
+    drawn = epoch_batches(np.zeros(1010, int), chosen, 0, 0, sources)
+    seen = np.bincount(np.concatenate(drawn), minlength=1010)
+    assert seen[:1000].max() == 1
+    assert np.ptp(seen[1000:]) <= 1 and seen[1000:].min() >= 1
+
+
+def test_pictures_without_labels_need_batches_of_sources() -> None:
+    targets = np.array([0, 0, 1, 1, UNLABELLED])
+    with pytest.raises(InputError, match=r"need batches\.sampler: sources"):
+        epoch_batches(targets, BatchSettings(n_people=2, n_each=2), 0, 0)

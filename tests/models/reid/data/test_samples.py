@@ -1,5 +1,6 @@
 """Labels, counts, and the people held out to select a model."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from models.errors import InputError
 from models.reid.data.samples import (
+    UNLABELLED,
     Dataset,
     Frames,
     Sample,
@@ -16,6 +18,7 @@ from models.reid.data.samples import (
     counts,
     hold_out,
     relabel,
+    train_also_on,
 )
 
 
@@ -113,3 +116,22 @@ def test_counts_name_the_roles_and_wrong_ones_are_all_reported() -> None:
         InputError, match=r"here: .*train people 2 \(expected 3\), query images 0 \(expected 9\)"
     ):
         check_counts(Path("here"), found, {"train people": 3, "train images": 5, "query images": 9})
+
+
+def test_unlabelled_pictures_join_a_training_as_nobody() -> None:
+    labelled = _dataset([[1, 1], [1, 1]])
+    unlabelled = replace(labelled, train=(replace(labelled.train[0], person_id=UNLABELLED),))
+    joined = train_also_on(labelled, [unlabelled, labelled])
+    people = [sample.person_id for sample in joined.train]
+    assert people == [0, 0, 1, 1, UNLABELLED, 2, 2, 3, 3]
+    assert [sample.source for sample in joined.train] == [0, 0, 0, 0, 1, 2, 2, 2, 2]
+    assert joined.n_train_people == 4
+    assert relabel(joined.train) == joined.train
+
+
+def test_unlabelled_pictures_are_never_held_out() -> None:
+    data = _dataset([[1, 2]] * 6)
+    nobody = tuple(replace(sample, person_id=UNLABELLED) for sample in data.train[:4])
+    held = hold_out(replace(data, train=(*data.train, *nobody)), 0.5, 0)
+    assert sum(sample.person_id == UNLABELLED for sample in held.train) == 4
+    assert all(sample.person_id >= 0 for sample in (*held.query, *held.gallery))

@@ -68,3 +68,12 @@ def test_logits_of_any_size_give_a_finite_loss() -> None:
     loss = cross_entropy([logits], torch.tensor([1, 1]))
     loss.backward()
     assert torch.isfinite(loss) and logits.grad is not None and logits.grad.isfinite().all()
+
+
+def test_rows_without_a_label_do_not_count() -> None:
+    logits = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
+    targets = torch.tensor([0, -2, 2, -2])
+    labelled = cross_entropy([logits[[0, 2]]], targets[[0, 2]])
+    assert_close(cross_entropy([logits], targets), labelled)
+    nothing = cross_entropy([logits.requires_grad_()], torch.full((4,), -2))
+    assert nothing.item() == 0 and nothing.requires_grad
