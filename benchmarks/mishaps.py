@@ -42,7 +42,7 @@ def dead_camera(world: World, camera: str) -> World:
             continue
         early, late = part(e, t.frames < n // 3), part(e, t.frames >= 2 * n // 3)
         renamed = [
-            replace(p, tracklet=replace(p.tracklet, track_id=new_id + number, doubtful=False))
+            replace(p, tracklet=replace(p.tracklet, track_id=new_id + number, ambiguous=False))
             for p in late
         ]
         found += [*early, *(renamed if early or t.frames[0] < 2 * n // 3 else late)]
@@ -86,8 +86,8 @@ def twins(world: World, n_pairs: int) -> World:
         )
         for i in np.flatnonzero(who == second).tolist():
             e = found[i]
-            looks = unit((e.looks.astype(np.float32) + model) / 2).astype(np.float16)
-            found[i] = replace(e, embedding=unit((e.embedding + model) / 2), looks=looks)
+            looks = unit((e.crop_embeddings.astype(np.float32) + model) / 2).astype(np.float16)
+            found[i] = replace(e, embedding=unit((e.embedding + model) / 2), crop_embeddings=looks)
     return replace(world, embedded=found)
 
 
@@ -125,8 +125,12 @@ def part(e: Embedded, keep: Array) -> list[Embedded]:
     if not keep.any():
         return []
     t = rows(e.tracklet, keep)
-    seen = (e.look_times_s >= t.first_s) & (e.look_times_s <= t.last_s)
-    return [_embedded(t, e.looks[seen], e.look_quality[seen], e.look_times_s[seen], e.embedding)]
+    seen = (e.crop_times_s >= t.first_s) & (e.crop_times_s <= t.last_s)
+    return [
+        _embedded(
+            t, e.crop_embeddings[seen], e.crop_quality[seen], e.crop_times_s[seen], e.embedding
+        )
+    ]
 
 
 def rows(t: Tracklet, keep: Array) -> Tracklet:
@@ -152,7 +156,7 @@ def _later(e: Embedded, offset_s: float) -> Embedded:
         times_s=e.tracklet.times_s + offset_s,
         crop_times_s=e.tracklet.crop_times_s + offset_s,
     )
-    return replace(e, tracklet=t, look_times_s=e.look_times_s + offset_s)
+    return replace(e, tracklet=t, crop_times_s=e.crop_times_s + offset_s)
 
 
 def _crossings(world: World, who: Array) -> list[tuple[float, int, int, float]]:
@@ -200,10 +204,10 @@ def _joined(first: Embedded, second: Embedded, time_s: float) -> Embedded:
         for k in ("frames", "times_s", "boxes", "scores")
     )
     frames, times_s, at, certain = columns
-    early, late = first.look_times_s < time_s, second.look_times_s >= time_s
-    looks, quality, look_times_s = (
+    early, late = first.crop_times_s < time_s, second.crop_times_s >= time_s
+    looks, quality, crop_times_s = (
         np.concatenate([getattr(first, k)[early], getattr(second, k)[late]])
-        for k in ("looks", "look_quality", "look_times_s")
+        for k in ("crop_embeddings", "crop_quality", "crop_times_s")
     )
     mixed = replace(a, frames=frames, times_s=times_s, boxes=at, scores=certain)
-    return _embedded(mixed, looks, quality, look_times_s, first.embedding)
+    return _embedded(mixed, looks, quality, crop_times_s, first.embedding)

@@ -147,7 +147,7 @@ def _pieces(
     rng: np.random.Generator, view: _View, times_s: Array, points: Array, track: int
 ) -> Iterator[Tracklet]:
     """The tracklets of one pass through a view: one, or two where the track broke off or became
-    doubtful.
+    ambiguous.
     """
     rows = np.arange(np.ceil(times_s[0] * FPS), np.floor(times_s[-1] * FPS), dtype=np.int64)
     rows = rows[rng.integers(0, 3) : len(rows) - rng.integers(0, 3)]
@@ -169,7 +169,7 @@ def _tracklet(
     times_s: Array,
     points: Array,
     track: int,
-    doubtful: bool,
+    ambiguous: bool,
 ) -> Tracklet:
     at_s = rows / FPS
     place = np.stack([np.interp(at_s, times_s, points[:, k]) for k in (0, 1)], axis=1)
@@ -191,7 +191,7 @@ def _tracklet(
         np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8),
         np.zeros(0, np.float32),
         np.zeros(0),
-        doubtful,
+        ambiguous,
     )
 
 

@@ -78,9 +78,9 @@ class NoEmbedder:
 
 
 class NetworkEmbedder:
-    """A ReID network; every crop is a look, and a tracklet the mean of its looks, by quality.
+    """A ReID network. Every crop is embedded; a tracklet is the mean of its crops, by quality.
 
-    A network that looks at the frames of a clip together sees the tracklet once more, as one clip.
+    A network for clips embeds all crops of a tracklet once more, together, as one clip.
     """
 
     def __init__(self, path: Path, batch_crops: int, device: str, convention: str = "auto") -> None:
@@ -96,8 +96,12 @@ class NetworkEmbedder:
         are alike to nothing.
         """
         seen = [t for t in tracklets if len(t.crops)]
-        looks = unit(self._encoder.features([crop[None] for t in seen for crop in t.crops]))
-        each = np.split(looks, np.cumsum([len(t.crops) for t in seen])[:-1]) if seen else []
+        crop_embeddings = unit(
+            self._encoder.features([crop[None] for t in seen for crop in t.crops])
+        )
+        each = (
+            np.split(crop_embeddings, np.cumsum([len(t.crops) for t in seen])[:-1]) if seen else []
+        )
         if self._encoder.frame_wise:
             whole = [pool(own, t.crop_quality) for own, t in zip(each, seen, strict=True)]
         else:
@@ -112,27 +116,29 @@ class NetworkEmbedder:
             self._embedded(t, *next(found)) if len(t.crops) else bare(t, nothing) for t in tracklets
         ]
 
-    def _embedded(self, tracklet: Tracklet, embedding: Array, looks: Array) -> Embedded:
+    def _embedded(self, tracklet: Tracklet, embedding: Array, crop_embeddings: Array) -> Embedded:
         return Embedded(
             tracklet.without_crops(),
             embedding,
-            looks.astype(np.float16),
+            crop_embeddings.astype(np.float16),
             tracklet.crop_quality,
             tracklet.crop_times_s,
         )
 
 
 def bare(tracklet: Tracklet, embedding: Array) -> Embedded:
-    """A tracklet with an embedding (D,) float32 and no looks; zeros, or nothing, when it was never
-    seen.
+    """A tracklet with an embedding (D,) float32 and no crops; zeros, or nothing, when it
+    was never seen.
     """
     none = np.zeros((0, len(embedding)), np.float16)
     return Embedded(tracklet.without_crops(), embedding, none, np.zeros(0, np.float32), np.zeros(0))
 
 
-def pool(looks: Array, quality: Array) -> Array:
-    """Mean of looks (k, D), k >= 1, by quality (k,): (D,) float32 of unit length."""
-    return unit(np.average(looks.astype(np.float32), axis=0, weights=np.maximum(quality, 1e-3)))
+def pool(crop_embeddings: Array, quality: Array) -> Array:
+    """Mean of crop embeddings (k, D), k >= 1, by quality (k,): (D,) float32 of unit length."""
+    return unit(
+        np.average(crop_embeddings.astype(np.float32), axis=0, weights=np.maximum(quality, 1e-3))
+    )
 
 
 def unit(features: Array) -> Array:

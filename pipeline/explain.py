@@ -20,9 +20,9 @@ from textwrap import fill
 from typing import Any
 
 from pipeline.errors import ConfigError, PipelineError, SourceError
+from pipeline.linking.constraints import CORRECTED, SAME_TIME, SPEED, TRAVEL
 from pipeline.linking.corrections import ONE_TRACK
 from pipeline.linking.place import FLOOR
-from pipeline.linking.rules import CORRECTED, SAME_TIME, SPEED, TRAVEL
 
 Json = dict[str, Any]
 

@@ -2,7 +2,7 @@
 worker and the results.
 
 Twice in `max_delay_s`, what has closed and what there is of the tracklets that are open is embedded
-and linked. So it is said who a tracklet is at most `max_delay_s` after its first row, if
+and linked. So the identity of a tracklet is known at most `max_delay_s` after its first row, if
 `tracklets.min_tracklet_s` is less than half of that.
 """
 
@@ -21,43 +21,43 @@ from pipeline.timings import Timings
 from pipeline.worker import Worker
 
 
-class Looks:
-    """Remembers the looks of open tracklets, so that each of their crops is embedded once.
+class EmbeddingCache:
+    """Keeps the crop embeddings of open tracklets, so that each crop is embedded once.
 
-    The embedding of an open tracklet is the mean of its looks; a network that looks at whole clips
-    does so when it has closed.
+    The embedding of an open tracklet is the mean of its crops; a network for clips embeds it as one
+    clip when it has closed.
     """
 
     def __init__(self) -> None:
         self._known: dict[Key, dict[float, Array]] = {}
 
-    def fresh(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
+    def missing(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
         """The same tracklets with only those crops that have not been embedded yet."""
         return [
             _only(t, ~np.isin(t.crop_times_s, list(self._known.get(t.key, ())))) for t in tracklets
         ]
 
-    def complete(self, tracklets: Sequence[Tracklet], fresh: Sequence[Embedded]) -> list[Embedded]:
-        """All that there is of tracklets, now that their fresh crops are embedded; others are
+    def merge(self, tracklets: Sequence[Tracklet], new: Sequence[Embedded]) -> list[Embedded]:
+        """All that there is of tracklets, now that their missing crops are embedded; others are
         forgotten.
         """
         before, self._known = self._known, {}
-        for tracklet, new in zip(tracklets, fresh, strict=True):
+        for tracklet, part in zip(tracklets, new, strict=True):
             looks = before.get(tracklet.key, {}) | dict(
-                zip(new.look_times_s.tolist(), new.looks, strict=True)
+                zip(part.crop_times_s.tolist(), part.crop_embeddings, strict=True)
             )
             self._known[tracklet.key] = {
                 s: looks[s] for s in tracklet.crop_times_s.tolist() if s in looks
             }
         return [
-            _whole(t, list(self._known[t.key].values()), new)
-            for t, new in zip(tracklets, fresh, strict=True)
+            _whole(t, list(self._known[t.key].values()), part)
+            for t, part in zip(tracklets, new, strict=True)
         ]
 
 
-class Follower:
-    """Follows the rounds of a worker, and links whenever it is time; `said` is all that was
-    said.
+class OnlineRunner:
+    """Takes the rounds of a worker and links whenever a step is due; `events` are those of all
+    steps.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class Follower:
         timings: Timings,
     ) -> None:
         self._worker, self._embedder, self._timings = worker, embedder, timings
-        self._online, self._looks = OnlineLinker(engine, config.forget_after_s), Looks()
+        self._online, self._cache = OnlineLinker(engine, config.forget_after_s), EmbeddingCache()
         self._period_s, self._due_s, self._n_frames = config.max_delay_s / 2, -np.inf, 0
         self._closed: list[Tracklet] = []
-        self.said: list[Event] = []
+        self.events: list[Event] = []
 
     def follow(self, rounds: Iterable[list[Tracklet]]) -> Linked:
         """Take what closed, round by round, to the end; returns who was who."""
@@ -89,7 +89,7 @@ class Follower:
             sum(self._worker.n_frames.values()),
             self._worker.provisional(),
         )
-        fresh = self._looks.fresh(provisional)
+        fresh = self._cache.missing(provisional)
         waiting, self._closed = [*self._closed, *fresh], []
         with self._timings.stage("embed", sum(len(t.crops) for t in waiting)):
             embedded = self._embedder.embed(waiting)
@@ -97,9 +97,9 @@ class Follower:
         with self._timings.stage("link", n_frames - self._n_frames):
             for each in embedded[:n_closed]:
                 self._online.add(each, provisional=False)
-            for each in self._looks.complete(provisional, embedded[n_closed:]):
+            for each in self._cache.merge(provisional, embedded[n_closed:]):
                 self._online.add(each, provisional=True)
-            self.said += self._online.step(now_s)
+            self.events += self._online.step(now_s)
         self._due_s, self._n_frames = now_s + self._period_s, n_frames
 
 

@@ -98,7 +98,7 @@ class Tracks:
     boxes, scores. Rows are of this frame, and of frames before where a track was confirmed only
     now.
 
-    doubtful (N,) bool: the box was hardly more likely to be this track's than another's, so the
+    ambiguous (N,) bool: the box was hardly more likely to be this track's than another's, so the
     track may have gone over to somebody else.
     """
 
@@ -107,7 +107,7 @@ class Tracks:
     track_ids: Array
     boxes: Array
     scores: Array
-    doubtful: Array
+    ambiguous: Array
 
     def __post_init__(self) -> None:
         _check("track_ids", self.track_ids, (-1,), np.int64)
@@ -115,7 +115,7 @@ class Tracks:
         _check("times_s", self.times_s, (len(self.track_ids),), np.float64)
         _check("scores", self.scores, (len(self.track_ids),), np.float32)
         _check("boxes", self.boxes, (len(self.track_ids), 4), np.float32)
-        _check("doubtful", self.doubtful, (len(self.track_ids),), np.bool_)
+        _check("ambiguous", self.ambiguous, (len(self.track_ids),), np.bool_)
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -128,7 +128,7 @@ class Tracks:
             track_ids,
             self.boxes[which],
             self.scores[which],
-            self.doubtful[which],
+            self.ambiguous[which],
         )
 
 
@@ -146,8 +146,8 @@ class Tracklet:
     """One person in one camera for one stretch of time: a track, or a piece of one. It is named by
     `key`.
 
-    `doubtful` says that it is a later piece of a track, cut where the tracker was not sure that it
-    still followed the same person; a piece that is not doubtful goes on from the piece before it.
+    `ambiguous` says that it is a later piece of a track, cut where the tracker was not sure that it
+    still followed the same person; a piece that is not ambiguous goes on from the piece before it.
 
     frames (n,) int64, times_s (n,) float64 increasing, boxes (n, 4) float32, scores (n,) float32;
     crops (k, HEIGHT_PX, WIDTH_PX, 3) uint8 BGR in time order with crop_quality (k,) float32 in 0..1
@@ -163,7 +163,7 @@ class Tracklet:
     crops: Array
     crop_quality: Array
     crop_times_s: Array
-    doubtful: bool = False
+    ambiguous: bool = False
 
     def __post_init__(self) -> None:
         n, k = len(self.frames), len(self.crop_quality)
@@ -214,22 +214,27 @@ class Embedded:
     """A tracklet and its appearance: embedding (D,) float32 of unit length, or (0,) when there is
     no ReID network.
 
-    looks (k, D) float16 of unit length: each crop alone, in time order, with look_quality (k,)
-    float32 in 0..1 and look_times_s (k,) float64; k may be 0. They tell how steady the appearance
-    is, and where a track went over from one person to another.
+    crop_embeddings (k, D) float16 of unit length: each crop alone, in time order, with crop_quality
+    (k,) float32 in 0..1 and crop_times_s (k,) float64; k may be 0. They tell how steady the
+    appearance is, and where a track went over from one person to another.
     """
 
     tracklet: Tracklet
     embedding: Array
-    looks: Array
-    look_quality: Array
-    look_times_s: Array
+    crop_embeddings: Array
+    crop_quality: Array
+    crop_times_s: Array
 
     def __post_init__(self) -> None:
         _check("embedding", self.embedding, (-1,), np.float32)
-        _check("look_quality", self.look_quality, (-1,), np.float32)
-        _check("look_times_s", self.look_times_s, (len(self.look_quality),), np.float64)
-        _check("looks", self.looks, (len(self.look_quality), len(self.embedding)), np.float16)
+        _check("crop_quality", self.crop_quality, (-1,), np.float32)
+        _check("crop_times_s", self.crop_times_s, (len(self.crop_quality),), np.float64)
+        _check(
+            "crop_embeddings",
+            self.crop_embeddings,
+            (len(self.crop_quality), len(self.embedding)),
+            np.float16,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from pipeline.embed import Embedder
 from pipeline.errors import ConfigError
 from pipeline.linking import corrections, events, priors
 from pipeline.linking.online import engine_of
-from pipeline.live import Follower
+from pipeline.live import OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import OutputFolder
 from pipeline.records import Camera, Embedded, Frame, Tracklet
@@ -115,9 +115,9 @@ def run(
             {s.camera.name: s.camera for s in sources}, config.linking, corrected, before
         )
         if config.linking.online:
-            follower = Follower(worker, embedder, engine, config.linking, result.timings)
-            result.linked = follower.follow(rounds)
-            folder.write_text("events.jsonl", events.to_json_lines(follower.said))
+            runner = OnlineRunner(worker, embedder, engine, config.linking, result.timings)
+            result.linked = runner.follow(rounds)
+            folder.write_text("events.jsonl", events.to_json_lines(runner.events))
         else:
             embedded = _embed(rounds, embedder, result)
             with result.timings.stage("link", sum(worker.n_frames.values())):

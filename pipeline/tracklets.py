@@ -46,7 +46,7 @@ class _Open:
     crops: list[_Crop] = field(default_factory=list)
     stretch_s: float = FIRST_STRETCH_S
     continued: bool = False
-    doubtful: bool = False
+    ambiguous: bool = False
 
     def keep(self, frame: Frame, box: Array, most: float, max_crops: int) -> None:
         """Offer a crop whose quality is at most `most`; pixels are only touched when it can win its
@@ -92,7 +92,7 @@ class _Open:
             np.array(crops, np.uint8).reshape(-1, HEIGHT_PX, WIDTH_PX, 3),
             np.array([crop.quality for crop in self.crops], np.float32),
             np.array([crop.time_s for crop in self.crops], np.float64),
-            self.doubtful,
+            self.ambiguous,
         )
 
 
@@ -116,11 +116,11 @@ class Gatherer:
             row = self._open.setdefault(track_id, _Open())
             if row.times_s:
                 age_s, gap_s = time_s - row.times_s[0], time_s - row.times_s[-1]
-                unsure = tracks.doubtful[i] or gap_s > self._config.sure_gap_s
-                doubtful = bool(unsure) and age_s >= self._config.min_piece_s
-                if doubtful or age_s >= self._config.max_tracklet_s:
+                unsure = tracks.ambiguous[i] or gap_s > self._config.sure_gap_s
+                ambiguous = bool(unsure) and age_s >= self._config.min_piece_s
+                if ambiguous or age_s >= self._config.max_tracklet_s:
                     closed.append(self._open.pop(track_id).record(self._camera, track_id))
-                    row = self._open[track_id] = _Open(continued=True, doubtful=doubtful)
+                    row = self._open[track_id] = _Open(continued=True, ambiguous=ambiguous)
             row.frames.append(int(tracks.frames[i]))
             row.times_s.append(time_s)
             row.boxes.append(tracks.boxes[i])

@@ -36,8 +36,9 @@ class Appearance:
     """n tracklets as rows whose products are log odds.
 
     rows (n, D + 2) float32 and weight (n,) float32, 0 where there is no appearance: the evidence
-    between tracklets i and j is rows[i] @ mirror(rows[j]), and its mean over two groups, weighted,
-    is the product of their weighted sums over the product of their summed weights. Not clipped.
+    between tracklets i and j is rows[i] @ bilinear_partner(rows[j]), and its mean over two groups,
+    weighted, is the product of their weighted sums over the product of their summed weights. Not
+    clipped.
     """
 
     rows: Array
@@ -56,7 +57,7 @@ class Appearance:
         """Log odds of tracklets (n,) and (m,), each with each, clipped, (n, m); 0 where there is no
         appearance.
         """
-        product = self.rows[i].astype(np.float64) @ mirror(self.rows[j]).T
+        product = self.rows[i].astype(np.float64) @ bilinear_partner(self.rows[j]).T
         return np.minimum(np.maximum(product, -MAX_LOG_ODDS), MAX_LOG_ODDS)
 
 
@@ -68,12 +69,12 @@ def products(rows: Array, i: Array, j: Array, dtype: type[np.floating]) -> Array
     for low in range(0, len(i), CHUNK):
         part = slice(low, low + CHUNK)
         found[part] = np.einsum(
-            "nd,nd->n", rows[i[part]].astype(dtype, copy=False), mirror(rows[j[part]])
+            "nd,nd->n", rows[i[part]].astype(dtype, copy=False), bilinear_partner(rows[j[part]])
         )
     return found
 
 
-def mirror(rows: Array) -> Array:
+def bilinear_partner(rows: Array) -> Array:
     """The other side of the product of `Appearance.rows`: the last two columns change places and
     sign.
     """
@@ -103,7 +104,7 @@ def clarity(embedded: list[Embedded]) -> Array:
     came without looks.
     """
     return clear(
-        np.array([e.look_quality.sum() if len(e.look_quality) else np.inf for e in embedded])
+        np.array([e.crop_quality.sum() if len(e.crop_quality) else np.inf for e in embedded])
     )
 
 

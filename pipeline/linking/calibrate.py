@@ -3,12 +3,12 @@
 Nobody labels a user's recordings, but they label themselves in part. *Negatives* are tracklets that
 one camera sees at the same time: two people. *Positives* are the two halves of one tracklet: one
 person, though seen by one camera and in one moment, and so more alike than the same person
-elsewhere. `CROSSING` is what is left of their lead over strangers from camera to camera: 0.8 on
-rendered worlds, where halves lead by 0.85 and more; 0.5 in a real shop, where they lead by 0.65
-only. The curve's middle lies between, nearer to strangers, since one person's cosines spread more
-than two people's do; it is as steep as both spreads allow, but never so steep that a typical pair
-is surer than e to the `MOST`. A site with few people has few pairs: what the settings say of the
-network counts as `PRIOR_PAIRS` more.
+elsewhere. `CROSS_CAMERA_RATIO` is what is left of their lead over strangers from camera to camera:
+0.8 on rendered worlds, where halves lead by 0.85 and more; 0.5 in a real shop, where they lead by
+0.65 only. The curve's middle lies between, nearer to strangers, since one person's cosines spread
+more than two people's do; it is as steep as both spreads allow, but never so steep that a typical
+pair is surer than e to the `MAX_TYPICAL_LOG_ODDS`. A site with few people has few pairs: what the
+settings say of the network counts as `PRIOR_PAIRS` more.
 
 Cameras differ (light, angle, blur), so each has a shift of its own, shrunk in the same way; the
 middle of a pair of cameras is the mean of theirs, which keeps evidence bilinear.
@@ -22,20 +22,20 @@ from pipeline.config import LinkingConfig
 from pipeline.embed import pool
 from pipeline.linking import affinity
 from pipeline.linking.affinity import Curve
-from pipeline.linking.sightings import Sightings
+from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array, Embedded
 
-LEADS, CROSSING = (0.65, 0.85), (0.5, 0.8)
+HALVES_MARGIN, CROSS_CAMERA_RATIO = (0.65, 0.85), (0.5, 0.8)
 """How much more alike than strangers the halves of a tracklet are, and the share of that which is
 left across cameras.
 """
-MIDDLE = 0.35
-MOST = 6.0
+EVEN_POINT = 0.35
+MAX_TYPICAL_LOG_ODDS = 6.0
 PRIOR_PAIRS = 20
 MOST_BEFORE = 200
 """Pairs of earlier runs count up to so many: light and clothes change."""
 MIN_CLARITY = 0.7
-MIN_LOOKS = 4
+MIN_CROPS = 4
 MAX_PAIRS = 200_000
 WELL, FAIRLY = 4.0, 2.5
 """How far apart same and different must lie, in standard deviations, to be called well or fairly
@@ -44,7 +44,7 @@ apart.
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
+class SimilarityStats:
     """Typical cosine of one person across cameras, and of two people; standard deviation around
     both.
 
@@ -58,12 +58,12 @@ class Looks:
     n_different: int
 
 
-NOTHING_KNOWN = Looks(0.0, 0.0, 0.0, 0, 0)
+NOTHING_KNOWN = SimilarityStats(0.0, 0.0, 0.0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The curve of a site, and what it was fitted to; see `Looks`."""
+    """The curve of a site, and what it was fitted to; see `SimilarityStats`."""
 
     curve: Curve
     same: float
@@ -73,9 +73,11 @@ class Calibration:
     n_different: int
 
     @property
-    def looks(self) -> Looks:
+    def stats(self) -> SimilarityStats:
         """What a later run of this site may start from."""
-        return Looks(self.same, self.different, self.spread, self.n_same, self.n_different)
+        return SimilarityStats(
+            self.same, self.different, self.spread, self.n_same, self.n_different
+        )
 
     @property
     def separation(self) -> float:
@@ -105,46 +107,51 @@ class Calibration:
 
 
 def calibrate(
-    sightings: Sightings, config: LinkingConfig, before: Looks = NOTHING_KNOWN
+    index: TrackletIndex, config: LinkingConfig, before: SimilarityStats = NOTHING_KNOWN
 ) -> Calibration:
     """Fit the curve of a site; without appearance it is the prior's: the settings', and what runs
     `before` learned.
     """
     known = _known(config, before)
-    pairs, cosines = _negatives(sightings)
-    halves, owners = _halves(sightings.embedded)
+    pairs, cosines = _negatives(index)
+    halves, owners = _halves(index.embedded)
     different, spread_different = _typical(
         cosines, known.different, known.spread, known.n_different
     )
     crossing = float(
         np.interp(
-            _typical(halves, known.same, known.spread, known.n_same)[0] - different, LEADS, CROSSING
+            _typical(halves, known.same, known.spread, known.n_same)[0] - different,
+            HALVES_MARGIN,
+            CROSS_CAMERA_RATIO,
         )
     )
     lead = crossing * (halves - different)
     same, spread_same = _typical(different + lead, known.same, known.spread, known.n_same)
     spread = float(np.hypot(spread_same, spread_different) / np.sqrt(2))
     gap = max(same - different, 1e-2)
-    even = np.full(len(sightings.names), different + MIDDLE * gap)
-    for camera in range(len(sightings.names)):
-        mine = (sightings.camera[pairs] == camera).any(axis=1)
+    even = np.full(len(index.names), different + EVEN_POINT * gap)
+    for camera in range(len(index.names)):
+        mine = (index.camera[pairs] == camera).any(axis=1)
         strangers = _shift(cosines[mine] - different)
-        selves = _shift(crossing * (halves[sightings.camera[owners] == camera] - different) - gap)
+        selves = _shift(crossing * (halves[index.camera[owners] == camera] - different) - gap)
         even[camera] += (strangers + selves) / 2
-    scale = max(gap / (2 * MOST), spread**2 / gap)
+    scale = max(gap / (2 * MAX_TYPICAL_LOG_ODDS), spread**2 / gap)
     n_same, n_different = len(halves) + before.n_same, len(cosines) + before.n_different
     return Calibration(Curve(even, scale), same, different, spread, n_same, n_different)
 
 
-def _known(config: LinkingConfig, before: Looks) -> Looks:
+def _known(config: LinkingConfig, before: SimilarityStats) -> SimilarityStats:
     """Settings and earlier runs together, with how many pairs they are worth."""
-    gap = 2 * MOST * config.similarity_scale
-    told = config.even_similarity - MIDDLE * gap, config.even_similarity + (1 - MIDDLE) * gap
+    gap = 2 * MAX_TYPICAL_LOG_ODDS * config.similarity_scale
+    told = (
+        config.even_similarity - EVEN_POINT * gap,
+        config.even_similarity + (1 - EVEN_POINT) * gap,
+    )
     n_same, n_different = (min(n, MOST_BEFORE) for n in (before.n_same, before.n_different))
     different = np.average([told[0], before.different], weights=[PRIOR_PAIRS, n_different])
     same = np.average([told[1], before.same], weights=[PRIOR_PAIRS, n_same])
     spread = np.average([2 * config.similarity_scale, before.spread], weights=[PRIOR_PAIRS, n_same])
-    return Looks(
+    return SimilarityStats(
         float(same),
         float(different),
         float(spread),
@@ -153,7 +160,7 @@ def _known(config: LinkingConfig, before: Looks) -> Looks:
     )
 
 
-def _negatives(s: Sightings) -> tuple[Array, Array]:
+def _negatives(s: TrackletIndex) -> tuple[Array, Array]:
     """Pairs (m, 2) that one camera sees at the same time, and their cosines (m,), corrected for
     quality.
     """
@@ -169,7 +176,7 @@ def _negatives(s: Sightings) -> tuple[Array, Array]:
     return pairs, np.array(rows, np.float64) / (clear[pairs[:, 0]] * clear[pairs[:, 1]])
 
 
-def _together(s: Sightings, mine: list[int], most: int) -> list[tuple[int, int]]:
+def _together(s: TrackletIndex, mine: list[int], most: int) -> list[tuple[int, int]]:
     """Pairs of one camera's tracklets that are seen at the same time, the first `most` of them."""
     found: list[tuple[int, int]] = []
     in_view: list[int] = []
@@ -188,11 +195,12 @@ def _halves(embedded: list[Embedded]) -> tuple[Array, Array]:
     """
     cosines, owners = [], []
     for i, e in enumerate(embedded):
-        k = len(e.looks)
-        if k < MIN_LOOKS:
+        k = len(e.crop_embeddings)
+        if k < MIN_CROPS:
             continue
         sides = [
-            (e.looks[part], e.look_quality[part]) for part in (slice(0, k // 2), slice(k // 2, k))
+            (e.crop_embeddings[part], e.crop_quality[part])
+            for part in (slice(0, k // 2), slice(k // 2, k))
         ]
         clear = affinity.clear(np.array([quality.sum() for _, quality in sides]))
         if clear.min() >= MIN_CLARITY:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.linking import place
-from pipeline.linking.affinity import Appearance, mirror
-from pipeline.linking.rules import Rules
-from pipeline.linking.sightings import Sightings
+from pipeline.linking.affinity import Appearance, bilinear_partner
+from pipeline.linking.constraints import Constraints
+from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array
 
 BLOCK, WIDE_BLOCK = 256, 1024
@@ -22,11 +22,11 @@ NEAR_M = 8.0
 """Paths on the floor that keep further apart are no evidence for anything."""
 
 
-def near(sightings: Sightings, rules: Rules) -> Array:
+def spatial_candidates(index: TrackletIndex, constraints: Constraints) -> Array:
     """Pairs (m, 2), first < second, of tracklets at most `place.MAX_GAP_S` apart whose places can
     be compared.
     """
-    s = sightings
+    s = index
     found = [np.zeros((0, 2), np.int64)]
     for rows, columns in blocks(s, place.MAX_GAP_S):
         gap = s.start_s[columns] - s.end_s[rows]
@@ -36,25 +36,27 @@ def near(sightings: Sightings, rules: Rules) -> Array:
         close |= (
             s.overlap[cameras] & ~(s.has_floor[cameras[0]] & s.has_floor[cameras[1]]) & (gap <= 0)
         )
-        close &= gap >= rules.least_s[cameras]
+        close &= gap >= constraints.least_s[cameras]
         close = np.where(one_camera, gap > 0, close)
         found.append(_pairs(rows, columns, close & (gap < place.MAX_GAP_S)))
     return np.concatenate(found)
 
 
-def alike(sightings: Sightings, appearance: Appearance, rules: Rules, min_odds: float) -> Array:
+def appearance_candidates(
+    index: TrackletIndex, appearance: Appearance, constraints: Constraints, min_odds: float
+) -> Array:
     """Pairs (m, 2), first < second, of the `N_ALIKE` most alike before and after each, with log
     odds of `min_odds` or more.
     """
-    s = sightings
-    others = mirror(appearance.rows).astype(np.float32)
+    s = index
+    others = bilinear_partner(appearance.rows).astype(np.float32)
     unseen = appearance.weight <= 0
     after, before = _Best(len(s)), _Best(len(s))
-    for rows, columns in blocks(s, float(rules.most_s.max(initial=0)), WIDE_BLOCK):
+    for rows, columns in blocks(s, float(constraints.most_s.max(initial=0)), WIDE_BLOCK):
         r, c = rows[:, 0], columns[0]
         odds = appearance.rows[r] @ others[c[0] : c[-1] + 1].T
         odds[unseen[r]] = odds[:, unseen[c]] = -np.inf
-        _forbid(odds, rows, columns, s, rules)
+        _forbid(odds, rows, columns, s, constraints)
         i, j = np.nonzero(odds >= np.maximum(_about_nth_best(odds), min_odds)[:, None])
         after.offer(r[i], c[j], odds[i, j])
         worst = before.worst(c)
@@ -73,18 +75,20 @@ def unique(pairs: Array) -> Array:
     return np.stack([first, second], axis=1)
 
 
-def _forbid(odds: Array, rows: Array, columns: Array, s: Sightings, rules: Rules) -> None:
+def _forbid(
+    odds: Array, rows: Array, columns: Array, s: TrackletIndex, constraints: Constraints
+) -> None:
     """Set to -inf what time rules out; only the first columns can be too early, and only the last
     too late.
     """
     odds[:, : len(rows)][columns[:, : len(rows)] <= rows] = -np.inf
     start_s, end_s = s.start_s[columns], s.end_s[rows]
-    least_s, most_s = max(rules.least_s.max(), 0.0), rules.most_s.max()
+    least_s, most_s = max(constraints.least_s.max(), 0.0), constraints.most_s.max()
     n_soon = int(np.searchsorted(start_s[0], end_s.min() + most_s))
     odds[:, n_soon:][start_s[:, n_soon:] - end_s > most_s] = -np.inf
     n_early = int(np.searchsorted(start_s[0], end_s.max() + least_s, side="right"))
     gap, cameras = start_s[:, :n_early] - end_s, (s.camera[rows], s.camera[columns[:, :n_early]])
-    early = (gap < rules.least_s[cameras]) | ((gap <= 0) & (cameras[0] == cameras[1]))
+    early = (gap < constraints.least_s[cameras]) | ((gap <= 0) & (cameras[0] == cameras[1]))
     odds[:, :n_early][early] = -np.inf
 
 
@@ -98,7 +102,7 @@ def _about_nth_best(odds: Array) -> Array:
     return np.partition(some, -N_ALIKE, axis=1)[:, -N_ALIKE]
 
 
-def blocks(s: Sightings, within_s: float, size: int = BLOCK) -> Iterator[tuple[Array, Array]]:
+def blocks(s: TrackletIndex, within_s: float, size: int = BLOCK) -> Iterator[tuple[Array, Array]]:
     """Indices of rows (r, 1), and of the columns (1, c) from there on that start at most `within_s`
     after one of them ends.
     """

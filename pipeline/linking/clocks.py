@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.linking import candidates
-from pipeline.linking.affinity import Appearance, mirror
-from pipeline.linking.sightings import Path, Sightings
+from pipeline.linking.affinity import Appearance, bilinear_partner
+from pipeline.linking.index import Path, TrackletIndex
 from pipeline.records import Array, Embedded
 
 LIKELY = 0.0
@@ -114,18 +114,20 @@ class Clocks:
         return np.asarray(root[:, None] == root[None, :])
 
 
-def likely_pairs(sightings: Sightings, looks: Appearance) -> Array:
+def likely_pairs(index: TrackletIndex, appearance: Appearance) -> Array:
     """Pairs (m, 2), first < second, of tracklets of two cameras that are one person by appearance,
     `NEAR_S` apart at most.
 
     Of those whom a camera shows together, at most the most alike is the person.
     """
-    s, odds = sightings, dict[tuple[int, int], float]()
+    s, odds = index, dict[tuple[int, int], float]()
     for rows, columns in candidates.blocks(s, NEAR_S):
-        alike = looks.rows[rows[:, 0]] @ mirror(looks.rows[columns[0]]).T.astype(np.float32)
+        alike = appearance.rows[rows[:, 0]] @ bilinear_partner(
+            appearance.rows[columns[0]]
+        ).T.astype(np.float32)
         good = (alike >= LIKELY) & (columns > rows) & (s.camera[rows] != s.camera[columns])
         good &= s.start_s[columns] - s.end_s[rows] < NEAR_S
-        good &= (looks.weight[rows] > 0) & (looks.weight[columns] > 0)
+        good &= (appearance.weight[rows] > 0) & (appearance.weight[columns] > 0)
         i, j = np.nonzero(good)
         found = zip(rows[i, 0].tolist(), columns[0, j].tolist(), alike[i, j].tolist(), strict=True)
         odds.update({(first, second): value for first, second, value in found})
@@ -142,14 +144,14 @@ def likely_pairs(sightings: Sightings, looks: Appearance) -> Array:
     return np.array(sorted(pairs), np.int64).reshape(-1, 2)
 
 
-def by_cameras(sightings: Sightings, pairs: Array) -> dict[tuple[int, int], Array]:
+def by_cameras(index: TrackletIndex, pairs: Array) -> dict[tuple[int, int], Array]:
     """Pairs (k, 2) for every two cameras that may overlap, the earlier camera first; the
     `MAX_PAIRS` longest in common view.
 
     In a long run chance gives any two cameras some pairs; cameras that overlap share many of their
     people.
     """
-    s = sightings
+    s = index
     cameras = s.camera[pairs]
     pairs = np.where(cameras[:, :1] > cameras[:, 1:], pairs[:, ::-1], pairs)
     together = s.end_s[pairs].min(axis=1) - s.start_s[pairs].max(axis=1)
@@ -166,17 +168,17 @@ def by_cameras(sightings: Sightings, pairs: Array) -> dict[tuple[int, int], Arra
     }
 
 
-def estimate(sightings: Sightings, pairs: Array, known: Sequence[Offset] = ()) -> Clocks:
+def estimate(index: TrackletIndex, pairs: Array, known: Sequence[Offset] = ()) -> Clocks:
     """Measure the clocks of cameras on a common floor from `likely_pairs`; what is not clear is
     left out.
 
     known: what was found with the homographies of other cameras.
     """
     measured = list(known)
-    for (a, b), mine in by_cameras(sightings, pairs).items():
-        paths = [(sightings.floor(i), sightings.floor(j)) for i, j in mine.tolist()]
+    for (a, b), mine in by_cameras(index, pairs).items():
+        paths = [(index.floor(i), index.floor(j)) for i, j in mine.tolist()]
         found = _measure(
-            (sightings.names[a], sightings.names[b]),
+            (index.names[a], index.names[b]),
             [p for p in paths if all(len(x.times_s) > 1 for x in p)],
         )
         measured += [found] if found else []
@@ -198,7 +200,7 @@ def shift(embedded: Sequence[Embedded], offsets_s: Mapping[str, float]) -> list[
         t = e.tracklet
         on_time = replace(t, times_s=t.times_s - offset, crop_times_s=t.crop_times_s - offset)
         shifted.append(
-            replace(e, tracklet=on_time, look_times_s=e.look_times_s - offset) if offset else e
+            replace(e, tracklet=on_time, crop_times_s=e.crop_times_s - offset) if offset else e
         )
     return shifted
 

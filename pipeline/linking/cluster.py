@@ -7,10 +7,10 @@ two groups needs only the sums of each: a group costs one row, whatever its size
 edge ties count as well. Evidence of place is a mean over the edges that have it. Ties go to the
 earlier members.
 
-It is done in three rounds: *solid* tracklets among themselves, then with the fragments, then the
-fragments that are left. A fragment of a moment often has strong evidence of place and is wrong, and
-must not keep apart what belongs together: on two rendered worlds the rounds are worth 1.5 and 12
-points of global IDF1.
+It is done in three rounds: *reliable* tracklets among themselves, then with the fragments, then
+the fragments that are left. A fragment of a moment often has strong evidence of place and is wrong,
+and must not keep apart what belongs together: on two rendered worlds the rounds are worth 1.5 and
+12 points of global IDF1.
 """
 
 import heapq
@@ -20,7 +20,7 @@ from itertools import islice, pairwise, repeat
 
 import numpy as np
 
-from pipeline.linking.affinity import CHUNK, MAX_LOG_ODDS, Appearance, mirror, products
+from pipeline.linking.affinity import CHUNK, MAX_LOG_ODDS, Appearance, bilinear_partner, products
 from pipeline.records import Array
 
 Forbids = Callable[[Sequence[int], Sequence[int]], tuple[str, int, int]]
@@ -29,14 +29,14 @@ Forbids = Callable[[Sequence[int], Sequence[int]], tuple[str, int, int]]
 Entry = tuple[float, int, int, int]
 """Minus the log odds of two groups, the groups, and how many had been joined then."""
 TINY = 1e-30
-STRANGERS = 1.5
+NO_POSITION_PENALTY = 1.5
 """Log odds against two groups that only look alike: with nothing that says where to look for a
 person, many at the site could be the second. On five rendered worlds with homographies 1.5 to 3.5
 is best and 0 costs up to 6 points of global IDF1; in a real shop, labelled by eye, 2 and more leave
 a fifth of what people did to somebody else.
 """
 ROUNDS = (2, 1, 0)
-"""How many of the two groups must be solid."""
+"""How many of the two groups must be reliable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class Decision:
     """Two groups that were joined, or not: their members and the mean log odds.
 
     rival: the group that was second best for the smaller of the two, and its log odds (empty, -inf:
-    none). rule: what forbade it ("" none), and `broken`, the two tracklets that the rule speaks of.
+    none). constraint: what forbade it ("" none), and `violating_pair`, the two tracklets that break
+    it.
     """
 
     first: list[int]
@@ -62,8 +63,8 @@ class Decision:
     odds: float
     rival: Sequence[int] = ()
     rival_odds: float = -np.inf
-    rule: str = ""
-    broken: tuple[int, int] = (-1, -1)
+    constraint: str = ""
+    violating_pair: tuple[int, int] = (-1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,12 @@ class Groups:
     joined: how many times groups were merged; changed: the count at which each group last was.
     """
 
-    def __init__(self, appearance: Appearance, edges: Edges, solid: Array) -> None:
+    def __init__(self, appearance: Appearance, edges: Edges, is_reliable: Array) -> None:
         n = len(appearance.rows)
         self.members: dict[int, list[int]] = {i: [i] for i in range(n)}
         self.joined = 0
         self.changed = [0] * n
-        self.solid = np.array(solid, np.int64)
+        self.reliable = np.array(is_reliable, np.int64)
         self._weights = appearance.weight.astype(np.float64)
         self._all_seen = bool(self._weights.all())
         self._sums = appearance.rows * appearance.weight[:, None]
@@ -108,7 +109,7 @@ class Groups:
         self.members[i] = sorted(self.members[i] + self.members.pop(j))
         self._sums[i] += self._sums[j]
         self._weights[i] += self._weights[j]
-        self.solid[i] |= self.solid[j]
+        self.reliable[i] |= self.reliable[j]
         self.joined += 1
         self.changed[i] = self.changed[j] = self.joined
 
@@ -117,12 +118,14 @@ class Groups:
         there is no evidence.
         """
         others, evidence = self._ties[i] = self._tidied(i)
-        return others, self._odds(i, others, self._sums[others] @ mirror(self._sums[i]), evidence)
+        return others, self._odds(
+            i, others, self._sums[others] @ bilinear_partner(self._sums[i]), evidence
+        )
 
-    def all_offers(self, threshold: float, n_solid: int) -> tuple[Array, Array, Array]:
+    def all_offers(self, threshold: float, n_reliable: int) -> tuple[Array, Array, Array]:
         """All pairs of groups with enough evidence, i < j (m,) both, and the evidence (m,)."""
         i, j = np.sort(self._owner[self._pairs], axis=1).T
-        (apart,) = np.nonzero((i != j) & (self.solid[i] + self.solid[j] >= n_solid))
+        (apart,) = np.nonzero((i != j) & (self.reliable[i] + self.reliable[j] >= n_reliable))
         number = i[apart].astype(np.int64) * len(self._owner) + j[apart]
         order = number.argsort(kind="stable")
         number, order = number[order], apart[order]
@@ -134,14 +137,16 @@ class Groups:
         enough = odds >= threshold
         return i[enough], j[enough], odds[enough]
 
-    def _odds(self, i: Array | int, j: Array, looks: Array, evidence: Array) -> Array:
+    def _odds(self, i: Array | int, j: Array, similarity: Array, evidence: Array) -> Array:
         """Mean log odds of pairs of groups, from the sums of how alike they are (m,) and of their
         places (2, m).
         """
         weight, (place, count) = self._weights[j] * self._weights[i], evidence
-        odds = looks / np.maximum(weight, TINY)
+        odds = similarity / np.maximum(weight, TINY)
         np.minimum(np.maximum(odds, -MAX_LOG_ODDS, out=odds), MAX_LOG_ODDS, out=odds)
-        odds += np.divide(place, count, out=np.full(len(odds), -STRANGERS), where=count > 0)
+        odds += np.divide(
+            place, count, out=np.full(len(odds), -NO_POSITION_PENALTY), where=count > 0
+        )
         if not self._all_seen:
             odds[weight + count == 0] = -np.inf
         return odds
@@ -160,13 +165,13 @@ class Groups:
         return [others[alone], evidence[:, alone]]
 
     def offers(
-        self, i: int, threshold: float, n_solid: int, only_later: bool
+        self, i: int, threshold: float, n_reliable: int, only_later: bool
     ) -> tuple[Array, Array]:
         """Groups tied to i in order, with enough evidence, and the evidence; `only_later` leaves
         out those before i.
         """
         others, odds = self.tied(i)
-        enough = (odds >= threshold) & (self.solid[others] + self.solid[i] >= n_solid)
+        enough = (odds >= threshold) & (self.reliable[others] + self.reliable[i] >= n_reliable)
         if only_later:
             enough &= others > i
         return others[enough], odds[enough]
@@ -229,34 +234,36 @@ class _Queue:
 def solve(
     appearance: Appearance,
     edges: Edges,
-    solid: Array,
+    is_reliable: Array,
     threshold: float,
     forbids: Forbids,
-    together: Sequence[tuple[int, int]] = (),
+    must_link: Sequence[tuple[int, int]] = (),
     near_miss: float = np.inf,
     with_rivals: bool = True,
 ) -> Solution:
     """Partition 0..n-1. `forbids` is asked before each merge, and again when either group has
     grown.
 
-    solid (n,) bool: see the module. together: pairs that are one person from the start, whatever
-    else speaks. near_miss: log odds from which groups that stayed apart are reported. with_rivals:
-    whether each decision says what was second best.
+    is_reliable (n,) bool: see the module. must_link: pairs that are one person from the start,
+    whatever the evidence. near_miss: log odds from which groups that stayed apart are reported.
+    with_rivals: whether each decision says what was second best.
     """
-    groups = Groups(appearance, edges, solid)
-    _unite(groups, together)
+    groups = Groups(appearance, edges, is_reliable)
+    _unite(groups, must_link)
     joined: list[Decision] = []
     refused: dict[tuple[int, int], tuple[int, Decision]] = {}
-    for n_solid in ROUNDS:
+    for n_reliable in ROUNDS:
         queue = _Queue(groups)
-        queue.add(*groups.all_offers(threshold, n_solid))
+        queue.add(*groups.all_offers(threshold, n_reliable))
         for odds, i, j in queue:
             if _refusal(groups, refused, i, j) is not None:
                 continue
             first, second = groups.members[i], groups.members[j]
-            rule, *broken = forbids(first, second)
-            if rule:
-                decision = Decision(first, second, odds, (), -np.inf, rule, (broken[0], broken[1]))
+            constraint, *pair = forbids(first, second)
+            if constraint:
+                decision = Decision(
+                    first, second, odds, (), -np.inf, constraint, (pair[0], pair[1])
+                )
                 refused[i, j] = groups.joined, decision
                 continue
             smaller, larger = (i, j) if len(first) < len(second) else (j, i)
@@ -266,7 +273,7 @@ def solve(
                 )
             )
             groups.join(i, j)
-            others, odds_of_others = groups.offers(i, threshold, n_solid, only_later=False)
+            others, odds_of_others = groups.offers(i, threshold, n_reliable, only_later=False)
             queue.add(np.minimum(i, others), np.maximum(i, others), odds_of_others)
     return Solution(
         [groups.members[i] for i in sorted(groups.members)],
@@ -298,12 +305,12 @@ def _missed(
         for k in np.lexsort((others, -odds)).tolist():
             j = int(others[k])
             known = _refusal(groups, refused, i, j)
-            rule, *broken = (
-                (known.rule, *known.broken)
+            constraint, *pair = (
+                (known.constraint, *known.violating_pair)
                 if known
                 else forbids(groups.members[i], groups.members[j])
             )
-            broken_by = broken[0], broken[1]
+            violating_pair = pair[0], pair[1]
             found.append(
                 Decision(
                     groups.members[i],
@@ -311,8 +318,8 @@ def _missed(
                     float(odds[k]),
                     (),
                     -np.inf,
-                    rule,
-                    broken_by,
+                    constraint,
+                    violating_pair,
                 )
             )
     return found
@@ -340,7 +347,7 @@ def _differs(values: Array) -> Array:
     return new
 
 
-def _unite(groups: Groups, together: Sequence[tuple[int, int]]) -> None:
+def _unite(groups: Groups, must_link: Sequence[tuple[int, int]]) -> None:
     owner: dict[int, int] = {}
 
     def find(i: int) -> int:
@@ -348,7 +355,7 @@ def _unite(groups: Groups, together: Sequence[tuple[int, int]]) -> None:
             i = owner[i]
         return i
 
-    for pair in together:
+    for pair in must_link:
         i, j = sorted(map(find, pair))
         if i != j:
             groups.join(i, j)

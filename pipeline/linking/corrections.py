@@ -24,7 +24,7 @@ from models import settings
 from models.errors import InputError
 from models.settings import Section
 from pipeline.errors import ConfigError
-from pipeline.linking.rules import CORRECTED
+from pipeline.linking.constraints import CORRECTED
 from pipeline.records import Tracklet
 
 EXAMPLE = "configs/default.yaml"
@@ -143,7 +143,7 @@ NONE = Corrections()
 
 
 @dataclass(frozen=True, slots=True)
-class Tie:
+class MustLink:
     """Tracklets that are one person before any evidence is looked at, by index, and why
     (`ONE_TRACK` or `rules.CORRECTED`).
     """
@@ -195,9 +195,9 @@ def unknown(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list[str
     return lines
 
 
-def ties(
+def must_links(
     same: Sequence[Pair], pieces: Sequence[Pair], different: Sequence[Pair], n: int
-) -> list[Tie]:
+) -> list[MustLink]:
     """Return what is one person from the start among n tracklets, without a pair too many.
 
     That is what a human called the same, and consecutive pieces of a track but for those that a
@@ -207,7 +207,7 @@ def ties(
     for i, j in different:
         people.part(i, j)
     named = [*((i, j, CORRECTED) for i, j in same), *((i, j, ONE_TRACK) for i, j in pieces)]
-    return [Tie(i, j, why) for i, j, why in named if people.join(i, j)]
+    return [MustLink(i, j, why) for i, j, why in named if people.join(i, j)]
 
 
 def _track(name: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from pipeline import floor
 from pipeline.linking import clocks
 from pipeline.linking.clocks import Offset
-from pipeline.linking.sightings import PERSON_M, Sightings, View, through
+from pipeline.linking.index import PERSON_M, TrackletIndex, View, through
 from pipeline.records import Array
 
 SAMPLE_S = 0.5
@@ -106,19 +106,19 @@ class Feet:
         return np.asarray(np.where(ahead & back, off / 2, np.inf))
 
 
-def estimate(sightings: Sightings, pairs: Array) -> list[Homography]:
+def estimate(index: TrackletIndex, pairs: Array) -> list[Homography]:
     """Homographies of cameras without a common floor, from `clocks.likely_pairs`; those that are
     not good are left out.
     """
     found = []
-    for cameras, mine in clocks.by_cameras(sightings, pairs).items():
-        if sightings.has_floor[list(cameras)].all():
+    for cameras, mine in clocks.by_cameras(index, pairs).items():
+        if index.has_floor[list(cameras)].all():
             continue
         side = int(
             mine[:, 1].min() < mine[:, 0].min()
         )  # who came first decides the direction, so that names change nothing
-        names = sightings.names[cameras[side]], sightings.names[cameras[1 - side]]
-        homography = _estimate(sightings, names, mine[:, [side, 1 - side]])
+        names = index.names[cameras[side]], index.names[cameras[1 - side]]
+        homography = _estimate(index, names, mine[:, [side, 1 - side]])
         found += [homography] if homography else []
     return found
 
@@ -132,7 +132,7 @@ def views(names: Sequence[str], found: Sequence[Homography]) -> dict[tuple[int, 
     return there | back
 
 
-def feet(sightings: Sightings, pairs: Array, offset_s: float = 0.0) -> Feet:
+def feet(index: TrackletIndex, pairs: Array, offset_s: float = 0.0) -> Feet:
     """Places of the feet of pairs (k, 2) of tracklets while both are seen, walk, and have their
     feet in the picture.
 
@@ -142,9 +142,9 @@ def feet(sightings: Sightings, pairs: Array, offset_s: float = 0.0) -> Feet:
         Feet(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
     ]
     for number, (i, j) in enumerate(pairs.tolist()):
-        start = max(sightings.start_s[i], sightings.start_s[j] - offset_s)
-        times_s = np.arange(start, min(sightings.end_s[i], sightings.end_s[j] - offset_s), SAMPLE_S)
-        here, there = _boxes(sightings, i, times_s), _boxes(sightings, j, times_s + offset_s)
+        start = max(index.start_s[i], index.start_s[j] - offset_s)
+        times_s = np.arange(start, min(index.end_s[i], index.end_s[j] - offset_s), SAMPLE_S)
+        here, there = _boxes(index, i, times_s), _boxes(index, j, times_s + offset_s)
         shown = np.isfinite(here).all(axis=1) & np.isfinite(there).all(axis=1)
         here, there = here[shown], there[shown]
         here_px, there_px = (np.maximum(b[:, 3] - b[:, 1], 1) / PERSON_M for b in (here, there))
@@ -160,7 +160,7 @@ def feet(sightings: Sightings, pairs: Array, offset_s: float = 0.0) -> Feet:
     return Feet(*(np.concatenate([getattr(f, part) for f in found]) for part in parts))
 
 
-def _boxes(s: Sightings, i: int, times_s: Array) -> Array:
+def _boxes(s: TrackletIndex, i: int, times_s: Array) -> Array:
     """Boxes (n, 4) of a tracklet at these times; nan while the feet are out of the picture."""
     t = s.tracklets[i]
     boxes = np.stack([np.interp(times_s, t.times_s, t.boxes[:, k]) for k in range(4)], axis=1)
@@ -181,7 +181,7 @@ def _moved(places: Feet) -> Array:
     return np.array(kept, np.int64)
 
 
-def _estimate(s: Sightings, names: tuple[str, str], pairs: Array) -> Homography | None:
+def _estimate(s: TrackletIndex, names: tuple[str, str], pairs: Array) -> Homography | None:
     found = _agreeing(s, pairs)
     n_pairs = len(np.unique(found.feet.pair))
     if (
@@ -220,7 +220,7 @@ class _Fitted:
         return float(self.agree.mean()) if len(self.agree) >= MIN_POINTS else 0.0
 
 
-def _agreeing(s: Sightings, pairs: Array) -> _Fitted:
+def _agreeing(s: TrackletIndex, pairs: Array) -> _Fitted:
     """The offset of the clocks at which most feet agree: people who walk agree at no other,
     whatever the matrix.
     """
@@ -239,7 +239,7 @@ def _agreeing(s: Sightings, pairs: Array) -> _Fitted:
     return best
 
 
-def _fit_at(s: Sightings, pairs: Array, offset_s: float) -> _Fitted:
+def _fit_at(s: TrackletIndex, pairs: Array, offset_s: float) -> _Fitted:
     places = feet(s, pairs, offset_s)
     matrix = _fit(places) if len(places.pair) >= MIN_POINTS else BEHIND
     return _Fitted(offset_s, places, matrix, places.off_m(matrix) <= FITS_M)

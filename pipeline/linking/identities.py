@@ -66,20 +66,20 @@ class Identities:
         self._n_people = 0
 
     def identify(self, groups: Sequence[Person]) -> Identified:
-        """Say who groups are, which `note` makes so; the older of people who merged takes over what
-        is known of the younger.
+        """Say who groups are, which `commit` makes so; the older of people who merged takes over
+        what is known of the younger.
 
         A group is the person with whom it has most rows in common, the most first, unless that
         person's past forbids it; one that is nobody is somebody new. Who is left over, and is in
         one group with all rows, has merged.
         """
-        meeting = _Meeting(self.people, groups)
+        overlap = _Overlap(self.people, groups)
         ids: dict[int, int] = {}
         free = set(self.people)
         for (person_id, g), _ in sorted(
-            meeting.common.items(), key=lambda item: (-item[1], item[0])
+            overlap.common.items(), key=lambda item: (-item[1], item[0])
         ):
-            if g not in ids and person_id in free and self._fits(person_id, groups[g], meeting):
+            if g not in ids and person_id in free and self._fits(person_id, groups[g], overlap):
                 ids[g] = person_id
                 free.discard(person_id)
         for g in range(len(groups)):
@@ -88,16 +88,16 @@ class Identities:
                 ids[g] = self._n_people
         merged = []
         for person_id in sorted(free):
-            if (g := self._merges(person_id, groups, ids, meeting)) >= 0:
+            if (g := self._merges(person_id, groups, ids, overlap)) >= 0:
                 into, gone = ids[g], person_id
-                if gone < into and meeting.where[into] == {g}:
+                if gone < into and overlap.groups_of[into] == {g}:
                     into, gone = gone, into
                     ids[g] = into
                 self._take_over(into, gone)
                 merged.append((gone, into, g))
-        return Identified([ids[g] for g in range(len(groups))], merged, meeting.before)
+        return Identified([ids[g] for g in range(len(groups))], merged, overlap.before)
 
-    def note(self, ids: Sequence[int], groups: Sequence[Person]) -> list[int]:
+    def commit(self, ids: Sequence[int], groups: Sequence[Person]) -> list[int]:
         """Remember whose tracklets are from now on; returns the people who have none left."""
         for known in self.people.values():
             known.window = {}
@@ -105,21 +105,21 @@ class Identities:
             self.people.setdefault(person_id, Known()).window = {t.key: t for t in group.tracklets}
         return [person_id for person_id, known in self.people.items() if not known.window]
 
-    def _fits(self, person_id: int, group: Person, meeting: "_Meeting") -> bool:
+    def _fits(self, person_id: int, group: Person, overlap: "_Overlap") -> bool:
         return self.people[person_id].allows(
-            t for t in group.tracklets if meeting.before.get(t.key) != person_id
+            t for t in group.tracklets if overlap.before.get(t.key) != person_id
         )
 
     def _merges(
-        self, person_id: int, groups: Sequence[Person], ids: dict[int, int], meeting: "_Meeting"
+        self, person_id: int, groups: Sequence[Person], ids: dict[int, int], overlap: "_Overlap"
     ) -> int:
         """Return the group in which all of a person is somebody else; -1: there is none."""
-        g, *others = sorted(meeting.where[person_id])
+        g, *others = sorted(overlap.groups_of[person_id])
         known, into = self.people[person_id], self.people.get(ids[g])
         merges = (
             not others
             and into is not None
-            and self._fits(person_id, groups[g], meeting)
+            and self._fits(person_id, groups[g], overlap)
             and known.allows_past(into)
         )
         return g if merges else -1
@@ -131,15 +131,16 @@ class Identities:
             heir.past.setdefault(camera, []).extend(times)
 
 
-class _Meeting:
+class _Overlap:
     """What people and groups have in common.
 
-    common: rows, by (person, group). where: groups in which a person is. before: see `Identified`.
+    common: rows, by (person, group). groups_of: groups in which each person is. before: see
+    `Identified`.
     """
 
     def __init__(self, people: dict[int, Known], groups: Sequence[Person]) -> None:
         self.common: Counter[tuple[int, int]] = Counter()
-        self.where: dict[int, set[int]] = defaultdict(set)
+        self.groups_of: dict[int, set[int]] = defaultdict(set)
         self.before = {
             key: person_id for person_id, known in people.items() for key in known.window
         }
@@ -149,9 +150,11 @@ class _Meeting:
                 tracks[tracklet.camera, tracklet.track_id].append((person_id, tracklet))
         for g, group in enumerate(groups):
             for tracklet in group.tracklets:
-                self._meet(g, tracklet, tracks[tracklet.camera, tracklet.track_id])
+                self._count_overlaps(g, tracklet, tracks[tracklet.camera, tracklet.track_id])
 
-    def _meet(self, g: int, tracklet: Tracklet, earlier: list[tuple[int, Tracklet]]) -> None:
+    def _count_overlaps(
+        self, g: int, tracklet: Tracklet, earlier: list[tuple[int, Tracklet]]
+    ) -> None:
         shares: Counter[int] = Counter()
         for person_id, other in earlier:
             low, high = np.searchsorted(
@@ -159,7 +162,7 @@ class _Meeting:
             ).tolist()
             if high > low:
                 shares[person_id] += high - low
-                self.where[person_id].add(g)
+                self.groups_of[person_id].add(g)
         for person_id, n_rows in shares.items():
             self.common[person_id, g] += n_rows
         if shares:

@@ -30,12 +30,12 @@ from pipeline.linking import (
 from pipeline.linking.affinity import Appearance
 from pipeline.linking.calibrate import Calibration
 from pipeline.linking.clocks import Clocks
-from pipeline.linking.cluster import STRANGERS, Decision, Edges, Solution
-from pipeline.linking.corrections import Corrections, Tie
+from pipeline.linking.cluster import NO_POSITION_PENALTY, Decision, Edges, Solution
+from pipeline.linking.constraints import Constraints
+from pipeline.linking.corrections import Corrections, MustLink
 from pipeline.linking.homography import Homography
+from pipeline.linking.index import TrackletIndex
 from pipeline.linking.priors import Priors
-from pipeline.linking.rules import Rules
-from pipeline.linking.sightings import Sightings
 from pipeline.linking.travel import Travel, TravelTimes
 from pipeline.records import Array, Camera, Embedded, Link, Person
 
@@ -69,7 +69,7 @@ class Linked:
     @property
     def learned(self) -> Priors:
         """What the next run of this site may start from."""
-        return Priors(self.calibration.looks, self.travel, tuple(self.homographies))
+        return Priors(self.calibration.stats, self.travel, tuple(self.homographies))
 
 
 def link(
@@ -84,24 +84,22 @@ def link(
 
     corrected: what a human knows of these tracklets. before: what earlier runs learned of the site.
     """
-    sightings = Sightings(embedded, cameras)
-    calibration = calibrate.calibrate(sightings, config, before.looks)
-    sightings = Sightings(
-        split.split(sightings.embedded, sightings.names, calibration.curve), cameras
-    )
-    looks = affinity.appearance(sightings.embedded, sightings.camera, calibration.curve)
-    likely = clocks.likely_pairs(sightings, looks)
-    new = homography.estimate(sightings, likely)
-    found = clocks.estimate(sightings, likely, [overlap.offset for overlap in new])
+    index = TrackletIndex(embedded, cameras)
+    calibration = calibrate.calibrate(index, config, before.similarity)
+    index = TrackletIndex(split.split(index.embedded, index.names, calibration.curve), cameras)
+    appearance = affinity.appearance(index.embedded, index.camera, calibration.curve)
+    likely = clocks.likely_pairs(index, appearance)
+    new = homography.estimate(index, likely)
+    found = clocks.estimate(index, likely, [overlap.offset for overlap in new])
     applied_s = found.offsets_s if config.apply_clocks and found.disagree else {}
     if applied_s:
-        sightings = Sightings(clocks.shift(sightings.embedded, applied_s), cameras)
-        looks = affinity.appearance(sightings.embedded, sightings.camera, calibration.curve)
+        index = TrackletIndex(clocks.shift(index.embedded, applied_s), cameras)
+        appearance = affinity.appearance(index.embedded, index.camera, calibration.curve)
     else:
-        sightings.slack_s = found.slack_s(sightings.names)
+        index.slack_s = found.slack_s(index.names)
     overlaps = priors.overlaps(before.homographies, new)
-    sightings.look_through(homography.views(sightings.names, overlaps))
-    people, near_misses, times = _Site(sightings, looks, config, corrected).link(before.travel)
+    index.look_through(homography.views(index.names, overlaps))
+    people, near_misses, times = _Site(index, appearance, config, corrected).link(before.travel)
     return Linked(people, near_misses, calibration, found, overlaps, times, applied_s)
 
 
@@ -109,67 +107,76 @@ class _Site:
     """What is known of all pairs of tracklets, and who is one person by it."""
 
     def __init__(
-        self, sightings: Sightings, looks: Appearance, config: LinkingConfig, corrected: Corrections
+        self,
+        index: TrackletIndex,
+        appearance: Appearance,
+        config: LinkingConfig,
+        corrected: Corrections,
     ) -> None:
-        self._sightings, self._looks, self._config = sightings, looks, config
-        same, different = corrections.resolve(corrected, sightings.tracklets)
-        self._rules = Rules(sightings, config, different)
-        sure = [pair for pair in sightings.pieces if pair not in sightings.continued]
-        self._ties = corrections.ties(same, sure, different, len(sightings))
+        self._index, self._appearance, self._config = index, appearance, config
+        same, different = corrections.resolve(corrected, index.tracklets)
+        self._constraints = Constraints(index, config, different)
+        sure = [pair for pair in index.pieces if pair not in index.continued]
+        self._must_links = corrections.must_links(same, sure, different, len(index))
         self._edges = self._tied()
 
     def link(self, before: TravelTimes) -> tuple[list[Person], list[Link], TravelTimes]:
         """Return people, near misses, and what is known of travel times now."""
         groups = self._solve(self._edges, explained=False).groups
-        followed = travel.followed(self._sightings, groups)
-        certain = followed[self._looks.odds(followed[:, 0], followed[:, 1]) >= CERTAIN]
-        times = travel.add(before, travel.learn(self._sightings, groups, certain))
-        held = Travel(self._sightings, times, self._config, certain)
-        odds = held.odds(*self._edges.pairs.T) - STRANGERS
+        followed = travel.followed(self._index, groups)
+        certain = followed[self._appearance.odds(followed[:, 0], followed[:, 1]) >= CERTAIN]
+        times = travel.add(before, travel.learn(self._index, groups, certain))
+        held = Travel(self._index, times, self._config, certain)
+        odds = held.odds(*self._edges.pairs.T) - NO_POSITION_PENALTY
         silent = np.isnan(self._edges.place)
         solution = self._solve(Edges(self._edges.pairs, np.where(silent, odds, self._edges.place)))
-        describe = _Describe(self._sightings, self._looks, self._rules, held)
-        people = _people(self._sightings, solution, self._ties, describe)
+        describe = _Describe(self._index, self._appearance, self._constraints, held)
+        people = _people(self._index, solution, self._must_links, describe)
         return people, describe.links(solution.missed), times
 
     def _tied(self) -> Edges:
-        s, rules = self._sightings, self._rules
+        s, constraints = self._index, self._constraints
         pieces = np.array(s.pieces, np.int64).reshape(-1, 2)
-        near, alike = candidates.near(s, rules), candidates.alike(s, self._looks, rules, NEAR_MISS)
+        near, alike = (
+            candidates.spatial_candidates(s, constraints),
+            candidates.appearance_candidates(s, self._appearance, constraints, NEAR_MISS),
+        )
         pairs = candidates.unique(np.concatenate([near, alike, pieces]))
-        return Edges(pairs, rules.places(pairs))
+        return Edges(pairs, constraints.places(pairs))
 
     def _solve(self, edges: Edges, explained: bool = True) -> Solution:
         threshold = affinity.odds(self._config.min_probability)
-        together = [(tie.first, tie.second) for tie in self._ties]
-        solid = self._sightings.solid
+        must_link = [(tie.first, tie.second) for tie in self._must_links]
+        is_reliable = self._index.is_reliable
         near_miss = NEAR_MISS if explained else np.inf
         return cluster.solve(
-            self._looks,
+            self._appearance,
             edges,
-            solid,
+            is_reliable,
             threshold,
-            self._rules.between,
-            together,
+            self._constraints.between,
+            must_link,
             near_miss,
             explained,
         )
 
 
 def _people(
-    sightings: Sightings, solution: Solution, ties: Sequence[Tie], describe: "_Describe"
+    index: TrackletIndex, solution: Solution, must_links: Sequence[MustLink], describe: "_Describe"
 ) -> list[Person]:
     owner = {i: number for number, members in enumerate(solution.groups) for i in members}
     links: list[list[Link]] = [[] for _ in solution.groups]
     given = [
-        Decision([t.first], [t.second], np.inf, rule=t.why, broken=(t.first, t.second))
-        for t in ties
+        Decision(
+            [t.first], [t.second], np.inf, constraint=t.why, violating_pair=(t.first, t.second)
+        )
+        for t in must_links
     ]
     decisions = [*given, *solution.joined]
     for decision, described in zip(decisions, describe.links(decisions), strict=True):
         links[owner[decision.first[0]]].append(described)
     return [
-        Person(number, tuple(sightings.tracklets[i] for i in members), tuple(found))
+        Person(number, tuple(index.tracklets[i] for i in members), tuple(found))
         for number, (members, found) in enumerate(zip(solution.groups, links, strict=True), start=1)
     ]
 
@@ -179,61 +186,73 @@ class _Describe:
     them.
     """
 
-    def __init__(self, sightings: Sightings, looks: Appearance, rules: Rules, held: Travel) -> None:
-        self._sightings, self._looks, self._rules, self._travel = sightings, looks, rules, held
+    def __init__(
+        self, index: TrackletIndex, appearance: Appearance, constraints: Constraints, held: Travel
+    ) -> None:
+        self._index, self._appearance, self._constraints, self._travel = (
+            index,
+            appearance,
+            constraints,
+            held,
+        )
 
     def links(self, decisions: Sequence[Decision]) -> list[Link]:
         """The links of decisions; where a rule forbade it, between the two tracklets that the rule
         speaks of.
         """
         pairs = np.array([self._pair(decision) for decision in decisions], np.int64).reshape(-1, 2)
-        looks, travelled = self._looks.odds(*pairs.T).tolist(), self._travel.odds(*pairs.T).tolist()
+        appearance, travelled = (
+            self._appearance.odds(*pairs.T).tolist(),
+            self._travel.odds(*pairs.T).tolist(),
+        )
         return [
             self._link(*each)
-            for each in zip(decisions, pairs.tolist(), looks, travelled, strict=True)
+            for each in zip(decisions, pairs.tolist(), appearance, travelled, strict=True)
         ]
 
     def _pair(self, decision: Decision) -> list[int]:
         return sorted(
-            decision.broken if decision.rule else self._best(decision.first, decision.second)
+            decision.violating_pair
+            if decision.constraint
+            else self._best(decision.first, decision.second)
         )
 
     def _link(
-        self, decision: Decision, pair: Sequence[int], looks: float, travelled: float
+        self, decision: Decision, pair: Sequence[int], appearance: float, travelled: float
     ) -> Link:
-        s, (i, j) = self._sightings, pair
-        compared = self._rules.compared(i, j)
+        s, (i, j) = self._index, pair
+        compared = self._constraints.compared(i, j)
         rival = s.tracklets[decision.rival[0]].name if len(decision.rival) else ""
         return Link(
             first=s.tracklets[i],
             second=s.tracklets[j],
             probability=affinity.probability(decision.odds),
             similarity=self._similarity(i, j),
-            appearance=looks,
+            appearance=appearance,
             place=compared.odds,
             travel=travelled,
             gap_s=float(s.start_s[j] - min(s.end_s[i], s.end_s[j])),
             floor_m=compared.metres,
-            rule=decision.rule,
+            rule=decision.constraint,
             rival=rival,
             rival_probability=affinity.probability(decision.rival_odds) if rival else 0.0,
         )
 
     def _similarity(self, i: int, j: int) -> float:
-        first, second = (self._sightings.embedded[k].embedding for k in (i, j))
+        first, second = (self._index.embedded[k].embedding for k in (i, j))
         return float(first @ second) if first.any() and second.any() else float("nan")
 
     def _best(self, first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
         """The pair with the most evidence of two groups, the earlier of equals."""
         i, j = np.array(first[:MAX_SHOWN]), np.array(second[:MAX_SHOWN])
         early, late = np.minimum(i[:, None], j).ravel(), np.maximum(i[:, None], j).ravel()
-        evidence = self._looks.between(i, j).ravel() + self._places(early, late)
+        evidence = self._appearance.between(i, j).ravel() + self._places(early, late)
         best = int(np.argmax(evidence))
         return int(early[best]), int(late[best])
 
     def _places(self, early: Array, late: Array) -> Array:
-        close = self._sightings.start_s[late] - self._sightings.end_s[early] < place.MAX_GAP_S
+        close = self._index.start_s[late] - self._index.end_s[early] < place.MAX_GAP_S
         odds = np.zeros(len(early))
         for k in np.flatnonzero(close).tolist():
-            odds[k] = np.nan_to_num(self._rules.compared(int(early[k]), int(late[k])).odds)
+            odds[k] = np.nan_to_num(self._constraints.compared(int(early[k]), int(late[k])).odds)
         return odds

@@ -103,7 +103,7 @@ class OnlineLinker:
         for gone, into, _ in found.merged:
             self._history.merge(gone, into)
         said += _tell(now_s, linked, found, people)
-        for person_id in self._identities.note(found.ids, linked.people):
+        for person_id in self._identities.commit(found.ids, linked.people):
             del people[person_id]
             said.append(
                 Event(
@@ -166,7 +166,7 @@ class OnlineLinker:
                 continue
             old = [t for t in closed if t.last_s < now_s - self._settled_s]
             self._settle(old)
-            old.sort(key=lambda t: (-float(self._window[t.key].look_quality.sum()), t.key))
+            old.sort(key=lambda t: (-float(self._window[t.key].crop_quality.sum()), t.key))
             self._archive(person_id, old[N_KEPT:])
             known.settle(old[N_KEPT:])
         return said
@@ -240,7 +240,7 @@ def _tell(
 
 def _part(whole: Embedded, tracklet: Tracklet) -> Embedded:
     """What belongs to a piece of a tracklet."""
-    own = (whole.look_times_s >= tracklet.first_s) & (whole.look_times_s <= tracklet.last_s)
-    looks, quality = whole.looks[own], whole.look_quality[own]
-    embedding = pool(looks, quality) if own.any() else np.zeros_like(whole.embedding)
-    return Embedded(tracklet, embedding, looks, quality, whole.look_times_s[own])
+    own = (whole.crop_times_s >= tracklet.first_s) & (whole.crop_times_s <= tracklet.last_s)
+    crop_embeddings, quality = whole.crop_embeddings[own], whole.crop_quality[own]
+    embedding = pool(crop_embeddings, quality) if own.any() else np.zeros_like(whole.embedding)
+    return Embedded(tracklet, embedding, crop_embeddings, quality, whole.crop_times_s[own])

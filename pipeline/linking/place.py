@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.config import LinkingConfig
 from pipeline.linking.affinity import MAX_LOG_ODDS
-from pipeline.linking.sightings import Path, Sightings
+from pipeline.linking.index import Path, TrackletIndex
 from pipeline.records import Array
 
 CROWD_M2 = 100.0
@@ -23,8 +23,8 @@ MAX_GAP_S = 3.0
 """Beyond this gap a place says nothing about who comes next."""
 MIN_COMMON_ROWS = 3
 GOES_ON = 1.7
-"""Log odds that a track still follows the same person where it was doubtful: 85 % of such pieces on
-two rendered worlds.
+"""Log odds that a track still follows the same person where it was ambiguous: 85 % of such pieces
+on two rendered worlds.
 """
 
 FLOOR = "floor distance"
@@ -44,19 +44,19 @@ class Compared:
 SILENT = Compared(np.nan, np.nan, "")
 
 
-def compare(sightings: Sightings, i: int, j: int, config: LinkingConfig) -> Compared:
+def compare(index: TrackletIndex, i: int, j: int, config: LinkingConfig) -> Compared:
     """Compare two tracklets, i < j; nothing is said of those more than `MAX_GAP_S` apart."""
-    if (i, j) in sightings.continued:
+    if (i, j) in index.continued:
         return Compared(GOES_ON, np.nan, "")
-    if sightings.start_s[j] - sightings.end_s[i] >= MAX_GAP_S:
+    if index.start_s[j] - index.end_s[i] >= MAX_GAP_S:
         return SILENT
-    one_camera = sightings.camera[i] == sightings.camera[j]
-    first, second = sightings.common(i, j)
+    one_camera = index.camera[i] == index.camera[j]
+    first, second = index.common(i, j)
     if not len(first.times_s) or not len(second.times_s):
         return SILENT
-    walked_m = WALK_M_S * sightings.slack_s[sightings.camera[i], sightings.camera[j]]
+    walked_m = WALK_M_S * index.slack_s[index.camera[i], index.camera[j]]
     error = float(np.sqrt(PLACE_STD_M**2 + first.error_m**2 + second.error_m**2 + walked_m**2))
-    if sightings.start_s[j] <= sightings.end_s[i]:
+    if index.start_s[j] <= index.end_s[i]:
         return SILENT if one_camera else _at_once(first, second, error, config)
     return _in_sequence(first, second, error)
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ConfigError
-from pipeline.linking.calibrate import NOTHING_KNOWN, Looks
+from pipeline.linking.calibrate import NOTHING_KNOWN, SimilarityStats
 from pipeline.linking.clocks import Offset
 from pipeline.linking.homography import Homography
-from pipeline.linking.travel import Steps, TravelTimes
+from pipeline.linking.travel import Transitions, TravelTimes
 
 SCHEMA = "priors/1"
 
@@ -26,7 +26,7 @@ SCHEMA = "priors/1"
 class Priors:
     """See the module; empty when nothing is known."""
 
-    looks: Looks = NOTHING_KNOWN
+    similarity: SimilarityStats = NOTHING_KNOWN
     travel: TravelTimes = field(default_factory=TravelTimes)
     homographies: tuple[Homography, ...] = ()
 
@@ -35,8 +35,8 @@ NONE = Priors()
 
 
 def load(path: str, network_sha256: str) -> Priors:
-    """Read what an earlier run learned ("" nothing); raises ConfigError. Looks of another network
-    are left out.
+    """Read what an earlier run learned ("" nothing); raises ConfigError. Similarity statistics of
+    another network are left out.
     """
     if not path:
         return NONE
@@ -44,13 +44,13 @@ def load(path: str, network_sha256: str) -> Priors:
         document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
         if document["schema"] != SCHEMA:
             raise ValueError(f"its schema is {document['schema']}")
-        looks = (
-            _looks(document["looks"])
+        similarity = (
+            _similarity(document["looks"])
             if document["network_sha256"] == network_sha256
             else NOTHING_KNOWN
         )
         travel = TravelTimes({(t["earlier"], t["later"]): _steps(t) for t in document["travel"]})
-        return Priors(looks, travel, tuple(_homography(h) for h in document["homographies"]))
+        return Priors(similarity, travel, tuple(_homography(h) for h in document["homographies"]))
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); check linking.priors or --priors"
@@ -76,7 +76,7 @@ def to_json(priors: Priors, network_sha256: str) -> str:
     document = {
         "schema": SCHEMA,
         "network_sha256": network_sha256,
-        "looks": asdict(priors.looks),
+        "looks": asdict(priors.similarity),
         "travel": steps,
         "homographies": [
             {
@@ -103,16 +103,18 @@ def _refuse(constant: str) -> float:
     raise ValueError(f"{constant} is no number")
 
 
-def _looks(entry: dict[str, Any]) -> Looks:
+def _similarity(entry: dict[str, Any]) -> SimilarityStats:
     same, different, spread = (float(entry[key]) for key in ("same", "different", "spread"))
-    looks = Looks(same, different, spread, int(entry["n_same"]), int(entry["n_different"]))
-    if min(looks.n_same, looks.n_different, spread) < 0:
+    similarity = SimilarityStats(
+        same, different, spread, int(entry["n_same"]), int(entry["n_different"])
+    )
+    if min(similarity.n_same, similarity.n_different, spread) < 0:
         raise ValueError("spread and counts of its looks must not be negative")
-    return looks
+    return similarity
 
 
-def _steps(entry: dict[str, Any]) -> Steps:
-    steps = Steps(tuple(float(gap_s) for gap_s in entry["gaps_s"]), int(entry["n_overlaps"]))
+def _steps(entry: dict[str, Any]) -> Transitions:
+    steps = Transitions(tuple(float(gap_s) for gap_s in entry["gaps_s"]), int(entry["n_overlaps"]))
     if min(steps.gaps_s, default=1) <= 0 or steps.n_overlaps < 0:
         raise ValueError(
             f"gaps from {entry['earlier']} to {entry['later']} must be above 0, and overlaps not"

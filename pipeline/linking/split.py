@@ -1,12 +1,12 @@
-"""Mends what the tracker got wrong unawares: a tracklet whose looks fall into two people in time is
-cut in two.
+"""Mends what the tracker got wrong unawares: a tracklet whose crop embeddings fall into two people
+in time is cut in two.
 
 The tracker's own doubts cut most tracks where they go over from one person to another
 (`pipeline.tracklets`). What is left is seen only in the crops: those before a moment look like one
 person, those after it like another. The odds count as much as the crops are clear, so that poor
-ones prove nothing. The cut is made at the weakest row between the two looks. Splitting does not
-decide who the pieces are: the later piece is marked doubtful, and linking goes on from there. On
-three rendered worlds it finds one such tracklet each, of about two hundred.
+ones prove nothing. The cut is made at the weakest row between the two crop embeddings. Splitting
+does not decide who the pieces are: the later piece is marked ambiguous, and linking goes on from
+there. On three rendered worlds it finds one such tracklet each, of about two hundred.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from pipeline.records import Array, Embedded, Tracklet
 
 MIN_ODDS = 1.0
 """Log odds for two people that a cut needs."""
-MIN_LOOKS = 2
+MIN_CROPS = 2
 """On either side of a cut."""
 
 
@@ -41,36 +41,36 @@ def split(embedded: Sequence[Embedded], names: Sequence[str], curve: Curve) -> l
 
 
 def _where(e: Embedded, even: float, scale: float) -> int:
-    """How many looks come before the cut; 0 for none."""
-    if len(e.looks) < 2 * MIN_LOOKS:
+    """How many crop embeddings come before the cut; 0 for none."""
+    if len(e.crop_embeddings) < 2 * MIN_CROPS:
         return 0
-    quality = np.maximum(e.look_quality.astype(np.float64), 1e-3)
-    sums = np.cumsum(e.looks * quality[:, None], axis=0)
-    before = sums[MIN_LOOKS - 1 : -MIN_LOOKS]
+    quality = np.maximum(e.crop_quality.astype(np.float64), 1e-3)
+    sums = np.cumsum(e.crop_embeddings * quality[:, None], axis=0)
+    before = sums[MIN_CROPS - 1 : -MIN_CROPS]
     after = sums[-1] - before
     cosines = np.einsum("kd,kd->k", before, after) / (
         np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
     )
     seen = np.cumsum(quality)
-    clear = affinity.clear(seen[MIN_LOOKS - 1 : -MIN_LOOKS]) * affinity.clear(
-        seen[-1] - seen[MIN_LOOKS - 1 : -MIN_LOOKS]
+    clear = affinity.clear(seen[MIN_CROPS - 1 : -MIN_CROPS]) * affinity.clear(
+        seen[-1] - seen[MIN_CROPS - 1 : -MIN_CROPS]
     )
     odds = clear * (cosines - even * clear) / scale
     k = int(np.argmin(odds))
-    return k + MIN_LOOKS if odds[k] < -MIN_ODDS else 0
+    return k + MIN_CROPS if odds[k] < -MIN_ODDS else 0
 
 
 def _cut(e: Embedded, k: int) -> tuple[Embedded, Embedded]:
     """Cut before look k: at the row with the lowest score between it and the look before."""
     t = e.tracklet
-    between = np.flatnonzero((t.times_s > e.look_times_s[k - 1]) & (t.times_s <= e.look_times_s[k]))
+    between = np.flatnonzero((t.times_s > e.crop_times_s[k - 1]) & (t.times_s <= e.crop_times_s[k]))
     row = int(between[np.argmin(t.scores[between])])
-    return _part(e, slice(0, row), slice(0, k), t.doubtful), _part(
+    return _part(e, slice(0, row), slice(0, k), t.ambiguous), _part(
         e, slice(row, None), slice(k, None), True
     )
 
 
-def _part(e: Embedded, rows: slice, looks: slice, doubtful: bool) -> Embedded:
+def _part(e: Embedded, rows: slice, crops: slice, ambiguous: bool) -> Embedded:
     t: Tracklet = e.tracklet
     part = replace(
         t,
@@ -78,9 +78,9 @@ def _part(e: Embedded, rows: slice, looks: slice, doubtful: bool) -> Embedded:
         times_s=t.times_s[rows],
         boxes=t.boxes[rows],
         scores=t.scores[rows],
-        doubtful=doubtful,
+        ambiguous=ambiguous,
     )
-    own: Array = e.looks[looks]
+    own: Array = e.crop_embeddings[crops]
     return Embedded(
-        part, pool(own, e.look_quality[looks]), own, e.look_quality[looks], e.look_times_s[looks]
+        part, pool(own, e.crop_quality[crops]), own, e.crop_quality[crops], e.crop_times_s[crops]
     )

@@ -20,7 +20,7 @@ import numpy as np
 
 from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.linking.gaps import HORIZON_S, N_NEUTRAL, Gaps, bins, histogram, log_odds
-from pipeline.linking.sightings import Sightings
+from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array
 
 MIN_STEPS = 3
@@ -32,14 +32,14 @@ MAX_STEPS = 500
 N_NEXT = 32
 """Members of a group that are looked at after each."""
 N_SAMPLED = 128
-"""Visits of each camera that stand for anybody's, and of the visits after each of them."""
+"""CameraVisits of each camera that stand for anybody's, and of the visits after each of them."""
 N_TYPICAL, TYPICAL_SPREAD = 10, 0.25
 """What a typical time in the config is worth: so many gaps, spread around it by this share of it.
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class Transitions:
     """What was seen of people who were in one camera and then in another.
 
     gaps_s: seconds above 0 from leaving the first to appearing in the second, newest last.
@@ -54,41 +54,41 @@ class Steps:
         """All observations."""
         return len(self.gaps_s) + self.n_overlaps
 
-    def newest(self, n: int) -> "Steps":
+    def newest(self, n: int) -> "Transitions":
         """At most `n` observations: the newest gaps, and overlaps in proportion."""
         if self.n <= n:
             return self
         kept = len(self.gaps_s) * n // self.n
-        return Steps(self.gaps_s[len(self.gaps_s) - kept :], n - kept)
+        return Transitions(self.gaps_s[len(self.gaps_s) - kept :], n - kept)
 
 
 @dataclass(frozen=True, slots=True)
 class TravelTimes:
-    """Steps by (earlier camera, later camera); those that are not there were never seen."""
+    """Transitions by (earlier camera, later camera); those that are not there were never seen."""
 
-    steps: Mapping[tuple[str, str], Steps] = field(default_factory=dict)
+    steps: Mapping[tuple[str, str], Transitions] = field(default_factory=dict)
 
-    def of(self, earlier: str, later: str) -> Steps:
-        """Steps from one camera to another."""
-        return self.steps.get((earlier, later), Steps())
+    def of(self, earlier: str, later: str) -> Transitions:
+        """Transitions from one camera to another."""
+        return self.steps.get((earlier, later), Transitions())
 
 
-class Visits:
+class CameraVisits:
     """Of n tracklets the visit that each is part of: its first tracklet (n,), and start_s, end_s
     (n,) of the visit.
 
     certain (m, 2): pairs of one person; they tell what else lies between two visits.
     """
 
-    def __init__(self, sightings: Sightings, certain: Array) -> None:
-        n = len(sightings)
-        self.camera, self.first = sightings.camera, np.arange(n)
-        for i, j in sightings.pieces:
-            if (i, j) not in sightings.continued:
+    def __init__(self, index: TrackletIndex, certain: Array) -> None:
+        n = len(index)
+        self.camera, self.first = index.camera, np.arange(n)
+        for i, j in index.pieces:
+            if (i, j) not in index.continued:
                 self.first[j] = self.first[i]
-        latest_s = sightings.end_s.copy()
-        np.maximum.at(latest_s, self.first, sightings.end_s)
-        self.start_s, self.end_s = sightings.start_s[self.first], latest_s[self.first]
+        latest_s = index.end_s.copy()
+        np.maximum.at(latest_s, self.first, index.end_s)
+        self.start_s, self.end_s = index.start_s[self.first], latest_s[self.first]
         pairs = np.sort(self.first[np.asarray(certain, np.int64).reshape(-1, 2)], axis=1)
         self.certain = np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
         i, j = self.certain.T
@@ -98,11 +98,11 @@ class Visits:
         np.maximum.at(self._last_s, j, self.end_s[i])
 
     def of(self, camera: int) -> Array:
-        """Visits of one camera, by their first tracklets, in order."""
+        """CameraVisits of one camera, by their first tracklets, in order."""
         return np.flatnonzero((self.camera == camera) & (self.first == np.arange(len(self.first))))
 
     def in_order(self, i: Array, j: Array) -> tuple[Array, Array]:
-        """Visits of pairs of tracklets, the earlier first."""
+        """CameraVisits of pairs of tracklets, the earlier first."""
         return np.minimum(self.first[i], self.first[j]), np.maximum(self.first[i], self.first[j])
 
     def gap_ms(self, i: Array, j: Array) -> Array:
@@ -120,7 +120,7 @@ class Visits:
         return np.asarray((gap_s > HORIZON_S) | ((gap_s > 0) & between))
 
 
-def followed(sightings: Sightings, groups: Iterable[Sequence[int]]) -> Array:
+def followed(index: TrackletIndex, groups: Iterable[Sequence[int]]) -> Array:
     """Pairs (m, 2) of one group, the second among the `N_NEXT` after the first: those that may be
     certain.
     """
@@ -134,30 +134,30 @@ def followed(sightings: Sightings, groups: Iterable[Sequence[int]]) -> Array:
     return np.concatenate(found)
 
 
-def learn(sightings: Sightings, groups: Iterable[Sequence[int]], certain: Array) -> TravelTimes:
+def learn(index: TrackletIndex, groups: Iterable[Sequence[int]], certain: Array) -> TravelTimes:
     """Travel times of people whom linking found, from pairs (m, 2) of their tracklets that are
     certain whatever time says.
     """
-    owner = np.full(len(sightings), -1)
+    owner = np.full(len(index), -1)
     for number, group in enumerate(groups):
         owner[list(group)] = number
     pairs = np.asarray(certain, np.int64).reshape(-1, 2)
-    visits = Visits(
-        sightings, pairs[(owner[pairs[:, 0]] == owner[pairs[:, 1]]) & (owner[pairs[:, 0]] >= 0)]
+    visits = CameraVisits(
+        index, pairs[(owner[pairs[:, 0]] == owner[pairs[:, 1]]) & (owner[pairs[:, 0]] >= 0)]
     )
     i, j = visits.certain.T
-    step = (sightings.camera[i] != sightings.camera[j]) & ~visits.apart(i, j)
+    step = (index.camera[i] != index.camera[j]) & ~visits.apart(i, j)
     i, j = i[step], j[step]
     gap_ms = visits.gap_ms(i, j)
-    way = sightings.camera[i] * len(sightings.names) + sightings.camera[j]
-    found: dict[tuple[str, str], Steps] = {}
+    way = index.camera[i] * len(index.names) + index.camera[j]
+    found: dict[tuple[str, str], Transitions] = {}
     for each in np.unique(way).tolist():
         mine = np.flatnonzero(way == each)
         mine = mine[np.lexsort((gap_ms[mine], visits.start_s[j[mine]]))]
         positive = gap_ms[mine][gap_ms[mine] > 0]
-        steps = Steps(tuple((positive / 1000).tolist()), len(mine) - len(positive))
-        earlier, later = divmod(each, len(sightings.names))
-        found[sightings.names[earlier], sightings.names[later]] = steps.newest(MAX_STEPS)
+        steps = Transitions(tuple((positive / 1000).tolist()), len(mine) - len(positive))
+        earlier, later = divmod(each, len(index.names))
+        found[index.names[earlier], index.names[later]] = steps.newest(MAX_STEPS)
     return TravelTimes(found)
 
 
@@ -169,7 +169,7 @@ def add(earlier: TravelTimes, new: TravelTimes) -> TravelTimes:
     for cameras in sorted({*earlier.steps, *new.steps}):
         fresh = new.of(*cameras)
         old = earlier.of(*cameras).newest(max(MAX_STEPS - fresh.n, 0))
-        total[cameras] = Steps(old.gaps_s + fresh.gaps_s, old.n_overlaps + fresh.n_overlaps)
+        total[cameras] = Transitions(old.gaps_s + fresh.gaps_s, old.n_overlaps + fresh.n_overlaps)
     return TravelTimes(total)
 
 
@@ -179,10 +179,10 @@ class Travel:
     """
 
     def __init__(
-        self, sightings: Sightings, times: TravelTimes, config: LinkingConfig, certain: Array
+        self, index: TrackletIndex, times: TravelTimes, config: LinkingConfig, certain: Array
     ) -> None:
-        self._visits = Visits(sightings, certain)
-        n = len(sightings.names)
+        self._visits = CameraVisits(index, certain)
+        n = len(index.names)
         self._at_once, self._after = np.full((n, n), np.nan), np.full((n, n), np.nan)
         self._row = np.zeros((n, n), np.int64)
         typical = {frozenset(travel.cameras): typical_gaps(travel) for travel in config.travel}
@@ -190,8 +190,8 @@ class Travel:
         rows: list[Gaps] = []
         for a, b in zip(*np.triu_indices(n, 1), strict=True):
             ways = (a, b), (b, a)
-            steps = [times.of(sightings.names[one], sightings.names[other]) for one, other in ways]
-            told = typical.get(frozenset((sightings.names[a], sightings.names[b])), [])
+            steps = [times.of(index.names[one], index.names[other]) for one, other in ways]
+            told = typical.get(frozenset((index.names[a], index.names[b])), [])
             if sum(s.n for s in steps) < MIN_STEPS and not told:
                 continue
             anybody = [
@@ -244,7 +244,7 @@ def typical_gaps(travel: TravelConfig) -> list[float]:
     ]
 
 
-def _anybody(visits: Visits, earlier: Array, later: Array) -> tuple[Array, Array]:
+def _anybody(visits: CameraVisits, earlier: Array, later: Array) -> tuple[Array, Array]:
     """Milliseconds between visits of two cameras that may be steps, whoever they are, and the
     weight of each, (m,) both.
 
@@ -276,7 +276,7 @@ def _spread(n: Array) -> Array:
     )
 
 
-def _kinds(steps: Sequence[Steps], anybody: Sequence[tuple[Array, Array]]) -> list[float]:
+def _kinds(steps: Sequence[Transitions], anybody: Sequence[tuple[Array, Array]]) -> list[float]:
     """Log odds that a person is seen by both cameras at once, or goes the one way, or the other."""
     known = np.array([sum(s.n_overlaps for s in steps), *(len(s.gaps_s) for s in steps)])
     at_once = sum(weight[gap_ms <= 0].sum() for gap_ms, weight in anybody)
@@ -285,7 +285,7 @@ def _kinds(steps: Sequence[Steps], anybody: Sequence[tuple[Array, Array]]) -> li
     return [float(each) for each in np.log(odds)]
 
 
-def _in_words(earlier: str, later: str, steps: Steps) -> str:
+def _in_words(earlier: str, later: str, steps: Transitions) -> str:
     said = []
     if steps.gaps_s:
         low, middle, high = np.percentile(steps.gaps_s, (10, 50, 90))

@@ -74,7 +74,7 @@ class Tracker:
         boxes, scores, parts = _sift(detections.boxes, detections.scores, self._config.max_iou)
         measured = measure(boxes)
         sure = self._confidence.of(scores) if self._config.learn_scores else scores
-        tracks, found, overlap, doubtful = self._match(boxes, sure)
+        tracks, found, overlap, ambiguous = self._match(boxes, sure)
         self._learn(scores, parts, tracks, found, overlap)
         ripe = self._absorb(tracks, measured[found])
         smooth = boxes[found] + np.float32(self._config.smoothing) * (
@@ -84,7 +84,7 @@ class Tracker:
         (shown,) = (ids != TENTATIVE).nonzero()
         shown = shown[np.argsort(tracks[shown])]
         rows = _rows(
-            frame, time_s, ids[shown], smooth[shown], scores[found[shown]], doubtful[shown]
+            frame, time_s, ids[shown], smooth[shown], scores[found[shown]], ambiguous[shown]
         )
         emitted = join([*self._handed_over(ripe), rows])
         self._forget()
@@ -95,7 +95,7 @@ class Tracker:
         if len(wait):
             self._waiting.append(
                 _rows(
-                    frame, time_s, births[wait], smooth[wait], scores[found[wait]], doubtful[wait]
+                    frame, time_s, births[wait], smooth[wait], scores[found[wait]], ambiguous[wait]
                 )
             )
         if len(born):
@@ -112,7 +112,7 @@ class Tracker:
         self._time_s = time_s
 
     def _match(self, boxes: Array, sure: Array) -> tuple[Array, Array, Array, Array]:
-        """Return matched tracks, their detections, IoU, and what is doubtful, (k,) each; confirmed
+        """Return matched tracks, their detections, IoU, and what is ambiguous, (k,) each; confirmed
         tracks choose first.
         """
         i, j, overlap, upright = touching(to_boxes(self._mean), boxes)
@@ -217,10 +217,10 @@ class Tracker:
 
 
 def _rows(
-    frame: int, time_s: float, numbers: Array, boxes: Array, scores: Array, doubtful: Array
+    frame: int, time_s: float, numbers: Array, boxes: Array, scores: Array, ambiguous: Array
 ) -> Tracks:
     n = len(numbers)
-    return Tracks(np.full(n, frame), np.full(n, time_s), numbers, boxes, scores, doubtful)
+    return Tracks(np.full(n, frame), np.full(n, time_s), numbers, boxes, scores, ambiguous)
 
 
 def _sift(boxes: Array, scores: Array, max_iou: float) -> tuple[Array, Array, Array]:

@@ -231,7 +231,7 @@ def test_a_swap_exchanges_the_tails_where_two_people_meet(world: World) -> None:
     assert where[0] == pytest.approx(N_FRAMES / 2, abs=2)
     assert (first.boxes[where] == walking(1)[where]).all()
     assert (second.boxes[where] == walking(0)[where]).all()
-    assert not first.doubtful
+    assert not first.ambiguous
     assert swapped.embedded[2:] == world.embedded[2:]
 
 

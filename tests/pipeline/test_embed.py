@@ -125,12 +125,14 @@ def test_every_crop_is_a_look_and_a_tracklet_is_their_mean_by_quality(
 ) -> None:
     embedder = make(batch_crops)
     for tracklet, embedded in zip(TRACKLETS, embedder.embed(TRACKLETS), strict=True):
-        assert embedded.looks.shape == (len(tracklet.crops), embedder.width)
-        assert (embedded.look_times_s == tracklet.crop_times_s).all() and (
-            embedded.look_quality == tracklet.crop_quality
+        assert embedded.crop_embeddings.shape == (len(tracklet.crops), embedder.width)
+        assert (embedded.crop_times_s == tracklet.crop_times_s).all() and (
+            embedded.crop_quality == tracklet.crop_quality
         ).all()
         if len(tracklet.crops):
-            mean = np.average(embedded.looks.astype(float), axis=0, weights=tracklet.crop_quality)
+            mean = np.average(
+                embedded.crop_embeddings.astype(float), axis=0, weights=tracklet.crop_quality
+            )
             assert_allclose(embedded.embedding, mean / np.linalg.norm(mean), atol=2e-3)
 
 

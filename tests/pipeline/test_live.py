@@ -11,7 +11,7 @@ import pytest
 import run_pipeline
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline.embed import bare, pool, unit
-from pipeline.live import Looks
+from pipeline.live import EmbeddingCache
 from pipeline.records import Embedded, Tracklet
 from tests.videos import write_video
 
@@ -137,7 +137,7 @@ def embed(tracklets: list[Tracklet]) -> list[Embedded]:
 
 
 def test_each_crop_of_an_open_tracklet_is_embedded_once() -> None:
-    looks = Looks()
+    cache = EmbeddingCache()
     versions = [
         [of(1, 10, 20)],
         [of(1, 10, 20, 30), of(2, 40)],
@@ -147,21 +147,21 @@ def test_each_crop_of_an_open_tracklet_is_embedded_once() -> None:
     ]
     embedded = []
     for open_ in versions:
-        fresh = looks.fresh(open_)
+        fresh = cache.missing(open_)
         embedded.append([t.crop_times_s.tolist() for t in fresh])
-        for found, whole in zip(looks.complete(open_, embed(fresh)), embed(open_), strict=True):
+        for found, whole in zip(cache.merge(open_, embed(fresh)), embed(open_), strict=True):
             assert found.tracklet.key == whole.tracklet.key
-            np.testing.assert_array_equal(found.looks, whole.looks)
-            np.testing.assert_array_equal(found.look_quality, whole.look_quality)
+            np.testing.assert_array_equal(found.crop_embeddings, whole.crop_embeddings)
+            np.testing.assert_array_equal(found.crop_quality, whole.crop_quality)
             np.testing.assert_allclose(found.embedding, whole.embedding, atol=1e-3)
     assert embedded == [[[10, 20]], [[30], [40]], [[50], [], []], [[]], [[20]]]
 
 
 def test_without_a_reid_network_there_is_nothing_to_remember() -> None:
-    looks, tracklets = Looks(), [of(1, 10, 20)]
+    cache, tracklets = EmbeddingCache(), [of(1, 10, 20)]
     for _ in range(2):
-        (found,) = looks.complete(
-            tracklets, [bare(t, np.zeros(0, np.float32)) for t in looks.fresh(tracklets)]
+        (found,) = cache.merge(
+            tracklets, [bare(t, np.zeros(0, np.float32)) for t in cache.missing(tracklets)]
         )
         assert found.embedding.shape == (0,)
-        assert len(found.looks) == 0
+        assert len(found.crop_embeddings) == 0

@@ -28,7 +28,7 @@ GOOD: dict[type, dict[str, Any]] = {
         "track_ids": np.arange(N),
         "boxes": np.zeros((N, 4), F32),
         "scores": np.zeros(N, F32),
-        "doubtful": np.zeros(N, np.bool_),
+        "ambiguous": np.zeros(N, np.bool_),
     },
     Tracklet: {
         "camera": "cam",
@@ -45,9 +45,9 @@ GOOD: dict[type, dict[str, Any]] = {
 GOOD[Embedded] = {
     "tracklet": Tracklet(**GOOD[Tracklet]),
     "embedding": np.zeros(8, F32),
-    "looks": np.zeros((K, 8), np.float16),
-    "look_quality": np.zeros(K, F32),
-    "look_times_s": np.zeros(K),
+    "crop_embeddings": np.zeros((K, 8), np.float16),
+    "crop_quality": np.zeros(K, F32),
+    "crop_times_s": np.zeros(K),
 }
 ARRAYS = [
     (record, name)

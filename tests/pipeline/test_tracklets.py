@@ -26,14 +26,14 @@ def number(crop: Array) -> int:
 
 
 def tracks(
-    frame: Frame, *boxes: tuple[float, ...], score: float = 0.9, doubtful: bool = False
+    frame: Frame, *boxes: tuple[float, ...], score: float = 0.9, ambiguous: bool = False
 ) -> Tracks:
     """Tracks of a frame with ids 1, 2, ..."""
     n = len(boxes)
     rows = np.array(boxes, np.float32).reshape(n, 4)
     at, when = np.full(n, frame.index), np.full(n, frame.time_s)
     return Tracks(
-        at, when, np.arange(1, n + 1), rows, np.full(n, score, np.float32), np.full(n, doubtful)
+        at, when, np.arange(1, n + 1), rows, np.full(n, score, np.float32), np.full(n, ambiguous)
     )
 
 
@@ -126,7 +126,7 @@ def test_a_long_track_is_cut_into_pieces_whose_rows_join_without_loss(n_frames: 
         n_frames % 50 > 0
     )
     assert {p.track_id for p in pieces} == {1} and all(len(p.crops) for p in pieces)
-    assert not any(p.doubtful for p in pieces)
+    assert not any(p.ambiguous for p in pieces)
     for name in ("frames", "times_s", "boxes", "scores"):
         assert (np.concatenate([getattr(p, name) for p in pieces]) == getattr(whole, name)).all()
     assert whole.frames.tolist() == list(range(n_frames))
@@ -143,11 +143,11 @@ def test_a_track_is_cut_where_it_was_doubtful_but_not_into_pieces_of_a_moment(
     closed = []
     for i in range(20):
         frame = Frame("cam", i, i / FPS, FLAT)
-        row = tracks(frame, BOX, doubtful=i in doubtful_at)
+        row = tracks(frame, BOX, ambiguous=i in doubtful_at)
         closed += gatherer.add(frame, row, row.track_ids)
     closed += gatherer.flush()
     assert [len(t.frames) for t in closed] == pieces
-    assert [t.doubtful for t in closed] == [False] + [True] * (len(pieces) - 1)
+    assert [t.ambiguous for t in closed] == [False] + [True] * (len(pieces) - 1)
     assert np.concatenate([t.frames for t in closed]).tolist() == list(range(20))
 
 
@@ -160,7 +160,7 @@ def test_a_track_is_cut_where_it_was_not_seen_for_longer_than_sure_gap_s(
     for i in [*range(10), *range(9 + missing, 30)]:
         frame = Frame("cam", i, i / FPS, FLAT)
         closed += gatherer.add(frame, tracks(frame, BOX), np.array([1]))
-    assert [t.doubtful for t in closed + gatherer.flush()] == (
+    assert [t.ambiguous for t in closed + gatherer.flush()] == (
         [False, True] if cut_there else [False]
     )
 
@@ -214,7 +214,7 @@ def test_what_is_open_can_be_seen_before_it_closes_and_keeps_its_key() -> None:
     peeks = []
     for i in range(40):
         frame = Frame("cam", i, i / FPS, numbered(i))
-        row = tracks(frame, (10, 8, 30, 48), doubtful=i == 25)
+        row = tracks(frame, (10, 8, 30, 48), ambiguous=i == 25)
         assert len(gatherer.add(frame, row, row.track_ids)) == len(
             peeking.add(frame, row, row.track_ids)
         )

@@ -4,7 +4,7 @@ import pytest
 from pipeline.config import LinkingConfig
 from pipeline.embed import pool
 from pipeline.linking import affinity, calibrate
-from pipeline.linking.sightings import Sightings
+from pipeline.linking.index import TrackletIndex
 from pipeline.records import Camera, Embedded, Tracklet
 
 CAMERAS = {
@@ -15,7 +15,7 @@ CONFIG = LinkingConfig()
 
 def site(
     n_people: int, noise: float, common: float, quality: float = 1.0, seed: int = 0
-) -> Sightings:
+) -> TrackletIndex:
     """People who stand in camera a together and then in b; looks are themselves + `noise` + what
     all have in `common`.
     """
@@ -45,11 +45,11 @@ def site(
             embedded.append(
                 Embedded(tracklet, pool(looks, weights), looks.astype(np.float16), weights, times)
             )
-    return Sightings(embedded, CAMERAS)
+    return TrackletIndex(embedded, CAMERAS)
 
 
 def test_without_tracklets_the_curve_is_that_of_the_settings() -> None:
-    found = calibrate.calibrate(Sightings([], CAMERAS), CONFIG)
+    found = calibrate.calibrate(TrackletIndex([], CAMERAS), CONFIG)
     assert found.n_same == found.n_different == 0
     assert found.curve.scale == pytest.approx(CONFIG.similarity_scale)
 

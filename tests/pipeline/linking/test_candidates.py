@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.linking import affinity, candidates, place
 from pipeline.linking.affinity import Appearance, Curve
-from pipeline.linking.rules import Rules
-from pipeline.linking.sightings import Sightings
+from pipeline.linking.constraints import Constraints
+from pipeline.linking.index import TrackletIndex
 from tests.pipeline.linking.test_linker import ON_FLOOR, a_site
 
 TRAVEL = [TravelConfig(cameras=("a", "b"), min_s=1, max_s=30)]
 
 
-def site(seed: int, n: int = 24) -> tuple[Sightings, Rules, Appearance]:
-    sightings = Sightings(a_site(seed, n), ON_FLOOR)
-    looks = affinity.appearance(sightings.embedded, sightings.camera, Curve(np.full(3, 0.4), 0.1))
-    return sightings, Rules(sightings, LinkingConfig(travel=TRAVEL, max_gap_s=20)), looks
+def site(seed: int, n: int = 24) -> tuple[TrackletIndex, Constraints, Appearance]:
+    index = TrackletIndex(a_site(seed, n), ON_FLOOR)
+    appearance = affinity.appearance(index.embedded, index.camera, Curve(np.full(3, 0.4), 0.1))
+    return index, Constraints(index, LinkingConfig(travel=TRAVEL, max_gap_s=20)), appearance
 
 
 def pairs(n: int) -> list[tuple[int, int]]:
@@ -28,15 +28,15 @@ def pairs(n: int) -> list[tuple[int, int]]:
 @given(st.integers(0, 10_000))
 @settings(deadline=None, max_examples=25)
 def test_near_are_all_whose_places_say_something(seed: int) -> None:
-    sightings, rules, _ = site(seed)
-    found = set(map(tuple, candidates.near(sightings, rules).tolist()))
-    for i, j in pairs(len(sightings)):
-        gap = sightings.start_s[j] - sightings.end_s[i]
-        forbidden = gap < rules.least_s[sightings.camera[i], sightings.camera[j]]
+    index, constraints, _ = site(seed)
+    found = set(map(tuple, candidates.spatial_candidates(index, constraints).tolist()))
+    for i, j in pairs(len(index)):
+        gap = index.start_s[j] - index.end_s[i]
+        forbidden = gap < constraints.least_s[index.camera[i], index.camera[j]]
         if (i, j) in found:
             assert gap < place.MAX_GAP_S and not forbidden
-        elif np.isfinite(rules.compared(i, j).odds) and not forbidden:
-            assert rules.compared(i, j).metres >= candidates.NEAR_M
+        elif np.isfinite(constraints.compared(i, j).odds) and not forbidden:
+            assert constraints.compared(i, j).metres >= candidates.NEAR_M
 
 
 @pytest.mark.parametrize(("n_alike", "block"), [(2, 256), (2, 5), (16, 7)])
@@ -46,33 +46,50 @@ def test_alike_are_the_most_alike_before_and_after_each_whatever_the_blocks(
     monkeypatch.setattr(candidates, "N_ALIKE", n_alike)
     monkeypatch.setattr(candidates, "BLOCK", block)
     for seed in range(5):
-        sightings, rules, looks = site(seed)
+        index, constraints, appearance = site(seed)
         odds = {
-            (i, j): float(looks.rows[i].astype(float) @ affinity.mirror(looks.rows[j]))
-            for i, j in pairs(len(sightings))
+            (i, j): float(
+                appearance.rows[i].astype(float) @ affinity.bilinear_partner(appearance.rows[j])
+            )
+            for i, j in pairs(len(index))
         }
         allowed = {
             pair: o
             for pair, o in odds.items()
             if o >= -3
-            and rules.least_s[*sightings.camera[list(pair)]]
-            <= _gap(sightings, *pair)
-            <= rules.most_s.max()
-            and (_gap(sightings, *pair) > 0 or len(set(sightings.camera[list(pair)])) == 2)
+            and constraints.least_s[*index.camera[list(pair)]]
+            <= _gap(index, *pair)
+            <= constraints.most_s.max()
+            and (_gap(index, *pair) > 0 or len(set(index.camera[list(pair)])) == 2)
         }
         expected = set()
-        for i in range(len(sightings)):
+        for i in range(len(index)):
             for mine in ([p for p in allowed if p[0] == i], [p for p in allowed if p[1] == i]):
                 expected |= set(sorted(mine, key=lambda p: -allowed[p])[:n_alike])
-        assert set(map(tuple, candidates.alike(sightings, looks, rules, -3).tolist())) == expected
+        assert (
+            set(
+                map(
+                    tuple,
+                    candidates.appearance_candidates(index, appearance, constraints, -3).tolist(),
+                )
+            )
+            == expected
+        )
 
 
-def _gap(sightings: Sightings, i: int, j: int) -> float:
-    return float(sightings.start_s[j] - sightings.end_s[i])
+def _gap(index: TrackletIndex, i: int, j: int) -> float:
+    return float(index.start_s[j] - index.end_s[i])
 
 
 def test_what_was_never_seen_is_alike_to_nobody() -> None:
     blind = [replace(e, embedding=np.zeros(8, np.float32)) for e in a_site(0)]
-    sightings = Sightings(blind, ON_FLOOR)
-    looks = affinity.appearance(sightings.embedded, sightings.camera, Curve(np.full(3, 0.4), 0.1))
-    assert len(candidates.alike(sightings, looks, Rules(sightings, LinkingConfig()), -100)) == 0
+    index = TrackletIndex(blind, ON_FLOOR)
+    appearance = affinity.appearance(index.embedded, index.camera, Curve(np.full(3, 0.4), 0.1))
+    assert (
+        len(
+            candidates.appearance_candidates(
+                index, appearance, Constraints(index, LinkingConfig()), -100
+            )
+        )
+        == 0
+    )

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from pipeline.config import LinkingConfig
 from pipeline.linking import clocks, place
 from pipeline.linking.clocks import Clocks, Offset
-from pipeline.linking.rules import SPEED, Rules
-from pipeline.linking.sightings import Sightings
+from pipeline.linking.constraints import SPEED, Constraints
+from pipeline.linking.index import TrackletIndex
 from pipeline.records import Embedded
 from tests.pipeline.linking.walkers import ON_FLOOR, crowd, judge, look, mistaken, wander, watch
 
 
 def found(seen: Sequence[Embedded], known: Sequence[Offset] = ()) -> Clocks:
-    sightings = Sightings(seen, ON_FLOOR)
-    return clocks.estimate(sightings, clocks.likely_pairs(sightings, judge(sightings)), known)
+    index = TrackletIndex(seen, ON_FLOOR)
+    return clocks.estimate(index, clocks.likely_pairs(index, judge(index)), known)
 
 
 @pytest.mark.parametrize("ahead_s", [-4.5, -3, -1, 0.6, 1.8, 3])
@@ -102,8 +102,8 @@ def test_of_those_whom_a_camera_sees_together_only_the_most_alike_is_a_pair() ->
     ]
     later = watch("b", 3, walk, 11, 15, almost)
     much_later = watch("b", 4, walk, 15, 18, look(0))
-    sightings = Sightings([*seen, later, much_later], ON_FLOOR)
-    assert clocks.likely_pairs(sightings, judge(sightings)).tolist() == [[0, 1], [0, 3]]
+    index = TrackletIndex([*seen, later, much_later], ON_FLOOR)
+    assert clocks.likely_pairs(index, judge(index)).tolist() == [[0, 1], [0, 3]]
 
 
 def test_the_measurement_that_contradicts_the_others_is_left_out() -> None:
@@ -155,8 +155,8 @@ def test_the_names_of_cameras_do_not_change_an_offset(seed: int, ahead_s: float)
         replace(e, tracklet=replace(e.tracklet, camera=other[e.tracklet.camera])) for e in seen
     ]
     cameras = {"a": ON_FLOOR["b"], "b": ON_FLOOR["a"]}
-    sightings = Sightings(renamed, cameras)
-    turned = clocks.estimate(sightings, clocks.likely_pairs(sightings, judge(sightings))).offsets_s
+    index = TrackletIndex(renamed, cameras)
+    turned = clocks.estimate(index, clocks.likely_pairs(index, judge(index))).offsets_s
     assert turned.get("b", 0.0) == pytest.approx(-found(seen).offsets_s.get("b", 0.0), abs=0.051)
 
 
@@ -175,30 +175,30 @@ def test_shifting_moves_the_times_of_crops_and_looks_too() -> None:
     e = replace(
         e,
         tracklet=tracklet,
-        looks=np.zeros((1, 64), np.float16),
-        look_quality=one,
-        look_times_s=start,
+        crop_embeddings=np.zeros((1, 64), np.float16),
+        crop_quality=one,
+        crop_times_s=start,
     )
     (moved,) = clocks.shift([e], {"a": 1.0})
     assert (
-        moved.tracklet.crop_times_s == moved.look_times_s == moved.tracklet.times_s[0] == start - 1
+        moved.tracklet.crop_times_s == moved.crop_times_s == moved.tracklet.times_s[0] == start - 1
     )
 
 
 def test_known_slack_makes_the_floor_tolerant() -> None:
     walk = lambda t: np.stack([1.5 * t - 4, np.zeros(len(t))], axis=1)  # noqa: E731
     seen = [watch("a", 0, walk, 0, 5, look(0)), watch("b", 1, walk, 0, 5, look(0), clock_s=2.9)]
-    sightings = Sightings(seen, ON_FLOOR)
-    assert place.compare(sightings, 0, 1, LinkingConfig(max_floor_m=1)).rule == place.FLOOR
-    sightings.slack_s = np.array([[0, 2.9], [2.9, 0]])
-    assert place.compare(sightings, 0, 1, LinkingConfig(max_floor_m=1)).rule == ""
-    assert Rules(sightings, LinkingConfig(max_floor_m=1)).between([0], [1])[0] == ""
+    index = TrackletIndex(seen, ON_FLOOR)
+    assert place.compare(index, 0, 1, LinkingConfig(max_floor_m=1)).rule == place.FLOOR
+    index.slack_s = np.array([[0, 2.9], [2.9, 0]])
+    assert place.compare(index, 0, 1, LinkingConfig(max_floor_m=1)).rule == ""
+    assert Constraints(index, LinkingConfig(max_floor_m=1)).between([0], [1])[0] == ""
 
 
 def test_known_slack_gives_people_longer_to_walk() -> None:
     walk = lambda t: np.stack([1.2 * t - 4, np.zeros(len(t))], axis=1)  # noqa: E731
     seen = [watch("a", 0, walk, 0, 2, look(0)), watch("b", 1, walk, 5, 7, look(0), clock_s=-2.9)]
-    sightings = Sightings(seen, ON_FLOOR)
-    assert Rules(sightings, LinkingConfig()).between([0], [1])[0] == SPEED
-    sightings.slack_s = np.array([[0, 2.9], [2.9, 0]])
-    assert Rules(sightings, LinkingConfig()).between([0], [1])[0] == ""
+    index = TrackletIndex(seen, ON_FLOOR)
+    assert Constraints(index, LinkingConfig()).between([0], [1])[0] == SPEED
+    index.slack_s = np.array([[0, 2.9], [2.9, 0]])
+    assert Constraints(index, LinkingConfig()).between([0], [1])[0] == ""

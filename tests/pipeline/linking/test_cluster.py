@@ -19,14 +19,18 @@ def edges(odds: Array) -> Edges:
 
 
 def solve(
-    odds: Array, threshold: float = 0.0, solid: Array | None = None, **options: object
+    odds: Array, threshold: float = 0.0, is_reliable: Array | None = None, **options: object
 ) -> Solution:
     """People by evidence of place alone, nothing forbidden."""
     n = len(odds)
     looks = Appearance(np.zeros((n, 2), np.float32), np.zeros(n, np.float32))
     options.setdefault("forbids", lambda first, second: ("", -1, -1))
     return cluster.solve(
-        looks, edges(odds), np.ones(n, bool) if solid is None else solid, threshold, **options
+        looks,
+        edges(odds),
+        np.ones(n, bool) if is_reliable is None else is_reliable,
+        threshold,
+        **options,
     )  # type: ignore[arg-type]
 
 
@@ -55,12 +59,15 @@ def test_solid_ones_are_joined_before_a_fragment_with_better_evidence_can_keep_t
         return ("no", 1, 2) if {1, 2} <= {*first, *second} else ("", -1, -1)
 
     assert solve(odds, forbids=forbids).groups == [[0, 2], [1]]
-    assert solve(odds, forbids=forbids, solid=np.array([True, True, False])).groups == [[0, 1], [2]]
+    assert solve(odds, forbids=forbids, is_reliable=np.array([True, True, False])).groups == [
+        [0, 1],
+        [2],
+    ]
 
 
 def test_what_belongs_together_from_the_start_is_joined_whatever_speaks_against_it() -> None:
     odds = np.full((5, 5), -8.0)
-    found = solve(odds, together=[(0, 3), (3, 4)], forbids=lambda a, b: ("never", 0, 1))
+    found = solve(odds, must_link=[(0, 3), (3, 4)], forbids=lambda a, b: ("never", 0, 1))
     assert found.groups == [[0, 3, 4], [1], [2]]
 
 
@@ -70,7 +77,7 @@ def test_what_was_nearly_joined_is_told_with_the_rule_that_forbade_it() -> None:
         odds, near_miss=-2, forbids=lambda a, b: ("speed", 0, 1) if 1 in {*a, *b} else ("", -1, -1)
     )
     assert found.groups == [[0], [1], [2], [3]]
-    assert [(d.first, d.second, d.odds, d.rule) for d in found.missed] == [
+    assert [(d.first, d.second, d.odds, d.constraint) for d in found.missed] == [
         ([0], [1], 3, "speed"),
         ([0], [2], -1, ""),
     ]
@@ -103,7 +110,7 @@ def dense(
         )
         places = place[np.ix_(a, b)]
         known = places[np.isfinite(places)]
-        return float(mean + (known.mean() if len(known) else -cluster.STRANGERS))
+        return float(mean + (known.mean() if len(known) else -cluster.NO_POSITION_PENALTY))
 
     while True:
         found = [
@@ -127,7 +134,7 @@ def test_the_sparse_solver_finds_what_averages_over_all_pairs_find(seed: int) ->
     vectors = people[rng.integers(0, 3, n)] + 0.7 * rng.normal(size=(n, 6))
     rows = np.concatenate([vectors, rng.uniform(0, 2, (n, 2))], axis=1).astype(np.float32)
     weight = rng.uniform(0.2, 1, n).astype(np.float32)
-    looks = rows.astype(float) @ affinity.mirror(rows).T
+    looks = rows.astype(float) @ affinity.bilinear_partner(rows).T
     place = np.where(rng.random((n, n)) < 0.3, rng.normal(0, 3, (n, n)), np.nan)
     place = np.triu(place, 1) + np.triu(place, 1).T
     forbidden = np.triu(rng.random((n, n)) < 0.15, 1)

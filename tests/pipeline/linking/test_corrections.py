@@ -13,8 +13,8 @@ import run_pipeline
 from pipeline.config import LinkingConfig
 from pipeline.errors import ConfigError
 from pipeline.linking import corrections, linker
+from pipeline.linking.constraints import CORRECTED
 from pipeline.linking.corrections import Corrections
-from pipeline.linking.rules import CORRECTED
 from pipeline.records import Embedded
 from tests.conftest import ROOT
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, RED, seen
@@ -36,7 +36,7 @@ ALIKE = [seen("a", 1, 0, 5, RED), seen("b", 1, 8, 12, RED)]
 UNLIKE = [seen("a", 1, 0, 5, RED), seen("b", 1, 8, 12, BLUE)]
 CUT = [
     seen("a", 1, 0, 5, RED),
-    seen("a", 1, 5.1, 9, BLUE, doubtful=True),
+    seen("a", 1, 5.1, 9, BLUE, ambiguous=True),
     seen("b", 7, 20, 25, BLUE),
 ]
 LONG = [seen("a", 1, 0, 5, RED), seen("a", 1, 5.1, 9, RED), seen("a", 1, 9.1, 12, RED)]
@@ -112,7 +112,7 @@ def sites(draw: st.DrawFn) -> tuple[list[Embedded], list[list[str]], list[list[s
         end_s = start_s + float(rng.integers(1, 60)) / 10
         starts[camera, track] = end_s
         embedded.append(
-            seen(camera, track, start_s, end_s, np.eye(4)[rng.integers(4)], doubtful=bool(i % 2))
+            seen(camera, track, start_s, end_s, np.eye(4)[rng.integers(4)], ambiguous=bool(i % 2))
         )
     owner = {e.tracklet.name: int(rng.integers(4)) for e in embedded}
     pairs = [

@@ -8,7 +8,7 @@ from pipeline import floor
 from pipeline.config import LinkingConfig
 from pipeline.linking import clocks, homography, linker, place
 from pipeline.linking.homography import Homography
-from pipeline.linking.sightings import PERSON_M, Sightings, through
+from pipeline.linking.index import PERSON_M, TrackletIndex, through
 from pipeline.records import Array, Camera, Embedded
 from tests.pipeline.linking.walkers import (
     BARE,
@@ -27,8 +27,8 @@ GRID_M = np.stack(np.meshgrid(np.linspace(-3, 3, 7), np.linspace(-3, 3, 7)), axi
 
 
 def found(seen: Sequence[Embedded], cameras: dict[str, Camera] = BARE) -> list[Homography]:
-    sightings = Sightings(seen, cameras)
-    return homography.estimate(sightings, clocks.likely_pairs(sightings, judge(sightings)))
+    index = TrackletIndex(seen, cameras)
+    return homography.estimate(index, clocks.likely_pairs(index, judge(index)))
 
 
 def off_m(h: Homography) -> Array:
@@ -61,7 +61,7 @@ def test_it_is_found_though_clocks_disagree_and_tells_by_how_much(ahead_s: float
     assert h.offset.cameras == ("a", "b")
     assert h.offset.offset_s == pytest.approx(ahead_s, abs=0.1)
     assert h.offset.before_m > h.offset.after_m or np.isnan(h.offset.before_m)
-    told = clocks.estimate(Sightings(seen, BARE), np.zeros((0, 2), np.int64), [h.offset])
+    told = clocks.estimate(TrackletIndex(seen, BARE), np.zeros((0, 2), np.int64), [h.offset])
     assert told.offsets_s["b"] == pytest.approx(ahead_s, abs=0.1)
 
 
@@ -79,15 +79,15 @@ def test_feet_that_are_out_of_the_picture_are_left_out() -> None:
         boxes = e.tracklet.boxes.copy()
         boxes[::3, 3] = HEIGHT
         cut.append(replace(e, tracklet=replace(e.tracklet, boxes=boxes)))
-    sightings = Sightings(cut, BARE)
-    feet = homography.feet(sightings, clocks.likely_pairs(sightings, judge(sightings)))
+    index = TrackletIndex(cut, BARE)
+    feet = homography.feet(index, clocks.likely_pairs(index, judge(index)))
     assert len(feet.pair) > 0
     assert max(feet.here[:, 1].max(), feet.there[:, 1].max()) < HEIGHT - floor.CUT_PX
 
 
 def test_somebody_who_stands_is_one_place() -> None:
     seen = [watch(c, 0, lambda t: np.zeros((len(t), 2)), 0, 30, look(0)) for c in "ab"]
-    assert len(homography.feet(Sightings(seen, BARE), np.array([[0, 1]])).pair) == 1
+    assert len(homography.feet(TrackletIndex(seen, BARE), np.array([[0, 1]])).pair) == 1
 
 
 def test_people_on_one_line_do_not_tell_how_pictures_overlap() -> None:
@@ -142,17 +142,14 @@ def test_places_of_one_person_agree_through_a_view_and_those_of_two_do_not() -> 
     seen += [
         watch(camera, track, walk, 0, 5, np.zeros(64)) for camera, track, walk in here_and_there
     ]
-    sightings = Sightings(seen, BARE)
+    index = TrackletIndex(seen, BARE)
     a, same, other = (
-        i
-        for track in (50, 51, 52)
-        for i, t in enumerate(sightings.tracklets)
-        if t.track_id == track
+        i for track in (50, 51, 52) for i, t in enumerate(index.tracklets) if t.track_id == track
     )
-    assert np.isnan(place.compare(sightings, min(a, same), max(a, same), LinkingConfig()).odds)
-    sightings.look_through(homography.views(sightings.names, found(seen)))
-    alike = place.compare(sightings, min(a, same), max(a, same), LinkingConfig())
-    apart = place.compare(sightings, min(a, other), max(a, other), LinkingConfig())
+    assert np.isnan(place.compare(index, min(a, same), max(a, same), LinkingConfig()).odds)
+    index.look_through(homography.views(index.names, found(seen)))
+    alike = place.compare(index, min(a, same), max(a, same), LinkingConfig())
+    apart = place.compare(index, min(a, other), max(a, other), LinkingConfig())
     assert alike.odds > 3
     assert alike.metres < 0.3
     assert apart.odds < -3

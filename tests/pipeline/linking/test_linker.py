@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.embed import bare
 from pipeline.linking import linker
-from pipeline.linking.rules import SPEED, UNSEEN_S, Rules
-from pipeline.linking.sightings import Sightings
+from pipeline.linking.constraints import SPEED, UNSEEN_S, Constraints
+from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array, Camera, Embedded, Person, Tracklet
 
 NO_FLOOR = np.zeros((0, 0))
@@ -29,7 +29,7 @@ def seen(
     end_s: float,
     look: Array | None = None,
     foot: Array | None = None,
-    doubtful: bool = False,
+    ambiguous: bool = False,
 ) -> Embedded:
     """A person standing at `foot` px from start to end, ten times a second, looking like `look`."""
     n = round((end_s - start_s) * 10) + 1
@@ -44,7 +44,7 @@ def seen(
         np.zeros((0, 256, 128, 3), np.uint8),
         np.zeros(0, np.float32),
         np.zeros(0),
-        doubtful,
+        ambiguous,
     )
     return bare(tracklet, np.zeros(0, np.float32) if look is None else look.astype(np.float32))
 
@@ -128,8 +128,8 @@ def test_nobody_crosses_the_floor_faster_than_max_speed(
     start_s: float, foot_x: int, rule: str
 ) -> None:
     late = seen("b", 1, start_s, start_s + 4, RED, foot=np.array([foot_x, 500]))
-    sightings = Sightings([late, seen("a", 1, 0, 5, RED)], ON_FLOOR)
-    assert Rules(sightings, LinkingConfig()).between([0], [1])[0] == rule
+    index = TrackletIndex([late, seen("a", 1, 0, 5, RED)], ON_FLOOR)
+    assert Constraints(index, LinkingConfig()).between([0], [1])[0] == rule
 
 
 def test_without_embeddings_overlapping_cameras_on_one_floor_are_linked_by_place() -> None:
@@ -191,15 +191,15 @@ def test_a_link_says_why() -> None:
 
 def test_a_doubtful_piece_of_a_track_goes_to_whom_it_looks_like() -> None:
     here = np.array([200, 500])
-    track = [seen("a", 1, 0, 5, RED, here), seen("a", 1, 5.1, 9, BLUE, here, doubtful=True)]
-    other = [seen("a", 2, 0, 5, BLUE, here), seen("a", 2, 5.1, 9, RED, here, doubtful=True)]
+    track = [seen("a", 1, 0, 5, RED, here), seen("a", 1, 5.1, 9, BLUE, here, ambiguous=True)]
+    other = [seen("a", 2, 0, 5, BLUE, here), seen("a", 2, 5.1, 9, RED, here, ambiguous=True)]
     assert people(*track, *other) == [["a/1", "a/2"], ["a/2", "a/1"]]
 
 
 def test_a_doubtful_piece_of_a_track_goes_on_when_nothing_speaks_against_it() -> None:
     here = np.array([200, 500])
     assert people(
-        seen("a", 1, 0, 5, foot=here), seen("a", 1, 5.1, 9, foot=here, doubtful=True)
+        seen("a", 1, 0, 5, foot=here), seen("a", 1, 5.1, 9, foot=here, ambiguous=True)
     ) == [["a/1", "a/1"]]
 
 

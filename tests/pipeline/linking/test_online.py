@@ -34,16 +34,16 @@ def link(
 def until(embedded: Embedded, now_s: float) -> Embedded:
     """What there is of a tracklet now."""
     t, n = embedded.tracklet, int((embedded.tracklet.times_s <= now_s).sum())
-    k = int((embedded.look_times_s <= now_s).sum())
+    k = int((embedded.crop_times_s <= now_s).sum())
     rows = replace(
         t, frames=t.frames[:n], times_s=t.times_s[:n], boxes=t.boxes[:n], scores=t.scores[:n]
     )
     return Embedded(
         rows,
         embedded.embedding,
-        embedded.looks[:k],
-        embedded.look_quality[:k],
-        embedded.look_times_s[:k],
+        embedded.crop_embeddings[:k],
+        embedded.crop_quality[:k],
+        embedded.crop_times_s[:k],
     )
 
 

@@ -6,16 +6,16 @@ import pytest
 from pipeline.config import LinkingConfig
 from pipeline.errors import ConfigError
 from pipeline.linking import calibrate, linker, priors
-from pipeline.linking.calibrate import NOTHING_KNOWN, Looks
+from pipeline.linking.calibrate import NOTHING_KNOWN, SimilarityStats
 from pipeline.linking.clocks import Offset
 from pipeline.linking.homography import Homography
 from pipeline.linking.priors import Priors
-from pipeline.linking.travel import Steps, TravelTimes
+from pipeline.linking.travel import Transitions, TravelTimes
 from tests.pipeline.linking.test_calibrate import site
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, RED, seen
 
-LOOKS = Looks(0.9, 0.6, 0.05, 40, 300)
-TRAVEL = TravelTimes({("a", "b"): Steps((3.5, 4.25), 1), ("b", "a"): Steps((), 7)})
+LOOKS = SimilarityStats(0.9, 0.6, 0.05, 40, 300)
+TRAVEL = TravelTimes({("a", "b"): Transitions((3.5, 4.25), 1), ("b", "a"): Transitions((), 7)})
 CLOCKS = Offset(("a", "b"), 0.0, 0.2, 0.2, 9)
 VIEW = Homography(
     ("a", "b"), np.array([[1.0, 0, 9], [0, 1, 0], [0, 0, 1]]), 0.2, 80, 9, 0.9, CLOCKS
@@ -32,7 +32,7 @@ def saved(tmp_path: Path) -> str:
 
 def test_what_is_saved_is_loaded(saved: str) -> None:
     loaded = priors.load(saved, "abc")
-    assert (loaded.looks, loaded.travel) == (LOOKS, TRAVEL)
+    assert (loaded.similarity, loaded.travel) == (LOOKS, TRAVEL)
     (view,) = loaded.homographies
     assert (view.cameras, view.matrix.tolist(), view.error_m) == (
         VIEW.cameras,
@@ -43,7 +43,7 @@ def test_what_is_saved_is_loaded(saved: str) -> None:
 
 def test_looks_of_another_network_are_not_taken_over(saved: str) -> None:
     loaded = priors.load(saved, "another")
-    assert (loaded.looks, loaded.travel) == (NOTHING_KNOWN, TRAVEL)
+    assert (loaded.similarity, loaded.travel) == (NOTHING_KNOWN, TRAVEL)
 
 
 def test_nothing_is_known_without_a_file() -> None:
@@ -100,7 +100,7 @@ def test_a_site_that_was_seen_before_is_judged_by_what_was_learned_there() -> No
 
 
 def test_what_is_seen_now_counts_more_than_what_was_seen_long_ago() -> None:
-    old = Looks(0.9, 0.6, 0.05, 10**6, 10**6)
+    old = SimilarityStats(0.9, 0.6, 0.05, 10**6, 10**6)
     now = calibrate.calibrate(site(60, 0.3, 0.0), LinkingConfig(), old)
     assert now.curve.even.mean() < 0.5
 
@@ -119,4 +119,4 @@ def test_a_run_hands_on_what_it_was_given() -> None:
     )
     assert linked.learned.travel == TRAVEL
     assert [h.cameras for h in linked.learned.homographies] == [VIEW.cameras]
-    assert (linked.learned.looks.n_same, linked.learned.looks.n_different) == (40, 300)
+    assert (linked.learned.similarity.n_same, linked.learned.similarity.n_different) == (40, 300)

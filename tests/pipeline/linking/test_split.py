@@ -55,9 +55,9 @@ def test_a_tracklet_without_looks_stays_whole() -> None:
     bare = Embedded(
         whole.tracklet,
         whole.embedding,
-        whole.looks[:0],
-        whole.look_quality[:0],
-        whole.look_times_s[:0],
+        whole.crop_embeddings[:0],
+        whole.crop_quality[:0],
+        whole.crop_times_s[:0],
     )
     (found,) = cut(bare)
     assert found is bare
@@ -66,14 +66,14 @@ def test_a_tracklet_without_looks_stays_whole() -> None:
 def test_a_tracklet_that_goes_over_to_somebody_else_is_cut_at_the_weakest_row_between() -> None:
     first, second = cut(tracklet_of(1, 1, 1, 1, 2, 2, 2, 2))
     assert (first.tracklet.frames[-1], second.tracklet.frames[0]) == (WEAK - 1, WEAK)
-    assert (first.tracklet.doubtful, second.tracklet.doubtful) == (False, True)
+    assert (first.tracklet.ambiguous, second.tracklet.ambiguous) == (False, True)
     assert first.embedding @ PEOPLE[1] > 0.9 and second.embedding @ PEOPLE[2] > 0.9
-    assert len(first.looks) == len(second.looks) == 4
+    assert len(first.crop_embeddings) == len(second.crop_embeddings) == 4
     assert np.concatenate([first.tracklet.boxes, second.tracklet.boxes]).shape == (80, 4)
 
 
 def test_three_people_in_one_tracklet_become_three() -> None:
-    assert [e.look_times_s.tolist() for e in cut(tracklet_of(1, 1, 1, 2, 2, 2, 5, 5, 5))] == [
+    assert [e.crop_times_s.tolist() for e in cut(tracklet_of(1, 1, 1, 2, 2, 2, 5, 5, 5))] == [
         [0.5, 1.5, 2.5],
         [3.5, 4.5, 5.5],
         [6.5, 7.5, 8.5],

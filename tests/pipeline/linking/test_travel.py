@@ -10,11 +10,11 @@ from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.embed import bare, unit
 from pipeline.linking import affinity, calibrate, candidates, cluster, gaps, travel
-from pipeline.linking.cluster import STRANGERS, Edges
+from pipeline.linking.cluster import NO_POSITION_PENALTY, Edges
+from pipeline.linking.constraints import Constraints
 from pipeline.linking.gaps import HORIZON_S, Gaps
-from pipeline.linking.rules import Rules
-from pipeline.linking.sightings import Sightings
-from pipeline.linking.travel import LEAST, MAX_STEPS, MOST, Steps, Travel, TravelTimes
+from pipeline.linking.index import TrackletIndex
+from pipeline.linking.travel import LEAST, MAX_STEPS, MOST, Transitions, Travel, TravelTimes
 from pipeline.records import Array, Camera, Embedded, Tracklet
 
 CAMERAS = {name: Camera(name, name, 1000, 1000, 10, 0, -1, np.zeros((0, 0))) for name in "abcxyz"}
@@ -22,7 +22,7 @@ CONFIG = LinkingConfig()
 NO_LOOK = np.zeros(0)
 NOBODY = np.zeros((0, 2), np.int64)
 CERTAIN = 2.0
-A_TO_B = TravelTimes({("a", "b"): Steps((18.0, 19.0, 19.5, 20.0, 20.0, 20.5, 21.0, 22.0))})
+A_TO_B = TravelTimes({("a", "b"): Transitions((18.0, 19.0, 19.5, 20.0, 20.0, 20.5, 21.0, 22.0))})
 
 
 def seen(camera: str, track: int, start_s: float, end_s: float, look: Array = NO_LOOK) -> Embedded:
@@ -45,9 +45,9 @@ def seen(camera: str, track: int, start_s: float, end_s: float, look: Array = NO
     return bare(tracklet, look.astype(np.float32))
 
 
-def at(*views: tuple[str, float, float]) -> Sightings:
+def at(*views: tuple[str, float, float]) -> TrackletIndex:
     """Tracklets (camera, start, end) of as many tracks."""
-    return Sightings(
+    return TrackletIndex(
         [seen(camera, track, start, end) for track, (camera, start, end) in enumerate(views)],
         CAMERAS,
     )
@@ -100,7 +100,7 @@ def test_gaps_that_are_like_anybodys_say_nothing() -> None:
     starts = np.random.default_rng(1).uniform(0, 600, 200)
     times = TravelTimes(
         {
-            cameras: Steps(tuple(starts[half].tolist()), 3)
+            cameras: Transitions(tuple(starts[half].tolist()), 3)
             for cameras, half in ((("a", "b"), slice(0, 100)), (("b", "a"), slice(100, 200)))
         }
     )
@@ -115,9 +115,9 @@ def test_steps_none_of_which_overlap_say_that_views_do_not_where_a_third_of_pair
     None
 ):
     long = [("a", 0.0, 300.0), *(("b", t, t + 10) for t in range(10, 900, 10))]
-    never = TravelTimes({("a", "b"): Steps(tuple(np.linspace(5, 400, 20).tolist()))})
+    never = TravelTimes({("a", "b"): Transitions(tuple(np.linspace(5, 400, 20).tolist()))})
     assert odds(never, ("a", 1, 299), ("b", 101, 111), others=long) < -2
-    often = TravelTimes({("a", "b"): Steps((5.0, 9.0, 100.0, 250.0), 16)})
+    often = TravelTimes({("a", "b"): Transitions((5.0, 9.0, 100.0, 250.0), 16)})
     assert odds(often, ("a", 1, 299), ("b", 101, 111), others=long) > 0.5
 
 
@@ -125,8 +125,8 @@ def test_steps_none_of_which_overlap_say_that_views_do_not_where_a_third_of_pair
     ("times", "second"),
     [
         (TravelTimes(), ("b", 530, 540)),
-        (TravelTimes({("a", "b"): Steps((20.0, 21.0))}), ("b", 530, 540)),
-        (TravelTimes({("b", "c"): Steps((20.0, 21.0, 22.0))}), ("b", 530, 540)),
+        (TravelTimes({("a", "b"): Transitions((20.0, 21.0))}), ("b", 530, 540)),
+        (TravelTimes({("b", "c"): Transitions((20.0, 21.0, 22.0))}), ("b", 530, 540)),
         (A_TO_B, ("a", 530, 540)),
         (A_TO_B, ("b", 510 + HORIZON_S + 1, 520 + HORIZON_S)),
     ],
@@ -147,8 +147,8 @@ def test_two_visits_with_a_certain_one_between_them_are_no_step() -> None:
     group = [int(i[0]), int(k[0]), int(j[0])]
     both_ways = np.array([[group[0], group[1]], [group[1], group[2]], [group[0], group[2]]])
     assert travel.learn(s, [group], both_ways).steps == {
-        ("a", "c"): Steps((10.0,)),
-        ("c", "b"): Steps((5.0,)),
+        ("a", "c"): Transitions((10.0,)),
+        ("c", "b"): Transitions((5.0,)),
     }
 
 
@@ -156,21 +156,23 @@ def test_it_learns_gaps_and_overlaps_of_certain_pairs_of_one_group_and_of_no_oth
     s = at(("a", 0, 10), ("b", 8, 20), ("c", 23.5, 30), ("a", 31, 40), ("b", 1000, 1010))
     pairs = np.array([[0, 1], [1, 2], [2, 3], [0, 3], [3, 4]])
     found = travel.learn(s, [[0, 1, 2], [3, 4]], pairs)
-    assert found.steps == {("a", "b"): Steps((), 1), ("b", "c"): Steps((3.5,))}
+    assert found.steps == {("a", "b"): Transitions((), 1), ("b", "c"): Transitions((3.5,))}
     assert travel.learn(s, [[0], [1]], NOBODY).steps == {}
 
 
 def test_pieces_of_one_track_are_one_visit() -> None:
     pieces = [seen("a", 1, 0, 100), seen("a", 1, 100.1, 200), seen("b", 2, 220, 230)]
-    s = Sightings(pieces, CAMERAS)
+    s = TrackletIndex(pieces, CAMERAS)
     assert travel.learn(s, [[0, 1, 2]], np.array([[0, 2], [1, 2]])).steps == {
-        ("a", "b"): Steps((20.0,))
+        ("a", "b"): Transitions((20.0,))
     }
     early, late = Travel(s, A_TO_B, CONFIG, NOBODY).odds(np.array([0, 1]), np.array([2, 2]))
     assert early == late
-    doubtful = replace(pieces[1], tracklet=replace(pieces[1].tracklet, doubtful=True))
-    s = Sightings([pieces[0], doubtful, pieces[2]], CAMERAS)
-    assert travel.learn(s, [[0, 1, 2]], np.array([[0, 2]])).steps == {("a", "b"): Steps((120.0,))}
+    ambiguous = replace(pieces[1], tracklet=replace(pieces[1].tracklet, ambiguous=True))
+    s = TrackletIndex([pieces[0], ambiguous, pieces[2]], CAMERAS)
+    assert travel.learn(s, [[0, 1, 2]], np.array([[0, 2]])).steps == {
+        ("a", "b"): Transitions((120.0,))
+    }
 
 
 def test_a_typical_time_of_the_config_counts_until_more_is_known() -> None:
@@ -183,7 +185,7 @@ def test_a_typical_time_of_the_config_counts_until_more_is_known() -> None:
     assert odds(TravelTimes(), ("a", 500, 510), ("b", 505, 520), config) == 0, (
         "it says nothing of overlapping views"
     )
-    learned = TravelTimes({("a", "b"): Steps(tuple(np.linspace(95, 105, 100).tolist()))})
+    learned = TravelTimes({("a", "b"): Transitions(tuple(np.linspace(95, 105, 100).tolist()))})
     assert odds(learned, ("a", 500, 510), elsewhere, config) > odds(
         learned, ("a", 500, 510), there, config
     )
@@ -211,12 +213,12 @@ def test_a_typical_time_outside_its_limits_is_refused(typical_s: float) -> None:
 
 
 steps = st.builds(
-    Steps, st.lists(st.floats(0.1, 600), max_size=400).map(tuple), st.integers(0, 900)
+    Transitions, st.lists(st.floats(0.1, 600), max_size=400).map(tuple), st.integers(0, 900)
 )
 
 
 @given(steps, steps)
-def test_what_is_new_is_kept_and_the_oldest_makes_room(old: Steps, new: Steps) -> None:
+def test_what_is_new_is_kept_and_the_oldest_makes_room(old: Transitions, new: Transitions) -> None:
     total = travel.add(
         TravelTimes({("a", "b"): old}), TravelTimes({("a", "b"): new.newest(MAX_STEPS)})
     ).of("a", "b")
@@ -228,10 +230,10 @@ def test_what_is_new_is_kept_and_the_oldest_makes_room(old: Steps, new: Steps) -
 
 
 def test_runs_add_up_by_pairs_of_cameras() -> None:
-    other = TravelTimes({("a", "b"): Steps((9.0,), 2), ("b", "c"): Steps((1.0,))})
+    other = TravelTimes({("a", "b"): Transitions((9.0,), 2), ("b", "c"): Transitions((1.0,))})
     total = travel.add(A_TO_B, other)
-    assert total.of("a", "b") == Steps((*A_TO_B.of("a", "b").gaps_s, 9.0), 2)
-    assert total.of("b", "c") == Steps((1.0,)) and total.of("c", "b") == Steps()
+    assert total.of("a", "b") == Transitions((*A_TO_B.of("a", "b").gaps_s, 9.0), 2)
+    assert total.of("b", "c") == Transitions((1.0,)) and total.of("c", "b") == Transitions()
 
 
 def test_the_log_odds_of_a_gap_are_those_of_two_densities_under_one_gaussian_window() -> None:
@@ -279,7 +281,7 @@ def learned(
             e.tracklet, camera=names[e.tracklet.camera], times_s=e.tracklet.times_s + later_s
         )
         whole.append(replace(e, tracklet=t))
-    s = Sightings(whole, {name: replace(CAMERAS["a"], name=name) for name in names.values()})
+    s = TrackletIndex(whole, {name: replace(CAMERAS["a"], name=name) for name in names.values()})
     groups = [
         [i for i, t in enumerate(s.tracklets) if t.track_id // 10 == person] for person in range(12)
     ]
@@ -329,20 +331,22 @@ def test_travel_times_that_a_run_learns_from_certain_links_tell_people_apart_who
     for seed in range(4):
         site = corridor(seed)
         person = {e.tracklet.key: who for e, who in site}
-        s = Sightings([e for e, _ in site], CAMERAS)
+        s = TrackletIndex([e for e, _ in site], CAMERAS)
         people = np.array([person[t.key] for t in s.tracklets])
-        rules = Rules(s, CONFIG)
+        constraints = Constraints(s, CONFIG)
         looks = affinity.appearance(s.embedded, s.camera, calibrate.calibrate(s, CONFIG).curve)
-        pairs = candidates.alike(s, looks, rules, affinity.odds(0.05))
+        pairs = candidates.appearance_candidates(s, looks, constraints, affinity.odds(0.05))
         i, j = pairs.T
         scores, place = [], np.full(len(pairs), np.nan)
         for _ in range(3):
-            groups = cluster.solve(looks, Edges(pairs, place), s.solid, 0.0, rules.between).groups
+            groups = cluster.solve(
+                looks, Edges(pairs, place), s.is_reliable, 0.0, constraints.between
+            ).groups
             scores.append(f1(groups, people))
             followed = travel.followed(s, groups)
             certain = followed[looks.odds(*followed.T) >= CERTAIN]
             times = travel.learn(s, groups, certain)
-            place = Travel(s, times, CONFIG, certain).odds(i, j) - STRANGERS
+            place = Travel(s, times, CONFIG, certain).odds(i, j) - NO_POSITION_PENALTY
         assert np.median(times.of("a", "b").gaps_s) == pytest.approx(20, abs=3)
         assert np.median(times.of("b", "c").gaps_s) == pytest.approx(40, abs=6)
         assert not any(part.n_overlaps > 1 for part in times.steps.values())
@@ -353,7 +357,9 @@ def test_travel_times_that_a_run_learns_from_certain_links_tell_people_apart_who
 
 def test_it_tells_in_words_what_was_learned() -> None:
     told = travel.in_words(
-        travel.add(A_TO_B, TravelTimes({("b", "a"): Steps((), 7), ("a", "c"): Steps((1.0,))}))
+        travel.add(
+            A_TO_B, TravelTimes({("b", "a"): Transitions((), 7), ("a", "c"): Transitions((1.0,))})
+        )
     )
     assert told == [
         "a to b: about 20.0 s (8 steps, most within 18.7 to 21.3 s)",
@@ -362,6 +368,6 @@ def test_it_tells_in_words_what_was_learned() -> None:
 
 
 def test_an_empty_site_has_nothing_to_learn_from() -> None:
-    s = Sightings([], CAMERAS)
+    s = TrackletIndex([], CAMERAS)
     assert travel.learn(s, [], travel.followed(s, [])).steps == {}
     assert len(Travel(s, A_TO_B, CONFIG, NOBODY).odds(NOBODY[:, 0], NOBODY[:, 1])) == 0

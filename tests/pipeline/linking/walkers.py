@@ -10,7 +10,7 @@ from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline.embed import bare, unit
 from pipeline.linking import affinity
 from pipeline.linking.affinity import Appearance, Curve
-from pipeline.linking.sightings import Sightings
+from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array, Camera, Embedded, Tracklet
 
 FPS, WIDTH, HEIGHT, LENS_PX, JITTER_PX = 10.0, 1280, 720, 900.0, 1.0
@@ -109,10 +109,10 @@ def mistaken(n: int, **clocks_s: float) -> list[Embedded]:
     ]
 
 
-def judge(sightings: Sightings) -> Appearance:
+def judge(index: TrackletIndex) -> Appearance:
     """Looks as evidence: alike at a cosine above 0.5."""
     return affinity.appearance(
-        sightings.embedded, sightings.camera, Curve(np.full(len(sightings.names), 0.5), 0.05)
+        index.embedded, index.camera, Curve(np.full(len(index.names), 0.5), 0.05)
     )
 
 

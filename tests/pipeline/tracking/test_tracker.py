@@ -195,18 +195,18 @@ def test_two_people_who_cross_keep_their_ids() -> None:
 
 
 def test_a_person_alone_is_never_doubtful() -> None:
-    assert not any(t.doubtful.any() for t in track(walk(80, 4)))
+    assert not any(t.ambiguous.any() for t in track(walk(80, 4)))
 
 
 def test_people_who_cross_are_doubtful_then_and_only_then() -> None:
     frames = [seen((100 + 5 * i, 200, 0.9), (500 - 5 * i, 205, 0.9)) for i in range(80)]
-    doubtful = [i for i, t in enumerate(track(frames)) if t.doubtful.any()]
-    assert doubtful and set(doubtful) <= set(range(36, 45))  # they meet in frame 40
+    ambiguous = [i for i, t in enumerate(track(frames)) if t.ambiguous.any()]
+    assert ambiguous and set(ambiguous) <= set(range(36, 45))  # they meet in frame 40
 
 
 def test_a_box_far_from_where_its_track_should_be_is_doubtful() -> None:
     frames = [*walk(20, 0), seen((122, 200, 0.9)), *[seen((122, 200, 0.9))] * 5]
-    assert next(i for i, t in enumerate(track(frames)) if t.doubtful.any()) == 20
+    assert next(i for i, t in enumerate(track(frames)) if t.ambiguous.any()) == 20
 
 
 @pytest.mark.parametrize("frames", [crossing(), walk(80, 4)], ids=["crossing", "walk"])

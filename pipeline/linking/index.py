@@ -16,7 +16,7 @@ PERSON_M = 1.7
 """Height of a person: the ruler within a picture."""
 
 
-SOLID_S = 1.0
+RELIABLE_S = 1.0
 """Tracklets this long show somebody well; shorter ones are mostly fragments from moments when
 people hide each other.
 """
@@ -53,14 +53,14 @@ class View:
 NOWHERE = Path(np.zeros(0), np.zeros((0, 2)), 1.0, 0.0)
 
 
-class Sightings:
-    """n tracklets in order. start_s, end_s (n,) seconds; camera (n,) index into `names`; solid (n,)
-    bool: as long as `SOLID_S`.
+class TrackletIndex:
+    """n tracklets in order. start_s, end_s (n,) seconds; camera (n,) index into `names`;
+    is_reliable (n,) bool: as long as `RELIABLE_S`.
 
     reach (n, 4) is the box x1 y1 x2 y2 in metres that holds a tracklet's floor path, nan without a
     floor; first_m and last_m (n, 3) are x, y and time of that path's ends, floor_error_m (n,) says
     how far off its places are. pieces: consecutive pieces of one track, (earlier, later);
-    continued: those of them whose later is doubtful.
+    continued: those of them whose later is ambiguous.
 
     slack_s (C, C), to be set when it is known, is how far the clocks of every two cameras disagree.
     overlap (C, C) bool says in which cameras simultaneous places can be compared, on the floor or
@@ -76,13 +76,13 @@ class Sightings:
         self.camera = np.array([index[t.camera] for t in self.tracklets], np.int64)
         self.start_s = np.array([t.first_s for t in self.tracklets], np.float64)
         self.end_s = np.array([t.last_s for t in self.tracklets], np.float64)
-        self.solid = self.end_s - self.start_s >= SOLID_S
+        self.is_reliable = self.end_s - self.start_s >= RELIABLE_S
         self.has_floor = np.array([c.homography.size > 0 for c in self.cameras], bool)
         self.slack_s = np.zeros((len(self.names),) * 2)
         self.overlap = self.has_floor[:, None] & self.has_floor[None, :]
         self.views: Mapping[tuple[int, int], View] = {}
         self.pieces = _pieces(self.tracklets)
-        self.continued = {(i, j) for i, j in self.pieces if self.tracklets[j].doubtful}
+        self.continued = {(i, j) for i, j in self.pieces if self.tracklets[j].ambiguous}
         n = len(self.tracklets)
         self.reach, self.floor_error_m = np.full((n, 4), np.nan), np.zeros(n)
         self.first_m, self.last_m = np.full((n, 3), np.nan), np.full((n, 3), np.nan)

@@ -2,8 +2,8 @@
 
 One camera shows a person once at a time; the travel time between two cameras has a minimum and a
 maximum; on a common floor, simultaneous positions agree and nobody walks between cameras faster
-than `max_speed_m_s`; and what a human has said is so. The rules of the floor hold between solid
-tracklets: a fragment is short because something hid its feet, and its place is off.
+than `max_speed_m_s`; and what a human has said is so. The rules of the floor hold between
+is_reliable tracklets: a fragment is short because something hid its feet, and its place is off.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,8 +12,8 @@ import numpy as np
 
 from pipeline.config import LinkingConfig
 from pipeline.linking import place
+from pipeline.linking.index import TrackletIndex
 from pipeline.linking.place import FLOOR, PLACE_STD_M, WALK_M_S
-from pipeline.linking.sightings import Sightings
 from pipeline.records import Array
 
 SAME_TIME = "one camera, same time"
@@ -27,7 +27,7 @@ rendered worlds, 5 up to 1, 10 none.
 """
 
 
-class Rules:
+class Constraints:
     """The rules of a site, asked about pairs of tracklets by index.
 
     least_s, most_s (C, C): shortest and longest time from leaving one camera to appearing in the
@@ -36,39 +36,39 @@ class Rules:
     """
 
     def __init__(
-        self, sightings: Sightings, config: LinkingConfig, different: Sequence[tuple[int, int]] = ()
+        self, index: TrackletIndex, config: LinkingConfig, different: Sequence[tuple[int, int]] = ()
     ) -> None:
-        self._sightings, self._config = sightings, config
-        self.least_s, self.most_s = travel_limits(sightings.names, config)
+        self._index, self._config = index, config
+        self.least_s, self.most_s = travel_limits(index.names, config)
         self._different: dict[int, set[int]] = {}
         for i, j in different:
             self._different.setdefault(i, set()).add(j)
             self._different.setdefault(j, set()).add(i)
         self._compared: dict[tuple[int, int], place.Compared] = {}
-        on_floor = sightings.has_floor[:, None] & sightings.has_floor
-        self._on_floor = (on_floor | sightings.overlap) & ~np.eye(len(on_floor), dtype=bool)
+        on_floor = index.has_floor[:, None] & index.has_floor
+        self._on_floor = (on_floor | index.overlap) & ~np.eye(len(on_floor), dtype=bool)
         self._short_s = float(self.most_s.min(initial=np.inf))
         self._long_s = max(
             0.0,
             float(self.least_s.max(initial=0)),
-            _extent_m(sightings.reach) / config.max_speed_m_s,
+            _extent_m(index.reach) / config.max_speed_m_s,
         )
 
     def compared(self, i: int, j: int) -> place.Compared:
         """What place says of two tracklets, worked out once."""
         pair = min(i, j), max(i, j)
-        s = self._sightings
+        s = self._index
         if s.start_s[pair[1]] - s.end_s[pair[0]] >= place.MAX_GAP_S and pair not in s.continued:
             return place.SILENT
         if pair not in self._compared:
-            self._compared[pair] = place.compare(self._sightings, *pair, self._config)
+            self._compared[pair] = place.compare(self._index, *pair, self._config)
         return self._compared[pair]
 
     def places(self, pairs: Array) -> Array:
         """Log odds of the places of pairs (m, 2), i < j; nan where nothing can be said, which is
         true of nearly all.
         """
-        s = self._sightings
+        s = self._index
         odds = np.full(len(pairs), np.nan)
         close = s.start_s[pairs[:, 1]] - s.end_s[pairs[:, 0]] < place.MAX_GAP_S
         if s.continued:
@@ -93,7 +93,7 @@ class Rules:
         """For each rule whether pairs break it (m,), and the pairs (m,), (m,); of those close
         enough in time to break one.
         """
-        s = self._sightings
+        s = self._index
         gap = np.maximum(s.start_s[first][:, None], s.start_s[second])
         gap -= np.minimum(s.end_s[first][:, None], s.end_s[second])
         i, j = (gap <= self._long_s).nonzero()
@@ -103,7 +103,7 @@ class Rules:
         cameras = s.camera[a], s.camera[b]
         yield SAME_TIME, (cameras[0] == cameras[1]) & (gap <= 0), a, b
         yield TRAVEL, gap < self.least_s[cameras], a, b
-        (where,) = (self._on_floor[cameras] & s.solid[a] & s.solid[b]).nonzero()
+        (where,) = (self._on_floor[cameras] & s.is_reliable[a] & s.is_reliable[b]).nonzero()
         if not len(where):
             return
         a, b, gap = a[where], b[where], gap[where]
@@ -120,13 +120,13 @@ class Rules:
         )
 
     def _far_apart(self, i: int, j: int) -> bool:
-        reach = self._sightings.reach
+        reach = self._index.reach
         if place.apart_m(reach[i], reach[j]) > self._config.max_floor_m + 2 * self._error_m(i, j):
             return True
         return self.compared(i, j).rule != ""
 
     def _error_m(self, i: int, j: int) -> float:
-        s, error = self._sightings, self._sightings.floor_error_m
+        s, error = self._index, self._index.floor_error_m
         walked_m = WALK_M_S * s.slack_s[s.camera[i], s.camera[j]]
         return float(np.sqrt(PLACE_STD_M**2 + error[i] ** 2 + error[j] ** 2 + walked_m**2))
 
@@ -134,7 +134,7 @@ class Rules:
         """True where `late` follows `early` in another camera, and one would have had to run from
         the one to the other.
         """
-        s = self._sightings
+        s = self._index
         leaves, comes = s.last_m[early], s.first_m[late]
         elapsed = comes[..., 2] - leaves[..., 2]
         slack = 3 * np.sqrt(
@@ -143,7 +143,7 @@ class Rules:
         follows = (
             (s.start_s[late] > s.end_s[early]) & (elapsed > 0) & (s.camera[early] != s.camera[late])
         )
-        follows &= s.solid[early] & s.solid[late]
+        follows &= s.is_reliable[early] & s.is_reliable[late]
         distance = np.linalg.norm(comes[..., :2] - leaves[..., :2], axis=-1)
         return np.asarray(
             follows
@@ -158,7 +158,7 @@ class Rules:
         """No step between consecutive tracklets of one person takes longer than the longest travel
         time.
         """
-        s, m = self._sightings, np.array(members)
+        s, m = self._index, np.array(members)
         until_s = np.maximum.accumulate(s.end_s[m])
         gap = s.start_s[m[1:]] - until_s[:-1]
         if gap.max(initial=0) <= self._short_s:
