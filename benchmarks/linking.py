@@ -24,7 +24,6 @@ import json
 import resource
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -34,7 +33,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import mishaps, record, site, worlds
+from benchmarks import mishaps, record, site, tracklet_cache, worlds
 from benchmarks import online as watching
 from benchmarks.worlds import Variant, World
 from pipeline.config import LinkingConfig
@@ -354,8 +353,8 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         "--cache",
         type=Path,
         metavar="DIR",
-        default=Path(tempfile.gettempdir()) / "benchmarks-linking",
-        help="where embedded tracklets are kept; empty it when weights change",
+        default=tracklet_cache.default_folder(),
+        help="where embedded tracklets are kept; may be deleted at any time",
     )
     parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
     parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)

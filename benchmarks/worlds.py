@@ -1,13 +1,12 @@
 """Rendered worlds as the linker sees them: detected, tracked and embedded once, then linked in many
 ways and scored.
 
-What the tracker and the network made of a world is kept in a cache folder, since only linking is
+The embedded tracklets of a world are kept in a cache (`tracklet_cache`), since only linking is
 compared here. Every case is linked, filled and scored as `run_pipeline.py` and `pipeline.evaluate`
 do, and what is missing is told apart: see `lost`.
 """
 
 import json
-import pickle
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from benchmarks import tracklet_cache
+from models import device as devices
 from pipeline import config as configuration
 from pipeline import embed, fill
 from pipeline.config import Config, LinkingConfig, TravelConfig
@@ -113,14 +114,36 @@ the program as it is.
 
 
 def load(folder: Path, cache: Path) -> World:
-    """Read a world (camN.mp4, cameras.json, truth/); detected, tracked and embedded now unless the
-    cache has it.
+    """Read a world; its videos are detected, tracked and embedded unless the cache has that.
+
+    Args:
+        folder: Holds camN.mp4, cameras.json and truth/.
+        cache: Folder of `tracklet_cache`.
+
+    Raises:
+        InputError, PipelineError: The folder, or the weights that ship, cannot be read.
     """
-    kept = cache / f"{folder.parent.name}-{folder.name}.pkl"
-    if not kept.is_file():
-        cache.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(pickle.dumps(_embed(folder)))
-    embedded, cameras = pickle.loads(kept.read_bytes())
+    config = _config(folder)
+    sources = [open_source(camera, config.sources) for camera in config.cameras]
+    names = [source.camera.name for source in sources]
+    detecting, _ = detector.build(config.detector, config.device, names)
+    embedder, _ = embed.build(config.reid, config.device)
+    inputs = [folder / "cameras.json", *(Path(camera.source) for camera in config.cameras)]
+    inputs += [*detecting.files, *embedder.files]
+    device = str(devices.resolve(config.device))
+    settings = {**config.model_dump(mode="json"), "cameras": names, "device": device}
+    key = tracklet_cache.key(inputs, settings)
+    kept = cache / f"{folder.parent.name}-{folder.name}-{key}.npz"
+    found = tracklet_cache.load(kept)
+    if found is None:
+        worker = Worker(sources, detecting, config, Timings())
+        embedded = []
+        for closed in worker.run(threading.Event(), int):
+            embedded += embedder.embed(closed)
+        cameras = [replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources]
+        tracklet_cache.save(kept, embedded, cameras)
+        found = embedded, cameras
+    embedded, cameras = found
     return World(
         folder.name,
         embedded,
@@ -129,26 +152,18 @@ def load(folder: Path, cache: Path) -> World:
     )
 
 
-def _embed(folder: Path) -> tuple[list[Embedded], list[Camera]]:
-    """Run the program on a world as far as linking."""
+def _config(folder: Path) -> Config:
+    """The default settings with the cameras of a world."""
     listed = json.loads((folder / "cameras.json").read_text(encoding="utf-8"))["cameras"]
     cameras = [
         {
-            "name": c["name"],
-            "source": str(folder / f"{c['name']}.mp4"),
-            "homography": c["H_image_to_ground"],
+            "name": camera["name"],
+            "source": str(folder / f"{camera['name']}.mp4"),
+            "homography": camera["H_image_to_ground"],
         }
-        for c in listed
+        for camera in listed
     ]
-    config = configuration.build({"cameras": cameras}, "benchmark")
-    sources = [open_source(camera, config.sources) for camera in config.cameras]
-    finder, _ = detector.build(config.detector, config.device, [s.camera.name for s in sources])
-    embedder, _ = embed.build(config.reid, config.device)
-    worker = Worker(sources, finder, config, Timings())
-    found: list[Embedded] = []
-    for closed in worker.run(threading.Event(), int):
-        found += embedder.embed(closed)
-    return found, [replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources]
+    return configuration.build({"cameras": cameras}, "benchmark")
 
 
 def link(world: World, variant: Variant = FULL) -> list[Person]:

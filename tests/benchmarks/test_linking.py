@@ -275,15 +275,40 @@ def test_a_simulated_day_is_linked_online_to_its_end(capsys: pytest.CaptureFixtu
     assert "looked at" in capsys.readouterr().out
 
 
-def test_a_world_is_detected_and_embedded_once(tmp_path: Path) -> None:
-    folder = tmp_path / "site" / "world"
-    (folder / "truth").mkdir(parents=True)
-    write_video(folder / "cam1.mp4", n_frames=3)
+def written_world(folder: Path, fps: int = 25) -> Path:
+    """A world of one camera with three frames."""
+    (folder / "truth").mkdir(parents=True, exist_ok=True)
+    write_video(folder / "cam1.mp4", n_frames=3, fps=fps)
     (folder / "cameras.json").write_text(
         json.dumps({"cameras": [{"name": "cam1", "H_image_to_ground": np.eye(3).tolist()}]})
     )
     (folder / "truth" / "cam1.txt").write_text("1,1,5,5,20,30,1,1,1\n")
-    found = worlds.load(folder, tmp_path / "cache")
-    (folder / "cam1.mp4").unlink()
-    assert worlds.load(folder, tmp_path / "cache").embedded == found.embedded == []
+    return folder
+
+
+def test_a_world_is_detected_and_embedded_once(tmp_path: Path) -> None:
+    folder, cache = written_world(tmp_path / "site" / "world"), tmp_path / "cache"
+    found = worlds.load(folder, cache)
+    (entry,) = cache.iterdir()
+    written_ns = entry.stat().st_mtime_ns
+    assert worlds.load(folder, cache).embedded == found.embedded == []
+    assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [written_ns]
     assert found.cameras["cam1"].n_frames == 3
+
+
+def test_a_changed_video_in_the_same_folder_is_detected_anew(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    assert worlds.load(written_world(tmp_path / "world"), cache).cameras["cam1"].fps == 25
+    assert worlds.load(written_world(tmp_path / "world", fps=10), cache).cameras["cam1"].fps == 10
+
+
+def test_the_cache_belongs_to_the_user_and_follows_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = linking.parse([]).cache
+    assert folder.is_relative_to(tmp_path)
+    worlds.load(written_world(tmp_path / "world"), folder)
+    assert folder.stat().st_mode & 0o077 == 0
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert linking.parse([]).cache.is_relative_to(Path.home())
