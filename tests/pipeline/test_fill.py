@@ -104,3 +104,41 @@ def test_what_was_seen_stays_and_nobody_is_twice_in_a_frame(frames: set[int], cu
             new.boxes[seen], old.boxes
         )
         assert (np.diff(new.times_s) > 0).all()
+
+
+def test_a_gap_is_filled_only_until_the_track_goes_on_as_somebody_else() -> None:
+    before, after = tracklet([0, 1], track_id=1), tracklet([8, 9], track_id=2)
+    other = tracklet([4, 5], track_id=1)
+    first, second = fill([Person(1, (before, after), ()), Person(2, (other,), ())], 1.5, 1)
+    assert [t.frames.tolist() for t in first.tracklets] == [[0, 1, 2, 3], [8, 9]]
+    assert_allclose(first.tracklets[0].boxes, tracklet([0, 1, 2, 3]).boxes, atol=1e-4)
+    assert second.tracklets == (other,)
+
+
+@given(st.data())
+def test_no_track_has_two_rows_in_one_frame_whoever_its_pieces_are_given_to(
+    data: st.DataObject,
+) -> None:
+    people: list[list[Tracklet]] = [[], [], []]
+    for track_id in (1, 2):
+        frames = sorted(data.draw(st.sets(st.integers(0, 40), min_size=1)))
+        cuts = data.draw(st.sets(st.sampled_from(frames), max_size=4))
+        pieces = np.split(frames, sorted(frames.index(cut) for cut in cuts))
+        for piece in pieces:
+            if len(piece):
+                owner = data.draw(st.sampled_from(people))
+                owner.append(tracklet(piece.tolist(), track_id=track_id))
+    before = [
+        Person(i, tuple(sorted(own, key=lambda t: t.key)), ()) for i, own in enumerate(people)
+    ]
+    after = fill(before, 1.5, 1)
+    rows = [
+        (t.camera, frame, t.track_id)
+        for person in after
+        for t in person.tracklets
+        for frame in t.frames.tolist()
+    ]
+    assert len(set(rows)) == len(rows)
+    for old_person, new_person in zip(before, after, strict=True):
+        for old, new in zip(old_person.tracklets, new_person.tracklets, strict=True):
+            assert np.array_equal(new.frames[new.scores > 0], old.frames)
