@@ -51,12 +51,12 @@ PARTS = ("accuracy", "ablation", "rates", "density", "week")
 STEPS = (1, 2, 3, 6)
 ABLATION: dict[str, dict[str, Any]] = {
     "ours": {},
-    "ours, scores at their word": {"learn_scores": False},
+    "ours, scores at their word": {"calibrate_scores": False},
     "ours, heights not compared": {"compare_heights": False},
     "ours, boxes as detected": {"smoothing": 0.0},
     "ours, sizes as sure as places": {"SIZE_NOISE": 1.0, "SIZE_ACCELERATION": 1.0},
     "ours, parts of people start tracks": {"PART_SHARE": 1.0},
-    "ours with twins": {"max_iou": 1.0},
+    "ours with twins": {"duplicate_iou": 1.0},
     "ours, confirmed at once": {"confirm_s": 0.0},
     "ours, lost after 0.5 s": {"max_lost_s": 0.5},
 }

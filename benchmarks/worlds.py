@@ -186,7 +186,7 @@ def link(world: World, variant: Variant = FULL) -> list[Person]:
 
 def filled(people: Sequence[Person]) -> list[Person]:
     """Fill gaps, as the program does."""
-    return fill.fill(people, Config().tracklets.fill_gap_s, 1)
+    return fill.fill(people, Config().tracklets.max_interpolated_gap_s, 1)
 
 
 @contextmanager

@@ -6,31 +6,64 @@ this is what they share.
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.errors import InputError
 
+INSTALLED = Path(__file__).parent / "configs"
+"""The folder configs/ of the checkout, where the program is installed; absent in a checkout."""
+
+
+class RenamedSetting(FutureWarning):
+    """A setting was given under its old name; `str(warning)` is one line that names the new one."""
+
 
 class Section(BaseModel):
-    """Settings that refuse unknown keys and wrong types."""
+    """Settings that refuse unknown keys and wrong types.
+
+    renamed: old keys section.key and their new keys, in the same section. An old key still works
+    for one version, with a `RenamedSetting` warning. Only the table of the outermost section is
+    read.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    renamed: ClassVar[Mapping[str, str]] = {}
 
 
 S = TypeVar("S", bound=Section)
 
 
+def config_file(name: str) -> str:
+    """Path of a file in configs/, for messages: absolute where the program is installed.
+
+    Args:
+        name: Path below configs/, such as reid/tiny.yaml.
+    """
+    installed = INSTALLED / name
+    return str(installed) if installed.is_file() else f"configs/{name}"
+
+
 def build(model: type[S], values: dict[str, Any], where: str, example: str) -> S:
-    """Validate plain values; raises InputError with one line that names the key. `example` is a
-    file that shows all keys.
+    """Validate plain values and make them settings.
+
+    Args:
+        model: The outermost section.
+        values: Nested plain values, as read from YAML. Old keys are accepted, see `Section`.
+        where: Where the values come from, for messages.
+        example: A file that shows all keys, for messages.
+
+    Raises:
+        InputError: A key is unknown or given twice, or a value is not valid. The text is one line
+            that names the key.
     """
     try:
-        return model.model_validate(values)
+        return model.model_validate(_with_new_keys(model, values, where))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -42,12 +75,27 @@ def build(model: type[S], values: dict[str, Any], where: str, example: str) -> S
         ) from None
 
 
-def change(settings: S, values: dict[str, Any], example: str) -> S:
-    """Return the settings with some dotted keys changed, validated again."""
+def change(
+    settings: S, values: Mapping[str, Any], example: str, where: str = "the command line"
+) -> S:
+    """Return the settings with some values changed, validated again.
+
+    Args:
+        settings: The settings to start from.
+        values: New values by dotted key. Old keys are accepted, see `Section`.
+        example: A file that shows all keys, for messages.
+        where: Where the values come from, for messages.
+
+    Raises:
+        InputError: A key is unknown or a value is not valid.
+    """
     plain = settings.model_dump()
     for key, value in values.items():
-        _set(plain, key, value)
-    return build(type(settings), plain, "the command line", example)
+        new_key = settings.renamed.get(key, key)
+        if new_key != key:
+            _warn(key, new_key, where)
+        _set(plain, new_key, value)
+    return build(type(settings), plain, where, example)
 
 
 def overrides(texts: Sequence[str], example: str) -> dict[str, Any]:
@@ -74,9 +122,21 @@ def dump(settings: Section) -> str:
 
 
 def read(path: str, example: str) -> dict[str, Any]:
-    """Plain values of a YAML file; raises InputError."""
+    """Read the plain values of a YAML file.
+
+    Args:
+        path: The file. A path that begins with configs/ and does not exist is looked up in the
+            installed package.
+        example: A file that shows all keys, for messages.
+
+    Raises:
+        InputError: The file cannot be read or does not hold `key: value` pairs.
+    """
+    file = Path(path)
+    if not file.exists() and file.parts[:1] == ("configs",):
+        file = Path(config_file(str(file.relative_to("configs"))))
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); check the path given to --config"
@@ -100,6 +160,27 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from keys(field.annotation, f"{prefix}{name}.")
         else:
             yield prefix + name
+
+
+def _with_new_keys(model: type[Section], values: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return the values with old keys replaced by new ones; `values` itself is not changed."""
+    for old, new in model.renamed.items():
+        section, _, key = old.rpartition(".")
+        new_key = new.removeprefix(f"{section}.")
+        inner = values.get(section)
+        if not isinstance(inner, dict) or key not in inner:
+            continue
+        if new_key in inner:
+            raise InputError(f"{where}: {old} is the old name of {new}; give only {new}")
+        _warn(old, new, where)
+        changed = {new_key if name == key else name: value for name, value in inner.items()}
+        values = {**values, section: changed}
+    return values
+
+
+def _warn(old: str, new: str, where: str) -> None:
+    text = f"{where}: {old} is now called {new}; the old name stops working in the next version"
+    warnings.warn(text, RenamedSetting, stacklevel=3)
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:

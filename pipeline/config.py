@@ -5,10 +5,10 @@ then the flags of the command line. Unknown keys are errors that name the neares
 else reads configuration.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -18,7 +18,7 @@ from models.errors import InputError
 from models.settings import Section
 from pipeline.errors import ConfigError
 
-EXAMPLE = "configs/default.yaml"
+EXAMPLE = settings.config_file("default.yaml")
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -63,20 +63,20 @@ class DetectorConfig(Section):
     detections: str = ""
     size_px: Annotated[int, Field(ge=64, le=4096)] = 640
     min_score: Fraction = 0.1
-    max_iou: Fraction = 0.7
+    nms_iou: Fraction = 0.7
 
 
 class TrackerConfig(Section):
     """How boxes become tracks inside one camera."""
 
-    max_iou: Fraction = 0.75
-    learn_scores: bool = True
-    new_confidence: Fraction = 0.5
+    duplicate_iou: Fraction = 0.75
+    calibrate_scores: bool = True
+    new_track_confidence: Fraction = 0.5
     compare_heights: bool = True
     min_match: Fraction = 0.1
-    min_match_new: Fraction = 0.3
-    sure_iou: Fraction = 0.4
-    sure_margin: Fraction = 0.3
+    min_match_tentative: Fraction = 0.3
+    ambiguous_below_iou: Fraction = 0.4
+    ambiguity_margin: Fraction = 0.3
     confirm_s: Seconds = 0.1
     max_lost_s: Seconds = 1.5
     position_std: Annotated[float, Field(gt=0)] = 0.033
@@ -91,9 +91,9 @@ class TrackletsConfig(Section):
     max_tracklet_s: Annotated[float, Field(gt=0)] = 60.0
     min_tracklet_s: Seconds = 0.3
     min_piece_s: Seconds = 0.6
-    sure_gap_s: Seconds = 0.4
+    max_gap_in_tracklet_s: Seconds = 0.4
     max_crops: Annotated[int, Field(ge=1, le=64)] = 8
-    fill_gap_s: Seconds = 1.5
+    max_interpolated_gap_s: Seconds = 1.5
 
 
 class ReidConfig(Section):
@@ -128,7 +128,7 @@ class LinkingConfig(Section):
 
     min_probability: Fraction = 0.5
     confirmed_probability: Fraction = 0.9
-    even_similarity: Annotated[float, Field(ge=-1, le=1)] = 0.45
+    similarity_at_even_odds: Annotated[float, Field(ge=-1, le=1)] = 0.45
     similarity_scale: Annotated[float, Field(gt=0)] = 0.06
     max_floor_m: Annotated[float, Field(gt=0)] = 2.5
     max_speed_m_s: Annotated[float, Field(gt=0)] = 4.0
@@ -153,6 +153,19 @@ class OutputConfig(Section):
 
 class Config(Section):
     """All settings of a run."""
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        "detector.max_iou": "detector.nms_iou",
+        "tracker.max_iou": "tracker.duplicate_iou",
+        "tracker.learn_scores": "tracker.calibrate_scores",
+        "tracker.new_confidence": "tracker.new_track_confidence",
+        "tracker.min_match_new": "tracker.min_match_tentative",
+        "tracker.sure_iou": "tracker.ambiguous_below_iou",
+        "tracker.sure_margin": "tracker.ambiguity_margin",
+        "tracklets.sure_gap_s": "tracklets.max_gap_in_tracklet_s",
+        "tracklets.fill_gap_s": "tracklets.max_interpolated_gap_s",
+        "linking.even_similarity": "linking.similarity_at_even_odds",
+    }
 
     cameras: list[CameraConfig] = Field(default_factory=list)
     device: str = "auto"
@@ -181,6 +194,19 @@ def load(path: str, overrides: Sequence[str] = ()) -> Config:
         )
 
 
+def with_videos(config: Config, videos: Sequence[str]) -> Config:
+    """Return the settings with one camera per video; unchanged when there are no videos.
+
+    Raises:
+        ConfigError: The settings list cameras already.
+    """
+    if videos and config.cameras:
+        raise ConfigError("give either --videos or a config with cameras, not both")
+    if not videos:
+        return config
+    return change(config, {"cameras": [{"source": video} for video in videos]})
+
+
 def build(values: dict[str, Any], where: str) -> Config:
     """Validate plain values into a `Config`; raises ConfigError with one line that names the
     key.
@@ -189,10 +215,19 @@ def build(values: dict[str, Any], where: str) -> Config:
         return settings.build(Config, values, where, EXAMPLE)
 
 
-def change(config: Config, values: dict[str, Any]) -> Config:
-    """Return the settings with some dotted keys changed, validated again."""
+def change(config: Config, values: Mapping[str, Any], where: str = "the command line") -> Config:
+    """Return the settings with some values changed, validated again.
+
+    Args:
+        config: The settings to start from.
+        values: New values by dotted key.
+        where: Where the values come from, for messages.
+
+    Raises:
+        ConfigError: A key is unknown or a value is not valid.
+    """
     with _config_errors():
-        return settings.change(config, values, EXAMPLE)
+        return settings.change(config, values, EXAMPLE, where)
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def run(
         ]
         _set_clocks(result, worker.last_s)
         result.people = fill.fill(
-            result.linked.people, config.tracklets.fill_gap_s, config.sources.stride
+            result.linked.people, config.tracklets.max_interpolated_gap_s, config.sources.stride
         )
         result.warnings += corrections.unknown(
             corrected, [t for person in result.people for t in person.tracklets]

@@ -116,7 +116,7 @@ class Gatherer:
             row = self._open.setdefault(track_id, _Open())
             if row.times_s:
                 age_s, gap_s = time_s - row.times_s[0], time_s - row.times_s[-1]
-                unsure = tracks.ambiguous[i] or gap_s > self._config.sure_gap_s
+                unsure = tracks.ambiguous[i] or gap_s > self._config.max_gap_in_tracklet_s
                 ambiguous = bool(unsure) and age_s >= self._config.min_piece_s
                 if ambiguous or age_s >= self._config.max_tracklet_s:
                     closed.append(self._open.pop(track_id).record(self._camera, track_id))

@@ -14,7 +14,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
 
-EXAMPLE = "configs/detector/person.yaml"
+EXAMPLE = settings.config_file("detector/person.yaml")
 
 
 class DataSettings(Section):

@@ -119,7 +119,7 @@ class YoloDetector:
             results: list[Any] = self._yolo.predict(
                 batch,
                 conf=max(self._config.min_score, 1e-3),
-                iou=self._config.max_iou,
+                iou=self._config.nms_iou,
                 classes=self._person,
                 verbose=False,
                 device=str(self._device),

@@ -144,8 +144,8 @@ def _known(config: LinkingConfig, before: SimilarityStats) -> SimilarityStats:
     """Settings and earlier runs together, with how many pairs they are worth."""
     gap = 2 * MAX_TYPICAL_LOG_ODDS * config.similarity_scale
     told = (
-        config.even_similarity - EVEN_POINT * gap,
-        config.even_similarity + (1 - EVEN_POINT) * gap,
+        config.similarity_at_even_odds - EVEN_POINT * gap,
+        config.similarity_at_even_odds + (1 - EVEN_POINT) * gap,
     )
     n_same, n_different = (min(n, MOST_BEFORE) for n in (before.n_same, before.n_different))
     different = np.average([told[0], before.different], weights=[PRIOR_PAIRS, n_different])

@@ -71,9 +71,11 @@ class Tracker:
         frame: its number, which its rows carry.
         """
         self._predict(time_s)
-        boxes, scores, parts = _sift(detections.boxes, detections.scores, self._config.max_iou)
+        boxes, scores, parts = _sift(
+            detections.boxes, detections.scores, self._config.duplicate_iou
+        )
         measured = measure(boxes)
-        sure = self._confidence.of(scores) if self._config.learn_scores else scores
+        sure = self._confidence.of(scores) if self._config.calibrate_scores else scores
         tracks, found, overlap, ambiguous = self._match(boxes, sure)
         self._learn(scores, parts, tracks, found, overlap)
         ripe = self._absorb(tracks, measured[found])
@@ -88,7 +90,7 @@ class Tracker:
         )
         emitted = join([*self._handed_over(ripe), rows])
         self._forget()
-        new = (sure >= self._config.new_confidence) & ~parts
+        new = (sure >= self._config.new_track_confidence) & ~parts
         new[found] = False
         born = self._start(measured[new])
         (wait,) = (ids == TENTATIVE).nonzero()
@@ -124,16 +126,16 @@ class Tracker:
         found, doubts = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
         for may, least in (
             (confirmed, self._config.min_match),
-            (~confirmed, self._config.min_match_new),
+            (~confirmed, self._config.min_match_tentative),
         ):
             (pairs,) = (may & free_boxes[j]).nonzero()
             if not len(pairs):
                 continue
             rows, columns = i[pairs], j[pairs]
             chosen = assign(rows, columns, fit[pairs], least, self._solver)
-            unsure = overlap[pairs[chosen]] < self._config.sure_iou
+            unsure = overlap[pairs[chosen]] < self._config.ambiguous_below_iou
             doubts.append(
-                unsure | (lead(rows, columns, rival[pairs], chosen) < self._config.sure_margin)
+                unsure | (lead(rows, columns, rival[pairs], chosen) < self._config.ambiguity_margin)
             )
             free_boxes[columns[chosen]] = False
             found.append(pairs[chosen])

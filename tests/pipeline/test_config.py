@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models import settings as strict
-from models.settings import keys
+from models.settings import RenamedSetting, keys
 from pipeline import config
 from pipeline.config import CameraConfig, Config, TrackerConfig
 from pipeline.errors import ConfigError
@@ -297,3 +297,55 @@ def test_the_site_in_the_readme_is_a_valid_config() -> None:
     built = config.build(yaml.safe_load(site), "README.md")
     config.check_travel(built)
     assert [camera.name for camera in built.cameras] == ["lobby", "gate"]
+
+
+def another_value(dotted: str) -> float | bool:
+    """A valid value of a setting that is not its default."""
+    section, key = dotted.split(".")
+    default = Config().model_dump()[section][key]
+    return not default if isinstance(default, bool) else default / 2
+
+
+@pytest.mark.parametrize(("old", "new"), Config.renamed.items())
+def test_an_old_key_in_a_yaml_still_works_with_a_notice_that_names_the_new_one(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    section, key = old.split(".")
+    value = another_value(new)
+    path = write(tmp_path, yaml.safe_dump({section: {key: value}}))
+    with pytest.warns(RenamedSetting) as caught:
+        loaded = config.load(path)
+    expected = f"{path}: {old} is now called {new}; the old name stops working in the next version"
+    assert [str(warning.message) for warning in caught] == [expected]
+    assert loaded == config.change(Config(), {new: value})
+    assert loaded != Config()
+
+
+@pytest.mark.parametrize(("old", "new"), Config.renamed.items())
+def test_an_old_key_in_set_still_works_with_a_notice(old: str, new: str) -> None:
+    with pytest.warns(RenamedSetting, match=f"^the command line: {old} is now called {new}; "):
+        loaded = config.load("", [f"{old}={another_value(new)}"])
+    assert loaded == config.load("", [f"{new}={another_value(new)}"])
+    assert loaded != Config()
+
+
+def test_an_old_key_beside_its_new_one_is_an_error(tmp_path: Path) -> None:
+    path = write(tmp_path, "tracker: {sure_iou: 0.3, ambiguous_below_iou: 0.3}")
+    assert error_of(path) == (
+        f"{path}: tracker.sure_iou is the old name of tracker.ambiguous_below_iou;"
+        " give only tracker.ambiguous_below_iou"
+    )
+
+
+def test_a_bad_value_of_an_old_key_is_an_error_that_names_the_new_one(tmp_path: Path) -> None:
+    path = write(tmp_path, "tracker: {sure_iou: 7}")
+    with pytest.warns(RenamedSetting):
+        assert error_of(path).startswith(f"{path}: tracker.ambiguous_below_iou: ")
+
+
+def test_old_keys_are_no_keys_any_more_and_new_ones_stay_in_their_section() -> None:
+    known = set(keys(Config))
+    for old, new in Config.renamed.items():
+        assert old not in known
+        assert new in known
+        assert old.split(".")[0] == new.split(".")[0]

@@ -155,7 +155,7 @@ def test_a_track_is_cut_where_it_was_doubtful_but_not_into_pieces_of_a_moment(
 def test_a_track_is_cut_where_it_was_not_seen_for_longer_than_sure_gap_s(
     missing: int, cut_there: bool
 ) -> None:
-    gatherer = Gatherer("cam", TrackletsConfig(sure_gap_s=0.45))
+    gatherer = Gatherer("cam", TrackletsConfig(max_gap_in_tracklet_s=0.45))
     closed = []
     for i in [*range(10), *range(9 + missing, 30)]:
         frame = Frame("cam", i, i / FPS, FLAT)

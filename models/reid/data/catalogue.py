@@ -22,7 +22,7 @@ from models.reid.data import (
 from models.reid.data.layout import Options
 from models.reid.data.samples import Dataset
 
-EXAMPLE = "configs/reid/image.yaml"
+EXAMPLE = settings.config_file("reid/image.yaml")
 
 
 @dataclass(frozen=True)

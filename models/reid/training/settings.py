@@ -18,7 +18,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
-EXAMPLE = "configs/reid/image.yaml"
+EXAMPLE = settings.config_file("reid/image.yaml")
 
 
 def _text(value: Any) -> Any:

@@ -82,9 +82,9 @@ def street(n_frames: int, rng: np.random.Generator, weak_are_people: bool) -> li
     return frames
 
 
-def newcomers(weak_are_people: bool, learn_scores: bool) -> int:
+def newcomers(weak_are_people: bool, calibrate_scores: bool) -> int:
     """How many get an id who enter a street late, where they are always scored 0.15."""
-    tracker, found = Tracker(TrackerConfig(learn_scores=learn_scores)), set[int]()
+    tracker, found = Tracker(TrackerConfig(calibrate_scores=calibrate_scores)), set[int]()
     for i, frame in enumerate(street(400, np.random.default_rng(0), weak_are_people)):
         boxes, scores = frame.boxes, frame.scores
         if i >= 300:
@@ -97,13 +97,13 @@ def newcomers(weak_are_people: bool, learn_scores: bool) -> int:
 
 
 @pytest.mark.parametrize(
-    ("weak_are_people", "learn_scores", "expected"),
+    ("weak_are_people", "calibrate_scores", "expected"),
     [(True, True, 3), (True, False, 0), (False, True, 0), (False, False, 0)],
 )
 def test_weak_boxes_start_tracks_only_where_weak_boxes_are_people(
-    weak_are_people: bool, learn_scores: bool, expected: int
+    weak_are_people: bool, calibrate_scores: bool, expected: int
 ) -> None:
-    assert newcomers(weak_are_people, learn_scores) == expected
+    assert newcomers(weak_are_people, calibrate_scores) == expected
 
 
 def test_a_swinging_camera_does_not_stop_the_tracker_from_starting_tracks() -> None:

@@ -131,7 +131,7 @@ def test_of_two_boxes_that_fit_alike_the_surer_one_continues_the_track(surer: in
 
 @pytest.mark.parametrize("score", [0.2, 0.55])
 def test_a_weak_box_never_starts_a_track(score: float) -> None:
-    assert ids(track(walk(50, score=score), new_confidence=0.6)) == set()
+    assert ids(track(walk(50, score=score), new_track_confidence=0.6)) == set()
 
 
 @pytest.mark.parametrize("part", [(100, 200, 0.6), (100, 160, 0.6)], ids=["larger", "smaller"])
@@ -219,7 +219,7 @@ def test_dropping_every_second_frame_gives_the_same_ids(frames: list[Detections]
 @pytest.mark.parametrize("least", [0.0, 0.2])
 def test_lap_and_scipy_give_identical_tracks(least: float) -> None:
     by_lap, by_scipy = (
-        track(crowd(150), assignment=name, min_match=least, min_match_new=least)
+        track(crowd(150), assignment=name, min_match=least, min_match_tentative=least)
         for name in ("lap", "scipy")
     )
     for a, b in zip(by_lap, by_scipy, strict=True):
@@ -262,11 +262,11 @@ def test_smoothing_brings_boxes_nearer_to_where_people_are() -> None:
     assert error(0.4) < 0.8 * error(0)
 
 
-@pytest.mark.parametrize(("max_iou", "n_tracks"), [(0.75, 1), (1.0, 2)])
-def test_of_twins_the_weaker_is_not_looked_at(max_iou: float, n_tracks: int) -> None:
+@pytest.mark.parametrize(("duplicate_iou", "n_tracks"), [(0.75, 1), (1.0, 2)])
+def test_of_twins_the_weaker_is_not_looked_at(duplicate_iou: float, n_tracks: int) -> None:
     comes = [300 - 4 * i for i in range(50)]
     frames = [seen((300, 200, 0.9))] * 10 + [seen((x, 200, 0.8), (x + 2, 201, 0.9)) for x in comes]
-    assert len(ids(track(frames, max_iou=max_iou))) == n_tracks
+    assert len(ids(track(frames, duplicate_iou=duplicate_iou))) == n_tracks
 
 
 @pytest.mark.parametrize("fps", [5.0, 10.0, 25.0])
