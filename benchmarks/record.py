@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pipeline.outputs.manifest import VERSION, git_hash, packages
+from pipeline.outputs.manifest import packages
+from pipeline.version import VERSION, git_hash
 
 
 def append(path: Path | None, benchmark: str, settings: dict[str, Any], results: Any) -> None:

@@ -2,9 +2,7 @@
 
 import json
 import platform
-import subprocess
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,8 +11,8 @@ from models import device as devices
 from pipeline.linking import travel
 from pipeline.records import Camera
 from pipeline.result import Result
+from pipeline.version import VERSION, git_hash
 
-VERSION = "0.1.0"
 PACKAGES = (
     "torch",
     "torchvision",
@@ -65,17 +63,6 @@ def to_json(result: Result, files: list[str]) -> str:
 def _camera(camera: Camera, stride: int) -> dict[str, Any]:
     frames = {"n_frames": camera.n_frames, "n_dropped": camera.n_dropped, "stride": stride}
     return {"camera": camera.name, "source": camera.source, **frames}
-
-
-def git_hash() -> str:
-    """Commit of the program's own checkout, "" outside one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=5, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""
 
 
 def packages() -> dict[str, str]:

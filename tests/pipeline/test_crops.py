@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-import run_pipeline
 from models.reid import train
 from models.reid.data import catalogue
-from pipeline import crops
+from pipeline import cli, crops
 from pipeline.evaluate import boxes
 from tests.conftest import ROOT
 from tests.models.reid.training.runs import rows
@@ -152,7 +151,7 @@ def test_people_of_a_run_are_cut_as_the_run_numbered_them(sample: Path, tmp_path
         "--set",
         "reid.weights=none",
     ]
-    assert run_pipeline.main([*run, *quiet]) == 0
+    assert cli.main([*run, *quiet]) == 0
     given = [
         "--videos",
         str(sample / "cam1.mp4"),
@@ -326,7 +325,7 @@ def test_a_trained_network_goes_straight_into_the_pipeline(
         "--output",
         str(tmp_path / "out"),
     ]
-    assert run_pipeline.main(given) == 0
+    assert cli.main(given) == 0
     manifest = json.loads((tmp_path / "out" / "run.json").read_text())
     assert hashlib.sha256((tiny / "model.safetensors").read_bytes()).hexdigest() in json.dumps(
         manifest

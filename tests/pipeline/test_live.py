@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-import run_pipeline
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
+from pipeline import cli
 from pipeline.embed import bare, pool, unit
 from pipeline.live import EmbeddingCache
 from pipeline.records import Embedded, Tracklet
@@ -49,7 +49,7 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     flags = [word for setting in online for word in ("--set", setting)]
     assert (
-        run_pipeline.main(
+        cli.main(
             [
                 "--config",
                 str(config),

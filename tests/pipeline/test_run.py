@@ -16,9 +16,8 @@ import av
 import jsonschema
 import pytest
 
-import run_pipeline
+from pipeline import cli, mot
 from pipeline import config as configuration
-from pipeline import mot
 from pipeline import run as run_module
 from pipeline.outputs import manifest
 from tests.conftest import ROOT
@@ -28,7 +27,7 @@ QUICK = ["--max-seconds", "4", "--no-video", "--quiet"]
 
 
 def run(output: Path, *arguments: str | Path) -> int:
-    return run_pipeline.main([*map(str, arguments), "--output", str(output)])
+    return cli.main([*map(str, arguments), "--output", str(output)])
 
 
 def truth_boxes(sample: Path) -> list[str]:
@@ -312,7 +311,7 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
     expected, arguments = list(broken(tmp_path).items())[case]
     before = set(tmp_path.rglob("*"))
     output = ["--output", str(tmp_path / "out")]
-    assert run_pipeline.main([*output, "--set", "reid.weights=none", *arguments]) == 2
+    assert cli.main([*output, "--set", "reid.weights=none", *arguments]) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note:")]
     assert len(errors) == 1
     assert errors[0].startswith("error: ")
@@ -481,9 +480,7 @@ def test_ctrl_c_while_drawing_stops_drawing_and_keeps_the_rest(tmp_path: Path) -
 
 
 def test_files_named_in_the_help_exist() -> None:
-    named = [
-        word for word in run_pipeline.EPILOG.split() if word.startswith(("configs/", "samples/"))
-    ]
+    named = [word for word in cli.EPILOG.split() if word.startswith(("configs/", "samples/"))]
     assert named
     assert all((ROOT / name).is_file() for name in named)
 
@@ -497,7 +494,7 @@ def test_packages_under_another_name_do_not_spoil_the_end_of_a_run(
 
 
 def test_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_pipeline.main(["--version"]) == 0
+    assert cli.main(["--version"]) == 0
     assert "multi-camera people tracker" in capsys.readouterr().out
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from trackers.eval import compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
 
-import run_pipeline
-from pipeline import mot
+from pipeline import cli, mot
 from pipeline.config import TrackerConfig
 from pipeline.detect.mot_file import by_frame
 from pipeline.evaluate import __main__ as command
@@ -263,7 +262,7 @@ def test_the_command_prints_a_table_and_writes_json(
 def test_frames_that_a_run_did_not_process_are_not_scored(sample: Path, tmp_path: Path) -> None:
     boxes_of = ["--set", f"detector.detections={sample / 'truth'}", "--no-video", "--quiet"]
     some = ["--stride", "2", "--max-seconds", "8", "--output", str(tmp_path / "out")]
-    assert run_pipeline.main(["--videos", str(sample / "cam4.mp4"), *boxes_of, *some]) == 0
+    assert cli.main(["--videos", str(sample / "cam4.mp4"), *boxes_of, *some]) == 0
     found, notes = command.evaluate(tmp_path / "out", sample / "truth", cameras=["cam4"])
     assert found.together["oracle links"]["IDR"] > 0.7
     assert "were not processed" in notes[0]
@@ -330,10 +329,7 @@ def test_oracle_links_of_good_boxes_reach_nine_tenths_on_the_sample(
         "--set",
         f"detector.detections={sample / 'truth'}",
     ]
-    assert (
-        run_pipeline.main([*arguments, "--no-video", "--quiet", "--output", str(tmp_path / "out")])
-        == 0
-    )
+    assert cli.main([*arguments, "--no-video", "--quiet", "--output", str(tmp_path / "out")]) == 0
     found, _ = command.evaluate(tmp_path / "out", sample / "truth")
     assert found.together["oracle links"]["IDF1"] >= 0.9
     assert (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import run_pipeline
+from pipeline import cli
 from pipeline.config import LinkingConfig
 from pipeline.errors import ConfigError
 from pipeline.linking import corrections, linker
@@ -216,7 +216,7 @@ def test_a_file_that_is_not_there_is_one_line_before_anything_is_read(
     sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     videos = ["--videos", str(sample / "cam1.mp4"), "--output", str(tmp_path / "out")]
-    assert run_pipeline.main([*videos, "--corrections", str(tmp_path / "no.yaml")]) == 2
+    assert cli.main([*videos, "--corrections", str(tmp_path / "no.yaml")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "no.yaml: no such file; check linking.corrections or --corrections" in line
     assert not (tmp_path / "out").exists()
@@ -241,7 +241,7 @@ def test_the_next_run_obeys(
         f"detector.detections={sample / 'truth'}",
     ]
     shared += ["--set", "reid.weights=none", "--max-seconds", "3", "--no-video", "--quiet"]
-    assert run_pipeline.main([*shared, "--output", str(tmp_path / "before")]) == 0
+    assert cli.main([*shared, "--output", str(tmp_path / "before")]) == 0
     linked, *others = sorted(names(tmp_path / "before"), key=len, reverse=True)
     one, other = (
         next(each[0] for each in others if each[0].startswith(camera))
@@ -250,19 +250,14 @@ def test_the_next_run_obeys(
     path = write(
         tmp_path, f"same: [{one}, {other}]\ndifferent: [{linked[0]}, {linked[-1]}, cam9/1]\n"
     )
-    assert (
-        run_pipeline.main([*shared, "--output", str(tmp_path / "after"), "--corrections", path])
-        == 0
-    )
+    assert cli.main([*shared, "--output", str(tmp_path / "after"), "--corrections", path]) == 0
     after = names(tmp_path / "after")
     assert any({one, other} <= set(each) for each in after)
     assert not any({linked[0], linked[-1]} <= set(each) for each in after)
     assert "warning: corrections: cam9/1 is passed over" in capsys.readouterr().err
     saved = str(tmp_path / "after" / "config.yaml")
     assert (
-        run_pipeline.main(
-            ["--config", saved, "--output", str(tmp_path / "again"), "--no-video", "--quiet"]
-        )
+        cli.main(["--config", saved, "--output", str(tmp_path / "again"), "--no-video", "--quiet"])
         == 0
     )
     assert names(tmp_path / "again") == after

@@ -1,0 +1,60 @@
+"""The program as one Python function, which the command line calls too.
+
+Importing this module is cheap: torch is loaded by the first call.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline import config as configuration
+from pipeline.config import Config
+
+if TYPE_CHECKING:
+    from pipeline.result import Result
+
+
+def track_people(
+    videos: Sequence[str | Path] = (),
+    *,
+    output: str | Path,
+    config: str | Path | Config = "",
+    settings: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    quiet: bool = True,
+) -> "Result":
+    """Track people in several cameras, give each person one identity, and write the results.
+
+    Called in the main thread, it takes the first Ctrl-C as a request to stop reading: what was read
+    is linked, written and returned, with `interrupted` set.
+
+    Args:
+        videos: Video files or folders of images, one per camera. Leave it out when `config` lists
+            cameras.
+        output: Folder for the results; it is created if it is missing.
+        config: YAML file with cameras and settings, or settings from `pipeline.config.load`; "" for
+            the defaults.
+        settings: Single settings that replace those of `config`, by dotted key, for example
+            {"tracker.max_lost_s": 2.0}. configs/default.yaml explains every key.
+        overwrite: Replace the results of an earlier run in `output`.
+        quiet: Show no progress bars.
+
+    Returns:
+        What was found and written. `people` holds the identities, each with its tracklets in order
+        of time; `cameras` describes the cameras; `files` names what was written into `folder`;
+        `warnings` says what went wrong without stopping the run.
+
+    Raises:
+        ConfigError: A setting is unknown or not valid, or settings contradict each other.
+        SourceError: A video, a folder of images or a file of detections cannot be read.
+        ModelError: Weights are missing or cannot be loaded.
+        OutputError: The results cannot be written, or `output` is not empty and `overwrite` is not
+            set.
+    """
+    if not isinstance(config, Config):
+        config = configuration.load(str(config))
+    config = configuration.change(config, settings or {}, "settings")
+    config = configuration.with_videos(config, [str(video) for video in videos])
+    from pipeline import run  # here, because it takes seconds to load torch
+
+    return run.run(config, Path(output), overwrite, quiet)

@@ -1,0 +1,147 @@
+"""The command line: read the arguments, run, and say where the results are."""
+
+import argparse
+import sys
+import warnings
+from datetime import datetime
+from pathlib import Path
+
+from models.settings import RenamedSetting
+from pipeline import config as configuration
+from pipeline.api import track_people
+from pipeline.config import Config
+from pipeline.errors import PipelineError
+from pipeline.version import VERSION, git_hash
+
+EPILOG = f"""examples:
+  %(prog)s --videos cam1.mp4 cam2.mp4
+  %(prog)s --config site.yaml --output outputs/monday
+  %(prog)s --videos a.mp4 b.mp4 --set detector.weights=yolo11n.pt
+All settings with their meaning: {configuration.EXAMPLE}"""
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; exits with 2 when it cannot be read.
+
+    Args:
+        arguments: The words after the command; None for those of this process.
+    """
+    parser = argparse.ArgumentParser(
+        description="Track people in several cameras and give each person one identity.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "--videos",
+        nargs="+",
+        metavar="PATH",
+        help="video files or folders of images, one per camera",
+    )
+    add("--config", default="", metavar="FILE", help="YAML with cameras and settings")
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one setting; can be repeated",
+    )
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="folder for the results (default outputs/<date and time>)",
+    )
+    add(
+        "--overwrite", action="store_true", help="replace the results of an earlier run in --output"
+    )
+    add("--device", help="auto, cpu, cuda, cuda:1, mps (default auto)")
+    add("--stride", type=int, metavar="N", help="process every N-th frame")
+    add(
+        "--max-seconds",
+        type=float,
+        metavar="S",
+        help="process only the first S seconds of each source",
+    )
+    add(
+        "--corrections",
+        metavar="FILE",
+        help="YAML file of tracks that are known to be one person, or different people",
+    )
+    add(
+        "--priors",
+        metavar="FILE",
+        help="what an earlier run learned about this site: its priors.json",
+    )
+    add("--no-video", action="store_true", help="write no annotated videos")
+    add("--mosaic", action="store_true", help="also write mosaic.mp4 with all cameras side by side")
+    add("--quiet", action="store_true", help="no progress bar and no summary")
+    add("--version", action="store_true", help="print the version and exit")
+    return parser.parse_args(arguments)
+
+
+def settings(arguments: argparse.Namespace) -> Config:
+    """Build the settings from the defaults, --config, --set and the flags, in this order.
+
+    Raises:
+        ConfigError: A setting is unknown or not valid.
+    """
+    config = configuration.load(arguments.config, arguments.set)
+    config = configuration.with_videos(config, arguments.videos or [])
+    flags = {
+        "device": arguments.device,
+        "sources.stride": arguments.stride,
+        "sources.max_seconds": arguments.max_seconds,
+        "linking.corrections": arguments.corrections,
+        "linking.priors": arguments.priors,
+        "output.video": False if arguments.no_video else None,
+        "output.mosaic": True if arguments.mosaic else None,
+    }
+    given = {key: value for key, value in flags.items() if value is not None}
+    return configuration.change(config, given)
+
+
+def _settings_with_notes(arguments: argparse.Namespace) -> Config:
+    """As `settings`; prints one line for each setting that is given under an old name."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", RenamedSetting)
+        config = settings(arguments)
+    for warning in caught:
+        print(f"note: {warning.message}", file=sys.stderr)
+    return config
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the program.
+
+    Args:
+        arguments: The words after the command; None for those of this process.
+
+    Returns:
+        The exit code: 0 done, 2 an error in the input, 130 interrupted.
+    """
+    parsed = parse(arguments)
+    if parsed.version:
+        print(f"multi-camera people tracker {VERSION} {git_hash()[:12]}".rstrip())
+        return 0
+    output = parsed.output or Path("outputs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    try:
+        result = track_people(
+            config=_settings_with_notes(parsed),
+            output=output,
+            overwrite=parsed.overwrite,
+            quiet=parsed.quiet,
+        )
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the output folder holds what was complete by then", file=sys.stderr)
+        return 130
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if not parsed.quiet:
+        from pipeline import summary  # here, because it loads torch
+
+        print(summary.table(result))
+    return 130 if result.interrupted else 0
