@@ -17,7 +17,7 @@ EPILOG = f"""examples:
   %(prog)s --videos cam1.mp4 cam2.mp4
   %(prog)s --config site.yaml --output outputs/monday
   %(prog)s --videos a.mp4 b.mp4 --set detector.weights=yolo11n.pt
-All settings with their meaning: {configuration.EXAMPLE}"""
+All settings with their meaning: {configuration.EXAMPLE.replace("%", "%%")}"""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
