@@ -107,6 +107,38 @@ def test_trajectories_follow_the_schema_and_agree_with_the_csv_and_mot_files(res
     assert from_mot == {(camera, frame, person) for camera, frame, _, person in from_json}
 
 
+def assert_rows_are_unique(output: Path) -> None:
+    rows = list(csv.DictReader((output / "tracks.csv").read_text().splitlines()))
+    assert rows
+    for column in ("track_id", "person_id"):
+        keys = [(row["camera"], row["frame"], row[column]) for row in rows]
+        assert len(set(keys)) == len(keys)
+
+
+def test_no_track_and_no_person_has_two_rows_in_one_frame(result: Path) -> None:
+    assert_rows_are_unique(result)
+
+
+def test_rows_stay_unique_where_a_gap_is_filled_and_the_track_goes_on_as_somebody_else(
+    tmp_path: Path,
+) -> None:
+    video = write_video(tmp_path / "gate.mp4", 50, 10, (320, 240))
+    rows = [(frame, 20) for frame in (*range(1, 21), *range(26, 46))]
+    rows += [(frame, 120) for frame in range(31, 46)]
+    lines = [f"{frame},-1,{x},20,30,90,1\n" for frame, x in sorted(rows)]
+    (tmp_path / "gate.txt").write_text("".join(lines))
+    corrections = tmp_path / "corrections.yaml"
+    corrections.write_text(
+        "same: [[gate/1@0, gate/2@30]]\ndifferent: [[gate/1@0, gate/1@25]]\n", encoding="utf-8"
+    )
+    boxes = ["--set", f"detector.detections={tmp_path / 'gate.txt'}", *QUICK[2:]]
+    given = ["--videos", video, "--corrections", corrections, *boxes]
+    assert run(tmp_path / "out", *given) == 0
+    assert_rows_are_unique(tmp_path / "out")
+    first = document(tmp_path / "out")["people"][0]
+    assert [t["frames"] for t in first["tracklets"]] == [list(range(25)), list(range(30, 45))]
+
+
 def test_overlapping_cameras_with_homographies_share_people_without_any_reid(result: Path) -> None:
     both = [p for p in document(result)["people"] if p["cameras"] == ["cam1", "cam2"]]
     assert len(both) >= 4
