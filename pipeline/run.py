@@ -126,6 +126,7 @@ def run(
         result.cameras = [
             replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources
         ]
+        result.frame_ranges = worker.frame_ranges
         _set_clocks(result, worker.last_s)
         result.people = fill.fill(
             result.linked.people, config.tracklets.fill_gap_s, config.sources.stride
