@@ -352,6 +352,41 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
     assert set(tmp_path.rglob("*")) == before
 
 
+def test_a_mosaic_of_cameras_whose_clocks_are_far_apart_is_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "site.yaml"
+    early, late = write_video(tmp_path / "early.mp4", 5), write_video(tmp_path / "late.mp4", 5)
+    config.write_text(f"cameras:\n  - source: {early}\n  - source: {late}\n    start_s: 1000\n")
+    given = ["--config", config, "--set", "detector.weights=hog", "--quiet"]
+    assert run(tmp_path / "out", *given, "--mosaic") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: no mosaic: late starts 1000 s after the end of early")
+    assert said.count("\n") == 1 and not (tmp_path / "out").exists()
+    assert run(tmp_path / "out", *given) == 0
+
+
+def test_a_mosaic_that_would_be_dark_since_a_video_ended_early_is_left_out_with_a_warning(
+    sample: Path, tmp_path: Path
+) -> None:
+    whole = (sample / "cam4.mp4").read_bytes()
+    (tmp_path / "cam4.mp4").write_bytes(whole[: len(whole) // 8])
+    late = write_video(tmp_path / "late.mp4", 5)
+    config = tmp_path / "site.yaml"
+    config.write_text(
+        f"cameras:\n  - source: {tmp_path / 'cam4.mp4'}\n  - source: {late}\n    start_s: 630\n"
+    )
+    boxes = tmp_path / "boxes"
+    boxes.mkdir()
+    for camera in ("cam4", "late"):
+        (boxes / f"{camera}.txt").touch()
+    given = ["--config", config, "--set", f"detector.detections={boxes}", "--quiet", "--mosaic"]
+    assert run(tmp_path / "out", *given) == 0
+    written = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert any(warning.startswith("no mosaic: late starts") for warning in written["warnings"])
+    assert "late.mp4" in written["files"] and "mosaic.mp4" not in written["files"]
+
+
 def test_a_truncated_video_is_processed_to_its_break_and_reported(
     sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
