@@ -3,29 +3,35 @@ reads.
 
     python -m pipeline.crops --videos cam1.mp4 cam2.mp4 --boxes outputs/monday --output people
 
-The boxes are an output folder of a run (look through it first: its people become the labels) or
-MOTChallenge truth. So a site's own recordings can train or test a ReID model. Videos are read as
+The boxes are the output folder of a run, whose people become the labels (check it first), or
+MOTChallenge truth. So the recordings of a site can train or test a ReID model. Videos are read as
 the pipeline reads them.
 """
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from models import settings
+from models.errors import InputError
+from pipeline import config as configuration
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import OutputError, PipelineError, SourceError
 from pipeline.evaluate import boxes
 from pipeline.evaluate.boxes import Rows
-from pipeline.records import Array
+from pipeline.records import Array, Frame
 from pipeline.sources import Source, open_source
 from pipeline.tracklets import inside
 
+MIN_SHARE_INSIDE = 0.5
+"""Boxes of which a smaller share lies in the image are left out."""
 ROUNDING_S = 0.001
 """Times are rounded: a second after 1.3 s may be 0.9999999 s later."""
+JPEG_QUALITY = 95
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -39,7 +45,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         nargs="+",
         required=True,
         metavar="VIDEO",
-        help="one a camera; the file name is the camera's",
+        help="one per camera: those of the run, or named like the truth files",
     )
     add(
         "--boxes",
@@ -74,21 +80,42 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def write(
-    videos: list[str], rows: dict[str, Rows], output: Path, every_s: float, min_height_px: float
+    videos: Sequence[str],
+    rows: Mapping[str, Rows],
+    output: Path,
+    every_s: float,
+    min_height_px: float,
+    run_sources: Mapping[str, str] | None = None,
 ) -> int:
-    """Write the crops of all videos; returns how many. Raises SourceError and OutputError."""
+    """Write the crops of all videos.
+
+    Args:
+        videos: video files or folders of images, one per camera.
+        rows: boxes by camera, in the order of their frames (see `read_boxes`).
+        output: a new or empty folder.
+        every_s: seconds between two crops of a person.
+        min_height_px: boxes lower than this are left out.
+        run_sources: where the boxes come from a run, its cameras by the path of their sources (see
+            `read_run_sources`).
+
+    Returns:
+        How many crops were written.
+
+    Raises:
+        SourceError: a video cannot be read, or there are no boxes for it.
+        OutputError: `output` is not empty, or cannot be written.
+    """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise OutputError(f"{output}: is not an empty folder; give another --output")
-    sources = [
-        open_source(CameraConfig(source=video, name=camera), SourcesConfig())
-        for camera, video in _cameras(videos, rows)
-    ]
+    sources: dict[str, Source] = {}
+    for camera, video in _match_cameras(videos, rows, run_sources or {}).items():
+        (config,) = configuration.unique_names([CameraConfig(source=video)])
+        sources[camera] = open_source(config, SourcesConfig())
     n_written = 0
-    for source in sources:
-        camera = source.camera.name
+    for camera, source in sources.items():
         for person_id, frame, crop in people(source, rows[camera], every_s, min_height_px):
             path = output / f"{person_id:04d}" / camera / f"{frame:06d}.jpg"
-            encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+            _, encoded = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(encoded.tobytes())
@@ -103,67 +130,133 @@ def write(
 def people(
     source: Source, rows: Rows, every_s: float, min_height_px: float
 ) -> Iterator[tuple[int, int, Array]]:
-    """Crops of one video: person_id, frame from 0, (h, w, 3) uint8 BGR in the size they have in the
-    image.
+    """Crop the people of one video.
 
-    Boxes of which less than half lies in the image are left out.
+    Args:
+        source: the video.
+        rows: its boxes, in the order of their frames.
+        every_s: seconds between two crops of a person.
+        min_height_px: boxes lower than this are left out.
+
+    Yields:
+        person_id, frame from 0, crop (h, w, 3) uint8 BGR in the size it has in the image.
     """
     last_s: dict[int, float] = {}
-    starts = np.searchsorted(rows.frames, np.arange(rows.frames.max(initial=-1) + 2))
+    n_frames = int(rows.frames.max(initial=-1)) + 1
+    first_rows = np.searchsorted(rows.frames, np.arange(n_frames + 1))
     for frame in source:
-        if frame.index + 1 >= len(starts):
+        if frame.index >= n_frames:
             return
-        for i in range(starts[frame.index], starts[frame.index + 1]):
-            person_id, box = int(rows.ids[i]), rows.boxes[i]
-            if (
-                frame.time_s - last_s.get(person_id, -np.inf) < every_s - ROUNDING_S
-                or _share(box, frame.image) < 0.5
-            ):
+        for row in range(first_rows[frame.index], first_rows[frame.index + 1]):
+            person_id = int(rows.ids[row])
+            elapsed_s = frame.time_s - last_s.get(person_id, -np.inf)
+            if elapsed_s < every_s - ROUNDING_S:
                 continue
-            crop = inside(frame.image, box)
-            if crop.shape[0] >= min_height_px:
+            crop = _crop(frame, rows.boxes[row], min_height_px)
+            if crop is not None:
                 last_s[person_id] = frame.time_s
                 yield person_id, frame.index, crop
 
 
-def _cameras(videos: list[str], rows: dict[str, Rows]) -> list[tuple[str, str]]:
-    """Camera and video, once each and with boxes; raises SourceError."""
-    found: dict[str, str] = {}
+def _crop(frame: Frame, box: Array, min_height_px: float) -> Array | None:
+    """The part of the image in the box; None where it is too low or mostly outside the image."""
+    if _share_inside(box, frame.image) < MIN_SHARE_INSIDE:
+        return None
+    crop = inside(frame.image, box)
+    return crop if crop.shape[0] >= min_height_px else None
+
+
+def _share_inside(box: Array, image: Array) -> float:
+    """Share 0..1 of a box x1 y1 x2 y2 that lies in the image."""
+    top_left = np.maximum(box[:2], 0)
+    bottom_right = np.minimum(box[2:], image.shape[1::-1])
+    visible_area = np.prod(np.maximum(bottom_right - top_left, 0))
+    return float(visible_area / max(np.prod(box[2:] - box[:2]), 1e-9))
+
+
+def _match_cameras(
+    videos: Sequence[str], rows: Mapping[str, Rows], run_sources: Mapping[str, str]
+) -> dict[str, str]:
+    """Videos by camera, one each and all with boxes; raises SourceError."""
+    matched: dict[str, str] = {}
     for video in videos:
-        camera = Path(video).stem
+        camera = _camera_of(video, rows, run_sources)
         if camera not in rows:
             raise SourceError(
                 f"{video}: no boxes for camera {camera}; there are boxes for {', '.join(rows)}"
             )
-        if camera in found:
+        if camera in matched:
             raise SourceError(
-                f"{video}: there is another video of camera {camera}, {found[camera]}; give one a"
+                f"{video}: there is another video of camera {camera}, {matched[camera]}; give one a"
                 " camera"
             )
-        found[camera] = video
-    return list(found.items())
+        matched[camera] = video
+    return matched
 
 
-def _share(box: Array, image: Array) -> float:
-    """Share 0..1 of a box x1 y1 x2 y2 that lies in the image."""
-    least, most = np.maximum(box[:2], 0), np.minimum(box[2:], image.shape[1::-1])
-    return float(np.prod(np.maximum(most - least, 0)) / max(np.prod(box[2:] - box[:2]), 1e-9))
+def _camera_of(video: str, rows: Mapping[str, Rows], run_sources: Mapping[str, str]) -> str:
+    """Name of a video's camera.
+
+    Where the run read this file, or just one file of this name, its camera; otherwise the name of
+    the file, as it is or as a run would make it a camera name.
+    """
+    path = Path(video).resolve()
+    if str(path) in run_sources:
+        return run_sources[str(path)]
+    same_file_name = [
+        camera for source, camera in run_sources.items() if Path(source).name == path.name
+    ]
+    if len(same_file_name) == 1:
+        return same_file_name[0]
+    (cleaned,) = configuration.unique_names([CameraConfig(source=video)])
+    stem = Path(video).stem
+    return cleaned.name if cleaned.name in rows and stem not in rows else stem
 
 
 def read_boxes(path: Path, min_visibility: float) -> dict[str, Rows]:
-    """Boxes per camera, in the order of their frames, from an output folder or from truth; raises
-    SourceError.
+    """Read boxes from the output folder of a run, or from MOTChallenge truth.
+
+    Args:
+        path: the folder.
+        min_visibility: truth less visible than this (0..1) is left out.
+
+    Returns:
+        Detected boxes by camera, in the order of their frames.
+
+    Raises:
+        SourceError: the folder holds neither, or a file is damaged.
     """
     if (path / "tracks.csv").is_file():
-        found = boxes.read_results(path, with_filled=False)
+        cameras = boxes.read_results(path, with_filled=False)
     else:
-        found = {
-            camera: truth.rows.take(truth.counts)
-            for camera, truth in boxes.read_truth(path, min_visibility).items()
-        }
+        truth = boxes.read_truth(path, min_visibility)
+        cameras = {camera: each.rows.take(each.counts) for camera, each in truth.items()}
     return {
-        camera: rows.take(np.argsort(rows.frames, kind="stable")) for camera, rows in found.items()
+        camera: rows.take(np.argsort(rows.frames, kind="stable"))
+        for camera, rows in cameras.items()
     }
+
+
+def read_run_sources(path: Path) -> dict[str, str]:
+    """Read which camera each source of a run was, from the `config.yaml` of its output folder.
+
+    Args:
+        path: the output folder.
+
+    Returns:
+        Camera names by resolved path of the source; empty where there is no `config.yaml`.
+
+    Raises:
+        SourceError: the file is damaged.
+    """
+    file = path / "config.yaml"
+    if not file.is_file():
+        return {}
+    try:
+        cameras = settings.read(str(file), configuration.EXAMPLE)["cameras"]
+        return {str(Path(camera["source"]).resolve()): camera["name"] for camera in cameras}
+    except (InputError, KeyError, TypeError):
+        raise SourceError(f"{file}: is not the config.yaml of a run; repair or delete it") from None
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -171,7 +264,14 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parse(arguments)
     try:
         rows = read_boxes(parsed.boxes, parsed.min_visibility)
-        n_written = write(parsed.videos, rows, parsed.output, parsed.every_s, parsed.min_height)
+        n_written = write(
+            parsed.videos,
+            rows,
+            parsed.output,
+            parsed.every_s,
+            parsed.min_height,
+            read_run_sources(parsed.boxes),
+        )
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -21,7 +21,8 @@ class Result:
     """What a run found and wrote. `notes` say what was chosen, `warnings` what went wrong but did
     not stop the run.
 
-    linked: what linking found and why; people: the same people with short gaps filled.
+    linked: what linking found and why; people: the same people with short gaps filled;
+    frame_ranges: first and last number of the frames processed without a break, by camera.
     """
 
     config: Config
@@ -31,6 +32,7 @@ class Result:
     detector_sha256: str = ""
     reid_sha256: str = ""
     cameras: list[Camera] = field(default_factory=list)
+    frame_ranges: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     linked: Linked = field(default_factory=_nobody)
     people: list[Person] = field(default_factory=list)
     files: list[str] = field(default_factory=list)

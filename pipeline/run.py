@@ -5,6 +5,7 @@ Ctrl-C once stops reading, and everything up to there is linked, written and dra
 drawing; three times is the system's own interrupt.
 """
 
+import math
 import os
 import signal
 import threading
@@ -91,6 +92,8 @@ def run(
     except ValueError as error:
         raise ConfigError(str(error)) from None
     sources = [open_source(camera, config.sources) for camera in config.cameras]
+    if config.output.mosaic:
+        _refuse_a_dark_mosaic(sources, config.sources)
     finder, notes = detector.build(config.detector, config.device, [s.camera.name for s in sources])
     embedder, more_notes = embed.build(config.reid, config.device)
     _keep_apart(output, [Path(c.source) for c in config.cameras] + [*finder.files, *embedder.files])
@@ -126,6 +129,7 @@ def run(
         result.cameras = [
             replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources
         ]
+        result.frame_ranges = worker.frame_ranges
         _set_clocks(result, worker.last_s)
         result.people = fill.fill(
             result.linked.people, config.tracklets.max_interpolated_gap_s, config.sources.stride
@@ -137,7 +141,7 @@ def run(
         _write(folder, result)
         until_s = worker.last_s if result.interrupted else {}
         if config.output.video and any(c.n_frames for c in result.cameras):
-            _draw(folder, result, until_s, interrupts, quiet)
+            _draw(folder, result, until_s, worker.last_s, interrupts, quiet)
     result.interrupted |= interrupts.stop_drawing.is_set()
     folder.write_text("run.json", manifest.to_json(result, [*folder.written, "run.json"]))
     result.files = folder.written
@@ -152,6 +156,18 @@ def _keep_apart(output: Path, inputs: list[Path]) -> None:
                 f"{path}: lies in the output folder {output}, whose files are replaced; choose"
                 " another --output"
             )
+
+
+def _refuse_a_dark_mosaic(sources: list[Source], settings: SourcesConfig) -> None:
+    """Raise ConfigError, before anything is read, when the cameras' times are too far apart."""
+    spans_s = {}
+    for source in sources:
+        camera = source.camera
+        n_frames = _expected(camera, settings) * settings.stride
+        duration_s = n_frames / camera.fps if camera.n_frames > 0 else math.inf
+        spans_s[camera.name] = (camera.start_s, camera.start_s + duration_s)
+    if reason := mosaic.too_dark(spans_s):
+        raise ConfigError(reason)
 
 
 def _sha256(files: tuple[Path, ...]) -> str:
@@ -229,6 +245,7 @@ def _draw(
     folder: OutputFolder,
     result: Result,
     until_s: dict[str, float],
+    last_s: dict[str, float],
     interrupts: Interrupts,
     quiet: bool,
 ) -> None:
@@ -262,7 +279,11 @@ def _draw(
             ThreadPoolExecutor(2) as pool,
         ):
             list(pool.map(draw, *zip(*seen, strict=True)))
-        if config.mosaic:
+        spans_s = {camera.name: (camera.start_s, last_s[camera.name]) for _, camera in seen}
+        reason = mosaic.too_dark(spans_s)
+        if config.mosaic and reason:
+            result.warnings.append(reason)
+        elif config.mosaic:
             videos = [folder.path / f"{camera.name}.mp4" for _, camera in seen]
             with result.timings.stage("mosaic", total), folder.file("mosaic.mp4") as path:
                 mosaic.tile(

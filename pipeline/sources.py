@@ -28,6 +28,8 @@ from pipeline.timings import Timings
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 POLL_S = 0.1
+JOIN_S = 5.0
+"""How long closing a reader waits for its thread, which may hang in a read from a dead disk."""
 RESTART_S = 1.0
 """A clock that jumps back further than this has started anew: recordings joined into one file."""
 
@@ -218,10 +220,21 @@ class ImageFolder:
 
 
 def read_ahead(source: Source, n_frames: int, timings: Timings) -> Generator[Frame, None, None]:
-    """Read `source` on a thread of its own, at most `n_frames` ahead of the consumer.
+    """Read `source` on a thread of its own.
 
-    An exception in the thread is raised here; closing the generator stops and joins the thread. The
-    thread's work counts as "decode" in `timings`, the consumer's idling as "wait for decode".
+    Closing the generator stops the thread. When the thread does not end within `JOIN_S`, a warning
+    is added to the source, and the thread dies with the process.
+
+    Args:
+        source: what to read.
+        n_frames: how many frames may wait for the consumer.
+        timings: the thread's work counts as "decode", the consumer's idling as "wait for decode".
+
+    Yields:
+        The frames of the source, in its order.
+
+    Raises:
+        BaseException: what the source raised, after the frames before it.
     """
     frames: queue.SimpleQueue[Frame | BaseException | None] = queue.SimpleQueue()
     room = threading.Semaphore(
@@ -260,7 +273,12 @@ def read_ahead(source: Source, n_frames: int, timings: Timings) -> Generator[Fra
             yield item
     finally:
         stop.set()
-        thread.join()
+        thread.join(JOIN_S)
+        if thread.is_alive():
+            source.warnings.append(
+                f"{source.camera.name}: reading did not stop within {JOIN_S:g} s; check the disk or"
+                " the network that it is read from"
+            )
 
 
 def _upright(image: Array, rotation_deg: int) -> Array:

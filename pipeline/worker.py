@@ -22,7 +22,12 @@ from pipeline.tracklets import Gatherer
 
 
 class Worker:
-    """Runs its cameras to their end; `n_frames` and `last_s` say how far each camera came."""
+    """Runs its cameras to their end.
+
+    n_frames, last_s: how far each camera came: frames processed, and time of the last one.
+    frame_ranges: first and last number of frames processed without a break, by camera. Frames of a
+        range are `sources.stride` apart; a frame that a source cannot read ends a range.
+    """
 
     def __init__(
         self, sources: list[Source], detector: Detector, config: Config, timings: Timings
@@ -35,6 +40,7 @@ class Worker:
         self._rois = {c.name: np.array(c.roi, np.float32) for c in config.cameras}
         self.n_frames = dict.fromkeys(names, 0)
         self.last_s = dict.fromkeys(names, -np.inf)
+        self.frame_ranges: dict[str, list[tuple[int, int]]] = {name: [] for name in names}
 
     @property
     def now_s(self) -> float:
@@ -78,9 +84,17 @@ class Worker:
                 )
             with self._timings.stage("gather"):
                 closed += self._gatherers[frame.camera].add(frame, tracks, tracker.live_ids)
-            self.n_frames[frame.camera] += 1
-            self.last_s[frame.camera] = frame.time_s
+            self._count(frame)
         return closed
+
+    def _count(self, frame: Frame) -> None:
+        self.n_frames[frame.camera] += 1
+        self.last_s[frame.camera] = frame.time_s
+        ranges = self.frame_ranges[frame.camera]
+        first = frame.index
+        if ranges and frame.index == ranges[-1][1] + self._config.sources.stride:
+            first, _ = ranges.pop()
+        ranges.append((first, frame.index))
 
 
 def rounds(

@@ -11,6 +11,7 @@ import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -115,18 +116,31 @@ def read_truth(path: Path, min_visibility: float) -> dict[str, Truth]:
     return wanted
 
 
-def processed(path: Path) -> dict[str, range]:
-    """Frames of each camera that a run looked at, from its `run.json`; empty for results that have
-    none.
+def processed(path: Path) -> dict[str, Array]:
+    """Read from `run.json` which frames of each camera a run processed.
+
+    Args:
+        path: folder of results.
+
+    Returns:
+        Frame numbers from 0, (n,) int64, by camera; empty for results without a `run.json`.
     """
     try:
         cameras = json.loads((path / "run.json").read_text(encoding="utf-8"))["cameras"]
-        return {c["camera"]: range(0, c["n_frames"] * c["stride"], c["stride"]) for c in cameras}
+        return {camera["camera"]: _processed_frames(camera) for camera in cameras}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
 
-def only(wanted: Truth, frames: range | Array) -> Truth:
+def _processed_frames(camera: dict[str, Any]) -> Array:
+    stride = camera["stride"]
+    if "frame_ranges" not in camera:  # older runs did not say which frames could not be read
+        return np.arange(0, camera["n_frames"] * stride, stride)
+    ranges = [np.arange(first, last + 1, stride) for first, last in camera["frame_ranges"]]
+    return np.concatenate([_NO_ROWS, *ranges])
+
+
+def only(wanted: Truth, frames: Array | range) -> Truth:
     """Truth of these frames."""
     keep = np.isin(wanted.rows.frames, frames)
     return Truth(wanted.rows.take(keep), wanted.counts[keep])

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
@@ -47,7 +48,10 @@ def to_json(result: Result, files: list[str]) -> str:
         "clocks_applied_s": dict(result.linked.applied_s),
         "overlaps": [found.in_words() for found in result.linked.homographies],
         "travel": travel.in_words(result.linked.travel),
-        "cameras": [_camera(c, result.config.sources.stride) for c in result.cameras],
+        "cameras": [
+            _camera(c, result.config.sources.stride, result.frame_ranges.get(c.name, []))
+            for c in result.cameras
+        ],
         "stages": {
             stage: {"seconds": round(seconds, 4), "frames": result.timings.frames[stage]}
             for stage, seconds in sorted(result.timings.seconds.items())
@@ -60,9 +64,15 @@ def to_json(result: Result, files: list[str]) -> str:
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
-def _camera(camera: Camera, stride: int) -> dict[str, Any]:
-    frames = {"n_frames": camera.n_frames, "n_dropped": camera.n_dropped, "stride": stride}
-    return {"camera": camera.name, "source": camera.source, **frames}
+def _camera(camera: Camera, stride: int, frame_ranges: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    return {
+        "camera": camera.name,
+        "source": camera.source,
+        "n_frames": camera.n_frames,
+        "n_dropped": camera.n_dropped,
+        "stride": stride,
+        "frame_ranges": [list(frame_range) for frame_range in frame_ranges],
+    }
 
 
 def packages() -> dict[str, str]:

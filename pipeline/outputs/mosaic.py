@@ -4,7 +4,7 @@ videos.
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import cv2
@@ -20,6 +20,10 @@ DARK = 24
 TOLERANCE_S = 1e-4
 """Files round times to 1/90000 s: without it, every other frame of a 7 or 59.94 fps camera would
 come one picture late.
+"""
+MAX_DARK_S = 600.0
+"""Longest time in which no camera may have a picture. A `start_s` in seconds since 1970 beside a 0
+would fill the disk with dark frames.
 """
 
 
@@ -58,6 +62,32 @@ class _Tile:
     def runs(self, time_s: float) -> bool:
         """Whether this camera has pictures at or after this time."""
         return self._following is not None or time_s < self._until_s
+
+
+def too_dark(spans_s: Mapping[str, tuple[float, float]]) -> str:
+    """Say when there would be nothing to show for more than `MAX_DARK_S`.
+
+    Args:
+        spans_s: first and last time of each camera's pictures on the common clock, seconds; inf
+            where the end is not known.
+
+    Returns:
+        One line for the user that names the cameras; "" where the mosaic can be written.
+    """
+    by_start = sorted(spans_s.items(), key=lambda item: item[1])
+    shown_until_s = -math.inf
+    last_camera = ""
+    for camera, (start_s, end_s) in by_start:
+        if last_camera and start_s - shown_until_s > MAX_DARK_S:
+            return (
+                f"no mosaic: {camera} starts {start_s - shown_until_s:.0f} s after the end of"
+                f" {last_camera}, and at most {MAX_DARK_S:.0f} s may be without a picture; set"
+                " start_s of all cameras on the same clock, or leave out output.mosaic"
+            )
+        if end_s > shown_until_s:
+            shown_until_s = end_s
+            last_camera = camera
+    return ""
 
 
 def tile(

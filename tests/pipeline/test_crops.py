@@ -18,6 +18,7 @@ from tests.models.reid.training.runs import rows
 from tests.videos import write_video
 
 SIZE = (64, 48)
+TABLE_HEAD = "camera,frame,time_s,track_id,person_id,x1,y1,x2,y2,score\n"
 
 
 def truth(folder: Path, camera: str, boxes: list[tuple[float, ...]]) -> Path:
@@ -175,6 +176,48 @@ def test_people_of_a_run_are_cut_as_the_run_numbered_them(sample: Path, tmp_path
     )
 
 
+def run_on(folder: Path, *given: str | Path) -> Path:
+    """Results of a run with one standing person, from boxes of a file."""
+    lines = [f"{frame},-1,20,16,12,30,1\n" for frame in range(1, 21)]
+    (folder / "boxes.txt").write_text("".join(lines))
+    boxes = ["--set", f"detector.detections={folder / 'boxes.txt'}", "--set", "reid.weights=none"]
+    arguments = [*map(str, given), *boxes, "--no-video", "--quiet", "--output"]
+    assert run_pipeline.main([*arguments, str(folder / "run")]) == 0
+    return folder / "run"
+
+
+def cut_run(video: Path, results: Path, output: Path) -> set[str]:
+    """Names person/camera/frame of the crops of a run."""
+    given = ["--videos", str(video), "--boxes", str(results), "--output", str(output)]
+    assert crops.main([*given, "--min-height", "10"]) == 0
+    return {str(path.relative_to(output).with_suffix("")) for path in output.rglob("*.jpg")}
+
+
+def test_a_video_whose_name_the_run_cleaned_is_found(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "my cam.mp4", 20, 10, SIZE)
+    results = run_on(tmp_path, "--videos", video)
+    people = tmp_path / "people"
+    assert cut_run(video, results, people) == {"0001/my_cam/000000", "0001/my_cam/000010"}
+
+
+def test_a_camera_that_the_config_names_is_found_by_its_source(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "0001.mp4", 20, 10, SIZE)
+    config = tmp_path / "site.yaml"
+    config.write_text("cameras: [{source: 0001.mp4, name: lobby}]\n", encoding="utf-8")
+    results = run_on(tmp_path, "--config", config)
+    expected = {"0001/lobby/000000", "0001/lobby/000010"}
+    assert cut_run(video, results, tmp_path / "people") == expected
+    (tmp_path / "moved").mkdir()
+    moved = video.rename(tmp_path / "moved" / "0001.mp4")
+    assert cut_run(moved, results, tmp_path / "again") == expected
+
+
+def test_truth_may_be_named_as_the_video_is_also_with_a_blank(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "my cam.mp4", 5, 10, SIZE)
+    boxes = truth(tmp_path / "truth", "my cam", [(1, 1, 20, 16, 12, 30)])
+    assert cut_run(video, boxes, tmp_path / "people") == {"0001/my cam/000000"}
+
+
 @pytest.mark.parametrize(
     "case",
     [
@@ -186,6 +229,7 @@ def test_people_of_a_run_are_cut_as_the_run_numbered_them(sample: Path, tmp_path
         "no video",
         "no folder",
         "damaged",
+        "damaged config",
     ],
 )
 def test_what_cannot_be_cut_is_one_line_and_nothing_is_written(
@@ -201,6 +245,9 @@ def test_what_cannot_be_cut_is_one_line_and_nothing_is_written(
     (tmp_path / "full.txt").write_text("keep")
     (tmp_path / "text").mkdir()
     (tmp_path / "text" / "gate.txt").write_text("1,2,three\n")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tracks.csv").write_text(TABLE_HEAD, encoding="utf-8")
+    (tmp_path / "run" / "config.yaml").write_text("cameras: 3\n", encoding="utf-8")
     output = tmp_path / "people"
     videos, given, where, expected = {
         "other camera": (
@@ -220,6 +267,7 @@ def test_what_cannot_be_cut_is_one_line_and_nothing_is_written(
         "twice": ([video, twin], boxes, output, "there is another video of camera gate"),
         "no video": ([tmp_path / "nowhere" / "gate.mp4"], boxes, output, "no such file"),
         "no folder": ([video], boxes, tmp_path / "full.txt" / "people", "cannot be written"),
+        "damaged config": ([video], tmp_path / "run", output, "is not the config.yaml of a run"),
         "damaged": ([video], tmp_path / "text", output, "line 1: expected numbers"),
     }[case]
     command = [
@@ -335,11 +383,10 @@ def test_a_trained_network_goes_straight_into_the_pipeline(
 
 
 def test_boxes_that_were_filled_in_are_not_cut_out(tmp_path: Path) -> None:
-    head = "camera,frame,time_s,track_id,person_id,x1,y1,x2,y2,score\n"
     lines = [
         f"cam,{frame},{frame / 10},1,1,0,0,20,50,{score}\n"
         for frame, score in ((0, 0.9), (1, 0.0), (2, 0.5))
     ]
-    (tmp_path / "tracks.csv").write_text(head + "".join(lines), encoding="utf-8")
+    (tmp_path / "tracks.csv").write_text(TABLE_HEAD + "".join(lines), encoding="utf-8")
     assert crops.read_boxes(tmp_path, 0.5)["cam"].frames.tolist() == [0, 2]
     assert boxes.read_results(tmp_path)["cam"].frames.tolist() == [0, 1, 2]

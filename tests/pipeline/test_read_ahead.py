@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import sources
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import Camera, Frame
@@ -85,6 +86,38 @@ def test_an_error_while_reading_ahead_is_raised_at_the_consumer_after_the_frames
             taken.append(frame.index)
     assert taken == [0, 1, 2, 3]
     assert readers() == []
+
+
+class Hanging(Counted):
+    """A source that hangs after its first frame, until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.let_go = threading.Event()
+
+    def __iter__(self) -> Iterator[Frame]:
+        yield from super().__iter__()
+        self.let_go.wait(20)
+
+
+def test_a_source_that_hangs_is_reported_and_does_not_hold_up_whoever_closes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sources, "JOIN_S", 0.2)
+    source = Hanging()
+    frames = read_ahead(source, 2, Timings())
+    next(frames)
+    started = time.monotonic()
+    frames.close()
+    waited_s = time.monotonic() - started
+    source.let_go.set()
+    while readers():
+        time.sleep(0.01)
+    assert waited_s < 10
+    assert source.warnings == [
+        "counted: reading did not stop within 0.2 s; check the disk or the network that it is read"
+        " from"
+    ]
 
 
 @pytest.mark.parametrize("n_taken", [0, 1, 5])

@@ -106,6 +106,38 @@ def test_trajectories_follow_the_schema_and_agree_with_the_csv_and_mot_files(res
     assert from_mot == {(camera, frame, person) for camera, frame, _, person in from_json}
 
 
+def assert_rows_are_unique(output: Path) -> None:
+    rows = list(csv.DictReader((output / "tracks.csv").read_text().splitlines()))
+    assert rows
+    for column in ("track_id", "person_id"):
+        keys = [(row["camera"], row["frame"], row[column]) for row in rows]
+        assert len(set(keys)) == len(keys)
+
+
+def test_no_track_and_no_person_has_two_rows_in_one_frame(result: Path) -> None:
+    assert_rows_are_unique(result)
+
+
+def test_rows_stay_unique_where_a_gap_is_filled_and_the_track_goes_on_as_somebody_else(
+    tmp_path: Path,
+) -> None:
+    video = write_video(tmp_path / "gate.mp4", 50, 10, (320, 240))
+    rows = [(frame, 20) for frame in (*range(1, 21), *range(26, 46))]
+    rows += [(frame, 120) for frame in range(31, 46)]
+    lines = [f"{frame},-1,{x},20,30,90,1\n" for frame, x in sorted(rows)]
+    (tmp_path / "gate.txt").write_text("".join(lines))
+    corrections = tmp_path / "corrections.yaml"
+    corrections.write_text(
+        "same: [[gate/1@0, gate/2@30]]\ndifferent: [[gate/1@0, gate/1@25]]\n", encoding="utf-8"
+    )
+    boxes = ["--set", f"detector.detections={tmp_path / 'gate.txt'}", *QUICK[2:]]
+    given = ["--videos", video, "--corrections", corrections, *boxes]
+    assert run(tmp_path / "out", *given) == 0
+    assert_rows_are_unique(tmp_path / "out")
+    first = document(tmp_path / "out")["people"][0]
+    assert [t["frames"] for t in first["tracklets"]] == [list(range(25)), list(range(30, 45))]
+
+
 def test_overlapping_cameras_with_homographies_share_people_without_any_reid(result: Path) -> None:
     both = [p for p in document(result)["people"] if p["cameras"] == ["cam1", "cam2"]]
     assert len(both) >= 4
@@ -317,6 +349,41 @@ def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
     assert errors[0].startswith("error: ")
     assert expected in errors[0]
     assert set(tmp_path.rglob("*")) == before
+
+
+def test_a_mosaic_of_cameras_whose_clocks_are_far_apart_is_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "site.yaml"
+    early, late = write_video(tmp_path / "early.mp4", 5), write_video(tmp_path / "late.mp4", 5)
+    config.write_text(f"cameras:\n  - source: {early}\n  - source: {late}\n    start_s: 1000\n")
+    given = ["--config", config, "--set", "detector.weights=hog", "--quiet"]
+    assert run(tmp_path / "out", *given, "--mosaic") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: no mosaic: late starts 1000 s after the end of early")
+    assert said.count("\n") == 1 and not (tmp_path / "out").exists()
+    assert run(tmp_path / "out", *given) == 0
+
+
+def test_a_mosaic_that_would_be_dark_since_a_video_ended_early_is_left_out_with_a_warning(
+    sample: Path, tmp_path: Path
+) -> None:
+    whole = (sample / "cam4.mp4").read_bytes()
+    (tmp_path / "cam4.mp4").write_bytes(whole[: len(whole) // 8])
+    late = write_video(tmp_path / "late.mp4", 5)
+    config = tmp_path / "site.yaml"
+    config.write_text(
+        f"cameras:\n  - source: {tmp_path / 'cam4.mp4'}\n  - source: {late}\n    start_s: 630\n"
+    )
+    boxes = tmp_path / "boxes"
+    boxes.mkdir()
+    for camera in ("cam4", "late"):
+        (boxes / f"{camera}.txt").touch()
+    given = ["--config", config, "--set", f"detector.detections={boxes}", "--quiet", "--mosaic"]
+    assert run(tmp_path / "out", *given) == 0
+    written = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert any(warning.startswith("no mosaic: late starts") for warning in written["warnings"])
+    assert "late.mp4" in written["files"] and "mosaic.mp4" not in written["files"]
 
 
 def test_a_truncated_video_is_processed_to_its_break_and_reported(

@@ -5,6 +5,7 @@ sequence.
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from trackers.eval import compute_clear_metrics, compute_hota_metrics, compute_identity_metrics
@@ -266,6 +267,32 @@ def test_frames_that_a_run_did_not_process_are_not_scored(sample: Path, tmp_path
     found, notes = command.evaluate(tmp_path / "out", sample / "truth", cameras=["cam4"])
     assert found.together["oracle links"]["IDR"] > 0.7
     assert "were not processed" in notes[0]
+
+
+def test_images_that_could_not_be_read_are_not_scored_and_all_others_are(tmp_path: Path) -> None:
+    images = tmp_path / "gate"
+    images.mkdir()
+    for i in range(1, 21):
+        cv2.imwrite(str(images / f"{i:02d}.png"), np.full((60, 300, 3), 90, np.uint8))
+    for i in (3, 4, 10):
+        (images / f"{i:02d}.png").write_text("not an image")
+    truth = write(tmp_path / "truth", {"gate": stay(1, 1, 1, 20)})
+    given = ["--videos", str(images), "--set", f"detector.detections={truth}", "--no-video"]
+    more = ["--set", "sources.image_fps=10", "--set", "tracklets.fill_gap_s=0", "--quiet"]
+    assert run_pipeline.main([*given, *more, "--output", str(tmp_path / "out")]) == 0
+    read = [i for i in range(20) if i + 1 not in (3, 4, 10)]
+    assert list(boxes.processed(tmp_path / "out")["gate"]) == read
+    found, notes = command.evaluate(tmp_path / "out", truth)
+    assert found.together["ours"]["IDF1"] == pytest.approx(1)
+    assert notes == ["gate: 3 frames of truth were not processed and are not scored"]
+
+
+def test_runs_that_do_not_say_which_frames_they_read_are_taken_to_have_read_the_first(
+    tmp_path: Path,
+) -> None:
+    cameras = [{"camera": "gate", "n_frames": 4, "stride": 2}]
+    (tmp_path / "run.json").write_text(json.dumps({"cameras": cameras}))
+    assert boxes.processed(tmp_path)["gate"].tolist() == [0, 2, 4, 6]
 
 
 def test_mot15_truth_is_there_only_where_its_flag_is_set(tmp_path: Path) -> None:

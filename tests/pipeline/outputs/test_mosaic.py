@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.outputs.mosaic import DARK, TILE_WIDTH_PX, tile
+from pipeline.outputs.mosaic import DARK, TILE_WIDTH_PX, tile, too_dark
 from pipeline.outputs.video import Interrupted
 from pipeline.records import Array, Camera
 from tests.pipeline.outputs.people import camera
@@ -97,6 +97,24 @@ def test_a_camera_of_another_shape_keeps_its_proportions(tmp_path: Path) -> None
     white = image.min(axis=2) > 200
     assert np.flatnonzero(white.any(axis=0))[[0, -1]] == pytest.approx([140, 140 + 90], abs=4)
     assert np.flatnonzero(white.any(axis=1))[[0, -1]] == pytest.approx([0, 120], abs=4)
+
+
+@pytest.mark.parametrize(
+    ("spans_s", "said"),
+    [
+        ({"a": (0, 60), "b": (0, 10)}, ""),
+        ({"a": (0, 60), "b": (660, 700)}, ""),
+        ({"a": (0, 60), "b": (661, 700)}, "b starts 601 s after the end of a"),
+        ({"a": (0, 900), "b": (5, 20), "c": (1400, 1500)}, ""),
+        ({"late": (1.7e9, 1.7e9 + 9), "early": (0, 30)}, "late starts 1699999970 s after"),
+        ({"a": (0, float("inf")), "b": (9000, 9100)}, ""),
+    ],
+)
+def test_times_in_which_no_camera_has_a_picture_are_bounded(
+    spans_s: dict[str, tuple[float, float]], said: str
+) -> None:
+    assert said in too_dark(spans_s)
+    assert bool(said) == bool(too_dark(spans_s))
 
 
 def test_an_interrupted_mosaic_says_so(tmp_path: Path) -> None:
