@@ -82,6 +82,18 @@ def test_a_training_writes_a_one_class_file_and_leaves_what_is_frozen(
     assert "is not empty" in capsys.readouterr().err
 
 
+def test_an_output_that_is_a_file_is_an_error_of_one_line(
+    tmp_path: Path, start: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    output.write_text("a file", encoding="utf-8")
+    pictures = folder(tmp_path / "pictures", 5)
+    assert train.main(arguments(pictures, output, f"network.init={start}")) == 2
+    assert (
+        capsys.readouterr().err == f"error: {output}: is a file; give a new folder with --output\n"
+    )
+
+
 def test_only_the_first_four_fifths_of_labelled_folders_are_trained_on(tmp_path: Path) -> None:
     first, second = folder(tmp_path / "first", 10), folder(tmp_path / "second", 5)
     (tmp_path / "run").mkdir()
