@@ -202,7 +202,9 @@ def test_the_table_has_a_row_per_set_and_a_column_per_detector(tmp_path: Path, s
     (tmp_path / "detection").mkdir()
     for name in ("a", "b"):
         folder(tmp_path / "detection" / name, 10)
-    sets = data.test_sets(tmp_path)
+    listed = tmp_path / "sets.yaml"
+    listed.write_text("labelled: [detection/a, detection/b]")
+    sets = data.test_sets(listed, tmp_path)
     rows = evaluate.evaluate("nothing", lambda image: (np.zeros((0, 4)), np.zeros(0)), sets)
     assert [(row.set, row.n_frames, row.ap50, row.recall) for row in rows] == [
         ("a", 2, 0.0, 0.0),
@@ -226,5 +228,8 @@ def test_the_command_says_in_one_line_what_is_wrong(
     tmp_path: Path, start: Path, capsys: pytest.CaptureFixture[str], changes: list[str], reason: str
 ) -> None:
     folder(tmp_path / "detection" / "a", 5)
-    assert evaluate.main(["--weights", str(start), "--data", str(tmp_path), *changes]) == 2
+    listed = tmp_path / "sets.yaml"
+    listed.write_text("labelled: [detection/a]")
+    sets = ["--data", str(tmp_path), "--test-sets", str(listed)]
+    assert evaluate.main(["--weights", str(start), *sets, *changes]) == 2
     assert reason in capsys.readouterr().err
