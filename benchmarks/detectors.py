@@ -1,9 +1,10 @@
-"""Person detectors side by side: `python -m benchmarks.detectors --ours FILE --output
-detectors.md`.
+"""Person detectors side by side.
+
+    python -m benchmarks.detectors --ours FILE --data DIR --baselines DIR --output detectors.md
 
 Ours and the model it started from (`models.detector`), HOG (`pipeline.detect.hog`), and the public
-FastestDet and person-detection-retail-0013 of `../shared/data/baselines`, each with its own input
-convention, on the sets of `models.detector.evaluate`. OpenVINO is optional: without it the last
+FastestDet and person-detection-retail-0013, each with its own input convention, on the sets of
+`models.detector.evaluate`. OpenVINO is optional: without it the last
 column is left out, and a line says so.
 """
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 from models import files
 from models.detector import data, network
-from models.detector.evaluate import Find, Row, choose, evaluate, parse_size, table
+from models.detector.evaluate import Find, Row, add_sets, evaluate, parse_size, table
 from models.detector.find import Finder
 from models.errors import InputError
 from pipeline.config import DetectorConfig
@@ -151,7 +152,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         help=".safetensors files of models.detector",
     )
-    add("--data", type=Path, default=Path("../shared/data"), metavar="DIR")
+    add(
+        "--baselines",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder with the files of the public detectors",
+    )
+    add_sets(parser)
     add(
         "--only",
         nargs="*",
@@ -159,7 +167,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         help="only the detectors whose names begin so",
     )
-    add("--sets", nargs="*", default=[], metavar="NAME", help="only the sets whose names begin so")
     add("--size", default="640x384", metavar="WxH", help="input of the YOLO networks")
     add("--threads", type=int, default=2, metavar="N", help="threads of torch and OpenCV")
     add(
@@ -178,10 +185,8 @@ def main(arguments: list[str] | None = None) -> int:
     cv2.setNumThreads(parsed.threads)
     rows: list[Row] = []
     try:
-        sets = choose(data.test_sets(parsed.data), parsed.sets)
-        for name, find in detectors(
-            parsed.ours, parse_size(parsed.size), parsed.data / "baselines"
-        ):
+        sets = data.test_sets(parsed.test_sets, parsed.data, parsed.sets)
+        for name, find in detectors(parsed.ours, parse_size(parsed.size), parsed.baselines):
             if not parsed.only or any(
                 name.lower().startswith(wanted.lower()) for wanted in parsed.only
             ):

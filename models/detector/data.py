@@ -7,23 +7,27 @@ back from training (`part`), so that a set of video frames is cut once in time i
 neighbours on both sides.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from models import settings
 from models.errors import InputError
+from models.settings import Section
 
 Array = NDArray[Any]
 Part = Literal["train", "held_back", "all"]
 
 MIN_VISIBILITY = 0.3
 MIN_FIELDS = 6
+EXAMPLE = "configs/detector/test_sets.yaml"
 
 
 @dataclass(frozen=True)
@@ -170,25 +174,54 @@ def read_mot(path: Path) -> Array:
     return rows
 
 
-def test_sets(root: Path) -> list[PictureSet]:
-    """Return the sets that nothing of ours is trained on, of a folder laid out as `../shared/data`;
-    raises InputError.
+class Clip(Section):
+    """A video with MOT truth, of which every `every`-th frame is judged."""
+
+    name: str
+    video: str
+    truth: str
+    every: Annotated[int, Field(ge=1)] = 10
+
+
+class TestSets(Section):
+    """All sets to judge by; paths are relative to one folder. `labelled`: YOLO folders."""
+
+    clips: list[Clip] = Field(default_factory=list)
+    labelled: list[str] = Field(default_factory=list)
+
+
+def test_sets(listed: Path, root: Path, wanted: Sequence[str] = ()) -> list[PictureSet]:
+    """Return sets that a detector is judged by.
+
+    Args:
+        listed: YAML file as `configs/detector/test_sets.yaml`.
+        root: The folder that its paths are relative to.
+        wanted: Only sets whose names begin with one of these, in any case; all where there is none.
+
+    Raises:
+        InputError: The file is wrong, no set has such a name, or a set that is wanted is not there.
     """
-    clips = root / "clips"
-    found = [
-        PictureSet(name, partial(clip, clips / folder / video, clips / folder / "gt.txt", every))
-        for name, folder, video, every in (
-            ("PETS", "pets09_s2l1", "video.avi", 10),
-            ("TownCentre", "towncentre_a", "video.mp4", 5),
+    values = settings.build(TestSets, settings.read(str(listed), EXAMPLE), str(listed), EXAMPLE)
+    found: dict[str, tuple[Read, list[Path]]] = {}
+    for each in values.clips:
+        video, truth = root / each.video, root / each.truth
+        found[each.name] = partial(clip, video, truth, each.every), [video, truth]
+    for name in values.labelled:
+        folder = root / name
+        found[folder.name] = partial(labelled, folder, "held_back"), [folder / "images"]
+    begins = tuple(name.lower() for name in wanted) or ("",)
+    chosen = [name for name in found if name.lower().startswith(begins)]
+    if not chosen:
+        raise InputError(
+            f"--sets {' '.join(wanted)}: no such set; there are {', '.join(found)}"
+            if found
+            else f"{listed}: lists no set; {EXAMPLE} shows how"
         )
-        if (clips / folder).is_dir()
-    ]
-    for world in ("plaza", "mall"):
-        for video in sorted((root / "worlds" / world).glob("cam*.mp4")):
-            truth = root / "worlds" / world / "truth" / f"{video.stem}.txt"
-            found.append(PictureSet(f"{world} {video.stem}", partial(clip, video, truth, 10)))
-    for folder in sorted((root / "detection").glob("*/images")):
-        found.append(PictureSet(folder.parent.name, partial(labelled, folder.parent, "held_back")))
-    if not found:
-        raise InputError(f"{root}: none of the test sets is there (clips/, worlds/, detection/)")
-    return found
+    for name in chosen:
+        for path in found[name][1]:
+            if not path.exists():
+                raise InputError(
+                    f"{path}: is not there, but the set {name} needs it; take others with --sets,"
+                    " or list your own with --test-sets"
+                )
+    return [PictureSet(name, found[name][0]) for name in chosen]

@@ -1,5 +1,4 @@
-"""Judge person detectors: `python -m models.detector.evaluate --weights mine.safetensors
-start.safetensors`.
+"""Judge person detectors: `python -m models.detector.evaluate --weights A B --data DIR`.
 
 One table: a row per test set, and for every detector AP50, AP50-95, recall at one false alarm a
 frame, and frames/s (of this machine, letterboxing and suppression included). `benchmarks.detectors`
@@ -99,16 +98,25 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def choose(sets: Sequence[data.PictureSet], wanted: Sequence[str]) -> list[data.PictureSet]:
-    """Sets whose name begins with one of `wanted`, all when none is; raises InputError."""
-    chosen = [
-        s for s in sets if not wanted or any(s.name.lower().startswith(w.lower()) for w in wanted)
-    ]
-    if not chosen:
-        raise InputError(
-            f"--sets {' '.join(wanted)}: no such set; there are {', '.join(s.name for s in sets)}"
-        )
-    return chosen
+def add_sets(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name sets: `--data`, `--test-sets` and `--sets`."""
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="DIR", help="folder of the test sets"
+    )
+    parser.add_argument(
+        "--test-sets",
+        type=Path,
+        default=Path(data.EXAMPLE),
+        metavar="FILE",
+        help="YAML list of the sets in it (default: those of the model card)",
+    )
+    parser.add_argument(
+        "--sets",
+        nargs="*",
+        default=[],
+        metavar="NAME",
+        help="only the sets whose names begin so, for example PETS plaza",
+    )
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -131,20 +139,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="YAML",
         help="of files that do not say it themselves, for example yolo11n.yaml",
     )
-    add(
-        "--data",
-        type=Path,
-        default=Path("../shared/data"),
-        metavar="DIR",
-        help="folder with clips/, worlds/ and detection/",
-    )
-    add(
-        "--sets",
-        nargs="*",
-        default=[],
-        metavar="NAME",
-        help="only the sets whose names begin so, for example PETS plaza",
-    )
+    add_sets(parser)
     add("--size", default="640x384", metavar="WxH", help="input of the networks")
     add(
         "--threads",
@@ -172,7 +167,7 @@ def _run(parsed: argparse.Namespace) -> str:
     if parsed.threads:
         torch.set_num_threads(parsed.threads)
     size = parse_size(parsed.size)
-    sets = choose(data.test_sets(parsed.data), parsed.sets)
+    sets = data.test_sets(parsed.test_sets, parsed.data, parsed.sets)
     rows: list[Row] = []
     for path in parsed.weights:
         finder = Finder(network.load(path, parsed.architecture), size)

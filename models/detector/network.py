@@ -63,7 +63,20 @@ def load(path: Path, architecture: str = "") -> Any:
         not architecture.endswith(".yaml") or "://" in architecture
     ):  # anything else ultralytics would take for weights: download them, and unpickle
         raise InputError(f"{path}: name its architecture, for example yolo11n.yaml")
-    return _with_weights(architecture, state, json.loads(metadata.get("names", "[]")), str(path))
+    return _with_weights(architecture, state, _read_names(metadata, path), str(path))
+
+
+def _read_names(metadata: dict[str, str], path: Path) -> list[str]:
+    """Class names in the metadata of a file, [] where it has none; raises InputError."""
+    try:
+        names = json.loads(metadata.get("names", "[]"))
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"{path}: its metadata `names` is no JSON list of class names; save the file again"
+        )
+    return names
 
 
 def save(path: Path, network: Any, architecture: str, about: dict[str, str] | None = None) -> None:

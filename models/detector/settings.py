@@ -52,9 +52,7 @@ class KeepSettings(Section):
 
 
 class AugmentSettings(Section):
-    """Changes to the pictures; `dim`, `blur` and `noise` are seen by the student only, not by the
-    start model.
-    """
+    """Changes to the pictures; only the student sees those of `degrade`, not the start model."""
 
     mosaic: Fraction = 0.5
     scale: Fraction = 0.5

@@ -26,6 +26,8 @@ def fit(chosen: Settings, output: Path) -> Path:
 
     What is written is the running average of the weights, in half precision. Raises InputError.
     """
+    if output.exists() and not output.is_dir():
+        raise InputError(f"{output}: is a file; give a new folder with --output")
     if output.exists() and any(output.iterdir()):
         raise InputError(f"{output}: is not empty; give a new folder with --output")
     networks.quiet()

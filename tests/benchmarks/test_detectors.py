@@ -24,9 +24,10 @@ def test_a_cell_of_fastest_det_becomes_a_box_of_the_image() -> None:
 def test_an_unknown_detector_or_set_is_an_error_of_one_line(
     shared_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert detectors.main(["--data", str(shared_data), "--sets", "paris"]) == 2
+    folders = ["--data", str(shared_data), "--baselines", str(shared_data / "baselines")]
+    assert detectors.main([*folders, "--sets", "paris"]) == 2
     assert capsys.readouterr().err.startswith("error: --sets paris: no such set; there are PETS")
-    assert detectors.main(["--data", str(shared_data), "--only", "nothing"]) == 2
+    assert detectors.main([*folders, "--only", "nothing"]) == 2
     assert capsys.readouterr().err == "error: --only nothing: no such detector\n"
 
 

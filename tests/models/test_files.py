@@ -5,12 +5,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from models import files
 from models.errors import InputError
+from models.reid.evaluation.pictures import plot_curves
+from models.reid.evaluation.spatial_temporal import TransitionModel
 from models.reid.networks import file
 from models.reid.networks.file import Recipe
 from models.reid.training import checkpoint
@@ -29,7 +32,15 @@ def save_bytes(path: Path) -> None:
     files.write(path, b"new" * 100)
 
 
-@pytest.fixture(params=[save_bytes, save_network, save_checkpoint])
+def save_sheet(path: Path) -> None:
+    plot_curves([{"epoch": 0, "loss": 1.0}], path)
+
+
+def save_transitions(path: Path) -> None:
+    TransitionModel(np.ones((2, 2, 3)), 100).save(path)
+
+
+@pytest.fixture(params=[save_bytes, save_network, save_checkpoint, save_sheet, save_transitions])
 def write(request: pytest.FixtureRequest) -> Callable[[Path], None]:
     given: Callable[[Path], None] = request.param
     return given

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InputError
+from models import files
 from models.reid.data.loader import read_image
 from models.reid.data.samples import Sample
 
@@ -191,7 +191,7 @@ def _write_sheet(ranked: Ranked, folder: Path) -> Path:
     known = [f"{query.person_id:04d}"] if query.person_id >= 0 else []
     known += [f"c{query.camera + 1}"] if query.camera >= 0 else []
     path = folder / f"{'_'.join([f'{ranked.position:05d}', *known, query.paths[0].stem])}.jpg"
-    _write(path, cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
+    files.write(path, cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
     return path
 
 
@@ -294,15 +294,4 @@ def _curve(
 def _save(figure: "Figure", path: Path) -> None:
     data = io.BytesIO()
     figure.savefig(data, format="png")
-    _write(path, data.getvalue())
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a whole file; raises InputError."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    files.write(path, data.getvalue())

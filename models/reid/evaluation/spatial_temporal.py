@@ -13,6 +13,7 @@ is much, so the second factor moves within a few per cent of 1/3: it re-orders w
 sightings in the same camera have p = 0.
 """
 
+import io
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from models import files
 from models.errors import InputError
 from models.reid.evaluation import distances
 from models.reid.evaluation.distances import BLOCK, Array, Features
@@ -61,11 +63,10 @@ class TransitionModel:
         return _look_up(_padded(self.table), self.bin_frames, camera_a, frame_a, camera_b, frame_b)
 
     def save(self, path: Path) -> None:
-        """Write a .npz; the file is complete or not there."""
-        partial = path.with_name(f"{path.name}.partial")
-        with partial.open("wb") as file:
-            np.savez_compressed(file, table=self.table, bin_frames=self.bin_frames)
-        partial.replace(path)
+        """Write a .npz, whole or not at all; raises InputError."""
+        data = io.BytesIO()
+        np.savez_compressed(data, table=self.table, bin_frames=self.bin_frames)
+        files.write(path, data.getvalue())
 
 
 def load(path: Path) -> TransitionModel:

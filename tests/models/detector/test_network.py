@@ -112,6 +112,15 @@ def test_files_that_are_no_detector_are_an_error_of_one_line(
         network.load(path)
 
 
+@pytest.mark.parametrize("names", ["[person", '"person"', "3", "[1]", '{"0": "person"}'])
+def test_class_names_that_are_no_list_are_an_error_of_one_line(tmp_path: Path, names: str) -> None:
+    path = tmp_path / "a.safetensors"
+    metadata = {"architecture": "yolo11n.yaml", "names": names}
+    save_file({"model.23.cv3.0.2.weight": torch.zeros(1, 64, 1, 1)}, path, metadata)
+    with pytest.raises(InputError, match=f"^{path}: its metadata `names` is no JSON list"):
+        network.load(path)
+
+
 @pytest.mark.parametrize("alpha", [0, 0.25, 1])
 def test_the_line_between_start_and_fine_tune_begins_and_ends_at_them(alpha: float) -> None:
     start, tuned, mixed = (torch.nn.BatchNorm1d(4) for _ in range(3))

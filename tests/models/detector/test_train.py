@@ -82,6 +82,18 @@ def test_a_training_writes_a_one_class_file_and_leaves_what_is_frozen(
     assert "is not empty" in capsys.readouterr().err
 
 
+def test_an_output_that_is_a_file_is_an_error_of_one_line(
+    tmp_path: Path, start: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    output.write_text("a file", encoding="utf-8")
+    pictures = folder(tmp_path / "pictures", 5)
+    assert train.main(arguments(pictures, output, f"network.init={start}")) == 2
+    assert (
+        capsys.readouterr().err == f"error: {output}: is a file; give a new folder with --output\n"
+    )
+
+
 def test_only_the_first_four_fifths_of_labelled_folders_are_trained_on(tmp_path: Path) -> None:
     first, second = folder(tmp_path / "first", 10), folder(tmp_path / "second", 5)
     (tmp_path / "run").mkdir()
@@ -190,7 +202,9 @@ def test_the_table_has_a_row_per_set_and_a_column_per_detector(tmp_path: Path, s
     (tmp_path / "detection").mkdir()
     for name in ("a", "b"):
         folder(tmp_path / "detection" / name, 10)
-    sets = data.test_sets(tmp_path)
+    listed = tmp_path / "sets.yaml"
+    listed.write_text("labelled: [detection/a, detection/b]")
+    sets = data.test_sets(listed, tmp_path)
     rows = evaluate.evaluate("nothing", lambda image: (np.zeros((0, 4)), np.zeros(0)), sets)
     assert [(row.set, row.n_frames, row.ap50, row.recall) for row in rows] == [
         ("a", 2, 0.0, 0.0),
@@ -214,5 +228,8 @@ def test_the_command_says_in_one_line_what_is_wrong(
     tmp_path: Path, start: Path, capsys: pytest.CaptureFixture[str], changes: list[str], reason: str
 ) -> None:
     folder(tmp_path / "detection" / "a", 5)
-    assert evaluate.main(["--weights", str(start), "--data", str(tmp_path), *changes]) == 2
+    listed = tmp_path / "sets.yaml"
+    listed.write_text("labelled: [detection/a]")
+    sets = ["--data", str(tmp_path), "--test-sets", str(listed)]
+    assert evaluate.main(["--weights", str(start), *sets, *changes]) == 2
     assert reason in capsys.readouterr().err
