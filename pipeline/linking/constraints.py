@@ -87,7 +87,7 @@ class Constraints:
         for i in first if self._different else ():
             if told := self._different.get(i, set()).intersection(second):
                 return CORRECTED, i, min(told)
-        return self._out_of_reach(sorted([*first, *second]))
+        return self._out_of_reach(first, second)
 
     def _broken(self, first: Array, second: Array) -> Iterator[tuple[str, Array, Array, Array]]:
         """For each rule whether pairs break it (m,), and the pairs (m,), (m,); of those close
@@ -154,20 +154,30 @@ class Constraints:
             )
         )
 
-    def _out_of_reach(self, members: list[int]) -> tuple[str, int, int]:
-        """No step between consecutive tracklets of one person takes longer than the longest travel
-        time.
+    def _out_of_reach(self, first: Sequence[int], second: Sequence[int]) -> tuple[str, int, int]:
+        """Check that no step from one group to the other takes longer than the longest travel time.
+
+        Only gaps with one end in each group count. A gap inside a group was allowed when the group
+        was made, or a correction made it; it does not keep others away.
         """
-        s, m = self._index, np.array(members)
-        until_s = np.maximum.accumulate(s.end_s[m])
-        gap = s.start_s[m[1:]] - until_s[:-1]
+        s = self._index
+        members = np.array([*first, *second])
+        is_second = np.repeat([False, True], [len(first), len(second)])
+        order = np.argsort(members)
+        members, is_second = members[order], is_second[order]
+        until_s = np.maximum.accumulate(s.end_s[members])
+        gap = s.start_s[members[1:]] - until_s[:-1]
         if gap.max(initial=0) <= self._short_s:
             return "", -1, -1
-        latest = m[np.maximum.accumulate(np.where(s.end_s[m] == until_s, np.arange(len(m)), 0))]
-        broken = np.flatnonzero(gap > self.most_s[s.camera[latest[:-1]], s.camera[m[1:]]])
-        return (
-            (TRAVEL, int(latest[broken[0]]), int(m[broken[0] + 1])) if len(broken) else ("", -1, -1)
-        )
+        is_latest = s.end_s[members] == until_s
+        latest = np.maximum.accumulate(np.where(is_latest, np.arange(len(members)), 0))[:-1]
+        earlier, later = members[latest], members[1:]
+        is_between = is_second[latest] != is_second[1:]
+        too_long = gap > self.most_s[s.camera[earlier], s.camera[later]]
+        (violations,) = (is_between & too_long).nonzero()
+        if not len(violations):
+            return "", -1, -1
+        return TRAVEL, int(earlier[violations[0]]), int(later[violations[0]])
 
 
 def travel_limits(names: Sequence[str], config: LinkingConfig) -> tuple[Array, Array]:

@@ -182,7 +182,7 @@ def run_on(folder: Path, *given: str | Path) -> Path:
     (folder / "boxes.txt").write_text("".join(lines))
     boxes = ["--set", f"detector.detections={folder / 'boxes.txt'}", "--set", "reid.weights=none"]
     arguments = [*map(str, given), *boxes, "--no-video", "--quiet", "--output"]
-    assert run_pipeline.main([*arguments, str(folder / "run")]) == 0
+    assert cli.main([*arguments, str(folder / "run")]) == 0
     return folder / "run"
 
 

@@ -279,7 +279,7 @@ def test_images_that_could_not_be_read_are_not_scored_and_all_others_are(tmp_pat
     truth = write(tmp_path / "truth", {"gate": stay(1, 1, 1, 20)})
     given = ["--videos", str(images), "--set", f"detector.detections={truth}", "--no-video"]
     more = ["--set", "sources.image_fps=10", "--set", "tracklets.fill_gap_s=0", "--quiet"]
-    assert run_pipeline.main([*given, *more, "--output", str(tmp_path / "out")]) == 0
+    assert cli.main([*given, *more, "--output", str(tmp_path / "out")]) == 0
     read = [i for i in range(20) if i + 1 not in (3, 4, 10)]
     assert list(boxes.processed(tmp_path / "out")["gate"]) == read
     found, notes = command.evaluate(tmp_path / "out", truth)

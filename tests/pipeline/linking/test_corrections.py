@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import cli
-from pipeline.config import LinkingConfig
+from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.errors import ConfigError
 from pipeline.linking import corrections, linker
 from pipeline.linking.constraints import CORRECTED
@@ -261,3 +261,18 @@ def test_the_next_run_obeys(
         == 0
     )
     assert names(tmp_path / "again") == after
+
+
+def test_a_correction_across_a_long_gap_breaks_no_other_link() -> None:
+    travel = [TravelConfig(cameras=("a", "b"), max_s=30), TravelConfig(cameras=("b", "c"))]
+    embedded = [
+        seen("a", 1, 0, 5, RED),
+        seen("b", 1, 100, 105, RED),
+        seen("b", 2, 110, 115, RED),
+    ]
+    corrected = Corrections(same=[["a/1", "b/1"]])
+    linked = linker.link(embedded, CAMERAS, LinkingConfig(travel=travel), corrected)
+    assert [[t.name for t in person.tracklets] for person in linked.people] == [
+        ["a/1@0", "b/1@1000", "b/2@1100"]
+    ]
+    assert linked.near_misses == []
