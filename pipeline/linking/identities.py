@@ -2,8 +2,10 @@
 with whom they share rows.
 """
 
+import math
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,38 +13,92 @@ import numpy as np
 from pipeline.linking.events import Key
 from pipeline.records import Person, Tracklet
 
+MAX_SPANS = 1024
+"""Stretches of time that are remembered of a person in a camera, the newest."""
+
+
+class Spans:
+    """Stretches of time, disjoint and in order: when somebody was in one camera.
+
+    The oldest are dropped when there are more than `MAX_SPANS`, so memory and the time of a query
+    are bounded.
+    """
+
+    def __init__(self) -> None:
+        self._starts_s: list[float] = []
+        self._ends_s: list[float] = []
+
+    def __iter__(self) -> Iterator[tuple[float, float]]:
+        return zip(self._starts_s, self._ends_s, strict=True)
+
+    @property
+    def last_s(self) -> float:
+        """End of the last stretch, seconds; -inf when there is none."""
+        return self._ends_s[-1] if self._ends_s else -math.inf
+
+    def add(self, start_s: float, end_s: float) -> None:
+        """Add a stretch; those that it overlaps become one with it."""
+        low = bisect_left(self._ends_s, start_s)
+        high = bisect_right(self._starts_s, end_s)
+        if low < high:
+            start_s = min(start_s, self._starts_s[low])
+            end_s = max(end_s, self._ends_s[high - 1])
+        self._starts_s[low:high] = [start_s]
+        self._ends_s[low:high] = [end_s]
+        del self._starts_s[:-MAX_SPANS], self._ends_s[:-MAX_SPANS]
+
+    def overlaps(self, start_s: float, end_s: float) -> bool:
+        """Whether any stretch has a moment in common with this one."""
+        return bisect_left(self._ends_s, start_s) < bisect_right(self._starts_s, end_s)
+
 
 @dataclass(slots=True)
 class Known:
-    """A person who is remembered: the tracklets of the last step, and the times (first_s, last_s)
-    of older ones, by camera.
+    """A person who is remembered: the tracklets of the last step, and when older ones were, by
+    camera.
     """
 
     window: dict[Key, Tracklet] = field(default_factory=dict)
-    past: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    past: dict[str, Spans] = field(default_factory=dict)
+
+    @property
+    def last_s(self) -> float:
+        """When the person was last seen, seconds."""
+        window_s = max((t.last_s for t in self.window.values()), default=-math.inf)
+        past_s = max((spans.last_s for spans in self.past.values()), default=-math.inf)
+        return max(window_s, past_s)
 
     def settle(self, tracklets: Iterable[Tracklet]) -> None:
         """Keep of these only when they were."""
         for tracklet in tracklets:
             del self.window[tracklet.key]
-            self.past.setdefault(tracklet.camera, []).append((tracklet.first_s, tracklet.last_s))
+            self.past.setdefault(tracklet.camera, Spans()).add(tracklet.first_s, tracklet.last_s)
 
     def allows(self, tracklets: Iterable[Tracklet]) -> bool:
         """Whether none of these would bring the person into a camera where it already was at that
         time.
         """
-        times = ((t.first_s, t.last_s, self.past.get(t.camera, ())) for t in tracklets)
-        return not any(first <= b and a <= last for first, last, past in times for a, b in past)
+        return not any(
+            self.past[t.camera].overlaps(t.first_s, t.last_s)
+            for t in tracklets
+            if t.camera in self.past
+        )
 
     def allows_past(self, other: "Known") -> bool:
         """Whether the two could have been one person."""
-        common = self.past.keys() & other.past.keys()
         return not any(
-            a <= d and c <= b
-            for camera in common
-            for a, b in self.past[camera]
-            for c, d in other.past[camera]
+            self.past[camera].overlaps(start_s, end_s)
+            for camera in self.past.keys() & other.past.keys()
+            for start_s, end_s in other.past[camera]
         )
+
+    def take_over(self, other: "Known") -> None:
+        """Take over what is known of somebody who turned out to be this person."""
+        self.window |= other.window
+        for camera, spans in other.past.items():
+            own = self.past.setdefault(camera, Spans())
+            for start_s, end_s in spans:
+                own.add(start_s, end_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +149,7 @@ class Identities:
                 if gone < into and overlap.groups_of[into] == {g}:
                     into, gone = gone, into
                     ids[g] = into
-                self._take_over(into, gone)
+                self.people[into].take_over(self.people.pop(gone))
                 merged.append((gone, into, g))
         return Identified([ids[g] for g in range(len(groups))], merged, overlap.before)
 
@@ -123,12 +179,6 @@ class Identities:
             and known.allows_past(into)
         )
         return g if merges else -1
-
-    def _take_over(self, into: int, gone: int) -> None:
-        heir, other = self.people[into], self.people.pop(gone)
-        heir.window |= other.window
-        for camera, times in other.past.items():
-            heir.past.setdefault(camera, []).extend(times)
 
 
 class _Overlap:

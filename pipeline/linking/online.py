@@ -8,9 +8,10 @@ stays together, though people may still merge. So old decisions do not go to and
 what has settled can be left out.
 
 What the engine sees is bounded: all that has not settled, and of people seen in the last
-`forget_after_s` the `N_KEPT` clearest settled tracklets. Of the rest only the times are remembered,
-which keep a person from being in one camera twice at a time. So somebody who comes back after
-`forget_after_s` is a new person, and a step costs the same after a day as after an hour.
+`forget_after_s` the `N_KEPT` clearest settled tracklets and the `N_NEWEST` last ones, from which
+travel times count. Of the rest only the times are remembered, which keep a person from being in one
+camera twice at a time. So somebody who comes back after `forget_after_s` is a new person, and a
+step costs the same after a day as after an hour.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +39,7 @@ Every row that it is given is in one tracklet of one person, but it may cut trac
 
 SETTLED_S = 20.0
 N_KEPT = 32
+N_NEWEST = 8
 
 
 def engine_of(
@@ -155,7 +157,7 @@ class OnlineLinker:
                 for key, t in known.window.items()
                 if key in self._window and key not in self._open
             ]
-            last_s = max(t.last_s for t in known.window.values())
+            last_s = known.last_s
             if len(closed) == len(known.window) and last_s < now_s - self._forget_after_s:
                 self._settle(closed)
                 self._archive(person_id, closed)
@@ -166,10 +168,17 @@ class OnlineLinker:
                 continue
             old = [t for t in closed if t.last_s < now_s - self._settled_s]
             self._settle(old)
-            old.sort(key=lambda t: (-float(self._window[t.key].crop_quality.sum()), t.key))
-            self._archive(person_id, old[N_KEPT:])
-            known.settle(old[N_KEPT:])
+            surplus = self._surplus(old)
+            self._archive(person_id, surplus)
+            known.settle(surplus)
         return said
+
+    def _surplus(self, settled: list[Tracklet]) -> list[Tracklet]:
+        """Those that are neither among the last nor, of the others, among the clearest."""
+        by_end = sorted(settled, key=lambda t: (-t.last_s, t.key))
+        earlier = by_end[N_NEWEST:]
+        earlier.sort(key=lambda t: (-float(self._window[t.key].crop_quality.sum()), t.key))
+        return earlier[N_KEPT:]
 
     def _settle(self, tracklets: list[Tracklet]) -> None:
         self._history.add_reasons(

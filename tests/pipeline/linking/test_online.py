@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.config import LinkingConfig
-from pipeline.embed import unit
-from pipeline.linking import affinity, corrections, events, linker, online, split
+from pipeline.config import LinkingConfig, TravelConfig
+from pipeline.embed import pool, unit
+from pipeline.linking import affinity, corrections, events, identities, linker, online, split
 from pipeline.linking.events import Event, Reasons
+from pipeline.linking.identities import Spans
 from pipeline.linking.linker import Linked
-from pipeline.linking.online import Engine, Names, OnlineLinker
+from pipeline.linking.online import Engine, Names, OnlineLinker, engine_of
 from pipeline.records import Camera, Embedded
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, ON_FLOOR, RED, names, seen
 
@@ -230,6 +231,7 @@ def test_ids_are_never_used_again_rules_are_never_broken_and_the_events_tell_all
         embedded = [with_looks(e) for e in embedded]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(online, "N_KEPT", kept)
+        patch.setattr(online, "N_NEWEST", kept // 2)
         linking, said = watch(embedded, cutting if cuts else link, forget_after_s, glimpse=poorly)
     linked = linking.linked()
     heard = replay(said)
@@ -284,6 +286,7 @@ def test_the_same_input_gives_the_same_events_in_whatever_order_it_comes_between
 def test_what_the_engine_sees_does_not_grow_with_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """An hour of strangers, one every half minute, and somebody who is in view all the time."""
     monkeypatch.setattr(online, "N_KEPT", 4)
+    monkeypatch.setattr(online, "N_NEWEST", 2)
     sizes = []
 
     def engine(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
@@ -344,3 +347,94 @@ def test_events_are_one_json_object_a_line() -> None:
 def test_a_merge_of_tracklets_that_were_cut_otherwise_before_is_told_as_such() -> None:
     linked = link([seen("a", 1, 0, 5, RED), seen("b", 1, 6, 7, RED)], [])
     assert Reasons(linked, {}).merged(3, linked.people[0]) == "its tracklets were cut otherwise"
+
+
+def in_view_all_day(n: int, quality: Callable[[int], float]) -> list[Embedded]:
+    """One person, seen for half of every minute, by two cameras in turn."""
+    rng = np.random.default_rng(1)
+    self_ = rng.normal(size=64)
+    found = []
+    for i in range(n):
+        crops = unit(self_ + 0.5 * rng.normal(size=(4, 64)))
+        weights = np.full(4, quality(i), np.float32)
+        tracklet = seen("ab"[i % 2], i, 60.0 * i, 60.0 * i + 30).tracklet
+        times_s = 60.0 * i + np.arange(4.0)
+        found.append(
+            Embedded(tracklet, pool(crops, weights), crops.astype(np.float16), weights, times_s)
+        )
+    return found
+
+
+def later(embedded: Embedded, by_s: float) -> Embedded:
+    """The same tracklet, some seconds later."""
+    tracklet = replace(embedded.tracklet, times_s=embedded.tracklet.times_s + by_s)
+    return replace(embedded, tracklet=tracklet, crop_times_s=embedded.crop_times_s + by_s)
+
+
+def follow(
+    embedded: Sequence[Embedded], config: LinkingConfig, every: int = 1
+) -> tuple[Linked, list[Event]]:
+    """Link tracklets when they close, in a step for `every` so many."""
+    linking = OnlineLinker(engine_of(CAMERAS, config), config.forget_after_s)
+    said: list[Event] = []
+    for low in range(0, len(embedded), every):
+        new = embedded[low : low + every]
+        for e in new:
+            linking.add(e, provisional=False)
+        said += linking.step(new[-1].tracklet.last_s + 1)
+    return linking.linked(), said
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_somebody_in_view_all_day_keeps_one_id(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    linked, said = follow(
+        in_view_all_day(13 * 60, lambda i: float(rng.uniform(0.1, 0.9))), LinkingConfig(), every=8
+    )
+    assert [event.kind for event in said].count("forgotten") == 0
+    assert [len(person.tracklets) for person in linked.people] == [13 * 60]
+
+
+def test_who_is_followed_by_short_steps_keeps_one_id_when_the_clearest_crops_are_old() -> None:
+    travel = [TravelConfig(cameras=("a", "b"), max_s=30)]
+    embedded = in_view_all_day(60, lambda i: 0.9 if i < 32 else 0.3)
+    linked, _ = follow(embedded, LinkingConfig(travel=travel))
+    assert [len(person.tracklets) for person in linked.people] == [60]
+
+
+def test_who_became_unclear_is_remembered_from_the_last_time_they_were_seen() -> None:
+    linking = OnlineLinker(engine_of(CAMERAS, LinkingConfig()), 600)
+    *embedded, back = in_view_all_day(61, lambda i: 0.9 - 0.01 * i)
+    for low in range(0, 60, 5):
+        for e in embedded[low : low + 5]:
+            linking.add(e, provisional=False)
+        linking.step(60.0 * (low + 5))
+    linking.step(60.0 * 61)
+    linking.add(later(back, 400), provisional=False)
+    said = [event.kind for event in linking.step(60.0 * 60 + 431)]
+    assert said == ["seen"]
+    assert [len(person.tracklets) for person in linking.linked().people] == [61]
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=12), st.integers(0, 45))
+@settings(deadline=None)
+def test_spans_overlap_when_any_stretch_that_was_added_does(
+    stretches: list[tuple[int, int]], start_s: int
+) -> None:
+    spans = Spans()
+    for first_s, length_s in stretches:
+        spans.add(first_s, first_s + length_s)
+    for end_s in (start_s, start_s + 3):
+        expected = any(a <= end_s and start_s <= a + n for a, n in stretches)
+        assert spans.overlaps(start_s, end_s) == expected
+    assert spans.last_s == max((a + n for a, n in stretches), default=-math.inf)
+    ends = [end for span in spans for end in span]
+    assert ends == sorted(ends)
+
+
+def test_the_memory_of_when_somebody_was_seen_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identities, "MAX_SPANS", 3)
+    spans = Spans()
+    for i in range(10):
+        spans.add(10 * i, 10 * i + 1)
+    assert list(spans) == [(70, 71), (80, 81), (90, 91)]
