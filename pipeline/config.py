@@ -20,6 +20,9 @@ from pipeline.errors import ConfigError
 
 EXAMPLE = settings.config_file("default.yaml")
 
+MAX_TYPICAL_S = 600.0
+"""Longest gap between two cameras that is evidence of travel: a longer one is another visit."""
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -116,8 +119,17 @@ class TravelConfig(Section):
 
     @model_validator(mode="after")
     def _order(self) -> "TravelConfig":
+        if self.cameras[0] == self.cameras[1]:
+            raise ValueError(
+                f"cameras: {self.cameras[0]} stands twice; a travel time is between two cameras"
+            )
         if self.min_s > self.max_s:
             raise ValueError("min_s is greater than max_s")
+        if self.typical_s > MAX_TYPICAL_S:
+            raise ValueError(
+                f"typical_s must be at most {MAX_TYPICAL_S:g} s, since longer gaps are no evidence;"
+                " leave it out, min_s and max_s still hold"
+            )
         if self.typical_s and not self.min_s <= self.typical_s <= self.max_s:
             raise ValueError("typical_s must lie between min_s and max_s (or be 0: not known)")
         return self

@@ -13,9 +13,10 @@ import numpy as np
 
 from models.reid.evaluation import spatial_temporal
 from models.reid.evaluation.spatial_temporal import TransitionModel
+from pipeline.config import MAX_TYPICAL_S
 from pipeline.records import Array
 
-HORIZON_S = 600.0
+HORIZON_S = MAX_TYPICAL_S
 """Longer gaps are another visit to the site: nothing is learned from them, and nothing said of
 them.
 """

@@ -233,7 +233,7 @@ def typical_gaps(travel: TravelConfig) -> list[float]:
     """Gaps (seconds) that stand for the typical time between two cameras; none when it is not
     known.
     """
-    if not 0 < travel.typical_s <= HORIZON_S:
+    if not travel.typical_s:
         return []
     spread = [
         NormalDist(1, TYPICAL_SPREAD).inv_cdf((k + 0.5) / N_TYPICAL) for k in range(N_TYPICAL)

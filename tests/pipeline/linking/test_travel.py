@@ -206,6 +206,16 @@ def test_gaps_of_a_typical_time_keep_the_limits(
     )
 
 
+def test_a_typical_time_too_long_to_be_evidence_is_refused() -> None:
+    with pytest.raises(ValueError, match="typical_s must be at most 600 s"):
+        TravelConfig(cameras=("a", "b"), typical_s=601, max_s=900)
+
+
+def test_a_travel_time_within_one_camera_is_refused() -> None:
+    with pytest.raises(ValueError, match="a stands twice"):
+        TravelConfig(cameras=("a", "a"), min_s=5, max_s=60)
+
+
 @pytest.mark.parametrize("typical_s", [4, 61])
 def test_a_typical_time_outside_its_limits_is_refused(typical_s: float) -> None:
     with pytest.raises(ValueError, match="typical_s must lie between min_s and max_s"):
