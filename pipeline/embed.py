@@ -38,6 +38,11 @@ class Embedder(Protocol):
     files: tuple[Path, ...]
     """What it was loaded from; empty when nothing was."""
 
+    @property
+    def frame_wise(self) -> bool:
+        """Whether the embedding of a tracklet is the mean of its crops; else it takes clips."""
+        ...
+
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Return one `Embedded` per tracklet, in order and without its crops."""
         ...
@@ -71,6 +76,7 @@ class NoEmbedder:
     name = "none"
     width = 0
     files: tuple[Path, ...] = ()
+    frame_wise = True
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Embeddings of length 0."""
@@ -91,6 +97,11 @@ class NetworkEmbedder:
         self._encoder = encoder.load(path, device, batch_crops, convention)
         self.width, self.on_cuda = self._encoder.width, self._encoder.on_cuda
 
+    @property
+    def frame_wise(self) -> bool:
+        """Whether the embedding of a tracklet is the mean of its crops; else it takes clips."""
+        return self._encoder.frame_wise
+
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Embed in batches of about `batch_crops` crops; a tracklet without crops gets zeros, which
         are alike to nothing.
@@ -102,7 +113,7 @@ class NetworkEmbedder:
         each = (
             np.split(crop_embeddings, np.cumsum([len(t.crops) for t in seen])[:-1]) if seen else []
         )
-        if self._encoder.frame_wise:
+        if self.frame_wise:
             whole = [pool(own, t.crop_quality) for own, t in zip(each, seen, strict=True)]
         else:
             whole = list(

@@ -22,37 +22,47 @@ from pipeline.worker import Worker
 
 
 class EmbeddingCache:
-    """Keeps the crop embeddings of open tracklets, so that each crop is embedded once.
-
-    The embedding of an open tracklet is the mean of its crops; a network for clips embeds it as one
-    clip when it has closed.
-    """
+    """Keeps the crop embeddings of open tracklets, so that each crop is embedded once."""
 
     def __init__(self) -> None:
         self._known: dict[Key, dict[float, Array]] = {}
 
     def missing(self, tracklets: Sequence[Tracklet]) -> list[Tracklet]:
-        """The same tracklets with only those crops that have not been embedded yet."""
-        return [
-            _only(t, ~np.isin(t.crop_times_s, list(self._known.get(t.key, ())))) for t in tracklets
-        ]
+        """Return the tracklets with only those crops that are not in the cache."""
+        return [self._without_known(tracklet) for tracklet in tracklets]
 
     def merge(self, tracklets: Sequence[Tracklet], new: Sequence[Embedded]) -> list[Embedded]:
-        """All that there is of tracklets, now that their missing crops are embedded; others are
-        forgotten.
+        """Put embedded crops into the cache, and return the tracklets with all their crops.
+
+        Only these tracklets stay in the cache, with the crops that they still have.
+
+        Args:
+            tracklets: Whole tracklets.
+            new: The same tracklets, in order, with the embeddings of what was `missing`.
+
+        Returns:
+            The tracklets, without pixels; their embedding is the mean of their crops.
         """
         before, self._known = self._known, {}
+        whole = []
         for tracklet, part in zip(tracklets, new, strict=True):
-            looks = before.get(tracklet.key, {}) | dict(
-                zip(part.crop_times_s.tolist(), part.crop_embeddings, strict=True)
-            )
-            self._known[tracklet.key] = {
-                s: looks[s] for s in tracklet.crop_times_s.tolist() if s in looks
-            }
-        return [
-            _whole(t, list(self._known[t.key].values()), part)
-            for t, part in zip(tracklets, new, strict=True)
-        ]
+            added = dict(zip(part.crop_times_s.tolist(), part.crop_embeddings, strict=True))
+            known = before.get(tracklet.key, {}) | added
+            times_s = tracklet.crop_times_s.tolist()
+            kept = {time_s: known[time_s] for time_s in times_s if time_s in known}
+            self._known[tracklet.key] = kept
+            whole.append(_whole(tracklet, list(kept.values()), part))
+        return whole
+
+    def _without_known(self, tracklet: Tracklet) -> Tracklet:
+        known_s = list(self._known.get(tracklet.key, ()))
+        is_new = ~np.isin(tracklet.crop_times_s, known_s)
+        return replace(
+            tracklet,
+            crops=tracklet.crops[is_new],
+            crop_quality=tracklet.crop_quality[is_new],
+            crop_times_s=tracklet.crop_times_s[is_new],
+        )
 
 
 class OnlineRunner:
@@ -68,9 +78,14 @@ class OnlineRunner:
         config: LinkingConfig,
         timings: Timings,
     ) -> None:
-        self._worker, self._embedder, self._timings = worker, embedder, timings
-        self._online, self._cache = OnlineLinker(engine, config.forget_after_s), EmbeddingCache()
-        self._period_s, self._due_s, self._n_frames = config.max_delay_s / 2, -np.inf, 0
+        self._worker = worker
+        self._embedder = embedder
+        self._timings = timings
+        self._online = OnlineLinker(engine, config.forget_after_s)
+        self._cache = EmbeddingCache()
+        self._period_s = config.max_delay_s / 2
+        self._due_s = -np.inf
+        self._n_frames = 0
         self._closed: list[Tracklet] = []
         self.events: list[Event] = []
 
@@ -84,39 +99,44 @@ class OnlineRunner:
         return self._online.linked()
 
     def _step(self) -> None:
-        now_s, n_frames, provisional = (
-            self._worker.now_s,
-            sum(self._worker.n_frames.values()),
-            self._worker.provisional(),
-        )
-        fresh = self._cache.missing(provisional)
-        waiting, self._closed = [*self._closed, *fresh], []
+        now_s = self._worker.now_s
+        n_frames = sum(self._worker.n_frames.values())
+        closed = self._closed
+        self._closed = []
+        embedded = self._embed(closed, self._worker.provisional())
+        with self._timings.stage("link", n_frames - self._n_frames):
+            for number, each in enumerate(embedded):
+                self._online.add(each, provisional=number >= len(closed))
+            self.events += self._online.step(now_s)
+        self._due_s = now_s + self._period_s
+        self._n_frames = n_frames
+
+    def _embed(self, closed: list[Tracklet], provisional: list[Tracklet]) -> list[Embedded]:
+        """Embed closed and open tracklets, in order.
+
+        Crops that were embedded while a tracklet was open are not embedded again when it closes,
+        except by a network for clips, which takes all crops of a closed tracklet together.
+        """
+        whole = [] if self._embedder.frame_wise else closed
+        cached = [*closed, *provisional] if self._embedder.frame_wise else provisional
+        waiting = [*whole, *self._cache.missing(cached)]
         with self._timings.stage("embed", sum(len(t.crops) for t in waiting)):
             embedded = self._embedder.embed(waiting)
-        n_closed = len(waiting) - len(fresh)
-        with self._timings.stage("link", n_frames - self._n_frames):
-            for each in embedded[:n_closed]:
-                self._online.add(each, provisional=False)
-            for each in self._cache.merge(provisional, embedded[n_closed:]):
-                self._online.add(each, provisional=True)
-            self.events += self._online.step(now_s)
-        self._due_s, self._n_frames = now_s + self._period_s, n_frames
+        return [
+            *embedded[: len(whole)],
+            *self._cache.merge(cached, embedded[len(whole) :]),
+        ]
 
 
-def _only(tracklet: Tracklet, which: Array) -> Tracklet:
-    """The same tracklet with some of its crops, (k,) bool."""
-    crops, quality, times_s = (
-        tracklet.crops[which],
-        tracklet.crop_quality[which],
-        tracklet.crop_times_s[which],
-    )
-    return replace(tracklet, crops=crops, crop_quality=quality, crop_times_s=times_s)
-
-
-def _whole(tracklet: Tracklet, looks: list[Array], part: Embedded) -> Embedded:
-    if not looks:
+def _whole(tracklet: Tracklet, crops: list[Array], part: Embedded) -> Embedded:
+    """A tracklet with the embeddings of all its crops."""
+    if not crops:
         return bare(tracklet, np.zeros_like(part.embedding))
-    stack, quality = np.stack(looks), tracklet.crop_quality
+    crop_embeddings = np.stack(crops)
     return Embedded(
-        tracklet.without_crops(), pool(stack, quality), stack, quality, tracklet.crop_times_s
+        tracklet.without_crops(),
+        pool(crop_embeddings, tracklet.crop_quality),
+        crop_embeddings,
+        tracklet.crop_quality,
+        tracklet.crop_times_s,
     )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline import cli
+from pipeline.config import LinkingConfig
 from pipeline.embed import bare, pool, unit
-from pipeline.live import EmbeddingCache
-from pipeline.records import Embedded, Tracklet
+from pipeline.linking.online import engine_of
+from pipeline.live import EmbeddingCache, OnlineRunner
+from pipeline.records import Camera, Embedded, Tracklet
+from pipeline.timings import Timings
 from tests.videos import write_video
 
 MAX_DELAY_S = 1.0
@@ -165,3 +169,58 @@ def test_without_a_reid_network_there_is_nothing_to_remember() -> None:
         )
         assert found.embedding.shape == (0,)
         assert len(found.crop_embeddings) == 0
+
+
+class Recorded:
+    """A worker whose tracklets were written down: what is open and what closes, round by round."""
+
+    def __init__(self, rounds: list[tuple[list[Tracklet], list[Tracklet]]]) -> None:
+        self._rounds = rounds
+        self._open: list[Tracklet] = []
+        self.now_s = 0.0
+        self.n_frames = {"cam": 0}
+
+    def run(self) -> Iterator[list[Tracklet]]:
+        for open_, closed in self._rounds:
+            self._open = open_
+            self.now_s += 100
+            self.n_frames["cam"] += 10
+            yield closed
+        self._open = []
+
+    def provisional(self) -> list[Tracklet]:
+        return self._open
+
+
+class Counting:
+    """Embeds as `embed` does, and writes down the time of every crop that it gets."""
+
+    name, width, files = "grey", 2, ()
+
+    def __init__(self, frame_wise: bool) -> None:
+        self.frame_wise = frame_wise
+        self.seen: list[float] = []
+
+    def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
+        self.seen += [time_s for t in tracklets for time_s in t.crop_times_s.tolist()]
+        return embed(list(tracklets))
+
+
+@pytest.mark.parametrize(
+    ("frame_wise", "expected"),
+    [(True, [10, 20, 30, 40]), (False, [10, 10, 20, 20, 30, 30, 40])],
+)
+def test_a_crop_is_embedded_again_on_closing_only_by_a_network_for_clips(
+    frame_wise: bool, expected: list[float]
+) -> None:
+    worker = Recorded(
+        [([of(1, 10, 20)], []), ([of(1, 10, 20, 30)], []), ([], [of(1, 10, 20, 30), of(2, 40)])]
+    )
+    embedder = Counting(frame_wise)
+    config = LinkingConfig()
+    cameras = {"cam": Camera("cam", "cam.mp4", 160, 48, 10.0, 0.0, -1, np.zeros((0, 0)))}
+    runner = OnlineRunner(worker, embedder, engine_of(cameras, config), config, Timings())  # type: ignore[arg-type]
+    linked = runner.follow(worker.run())
+    assert sorted(embedder.seen) == expected
+    tracklets = [t for person in linked.people for t in person.tracklets]
+    assert sorted((t.track_id, len(t.frames)) for t in tracklets) == [(1, 4), (2, 2)]
