@@ -153,6 +153,15 @@ class LinkingConfig(Section):
     max_delay_s: Annotated[float, Field(gt=0)] = 2.0
     forget_after_s: Annotated[float, Field(gt=0)] = 600.0
 
+    @model_validator(mode="after")
+    def _clocks(self) -> "LinkingConfig":
+        if self.online and self.apply_clocks:
+            raise ValueError(
+                "apply_clocks needs the whole recording and cannot be used online; set online or"
+                " apply_clocks to false, or correct start_s of the cameras"
+            )
+        return self
+
 
 class OutputConfig(Section):
     """What is written."""

@@ -137,7 +137,8 @@ def run(
         result.warnings += corrections.unknown(
             corrected, [t for person in result.people for t in person.tracklets]
         )
-        result.warnings += links.doubts(result.linked.calibration) + links.unset(result.linked)
+        result.warnings += links.doubts(result.linked.calibration)
+        result.warnings += links.unset(result.linked, config.linking.online)
         _write(folder, result)
         until_s = worker.last_s if result.interrupted else {}
         if config.output.video and any(c.n_frames for c in result.cameras):

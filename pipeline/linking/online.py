@@ -48,10 +48,7 @@ def engine_of(
     corrected: Corrections = corrections.NONE,
     before: Priors = priors.NONE,
 ) -> Engine:
-    """The linker of a site. Online linking tells it what is sure, as a human would, and leaves all
-    clocks as they are.
-    """
-    config = config.model_copy(update={"apply_clocks": config.apply_clocks and not config.online})
+    """The linker of a site. Online linking tells it what is sure, as a human would."""
 
     def engine(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
         told = corrected.model_copy(update={"same": [*corrected.same, *sure]})

@@ -55,14 +55,16 @@ def doubts(calibration: Calibration) -> list[str]:
     return [f"{calibration.in_words()}; {cure}"]
 
 
-def unset(linked: Linked) -> list[str]:
+def unset(linked: Linked, online: bool) -> list[str]:
     """Return a warning when clocks disagree and were left as they are."""
     if not linked.clocks.disagree or linked.applied_s:
         return []
-    return [
-        f"{'; '.join(linked.clocks.in_words())}; --set linking.apply_clocks=true puts all on one"
-        " clock"
-    ]
+    cure = (
+        "correct start_s of the cameras (offsets cannot be applied online)"
+        if online
+        else "--set linking.apply_clocks=true puts all on one clock"
+    )
+    return [f"{'; '.join(linked.clocks.in_words())}; {cure}"]
 
 
 def _ties(linked: Linked) -> list[Link]:

@@ -116,6 +116,7 @@ def test_a_key_like_no_other_is_an_error_that_says_where_all_keys_are(tmp_path: 
         ("cameras: [{source: a, homography: [[1, 0], [0, 1]]}]", "cameras.0"),
         ("cameras: [{source: a, roi: [[0, 0], [1, 1]]}]", "cameras.0"),
         ("linking: {travel: [{cameras: [a, b], min_s: 9, max_s: 1}]}", "linking.travel.0"),
+        ("linking: {online: true, apply_clocks: true}", "linking"),
         ("1: 2", "1"),
     ],
 )

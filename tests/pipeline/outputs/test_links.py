@@ -158,7 +158,14 @@ def test_clocks_that_disagree_are_a_warning_unless_they_were_set(
     offset_s: float, applied: dict[str, float], warned: bool
 ) -> None:
     clocks = Clocks({"a": 0.0, "b": offset_s}, (Offset(("a", "b"), offset_s, 1.9, 0.3, 12),))
-    warnings = links.unset(replace(linked([]), clocks=clocks, applied_s=applied))
+    warnings = links.unset(replace(linked([]), clocks=clocks, applied_s=applied), online=False)
     assert [("1.5 s ahead" in line and "linking.apply_clocks" in line) for line in warnings] == [
         True
     ] * warned
+
+
+def test_a_live_run_is_not_told_to_apply_clock_offsets() -> None:
+    clocks = Clocks({"a": 0.0, "b": 1.5}, (Offset(("a", "b"), 1.5, 1.9, 0.3, 12),))
+    (warning,) = links.unset(replace(linked([]), clocks=clocks), online=True)
+    assert "apply_clocks" not in warning
+    assert "start_s" in warning
