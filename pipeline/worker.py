@@ -62,7 +62,9 @@ class Worker:
         n_ahead = self._config.sources.read_ahead_frames
         readers = {s.camera.name: read_ahead(s, n_ahead, self._timings) for s in self._sources}
         try:
-            for frames in rounds(readers, {s.camera.name: 1 / s.camera.fps for s in self._sources}):
+            stride = self._config.sources.stride
+            intervals_s = {s.camera.name: stride / s.camera.fps for s in self._sources}
+            for frames in rounds(readers, intervals_s):
                 yield self._round(frames)
                 progress(len(frames))
                 if stop.is_set():

@@ -1,0 +1,42 @@
+"""Cameras are read in rounds, in step with their clocks."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import CameraConfig, Config, SourcesConfig
+from pipeline.detect.mot_file import MotFileDetector
+from pipeline.sources import open_source
+from pipeline.timings import Timings
+from pipeline.worker import Worker
+from tests.videos import write_video
+
+
+@pytest.mark.parametrize(
+    ("stride", "late_s", "sizes"),
+    [
+        (1, 0.05, [2] * 20),
+        (5, 0.05, [2] * 4),
+        (5, 0.2, [2] * 4),
+        (5, 0.45, [2] * 4),
+        (5, 0.5, [1, 2, 2, 2, 1]),
+    ],
+)
+def test_cameras_out_of_phase_share_their_rounds_whatever_the_stride(
+    tmp_path: Path, stride: int, late_s: float, sizes: list[int]
+) -> None:
+    settings = SourcesConfig(stride=stride)
+    cameras = []
+    for name, start_s in (("early", 0.0), ("late", late_s)):
+        video = write_video(tmp_path / f"{name}.mp4", 20, 10)
+        cameras.append(CameraConfig(source=str(video), name=name, start_s=start_s))
+        (tmp_path / f"{name}.txt").touch()
+    config = Config(cameras=cameras, sources=settings)
+    sources = [open_source(camera, settings) for camera in cameras]
+    detector = MotFileDetector(tmp_path, ["early", "late"], 0.1)
+    found: list[int] = []
+    worker = Worker(sources, detector, config, Timings())
+    list(worker.run(threading.Event(), found.append))
+    assert found == sizes
+    assert worker.n_frames == {"early": 20 // stride, "late": 20 // stride}
