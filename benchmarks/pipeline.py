@@ -25,11 +25,11 @@ import numpy as np
 
 from benchmarks import record
 from models import device as devices
+from models.detector import inference
 from models.reid.exported import ExportedNetwork
 from pipeline import config as configuration
 from pipeline import mot, run
 from pipeline.config import Config
-from pipeline.detect import yolo
 from pipeline.evaluate import __main__ as evaluation
 from pipeline.records import Array
 from pipeline.sources import open_source
@@ -69,7 +69,7 @@ def settings(arguments: argparse.Namespace, scene: Path) -> Config:
 
 def plain(config: Config, output: Path) -> int:
     """Run the plain alternative, write MOT files; returns the number of frames."""
-    model, _ = yolo.load(config.detector.weights, config.detector.architecture)
+    model, _ = inference.load(config.detector.weights, config.detector.architecture)
     network = ExportedNetwork(Path(config.reid.weights), devices.resolve("auto"), 64)
     rows: list[tuple[str, int, int, Array, float]] = []
     sums: dict[tuple[str, int], Array] = {}
