@@ -23,9 +23,9 @@ import torch
 from numpy.typing import NDArray
 
 from models import files
-from models.detector import data, network
-from models.detector.evaluate import Find, Row, add_sets, evaluate, parse_size, table
-from models.detector.find import Finder
+from models.detector import data
+from models.detector.evaluate import Find, Row, add_sets, evaluate, table
+from models.detector.inference import PersonDetector
 from models.errors import InputError
 from pipeline.config import DetectorConfig
 from pipeline.detect.hog import HogDetector
@@ -125,13 +125,12 @@ def openvino_ssd(path: Path) -> Find:
     return find
 
 
-def detectors(
-    ours: list[Path], size: tuple[int, int], baselines: Path
-) -> Iterator[tuple[str, Find]]:
+def detectors(ours: list[Path], size_px: int, baselines: Path) -> Iterator[tuple[str, Find]]:
     """All detectors by name; raises InputError."""
     for path in ours:
-        yield path.stem, Finder(network.load(path), size)
-    yield "start (YOLO11n COCO)", Finder(network.load(baselines / START, "yolo11n.yaml"), size)
+        yield path.stem, PersonDetector(str(path), size_px=size_px)
+    start = PersonDetector(str(baselines / START), "yolo11n.yaml", size_px)
+    yield "start (YOLO11n COCO)", start
     yield "HOG", hog()
     yield "FastestDet", fastest_det(baselines / FASTEST)
     if find_spec("openvino"):
@@ -167,7 +166,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         help="only the detectors whose names begin so",
     )
-    add("--size", default="640x384", metavar="WxH", help="input of the YOLO networks")
+    add("--size-px", type=int, default=640, metavar="N", help="long side of the YOLOs' input")
     add("--threads", type=int, default=2, metavar="N", help="threads of torch and OpenCV")
     add(
         "--output",
@@ -186,7 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
     rows: list[Row] = []
     try:
         sets = data.test_sets(parsed.test_sets, parsed.data, parsed.sets)
-        for name, find in detectors(parsed.ours, parse_size(parsed.size), parsed.baselines):
+        for name, find in detectors(parsed.ours, parsed.size_px, parsed.baselines):
             if not parsed.only or any(
                 name.lower().startswith(wanted.lower()) for wanted in parsed.only
             ):

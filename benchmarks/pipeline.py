@@ -1,8 +1,7 @@
-"""The whole program against what a user would otherwise write, on the sample and on rendered worlds
-with truth.
+"""The whole program against what a user would otherwise write, on synthetic scenes with truth.
 
-    python -m benchmarks.pipeline [--detector FILE] [--reid FILE] [--worlds DIR ...] [--max-seconds
-    S] [--jsonl FILE]
+    python -m benchmarks.pipeline --detector FILE --reid FILE.onnx [--scenes DIR ...]
+                                  [--max-seconds S] [--jsonl FILE]
 
 The plain alternative: ultralytics `model.track` (its ByteTrack) on one video after the other with
 the same detector; the same ReID network on every box of every frame, averaged per track; tracks of
@@ -26,33 +25,32 @@ import numpy as np
 
 from benchmarks import record
 from models import device as devices
+from models.detector import inference
 from models.reid.exported import ExportedNetwork
 from pipeline import config as configuration
 from pipeline import mot, run
 from pipeline.config import Config
-from pipeline.detect import yolo
 from pipeline.evaluate import __main__ as evaluation
 from pipeline.records import Array
 from pipeline.sources import open_source
 from pipeline.tracklets import cut
 
 ROOT = Path(__file__).parent.parent
-BASELINES = ROOT.parent / "shared/data/baselines"
-WORLDS = [ROOT / "samples/plaza", ROOT.parent / "shared/data/worlds/mall"]
+SAMPLE = ROOT / "samples/plaza"
 SYSTEMS = ("ours", "plain")
 PLAIN_SIMILARITY = 0.6
 """The threshold of the plain alternative: the usual first guess."""
 
 
-def settings(arguments: argparse.Namespace, world: Path) -> Config:
-    """Our settings for a world: its cameras with homographies, the detector and ReID weights."""
+def settings(arguments: argparse.Namespace, scene: Path) -> Config:
+    """Our settings for a scene: its cameras with homographies, the detector and ReID weights."""
     cameras = [
         {
             "name": c["name"],
-            "source": str(world / f"{c['name']}.mp4"),
+            "source": str(scene / f"{c['name']}.mp4"),
             "homography": c["H_image_to_ground"],
         }
-        for c in json.loads((world / "cameras.json").read_text())["cameras"]
+        for c in json.loads((scene / "cameras.json").read_text())["cameras"]
     ]
     return configuration.build(
         {
@@ -71,7 +69,7 @@ def settings(arguments: argparse.Namespace, world: Path) -> Config:
 
 def plain(config: Config, output: Path) -> int:
     """Run the plain alternative, write MOT files; returns the number of frames."""
-    model, _ = yolo.load(config.detector.weights, config.detector.architecture)
+    model, _ = inference.load(config.detector.weights, config.detector.architecture)
     network = ExportedNetwork(Path(config.reid.weights), devices.resolve("auto"), 64)
     rows: list[tuple[str, int, int, Array, float]] = []
     sums: dict[tuple[str, int], Array] = {}
@@ -146,8 +144,8 @@ def _match_greedily(
 
 
 def run_one(arguments: argparse.Namespace) -> None:
-    """Child process: run one system on one world and leave `measured.json` beside its results."""
-    config, output = settings(arguments, arguments.worlds[0]), arguments.output / "results"
+    """Child process: run one system on one scene and leave `measured.json` beside its results."""
+    config, output = settings(arguments, arguments.scenes[0]), arguments.output / "results"
     start = time.perf_counter()
     stages: dict[str, float] = {}
     if arguments.system == "ours":
@@ -170,9 +168,9 @@ def run_one(arguments: argparse.Namespace) -> None:
     (arguments.output / "measured.json").write_text(json.dumps(measured))
 
 
-def compare(arguments: argparse.Namespace, world: Path) -> dict[str, Any]:
-    """Run both systems on a world and score them."""
-    results: dict[str, Any] = {"world": world.name}
+def compare(arguments: argparse.Namespace, scene: Path) -> dict[str, Any]:
+    """Run both systems on a scene and score them."""
+    results: dict[str, Any] = {"scene": scene.name}
     for system in SYSTEMS:
         with tempfile.TemporaryDirectory() as folder:
             command = [
@@ -183,14 +181,14 @@ def compare(arguments: argparse.Namespace, world: Path) -> dict[str, Any]:
                 system,
                 "--output",
                 folder,
-                "--worlds",
-                str(world),
+                "--scenes",
+                str(scene),
             ]
             for name in ("detector", "architecture", "reid", "max_seconds"):
                 command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
             subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
             measured = json.loads((Path(folder) / "measured.json").read_text())
-            report, _ = evaluation.evaluate(Path(folder) / "results", world / "truth")
+            report, _ = evaluation.evaluate(Path(folder) / "results", scene / "truth")
         results[system] = measured | {
             "scores": report.together,
             "people": report.people_found,
@@ -200,9 +198,9 @@ def compare(arguments: argparse.Namespace, world: Path) -> dict[str, Any]:
 
 
 def show(results: dict[str, Any]) -> None:
-    """Print one world's table."""
+    """Print one scene's table."""
     print(
-        f"\n{results['world']}: {results['ours']['frames']} frames, {results['ours']['present']}"
+        f"\n{results['scene']}: {results['ours']['frames']} frames, {results['ours']['present']}"
         " people"
     )
     print(
@@ -230,20 +228,23 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--detector", type=Path, default=BASELINES / "yolo11n_coco.safetensors")
+    parser.add_argument(
+        "--detector", type=Path, required=True, metavar="FILE", help="what ultralytics can load"
+    )
     parser.add_argument("--architecture", default="yolo11n.yaml", help="of a .safetensors detector")
     parser.add_argument(
-        "--reid", type=Path, default=BASELINES / "person-reidentification-retail-0287.onnx"
+        "--reid", type=Path, required=True, metavar="FILE", help="an .onnx ReID network"
     )
     parser.add_argument(
-        "--worlds",
+        "--scenes",
         type=Path,
         nargs="+",
-        default=WORLDS,
+        default=[SAMPLE],
+        metavar="DIR",
         help="folders with camN.mp4, cameras.json, truth/",
     )
     parser.add_argument("--max-seconds", type=float, default=0.0)
-    parser.add_argument("--jsonl", type=Path, help="append the results, one JSON line a world")
+    parser.add_argument("--jsonl", type=Path, help="append the results, one JSON line a scene")
     parser.add_argument("--system", choices=SYSTEMS, help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(words)
@@ -255,11 +256,11 @@ def main() -> None:
     if arguments.system:
         run_one(arguments)
         return
-    for world in arguments.worlds:
-        if not (world / "cameras.json").is_file():
-            print(f"{world}: skipped, it is not here")
+    for scene in arguments.scenes:
+        if not (scene / "cameras.json").is_file():
+            print(f"{scene}: skipped, there is no cameras.json")
             continue
-        results = compare(arguments, world)
+        results = compare(arguments, scene)
         show(results)
         weights = {"detector": arguments.detector.name, "reid": arguments.reid.name}
         record.append(

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks import record
-from benchmarks.crowd import FPS, Crowd
+from benchmarks.tracking.crowd import FPS, Crowd
 from pipeline.config import Config
 from pipeline.embed import bare, unit
 from pipeline.linking import linker

@@ -83,7 +83,10 @@ class TrackerConfig(Section):
     confirm_s: Seconds = 0.1
     max_lost_s: Seconds = 1.5
     position_std: Annotated[float, Field(gt=0)] = 0.033
+    size_noise_ratio: Annotated[float, Field(gt=0)] = 2.5
     acceleration_std: Annotated[float, Field(gt=0)] = 0.6
+    size_acceleration_ratio: Annotated[float, Field(gt=0)] = 0.35
+    part_share: Fraction = 0.7
     smoothing: Fraction = 0.4
     assignment: Literal["lap", "scipy"] = "scipy"
 
@@ -145,6 +148,9 @@ class LinkingConfig(Section):
     max_floor_m: Annotated[float, Field(gt=0)] = 2.5
     max_speed_m_s: Annotated[float, Field(gt=0)] = 4.0
     max_gap_s: Annotated[float, Field(gt=0)] = 3600.0
+    position_evidence: bool = True
+    learn_travel_times: bool = True
+    estimate_homographies: bool = True
     travel: list[TravelConfig] = Field(default_factory=list)
     corrections: str = ""
     priors: str = ""

@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from models import files
-from models.detector import data, network, scores
-from models.detector.find import Array, Finder
+from models.detector import data, scores
+from models.detector.inference import Array, PersonDetector
 from models.errors import InputError
 
 Find = Callable[[Array], tuple[Array, Array]]
@@ -86,18 +86,6 @@ def _speed(rows: Sequence[Row]) -> float:
     return sum(row.n_frames for row in rows) / sum(row.n_frames / row.frames_per_s for row in rows)
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Read "640x384" as width and height; raises InputError."""
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()) or any(
-        int(n) % 32 or not int(n) for n in (width, height)
-    ):
-        raise InputError(
-            f"--size {text}: write WIDTHxHEIGHT in multiples of 32, for example 640x384"
-        )
-    return int(width), int(height)
-
-
 def add_sets(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name sets: `--data`, `--test-sets` and `--sets`."""
     parser.add_argument(
@@ -131,7 +119,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         nargs="+",
         required=True,
         metavar="FILE",
-        help=".safetensors files, a column each",
+        help="weights, a column each",
     )
     add(
         "--architecture",
@@ -140,7 +128,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="of files that do not say it themselves, for example yolo11n.yaml",
     )
     add_sets(parser)
-    add("--size", default="640x384", metavar="WxH", help="input of the networks")
+    add("--size-px", type=int, default=640, metavar="N", help="long side of the networks' input")
     add(
         "--threads",
         type=int,
@@ -166,12 +154,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(parsed: argparse.Namespace) -> str:
     if parsed.threads:
         torch.set_num_threads(parsed.threads)
-    size = parse_size(parsed.size)
     sets = data.test_sets(parsed.test_sets, parsed.data, parsed.sets)
     rows: list[Row] = []
     for path in parsed.weights:
-        finder = Finder(network.load(path, parsed.architecture), size)
-        rows += evaluate(path.stem, finder, sets)
+        detector = PersonDetector(str(path), parsed.architecture, parsed.size_px)
+        rows += evaluate(path.stem, detector, sets)
     if parsed.json:
         files.write(parsed.json, json.dumps([asdict(row) for row in rows], indent=1).encode())
     return table(rows)

@@ -31,7 +31,7 @@ os.environ.setdefault(
 PERSON = ("person", "pedestrian", "people")
 
 
-def quiet() -> None:
+def disable_telemetry() -> None:
     """Tell ultralytics not to report its use, for this process and not in the user's settings
     file.
     """
@@ -100,7 +100,7 @@ def build(architecture: str, n_classes: int, tower: int = 0) -> Any:
     """Return an untrained network with class towers of `tower` channels (0: what ultralytics takes
     for `n_classes`).
     """
-    quiet()
+    disable_telemetry()
     from ultralytics.nn.tasks import DetectionModel
 
     network = DetectionModel(architecture, nc=n_classes, verbose=False)
@@ -131,7 +131,7 @@ def person(network: Any) -> int:
     return rows[0] if rows else 0
 
 
-def hasten(network: Any, device: torch.device) -> AbstractContextManager[object]:
+def optimize_for_inference(network: Any, device: torch.device) -> AbstractContextManager[object]:
     """Prepare a network, in place, for fast inference on `device`; returns the context to run it
     in, again and again.
 

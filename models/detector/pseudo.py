@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from models import files
-from models.detector import data, network, scores
-from models.detector.evaluate import Find, parse_size
-from models.detector.find import Array, Finder
+from models.detector import data, scores
+from models.detector.evaluate import Find
+from models.detector.inference import Array, PersonDetector
 from models.errors import InputError
 
 MIN_SCORE = 0.35
@@ -73,7 +73,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--architecture", default="", metavar="YAML", help="of a file that does not say it itself")
     add("--videos", type=Path, nargs="+", required=True, metavar="FILE")
     add("--every", type=int, default=20, metavar="N", help="take every N-th frame")
-    add("--size", default="960x544", metavar="WxH", help="input of the network")
+    add("--size-px", type=int, default=960, metavar="N", help="long side of the network's input")
     add("--output", type=Path, required=True, metavar="DIR")
     return parser.parse_args(arguments)
 
@@ -82,12 +82,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error that the user can mend."""
     parsed = parse(arguments)
     try:
-        finder = Finder(
-            network.load(parsed.weights, parsed.architecture),
-            parse_size(parsed.size),
-            min_score=0.1,
+        detector = PersonDetector(
+            str(parsed.weights), parsed.architecture, parsed.size_px, min_score=0.1
         )
-        n_frames, n_people = write(parsed.videos, parsed.every, finder, parsed.output)
+        n_frames, n_people = write(parsed.videos, parsed.every, detector, parsed.output)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -30,7 +30,7 @@ def fit(chosen: Settings, output: Path) -> Path:
         raise InputError(f"{output}: is a file; give a new folder with --output")
     if output.exists() and any(output.iterdir()):
         raise InputError(f"{output}: is not empty; give a new folder with --output")
-    networks.quiet()
+    networks.disable_telemetry()
     with tempfile.TemporaryDirectory() as folder:
         n_pictures = gather(chosen, Path(folder))
         files.write(output / CONFIG, settings.dump(chosen).encode())
@@ -107,7 +107,7 @@ def _trainer(chosen: Settings, folder: Path, model: Path, about: dict[str, str])
     )
     if before is not None:
         before.to(memory_format=torch.channels_last)
-    _hasten(network, devices.resolve(chosen.train.device))
+    _compute_in_bfloat16(network, devices.resolve(chosen.train.device))
     generator = torch.Generator().manual_seed(chosen.train.seed)
 
     class Trainer(DetectionTrainer):  # type: ignore[misc]
@@ -157,7 +157,7 @@ def _trainer(chosen: Settings, folder: Path, model: Path, about: dict[str, str])
     return Trainer(overrides=_overrides(chosen, folder))
 
 
-def _hasten(network: Any, device: torch.device) -> None:
+def _compute_in_bfloat16(network: Any, device: torch.device) -> None:
     """Let the network, but not its loss, run in bfloat16 where that is faster; ultralytics' own
     switch refuses it on a CPU.
     """

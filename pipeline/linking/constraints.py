@@ -7,6 +7,7 @@ is_reliable tracklets: a fragment is short because something hid its feet, and i
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -61,7 +62,10 @@ class Constraints:
         if s.start_s[pair[1]] - s.end_s[pair[0]] >= place.MAX_GAP_S and pair not in s.continued:
             return place.SILENT
         if pair not in self._compared:
-            self._compared[pair] = place.compare(self._index, *pair, self._config)
+            compared = place.compare(self._index, *pair, self._config)
+            if not self._config.position_evidence:
+                compared = replace(compared, odds=np.nan)
+            self._compared[pair] = compared
         return self._compared[pair]
 
     def places(self, pairs: Array) -> Array:

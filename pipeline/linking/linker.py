@@ -89,7 +89,7 @@ def link(
     index = TrackletIndex(split.split(index.embedded, index.names, calibration.curve), cameras)
     appearance = affinity.appearance(index.embedded, index.camera, calibration.curve)
     likely = clocks.likely_pairs(index, appearance)
-    new = homography.estimate(index, likely)
+    new = homography.estimate(index, likely) if config.estimate_homographies else []
     found = clocks.estimate(index, likely, [overlap.offset for overlap in new])
     applied_s = found.offsets_s if config.apply_clocks and found.disagree else {}
     if applied_s:
@@ -125,7 +125,9 @@ class _Site:
         groups = self._solve(self._edges, explained=False).groups
         followed = travel.followed(self._index, groups)
         certain = followed[self._appearance.odds(followed[:, 0], followed[:, 1]) >= CERTAIN]
-        times = travel.add(before, travel.learn(self._index, groups, certain))
+        times = before
+        if self._config.learn_travel_times:
+            times = travel.add(before, travel.learn(self._index, groups, certain))
         held = Travel(self._index, times, self._config, certain)
         odds = held.odds(*self._edges.pairs.T) - NO_POSITION_PENALTY
         silent = np.isnan(self._edges.place)

@@ -21,8 +21,8 @@ from pipeline.records import Array
 INITIAL_SPEED_STD = 1.0
 """Of a new track, in box heights a second: a walking person moves at about 0.8."""
 SIZE_NOISE, SIZE_ACCELERATION = 2.5, 0.35
-"""Standard deviations of sizes, of that of places: of a measurement, and of the acceleration and
-the first speed.
+"""Standard deviations of sizes as a share of those of places: of a measurement, and of the
+acceleration and the first speed. These are the defaults of the settings of the same name.
 """
 
 
@@ -52,10 +52,18 @@ class KalmanFilter:
     var(value), cov, var(speed) of a 2 x 2 covariance).
     """
 
-    def __init__(self, position_std: float, acceleration_std: float) -> None:
-        self._noise = np.square(position_std * np.array([1, SIZE_NOISE]))
-        self._acceleration = np.square(acceleration_std * np.array([1, SIZE_ACCELERATION]))
-        self._speed = np.square(INITIAL_SPEED_STD * np.array([1, SIZE_ACCELERATION]))
+    def __init__(
+        self,
+        position_std: float,
+        acceleration_std: float,
+        size_noise_ratio: float = SIZE_NOISE,
+        size_acceleration_ratio: float = SIZE_ACCELERATION,
+    ) -> None:
+        noise_ratios = np.array([1, size_noise_ratio])
+        acceleration_ratios = np.array([1, size_acceleration_ratio])
+        self._noise = np.square(position_std * noise_ratios)
+        self._acceleration = np.square(acceleration_std * acceleration_ratios)
+        self._speed = np.square(INITIAL_SPEED_STD * acceleration_ratios)
 
     def start(self, measured: Array) -> tuple[Array, Array]:
         """State of tracks first seen at `measured` (n, 4): at rest, of unknown speed."""

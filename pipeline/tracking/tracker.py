@@ -25,8 +25,6 @@ TENTATIVE = 0
 """Track id of a track that is not confirmed yet."""
 SCORE_WEIGHT = 0.75
 """How much of a match's worth depends on how sure the box is."""
-PART_SHARE = 0.7
-"""Two boxes that share so much of the smaller one may be one person."""
 EXPECTED_IOU = 0.5
 """A box overlaps the place that a confirmed track predicts by this when it was expected there."""
 ROUNDING_S = 1e-3
@@ -40,7 +38,12 @@ class Tracker:
 
     def __init__(self, config: TrackerConfig) -> None:
         self._config = config
-        self._filter = KalmanFilter(config.position_std, config.acceleration_std)
+        self._filter = KalmanFilter(
+            config.position_std,
+            config.acceleration_std,
+            config.size_noise_ratio,
+            config.size_acceleration_ratio,
+        )
         self._confidence = Confidence()
         self._solver = SOLVERS[config.assignment]
         self._next_id = 1
@@ -72,7 +75,10 @@ class Tracker:
         """
         self._predict(time_s)
         boxes, scores, parts = _sift(
-            detections.boxes, detections.scores, self._config.duplicate_iou
+            detections.boxes,
+            detections.scores,
+            self._config.duplicate_iou,
+            self._config.part_share,
         )
         measured = measure(boxes)
         sure = self._confidence.of(scores) if self._config.calibrate_scores else scores
@@ -225,7 +231,9 @@ def _rows(
     return Tracks(np.full(n, frame), np.full(n, time_s), numbers, boxes, scores, ambiguous)
 
 
-def _sift(boxes: Array, scores: Array, max_iou: float) -> tuple[Array, Array, Array]:
+def _sift(
+    boxes: Array, scores: Array, max_iou: float, part_share: float
+) -> tuple[Array, Array, Array]:
     """Return boxes and scores without twins, and which of them (n,) are parts.
 
     Of two boxes that overlap more than `max_iou` the weaker is a twin (of equals the later), as
@@ -240,7 +248,7 @@ def _sift(boxes: Array, scores: Array, max_iou: float) -> tuple[Array, Array, Ar
     kept = _without_twins(i, j, overlap > max_iou, scores)
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     shared = overlap / (1 + overlap) * (area[i] + area[j])
-    most = shared > PART_SHARE * np.minimum(area[i], area[j])
+    most = shared > part_share * np.minimum(area[i], area[j])
     parts = np.zeros(len(boxes), bool)
     for weak, sure in ((i, j), (j, i)):
         parts[weak[most & (scores[weak] < scores[sure]) & kept[sure]]] = True

@@ -33,7 +33,7 @@ def test_an_unknown_detector_or_set_is_an_error_of_one_line(
 
 def test_the_public_detectors_find_people_in_the_street(shared_data: Path) -> None:
     picture = next(iter(data.labelled(shared_data / "detection" / "pennfudan")))
-    for name, find in detectors.detectors([], (320, 192), shared_data / "baselines"):
+    for name, find in detectors.detectors([], 320, shared_data / "baselines"):
         boxes, scores = find(picture.image)
         overlap = ious(boxes[scores > 0.3], picture.truth)
         assert (overlap.max(axis=0) > 0.5).any(), name

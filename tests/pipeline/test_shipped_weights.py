@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from models import weights
-from models.detector import data, network
+from models.detector import data
 from models.detector.data import PictureSet
 from models.detector.evaluate import evaluate
-from models.detector.find import Finder
+from models.detector.inference import PersonDetector
 from models.reid import encoder
 from models.reid.data import catalogue
 from models.reid.evaluation.features import Reading
@@ -40,7 +40,7 @@ def test_the_detector_finds_nearly_everybody_in_the_sample(sample: Path, camera:
     assert path is not None
     video, truth = sample / f"{camera}.mp4", sample / "truth" / f"{camera}.txt"
     pictures = PictureSet(camera, lambda: data.clip(video, truth, every=90))
-    (row,) = evaluate("shipped", Finder(network.load(path), (640, 384)), [pictures])
+    (row,) = evaluate("shipped", PersonDetector(str(path)), [pictures])
     assert row.n_frames >= 8
     assert row.ap50 > 0.85 and row.recall > 0.8
 

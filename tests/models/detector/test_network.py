@@ -4,7 +4,6 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -13,9 +12,7 @@ from torch.testing import assert_close
 
 from models import device as devices
 from models.detector import average, network
-from models.detector.find import Finder, letterbox
 from models.errors import InputError
-from tests.models.detector.pictures import picture
 
 
 @pytest.fixture(scope="module")
@@ -169,30 +166,15 @@ def test_networks_of_different_shape_are_not_averaged(coco: Any) -> None:
         average.average(coco, torch.nn.Linear(3, 4), 0.5)
 
 
-def test_the_letterbox_keeps_the_shape_and_boxes_come_back_in_pixels_of_the_image(
-    coco: Any,
-) -> None:
-    image = picture(0)[0]
-    canvas, scale = letterbox(image, (160, 96))
-    assert canvas.shape == (96, 160, 3)
-    assert scale == 1.0
-    assert np.array_equal(canvas[:96, :128], image)
-    assert (canvas[:, 128:] == 114).all()
-    boxes, scores = Finder(coco, (160, 96), min_score=0.01)(image)
-    assert len(boxes) == len(scores) > 0
-    assert (boxes >= 0).all()
-    assert (boxes <= [128, 96, 128, 96]).all()
-
-
 @pytest.mark.skipif(
     devices.fast_dtype(torch.device("cpu")) == torch.float32,
     reason="needs a CPU that computes in bfloat16",
 )
-def test_a_hastened_network_computes_in_bfloat16_but_decodes_its_boxes_precisely() -> None:
+def test_an_optimized_network_computes_in_bfloat16_but_decodes_its_boxes_precisely() -> None:
     """In a wide picture, at whose right edge bfloat16 would round a box to 4 px."""
     slow = network.build("yolo11n.yaml", 1).eval()
     fast = copy.deepcopy(slow)
-    context = network.hasten(fast, torch.device("cpu"))
+    context = network.optimize_for_inference(fast, torch.device("cpu"))
     pictures = torch.rand(1, 3, 64, 960, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode(), context:
         decoded, answers = fast(pictures)

@@ -9,7 +9,7 @@ from safetensors import safe_open
 from torch.testing import assert_close
 
 from models.detector import data, evaluate, loss, network, pseudo, settings, train, training
-from models.detector.find import Finder
+from models.detector.inference import PersonDetector
 from models.errors import InputError
 from tests.models.detector.pictures import folder, picture
 
@@ -210,7 +210,7 @@ def test_the_table_has_a_row_per_set_and_a_column_per_detector(tmp_path: Path, s
         ("a", 2, 0.0, 0.0),
         ("b", 2, 0.0, 0.0),
     ]
-    rows += evaluate.evaluate("random", Finder(network.load(start), (128, 96)), sets)
+    rows += evaluate.evaluate("random", PersonDetector(str(start), size_px=128), sets)
     lines = evaluate.table(rows).splitlines()
     assert lines[0] == "| set | nothing | random |"
     assert [line.split(" | ")[0] for line in lines[2:]] == ["| a", "| b", "| mean", "| frames/s"]
@@ -219,9 +219,9 @@ def test_the_table_has_a_row_per_set_and_a_column_per_detector(tmp_path: Path, s
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        (["--size", "640x380"], "multiples of 32"),
+        (["--size-px", "0"], "cannot be used as a YOLO detector"),
         (["--sets", "paris"], "no such set; there are a"),
-        (["--weights", "missing.safetensors"], "cannot be read as safetensors"),
+        (["--weights", "missing.safetensors"], "missing.safetensors: no such file"),
     ],
 )
 def test_the_command_says_in_one_line_what_is_wrong(

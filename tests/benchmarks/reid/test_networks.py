@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import reid_networks
+from benchmarks.reid import networks
 
 
 @pytest.mark.timeout(120)
@@ -14,13 +14,14 @@ def test_a_network_is_scored_on_the_sets_asked_for_beside_the_public_ones(
     shared_data: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reid_networks, "PUBLIC", ("person-reidentification-retail-0287.onnx",))
+    public = shared_data / "baselines" / "person-reidentification-retail-0287.onnx"
     out = tmp_path / "table.md"
     arguments = [
         "--data",
         str(shared_data),
+        "--public",
+        str(public),
         "--only",
         "CUHK03",
         "--scratch",
@@ -28,7 +29,7 @@ def test_a_network_is_scored_on_the_sets_asked_for_beside_the_public_ones(
         "--threads",
         "1",
     ]
-    assert reid_networks.main([*arguments, "--output", str(out)]) == 0
+    assert networks.main([*arguments, "--output", str(out)]) == 0
     head, _, scored, _, _, _, curve_head, _, curve = out.read_text(encoding="utf-8").splitlines()
     assert head == "| network | CUHK03 val | crops/s |"
     assert re.fullmatch(
@@ -47,7 +48,7 @@ def test_an_unknown_set_is_an_error_of_one_line(
     shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--data", str(shared_data), "--scratch", str(tmp_path), "--only", "paris"]
-    assert reid_networks.main(arguments) == 2
+    assert networks.main(arguments) == 2
     assert (
         capsys.readouterr().err
         == "error: --only paris: no such set; there are Market-1501, CUHK03 val, pku, terrace1,"

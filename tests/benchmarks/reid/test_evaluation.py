@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from benchmarks import reid, reid_data, reid_peers
-from benchmarks.reid_data import Inputs
+from benchmarks.reid import __main__ as evaluation
+from benchmarks.reid import data, peers
+from benchmarks.reid.data import Inputs
 from models.errors import InputError
 from models.reid.evaluation import spatial_temporal
 from models.reid.evaluation.spatial_temporal import TransitionModel
-
-NOWHERE = Path("nowhere")
 
 
 @pytest.fixture(scope="module")
 def inputs() -> Inputs:
     """A fiftieth of the made-up data, with short histograms."""
-    whole, origin = reid_data.make(NOWHERE, None, 16)
+    whole, origin = data.make(None, None, 16)
     assert "made up" in origin
     assert (len(whole.query), len(whole.gallery)) == (3368, 15913)
     raw = whole.raw_table[..., :200]
@@ -29,21 +28,23 @@ def inputs() -> Inputs:
     )
 
 
-@pytest.mark.parametrize("step", list(reid.STEPS))
+@pytest.mark.parametrize("step", list(evaluation.STEPS))
 def test_ours_and_the_peer_agree(step: str, inputs: Inputs) -> None:
-    if reid_peers.missing(step):
-        pytest.skip(reid_peers.missing(step))
-    assert_allclose(reid.STEPS[step](inputs), reid_peers.PEERS[step][1](inputs), rtol=0, atol=1e-5)
+    if peers.missing(step):
+        pytest.skip(peers.missing(step))
+    assert_allclose(evaluation.STEPS[step](inputs), peers.PEERS[step][1](inputs), rtol=0, atol=1e-5)
 
 
 def test_made_up_people_can_be_told_apart_and_time_helps(inputs: Inputs) -> None:
-    looks = reid.ranking.rank(-inputs.query @ inputs.gallery.T, *inputs.labels).scores().mean_ap
-    with_time = reid.ranking.rank(-reid.joint(inputs), *inputs.labels).scores().mean_ap
+    looks = (
+        evaluation.ranking.rank(-inputs.query @ inputs.gallery.T, *inputs.labels).scores().mean_ap
+    )
+    with_time = evaluation.ranking.rank(-evaluation.joint(inputs), *inputs.labels).scores().mean_ap
     assert 0.2 < looks < with_time
 
 
 def test_labels_are_those_of_market(shared_data: Path) -> None:
-    market, origin = reid_data.make(shared_data / "reid", None, 4)
+    market, origin = data.make(shared_data / "reid", None, 4)
     assert origin.startswith("Market-1501")
     assert (len(market.query), len(market.gallery)) == (3368, 15913)
     assert market.raw_table.shape == (6, 6, 5000)
@@ -52,7 +53,7 @@ def test_labels_are_those_of_market(shared_data: Path) -> None:
 def test_features_of_another_data_set_are_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", query=np.zeros((2, 4)), gallery=np.zeros((3, 4)))
     with pytest.raises(InputError, match="2 and 3 features for 3368, 15913 items"):
-        reid_data.make(NOWHERE, tmp_path / "few.npz", 4)
+        data.make(None, tmp_path / "few.npz", 4)
 
 
 def test_a_step_is_measured_in_a_process_of_its_own(
@@ -60,8 +61,6 @@ def test_a_step_is_measured_in_a_process_of_its_own(
 ) -> None:
     lines = tmp_path / "lines.jsonl"
     words = [
-        "--dataset",
-        str(NOWHERE),
         "--width",
         "8",
         "--samples",
@@ -71,7 +70,7 @@ def test_a_step_is_measured_in_a_process_of_its_own(
         "--threads",
         "1",
     ]
-    reid.main([*words, "--jsonl", str(lines)])
+    evaluation.main([*words, "--jsonl", str(lines)])
     assert "times as fast" in capsys.readouterr().out
     line = json.loads(lines.read_text())
     result = line["results"]["joint score"]

@@ -1,7 +1,7 @@
 """The steps of ReID evaluation against those of torchreid and ST-ReID: time, memory, and whether
 the numbers agree.
 
-    python -m benchmarks.reid [--dataset MARKET] [--features FILE.npz] [--steps STEP ...] [--samples
+    python -m benchmarks.reid [--dataset DIR] [--features FILE.npz] [--steps STEP ...] [--samples
     N] [--jsonl FILE]
 
 Steps, each from features of unit length: "ranking" (squared Euclid, CMC, mAP), "re-ranking" (20, 6,
@@ -29,15 +29,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks import record, reid_data, reid_peers
-from benchmarks.reid_data import Inputs
+from benchmarks import record
+from benchmarks.reid import data, peers
+from benchmarks.reid.data import Inputs
 from models.errors import InputError
 from models.reid.evaluation import distances, ranking, reranking, spatial_temporal
 from models.reid.evaluation.spatial_temporal import Sightings, TransitionModel
 
 Array = NDArray[Any]
-ROOT = Path(__file__).parent.parent
-MARKET = ROOT.parent / "shared/data/reid"
+ROOT = Path(__file__).parents[2]
 RERANKING_BYTES = 26
 """Memory torchreid's re-ranking takes for every pair of samples."""
 
@@ -80,10 +80,8 @@ def measure(arguments: argparse.Namespace) -> None:
     `measured.json`.
     """
     torch.set_num_threads(arguments.threads)
-    step = (
-        STEPS[arguments.step] if arguments.system == "ours" else reid_peers.PEERS[arguments.step][1]
-    )
-    inputs = reid_data.load(arguments.output / "inputs.npz")
+    step = STEPS[arguments.step] if arguments.system == "ours" else peers.PEERS[arguments.step][1]
+    inputs = data.load(arguments.output / "inputs.npz")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = _memory_mib("VmRSS")
     start = time.perf_counter()
@@ -143,7 +141,7 @@ def compare(step: str, inputs: Inputs, folder: Path, threads: int) -> dict[str, 
         "n_gallery": len(inputs.gallery),
         "ours": ours,
     }
-    results["skipped"] = reid_peers.missing(step)
+    results["skipped"] = peers.missing(step)
     if not results["skipped"]:
         mine = np.array(ours_result)
         results["peer"], theirs = run(step, "peer", folder, threads)
@@ -162,7 +160,7 @@ def affordable(n_samples: int) -> float:
 def show(step: str, results: dict[str, Any]) -> None:
     """Print a step's rows."""
     print(f"\n{step}, {results['n_queries']} queries, {results['n_gallery']} in the gallery")
-    names = {"ours": "ours", "peer": reid_peers.PEERS[step][0]}
+    names = {"ours": "ours", "peer": peers.PEERS[step][0]}
     for key, name in names.items():
         if key not in results:
             print(f"{name:<18}skipped: {results['skipped']}")
@@ -187,7 +185,9 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--dataset", type=Path, default=MARKET, help="folder of Market-1501")
+    parser.add_argument(
+        "--dataset", type=Path, metavar="DIR", help="folder of Market-1501; default: made-up labels"
+    )
     parser.add_argument("--features", type=Path, help=".npz with query (Q, D) and gallery (G, D)")
     parser.add_argument("--width", type=int, default=2048, help="of made-up features")
     parser.add_argument("--steps", nargs="+", choices=list(STEPS), default=list(STEPS))
@@ -212,7 +212,7 @@ def main(words: list[str] | None = None) -> None:
         measure(arguments)
         return
     try:
-        inputs, origin = reid_data.make(arguments.dataset, arguments.features, arguments.width)
+        inputs, origin = data.make(arguments.dataset, arguments.features, arguments.width)
     except InputError as error:
         sys.exit(str(error))
     n = len(inputs.query) + len(inputs.gallery)
@@ -222,7 +222,7 @@ def main(words: list[str] | None = None) -> None:
     for step in arguments.steps:
         share = (
             min(wanted, affordable(n))
-            if step == "re-ranking" and not reid_peers.missing(step)
+            if step == "re-ranking" and not peers.missing(step)
             else wanted
         )
         if share < wanted:

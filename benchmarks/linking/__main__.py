@@ -1,16 +1,15 @@
-"""How linking scales, what each part of it is worth, and what it survives.
+"""How linking scales, what each part of it adds, and what it withstands.
 
-    python -m benchmarks.linking [--parts scale ablation robustness online] [--sizes N ...] [--plot
-    FILE.png] [--worlds DIR ...]
-                                 [--cache DIR] [--jsonl FILE]
+    python -m benchmarks.linking [--parts scale ablation robustness online] [--sizes N ...]
+                                 [--scenes DIR ...] [--cache DIR] [--plot FILE.png] [--jsonl FILE]
 
-Scale: the first 1,000 to 100,000 tracklets of a simulated day of 100 cameras (`benchmarks.site`),
-each size in a process of its own on one thread: seconds and peak memory, and precision and recall
-over pairs of tracklets. The other parts are about rendered worlds with truth, detected, tracked and
-embedded once and kept in the cache; only linking and filling are repeated. Ablation: what each part
-adds, and where the rest of IDF1 is lost (`benchmarks.worlds`). Robustness: what mishaps cost
-(`benchmarks.mishaps`). Online: deciding while people are in view, and all day
-(`benchmarks.online`).
+Scale: the first 1,000 to 100,000 tracklets of a simulated day of 100 cameras (`site`), each size in
+a process of its own on one thread: seconds and peak memory, and precision and recall over pairs of
+tracklets. The other parts take synthetic scenes with truth (default: the sample), which are
+detected, tracked and embedded once and kept in the cache; only linking and filling are repeated.
+Ablation: what each part of linking adds, and where the rest of IDF1 is lost (`synthetic_scenes`).
+Robustness: what perturbations cost (`perturbations`). Online: deciding while people are in view,
+and all day (`online`).
 """
 
 import os
@@ -33,19 +32,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks import mishaps, record, site, tracklet_cache, worlds
-from benchmarks import online as watching
-from benchmarks.worlds import Variant, World
+from benchmarks import record
+from benchmarks.linking import online as watching
+from benchmarks.linking import perturbations, site, synthetic_scenes, tracklet_cache
+from benchmarks.linking.synthetic_scenes import SyntheticScene, Variant
 from pipeline.config import LinkingConfig
 from pipeline.linking import linker
 from pipeline.records import Array, Person
 
-ROOT = Path(__file__).parent.parent
-WORLDS = [
-    ROOT.parent / "shared/data/worlds/mall",
-    ROOT.parent / "shared/data/worlds/plaza",
-    ROOT / "samples/plaza",
-]
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "samples/plaza"
 PARTS = ("scale", "ablation", "robustness", "online")
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 AIM_S, AIM_MIB = 120.0, 2048.0
@@ -197,22 +193,22 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def ablation(world: World) -> dict[str, Any]:
+def ablation(scene: SyntheticScene) -> dict[str, Any]:
     """Print what each part of linking adds, and where the rest is lost; returns both."""
     print(
-        f"\n{world.name}: {len(world.embedded)}"
+        f"\n{scene.name}: {len(scene.embedded)}"
         f" tracklets\n{'':<28}{'IDF1':>7}{'HOTA':>7}{'links P':>9}{'R':>8}{'people':>8}"
     )
-    usual = worlds.link(world)
-    report = worlds.score(world, usual)
+    usual = synthetic_scenes.link(scene)
+    report = synthetic_scenes.score(scene, usual)
     _show("local ids only", report.together["local ids only"])
     results: dict[str, Any] = {}
-    for number, ladder in enumerate(worlds.LADDERS):
+    for number, ladder in enumerate(synthetic_scenes.LADDERS):
         for variant in ladder:
             found = (
                 report
-                if variant == worlds.FULL
-                else worlds.score(world, worlds.link(world, variant))
+                if variant == synthetic_scenes.FULL
+                else synthetic_scenes.score(scene, synthetic_scenes.link(scene, variant))
             )
             links = {
                 "precision": found.link_precision,
@@ -227,7 +223,7 @@ def ablation(world: World) -> dict[str, Any]:
             results[f"{number} {variant.name}"] = {"scores": found.together, **links}
     _show("oracle links", report.together["oracle links"], f"{report.people_present:>25}")
     share = report.together["ours"]["IDF1"] / report.together["oracle links"]["IDF1"]
-    lost = worlds.lost(world, usual)
+    lost = synthetic_scenes.lost(scene, usual)
     print(f"ours over oracle links: {share:.3f}")
     print(
         "global IDF1, of 100: " + ", ".join(f"{what} {points:.1f}" for what, points in lost.items())
@@ -239,58 +235,58 @@ def _show(name: str, row: Row, more: str = "") -> None:
     print(f"{name:<28}{100 * row['IDF1']:>7.1f}{100 * row['HOTA']:>7.1f}{more}", flush=True)
 
 
-def robustness(world: World) -> dict[str, Any]:
-    """Print global IDF1 before and after each mishap; returns them."""
-    camera = sorted(world.cameras)[1]
-    usual = worlds.link(world)
-    before = _idf1(world, usual)
-    dead = mishaps.dead_camera(world, camera)
-    swapped, n_swaps = mishaps.swaps(world, N_SWAPS)
-    cases: dict[str, tuple[float, World, dict[str, bool]]] = {
-        f"{camera} {s:g} s ahead": (before, mishaps.late_clock(world, camera, s), {})
+def robustness(scene: SyntheticScene) -> dict[str, Any]:
+    """Print global IDF1 before and after each perturbation; returns them."""
+    camera = sorted(scene.cameras)[1]
+    usual = synthetic_scenes.link(scene)
+    before = _idf1(scene, usual)
+    dead = perturbations.dead_camera(scene, camera)
+    swapped, n_swaps = perturbations.swaps(scene, N_SWAPS)
+    cases: dict[str, tuple[float, SyntheticScene, dict[str, bool]]] = {
+        f"{camera} {s:g} s ahead": (before, perturbations.late_clock(scene, camera, s), {})
         for s in OFFSETS_S
     }
     cases |= {
         f"{camera} {s:g} s ahead, clocks applied": (
             before,
-            mishaps.late_clock(world, camera, s),
+            perturbations.late_clock(scene, camera, s),
             {"apply_clocks": True},
         )
         for s in OFFSETS_S
     }
     cases |= {
         f"{camera} dead for a third": (
-            _idf1(dead, mishaps.without_dead(world, usual, camera)),
+            _idf1(dead, perturbations.without_dead(scene, usual, camera)),
             dead,
             {},
         ),
-        f"{N_TWINS} pairs of twins": (before, mishaps.twins(world, N_TWINS), {}),
+        f"{N_TWINS} pairs of twins": (before, perturbations.twins(scene, N_TWINS), {}),
         f"{n_swaps} pairs swapped by the tracker": (before, swapped, {}),
     }
-    print(f"\n{world.name}: global IDF1\n{'':<36}{'before':>8}{'after':>8}")
+    print(f"\n{scene.name}: global IDF1\n{'':<36}{'before':>8}{'after':>8}")
     results = {}
     for name, (idf1, harmed, settings) in cases.items():
-        after = _idf1(harmed, worlds.link(harmed, Variant(name, settings=settings)))
+        after = _idf1(harmed, synthetic_scenes.link(harmed, Variant(name, settings=settings)))
         results[name] = {"before": idf1, "after": after}
         print(f"{name:<36}{100 * idf1:>8.1f}{100 * after:>8.1f}", flush=True)
     return results
 
 
-def online(world: World) -> dict[str, Any]:
+def online(scene: SyntheticScene) -> dict[str, Any]:
     """Print global IDF1 offline and online, what was corrected, and the time of a step; returns
     them.
     """
-    watched = watching.watch(world, LinkingConfig())
-    offline = _idf1(world, worlds.link(world))
-    final = _idf1(world, worlds.filled(watched.final))
-    live, first = (_idf1(world, people) for people in (watched.live, watched.first))
+    watched = watching.watch(scene, LinkingConfig())
+    offline = _idf1(scene, synthetic_scenes.link(scene))
+    final = _idf1(scene, synthetic_scenes.filled(watched.final))
+    live, first = (_idf1(scene, people) for people in (watched.live, watched.first))
     kinds = {
         kind: sum(event.kind == kind for event in watched.said)
         for kind in ("appeared", "merged", "split")
     }
     step_ms = 1000 * float(np.mean(watched.step_s))
     print(
-        f"\n{world.name}\n{'IDF1 offline':>12}{'online':>9}{'first':>9}{'live':>9}"
+        f"\n{scene.name}\n{'IDF1 offline':>12}{'online':>9}{'first':>9}{'live':>9}"
         f"{'appeared':>10}{'merged':>8}{'split':>7}"
         f"{'ms/step':>9}\n"
         f"{100 * offline:>12.1f}{100 * final:>9.1f}{100 * first:>9.1f}{100 * live:>9.1f}"
@@ -319,8 +315,8 @@ def all_day(n: int) -> list[Row]:
     return hours
 
 
-def _idf1(world: World, people: Sequence[Person]) -> float:
-    return worlds.score(world, people).together["ours"]["IDF1"]
+def _idf1(scene: SyntheticScene, people: Sequence[Person]) -> float:
+    return synthetic_scenes.score(scene, people).together["ours"]["IDF1"]
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
@@ -343,10 +339,11 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         "--plot", type=Path, metavar="FILE.png", help="draw time and memory against tracklets"
     )
     parser.add_argument(
-        "--worlds",
+        "--scenes",
         type=Path,
         nargs="+",
-        default=WORLDS,
+        default=[SAMPLE],
+        metavar="DIR",
         help="folders with camN.mp4, cameras.json, truth/",
     )
     parser.add_argument(
@@ -371,17 +368,18 @@ def main(words: list[str] | None = None) -> None:
     results: dict[str, Any] = {}
     if "scale" in arguments.parts:
         results["scale"] = scale(arguments.sizes, arguments.plot)
-    there = [world for world in arguments.worlds if (world / "cameras.json").is_file()]
+    there = [folder for folder in arguments.scenes if (folder / "cameras.json").is_file()]
     for part, show in (("ablation", ablation), ("robustness", robustness), ("online", online)):
         if part in arguments.parts:
-            results[part] = {
-                str(folder): show(worlds.load(folder, arguments.cache)) for folder in there
-            }
+            results[part] = {}
+            for folder in there:
+                scene = synthetic_scenes.load(folder, arguments.cache)
+                results[part][str(folder)] = show(scene)
     if "online" in arguments.parts:
         results["day"] = all_day(arguments.online_tracklets)
     if set(arguments.parts) - {"scale"}:
-        for world in sorted(set(arguments.worlds) - set(there)):
-            print(f"{world}: skipped, it is not here")
+        for folder in sorted(set(arguments.scenes) - set(there)):
+            print(f"{folder}: skipped, there is no cameras.json")
     record.append(arguments.jsonl, "linking", {"parts": list(arguments.parts)}, results)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import tracklet_cache
+from benchmarks.linking import tracklet_cache
 from pipeline.records import Camera
-from tests.benchmarks.test_linking import seen
+from tests.benchmarks.linking.test_linking import seen
 
 CAMERAS = [
     Camera("a", "a.mp4", 640, 480, 10.0, 0.5, 60, np.diag([2.0, 1.0, 1.0])),

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.reid_data import Inputs
+from benchmarks.reid.data import Inputs
 
 Array = NDArray[Any]
 

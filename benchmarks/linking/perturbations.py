@@ -1,5 +1,5 @@
-"""What goes wrong at a site, done to a rendered world: a late clock, a dead camera, twins, people
-whom the tracker mixes up.
+"""Perturbations of a synthetic scene: a clock that is off, a dead camera, people who look alike,
+tracks that go over from one person to another.
 """
 
 from collections.abc import Sequence
@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks import worlds
-from benchmarks.worlds import World
+from benchmarks.linking import synthetic_scenes
+from benchmarks.linking.synthetic_scenes import SyntheticScene
 from pipeline.embed import pool, unit
 from pipeline.evaluate import boxes
 from pipeline.records import Array, Embedded, Person, Tracklet
@@ -18,24 +18,24 @@ MIN_SIDE_S = 1.0
 """A swap leaves so much of both tracklets on either side."""
 
 
-def late_clock(world: World, camera: str, offset_s: float) -> World:
+def late_clock(scene: SyntheticScene, camera: str, offset_s: float) -> SyntheticScene:
     """Let the clock of one camera show `offset_s` more than it should."""
     return replace(
-        world,
+        scene,
         embedded=[
-            _later(e, offset_s) if e.tracklet.camera == camera else e for e in world.embedded
+            _later(e, offset_s) if e.tracklet.camera == camera else e for e in scene.embedded
         ],
     )
 
 
-def dead_camera(world: World, camera: str) -> World:
+def dead_camera(scene: SyntheticScene, camera: str) -> SyntheticScene:
     """Let a camera see nothing in the middle third of its time: tracks end there, and others begin;
     nothing of it is truth.
     """
-    n = world.cameras[camera].n_frames
-    new_id = 1 + max(e.tracklet.track_id for e in world.embedded)
+    n = scene.cameras[camera].n_frames
+    new_id = 1 + max(e.tracklet.track_id for e in scene.embedded)
     found: list[Embedded] = []
-    for number, e in enumerate(world.embedded):
+    for number, e in enumerate(scene.embedded):
         t = e.tracklet
         if t.camera != camera:
             found.append(e)
@@ -46,17 +46,17 @@ def dead_camera(world: World, camera: str) -> World:
             for p in late
         ]
         found += [*early, *(renamed if early or t.frames[0] < 2 * n // 3 else late)]
-    truth = world.truth[camera]
+    truth = scene.truth[camera]
     alive = boxes.only(truth, range(n // 3)), boxes.only(truth, range(2 * n // 3, n))
     left = boxes.Truth(
-        worlds.stack([a.rows for a in alive]), np.concatenate([a.counts for a in alive])
+        synthetic_scenes.stack([a.rows for a in alive]), np.concatenate([a.counts for a in alive])
     )
-    return replace(world, embedded=found, truth={**world.truth, camera: left})
+    return replace(scene, embedded=found, truth={**scene.truth, camera: left})
 
 
-def without_dead(world: World, people: Sequence[Person], camera: str) -> list[Person]:
+def without_dead(scene: SyntheticScene, people: Sequence[Person], camera: str) -> list[Person]:
     """Take out of people what the dead camera would not have seen."""
-    n = world.cameras[camera].n_frames
+    n = scene.cameras[camera].n_frames
 
     def alive(t: Tracklet) -> list[Tracklet]:
         keep = (
@@ -71,49 +71,49 @@ def without_dead(world: World, people: Sequence[Person], camera: str) -> list[Pe
     ]
 
 
-def twins(world: World, n_pairs: int) -> World:
+def twins(scene: SyntheticScene, n_pairs: int) -> SyntheticScene:
     """Make pairs of people look alike: the second of each is half made of the first. Those seen
     most are paired first.
     """
-    who = people_of(world)
+    who = people_of(scene)
     seen = sorted(
         set(who[who >= 0].tolist()), key=lambda person: (-int((who == person).sum()), person)
     )
-    found = list(world.embedded)
+    found = list(scene.embedded)
     for first, second in zip(seen[: 2 * n_pairs : 2], seen[1 : 2 * n_pairs : 2], strict=True):
         model = unit(
-            np.mean([world.embedded[i].embedding for i in np.flatnonzero(who == first)], axis=0)
+            np.mean([scene.embedded[i].embedding for i in np.flatnonzero(who == first)], axis=0)
         )
         for i in np.flatnonzero(who == second).tolist():
             e = found[i]
             looks = unit((e.crop_embeddings.astype(np.float32) + model) / 2).astype(np.float16)
             found[i] = replace(e, embedding=unit((e.embedding + model) / 2), crop_embeddings=looks)
-    return replace(world, embedded=found)
+    return replace(scene, embedded=found)
 
 
-def swaps(world: World, n_swaps: int) -> tuple[World, int]:
+def swaps(scene: SyntheticScene, n_swaps: int) -> tuple[SyntheticScene, int]:
     """Exchange the tails of tracklets of two people where they come closest; returns how many pairs
     there were.
     """
-    who = people_of(world)
-    found, touched, done = list(world.embedded), set[tuple[str, int]](), 0
-    for _, i, j, time_s in _crossings(world, who):
+    who = people_of(scene)
+    found, touched, done = list(scene.embedded), set[tuple[str, int]](), 0
+    for _, i, j, time_s in _crossings(scene, who):
         tracks = {(t.camera, t.track_id) for t in (found[i].tracklet, found[j].tracklet)}
         if done == n_swaps or tracks & touched:
             continue
         _swap(found, i, j, time_s)
         touched |= tracks
         done += 1
-    return replace(world, embedded=found), done
+    return replace(scene, embedded=found), done
 
 
-def people_of(world: World) -> Array:
+def people_of(scene: SyntheticScene) -> Array:
     """The true person of each tracklet (n,), below 0 for nobody."""
-    alone = [Person(k, (e.tracklet,), ()) for k, e in enumerate(world.embedded)]
-    met = worlds.scenes(world, alone)
-    most = worlds.most(
+    alone = [Person(k, (e.tracklet,), ()) for k, e in enumerate(scene.embedded)]
+    met = synthetic_scenes.matched(scene, alone)
+    most = synthetic_scenes.most(
         np.concatenate([s.results.ids for s in met]),
-        np.concatenate([worlds.true_ids(s) for s in met]),
+        np.concatenate([synthetic_scenes.true_ids(s) for s in met]),
     )
     return np.array([most[k] for k in range(len(alone))], np.int64)
 
@@ -159,15 +159,15 @@ def _later(e: Embedded, offset_s: float) -> Embedded:
     return replace(e, tracklet=t, crop_times_s=e.crop_times_s + offset_s)
 
 
-def _crossings(world: World, who: Array) -> list[tuple[float, int, int, float]]:
+def _crossings(scene: SyntheticScene, who: Array) -> list[tuple[float, int, int, float]]:
     """Where two people are closest in one camera: minus the IoU, their tracklets, and when; the
     closest first.
     """
     found = []
-    for i, first in enumerate(world.embedded):
+    for i, first in enumerate(scene.embedded):
         a = first.tracklet
-        for j in range(i + 1, len(world.embedded)):
-            b = world.embedded[j].tracklet
+        for j in range(i + 1, len(scene.embedded)):
+            b = scene.embedded[j].tracklet
             if a.camera != b.camera or who[i] == who[j] or min(who[i], who[j]) < 0:
                 continue
             low, high = max(a.first_s, b.first_s) + MIN_SIDE_S, min(a.last_s, b.last_s) - MIN_SIDE_S

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import linking, mishaps, online, site, worlds
-from benchmarks.worlds import World
+from benchmarks.linking import __main__ as linking
+from benchmarks.linking import online, perturbations, site, synthetic_scenes
+from benchmarks.linking.synthetic_scenes import SyntheticScene
 from pipeline.config import LinkingConfig
 from pipeline.embed import pool
 from pipeline.evaluate.boxes import Rows, Truth
@@ -57,7 +58,7 @@ def seen(camera: str, person: int, keep: slice = slice(None)) -> Embedded:
 
 
 @pytest.fixture
-def world() -> World:
+def scene() -> SyntheticScene:
     """Two people who walk past each other, seen by two cameras."""
     cameras = {
         name: Camera(name, f"{name}.mp4", 640, 480, FPS, 0.0, N_FRAMES, np.zeros((0, 0)))
@@ -68,7 +69,7 @@ def world() -> World:
         np.tile(np.arange(N_FRAMES), 2), np.concatenate([walking(0), walking(1)]), ids, ids, ids
     )
     truth = Truth(rows, np.ones(2 * N_FRAMES, bool))
-    return World(
+    return SyntheticScene(
         "tiny",
         [seen(camera, person) for camera in "ab" for person in (0, 1)],
         cameras,
@@ -138,9 +139,9 @@ def test_growth_is_the_power_of_the_number_of_tracklets() -> None:
     ) == pytest.approx(1.2)
 
 
-def test_nothing_is_lost_where_all_is_right(world: World) -> None:
-    a0, a1, b0, b1 = world.embedded
-    lost = worlds.lost(world, people([a0, b0], [a1, b1]))
+def test_nothing_is_lost_where_all_is_right(scene: SyntheticScene) -> None:
+    a0, a1, b0, b1 = scene.embedded
+    lost = synthetic_scenes.lost(scene, people([a0, b0], [a1, b1]))
     assert lost["ours"] == 100
     assert all(points == 0 for what, points in lost.items() if what != "ours")
 
@@ -158,8 +159,10 @@ def test_nothing_is_lost_where_all_is_right(world: World) -> None:
         ),
     ],
 )
-def test_what_is_lost_is_blamed_on_what_went_wrong(world: World, blame: str, wrong: object) -> None:
-    lost = worlds.lost(world, wrong(*world.embedded))  # type: ignore[operator]
+def test_what_is_lost_is_blamed_on_what_went_wrong(
+    scene: SyntheticScene, blame: str, wrong: object
+) -> None:
+    lost = synthetic_scenes.lost(scene, wrong(*scene.embedded))  # type: ignore[operator]
     assert lost["ours"] < 99
     assert sum(lost.values()) == pytest.approx(100)
     assert max(lost, key=lambda what: lost[what] if what != "ours" else 0) == blame
@@ -178,53 +181,63 @@ def mixed(head: Embedded, tail: Embedded) -> Embedded:
     return replace(head, tracklet=replace(head.tracklet, boxes=boxes))
 
 
-def test_a_variant_stands_for_something_else_only_while_it_links(world: World) -> None:
-    before = {part: getattr(module, name) for part, (module, name, _) in worlds.OFF.items()}
-    for variant in [variant for ladder in worlds.LADDERS for variant in ladder]:
-        assert worlds.score(world, worlds.link(world, variant)).together["ours"]["IDF1"] == 1.0
-    assert before == {part: getattr(module, name) for part, (module, name, _) in worlds.OFF.items()}
+def test_every_variant_links_people_who_look_like_nobody_else(scene: SyntheticScene) -> None:
+    for ladder in synthetic_scenes.LADDERS:
+        for variant in ladder:
+            report = synthetic_scenes.score(scene, synthetic_scenes.link(scene, variant))
+            assert report.together["ours"]["IDF1"] == 1.0, variant.name
 
 
-def test_travel_times_in_the_config_are_those_of_truth(world: World) -> None:
-    overlapping = worlds.travel_times(world)
+def test_the_last_variant_of_a_ladder_is_the_program_as_it_is() -> None:
+    for *changed, last in synthetic_scenes.LADDERS:
+        assert LinkingConfig(**last.settings) == LinkingConfig()
+        for variant in changed:
+            assert variant.settings, variant.name
+
+
+def test_travel_times_in_the_config_are_those_of_truth(scene: SyntheticScene) -> None:
+    overlapping = synthetic_scenes.travel_times(scene)
     assert [(t.cameras, t.min_s, t.max_s) for t in overlapping] == [(("a", "b"), 0.0, 1.0)]
-    rows = world.truth["b"].rows
-    later = replace(world.truth["b"], rows=replace(rows, frames=rows.frames + N_FRAMES + 99))
-    (apart,) = worlds.travel_times(replace(world, truth={**world.truth, "b": later}))
+    rows = scene.truth["b"].rows
+    later = replace(scene.truth["b"], rows=replace(rows, frames=rows.frames + N_FRAMES + 99))
+    (apart,) = synthetic_scenes.travel_times(replace(scene, truth={**scene.truth, "b": later}))
     assert apart.min_s < apart.typical_s < apart.max_s
     assert apart.typical_s == pytest.approx(10)
 
 
-def test_a_late_clock_moves_the_times_of_one_camera_and_no_frames(world: World) -> None:
-    late = mishaps.late_clock(world, "b", 2.0)
-    for e, was in zip(late.embedded, world.embedded, strict=True):
+def test_a_late_clock_moves_the_times_of_one_camera_and_no_frames(scene: SyntheticScene) -> None:
+    late = perturbations.late_clock(scene, "b", 2.0)
+    for e, was in zip(late.embedded, scene.embedded, strict=True):
         moved = 2.0 if was.tracklet.camera == "b" else 0.0
         assert (e.tracklet.times_s == was.tracklet.times_s + moved).all()
         assert (e.tracklet.frames == was.tracklet.frames).all()
 
 
 def test_a_dead_camera_sees_nothing_for_a_third_of_the_time_and_begins_new_tracks(
-    world: World,
+    scene: SyntheticScene,
 ) -> None:
-    dead = mishaps.dead_camera(world, "b")
+    dead = perturbations.dead_camera(scene, "b")
     frames = [set(e.tracklet.frames.tolist()) for e in dead.embedded if e.tracklet.camera == "b"]
     assert sorted(map(min, frames)) == [0, 0, 40, 40]
     assert not set(range(20, 40)) & set.union(*frames)
     assert not set(range(20, 40)) & set(dead.truth["b"].rows.frames.tolist())
     assert len({e.tracklet.track_id for e in dead.embedded if e.tracklet.camera == "b"}) == 4
-    usual = worlds.link(world)
+    usual = synthetic_scenes.link(scene)
     assert (
-        worlds.score(dead, mishaps.without_dead(dead, usual, "b")).together["ours"]["IDF1"] == 1.0
+        synthetic_scenes.score(dead, perturbations.without_dead(dead, usual, "b")).together["ours"][
+            "IDF1"
+        ]
+        == 1.0
     )
 
 
-def test_twins_are_half_made_of_each_other(world: World) -> None:
-    first, second, *_ = mishaps.twins(world, 1).embedded
+def test_twins_are_half_made_of_each_other(scene: SyntheticScene) -> None:
+    first, second, *_ = perturbations.twins(scene, 1).embedded
     assert float(first.embedding @ second.embedding) == pytest.approx(np.sqrt(0.5), abs=1e-3)
 
 
-def test_a_swap_exchanges_the_tails_where_two_people_meet(world: World) -> None:
-    swapped, n = mishaps.swaps(world, 1)
+def test_a_swap_exchanges_the_tails_where_two_people_meet(scene: SyntheticScene) -> None:
+    swapped, n = perturbations.swaps(scene, 1)
     assert n == 1
     first, second = swapped.embedded[0].tracklet, swapped.embedded[1].tracklet
     where = np.flatnonzero((first.boxes != walking(0)).any(axis=1))
@@ -232,18 +245,18 @@ def test_a_swap_exchanges_the_tails_where_two_people_meet(world: World) -> None:
     assert (first.boxes[where] == walking(1)[where]).all()
     assert (second.boxes[where] == walking(0)[where]).all()
     assert not first.ambiguous
-    assert swapped.embedded[2:] == world.embedded[2:]
+    assert swapped.embedded[2:] == scene.embedded[2:]
 
 
-def test_the_tables_of_a_world_are_printed(
-    world: World, capsys: pytest.CaptureFixture[str]
+def test_the_tables_of_a_scene_are_printed(
+    scene: SyntheticScene, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = linking.ablation(world)
+    found = linking.ablation(scene)
     assert found["lost"]["ours"] == 100
     assert found["over_oracle"] == 1
-    harmed = linking.robustness(world)
+    harmed = linking.robustness(scene)
     assert all(row["before"] == 1 for row in harmed.values())
-    live = linking.online(world)
+    live = linking.online(scene)
     assert live["final"] == live["offline"] == 1
     assert live["appeared"] == 2
     said = capsys.readouterr().out
@@ -253,9 +266,9 @@ def test_the_tables_of_a_world_are_printed(
 
 
 def test_online_a_label_is_missing_until_it_is_said_and_stays_as_it_was_first_said(
-    world: World,
+    scene: SyntheticScene,
 ) -> None:
-    watched = online.watch(world, LinkingConfig(), period_s=2.0)
+    watched = online.watch(scene, LinkingConfig(), period_s=2.0)
     rows = [
         sum(len(t.frames) for person in people for t in person.tracklets)
         for people in (watched.live, watched.first)
@@ -275,8 +288,8 @@ def test_a_simulated_day_is_linked_online_to_its_end(capsys: pytest.CaptureFixtu
     assert "looked at" in capsys.readouterr().out
 
 
-def written_world(folder: Path, fps: int = 25) -> Path:
-    """A world of one camera with three frames."""
+def written_scene(folder: Path, fps: int = 25) -> Path:
+    """A scene of one camera with three frames."""
     (folder / "truth").mkdir(parents=True, exist_ok=True)
     write_video(folder / "cam1.mp4", n_frames=3, fps=fps)
     (folder / "cameras.json").write_text(
@@ -286,20 +299,21 @@ def written_world(folder: Path, fps: int = 25) -> Path:
     return folder
 
 
-def test_a_world_is_detected_and_embedded_once(tmp_path: Path) -> None:
-    folder, cache = written_world(tmp_path / "site" / "world"), tmp_path / "cache"
-    found = worlds.load(folder, cache)
+def test_a_scene_is_detected_and_embedded_once(tmp_path: Path) -> None:
+    folder, cache = written_scene(tmp_path / "site" / "scene"), tmp_path / "cache"
+    found = synthetic_scenes.load(folder, cache)
     (entry,) = cache.iterdir()
     written_ns = entry.stat().st_mtime_ns
-    assert worlds.load(folder, cache).embedded == found.embedded == []
+    assert synthetic_scenes.load(folder, cache).embedded == found.embedded == []
     assert [path.stat().st_mtime_ns for path in cache.iterdir()] == [written_ns]
     assert found.cameras["cam1"].n_frames == 3
 
 
 def test_a_changed_video_in_the_same_folder_is_detected_anew(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    assert worlds.load(written_world(tmp_path / "world"), cache).cameras["cam1"].fps == 25
-    assert worlds.load(written_world(tmp_path / "world", fps=10), cache).cameras["cam1"].fps == 10
+    for fps in (25, 10):
+        folder = written_scene(tmp_path / "scene", fps)
+        assert synthetic_scenes.load(folder, cache).cameras["cam1"].fps == fps
 
 
 def test_the_cache_belongs_to_the_user_and_follows_the_environment(
@@ -308,7 +322,7 @@ def test_the_cache_belongs_to_the_user_and_follows_the_environment(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = linking.parse([]).cache
     assert folder.is_relative_to(tmp_path)
-    worlds.load(written_world(tmp_path / "world"), folder)
+    synthetic_scenes.load(written_scene(tmp_path / "scene"), folder)
     assert folder.stat().st_mode & 0o077 == 0
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert linking.parse([]).cache.is_relative_to(Path.home())

@@ -1,7 +1,8 @@
-"""Online linking against offline: worlds and a simulated day fed as a live system would see them.
+"""Online linking against offline, on synthetic scenes and a simulated day, fed as a live system
+would see them.
 
-What the tracker made of a world (`benchmarks.worlds`) comes piece by piece: open tracklets as far
-as they have been seen, closed ones when their track is given up. Three labels of the same boxes are
+The tracklets of a scene come piece by piece: open ones as far as they have been seen, closed ones
+when their track has ended. Three labels of the same boxes are
 scored, the first two from the events alone: *live*, what a screen would have shown when the person
 was there; *first*, what was first said; and what was said in the end.
 """
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks import mishaps, site
-from benchmarks.worlds import World
+from benchmarks.linking import perturbations, site
+from benchmarks.linking.synthetic_scenes import SyntheticScene
 from pipeline.config import Config, LinkingConfig
 from pipeline.linking import events
 from pipeline.linking.events import Event, Key
@@ -38,15 +39,15 @@ class Watched:
     step_s: Array
 
 
-def watch(world: World, config: LinkingConfig, period_s: float = PERIOD_S) -> Watched:
-    """Link a world step by step."""
-    linking = OnlineLinker(engine_of(world.cameras, config), config.forget_after_s)
-    closes_s = _closing_times(world.embedded)
+def watch(scene: SyntheticScene, config: LinkingConfig, period_s: float = PERIOD_S) -> Watched:
+    """Link a scene step by step."""
+    linking = OnlineLinker(engine_of(scene.cameras, config), config.forget_after_s)
+    closes_s = _closing_times(scene.embedded)
     live, first = (
-        {e.tracklet.key: np.full(len(e.tracklet.frames), NOBODY) for e in world.embedded}
+        {e.tracklet.key: np.full(len(e.tracklet.frames), NOBODY) for e in scene.embedded}
         for _ in range(2)
     )
-    waiting, now_s = list(world.embedded), min(e.tracklet.first_s for e in world.embedded)
+    waiting, now_s = list(scene.embedded), min(e.tracklet.first_s for e in scene.embedded)
     said: list[Event] = []
     owner: dict[str, int] = {}
     step_s = []
@@ -56,7 +57,7 @@ def watch(world: World, config: LinkingConfig, period_s: float = PERIOD_S) -> Wa
             if closes_s[e.tracklet.key] <= now_s:
                 linking.add(e, provisional=False)
             else:
-                for seen in mishaps.part(e, e.tracklet.times_s <= now_s):
+                for seen in perturbations.part(e, e.tracklet.times_s <= now_s):
                     linking.add(seen, provisional=True)
         _label(live, waiting, owner, now_s - period_s, now_s)
         before_s = time.process_time()
@@ -66,7 +67,7 @@ def watch(world: World, config: LinkingConfig, period_s: float = PERIOD_S) -> Wa
         owner = events.replay(new, owner)
         _label(first, waiting, owner, -np.inf, now_s)
         waiting = [e for e in waiting if closes_s[e.tracklet.key] > now_s]
-    shown, told = (_people(world.embedded, labels) for labels in (live, first))
+    shown, told = (_people(scene.embedded, labels) for labels in (live, first))
     return Watched(shown, told, linking.linked().people, said, np.array(step_s))
 
 
@@ -144,7 +145,7 @@ def _people(embedded: Sequence[Embedded], labels: Labels) -> list[Person]:
         for person in np.unique(labels[e.tracklet.key]).tolist():
             if person != NOBODY:
                 found.setdefault(person, []).extend(
-                    mishaps.part(e, labels[e.tracklet.key] == person)
+                    perturbations.part(e, labels[e.tracklet.key] == person)
                 )
     return [
         Person(person, tuple(e.tracklet for e in own), ()) for person, own in sorted(found.items())

@@ -67,7 +67,7 @@ def load(path: Path) -> Inputs:
         return Inputs(**{name: file[name] for name in file.files})
 
 
-def make(dataset: Path, features: Path | None, width: int) -> tuple[Inputs, str]:
+def make(dataset: Path | None, features: Path | None, width: int) -> tuple[Inputs, str]:
     """Inputs and where they come from: labels of Market-1501 or made up, features from a .npz
     (query, gallery) or made up.
     """
@@ -110,11 +110,11 @@ def make(dataset: Path, features: Path | None, width: int) -> tuple[Inputs, str]
     )
 
 
-def _labels(dataset: Path) -> tuple[list[Array], str]:
+def _labels(dataset: Path | None) -> tuple[list[Array], str]:
     """Ids, cameras and frames, each of queries and gallery; then ids, cameras and frames of the
     training people.
     """
-    if not dataset.is_dir():
+    if dataset is None:
         return _made_up(), "labels made up"
     found = catalogue.load("market1501", dataset, {})
     columns = [

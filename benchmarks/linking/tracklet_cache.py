@@ -23,7 +23,7 @@ from models import files
 from pipeline.outputs.manifest import packages
 from pipeline.records import Array, Camera, Embedded, Tracklet
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SOURCES = ("models", "pipeline")
 AFTER_EMBEDDING = ("evaluate", "linking", "online", "outputs")
 """Folders of `pipeline` that embedded tracklets do not depend on."""

@@ -1,6 +1,6 @@
 """Our tracker against others, all fed the same boxes.
 
-    python -m benchmarks.trackers [--data ../shared/data/mot] [--only NAME ...] [--jsonl FILE]
+    python -m benchmarks.tracking --data DIR [--only NAME ...] [--jsonl FILE]
                                   [--parts accuracy ablation rates density week] [--days N]
 
 Accuracy: HOTA, IDF1, MOTA and switches over all sequences of a set (MOT17 with DETR's boxes, MOT17
@@ -21,25 +21,23 @@ import argparse
 import configparser
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import torch
 
-from benchmarks import peers, record
-from benchmarks.crowd import FPS, Crowd
-from benchmarks.peers import Make, Update
+from benchmarks import record
+from benchmarks.tracking import peers
+from benchmarks.tracking.crowd import FPS, Crowd
+from benchmarks.tracking.peers import Make, Update
 from pipeline import mot
 from pipeline.config import TrackerConfig
 from pipeline.detect.mot_file import by_frame
 from pipeline.evaluate import boxes, scores
 from pipeline.evaluate.boxes import Rows, Scene, Truth
 from pipeline.records import NO_DETECTIONS, Array, Detections
-from pipeline.tracking import kalman, tracker
 from pipeline.tracking.tracker import Tracker
 
 SETS = {
@@ -48,19 +46,20 @@ SETS = {
     "MOT15": ("MOT15-*", "det.txt"),
 }
 PARTS = ("accuracy", "ablation", "rates", "density", "week")
+ON_RECORDINGS = {"accuracy", "ablation", "rates"}
 STEPS = (1, 2, 3, 6)
 ABLATION: dict[str, dict[str, Any]] = {
     "ours": {},
     "ours, scores at their word": {"calibrate_scores": False},
     "ours, heights not compared": {"compare_heights": False},
     "ours, boxes as detected": {"smoothing": 0.0},
-    "ours, sizes as sure as places": {"SIZE_NOISE": 1.0, "SIZE_ACCELERATION": 1.0},
-    "ours, parts of people start tracks": {"PART_SHARE": 1.0},
+    "ours, sizes as sure as places": {"size_noise_ratio": 1.0, "size_acceleration_ratio": 1.0},
+    "ours, parts of people start tracks": {"part_share": 1.0},
     "ours with twins": {"duplicate_iou": 1.0},
     "ours, confirmed at once": {"confirm_s": 0.0},
     "ours, lost after 0.5 s": {"max_lost_s": 0.5},
 }
-"""Settings, and constants (in capitals), that switch an idea off or another one on."""
+"""Settings that switch one idea off, or another one on."""
 DENSITIES = (20, 100, 200, 500)
 WEEK_FPS, WEEK_PEOPLE = 2.0, 8
 DAY_S = 86_400
@@ -156,17 +155,10 @@ def speed(make: Make, n_boxes: int, seconds: float = 3.0) -> float:
 
 
 def ablation(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
-    """Scores of ours, of ours as a screen would show it, and of ours with other settings and
-    constants.
-    """
+    """Scores of our tracker with each of `ABLATION`, and of the rows that a screen could show."""
     found = {"ours, as a screen shows it": accuracy(peers.ours(live=True), recordings)}
-    for name, changed in ABLATION.items():
-        settings = {key: value for key, value in changed.items() if not key.isupper()}
-        with ExitStack() as stack:
-            for key in changed.keys() - settings.keys():
-                module = tracker if hasattr(tracker, key) else kalman
-                stack.enter_context(mock.patch.object(module, key, changed[key]))
-            found[name] = accuracy(peers.ours(TrackerConfig(**settings)), recordings)
+    for name, settings in ABLATION.items():
+        found[name] = accuracy(peers.ours(TrackerConfig(**settings)), recordings)
     return found
 
 
@@ -204,8 +196,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--data",
         type=Path,
-        default=Path("../shared/data/mot"),
-        help="folders with gt.txt, det.txt, seqinfo.ini",
+        metavar="DIR",
+        help="MOT sequences with gt.txt, det.txt, seqinfo.ini; for accuracy, ablation and rates",
     )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these trackers")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:-1])
@@ -213,7 +205,10 @@ def parse() -> argparse.Namespace:
         "--days", type=int, default=7, help="of the part `week`, which takes minutes a day"
     )
     parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if ON_RECORDINGS & {*arguments.parts} and arguments.data is None:
+        parser.error("--data DIR is needed, or --parts density week")
+    return arguments
 
 
 def main() -> None:
@@ -225,9 +220,7 @@ def main() -> None:
         name: make for name, make in found.items() if not arguments.only or name in arguments.only
     }
     results: dict[str, Any] = {}
-    for title, (pattern, detections) in (
-        SETS.items() if {"accuracy", "ablation", "rates"} & {*arguments.parts} else ()
-    ):
+    for title, (pattern, detections) in SETS.items() if ON_RECORDINGS & {*arguments.parts} else ():
         recordings = [
             read(f, detections)
             for f in sorted(arguments.data.glob(pattern))

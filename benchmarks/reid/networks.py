@@ -1,6 +1,8 @@
-"""ReID networks side by side: `python -m benchmarks.reid_networks --ours FILE --output FILE.md`.
+"""ReID networks side by side.
 
-Ours beside the public ones of `../shared/data/baselines`, each with its own input convention:
+    python -m benchmarks.reid.networks --ours FILE --public FILE ... --data DIR --output FILE.md
+
+Ours beside public ones, each with its own input convention:
 
 - Market-1501 (query against gallery, plain and re-ranked) and the 100 `val` people of the CUHK03
   pair (camera A against B): ours was trained on other people of the same cameras;
@@ -18,7 +20,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -39,11 +41,6 @@ from models.reid.evaluation.report import Choices, evaluate
 from pipeline import crops
 from pipeline.errors import PipelineError
 
-PUBLIC = (
-    "person-reidentification-retail-0277.xml",
-    "person-reidentification-retail-0287.onnx",
-    "osnet_x0_25_msmt17.onnx",
-)
 N_SPEED = 256
 """Crops that the speed is measured on."""
 
@@ -101,12 +98,12 @@ def sets(data: Path, scratch: Path, only: Sequence[str]) -> dict[str, Dataset]:
     return {name: SETS[name](data, scratch) for name in chosen}
 
 
-def networks(ours: list[Path], baselines: Path) -> Iterator[tuple[str, Path]]:
-    """Networks by name: ours, then the public ones that can be opened here."""
-    yield from ((path.stem, path) for path in ours)
-    for name in PUBLIC:
-        if find_spec("openvino") or not name.endswith(".xml"):
-            yield Path(name).stem, baselines / name
+def openable(networks: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Split networks into those that can be opened here and those that need OpenVINO."""
+    if find_spec("openvino"):
+        return list(networks), []
+    left_out = [path for path in networks if path.suffix == ".xml"]
+    return [path for path in networks if path not in left_out], left_out
 
 
 def speed(network: Encoder) -> float:
@@ -175,11 +172,12 @@ def _lines(head: list[str], first: list[str], cells: list[list[str]], last: list
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.reid_networks", description="ReID networks side by side."
+        prog="python -m benchmarks.reid.networks", description="ReID networks side by side."
     )
     add = parser.add_argument
     add("--ours", type=Path, nargs="*", default=[], metavar="FILE", help="networks of models.reid")
-    add("--data", type=Path, default=Path("../shared/data"), metavar="DIR")
+    add("--data", type=Path, required=True, metavar="DIR", help="folder of the data sets")
+    add("--public", type=Path, nargs="*", default=[], metavar="FILE", help="networks of others")
     add("--only", nargs="*", default=[], metavar="NAME", help="only the sets whose names begin so")
     add(
         "--scratch", type=Path, metavar="DIR", help="keep crops and features here for the next time"
@@ -202,16 +200,17 @@ def main(arguments: list[str] | None = None) -> int:
         scratch = parsed.scratch or Path(temporary)
         try:
             data = sets(parsed.data, scratch, parsed.only)
-            rows = [
-                measure(n, path, data, scratch / "features")
-                for n, path in networks(parsed.ours, parsed.data / "baselines")
-            ]
+            chosen, left_out = openable([*parsed.ours, *parsed.public])
+            if not chosen:
+                raise InputError("no network to measure; give files with --ours or --public")
+            rows = [measure(path.stem, path, data, scratch / "features") for path in chosen]
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-    text = table(rows) + (
-        "" if find_spec("openvino") else "\n\nretail-0277 left out: OpenVINO is not installed"
-    )
+    text = table(rows)
+    if left_out:
+        names = ", ".join(path.stem for path in left_out)
+        text += f"\n\nleft out, since OpenVINO is not installed: {names}"
     print(text)
     if parsed.output:
         files.write(parsed.output, f"{text}\n".encode())

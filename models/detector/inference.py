@@ -1,0 +1,259 @@
+"""People in images by any YOLO that ultralytics can load: the one inference path of the product,
+the model card and the benchmarks.
+
+Letterboxing is ours, so that the boxes of an image do not depend on the others of its batch: each
+image is scaled to `size_px` on its long side and padded to multiples of 32, and images of equal
+canvas share a batch. Networks exported with a fixed input take everything in that size. ultralytics
+is told not to report its use and not to install anything.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import models.torchvision_ops  # noqa: F401 - before ultralytics
+from models import device as devices
+from models.detector import network as networks
+from models.errors import InputError
+
+Array = NDArray[Any]
+
+STRIDE_PX = 32
+PADDING = 114
+BATCH = 16
+MIN_SCORE = 0.001
+"""Weaker boxes are never returned; what evaluation asks for."""
+MAX_PEOPLE = 1000
+
+
+class PersonDetector:
+    """Weights of a YOLO: .pt, .onnx, an OpenVINO folder, a TensorRT .engine, or a .safetensors
+    state dict.
+    """
+
+    def __init__(
+        self,
+        weights: str,
+        architecture: str = "",
+        size_px: int = 640,
+        min_score: float = MIN_SCORE,
+        nms_iou: float = 0.7,
+        device: str = "auto",
+    ) -> None:
+        """Load the weights and run them once.
+
+        Args:
+            weights: A file, a folder, or a name that ultralytics publishes.
+            architecture: YAML name for a .safetensors file that does not name its own.
+            size_px: Long side of the network's input.
+            min_score: Weaker boxes are left out, 0..1.
+            nms_iou: Of two boxes that overlap more, the weaker is left out, 0..1.
+            device: As for `models.device.resolve`.
+
+        Raises:
+            InputError: The weights cannot be used.
+        """
+        self._size_px = size_px
+        self._min_score = max(min_score, MIN_SCORE)
+        self._nms_iou = nms_iou
+        self._device = devices.resolve(device)
+        self._yolo, self.path = load(weights, architecture)
+        try:
+            self._warm_up()
+        except Exception as error:  # noqa: BLE001 - the edge of a foreign loader: whatever it raises means unusable weights
+            raise InputError(
+                f"{weights}: cannot be used as a YOLO detector ({_one_line(error)})"
+            ) from None
+
+    def detect(self, images: Sequence[Array]) -> list[tuple[Array, Array]]:
+        """Find people in images of any sizes.
+
+        Args:
+            images: (H, W, 3) uint8 BGR each.
+
+        Returns:
+            For each image boxes (n, 4) float32 x1 y1 x2 y2 px, clipped to it, and scores (n,)
+            float32, by descending score.
+        """
+        canvases = [canvas_size(image.shape, self._size_px, self._fixed) for image in images]
+        batch_size = self._fixed_batch or BATCH
+        found: dict[int, tuple[Array, Array]] = {}
+        for canvas in dict.fromkeys(canvases):
+            members = [i for i, other in enumerate(canvases) if other == canvas]
+            for start in range(0, len(members), batch_size):
+                batch = members[start : start + batch_size]
+                answers = self._detect_batch([images[i] for i in batch], canvas)
+                found.update(zip(batch, answers, strict=True))
+        return [found[i] for i in range(len(images))]
+
+    def __call__(self, image: Array) -> tuple[Array, Array]:
+        """Find people in one image; see `detect`."""
+        return self.detect([image])[0]
+
+    def _warm_up(self) -> None:
+        """Run once, to load what is loaded late and to learn the person class and a fixed input
+        size.
+        """
+        self._fixed: tuple[int, int] | None = None
+        self._fixed_batch = 0
+        side_px = self._size_px // STRIDE_PX * STRIDE_PX
+        blank = torch.zeros(1, 3, side_px, side_px)
+        is_exported = isinstance(self._yolo.model, str)
+        if is_exported:
+            self._fixed, self._fixed_batch = _exported_input(self._yolo)
+            height, width = self._fixed or blank.shape[2:]
+            blank = torch.zeros(self._fixed_batch or 1, 3, height, width)
+        self._person = [0]
+        self._precision: AbstractContextManager[object] = nullcontext()
+        self._predict(blank)
+        if not is_exported:
+            network = self._yolo.predictor.model.model  # fused by now
+            self._precision = networks.optimize_for_inference(network, self._device)
+            self._predict(blank)
+        names: dict[int, str] = self._yolo.predictor.model.names
+        person = [i for i, name in names.items() if name.lower() in networks.PERSON]
+        # ultralytics calls classes without names by their number
+        named = any(name not in (str(i), f"class{i}") for i, name in names.items())
+        if not person and len(names) > 1 and named:
+            raise ValueError(f"none of its {len(names)} classes is a person")
+        self._person = person[:1] or [0]
+
+    def _detect_batch(
+        self, images: list[Array], canvas: tuple[int, int]
+    ) -> list[tuple[Array, Array]]:
+        batch = np.full((self._fixed_batch or len(images), *canvas, 3), PADDING, np.uint8)
+        scales = [letterbox(image, batch[i]) for i, image in enumerate(images)]
+        rgb = torch.from_numpy(batch).flip(-1).permute(0, 3, 1, 2).contiguous()
+        results = self._predict(rgb.to(self._device).float().div_(255))[: len(images)]
+        return [
+            in_image(result.boxes.xyxy, result.boxes.conf, scale, image.shape)
+            for result, scale, image in zip(results, scales, images, strict=True)
+        ]
+
+    def _predict(self, batch: torch.Tensor) -> list[Any]:
+        with self._precision:
+            results: list[Any] = self._yolo.predict(
+                batch,
+                conf=self._min_score,
+                iou=self._nms_iou,
+                classes=self._person,
+                verbose=False,
+                device=str(self._device),
+                quantize=16 if self._device.type == "cuda" else None,
+                max_det=MAX_PEOPLE,
+                imgsz=list(batch.shape[2:]),
+            )
+        return results
+
+
+def canvas_size(
+    shape: tuple[int, ...], size_px: int, fixed: tuple[int, int] | None
+) -> tuple[int, int]:
+    """Return height and width of the network input for an image of this shape."""
+    if fixed:
+        return fixed
+    scale = size_px / max(shape[:2])
+    height, width = (
+        max(STRIDE_PX, -(-round(n * scale) // STRIDE_PX) * STRIDE_PX) for n in shape[:2]
+    )
+    return height, width
+
+
+def letterbox(image: Array, out: Array) -> float:
+    """Scale `image` into the top left corner of `out`, in place; return the scale."""
+    scale = float(min(out.shape[0] / image.shape[0], out.shape[1] / image.shape[1]))
+    width = max(1, round(image.shape[1] * scale))
+    height = max(1, round(image.shape[0] * scale))
+    interpolation = cv2.INTER_AREA if scale < 0.5 else cv2.INTER_LINEAR
+    out[:height, :width] = cv2.resize(image, (width, height), interpolation=interpolation)
+    return scale
+
+
+def in_image(
+    boxes: torch.Tensor, scores: torch.Tensor, scale: float, shape: tuple[int, ...]
+) -> tuple[Array, Array]:
+    """Take boxes (n, 4) from the canvas to an image of this shape; those without area are left
+    out.
+    """
+    corners = boxes.float().cpu().numpy().reshape(-1, 4) / scale
+    limits = [shape[1], shape[0], shape[1], shape[0]]
+    corners = np.clip(corners, 0, limits).astype(np.float32)
+    sides = corners[:, 2:] - corners[:, :2]
+    kept = (sides > 1).all(axis=1)
+    return corners[kept], scores.float().cpu().numpy().reshape(-1)[kept]
+
+
+def load(weights: str, architecture: str) -> tuple[Any, Path]:
+    """Open the weights and say where they are; only names that ultralytics publishes may be
+    downloaded, and only when named.
+    """
+    networks.disable_telemetry()
+    from ultralytics import YOLO
+    from ultralytics.utils.downloads import GITHUB_ASSETS_NAMES, attempt_download_asset
+
+    try:
+        if not Path(weights).exists():
+            if weights not in GITHUB_ASSETS_NAMES:
+                raise InputError(
+                    f"{weights}: no such file, nor a name that ultralytics publishes (for example"
+                    " yolo11n.pt)"
+                )
+            weights = attempt_download_asset(weights)
+        if weights.endswith(".safetensors"):
+            return _load_state_dict(weights, architecture), Path(weights)
+        return YOLO(weights, task="detect"), Path(weights)
+    except InputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the edge of a foreign loader, which raises anything from pickle to OSError
+        raise InputError(
+            f"{weights}: cannot be loaded as YOLO weights ({_one_line(error)})"
+        ) from None
+
+
+def _load_state_dict(weights: str, architecture: str) -> Any:
+    """A state dict without pickle; its architecture is in its metadata or given."""
+    from ultralytics import YOLO
+
+    try:
+        network = networks.load(Path(weights), architecture)
+    except InputError as error:
+        text = str(error).removeprefix(f"{weights}: ")
+        raise InputError(f"{weights}: cannot be loaded as YOLO weights ({text})") from None
+    yolo = YOLO(network.yaml["yaml_file"], task="detect")
+    yolo.model = network
+    return yolo
+
+
+def _exported_input(yolo: Any) -> tuple[tuple[int, int] | None, int]:
+    """Height and width, and batch, that an exported network is fixed to; None and 0 when it takes
+    any.
+    """
+    path = Path(yolo.model)
+    if path.suffix == ".onnx":
+        import onnxruntime
+
+        shape = (
+            onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+            .get_inputs()[0]
+            .shape
+        )
+        size = (shape[2], shape[3]) if all(isinstance(n, int) for n in shape[2:]) else None
+        return size, shape[0] if isinstance(shape[0], int) else 0
+    from ultralytics.nn.backends.base import BaseBackend
+
+    about = BaseBackend.read_metadata(path)
+    if "imgsz" not in about or about.get("args", {}).get("dynamic"):
+        return None, 0
+    height, width = about["imgsz"]
+    return (height, width), int(about["batch"])
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) < 160 else text[:157] + "..."
