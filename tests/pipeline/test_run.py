@@ -327,7 +327,7 @@ def broken(tmp_path: Path) -> dict[str, list[str]]:
             "--set",
             "linking.travel=[{cameras: [lobby, good]}]",
         ],
-        "stand twice": [
+        "have two entries": [
             "--videos",
             good,
             "--set",
