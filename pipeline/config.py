@@ -1,8 +1,7 @@
-"""Every default, range check and unit of the program's settings.
+"""All settings of a run, with their defaults and valid ranges; configs/default.yaml explains them.
 
-A run's settings are the defaults here, then the YAML given by `--config`, then `--set key=value`,
-then the flags of the command line. Unknown keys are errors that name the nearest valid one. Nothing
-else reads configuration.
+A run takes the defaults, then the YAML file of `--config`, then `--set key=value`, then the flags
+of the command line. An unknown key is an error that names the nearest valid one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +14,7 @@ from pydantic import Field, model_validator
 
 from models import settings
 from models.errors import InputError
-from models.settings import Section
+from models.settings import S, Section
 from pipeline.errors import ConfigError
 
 EXAMPLE = settings.config_file("default.yaml")
@@ -41,9 +40,7 @@ class CameraConfig(Section):
         if self.homography and [len(row) for row in self.homography] != [3, 3, 3]:
             raise ValueError("homography needs 3 rows of 3 numbers, image pixels to floor metres")
         if self.homography and abs(np.linalg.det(np.array(self.homography))) < 1e-12:
-            raise ValueError(
-                "homography cannot be inverted; it must map the image to the floor one to one"
-            )
+            raise ValueError("homography cannot be inverted; take points that are not on one line")
         if self.roi and len(self.roi) < 3:
             raise ValueError("roi needs at least 3 points [x, y] in pixels")
         return self
@@ -59,7 +56,7 @@ class SourcesConfig(Section):
 
 
 class DetectorConfig(Section):
-    """How people are found."""
+    """How people are detected."""
 
     weights: str = "auto"
     architecture: str = ""
@@ -70,7 +67,7 @@ class DetectorConfig(Section):
 
 
 class TrackerConfig(Section):
-    """How boxes become tracks inside one camera."""
+    """How boxes become tracks within one camera."""
 
     duplicate_iou: Fraction = 0.75
     calibrate_scores: bool = True
@@ -111,9 +108,7 @@ class ReidConfig(Section):
 
 
 class TravelConfig(Section):
-    """How long people take from one camera to another (either direction); typical_s 0: not
-    known.
-    """
+    """Travel time of people between two cameras, for both directions; typical_s 0 if unknown."""
 
     cameras: tuple[str, str]
     min_s: Seconds = 0.0
@@ -139,7 +134,7 @@ class TravelConfig(Section):
 
 
 class LinkingConfig(Section):
-    """How tracklets become people."""
+    """How tracklets are linked into people."""
 
     min_probability: Fraction = 0.5
     confirmed_probability: Fraction = 0.9
@@ -206,8 +201,14 @@ class Config(Section):
 
 
 def load(path: str, overrides: Sequence[str] = ()) -> Config:
-    """Build the settings from a YAML file ("" none) and `a.b=value` overrides; raises
-    ConfigError.
+    """Read the settings from a YAML file and apply single values.
+
+    Args:
+        path: The YAML file; "" for the defaults.
+        overrides: Single values as the command line gives them, section.key=value.
+
+    Raises:
+        ConfigError: The file cannot be read, a key is unknown, or a value is not valid.
     """
     with _config_errors():
         config = Config()
@@ -235,8 +236,14 @@ def with_videos(config: Config, videos: Sequence[str]) -> Config:
 
 
 def build(values: dict[str, Any], where: str) -> Config:
-    """Validate plain values into a `Config`; raises ConfigError with one line that names the
-    key.
+    """Validate plain values and make them settings.
+
+    Args:
+        values: Nested plain values, as read from YAML.
+        where: Where the values come from, for messages.
+
+    Raises:
+        ConfigError: A key is unknown or a value is not valid; the text names the key.
     """
     with _config_errors():
         return settings.build(Config, values, where, EXAMPLE)
@@ -266,15 +273,14 @@ def _config_errors() -> Iterator[None]:
 
 
 def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
-    """Give every camera a name that is a good file name and that no other has: cam, cam-2,
-    cam-3.
-    """
+    """Give every camera a unique name that is valid as a file name: cam, cam-2, cam-3."""
     named: list[CameraConfig] = []
-    taken = {"mosaic"}  # mosaic.mp4 shows all cameras
+    taken = {"mosaic"}  # mosaic.mp4 is the video of all cameras
     for camera in cameras:
         wanted = camera.name or Path(camera.source.rstrip("/")).stem or "camera"
         wanted = "".join(c if c.isalnum() or c in "-_." else "_" for c in wanted)
-        name, n = wanted, 1
+        name = wanted
+        n = 1
         while name.lower() in taken:
             n += 1
             name = f"{wanted}-{n}"
@@ -284,7 +290,11 @@ def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
 
 
 def check_travel(config: Config) -> None:
-    """Raise ConfigError when a travel time names a camera that is not there, or a pair twice."""
+    """Check the cameras that travel times name.
+
+    Raises:
+        ConfigError: A camera does not exist, or a pair of cameras has two travel times.
+    """
     names = [camera.name for camera in config.cameras]
     pairs: set[frozenset[str]] = set()
     for travel in config.linking.travel:
@@ -295,37 +305,32 @@ def check_travel(config: Config) -> None:
                 )
         if frozenset(travel.cameras) in pairs:
             raise ConfigError(
-                f"linking.travel: {' and '.join(travel.cameras)} stand twice; give one entry a pair"
+                f"linking.travel: {' and '.join(travel.cameras)} have two entries; keep one"
             )
         pairs.add(frozenset(travel.cameras))
 
 
 def absolute(config: Config) -> Config:
-    """Return the same settings with absolute paths, so that they can be saved anywhere."""
+    """Return the same settings with absolute paths, which are valid from any folder."""
     return _resolve_paths(config, Path.cwd())
 
 
 def _resolve_paths(config: Config, folder: Path) -> Config:
-    """Sources and files named in a YAML are relative to that YAML when they exist there, else to
-    the working folder.
+    """Replace paths that exist relative to `folder`, where the YAML file is; others stay relative
+    to the working folder.
     """
 
     def resolve(name: str) -> str:
-        beside = folder / name
-        return (
-            str(beside)
-            if name and "://" not in name and not Path(name).is_absolute() and beside.exists()
-            else name
-        )
+        is_relative = bool(name) and "://" not in name and not Path(name).is_absolute()
+        return str(folder / name) if is_relative and (folder / name).exists() else name
 
-    cameras = [c.model_copy(update={"source": resolve(c.source)}) for c in config.cameras]
-    detector = config.detector.model_copy(
-        update={k: resolve(getattr(config.detector, k)) for k in ("weights", "detections")}
-    )
-    reid = config.reid.model_copy(update={"weights": resolve(config.reid.weights)})
-    linking = config.linking.model_copy(
-        update={k: resolve(getattr(config.linking, k)) for k in ("corrections", "priors")}
-    )
-    return config.model_copy(
-        update={"cameras": cameras, "detector": detector, "reid": reid, "linking": linking}
-    )
+    def resolve_all(section: S, *keys: str) -> S:
+        return section.model_copy(update={key: resolve(getattr(section, key)) for key in keys})
+
+    sections = {
+        "cameras": [resolve_all(camera, "source") for camera in config.cameras],
+        "detector": resolve_all(config.detector, "weights", "detections"),
+        "reid": resolve_all(config.reid, "weights"),
+        "linking": resolve_all(config.linking, "corrections", "priors"),
+    }
+    return config.model_copy(update=sections)

@@ -1,27 +1,72 @@
-"""What the tests share: where data is, and the sample."""
+"""What all tests share: where data are, which tests run by default, and in how many processes."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # tensors are tiny here, and waiting threads cost more than they do
+# Before torch is imported. Tensors are tiny here, so that more threads only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+MAX_WORKERS = 4
+"""Each worker imports torch and takes about 1 GB of memory."""
+SLOW_LEFT_OUT = "slow tests were left out; --slow runs them too"
 
 
 @pytest.fixture(scope="session")
 def sample() -> Path:
-    """The rendered clips with truth that ship with the repository."""
+    """Folder of the rendered clips with truth that ship with the repository."""
     return ROOT / "samples" / "plaza"
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Real data that is not in the repository; tests that ask for it skip where it is absent."""
+    """Folder of real data that are not in the repository; without it the test is skipped."""
     if not SHARED.is_dir():
         pytest.skip("needs ../shared/data, which is not part of the repository")
     return SHARED
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the slow tests too")
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Workers for `-n auto`: one per core for folders, none for single files and tests."""
+    named = config.option.file_or_dir
+    if named and not any(Path(name).is_dir() for name in named):
+        return 0
+    return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+
+
+def _leaves_out_slow(config: pytest.Config) -> bool:
+    """Whether neither --slow, nor -m, nor the name of a test asks for slow tests."""
+    names_a_test = any("::" in name for name in config.option.file_or_dir)
+    return not (config.option.slow or config.option.markexpr or names_a_test)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if _leaves_out_slow(config):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skipif(not _has_cuda(), reason="needs a CUDA device"))
+        if item.get_closest_marker("network") and "network" not in config.option.markexpr:
+            item.add_marker(pytest.mark.skip(reason="downloads from the internet; add -m network"))
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if _leaves_out_slow(config):
+        terminalreporter.write_line(SLOW_LEFT_OUT)

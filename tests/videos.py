@@ -1,5 +1,6 @@
 """Small real video files, made by the tests."""
 
+import itertools
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
@@ -61,3 +62,17 @@ def _rotate(path: Path, degrees_clockwise: int) -> None:
     a, b, c, d = matrix
     data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 0x40000000)
     path.write_bytes(data)
+
+
+def write_beginning(source: Path, path: Path, n_frames: int) -> Path:
+    """Write the first frames of a video as H.264, at the same rate."""
+    with av.open(str(source)) as whole, av.open(str(path), "w") as container:
+        original = whole.streams.video[0]
+        options = {"preset": "ultrafast", "crf": "18"}
+        stream = container.add_stream("libx264", rate=original.average_rate, options=options)
+        stream.width, stream.height = original.width, original.height
+        stream.pix_fmt = "yuv420p"
+        for frame in itertools.islice(whole.decode(original), n_frames):
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

@@ -28,6 +28,7 @@ def test_the_plain_alternative_matches_greedily_but_never_one_person_twice_in_a_
     assert list(pipeline._match_greedily(sums, rows).values()) == [1, 2, 1, 3]
 
 
+@pytest.mark.slow
 def test_the_plain_alternative_runs_on_the_sample(
     shared_data: Path, sample: Path, tmp_path: Path
 ) -> None:

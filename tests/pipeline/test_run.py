@@ -218,6 +218,7 @@ def test_stride_keeps_the_people_and_the_saved_config_repeats_the_run(
     assert document(tmp_path / "repeat") == document(tmp_path / "half")
 
 
+@pytest.mark.slow
 def test_hog_finds_people_in_the_sample_without_any_weights(
     sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -326,7 +327,7 @@ def broken(tmp_path: Path) -> dict[str, list[str]]:
             "--set",
             "linking.travel=[{cameras: [lobby, good]}]",
         ],
-        "stand twice": [
+        "have two entries": [
             "--videos",
             good,
             "--set",
@@ -452,6 +453,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
         subprocess.run(["umount", str(disk)], check=True)
 
 
+@pytest.mark.slow
 def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(
     sample: Path, tmp_path: Path
 ) -> None:
@@ -565,6 +567,7 @@ def test_version_names_the_program(capsys: pytest.CaptureFixture[str]) -> None:
     assert "multi-camera people tracker" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_walking_man_is_one_person_in_room_and_corridor(
     shared_data: Path, tmp_path: Path
 ) -> None:

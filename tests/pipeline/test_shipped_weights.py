@@ -34,6 +34,7 @@ def test_there_are_weights_for_every_device(role: str, device: str) -> None:
     assert weights.bundled(role, device) is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("camera", ["cam1", "cam2", "cam4"])
 def test_the_detector_finds_nearly_everybody_in_the_sample(sample: Path, camera: str) -> None:
     path = weights.bundled("detector")
@@ -45,6 +46,7 @@ def test_the_detector_finds_nearly_everybody_in_the_sample(sample: Path, camera:
     assert row.ap50 > 0.85 and row.recall > 0.8
 
 
+@pytest.mark.slow
 def test_the_reid_network_tells_the_people_of_the_sample_apart_across_cameras(
     sample: Path, tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_simulated_people_look_like_themselves() -> None:
     assert alike[~same].std() == pytest.approx(0.14, abs=0.03)
 
 
+@pytest.mark.slow
 def test_scale_prints_a_row_a_size_and_draws_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -248,6 +249,7 @@ def test_a_swap_exchanges_the_tails_where_two_people_meet(scene: SyntheticScene)
     assert swapped.embedded[2:] == scene.embedded[2:]
 
 
+@pytest.mark.slow
 def test_the_tables_of_a_scene_are_printed(
     scene: SyntheticScene, capsys: pytest.CaptureFixture[str]
 ) -> None:

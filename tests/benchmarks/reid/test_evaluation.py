@@ -56,6 +56,7 @@ def test_features_of_another_data_set_are_refused(tmp_path: Path) -> None:
         data.make(None, tmp_path / "few.npz", 4)
 
 
+@pytest.mark.slow
 def test_a_step_is_measured_in_a_process_of_its_own(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -329,6 +329,7 @@ def test_a_plot_of_times_needs_times(command: Command) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_public_network_finds_real_people(
     command: Command, shared_data: Path, tmp_path: Path
 ) -> None:

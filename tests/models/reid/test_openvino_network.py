@@ -162,6 +162,7 @@ def test_without_the_package_the_error_says_what_to_install(
         encoder.load(path, "cpu", 4, "bgr_0_255")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("openvino")
 def test_the_teacher_tells_people_apart_and_best_with_the_colours_that_are_recorded(
     shared_data: Path,

@@ -222,6 +222,7 @@ def test_a_trial_that_falls_behind_is_given_up_but_never_in_its_last_epoch(
     assert len(rest.tried) == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_in_one_line_and_the_same_command_goes_on(
     people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -347,6 +347,7 @@ def test_wrong_folders_and_files_are_one_line(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_oracle_links_of_good_boxes_reach_nine_tenths_on_the_sample(
     sample: Path, tmp_path: Path
 ) -> None:

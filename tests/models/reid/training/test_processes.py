@@ -13,6 +13,8 @@ from tests.conftest import ROOT
 from tests.models.reid import miniatures
 from tests.models.reid.training.runs import FILES, STEPS, arguments, quick, rows
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Played:

@@ -31,6 +31,7 @@ def settings(people: Path, **changed: object) -> list[str]:
     return arguments(quick(people, **changed))
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(
     people: Path, tmp_path: Path
 ) -> None:
@@ -57,6 +58,7 @@ def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(
     assert same_weights(output, tmp_path / "whole") and rows(output) == rows(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_two_processes_train_one_network(people: Path, tmp_path: Path) -> None:
     """The first and only step of an epoch has the mean loss of the two batches that one process
     takes in turn.
