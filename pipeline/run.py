@@ -1,74 +1,81 @@
-"""One run, from sources to results, in the order of the flow: read, detect, track, gather, embed,
-link, write.
+"""One run, from sources to results: prepare, process, link, write, draw.
 
-Ctrl-C once stops reading, and everything up to there is linked, written and drawn; twice also stops
-drawing; three times is the system's own interrupt.
+The first Ctrl-C stops reading; what was read by then is linked, written and drawn. The second stops
+drawing. The third raises KeyboardInterrupt.
 """
 
 import math
-import os
-import signal
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType, TracebackType
 
 import tqdm
 
 from models import device as devices
 from models import settings, weights
+from models.interrupts import Interrupts
 from pipeline import config as configuration
 from pipeline import embed, fill
 from pipeline.config import Config, SourcesConfig
-from pipeline.detect import detector
+from pipeline.detect import detector as detectors
+from pipeline.detect.detector import Detector
 from pipeline.embed import Embedder
 from pipeline.errors import ConfigError
 from pipeline.linking import corrections, events, priors
-from pipeline.linking.online import engine_of
+from pipeline.linking.corrections import Corrections
+from pipeline.linking.linker import Linked
+from pipeline.linking.online import Engine, engine_of
 from pipeline.live import OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import OutputFolder
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
+from pipeline.timings import Timings
 from pipeline.worker import Worker
 
+N_DRAWING = 2
+"""Cameras that are drawn at the same time."""
+ROUNDING_S = 1e-6
+"""Times of the same frame may differ by this, since clocks are shifted before or after adding."""
 
-class Interrupts:
-    """Takes Ctrl-C one step at a time: the first while frames are read stops reading, the next
-    stops drawing, a third kills.
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run works with, checked. Nothing has been processed or written yet."""
+
+    config: Config
+    folder: OutputFolder
+    sources: list[Source]
+    detector: Detector
+    embedder: Embedder
+    corrections: Corrections
+    engine: Engine
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What was read: tracklets with their embeddings, and how far each camera came.
+
+    online: people, where linking was online and has decided already; otherwise None.
+    last_s: time of each camera's last processed frame, on the clocks of the configuration.
     """
 
-    def __init__(self) -> None:
-        self.stop_reading, self.stop_drawing = threading.Event(), threading.Event()
-        self._in_main = threading.current_thread() is threading.main_thread()
+    tracklets: list[Embedded]
+    online: Linked | None
+    last_s: dict[str, float]
 
-    def __enter__(self) -> "Interrupts":
-        if self._in_main:
-            self._before = signal.signal(signal.SIGINT, self._count)
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        if self._in_main:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _count(self, number: int, frame: FrameType | None) -> None:
-        if self.stop_drawing.is_set():
-            raise KeyboardInterrupt
-        reading = not self.stop_reading.is_set()
-        (self.stop_reading if reading else self.stop_drawing).set()
-        what = "reading; what was read will be linked, written and drawn" if reading else "drawing"
-        os.write(
-            2, f"\nstopping {what} (Ctrl-C again to stop sooner)\n".encode()
-        )  # print is not safe in a signal handler
+def stages() -> Interrupts:
+    """Return a run's stages that Ctrl-C stops, one after the other: reading and drawing."""
+    again = "(Ctrl-C again to stop sooner)"
+    return Interrupts(
+        reading=f"stopping reading; what was read will be linked, written and drawn {again}",
+        drawing=f"stopping drawing {again}",
+    )
 
 
 def run(
@@ -78,8 +85,52 @@ def run(
     quiet: bool = False,
     interrupts: Interrupts | None = None,
 ) -> Result:
-    """Run the whole pipeline into `output`; raises PipelineError before anything is written when
-    the input is bad.
+    """Run the whole pipeline.
+
+    Args:
+        config: all settings, with at least one camera.
+        output: folder for the results.
+        overwrite: replace the results of an earlier run in `output`.
+        quiet: show no progress bars.
+        interrupts: what stops the run early; by default Ctrl-C.
+
+    Returns:
+        What was found and written.
+
+    Raises:
+        PipelineError: the input is bad, which is found before anything is written; or the results
+            cannot be written.
+    """
+    prepared = prepare(config, output, overwrite)
+    result = prepared.result
+    for note in result.notes:
+        tqdm.tqdm.write(f"note: {note}")
+    prepared.folder.create()
+    interrupts = interrupts or stages()
+    with interrupts:
+        processed = process(prepared, interrupts, quiet)
+        link(prepared, processed)
+        write(prepared.folder, result)
+        if config.output.video:
+            draw(prepared.folder, result, processed.last_s, interrupts, quiet)
+    result.interrupted |= interrupts["drawing"].is_set()
+    prepared.folder.write_text(
+        "run.json", manifest.to_json(result, [*prepared.folder.written, "run.json"])
+    )
+    result.files = prepared.folder.written
+    return result
+
+
+def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
+    """Check all input, open the sources, and load the networks.
+
+    Args:
+        config: all settings.
+        output: folder for the results; it is not touched yet.
+        overwrite: whether it may hold the results of an earlier run.
+
+    Raises:
+        PipelineError: the input is bad.
     """
     if not config.cameras:
         raise ConfigError("no cameras: give --videos cam1.mp4 cam2.mp4, or a config with cameras")
@@ -94,62 +145,39 @@ def run(
     sources = [open_source(camera, config.sources) for camera in config.cameras]
     if config.output.mosaic:
         _refuse_a_dark_mosaic(sources, config.sources)
-    finder, notes = detector.build(config.detector, config.device, [s.camera.name for s in sources])
-    embedder, more_notes = embed.build(config.reid, config.device)
-    _keep_apart(output, [Path(c.source) for c in config.cameras] + [*finder.files, *embedder.files])
+    cameras = {source.camera.name: source.camera for source in sources}
+    detector, detector_notes = detectors.build(config.detector, config.device, list(cameras))
+    embedder, embedder_notes = embed.build(config.reid, config.device)
+    source_paths = [Path(camera.source) for camera in config.cameras]
+    _refuse_inputs_in(output, [*source_paths, *detector.files, *embedder.files])
     result = Result(
         config,
         output,
-        finder.name,
+        detector.name,
         embedder.name,
-        _sha256(finder.files),
+        _sha256(detector.files),
         _sha256(embedder.files),
-        notes=notes + more_notes,
+        notes=detector_notes + embedder_notes,
     )
-    before = priors.load(config.linking.priors, result.reid_sha256)
-    for note in result.notes:
-        tqdm.tqdm.write(f"note: {note}")
-    folder.create()
-    interrupts = interrupts or Interrupts()
-    with interrupts:
-        worker = Worker(sources, finder, config, result.timings)
-        rounds = _rounds(worker, sources, result, interrupts, quiet)
-        engine = engine_of(
-            {s.camera.name: s.camera for s in sources}, config.linking, corrected, before
-        )
-        if config.linking.online:
-            runner = OnlineRunner(worker, embedder, engine, config.linking, result.timings)
-            result.linked = runner.follow(rounds)
-            folder.write_text("events.jsonl", events.to_json_lines(runner.events))
-        else:
-            embedded = _embed(rounds, embedder, result)
-            with result.timings.stage("link", sum(worker.n_frames.values())):
-                result.linked = engine(embedded, [])
-        result.warnings += [warning for source in sources for warning in source.warnings]
-        result.cameras = [
-            replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources
-        ]
-        result.frame_ranges = worker.frame_ranges
-        _set_clocks(result, worker.last_s)
-        result.people = fill.fill(
-            result.linked.people, config.tracklets.max_interpolated_gap_s, config.sources.stride
-        )
-        result.warnings += corrections.unknown(
-            corrected, [t for person in result.people for t in person.tracklets]
-        )
-        result.warnings += links.doubts(result.linked.calibration)
-        result.warnings += links.unset(result.linked, config.linking.online)
-        _write(folder, result)
-        until_s = worker.last_s if result.interrupted else {}
-        if config.output.video and any(c.n_frames for c in result.cameras):
-            _draw(folder, result, until_s, worker.last_s, interrupts, quiet)
-    result.interrupted |= interrupts.stop_drawing.is_set()
-    folder.write_text("run.json", manifest.to_json(result, [*folder.written, "run.json"]))
-    result.files = folder.written
-    return result
+    prior = priors.load(config.linking.priors, result.reid_sha256)
+    engine = engine_of(cameras, config.linking, corrected, prior)
+    return Prepared(config, folder, sources, detector, embedder, corrected, engine, result)
 
 
-def _keep_apart(output: Path, inputs: list[Path]) -> None:
+def _refuse_a_dark_mosaic(sources: list[Source], config: SourcesConfig) -> None:
+    """Raise ConfigError when the cameras' times are too far apart for a mosaic."""
+    spans_s: dict[str, tuple[float, float]] = {}
+    for source in sources:
+        camera = source.camera
+        duration_s = math.inf
+        if camera.n_frames > 0:
+            duration_s = _n_expected(camera, config) * config.stride / camera.fps
+        spans_s[camera.name] = (camera.start_s, camera.start_s + duration_s)
+    if reason := mosaic.too_dark(spans_s):
+        raise ConfigError(reason)
+
+
+def _refuse_inputs_in(output: Path, inputs: list[Path]) -> None:
     """Raise ConfigError when an input lies in the output folder, where results could replace it."""
     for path in inputs:
         if path.resolve().is_relative_to(output.resolve()):
@@ -159,78 +187,145 @@ def _keep_apart(output: Path, inputs: list[Path]) -> None:
             )
 
 
-def _refuse_a_dark_mosaic(sources: list[Source], settings: SourcesConfig) -> None:
-    """Raise ConfigError, before anything is read, when the cameras' times are too far apart."""
-    spans_s = {}
-    for source in sources:
-        camera = source.camera
-        n_frames = _expected(camera, settings) * settings.stride
-        duration_s = n_frames / camera.fps if camera.n_frames > 0 else math.inf
-        spans_s[camera.name] = (camera.start_s, camera.start_s + duration_s)
-    if reason := mosaic.too_dark(spans_s):
-        raise ConfigError(reason)
-
-
 def _sha256(files: tuple[Path, ...]) -> str:
     return weights.sha256(files[0]) if files else ""
 
 
-def _rounds(
-    worker: Worker, sources: list[Source], result: Result, interrupts: Interrupts, quiet: bool
-) -> Iterator[list[Tracklet]]:
-    """Run the worker to its end, or until Ctrl-C; yields what closed, round by round."""
-    total = sum(_expected(s.camera, result.config.sources) for s in sources)
-    with tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None) as bar:
-        yield from worker.run(interrupts.stop_reading, bar.update)
-    result.interrupted = interrupts.stop_reading.is_set()
-    interrupts.stop_reading.set()  # reading is over: the next Ctrl-C stops drawing
+def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processed:
+    """Read, detect, track and embed, until every source has ended or reading is interrupted.
 
+    Online linking decides here, while frames are read, and its `events.jsonl` is written.
 
-def _set_clocks(result: Result, last_s: dict[str, float]) -> None:
-    """Let cameras start when the linker says they did, so that all that is written and drawn is on
-    one clock.
+    Args:
+        prepared: what to work with; how far each camera came is noted in its result.
+        interrupts: its stage "reading" stops early, and is over afterwards.
+        quiet: show no progress bar.
+
+    Raises:
+        PipelineError: a source, a network or the output folder fails.
     """
-    ahead_s = result.linked.applied_s
+    result = prepared.result
+    sources = prepared.sources
+    linking = prepared.config.linking
+    worker = Worker(sources, prepared.detector, prepared.config, result.timings)
+    online = None
+    tracklets: list[Embedded] = []
+    with closing(_rounds(worker, prepared, interrupts, quiet)) as rounds:
+        if linking.online:
+            runner = OnlineRunner(
+                worker, prepared.embedder, prepared.engine, linking, result.timings
+            )
+            online = runner.follow(rounds)
+            prepared.folder.write_text("events.jsonl", events.to_json_lines(runner.events))
+        else:
+            batch_crops = prepared.config.reid.batch_crops
+            tracklets = _embed(rounds, prepared.embedder, batch_crops, result.timings)
+    result.interrupted = interrupts["reading"].is_set()
+    interrupts["reading"].set()  # it is over: the next Ctrl-C stops drawing
+    for source in sources:
+        result.warnings += source.warnings
     result.cameras = [
-        replace(c, start_s=c.start_s - ahead_s.get(c.name, 0.0)) for c in result.cameras
+        replace(source.camera, n_frames=worker.n_frames[source.camera.name]) for source in sources
     ]
-    started = [
-        c.model_copy(update={"start_s": c.start_s - ahead_s.get(c.name, 0.0)})
-        for c in result.config.cameras
-    ]
-    result.config = result.config.model_copy(update={"cameras": started})
-    last_s.update({name: last_s[name] - offset for name, offset in ahead_s.items()})
+    result.frame_ranges = worker.frame_ranges
+    return Processed(tracklets, online, worker.last_s)
 
 
-def _embed(rounds: Iterable[list[Tracklet]], embedder: Embedder, result: Result) -> list[Embedded]:
+def _rounds(
+    worker: Worker, prepared: Prepared, interrupts: Interrupts, quiet: bool
+) -> Generator[list[Tracklet], None, None]:
+    """Yield the tracklets that close, round by round, with a progress bar."""
+    config = prepared.config.sources
+    total = sum(_n_expected(source.camera, config) for source in prepared.sources)
+    with (
+        tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None) as bar,
+        closing(worker.run(interrupts["reading"], bar.update)) as rounds,
+    ):
+        yield from rounds
+
+
+def _embed(
+    rounds: Iterable[list[Tracklet]], embedder: Embedder, batch_crops: int, timings: Timings
+) -> list[Embedded]:
     """Embed tracklets as they close, so that crops are held only for a moment."""
     embedded: list[Embedded] = []
     waiting: list[Tracklet] = []
+    n_crops = 0
 
     def flush() -> None:
-        with result.timings.stage("embed", sum(len(t.crops) for t in waiting)):
+        with timings.stage("embed", n_crops):
             embedded.extend(embedder.embed(waiting))
-        waiting.clear()
 
     for closed in rounds:
         waiting += closed
-        if sum(len(t.crops) for t in waiting) >= result.config.reid.batch_crops:
+        n_crops += sum(len(tracklet.crops) for tracklet in closed)
+        if n_crops >= batch_crops:
             flush()
+            waiting = []
+            n_crops = 0
     flush()
     return embedded
 
 
-def _expected(camera: Camera, settings: SourcesConfig) -> int:
+def _n_expected(camera: Camera, config: SourcesConfig) -> int:
+    """How many frames of a camera will be processed, as far as its file tells; 0 unknown."""
     n_frames = max(camera.n_frames, 0)
-    if settings.max_seconds:
-        n_frames = min(n_frames, round(settings.max_seconds * camera.fps))
-    return -(-n_frames // settings.stride)
+    if config.max_seconds:
+        n_frames = min(n_frames, round(config.max_seconds * camera.fps))
+    return math.ceil(n_frames / config.stride)
 
 
-def _write(folder: OutputFolder, result: Result) -> None:
-    with result.timings.stage("write", sum(c.n_frames for c in result.cameras)):
-        folder.write_text("config.yaml", settings.dump(configuration.absolute(result.config)))
-        linking = result.config.linking
+def link(prepared: Prepared, processed: Processed) -> None:
+    """Link tracklets to people, and fill short gaps; both are noted in the result.
+
+    Cameras then start when linking says they did, so that all that is written and drawn is on one
+    clock.
+
+    Args:
+        prepared: what to work with.
+        processed: what was read.
+    """
+    config = prepared.config
+    result = prepared.result
+    if processed.online is not None:
+        result.linked = processed.online
+    else:
+        with result.timings.stage("link", sum(camera.n_frames for camera in result.cameras)):
+            result.linked = prepared.engine(processed.tracklets, [])
+    applied_s = result.linked.applied_s
+    result.cameras = [
+        replace(camera, start_s=camera.start_s - applied_s.get(camera.name, 0.0))
+        for camera in result.cameras
+    ]
+    starts_s = {camera.name: camera.start_s for camera in result.cameras}
+    result.config = config.model_copy(
+        update={
+            "cameras": [
+                camera.model_copy(update={"start_s": starts_s[camera.name]})
+                for camera in config.cameras
+            ]
+        }
+    )
+    result.people = fill.fill(
+        result.linked.people, config.tracklets.max_interpolated_gap_s, config.sources.stride
+    )
+    tracklets = [tracklet for person in result.people for tracklet in person.tracklets]
+    result.warnings += corrections.unknown(prepared.corrections, tracklets)
+    result.warnings += links.doubts(result.linked.calibration)
+    result.warnings += links.unset(result.linked, config.linking.online)
+
+
+def write(folder: OutputFolder, result: Result) -> None:
+    """Write the results, but for the videos and `run.json`; raises OutputError.
+
+    Args:
+        folder: where they go.
+        result: what was found.
+    """
+    config = result.config
+    linking = config.linking
+    with result.timings.stage("write", sum(camera.n_frames for camera in result.cameras)):
+        folder.write_text("config.yaml", settings.dump(configuration.absolute(config)))
         folder.write_text(
             "trajectories.json",
             trajectories.to_json(result.people, result.cameras, linking.confirmed_probability),
@@ -242,66 +337,108 @@ def _write(folder: OutputFolder, result: Result) -> None:
             folder.write_text(f"mot/{name}.txt", text)
 
 
-def _draw(
+def draw(
     folder: OutputFolder,
     result: Result,
-    until_s: dict[str, float],
     last_s: dict[str, float],
     interrupts: Interrupts,
     quiet: bool,
 ) -> None:
-    """Annotate the cameras side by side on threads; what was stopped half way is not kept."""
-    every_frame = result.config.sources.model_copy(update={"stride": 1})
-    config = result.config.output
-    pairs = zip(result.config.cameras, result.cameras, strict=True)
-    seen = [
-        (open_source(source, every_frame), camera) for source, camera in pairs if camera.n_frames
-    ]
-    total = sum(_expected(source.camera, every_frame) for source, _ in seen)
+    """Annotate the videos of all cameras that have frames, and tile them into the mosaic.
 
-    def draw(source: Source, camera: Camera) -> bool:
-        frames = read_ahead(source, result.config.sources.read_ahead_frames, result.timings)
-        with closing(frames), folder.file(f"{camera.name}.mp4") as path:
-            shown = _until(frames, until_s.get(camera.name), bar)
-            video.annotate(
-                shown,
-                camera,
-                result.people,
-                path,
-                config,
-                result.timings,
-                interrupts.stop_drawing.is_set,
-            )
-        return True
+    A video that is interrupted is not kept.
+
+    Args:
+        folder: where they go.
+        result: what was found; a video that is left out is noted in its warnings.
+        last_s: time of each camera's last processed frame, on the clocks of the configuration.
+        interrupts: its stage "drawing" stops early.
+        quiet: show no progress bar.
+
+    Raises:
+        PipelineError: a source cannot be read, or a video cannot be written.
+    """
+    applied_s = result.linked.applied_s
+    last_s = {name: time_s - applied_s.get(name, 0.0) for name, time_s in last_s.items()}
+    every_frame = result.config.sources.model_copy(update={"stride": 1})
+    pairs = zip(result.config.cameras, result.cameras, strict=True)
+    jobs = [
+        (open_source(camera_config, every_frame), camera)
+        for camera_config, camera in pairs
+        if camera.n_frames
+    ]
+    if not jobs:
+        return
+    total = sum(_n_expected(source.camera, every_frame) for source, _ in jobs)
+    until_s = last_s if result.interrupted else {}
+
+    def annotate(job: tuple[Source, Camera]) -> None:
+        source, camera = job
+        last_frame_s = until_s.get(camera.name, math.inf)
+        _annotate(folder, result, source, camera, last_frame_s, bar.update, interrupts)
 
     try:
         with (
             tqdm.tqdm(total=total, unit="frame", desc="drawing", disable=quiet or None) as bar,
-            ThreadPoolExecutor(2) as pool,
+            ThreadPoolExecutor(N_DRAWING) as pool,
         ):
-            list(pool.map(draw, *zip(*seen, strict=True)))
-        spans_s = {camera.name: (camera.start_s, last_s[camera.name]) for _, camera in seen}
-        reason = mosaic.too_dark(spans_s)
-        if config.mosaic and reason:
-            result.warnings.append(reason)
-        elif config.mosaic:
-            videos = [folder.path / f"{camera.name}.mp4" for _, camera in seen]
-            with result.timings.stage("mosaic", total), folder.file("mosaic.mp4") as path:
-                mosaic.tile(
-                    [camera for _, camera in seen],
-                    videos,
-                    path,
-                    config.crf,
-                    interrupts.stop_drawing.is_set,
-                )
+            for _ in pool.map(annotate, jobs):
+                pass  # what failed is raised here
+        if result.config.output.mosaic:
+            _tile(folder, result, [camera for _, camera in jobs], last_s, total, interrupts)
     except video.Interrupted:
         result.warnings.append("drawing was interrupted: some videos were not written")
 
 
-def _until(frames: Iterable[Frame], last_s: float | None, bar: tqdm.tqdm) -> Iterator[Frame]:  # type: ignore[type-arg]
-    """Frames up to a time (None: all), counted on the bar."""
+def _annotate(
+    folder: OutputFolder,
+    result: Result,
+    source: Source,
+    camera: Camera,
+    until_s: float,
+    progress: Callable[[int], object],
+    interrupts: Interrupts,
+) -> None:
+    """Draw one camera's frames up to a time."""
+    config = result.config
+    frames = read_ahead(source, config.sources.read_ahead_frames, result.timings)
+    with closing(frames), folder.file(f"{camera.name}.mp4") as path:
+        video.annotate(
+            _until(frames, until_s, progress),
+            camera,
+            result.people,
+            path,
+            config.output,
+            result.timings,
+            interrupts["drawing"].is_set,
+        )
+
+
+def _until(
+    frames: Iterable[Frame], until_s: float, progress: Callable[[int], object]
+) -> Iterator[Frame]:
+    """Frames up to a time, each reported to `progress`."""
     for frame in frames:
-        if last_s is not None and frame.time_s > last_s:
+        if frame.time_s > until_s + ROUNDING_S:
             return
-        bar.update(1)
+        progress(1)
         yield frame
+
+
+def _tile(
+    folder: OutputFolder,
+    result: Result,
+    cameras: list[Camera],
+    last_s: dict[str, float],
+    n_frames: int,
+    interrupts: Interrupts,
+) -> None:
+    """Write the mosaic, or a warning where it would be dark for long."""
+    spans_s = {camera.name: (camera.start_s, last_s[camera.name]) for camera in cameras}
+    if reason := mosaic.too_dark(spans_s):
+        result.warnings.append(reason)
+        return
+    videos = [folder.path / f"{camera.name}.mp4" for camera in cameras]
+    crf = result.config.output.crf
+    with result.timings.stage("mosaic", n_frames), folder.file("mosaic.mp4") as path:
+        mosaic.tile(cameras, videos, path, crf, interrupts["drawing"].is_set)

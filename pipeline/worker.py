@@ -55,7 +55,7 @@ class Worker:
 
     def run(
         self, stop: threading.Event, progress: Callable[[int], object]
-    ) -> Iterator[list[Tracklet]]:
+    ) -> Generator[list[Tracklet], None, None]:
         """Yield the tracklets that close, round by round, until every source has ended or `stop` is
         set.
         """

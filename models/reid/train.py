@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import InputError
-from models.interrupts import asked_to_stop
+from models.interrupts import Interrupts
 from models.reid.training import folder
 from models.reid.training import settings as training_settings
 
@@ -54,8 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parsed = parse(arguments)
     try:
-        with asked_to_stop() as stop:
-            return _train(parsed, stop)
+        with Interrupts(training="") as interrupts:
+            return _train(parsed, interrupts["training"].is_set)
     except InputError as error:
         return _end(2, f"error: {error}")
     except KeyboardInterrupt:

@@ -30,7 +30,7 @@ from optuna.trial import FrozenTrial, TrialState
 from models import files
 from models import settings as sections
 from models.errors import InputError
-from models.interrupts import asked_to_stop
+from models.interrupts import Interrupts
 from models.reid.training import folder, run
 from models.reid.training import settings as training_settings
 from models.reid.training.loop import NonFiniteLossError
@@ -138,7 +138,8 @@ def main(arguments: list[str] | None = None) -> int:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
-        with asked_to_stop() as stop:
+        with Interrupts(search="") as interrupts:
+            stop = interrupts["search"].is_set
             settings = training_settings.load(parsed.config, tuple(parsed.set))
             study = search(settings, parsed.output, parsed.trials, parsed.quiet, stop)
     except InputError as error:

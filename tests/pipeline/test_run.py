@@ -9,7 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -19,7 +22,9 @@ import pytest
 from pipeline import cli, mot
 from pipeline import config as configuration
 from pipeline import run as run_module
+from pipeline.errors import ModelError
 from pipeline.outputs import manifest
+from pipeline.records import Embedded, Tracklet
 from tests.conftest import ROOT
 from tests.videos import write_video
 
@@ -484,14 +489,44 @@ def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(
         assert drawn.streams.video[0].frames == n_frames
 
 
+class Failing:
+    """An embedder whose device fails."""
+
+    name, width, files = "failing", 4, ()
+
+    def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
+        raise ModelError("the device is lost")
+
+
+@pytest.mark.parametrize("online", [False, True])
+def test_no_reader_lives_on_when_a_later_stage_fails(tmp_path: Path, online: bool) -> None:
+    video = write_video(tmp_path / "cam.mp4", 200)
+    boxes = [f"{frame},-1,20,16,12,30,1\n" for frame in range(1, 201)]
+    (tmp_path / "boxes.txt").write_text("".join(boxes))
+    values = {
+        "cameras": [{"source": str(video)}],
+        "detector.detections": str(tmp_path / "boxes.txt"),
+        "tracklets.max_tracklet_s": 1.0,
+        "reid.batch_crops": 1,
+        "linking.online": online,
+    }
+    config = configuration.change(configuration.load("", ["reid.weights=none"]), values)
+    prepared = run_module.prepare(config, tmp_path / "out", overwrite=False)
+    broken = replace(prepared, embedder=Failing())
+    with pytest.raises(ModelError) as failure:
+        run_module.process(broken, run_module.stages(), quiet=True)
+    assert failure.traceback  # which keeps what was on the stack
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read ")]
+
+
 def test_a_camera_that_had_no_frame_before_ctrl_c_has_no_video_and_does_not_spoil_the_rest(
     tmp_path: Path,
 ) -> None:
     config = tmp_path / "site.yaml"
     early, late = write_video(tmp_path / "early.mp4", 40), write_video(tmp_path / "late.mp4", 5)
     config.write_text(f"cameras:\n  - source: {early}\n  - source: {late}\n    start_s: 1000\n")
-    interrupts = run_module.Interrupts()
-    interrupts.stop_reading.set()
+    interrupts = run_module.stages()
+    interrupts["reading"].set()
     loaded = configuration.load(str(config), ["detector.weights=hog"])
     result = run_module.run(loaded, tmp_path / "out", quiet=True, interrupts=interrupts)
     assert result.interrupted
@@ -535,8 +570,8 @@ def test_an_output_folder_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_drawing_stops_drawing_and_keeps_the_rest(tmp_path: Path) -> None:
-    interrupts = run_module.Interrupts()
-    interrupts.stop_drawing.set()
+    interrupts = run_module.stages()
+    interrupts["drawing"].set()
     loaded = configuration.load("", ["detector.weights=hog"])
     loaded = configuration.change(
         loaded, {"cameras": [{"source": str(write_video(tmp_path / "cam.mp4", 5))}]}
