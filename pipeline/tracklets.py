@@ -47,6 +47,8 @@ class _Open:
     stretch_s: float = FIRST_STRETCH_S
     continued: bool = False
     ambiguous: bool = False
+    cut_due: bool = False
+    """An id switch is likely since the piece began; it is cut once it is long enough."""
 
     def keep(self, frame: Frame, box: Array, most: float, max_crops: int) -> None:
         """Offer a crop whose quality is at most `most`; pixels are only touched when it can win its
@@ -115,9 +117,11 @@ class Gatherer:
             time_s = float(tracks.times_s[i])
             row = self._open.setdefault(track_id, _Open())
             if row.times_s:
-                age_s, gap_s = time_s - row.times_s[0], time_s - row.times_s[-1]
-                unsure = tracks.ambiguous[i] or gap_s > self._config.max_gap_in_tracklet_s
-                ambiguous = bool(unsure) and age_s >= self._config.min_piece_s
+                age_s = time_s - row.times_s[0]
+                gap_s = time_s - row.times_s[-1]
+                is_gap = gap_s > self._config.max_gap_in_tracklet_s
+                row.cut_due |= is_gap or bool(tracks.ambiguous[i])
+                ambiguous = row.cut_due and age_s >= self._config.min_piece_s
                 if ambiguous or age_s >= self._config.max_tracklet_s:
                     closed.append(self._open.pop(track_id).record(self._camera, track_id))
                     row = self._open[track_id] = _Open(continued=True, ambiguous=ambiguous)

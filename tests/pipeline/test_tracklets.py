@@ -133,17 +133,26 @@ def test_a_long_track_is_cut_into_pieces_whose_rows_join_without_loss(n_frames: 
 
 
 @pytest.mark.parametrize(
-    ("doubtful_at", "pieces"),
-    [([], [20]), ([8], [8, 12]), ([8, 9, 10, 15], [8, 7, 5]), ([3], [20]), ([3, 6], [6, 14])],
+    ("ambiguous_at", "pieces"),
+    [
+        ([], [20]),
+        ([0], [20]),
+        ([8], [8, 12]),
+        ([8, 15], [8, 7, 5]),
+        ([3], [6, 14]),
+        ([3, 6], [6, 14]),
+        ([8, 9, 10, 15], [8, 6, 6]),
+        ([8, 19], [8, 11, 1]),
+    ],
 )
-def test_a_track_is_cut_where_it_was_doubtful_but_not_into_pieces_of_a_moment(
-    doubtful_at: list[int], pieces: list[int]
+def test_a_track_is_cut_where_it_is_ambiguous_or_as_soon_as_the_piece_is_long_enough(
+    ambiguous_at: list[int], pieces: list[int]
 ) -> None:
-    gatherer = Gatherer("cam", TrackletsConfig(min_piece_s=0.6))
+    gatherer = Gatherer("cam", TrackletsConfig(min_piece_s=0.55))
     closed = []
     for i in range(20):
         frame = Frame("cam", i, i / FPS, FLAT)
-        row = tracks(frame, BOX, ambiguous=i in doubtful_at)
+        row = tracks(frame, BOX, ambiguous=i in ambiguous_at)
         closed += gatherer.add(frame, row, row.track_ids)
     closed += gatherer.flush()
     assert [len(t.frames) for t in closed] == pieces
