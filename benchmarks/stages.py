@@ -80,7 +80,7 @@ def main() -> None:
     torch.set_num_threads(1)
     width, height = map(int, arguments.size.split("x"))
     timings = measure(arguments.people, arguments.seconds, width, height)
-    milliseconds = {stage: 1000 * s / timings.frames[stage] for stage, s in timings.seconds.items()}
+    milliseconds = {stage: 1000 * s / timings.counts[stage] for stage, s in timings.seconds.items()}
     milliseconds["total"] = sum(milliseconds.values())
     print(
         f"{arguments.people} people, {arguments.size}, {arguments.seconds:g} s at {FPS:g} fps; aim:"

@@ -1,4 +1,4 @@
-"""Seconds and frames per stage, for `run.json`, the closing summary and the benchmark."""
+"""Seconds and counts per stage, for `run.json`, the closing summary and the benchmark."""
 
 import time
 from collections.abc import Iterator
@@ -9,19 +9,27 @@ from threading import Lock
 
 @dataclass(slots=True)
 class Timings:
-    """Adds up wall-clock seconds and calls per stage, from any thread."""
+    """Adds up wall-clock seconds per stage, from any thread.
+
+    counts: how many things a stage worked on: crops for "embed", frames for all others.
+    """
 
     seconds: dict[str, float] = field(default_factory=dict)
-    frames: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     @contextmanager
-    def stage(self, name: str, n_frames: int = 1) -> Iterator[None]:
-        """Count what happens inside towards `name`."""
+    def stage(self, name: str, count: int = 1) -> Iterator[None]:
+        """Add the time that the block takes.
+
+        Args:
+            name: the stage that the time belongs to.
+            count: how many frames, or crops, the block works on.
+        """
         start = time.perf_counter()
         try:
             yield
         finally:
             with self._lock:
                 self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-                self.frames[name] = self.frames.get(name, 0) + n_frames
+                self.counts[name] = self.counts.get(name, 0) + count

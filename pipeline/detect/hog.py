@@ -51,11 +51,11 @@ class HogDetector:
         self._weights, self._bias = svm[:-1].reshape(BLOCKS[0] * BLOCKS[1], -1), float(svm[-1])
         chance = float(np.clip(config.min_score, 0.01, 0.99))
         self._min_margin = (np.log(chance / (1 - chance)) - SCORE_OFFSET) / SCORE_SLOPE
-        self._pool = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hog")
 
     def detect(self, frames: list[Frame]) -> list[Detections]:
         """Return people whose score is at least `min_score`."""
-        return list(self._pool.map(lambda frame: self._detect(frame.image), frames))
+        with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="hog") as pool:
+            return list(pool.map(lambda frame: self._detect(frame.image), frames))
 
     def _detect(self, image: Array) -> Detections:
         windows = np.concatenate([np.zeros((0, 5)), *self._windows(image)])

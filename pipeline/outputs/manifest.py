@@ -12,6 +12,7 @@ from models import device as devices
 from pipeline.linking import travel
 from pipeline.records import Camera
 from pipeline.result import Result
+from pipeline.timings import Timings
 from pipeline.version import VERSION, git_hash
 
 PACKAGES = (
@@ -53,8 +54,7 @@ def to_json(result: Result, files: list[str]) -> str:
             for c in result.cameras
         ],
         "stages": {
-            stage: {"seconds": round(seconds, 4), "frames": result.timings.frames[stage]}
-            for stage, seconds in sorted(result.timings.seconds.items())
+            stage: _stage(stage, result.timings) for stage in sorted(result.timings.seconds)
         },
         "interrupted": result.interrupted,
         "notes": result.notes,
@@ -62,6 +62,11 @@ def to_json(result: Result, files: list[str]) -> str:
         "files": files,
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def _stage(stage: str, timings: Timings) -> dict[str, float]:
+    unit = "crops" if stage == "embed" else "frames"
+    return {"seconds": round(timings.seconds[stage], 4), unit: timings.counts[stage]}
 
 
 def _camera(camera: Camera, stride: int, frame_ranges: Sequence[tuple[int, int]]) -> dict[str, Any]:

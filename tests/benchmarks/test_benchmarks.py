@@ -13,7 +13,7 @@ from pipeline import mot
 def test_stages_measures_every_stage_but_decode_detect_embed_and_encode() -> None:
     timings = stages.measure(5, 2.0, 640, 360)
     assert set(timings.seconds) == {"track", "gather", "link", "write", "draw"}
-    assert set(timings.frames.values()) <= {50, 1}
+    assert set(timings.counts.values()) <= {50, 1}
     assert all(seconds > 0 for seconds in timings.seconds.values())
 
 

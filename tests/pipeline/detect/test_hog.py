@@ -1,5 +1,6 @@
 """OpenCV's people detector, tuned."""
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -64,6 +65,11 @@ def test_most_people_in_the_sample_are_found_and_most_found_are_people(
     assert n_wanted >= 15
     assert n_hit / n_wanted >= 0.6
     assert n_right / n_sure >= 0.7
+
+
+def test_no_thread_lives_on_after_detecting(sample: Path) -> None:
+    HogDetector(DetectorConfig()).detect([frame(sample / "cam1.mp4", 0)])
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("hog")]
 
 
 def test_scores_are_at_least_min_score_and_boxes_are_inside(

@@ -15,6 +15,17 @@ def test_run_json_says_how_well_looks_tell_this_sites_people_apart() -> None:
     assert (written["schema"], written["people"], written["files"]) == ("run/1", 1, ["run.json"])
 
 
+def test_the_embed_stage_counts_crops_and_all_others_count_frames() -> None:
+    result = Result(Config(), Path("out"), "detector", "reid")
+    for stage, count in (("detect", 2), ("embed", 16), ("embed", 5)):
+        with result.timings.stage(stage, count):
+            pass
+    stages = json.loads(manifest.to_json(result, []))["stages"]
+    counts = {stage: set(entry.items()) for stage, entry in stages.items()}
+    assert ("frames", 2) in counts["detect"]
+    assert ("crops", 21) in counts["embed"] and len(counts["embed"]) == 2
+
+
 def test_a_run_that_linked_nobody_yet_can_be_written() -> None:
     assert (
         json.loads(manifest.to_json(Result(Config(), Path("out"), "detector", "reid"), []))[
