@@ -38,7 +38,9 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     named = config.option.file_or_dir
     if named and not any(Path(name).is_dir() for name in named):
         return 0
-    return min(len(os.sched_getaffinity(0)), MAX_WORKERS)
+    can_ask = hasattr(os, "sched_getaffinity")  # not on macOS
+    n_cores = len(os.sched_getaffinity(0)) if can_ask else os.cpu_count() or 1
+    return min(n_cores, MAX_WORKERS)
 
 
 def _leaves_out_slow(config: pytest.Config) -> bool:

@@ -27,7 +27,7 @@ Part = Literal["train", "held_back", "all"]
 
 MIN_VISIBILITY = 0.3
 MIN_FIELDS = 6
-EXAMPLE = "configs/detector/test_sets.yaml"
+EXAMPLE = settings.config_file("detector/test_sets.yaml")
 
 
 @dataclass(frozen=True)
