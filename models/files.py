@@ -1,28 +1,52 @@
-"""Files that are whole or not there: a full disk or an interruption leaves what was there
-before.
+"""Files: written whole or not at all, so that a full disk or an interruption leaves what was there
+before, and named in natural order.
 """
 
 import contextlib
 import errno
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from models.errors import InputError
+
+DIGITS = re.compile(r"([0-9]+)")
+
+
+@contextlib.contextmanager
+def staged(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`, in a folder that is made if need be.
+
+    The temporary file takes the place of `path` when the block ends well, and is deleted when not.
+    It has the suffix of `path`, which tells some writers the format. Raises OSError.
+    """
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write(path: Path, data: bytes) -> None:
     """Write a whole file, in the place of an earlier one; raises InputError, and then the earlier
     one is still there.
     """
-    partial = path.with_name(f"{path.name}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(data)
-        partial.replace(path)
+        with staged(path) as temporary:
+            temporary.write_bytes(data)
     except OSError as error:
         raise InputError(f"{path}: {failure(error)}") from None
-    finally:
-        with contextlib.suppress(OSError):  # its folder may be none
-            partial.unlink(missing_ok=True)
+
+
+def natural(name: str) -> tuple[list[str | int], str]:
+    """Sort key that orders numbers in names by value: frame2 before frame10."""
+    parts: list[str | int] = [
+        int(part) if i % 2 else part for i, part in enumerate(DIGITS.split(name))
+    ]
+    return parts, name
 
 
 def failure(error: OSError) -> str:

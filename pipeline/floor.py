@@ -20,9 +20,9 @@ def foot_points(boxes: Array) -> Array:
     return np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1).astype(np.float64)
 
 
-def to_floor(points: Array, homography: Array) -> Array:
-    """Image points (n, 2) px -> floor (n, 2) m."""
-    mapped = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ homography.T
+def project(points: Array, matrix: Array) -> Array:
+    """Map points (n, d) by a projective matrix (3, d + 1), such as a homography: (n, 2)."""
+    mapped = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ matrix.T
     depth = np.where(
         mapped[:, 2:] == 0, 1e-12, mapped[:, 2:]
     )  # on the horizon: very far, but finite
@@ -35,8 +35,8 @@ def positions(boxes: Array, camera: Camera) -> tuple[Array, Array]:
     """
     feet = foot_points(boxes)
     higher = feet - [0, 1] * np.maximum(FOOT_STD * (boxes[:, 3:] - boxes[:, 1:2]), 1)
-    place = to_floor(feet, camera.homography)
-    error = np.linalg.norm(to_floor(higher, camera.homography) - place, axis=1)
+    place = project(feet, camera.homography)
+    error = np.linalg.norm(project(higher, camera.homography) - place, axis=1)
     broad = boxes[:, 3] - boxes[:, 1] < MIN_UPRIGHT * (boxes[:, 2] - boxes[:, 0])
     place[broad | (boxes[:, 3] >= camera.height - CUT_PX)] = np.nan
     return place, error

@@ -8,7 +8,6 @@ first frame, plus the camera's `start_s`; a frame count is never turned into tim
 
 import configparser
 import queue
-import re
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from models import files
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import Array, Camera, Frame
@@ -183,7 +183,7 @@ class ImageFolder:
             raise SourceError(
                 f"{folder}: is not a folder of images that can be read ({_reason(error)})"
             ) from None
-        self._paths = sorted(images, key=lambda p: _natural(p.name))
+        self._paths = sorted(images, key=lambda p: files.natural(p.name))
         if not self._paths:
             raise SourceError(
                 f"{config.source}: no images in this folder (looked for"
@@ -285,12 +285,6 @@ def _upright(image: Array, rotation_deg: int) -> Array:
     """Turn by the display matrix's angle, which PyAV gives counter-clockwise in degrees."""
     quarter_turns = round(rotation_deg / 90) % 4
     return np.ascontiguousarray(np.rot90(image, quarter_turns)) if quarter_turns else image
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)
-    ]
 
 
 def _read_seqinfo(folder: Path, fps: float) -> tuple[Path, float]:

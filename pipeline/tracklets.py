@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from models.boxes import iou
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX, resize
 from pipeline.config import TrackletsConfig
 from pipeline.records import Array, Frame, Tracklet, Tracks
-from pipeline.tracking.matching import iou
 
 FIRST_STRETCH_S = 0.25
 GOOD_HEIGHT_PX = 128.0

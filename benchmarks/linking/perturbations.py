@@ -9,10 +9,10 @@ import numpy as np
 
 from benchmarks.linking import synthetic_scenes
 from benchmarks.linking.synthetic_scenes import SyntheticScene
+from models.boxes import iou
 from pipeline.embed import pool, unit
 from pipeline.evaluate import boxes
 from pipeline.records import Array, Embedded, Person, Tracklet
-from pipeline.tracking.matching import iou
 
 MIN_SIDE_S = 1.0
 """A swap leaves so much of both tracklets on either side."""

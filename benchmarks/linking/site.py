@@ -16,6 +16,7 @@ from itertools import count
 import numpy as np
 
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
+from pipeline import floor
 from pipeline.embed import pool, unit
 from pipeline.records import Array, Camera, Embedded, Tracklet
 
@@ -174,7 +175,7 @@ def _tracklet(
     at_s = rows / FPS
     place = np.stack([np.interp(at_s, times_s, points[:, k]) for k in (0, 1)], axis=1)
     feet, heads = (
-        _project(np.column_stack([place, np.full(len(rows), z)]), view.projection)
+        floor.project(np.column_stack([place, np.full(len(rows), z)]), view.projection)
         for z in (0.0, PERSON_M)
     )
     tall = feet[:, 1] - heads[:, 1]
@@ -207,11 +208,6 @@ def _embed(rng: np.random.Generator, tracklet: Tracklet, look: Array) -> Embedde
 def _random_unit(rng: np.random.Generator, n: int) -> Array:
     vector = rng.normal(size=n)
     return np.asarray(vector / np.linalg.norm(vector))
-
-
-def _project(points: Array, projection: Array) -> Array:
-    mapped = np.column_stack([points, np.ones(len(points))]) @ projection.T
-    return np.asarray(mapped[:, :2] / mapped[:, 2:])
 
 
 def _middle(place: int) -> Array:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models import settings
+from models import mot, settings
 from models.errors import InputError
 from models.settings import Section
 
@@ -26,7 +26,6 @@ Array = NDArray[Any]
 Part = Literal["train", "held_back", "all"]
 
 MIN_VISIBILITY = 0.3
-MIN_FIELDS = 6
 EXAMPLE = settings.config_file("detector/test_sets.yaml")
 
 
@@ -128,9 +127,11 @@ def clip(
     Frames before the first and after the last that the truth mentions are left out: nobody labelled
     them.
     """
-    rows = read_mot(truth)
+    rows = mot.read(truth)
+    if not len(rows):
+        raise InputError(f"{truth}: has no rows; expected lines `frame,id,x,y,w,h,...`")
     frames = rows[:, 0].astype(np.int64) - 1
-    corners = np.concatenate([rows[:, 2:4], rows[:, 2:4] + rows[:, 4:6]], axis=1).astype(np.float32)
+    corners = mot.boxes(rows)
     visibility = rows[:, 8] if rows.shape[1] > 8 else np.full(len(rows), -1.0)
     clear = (visibility < 0) | (visibility > min_visibility)  # -1: the file does not say
     for index, image in frames_of(video, every):
@@ -152,26 +153,6 @@ def frames_of(video: Path, every: int) -> Iterator[tuple[int, Array]]:
         raise InputError(
             f"{video}: cannot be read as a video ({' '.join(str(error).split())})"
         ) from None
-
-
-def read_mot(path: Path) -> Array:
-    """Rows `frame,id,x,y,w,h,...` of a MOTChallenge file as float64 (n, columns); raises
-    InputError.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        rows = np.array(
-            [[float(value) for value in line.split(",")] for line in lines if line.strip()]
-        )
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a MOT file ({' '.join(str(error).split())})"
-        ) from None
-    if rows.ndim != 2 or rows.shape[1] < MIN_FIELDS:
-        raise InputError(
-            f"{path}: expected lines `frame,id,x,y,w,h,...`, the same number of columns in each"
-        )
-    return rows
 
 
 class Clip(Section):

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from models import files
-from models.detector import data, scores
+from models.boxes import iou
+from models.detector import data
 from models.detector.evaluate import Find
 from models.detector.inference import Array, PersonDetector
 from models.errors import InputError
@@ -31,7 +32,7 @@ def label(image: Array, find: Find) -> Array:
     mirrored = mirrored[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [image.shape[1], 0, image.shape[1], 0]
     if not len(boxes) or not len(mirrored):
         return np.zeros((0, 4), np.float32)
-    overlap = scores.ious(boxes, mirrored)
+    overlap = iou(boxes, mirrored)
     partner = overlap.argmax(axis=1)
     agree = (overlap.max(axis=1) >= MIN_IOU) & (
         overlap.argmax(axis=0)[partner] == np.arange(len(boxes))

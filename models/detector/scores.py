@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models import boxes
+
 Array = NDArray[Any]
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
@@ -68,8 +70,9 @@ def judge(picture: Found) -> Array:
     ignored region that holds more than the threshold of it (a region may take many).
     """
     verdicts = np.zeros((len(picture.boxes), len(THRESHOLDS)), np.int8)
-    overlap = ious(picture.boxes, picture.truth)
-    inside = _shares(picture.boxes, picture.ignored).max(axis=1, initial=0.0)
+    found = _precise(picture.boxes)
+    overlap = boxes.iou(found, _precise(picture.truth))
+    inside = _shares(found, _precise(picture.ignored)).max(axis=1, initial=0.0)
     order = np.argsort(-picture.scores, kind="stable")
     for t, threshold in enumerate(THRESHOLDS):
         free = overlap.copy()
@@ -95,29 +98,12 @@ def average_precision(verdicts: Array, n_truth: int) -> float:
     return float(np.append(envelope, 0.0)[reached].mean())
 
 
-def ious(boxes: Array, others: Array) -> Array:
-    """Intersection over union of every pair, (n, m)."""
-    both = _intersections(boxes, others)
-    union = _areas(boxes)[:, None] + _areas(others)[None] - both
-    return np.asarray(both / np.where(union > 0, union, np.inf))
-
-
-def _shares(boxes: Array, regions: Array) -> Array:
+def _shares(found: Array, regions: Array) -> Array:
     """Part of every box that lies in every region, (n, k)."""
-    both, area = _intersections(boxes, regions), _areas(boxes)[:, None]
+    both = boxes.intersections(found, regions)
+    area = boxes.areas(found)[:, None]
     return np.asarray(both / np.where(area > 0, area, np.inf))
 
 
-def _intersections(boxes: Array, others: Array) -> Array:
-    boxes, others = (
-        boxes.astype(np.float64).reshape(-1, 1, 4),
-        others.astype(np.float64).reshape(1, -1, 4),
-    )
-    sides = np.minimum(boxes[..., 2:], others[..., 2:]) - np.maximum(
-        boxes[..., :2], others[..., :2]
-    )
-    return np.asarray(np.prod(np.maximum(sides, 0), axis=2))
-
-
-def _areas(boxes: Array) -> Array:
-    return np.asarray(np.prod(boxes[:, 2:].astype(np.float64) - boxes[:, :2], axis=1))
+def _precise(corners: Array) -> Array:
+    return corners.astype(np.float64).reshape(-1, 4)

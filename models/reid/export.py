@@ -30,6 +30,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from models import files
 from models.errors import InputError
 from models.reid import preprocess
 from models.reid.networks import file, table
@@ -138,22 +139,18 @@ def write(network: nn.Module, recipe: Recipe, output: Path) -> Exported:
     shape = (N_FRAMES,) * video + (3, recipe.height_px, recipe.width_px)
     graph = _capture(wrapped, torch.zeros(N_CLIPS, *shape), recipe.architecture)
     onnx.helper.set_model_props(graph, _metadata(recipe))
-    partial = output.with_name(f"{output.name}.partial")
     try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        onnx.save(graph, str(partial))
-        difference = _difference(partial, wrapped, recipe.architecture)
-        if not difference <= TOLERANCE:
-            raise InputError(
-                f"{output}: not written, because {recipe.architecture} gives other features in"
-                f" onnxruntime than in torch (they differ by {difference:.1e} of the largest; up to"
-                f" {TOLERANCE:.0e} is accepted)"
-            )
-        partial.replace(output)
+        with files.staged(output) as temporary:
+            onnx.save(graph, str(temporary))
+            difference = _difference(temporary, wrapped, recipe.architecture)
+            if not difference <= TOLERANCE:
+                raise InputError(
+                    f"{output}: not written, because {recipe.architecture} gives other features in"
+                    f" onnxruntime than in torch (they differ by {difference:.1e} of the largest;"
+                    f" up to {TOLERANCE:.0e} is accepted)"
+                )
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from None
-    finally:
-        partial.unlink(missing_ok=True)
+        raise InputError(f"{output}: {files.failure(error)}") from None
     return Exported(_shape(graph.graph.input[0]), _shape(graph.graph.output[0]), difference)
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from models import device as devices
+from models import files
 from models import weights as bundle
 from models.errors import InputError
 from models.reid import encoder
-from models.reid.data.layout import SUFFIXES, natural
+from models.reid.data.layout import SUFFIXES
 from models.reid.data.samples import JUNK, Sample
 from models.reid.evaluation import distances, features, pictures
 from models.reid.evaluation.distances import Array
@@ -120,7 +121,7 @@ def images(folder: Path) -> list[Path]:
     )
     found = sorted(
         (p for p in visible if p.suffix.lower() in SUFFIXES and p.is_file()),
-        key=lambda p: natural(p.as_posix()),
+        key=lambda p: files.natural(p.as_posix()),
     )
     if not found:
         raise InputError(f"{folder}: holds no images ({', '.join(SUFFIXES)})")

@@ -18,6 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from models import boxes
 from pipeline.config import DetectorConfig
 from pipeline.records import Array, Detections, Frame
 
@@ -130,20 +131,20 @@ def _suppress(windows: Array) -> tuple[Array, Array]:
     """Keep the best of overlapping windows (n, 5), sorted by margin; returns boxes (k, 4), voted,
     and margins (k,).
     """
-    area = np.prod(windows[:, 2:4] - windows[:, :2], axis=1)
+    corners = windows[:, :4]
+    area = boxes.areas(corners)
     alive = np.ones(len(windows), bool)
-    boxes: list[Array] = []
+    voted: list[Array] = []
     margins: list[float] = []
     for i, window in enumerate(windows):
         if not alive[i]:
             continue
-        corner = np.minimum(window[2:4], windows[:, 2:4]) - np.maximum(window[:2], windows[:, :2])
-        overlap = np.prod(np.maximum(corner, 0), axis=1)
-        iou = overlap / (area[i] + area - overlap)
+        overlap = boxes.intersections(corners[i : i + 1], corners)[0]
+        iou = boxes.iou(corners[i : i + 1], corners)[0]
         alive &= (iou <= MAX_IOU) & (overlap <= MAX_CONTAINED * np.minimum(area[i], area))
         agree = iou > MAX_IOU
-        boxes.append(
+        voted.append(
             np.average(windows[agree, :4], axis=0, weights=np.exp(windows[agree, 4] / VOTE_MARGIN))
         )
         margins.append(float(window[4]))
-    return np.array(boxes).reshape(-1, 4), np.array(margins)
+    return np.array(voted).reshape(-1, 4), np.array(margins)

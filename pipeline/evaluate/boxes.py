@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from models.boxes import iou
 from pipeline import mot
 from pipeline.errors import SourceError
 from pipeline.records import Array
-from pipeline.tracking.matching import iou
 
 MIN_IOU = 0.5
 PEDESTRIAN = 1

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from models import files
 from pipeline.errors import OutputError
 
 MANIFEST = "run.json"
@@ -55,14 +56,8 @@ class OutputFolder:
         deleted when not.
         """
         target = self.path / name
-        temporary = target.with_name(f".{target.stem}.partial{target.suffix}")
-        with writing(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                yield temporary
-                temporary.replace(target)
-            finally:
-                temporary.unlink(missing_ok=True)
+        with writing(target), files.staged(target) as temporary:
+            yield temporary
         self.written.append(name)
 
     def write_text(self, name: str, text: str) -> None:

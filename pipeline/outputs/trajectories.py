@@ -80,7 +80,7 @@ def _tracklet(
     }
     if camera.homography.size:
         entry["floor_m"] = _rounded(
-            floor.to_floor(floor.foot_points(tracklet.boxes), camera.homography), 3
+            floor.project(floor.foot_points(tracklet.boxes), camera.homography), 3
         )
     return entry
 

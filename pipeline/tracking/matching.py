@@ -17,16 +17,6 @@ Solver = Callable[[Array], tuple[Array, Array]]
 """Values (n, m), 0 or more -> rows and columns (k,) of an assignment with the largest sum."""
 
 
-def iou(a: Array, b: Array) -> Array:
-    """Intersection over union of boxes (n, 4) and (m, 4): (n, m) float32 in 0..1."""
-    corner = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    overlap = np.prod(np.maximum(corner, 0), axis=2)
-    area_a = np.prod(a[:, 2:] - a[:, :2], axis=1)
-    area_b = np.prod(b[:, 2:] - b[:, :2], axis=1)
-    union = area_a[:, None] + area_b[None, :] - overlap
-    return np.asarray(overlap / np.maximum(union, 1e-9), dtype=np.float32)
-
-
 def touching(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
     """Of boxes (n, 4) and (m, 4) all pairs that share pixels: i, j (k,), their IoU (k,), and that
     of their heights alone (k,).

@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 
 from benchmarks import detectors
+from models.boxes import iou
 from models.detector import data
-from models.detector.scores import ious
 
 
 def test_a_cell_of_fastest_det_becomes_a_box_of_the_image() -> None:
@@ -35,5 +35,5 @@ def test_the_public_detectors_find_people_in_the_street(shared_data: Path) -> No
     picture = next(iter(data.labelled(shared_data / "detection" / "pennfudan")))
     for name, find in detectors.detectors([], 320, shared_data / "baselines"):
         boxes, scores = find(picture.image)
-        overlap = ious(boxes[scores > 0.3], picture.truth)
+        overlap = iou(boxes[scores > 0.3], picture.truth)
         assert (overlap.max(axis=0) > 0.5).any(), name

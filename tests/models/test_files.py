@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from models import files
@@ -91,3 +93,35 @@ def test_a_folder_that_is_a_file_is_one_line(write: Callable[[Path], None], tmp_
     ):
         write(tmp_path / "file" / "file.bin")
     assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+def test_a_block_that_fails_leaves_the_earlier_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "video.mp4"
+    path.write_bytes(b"old")
+    with pytest.raises(ValueError, match="stop"), files.staged(path) as temporary:
+        assert temporary.suffix == ".mp4"
+        temporary.write_bytes(b"half")
+        raise ValueError("stop")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_numbers_in_names_are_ordered_by_value() -> None:
+    assert sorted(
+        ["f10.jpg", "f9.jpg", "f09.jpg", "a1b2", "a1b10", "10", "9"], key=files.natural
+    ) == [
+        "9",
+        "10",
+        "a1b2",
+        "a1b10",
+        "f09.jpg",
+        "f9.jpg",
+        "f10.jpg",
+    ]
+
+
+@settings(deadline=None, max_examples=50)
+@given(names=st.lists(st.text("a1029_.", max_size=8), unique=True))
+def test_the_order_of_names_does_not_depend_on_how_they_came(names: list[str]) -> None:
+    backwards = names[::-1]
+    assert sorted(names, key=files.natural) == sorted(backwards, key=files.natural)

@@ -28,10 +28,10 @@ def test_feet_are_in_the_middle_of_the_bottom_edge() -> None:
 
 def test_points_go_through_the_homography_and_its_inverse_brings_them_back() -> None:
     points = np.array([[0.0, 0.0], [300.0, 60.0]])
-    assert floor.to_floor(points, SCALED).tolist() == [[0, 0], [3, 1.2]]
-    there = floor.to_floor(points, PERSPECTIVE)
+    assert floor.project(points, SCALED).tolist() == [[0, 0], [3, 1.2]]
+    there = floor.project(points, PERSPECTIVE)
     assert there[1] == pytest.approx([750, 150])
-    assert floor.to_floor(there, np.linalg.inv(PERSPECTIVE)) == pytest.approx(points)
+    assert floor.project(there, np.linalg.inv(PERSPECTIVE)) == pytest.approx(points)
 
 
 @pytest.mark.parametrize(("height", "seen"), [(100, True), (65, True), (60, False)])
@@ -43,7 +43,7 @@ def test_a_box_too_broad_for_somebody_who_stands_does_not_show_the_feet(
 
 
 def test_a_point_on_the_horizon_is_far_away_but_finite() -> None:
-    place = floor.to_floor(np.array([[50.0, 100.0]]), PERSPECTIVE)
+    place = floor.project(np.array([[50.0, 100.0]]), PERSPECTIVE)
     assert np.isfinite(place).all()
     assert np.abs(place).min() > 1e9
 

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models import files
 from models.errors import InputError
 from models.reid.data.cuhk03 import ARCHIVE, FOLDERS, TESTSETS
 from models.reid.data.layout import locate
@@ -60,9 +61,7 @@ def write(archive: Mapping[Any, Any], here: Path) -> None:
                 _write_person(archive, row, partial, f"{pair}_{person:03d}")
         partial.rename(folder)
     testsets = [_value(archive, cell).astype(int).tolist() for cell in archive["testsets"][0]]
-    partial = here / f"{TESTSETS}.partial"
-    partial.write_text(json.dumps(testsets), encoding="utf-8")
-    partial.replace(here / TESTSETS)
+    files.write(here / TESTSETS, json.dumps(testsets).encode())
 
 
 def _write_person(archive: Mapping[Any, Any], row: NDArray[Any], folder: Path, name: str) -> None:

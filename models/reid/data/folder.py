@@ -25,9 +25,10 @@ from typing import Literal
 
 from pydantic import model_validator
 
+from models import files
 from models.errors import InputError
 from models.reid.data.layout import Options as AnyOptions
-from models.reid.data.layout import flat, images, match, natural, subfolders
+from models.reid.data.layout import flat, images, match, subfolders
 from models.reid.data.samples import UNLABELLED, Dataset, Frames, Sample, ask_first_camera, relabel
 
 ROLES = ("train", "val", "query", "gallery")
@@ -120,10 +121,10 @@ def _from_folders(roles: dict[str, Path], kind: str) -> tuple[dict[str, tuple[Sa
     """
     visits = {role: list(_visits(folder, kind)) for role, folder in roles.items()}
     everything = [visit for found in visits.values() for visit in found]
-    person = {
-        name: i + 1 for i, name in enumerate(sorted({v.person for v in everything}, key=natural))
-    }
-    camera = {name: i for i, name in enumerate(sorted({v.camera for v in everything}, key=natural))}
+    people = sorted({visit.person for visit in everything}, key=files.natural)
+    person = {name: number for number, name in enumerate(people, start=1)}
+    cameras = sorted({visit.camera for visit in everything}, key=files.natural)
+    camera = {name: i for i, name in enumerate(cameras)}
     return {
         role: tuple(
             Sample(v.frames, person[v.person], camera[v.camera], _frame(v.frames[0])) for v in found

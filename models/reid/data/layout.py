@@ -19,13 +19,13 @@ from pydantic import Field
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
+from models import files
 from models.errors import InputError
 from models.reid.data.samples import JUNK, Dataset, Frames, Sample, check_counts, counts, relabel
 from models.settings import Section
 
 N_SPLITS = 10
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-DIGITS = re.compile(r"([0-9]+)")
 
 
 class Options(Section):
@@ -84,14 +84,6 @@ def locate(root: Path, folders: Sequence[str], needed: Sequence[str]) -> Path:
     return here
 
 
-def natural(name: str) -> tuple[list[str | int], str]:
-    """Sort key that orders numbers in names by value: frame2 before frame10."""
-    parts: list[str | int] = [
-        int(part) if i % 2 else part for i, part in enumerate(DIGITS.split(name))
-    ]
-    return parts, name
-
-
 def images(folder: Path, needed: bool = True) -> list[str]:
     """Names of the images of a folder, sorted; hidden files (macOS leaves ._copies) are passed
     over.
@@ -104,12 +96,13 @@ def images(folder: Path, needed: bool = True) -> list[str]:
             f"{folder}: has no images ({', '.join(SUFFIXES)}); unpack the data set again or correct"
             " data.root"
         )
-    return sorted(names, key=natural)
+    return sorted(names, key=files.natural)
 
 
 def subfolders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted; may be none."""
-    return sorted((name for name in _listed(folder) if (folder / name).is_dir()), key=natural)
+    names = [name for name in _listed(folder) if (folder / name).is_dir()]
+    return sorted(names, key=files.natural)
 
 
 def flat(

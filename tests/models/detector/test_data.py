@@ -80,8 +80,8 @@ def test_people_who_are_hardly_seen_are_ignored_and_unlabelled_frames_are_left_o
 @pytest.mark.parametrize("text", ["", "1,2,3\n", "1,2,3,4,5,6\n1,2\n", "a,b,c,d,e,f\n"])
 def test_a_bad_truth_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "gt.txt").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match=r"^.*gt\.txt: "):
-        data.read_mot(tmp_path / "gt.txt")
+    with pytest.raises(InputError, match=r"^.*gt\.txt(, line \d)?: "):
+        next(data.clip(tmp_path / "a.mp4", tmp_path / "gt.txt", every=1))
 
 
 def test_missing_or_unreadable_data_is_an_error_of_one_line(tmp_path: Path) -> None:

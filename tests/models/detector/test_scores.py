@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from models.detector.scores import THRESHOLDS, Found, ious, judge, score
+from models.detector.scores import THRESHOLDS, Found, judge, score
 
 NOBODY = np.zeros((0, 4))
 
@@ -182,7 +182,3 @@ def test_scores_are_shares_and_only_the_order_of_confidence_counts(
         [picture._replace(scores=picture.scores * factor) for picture in pictures]
     )
     assert result.ap <= result.ap50 + 1e-12
-
-
-def test_boxes_without_area_overlap_nothing() -> None:
-    assert ious(np.zeros((1, 4)), np.zeros((1, 4))).tolist() == [[0.0]]

@@ -9,11 +9,11 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy.optimize import linear_sum_assignment
 
+from models.boxes import iou
 from pipeline import mot
 from pipeline.config import DetectorConfig
 from pipeline.detect.hog import PAD_PX, STEP_PX, HogDetector
 from pipeline.records import Array, Detections, Frame
-from pipeline.tracking.matching import iou
 
 
 def frame(path: Path, index: int) -> Frame:

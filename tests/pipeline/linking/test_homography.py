@@ -34,8 +34,8 @@ def found(seen: Sequence[Embedded], cameras: dict[str, Camera] = BARE) -> list[H
 def off_m(h: Homography) -> Array:
     """How far off the floor a homography is where people walk, in metres."""
     first, second = h.cameras
-    there, _ = through(floor.to_floor(GRID_M, VIEWS[first]), h.matrix)
-    return np.linalg.norm(floor.to_floor(there, np.linalg.inv(VIEWS[second])) - GRID_M, axis=1)
+    there, _ = through(floor.project(GRID_M, VIEWS[first]), h.matrix)
+    return np.linalg.norm(floor.project(there, np.linalg.inv(VIEWS[second])) - GRID_M, axis=1)
 
 
 def test_how_two_pictures_overlap_is_found_from_the_feet_of_people() -> None:
@@ -118,7 +118,7 @@ def test_views_lead_there_and_back() -> None:
     (h,) = found(crowd(12, a=0, b=0))
     views = homography.views(["a", "b"], [h])
     assert set(views) == {(0, 1), (1, 0)}
-    points = floor.to_floor(GRID_M, VIEWS["a"])
+    points = floor.project(GRID_M, VIEWS["a"])
     there, ahead = through(points, views[0, 1].matrix)
     back, also_ahead = through(there, views[1, 0].matrix)
     assert ahead.all() and also_ahead.all()

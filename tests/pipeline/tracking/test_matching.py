@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
+from models.boxes import iou
 from pipeline.records import Array
-from pipeline.tracking.matching import SOLVERS, Solver, assign, best_other, iou, lead, touching
+from pipeline.tracking.matching import SOLVERS, Solver, assign, best_other, lead, touching
 
 values_of_any_shape = arrays(
     np.float64,

@@ -4,33 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.io import savemat
 
 from models.errors import InputError
 from models.reid.data import layout
-
-
-def test_numbers_in_names_are_ordered_by_value() -> None:
-    assert sorted(
-        ["f10.jpg", "f9.jpg", "f09.jpg", "a1b2", "a1b10", "10", "9"], key=layout.natural
-    ) == [
-        "9",
-        "10",
-        "a1b2",
-        "a1b10",
-        "f09.jpg",
-        "f9.jpg",
-        "f10.jpg",
-    ]
-
-
-@settings(deadline=None, max_examples=50)
-@given(names=st.lists(st.text("a1029_.", max_size=8), unique=True))
-def test_the_order_of_names_does_not_depend_on_how_they_came(names: list[str]) -> None:
-    backwards = names[::-1]
-    assert sorted(names, key=layout.natural) == sorted(backwards, key=layout.natural)
 
 
 def test_values_of_any_width_become_whole_numbers_that_do_not_wrap() -> None:

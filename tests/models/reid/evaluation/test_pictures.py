@@ -207,7 +207,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_that_names_the_picture(tmp_
 def ink(path: Path) -> int:
     image = cv2.imread(str(path))
     assert image is not None
-    assert not list(path.parent.glob("*.partial"))
+    assert not list(path.parent.glob("*.partial*"))
     return int((image.min(axis=2) < 200).sum())
 
 

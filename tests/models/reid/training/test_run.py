@@ -262,7 +262,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_run_as_it_was(people: Path, tmp_
             match=r"^.*: cannot be written \(No space left on device\); free some space$",
         ):
             run.fit(quick(people, train__epochs=1), disk / "run")
-        assert not list(disk.rglob("*.partial")) and not list(disk.rglob("model*"))
+        assert not list(disk.rglob("*.partial*")) and not list(disk.rglob("model*"))
         assert training_settings.load(str(disk / "run" / "config.yaml")) != settings
     finally:
         subprocess.run(["umount", str(disk)], check=True)
