@@ -26,9 +26,11 @@ from pipeline.config import Config, SourcesConfig
 from pipeline.detect import detector
 from pipeline.embed import Embedder
 from pipeline.errors import ConfigError
-from pipeline.linking import corrections, events, priors
-from pipeline.linking.online import engine_of
-from pipeline.live import OnlineRunner
+from pipeline.linking import priors
+from pipeline.linking.clustering import corrections
+from pipeline.online import events
+from pipeline.online.linker import engine_of
+from pipeline.online.runner import OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import OutputFolder
 from pipeline.records import Camera, Embedded, Frame, Tracklet
