@@ -7,7 +7,7 @@
 
 It reads `trajectories.json` and `links.json` of a run's output folder. Whoever sees a mistake
 writes the names into a file of corrections for the next run (`run_pipeline.py --corrections`, see
-`pipeline/linking/corrections.py`).
+`pipeline/linking/clustering/corrections.py`).
 """
 
 import argparse
@@ -20,9 +20,9 @@ from textwrap import fill
 from typing import Any
 
 from pipeline.errors import ConfigError, PipelineError, SourceError
-from pipeline.linking.constraints import CORRECTED, SAME_TIME, SPEED, TRAVEL
-from pipeline.linking.corrections import ONE_TRACK
-from pipeline.linking.place import FLOOR
+from pipeline.linking.clustering.constraints import CORRECTED, SAME_TIME, SPEED, TRAVEL
+from pipeline.linking.clustering.corrections import ONE_TRACK
+from pipeline.linking.evidence.position import FLOOR
 
 Json = dict[str, Any]
 

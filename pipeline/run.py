@@ -23,11 +23,13 @@ from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
 from pipeline.embed import Embedder
 from pipeline.errors import ConfigError
-from pipeline.linking import corrections, events, priors
-from pipeline.linking.corrections import Corrections
+from pipeline.linking import priors
+from pipeline.linking.clustering import corrections
+from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.linker import Linked
-from pipeline.linking.online import Engine, engine_of
-from pipeline.live import OnlineRunner
+from pipeline.online import events
+from pipeline.online.linker import Engine, engine_of
+from pipeline.online.runner import OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import OutputFolder
 from pipeline.records import Camera, Embedded, Frame, Tracklet

@@ -16,10 +16,10 @@ import numpy as np
 from benchmarks.linking import perturbations, site
 from benchmarks.linking.synthetic_scenes import SyntheticScene
 from pipeline.config import Config, LinkingConfig
-from pipeline.linking import events
-from pipeline.linking.events import Event, Key
 from pipeline.linking.linker import Linked
-from pipeline.linking.online import Names, OnlineLinker, engine_of
+from pipeline.online import events
+from pipeline.online.events import Event, Key
+from pipeline.online.linker import Names, OnlineLinker, engine_of
 from pipeline.records import Array, Embedded, Person
 
 PERIOD_S, DAY_PERIOD_S = 1.0, 30.0

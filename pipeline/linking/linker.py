@@ -14,32 +14,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import LinkingConfig
-from pipeline.linking import (
-    affinity,
-    calibrate,
-    candidates,
-    clocks,
-    cluster,
-    corrections,
-    homography,
-    place,
-    priors,
-    split,
-    travel,
-)
-from pipeline.linking.affinity import Appearance
-from pipeline.linking.calibrate import Calibration
-from pipeline.linking.clocks import Clocks
-from pipeline.linking.cluster import NO_POSITION_PENALTY, Decision, Edges, Solution
-from pipeline.linking.constraints import Constraints
-from pipeline.linking.corrections import Corrections, MustLink
-from pipeline.linking.homography import Homography
+from pipeline.linking import priors, split
+from pipeline.linking.clustering import candidates, corrections, solver
+from pipeline.linking.clustering.constraints import Constraints
+from pipeline.linking.clustering.corrections import Corrections, MustLink
+from pipeline.linking.clustering.solver import NO_POSITION_PENALTY, Decision, Edges, Solution
+from pipeline.linking.evidence import position
+from pipeline.linking.evidence.appearance import Appearance, to_log_odds, to_probability
 from pipeline.linking.index import TrackletIndex
+from pipeline.linking.learning import clocks, homographies, similarity, travel_times
+from pipeline.linking.learning.clocks import Clocks
+from pipeline.linking.learning.homographies import Homography
+from pipeline.linking.learning.similarity import Calibration
+from pipeline.linking.learning.travel_times import Travel, TravelTimes
 from pipeline.linking.priors import Priors
-from pipeline.linking.travel import Travel, TravelTimes
 from pipeline.records import Array, Camera, Embedded, Link, Person
 
-NEAR_MISS = affinity.odds(0.05)
+NEAR_MISS = to_log_odds(0.05)
 """Groups that were this likely to be one person, and are not, are reported."""
 CERTAIN = 4.0
 """Log odds of appearance from which two tracklets teach travel times; 2.2 is better where views do
@@ -85,20 +76,20 @@ def link(
     corrected: what a human knows of these tracklets. before: what earlier runs learned of the site.
     """
     index = TrackletIndex(embedded, cameras)
-    calibration = calibrate.calibrate(index, config, before.similarity)
+    calibration = similarity.calibrate(index, config, before.similarity)
     index = TrackletIndex(split.split(index.embedded, index.names, calibration.curve), cameras)
-    appearance = affinity.appearance(index.embedded, index.camera, calibration.curve)
+    appearance = Appearance.of(index.embedded, index.camera, calibration.curve)
     likely = clocks.likely_pairs(index, appearance)
-    new = homography.estimate(index, likely) if config.estimate_homographies else []
+    new = homographies.estimate(index, likely) if config.estimate_homographies else []
     found = clocks.estimate(index, likely, [overlap.offset for overlap in new])
     applied_s = found.offsets_s if config.apply_clocks and found.disagree else {}
     if applied_s:
         index = TrackletIndex(clocks.shift(index.embedded, applied_s), cameras)
-        appearance = affinity.appearance(index.embedded, index.camera, calibration.curve)
+        appearance = Appearance.of(index.embedded, index.camera, calibration.curve)
     else:
         index.slack_s = found.slack_s(index.names)
     overlaps = priors.overlaps(before.homographies, new)
-    index.look_through(homography.views(index.names, overlaps))
+    index.look_through(homographies.views(index.names, overlaps))
     people, near_misses, times = _Site(index, appearance, config, corrected).link(before.travel)
     return Linked(people, near_misses, calibration, found, overlaps, times, applied_s)
 
@@ -123,11 +114,11 @@ class _Site:
     def link(self, before: TravelTimes) -> tuple[list[Person], list[Link], TravelTimes]:
         """Return people, near misses, and what is known of travel times now."""
         groups = self._solve(self._edges, explained=False).groups
-        followed = travel.followed(self._index, groups)
+        followed = travel_times.followed(self._index, groups)
         certain = followed[self._appearance.odds(followed[:, 0], followed[:, 1]) >= CERTAIN]
         times = before
         if self._config.learn_travel_times:
-            times = travel.add(before, travel.learn(self._index, groups, certain))
+            times = travel_times.add(before, travel_times.learn(self._index, groups, certain))
         held = Travel(self._index, times, self._config, certain)
         odds = held.odds(*self._edges.pairs.T) - NO_POSITION_PENALTY
         silent = np.isnan(self._edges.place)
@@ -147,11 +138,11 @@ class _Site:
         return Edges(pairs, constraints.places(pairs))
 
     def _solve(self, edges: Edges, explained: bool = True) -> Solution:
-        threshold = affinity.odds(self._config.min_probability)
+        threshold = to_log_odds(self._config.min_probability)
         must_link = [(tie.first, tie.second) for tie in self._must_links]
         is_reliable = self._index.is_reliable
         near_miss = NEAR_MISS if explained else np.inf
-        return cluster.solve(
+        return solver.solve(
             self._appearance,
             edges,
             is_reliable,
@@ -228,7 +219,7 @@ class _Describe:
         return Link(
             first=s.tracklets[i],
             second=s.tracklets[j],
-            probability=affinity.probability(decision.odds),
+            probability=to_probability(decision.odds),
             similarity=self._similarity(i, j),
             appearance=appearance,
             place=compared.odds,
@@ -237,7 +228,7 @@ class _Describe:
             floor_m=compared.metres,
             rule=decision.constraint,
             rival=rival,
-            rival_probability=affinity.probability(decision.rival_odds) if rival else 0.0,
+            rival_probability=to_probability(decision.rival_odds) if rival else 0.0,
         )
 
     def _similarity(self, i: int, j: int) -> float:
@@ -253,7 +244,7 @@ class _Describe:
         return int(early[best]), int(late[best])
 
     def _places(self, early: Array, late: Array) -> Array:
-        close = self._index.start_s[late] - self._index.end_s[early] < place.MAX_GAP_S
+        close = self._index.start_s[late] - self._index.end_s[early] < position.MAX_GAP_S
         odds = np.zeros(len(early))
         for k in np.flatnonzero(close).tolist():
             odds[k] = np.nan_to_num(self._constraints.compared(int(early[k]), int(late[k])).odds)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import ConfigError
-from pipeline.linking.calibrate import NOTHING_KNOWN, SimilarityStats
-from pipeline.linking.clocks import Offset
-from pipeline.linking.homography import Homography
-from pipeline.linking.travel import Transitions, TravelTimes
+from pipeline.linking.learning.clocks import Offset
+from pipeline.linking.learning.homographies import Homography
+from pipeline.linking.learning.similarity import NOTHING_KNOWN, SimilarityStats
+from pipeline.linking.learning.travel_times import Transitions, TravelTimes
 
 SCHEMA = "priors/1"
 

@@ -15,8 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.embed import pool
-from pipeline.linking import affinity
-from pipeline.linking.affinity import Curve
+from pipeline.linking.evidence.appearance import Curve, clarity_of
 from pipeline.records import Array, Embedded, Tracklet
 
 MIN_ODDS = 1.0
@@ -52,7 +51,7 @@ def _where(e: Embedded, even: float, scale: float) -> int:
         np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
     )
     seen = np.cumsum(quality)
-    clear = affinity.clear(seen[MIN_CROPS - 1 : -MIN_CROPS]) * affinity.clear(
+    clear = clarity_of(seen[MIN_CROPS - 1 : -MIN_CROPS]) * clarity_of(
         seen[-1] - seen[MIN_CROPS - 1 : -MIN_CROPS]
     )
     odds = clear * (cosines - even * clear) / scale

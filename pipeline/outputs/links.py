@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 from pipeline.config import LinkingConfig
-from pipeline.linking import calibrate
-from pipeline.linking.calibrate import Calibration
+from pipeline.linking.learning import similarity
+from pipeline.linking.learning.similarity import Calibration
 from pipeline.linking.linker import Linked
 from pipeline.outputs import trajectories
 from pipeline.records import Link, Tracklet
@@ -45,7 +45,7 @@ def doubts(calibration: Calibration) -> list[str]:
     if (
         not calibration.n_same
         or not calibration.n_different
-        or calibration.separation >= calibrate.FAIRLY
+        or calibration.separation >= similarity.FAIRLY
     ):
         return []
     cure = (

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from models import device as devices
-from pipeline.linking import travel
+from pipeline.linking.learning import travel_times
 from pipeline.records import Camera
 from pipeline.result import Result
 from pipeline.timings import Timings
@@ -48,7 +48,7 @@ def to_json(result: Result, files: list[str]) -> str:
         "clocks": result.linked.clocks.in_words(),
         "clocks_applied_s": dict(result.linked.applied_s),
         "overlaps": [found.in_words() for found in result.linked.homographies],
-        "travel": travel.in_words(result.linked.travel),
+        "travel": travel_times.in_words(result.linked.travel),
         "cameras": [
             _camera(c, result.config.sources.stride, result.frame_ranges.get(c.name, []))
             for c in result.cameras

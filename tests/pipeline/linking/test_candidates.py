@@ -6,9 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import LinkingConfig, TravelConfig
-from pipeline.linking import affinity, candidates, place
-from pipeline.linking.affinity import Appearance, Curve
-from pipeline.linking.constraints import Constraints
+from pipeline.linking.clustering import candidates
+from pipeline.linking.clustering.constraints import Constraints
+from pipeline.linking.evidence import position
+from pipeline.linking.evidence.appearance import Appearance, Curve, bilinear_partner
 from pipeline.linking.index import TrackletIndex
 from tests.pipeline.linking.test_linker import ON_FLOOR, a_site
 
@@ -17,7 +18,7 @@ TRAVEL = [TravelConfig(cameras=("a", "b"), min_s=1, max_s=30)]
 
 def site(seed: int, n: int = 24) -> tuple[TrackletIndex, Constraints, Appearance]:
     index = TrackletIndex(a_site(seed, n), ON_FLOOR)
-    appearance = affinity.appearance(index.embedded, index.camera, Curve(np.full(3, 0.4), 0.1))
+    appearance = Appearance.of(index.embedded, index.camera, Curve(np.full(3, 0.4), 0.1))
     return index, Constraints(index, LinkingConfig(travel=TRAVEL, max_gap_s=20)), appearance
 
 
@@ -34,7 +35,7 @@ def test_near_are_all_whose_places_say_something(seed: int) -> None:
         gap = index.start_s[j] - index.end_s[i]
         forbidden = gap < constraints.least_s[index.camera[i], index.camera[j]]
         if (i, j) in found:
-            assert gap < place.MAX_GAP_S and not forbidden
+            assert gap < position.MAX_GAP_S and not forbidden
         elif np.isfinite(constraints.compared(i, j).odds) and not forbidden:
             assert constraints.compared(i, j).metres >= candidates.NEAR_M
 
@@ -48,9 +49,7 @@ def test_alike_are_the_most_alike_before_and_after_each_whatever_the_blocks(
     for seed in range(5):
         index, constraints, appearance = site(seed)
         odds = {
-            (i, j): float(
-                appearance.rows[i].astype(float) @ affinity.bilinear_partner(appearance.rows[j])
-            )
+            (i, j): float(appearance.rows[i].astype(float) @ bilinear_partner(appearance.rows[j]))
             for i, j in pairs(len(index))
         }
         allowed = {
@@ -84,7 +83,7 @@ def _gap(index: TrackletIndex, i: int, j: int) -> float:
 def test_what_was_never_seen_is_alike_to_nobody() -> None:
     blind = [replace(e, embedding=np.zeros(8, np.float32)) for e in a_site(0)]
     index = TrackletIndex(blind, ON_FLOOR)
-    appearance = affinity.appearance(index.embedded, index.camera, Curve(np.full(3, 0.4), 0.1))
+    appearance = Appearance.of(index.embedded, index.camera, Curve(np.full(3, 0.4), 0.1))
     assert (
         len(
             candidates.appearance_candidates(

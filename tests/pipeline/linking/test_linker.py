@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.embed import bare
 from pipeline.linking import linker
-from pipeline.linking.constraints import SPEED, UNSEEN_S, Constraints
+from pipeline.linking.clustering.constraints import SPEED, UNSEEN_S, Constraints
 from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array, Camera, Embedded, Person, Tracklet
 

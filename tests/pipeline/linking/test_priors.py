@@ -5,14 +5,15 @@ import pytest
 
 from pipeline.config import LinkingConfig
 from pipeline.errors import ConfigError
-from pipeline.linking import calibrate, linker, priors
-from pipeline.linking.calibrate import NOTHING_KNOWN, SimilarityStats
-from pipeline.linking.clocks import Offset
-from pipeline.linking.homography import Homography
+from pipeline.linking import linker, priors
+from pipeline.linking.learning import similarity
+from pipeline.linking.learning.clocks import Offset
+from pipeline.linking.learning.homographies import Homography
+from pipeline.linking.learning.similarity import NOTHING_KNOWN, SimilarityStats
+from pipeline.linking.learning.travel_times import Transitions, TravelTimes
 from pipeline.linking.priors import Priors
-from pipeline.linking.travel import Transitions, TravelTimes
-from tests.pipeline.linking.test_calibrate import site
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, RED, seen
+from tests.pipeline.linking.test_similarity import site
 
 LOOKS = SimilarityStats(0.9, 0.6, 0.05, 40, 300)
 TRAVEL = TravelTimes({("a", "b"): Transitions((3.5, 4.25), 1), ("b", "a"): Transitions((), 7)})
@@ -93,7 +94,7 @@ def test_values_that_cannot_be_are_refused(saved: str, value: str, broken: str, 
 def test_a_site_that_was_seen_before_is_judged_by_what_was_learned_there() -> None:
     config = LinkingConfig()
     new, again = (
-        calibrate.calibrate(site(1, 0.3, 0.0), config, before) for before in (NOTHING_KNOWN, LOOKS)
+        similarity.calibrate(site(1, 0.3, 0.0), config, before) for before in (NOTHING_KNOWN, LOOKS)
     )
     assert new.curve.even.mean() < 0.6 < again.curve.even.mean()
     assert (again.n_same, again.n_different) == (new.n_same + 40, new.n_different + 300)
@@ -101,7 +102,7 @@ def test_a_site_that_was_seen_before_is_judged_by_what_was_learned_there() -> No
 
 def test_what_is_seen_now_counts_more_than_what_was_seen_long_ago() -> None:
     old = SimilarityStats(0.9, 0.6, 0.05, 10**6, 10**6)
-    now = calibrate.calibrate(site(60, 0.3, 0.0), LinkingConfig(), old)
+    now = similarity.calibrate(site(60, 0.3, 0.0), LinkingConfig(), old)
     assert now.curve.even.mean() < 0.5
 
 

@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.embed import pool
 from pipeline.linking import split
-from pipeline.linking.affinity import Curve
+from pipeline.linking.evidence.appearance import Curve
 from pipeline.records import Embedded, Tracklet
 
 CURVE = Curve(np.array([0.45]), 0.06)

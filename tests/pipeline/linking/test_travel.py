@@ -9,12 +9,22 @@ from hypothesis import strategies as st
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.embed import bare, unit
-from pipeline.linking import affinity, calibrate, candidates, cluster, gaps, travel
-from pipeline.linking.cluster import NO_POSITION_PENALTY, Edges
-from pipeline.linking.constraints import Constraints
-from pipeline.linking.gaps import HORIZON_S, Gaps
+from pipeline.linking.clustering import candidates, solver
+from pipeline.linking.clustering.constraints import Constraints
+from pipeline.linking.clustering.solver import NO_POSITION_PENALTY, Edges
+from pipeline.linking.evidence import gaps
+from pipeline.linking.evidence.appearance import Appearance, to_log_odds
+from pipeline.linking.evidence.gaps import HORIZON_S, Gaps
 from pipeline.linking.index import TrackletIndex
-from pipeline.linking.travel import LEAST, MAX_STEPS, MOST, Transitions, Travel, TravelTimes
+from pipeline.linking.learning import similarity, travel_times
+from pipeline.linking.learning.travel_times import (
+    LEAST,
+    MAX_STEPS,
+    MOST,
+    Transitions,
+    Travel,
+    TravelTimes,
+)
 from pipeline.records import Array, Camera, Embedded, Tracklet
 
 CAMERAS = {name: Camera(name, name, 1000, 1000, 10, 0, -1, np.zeros((0, 0))) for name in "abcxyz"}
@@ -146,7 +156,7 @@ def test_two_visits_with_a_certain_one_between_them_are_no_step() -> None:
         assert np.isnan(Travel(s, A_TO_B, CONFIG, certain).odds(i, j))
     group = [int(i[0]), int(k[0]), int(j[0])]
     both_ways = np.array([[group[0], group[1]], [group[1], group[2]], [group[0], group[2]]])
-    assert travel.learn(s, [group], both_ways).steps == {
+    assert travel_times.learn(s, [group], both_ways).steps == {
         ("a", "c"): Transitions((10.0,)),
         ("c", "b"): Transitions((5.0,)),
     }
@@ -155,22 +165,22 @@ def test_two_visits_with_a_certain_one_between_them_are_no_step() -> None:
 def test_it_learns_gaps_and_overlaps_of_certain_pairs_of_one_group_and_of_no_others() -> None:
     s = at(("a", 0, 10), ("b", 8, 20), ("c", 23.5, 30), ("a", 31, 40), ("b", 1000, 1010))
     pairs = np.array([[0, 1], [1, 2], [2, 3], [0, 3], [3, 4]])
-    found = travel.learn(s, [[0, 1, 2], [3, 4]], pairs)
+    found = travel_times.learn(s, [[0, 1, 2], [3, 4]], pairs)
     assert found.steps == {("a", "b"): Transitions((), 1), ("b", "c"): Transitions((3.5,))}
-    assert travel.learn(s, [[0], [1]], NOBODY).steps == {}
+    assert travel_times.learn(s, [[0], [1]], NOBODY).steps == {}
 
 
 def test_pieces_of_one_track_are_one_visit() -> None:
     pieces = [seen("a", 1, 0, 100), seen("a", 1, 100.1, 200), seen("b", 2, 220, 230)]
     s = TrackletIndex(pieces, CAMERAS)
-    assert travel.learn(s, [[0, 1, 2]], np.array([[0, 2], [1, 2]])).steps == {
+    assert travel_times.learn(s, [[0, 1, 2]], np.array([[0, 2], [1, 2]])).steps == {
         ("a", "b"): Transitions((20.0,))
     }
     early, late = Travel(s, A_TO_B, CONFIG, NOBODY).odds(np.array([0, 1]), np.array([2, 2]))
     assert early == late
     ambiguous = replace(pieces[1], tracklet=replace(pieces[1].tracklet, ambiguous=True))
     s = TrackletIndex([pieces[0], ambiguous, pieces[2]], CAMERAS)
-    assert travel.learn(s, [[0, 1, 2]], np.array([[0, 2]])).steps == {
+    assert travel_times.learn(s, [[0, 1, 2]], np.array([[0, 2]])).steps == {
         ("a", "b"): Transitions((120.0,))
     }
 
@@ -198,9 +208,9 @@ def test_gaps_of_a_typical_time_keep_the_limits(
     told = TravelConfig(
         cameras=("a", "b"), min_s=least * typical_s, typical_s=typical_s, max_s=most * typical_s
     )
-    found = travel.typical_gaps(told)
+    found = travel_times.typical_gaps(told)
     assert (
-        len(found) == travel.N_TYPICAL
+        len(found) == travel_times.N_TYPICAL
         and min(found) >= told.min_s
         and max(found) <= min(told.max_s, HORIZON_S)
     )
@@ -229,7 +239,7 @@ steps = st.builds(
 
 @given(steps, steps)
 def test_what_is_new_is_kept_and_the_oldest_makes_room(old: Transitions, new: Transitions) -> None:
-    total = travel.add(
+    total = travel_times.add(
         TravelTimes({("a", "b"): old}), TravelTimes({("a", "b"): new.newest(MAX_STEPS)})
     ).of("a", "b")
     assert total.n == min(old.n + new.newest(MAX_STEPS).n, MAX_STEPS)
@@ -241,7 +251,7 @@ def test_what_is_new_is_kept_and_the_oldest_makes_room(old: Transitions, new: Tr
 
 def test_runs_add_up_by_pairs_of_cameras() -> None:
     other = TravelTimes({("a", "b"): Transitions((9.0,), 2), ("b", "c"): Transitions((1.0,))})
-    total = travel.add(A_TO_B, other)
+    total = travel_times.add(A_TO_B, other)
     assert total.of("a", "b") == Transitions((*A_TO_B.of("a", "b").gaps_s, 9.0), 2)
     assert total.of("b", "c") == Transitions((1.0,)) and total.of("c", "b") == Transitions()
 
@@ -295,9 +305,9 @@ def learned(
     groups = [
         [i for i, t in enumerate(s.tracklets) if t.track_id // 10 == person] for person in range(12)
     ]
-    certain = travel.followed(s, groups)
+    certain = travel_times.followed(s, groups)
     i, j = np.triu_indices(len(s), 1)
-    found = Travel(s, travel.learn(s, groups, certain), CONFIG, certain).odds(i, j).tolist()
+    found = Travel(s, travel_times.learn(s, groups, certain), CONFIG, certain).odds(i, j).tolist()
     tracks = [t.track_id for t in s.tracklets]
     return {
         (min(tracks[a], tracks[b]), max(tracks[a], tracks[b])): o
@@ -344,18 +354,18 @@ def test_travel_times_that_a_run_learns_from_certain_links_tell_people_apart_who
         s = TrackletIndex([e for e, _ in site], CAMERAS)
         people = np.array([person[t.key] for t in s.tracklets])
         constraints = Constraints(s, CONFIG)
-        looks = affinity.appearance(s.embedded, s.camera, calibrate.calibrate(s, CONFIG).curve)
-        pairs = candidates.appearance_candidates(s, looks, constraints, affinity.odds(0.05))
+        looks = Appearance.of(s.embedded, s.camera, similarity.calibrate(s, CONFIG).curve)
+        pairs = candidates.appearance_candidates(s, looks, constraints, to_log_odds(0.05))
         i, j = pairs.T
         scores, place = [], np.full(len(pairs), np.nan)
         for _ in range(3):
-            groups = cluster.solve(
+            groups = solver.solve(
                 looks, Edges(pairs, place), s.is_reliable, 0.0, constraints.between
             ).groups
             scores.append(f1(groups, people))
-            followed = travel.followed(s, groups)
+            followed = travel_times.followed(s, groups)
             certain = followed[looks.odds(*followed.T) >= CERTAIN]
-            times = travel.learn(s, groups, certain)
+            times = travel_times.learn(s, groups, certain)
             place = Travel(s, times, CONFIG, certain).odds(i, j) - NO_POSITION_PENALTY
         assert np.median(times.of("a", "b").gaps_s) == pytest.approx(20, abs=3)
         assert np.median(times.of("b", "c").gaps_s) == pytest.approx(40, abs=6)
@@ -366,8 +376,8 @@ def test_travel_times_that_a_run_learns_from_certain_links_tell_people_apart_who
 
 
 def test_it_tells_in_words_what_was_learned() -> None:
-    told = travel.in_words(
-        travel.add(
+    told = travel_times.in_words(
+        travel_times.add(
             A_TO_B, TravelTimes({("b", "a"): Transitions((), 7), ("a", "c"): Transitions((1.0,))})
         )
     )
@@ -379,5 +389,5 @@ def test_it_tells_in_words_what_was_learned() -> None:
 
 def test_an_empty_site_has_nothing_to_learn_from() -> None:
     s = TrackletIndex([], CAMERAS)
-    assert travel.learn(s, [], travel.followed(s, [])).steps == {}
+    assert travel_times.learn(s, [], travel_times.followed(s, [])).steps == {}
     assert len(Travel(s, A_TO_B, CONFIG, NOBODY).odds(NOBODY[:, 0], NOBODY[:, 1])) == 0

@@ -8,8 +8,7 @@ import numpy as np
 
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline.embed import bare, unit
-from pipeline.linking import affinity
-from pipeline.linking.affinity import Appearance, Curve
+from pipeline.linking.evidence.appearance import Appearance, Curve
 from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array, Camera, Embedded, Tracklet
 
@@ -111,9 +110,7 @@ def mistaken(n: int, **clocks_s: float) -> list[Embedded]:
 
 def judge(index: TrackletIndex) -> Appearance:
     """Looks as evidence: alike at a cosine above 0.5."""
-    return affinity.appearance(
-        index.embedded, index.camera, Curve(np.full(len(index.names), 0.5), 0.05)
-    )
+    return Appearance.of(index.embedded, index.camera, Curve(np.full(len(index.names), 0.5), 0.05))
 
 
 def _project(places: Array, view: Array) -> Array:

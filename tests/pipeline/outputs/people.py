@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
-from pipeline.linking.affinity import Curve
-from pipeline.linking.calibrate import Calibration
-from pipeline.linking.clocks import Clocks
+from pipeline.linking.evidence.appearance import Curve
+from pipeline.linking.learning.clocks import Clocks
+from pipeline.linking.learning.similarity import Calibration
+from pipeline.linking.learning.travel_times import TravelTimes
 from pipeline.linking.linker import Linked
-from pipeline.linking.travel import TravelTimes
 from pipeline.records import Array, Camera, Link, Person, Tracklet
 
 NO_HOMOGRAPHY = np.zeros((0, 0))

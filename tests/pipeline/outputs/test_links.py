@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config import LinkingConfig
 from pipeline.fill import fill
-from pipeline.linking.clocks import Clocks, Offset
+from pipeline.linking.learning.clocks import Clocks, Offset
 from pipeline.linking.linker import Linked
 from pipeline.outputs import links, trajectories
 from tests.conftest import ROOT

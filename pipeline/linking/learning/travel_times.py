@@ -19,7 +19,7 @@ from statistics import NormalDist
 import numpy as np
 
 from pipeline.config import LinkingConfig, TravelConfig
-from pipeline.linking.gaps import HORIZON_S, N_NEUTRAL, Gaps, bins, histogram, log_odds
+from pipeline.linking.evidence.gaps import HORIZON_S, N_NEUTRAL, Gaps, bins, histogram, log_odds
 from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from pipeline.config import LinkingConfig
 from pipeline.embed import Embedder, bare, pool
-from pipeline.linking.events import Event, Key
 from pipeline.linking.linker import Linked
-from pipeline.linking.online import Engine, OnlineLinker
+from pipeline.online.events import Event, Key
+from pipeline.online.linker import Engine, OnlineLinker
 from pipeline.records import Array, Embedded, Tracklet
 from pipeline.timings import Timings
 from pipeline.worker import Worker

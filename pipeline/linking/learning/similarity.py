@@ -20,8 +20,7 @@ import numpy as np
 
 from pipeline.config import LinkingConfig
 from pipeline.embed import pool
-from pipeline.linking import affinity
-from pipeline.linking.affinity import Curve
+from pipeline.linking.evidence.appearance import Curve, clarity, clarity_of
 from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array, Embedded
 
@@ -164,7 +163,7 @@ def _negatives(s: TrackletIndex) -> tuple[Array, Array]:
     """Pairs (m, 2) that one camera sees at the same time, and their cosines (m,), corrected for
     quality.
     """
-    clear = affinity.clarity(s.embedded)
+    clear = clarity(s.embedded)
     good = np.array([e.embedding.any() for e in s.embedded], bool) & (clear >= MIN_CLARITY)
     found: list[tuple[int, int]] = []
     for camera in range(len(s.names)):
@@ -202,7 +201,7 @@ def _halves(embedded: list[Embedded]) -> tuple[Array, Array]:
             (e.crop_embeddings[part], e.crop_quality[part])
             for part in (slice(0, k // 2), slice(k // 2, k))
         ]
-        clear = affinity.clear(np.array([quality.sum() for _, quality in sides]))
+        clear = clarity_of(np.array([quality.sum() for _, quality in sides]))
         if clear.min() >= MIN_CLARITY:
             first, second = (pool(*side) for side in sides)
             cosines.append(float(first @ second) / (clear[0] * clear[1]))

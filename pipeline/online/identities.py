@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.linking.events import Key
+from pipeline.online.events import Key
 from pipeline.records import Person, Tracklet
 
 MAX_SPANS = 1024

@@ -6,9 +6,11 @@ import pytest
 
 from pipeline import floor
 from pipeline.config import LinkingConfig
-from pipeline.linking import clocks, homography, linker, place
-from pipeline.linking.homography import Homography
+from pipeline.linking import linker
+from pipeline.linking.evidence import position
 from pipeline.linking.index import PERSON_M, TrackletIndex, through
+from pipeline.linking.learning import clocks, homographies
+from pipeline.linking.learning.homographies import Homography
 from pipeline.records import Array, Camera, Embedded
 from tests.pipeline.linking.walkers import (
     BARE,
@@ -28,7 +30,7 @@ GRID_M = np.stack(np.meshgrid(np.linspace(-3, 3, 7), np.linspace(-3, 3, 7)), axi
 
 def found(seen: Sequence[Embedded], cameras: dict[str, Camera] = BARE) -> list[Homography]:
     index = TrackletIndex(seen, cameras)
-    return homography.estimate(index, clocks.likely_pairs(index, judge(index)))
+    return homographies.estimate(index, clocks.likely_pairs(index, judge(index)))
 
 
 def off_m(h: Homography) -> Array:
@@ -80,14 +82,14 @@ def test_feet_that_are_out_of_the_picture_are_left_out() -> None:
         boxes[::3, 3] = HEIGHT
         cut.append(replace(e, tracklet=replace(e.tracklet, boxes=boxes)))
     index = TrackletIndex(cut, BARE)
-    feet = homography.feet(index, clocks.likely_pairs(index, judge(index)))
+    feet = homographies.feet(index, clocks.likely_pairs(index, judge(index)))
     assert len(feet.pair) > 0
     assert max(feet.here[:, 1].max(), feet.there[:, 1].max()) < HEIGHT - floor.CUT_PX
 
 
 def test_somebody_who_stands_is_one_place() -> None:
     seen = [watch(c, 0, lambda t: np.zeros((len(t), 2)), 0, 30, look(0)) for c in "ab"]
-    assert len(homography.feet(TrackletIndex(seen, BARE), np.array([[0, 1]])).pair) == 1
+    assert len(homographies.feet(TrackletIndex(seen, BARE), np.array([[0, 1]])).pair) == 1
 
 
 def test_people_on_one_line_do_not_tell_how_pictures_overlap() -> None:
@@ -116,7 +118,7 @@ def test_cameras_on_a_common_floor_are_left_alone() -> None:
 
 def test_views_lead_there_and_back() -> None:
     (h,) = found(crowd(12, a=0, b=0))
-    views = homography.views(["a", "b"], [h])
+    views = homographies.views(["a", "b"], [h])
     assert set(views) == {(0, 1), (1, 0)}
     points = floor.project(GRID_M, VIEWS["a"])
     there, ahead = through(points, views[0, 1].matrix)
@@ -146,15 +148,15 @@ def test_places_of_one_person_agree_through_a_view_and_those_of_two_do_not() -> 
     a, same, other = (
         i for track in (50, 51, 52) for i, t in enumerate(index.tracklets) if t.track_id == track
     )
-    assert np.isnan(place.compare(index, min(a, same), max(a, same), LinkingConfig()).odds)
-    index.look_through(homography.views(index.names, found(seen)))
-    alike = place.compare(index, min(a, same), max(a, same), LinkingConfig())
-    apart = place.compare(index, min(a, other), max(a, other), LinkingConfig())
+    assert np.isnan(position.compare(index, min(a, same), max(a, same), LinkingConfig()).odds)
+    index.look_through(homographies.views(index.names, found(seen)))
+    alike = position.compare(index, min(a, same), max(a, same), LinkingConfig())
+    apart = position.compare(index, min(a, other), max(a, other), LinkingConfig())
     assert alike.odds > 3
     assert alike.metres < 0.3
     assert apart.odds < -3
     assert apart.metres > 2 * PERSON_M
-    assert (alike.rule, apart.rule) == ("", place.FLOOR)
+    assert (alike.rule, apart.rule) == ("", position.FLOOR)
 
 
 def test_people_whose_looks_were_not_seen_are_linked_by_place_in_uncalibrated_cameras() -> None:

@@ -5,9 +5,9 @@ write it to disk.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from pipeline.linking.events import Key
-from pipeline.linking.identities import Known
 from pipeline.linking.linker import Linked
+from pipeline.online.events import Key
+from pipeline.online.identities import Known
 from pipeline.records import Link, Person, Tracklet
 
 DECIDED = "decided before"

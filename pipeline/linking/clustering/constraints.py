@@ -12,9 +12,9 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.config import LinkingConfig
-from pipeline.linking import place
+from pipeline.linking.evidence import position
+from pipeline.linking.evidence.position import FLOOR, PLACE_STD_M, WALK_M_S
 from pipeline.linking.index import TrackletIndex
-from pipeline.linking.place import FLOOR, PLACE_STD_M, WALK_M_S
 from pipeline.records import Array
 
 SAME_TIME = "one camera, same time"
@@ -45,7 +45,7 @@ class Constraints:
         for i, j in different:
             self._different.setdefault(i, set()).add(j)
             self._different.setdefault(j, set()).add(i)
-        self._compared: dict[tuple[int, int], place.Compared] = {}
+        self._compared: dict[tuple[int, int], position.Compared] = {}
         on_floor = index.has_floor[:, None] & index.has_floor
         self._on_floor = (on_floor | index.overlap) & ~np.eye(len(on_floor), dtype=bool)
         self._short_s = float(self.most_s.min(initial=np.inf))
@@ -55,14 +55,14 @@ class Constraints:
             _extent_m(index.reach) / config.max_speed_m_s,
         )
 
-    def compared(self, i: int, j: int) -> place.Compared:
+    def compared(self, i: int, j: int) -> position.Compared:
         """What place says of two tracklets, worked out once."""
         pair = min(i, j), max(i, j)
         s = self._index
-        if s.start_s[pair[1]] - s.end_s[pair[0]] >= place.MAX_GAP_S and pair not in s.continued:
-            return place.SILENT
+        if s.start_s[pair[1]] - s.end_s[pair[0]] >= position.MAX_GAP_S and pair not in s.continued:
+            return position.SILENT
         if pair not in self._compared:
-            compared = place.compare(self._index, *pair, self._config)
+            compared = position.compare(self._index, *pair, self._config)
             if not self._config.position_evidence:
                 compared = replace(compared, odds=np.nan)
             self._compared[pair] = compared
@@ -74,7 +74,7 @@ class Constraints:
         """
         s = self._index
         odds = np.full(len(pairs), np.nan)
-        close = s.start_s[pairs[:, 1]] - s.end_s[pairs[:, 0]] < place.MAX_GAP_S
+        close = s.start_s[pairs[:, 1]] - s.end_s[pairs[:, 0]] < position.MAX_GAP_S
         if s.continued:
             close |= np.isin(_number(pairs), _number(np.array(sorted(s.continued))))
         odds[close] = [self.compared(i, j).odds for i, j in pairs[close].tolist()]
@@ -125,7 +125,9 @@ class Constraints:
 
     def _far_apart(self, i: int, j: int) -> bool:
         reach = self._index.reach
-        if place.apart_m(reach[i], reach[j]) > self._config.max_floor_m + 2 * self._error_m(i, j):
+        if position.apart_m(reach[i], reach[j]) > self._config.max_floor_m + 2 * self._error_m(
+            i, j
+        ):
             return True
         return self.compared(i, j).rule != ""
 

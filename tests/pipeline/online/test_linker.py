@@ -15,11 +15,15 @@ from hypothesis import strategies as st
 
 from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.embed import pool, unit
-from pipeline.linking import affinity, corrections, events, identities, linker, online, split
-from pipeline.linking.events import Event, Reasons
-from pipeline.linking.identities import Spans
+from pipeline.linking import linker, split
+from pipeline.linking.clustering import corrections
+from pipeline.linking.evidence.appearance import Curve
 from pipeline.linking.linker import Linked
-from pipeline.linking.online import Engine, Names, OnlineLinker, engine_of
+from pipeline.online import events, identities
+from pipeline.online import linker as online
+from pipeline.online.events import Event, Reasons
+from pipeline.online.identities import Spans
+from pipeline.online.linker import Engine, Names, OnlineLinker, engine_of
 from pipeline.records import Camera, Embedded
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, ON_FLOOR, RED, names, seen
 
@@ -197,9 +201,7 @@ def test_while_nothing_has_settled_the_last_word_is_that_of_offline_linking(seed
 def cutting(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
     """Links after cutting what falls apart."""
     cameras = sorted({e.tracklet.camera for e in embedded})
-    return link(
-        split.split(embedded, cameras, affinity.Curve(np.full(len(cameras), 0.45), 0.06)), sure
-    )
+    return link(split.split(embedded, cameras, Curve(np.full(len(cameras), 0.45), 0.06)), sure)
 
 
 def with_looks(embedded: Embedded) -> Embedded:

@@ -13,8 +13,8 @@ from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from pipeline import cli
 from pipeline.config import LinkingConfig
 from pipeline.embed import bare, pool, unit
-from pipeline.linking.online import engine_of
-from pipeline.live import EmbeddingCache, OnlineRunner
+from pipeline.online.linker import engine_of
+from pipeline.online.runner import EmbeddingCache, OnlineRunner
 from pipeline.records import Camera, Embedded, Tracklet
 from pipeline.timings import Timings
 from tests.videos import write_video

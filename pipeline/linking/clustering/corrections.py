@@ -24,7 +24,7 @@ from models import settings
 from models.errors import InputError
 from models.settings import Section
 from pipeline.errors import ConfigError
-from pipeline.linking.constraints import CORRECTED
+from pipeline.linking.clustering.constraints import CORRECTED
 from pipeline.records import Tracklet
 
 EXAMPLE = "configs/default.yaml"

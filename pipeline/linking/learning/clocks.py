@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.linking import candidates
-from pipeline.linking.affinity import Appearance, bilinear_partner
+from pipeline.linking.clustering import candidates
+from pipeline.linking.evidence.appearance import Appearance, bilinear_partner
 from pipeline.linking.index import Path, TrackletIndex
 from pipeline.records import Array, Embedded
 

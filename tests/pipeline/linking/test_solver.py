@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.linking import affinity, cluster
-from pipeline.linking.affinity import Appearance
-from pipeline.linking.cluster import Edges, Solution
+from pipeline.linking.clustering import solver
+from pipeline.linking.clustering.solver import Edges, Solution
+from pipeline.linking.evidence.appearance import MAX_LOG_ODDS, Appearance, bilinear_partner
 from pipeline.records import Array
 
 NO_LOOKS = Appearance(np.zeros((4, 2), np.float32), np.zeros(4, np.float32))
@@ -25,7 +25,7 @@ def solve(
     n = len(odds)
     looks = Appearance(np.zeros((n, 2), np.float32), np.zeros(n, np.float32))
     options.setdefault("forbids", lambda first, second: ("", -1, -1))
-    return cluster.solve(
+    return solver.solve(
         looks,
         edges(odds),
         np.ones(n, bool) if is_reliable is None else is_reliable,
@@ -105,12 +105,10 @@ def dense(
 
     def odds(a: list[int], b: list[int]) -> float:
         w = np.outer(weight[a], weight[b])
-        mean = np.clip(
-            (w * looks[np.ix_(a, b)]).sum() / w.sum(), -affinity.MAX_LOG_ODDS, affinity.MAX_LOG_ODDS
-        )
+        mean = np.clip((w * looks[np.ix_(a, b)]).sum() / w.sum(), -MAX_LOG_ODDS, MAX_LOG_ODDS)
         places = place[np.ix_(a, b)]
         known = places[np.isfinite(places)]
-        return float(mean + (known.mean() if len(known) else -cluster.NO_POSITION_PENALTY))
+        return float(mean + (known.mean() if len(known) else -solver.NO_POSITION_PENALTY))
 
     while True:
         found = [
@@ -134,7 +132,7 @@ def test_the_sparse_solver_finds_what_averages_over_all_pairs_find(seed: int) ->
     vectors = people[rng.integers(0, 3, n)] + 0.7 * rng.normal(size=(n, 6))
     rows = np.concatenate([vectors, rng.uniform(0, 2, (n, 2))], axis=1).astype(np.float32)
     weight = rng.uniform(0.2, 1, n).astype(np.float32)
-    looks = rows.astype(float) @ affinity.bilinear_partner(rows).T
+    looks = rows.astype(float) @ bilinear_partner(rows).T
     place = np.where(rng.random((n, n)) < 0.3, rng.normal(0, 3, (n, n)), np.nan)
     place = np.triu(place, 1) + np.triu(place, 1).T
     forbidden = np.triu(rng.random((n, n)) < 0.15, 1)
@@ -146,7 +144,7 @@ def test_the_sparse_solver_finds_what_averages_over_all_pairs_find(seed: int) ->
 
     pairs = np.stack(np.triu_indices(n, 1), axis=1)
     tied = Edges(pairs, place[pairs[:, 0], pairs[:, 1]])
-    found = cluster.solve(Appearance(rows, weight), tied, np.ones(n, bool), 0.0, forbids)  # type: ignore[arg-type]
+    found = solver.solve(Appearance(rows, weight), tied, np.ones(n, bool), 0.0, forbids)  # type: ignore[arg-type]
     assert found.groups == dense(looks, place, forbidden, weight, 0.0)
     assert sorted(i for group in found.groups for i in group) == list(range(n))
     assert len(found.joined) == n - len(found.groups)

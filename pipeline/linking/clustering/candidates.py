@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.linking import place
-from pipeline.linking.affinity import Appearance, bilinear_partner
-from pipeline.linking.constraints import Constraints
+from pipeline.linking.clustering.constraints import Constraints
+from pipeline.linking.evidence import position
+from pipeline.linking.evidence.appearance import Appearance, bilinear_partner
 from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array
 
@@ -23,22 +23,22 @@ NEAR_M = 8.0
 
 
 def spatial_candidates(index: TrackletIndex, constraints: Constraints) -> Array:
-    """Pairs (m, 2), first < second, of tracklets at most `place.MAX_GAP_S` apart whose places can
-    be compared.
+    """Pairs (m, 2), first < second, of tracklets at most `position.MAX_GAP_S` apart whose places
+    can be compared.
     """
     s = index
     found = [np.zeros((0, 2), np.int64)]
-    for rows, columns in blocks(s, place.MAX_GAP_S):
+    for rows, columns in blocks(s, position.MAX_GAP_S):
         gap = s.start_s[columns] - s.end_s[rows]
         one_camera = s.camera[rows] == s.camera[columns]
-        close = place.apart_m(s.reach[rows], s.reach[columns]) < NEAR_M  # nan is not
+        close = position.apart_m(s.reach[rows], s.reach[columns]) < NEAR_M  # nan is not
         cameras = s.camera[rows], s.camera[columns]
         close |= (
             s.overlap[cameras] & ~(s.has_floor[cameras[0]] & s.has_floor[cameras[1]]) & (gap <= 0)
         )
         close &= gap >= constraints.least_s[cameras]
         close = np.where(one_camera, gap > 0, close)
-        found.append(_pairs(rows, columns, close & (gap < place.MAX_GAP_S)))
+        found.append(_pairs(rows, columns, close & (gap < position.MAX_GAP_S)))
     return np.concatenate(found)
 
 

@@ -44,6 +44,24 @@ class Appearance:
     rows: Array
     weight: Array
 
+    @staticmethod
+    def of(embedded: list[Embedded], camera: Array, curve: Curve) -> "Appearance":
+        """Bring tracklets of cameras (n,) into the form whose products are log odds."""
+        if not embedded or not len(embedded[0].embedding):
+            return Appearance(
+                np.zeros((len(embedded), 2), np.float32), np.zeros(len(embedded), np.float32)
+            )
+        vectors = np.stack([e.embedding for e in embedded])
+        clear = clarity(embedded)
+        sharpness = 1 / np.sqrt(curve.scale)
+        even = curve.even[camera] / 2
+        columns = [vectors, (even * clear)[:, None], clear[:, None]]
+        rows = np.concatenate(columns, axis=1, dtype=np.float32, casting="same_kind")
+        rows *= np.float32(sharpness)
+        seen = vectors.any(axis=1)
+        rows[~seen] = 0
+        return Appearance(rows, np.where(seen, clear, 0).astype(np.float32))
+
     def odds(self, i: Array | int, j: Array | int) -> Array:
         """Log odds of pairs, clipped; nan where there is no appearance."""
         first, second = np.atleast_1d(i), np.atleast_1d(j)
@@ -81,44 +99,26 @@ def bilinear_partner(rows: Array) -> Array:
     return np.concatenate([rows[..., :-2], -rows[..., -1:], -rows[..., -2:-1]], axis=-1)
 
 
-def appearance(embedded: list[Embedded], camera: Array, curve: Curve) -> Appearance:
-    """Bring tracklets of cameras (n,) into the form whose products are log odds."""
-    if not embedded or not len(embedded[0].embedding):
-        return Appearance(
-            np.zeros((len(embedded), 2), np.float32), np.zeros(len(embedded), np.float32)
-        )
-    vectors = np.stack([e.embedding for e in embedded])
-    clear = clarity(embedded)
-    sharpness = 1 / np.sqrt(curve.scale)
-    even = curve.even[camera] / 2
-    columns = [vectors, (even * clear)[:, None], clear[:, None]]
-    rows = np.concatenate(columns, axis=1, dtype=np.float32, casting="same_kind")
-    rows *= np.float32(sharpness)
-    seen = vectors.any(axis=1)
-    rows[~seen] = 0
-    return Appearance(rows, np.where(seen, clear, 0).astype(np.float32))
-
-
 def clarity(embedded: list[Embedded]) -> Array:
     """What is left of a cosine for each tracklet's quality, (n,) in 0..1; 1 for embeddings that
     came without looks.
     """
-    return clear(
+    return clarity_of(
         np.array([e.crop_quality.sum() if len(e.crop_quality) else np.inf for e in embedded])
     )
 
 
-def clear(quality: Array) -> Array:
+def clarity_of(quality: Array) -> Array:
     """What is left of a cosine of tracklets whose crops have this quality in all."""
     return np.asarray(1 / (1 + HALF_CLEAR / np.maximum(quality, 1e-3)))
 
 
-def probability(log_odds: float) -> float:
+def to_probability(log_odds: float) -> float:
     """Log odds -> probability."""
     return 1 / (1 + math.exp(-min(max(log_odds, -40.0), 40.0)))
 
 
-def odds(chance: float) -> float:
+def to_log_odds(chance: float) -> float:
     """Probability -> log odds, finite at 0 and 1."""
     chance = min(max(chance, 1e-12), 1 - 1e-12)
     return float(np.log(chance / (1 - chance)))

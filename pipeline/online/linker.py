@@ -21,13 +21,14 @@ import numpy as np
 
 from pipeline.config import LinkingConfig
 from pipeline.embed import pool
-from pipeline.linking import corrections, linker, priors
-from pipeline.linking.corrections import Corrections
-from pipeline.linking.events import Event, Key, Reasons
-from pipeline.linking.history import DECIDED, History
-from pipeline.linking.identities import Identified, Identities, Known
+from pipeline.linking import linker, priors
+from pipeline.linking.clustering import corrections
+from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.linker import Linked
 from pipeline.linking.priors import Priors
+from pipeline.online.events import Event, Key, Reasons
+from pipeline.online.history import DECIDED, History
+from pipeline.online.identities import Identified, Identities, Known
 from pipeline.records import Camera, Embedded, Link, Tracklet
 
 Names = list[str]

@@ -2,7 +2,7 @@
 
 Agglomerative clustering with average linkage over a sparse graph: of the groups that an edge ties,
 the two with the best mean evidence are merged while that stays above the threshold and no rule
-between their members forbids it. Appearance is bilinear (`affinity.Appearance`), so its mean over
+between their members forbids it. Appearance is bilinear (`Appearance`), so its mean over
 two groups needs only the sums of each: a group costs one row, whatever its size, and pairs that no
 edge ties count as well. Evidence of place is a mean over the edges that have it. Ties go to the
 earlier members.
@@ -20,7 +20,13 @@ from itertools import islice, pairwise, repeat
 
 import numpy as np
 
-from pipeline.linking.affinity import CHUNK, MAX_LOG_ODDS, Appearance, bilinear_partner, products
+from pipeline.linking.evidence.appearance import (
+    CHUNK,
+    MAX_LOG_ODDS,
+    Appearance,
+    bilinear_partner,
+    products,
+)
 from pipeline.records import Array
 
 Forbids = Callable[[Sequence[int], Sequence[int]], tuple[str, int, int]]

@@ -3,8 +3,9 @@ import pytest
 
 from pipeline.config import LinkingConfig
 from pipeline.embed import pool
-from pipeline.linking import affinity, calibrate
+from pipeline.linking.evidence.appearance import MAX_LOG_ODDS, Appearance, clarity
 from pipeline.linking.index import TrackletIndex
+from pipeline.linking.learning import similarity
 from pipeline.records import Camera, Embedded, Tracklet
 
 CAMERAS = {
@@ -49,14 +50,14 @@ def site(
 
 
 def test_without_tracklets_the_curve_is_that_of_the_settings() -> None:
-    found = calibrate.calibrate(TrackletIndex([], CAMERAS), CONFIG)
+    found = similarity.calibrate(TrackletIndex([], CAMERAS), CONFIG)
     assert found.n_same == found.n_different == 0
     assert found.curve.scale == pytest.approx(CONFIG.similarity_scale)
 
 
 def test_the_fewer_the_pairs_the_nearer_the_curve_is_to_the_settings() -> None:
     evens = [
-        float(calibrate.calibrate(site(n, 0.3, 3.0), CONFIG).curve.even.mean())
+        float(similarity.calibrate(site(n, 0.3, 3.0), CONFIG).curve.even.mean())
         for n in (1, 2, 4, 8, 16, 32)
     ]
     assert (
@@ -67,8 +68,8 @@ def test_the_fewer_the_pairs_the_nearer_the_curve_is_to_the_settings() -> None:
 @pytest.mark.parametrize("common", [0.0, 0.5, 1.0, 2.0])
 def test_even_odds_lie_between_two_people_and_one(common: float) -> None:
     s = site(30, 0.5, common)
-    curve = calibrate.calibrate(s, CONFIG).curve
-    looks = affinity.appearance(s.embedded, s.camera, curve)
+    curve = similarity.calibrate(s, CONFIG).curve
+    looks = Appearance.of(s.embedded, s.camera, curve)
     i, j = np.triu_indices(len(s), 1)
     same = np.array(
         [s.tracklets[a].track_id == s.tracklets[b].track_id for a, b in zip(i, j, strict=True)]
@@ -83,27 +84,25 @@ def test_even_odds_lie_between_two_people_and_one(common: float) -> None:
 def test_it_says_in_words_how_well_a_site_separates(
     noise: float, common: float, words: str
 ) -> None:
-    found = calibrate.calibrate(site(30, noise, common), CONFIG)
+    found = similarity.calibrate(site(30, noise, common), CONFIG)
     assert f"apart {words}" in found.in_words() and f"{found.n_same} tracklets" in found.in_words()
 
 
 def test_cosines_of_poor_crops_are_judged_by_what_is_to_be_expected_of_them() -> None:
     clear, poor = (
-        affinity.clarity(site(2, 0.3, 0.0).embedded),
-        affinity.clarity(site(2, 0.3, 0.0, quality=0.01).embedded),
+        clarity(site(2, 0.3, 0.0).embedded),
+        clarity(site(2, 0.3, 0.0, quality=0.01).embedded),
     )
     assert (clear > 0.95).all() and (poor < 0.5).all()
 
 
 def test_products_of_rows_are_the_log_odds_of_the_curve() -> None:
     s = site(5, 1.0, 0.5, quality=0.05)
-    curve = calibrate.calibrate(s, CONFIG).curve
-    looks, clear = affinity.appearance(s.embedded, s.camera, curve), affinity.clarity(s.embedded)
+    curve = similarity.calibrate(s, CONFIG).curve
+    looks, clear = Appearance.of(s.embedded, s.camera, curve), clarity(s.embedded)
     for i in range(len(s)):
         for j in range(i):
             cosine = float(s.embedded[i].embedding @ s.embedded[j].embedding)
             even = (curve.even[s.camera[i]] + curve.even[s.camera[j]]) / 2 * clear[i] * clear[j]
-            expected = np.clip(
-                (cosine - even) / curve.scale, -affinity.MAX_LOG_ODDS, affinity.MAX_LOG_ODDS
-            )
+            expected = np.clip((cosine - even) / curve.scale, -MAX_LOG_ODDS, MAX_LOG_ODDS)
             assert float(looks.odds(i, j)) == pytest.approx(expected, abs=1e-4)

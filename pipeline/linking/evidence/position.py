@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import LinkingConfig
-from pipeline.linking.affinity import MAX_LOG_ODDS
+from pipeline.linking.evidence.appearance import MAX_LOG_ODDS
 from pipeline.linking.index import Path, TrackletIndex
 from pipeline.records import Array
 

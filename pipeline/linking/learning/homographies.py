@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 
 from pipeline import floor
-from pipeline.linking import clocks
-from pipeline.linking.clocks import Offset
 from pipeline.linking.index import PERSON_M, TrackletIndex, View, through
+from pipeline.linking.learning import clocks
+from pipeline.linking.learning.clocks import Offset
 from pipeline.records import Array
 
 SAMPLE_S = 0.5
