@@ -54,12 +54,12 @@ def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
         people = linker.link(embedded, {camera.name: camera}, config.linking).people
     with tempfile.TemporaryDirectory() as folder, timings.stage("write", camera.n_frames):
         output = OutputFolder(Path(folder), overwrite=True)
-        output.write_text(
-            "trajectories.json",
-            trajectories.to_json(people, [camera], config.linking.confirmed_probability),
+        confirmed = config.linking.confirmed_probability
+        output.write_parts(
+            "trajectories.json", trajectories.json_parts(people, [camera], confirmed)
         )
-        output.write_text("tracks.csv", trajectories.to_csv(people))
-        output.write_text("camera.txt", trajectories.to_mot(people, [camera])["camera"])
+        output.write_parts("tracks.csv", trajectories.csv_lines(people))
+        output.write_parts("camera.txt", trajectories.mot_lines(people, camera.name))
     drawing = video.Drawing(camera, people, config.output.trail_s)
     for i in range(camera.n_frames):
         with timings.stage("draw"):

@@ -328,15 +328,16 @@ def write(folder: OutputFolder, result: Result) -> None:
     linking = config.linking
     with result.timings.stage("write", sum(camera.n_frames for camera in result.cameras)):
         folder.write_text("config.yaml", settings.dump(configuration.absolute(config)))
-        folder.write_text(
-            "trajectories.json",
-            trajectories.to_json(result.people, result.cameras, linking.confirmed_probability),
+        confirmed = linking.confirmed_probability
+        folder.write_parts(
+            "trajectories.json", trajectories.json_parts(result.people, result.cameras, confirmed)
         )
         folder.write_text("links.json", links.to_json(result.linked, linking))
         folder.write_text("priors.json", priors.to_json(result.linked.learned, result.reid_sha256))
-        folder.write_text("tracks.csv", trajectories.to_csv(result.people))
-        for name, text in trajectories.to_mot(result.people, result.cameras).items():
-            folder.write_text(f"mot/{name}.txt", text)
+        folder.write_parts("tracks.csv", trajectories.csv_lines(result.people))
+        for camera in result.cameras:
+            lines = trajectories.mot_lines(result.people, camera.name)
+            folder.write_parts(f"mot/{camera.name}.txt", lines)
 
 
 def draw(

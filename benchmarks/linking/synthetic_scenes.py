@@ -231,9 +231,9 @@ def matched(
             own = [t for t in person.tracklets if t.camera == camera]
             parts += [_rows(person.person_id, tracklet) for tracklet in own]
         rows = stack(parts)
-        found = boxes.meet(camera, rows, truth)
+        found = boxes.match_frames(camera, rows, truth)
         if true_boxes_only:
-            found = boxes.meet(camera, rows.take(true_ids(found) >= 0), truth)
+            found = boxes.match_frames(camera, rows.take(true_ids(found) >= 0), truth)
         cameras.append(found)
     return cameras
 

@@ -136,7 +136,9 @@ def accuracy(make: Make, recordings: Sequence[Recording], step: int = 1) -> dict
         mine = recording.truth.rows
         truth = replace(recording.truth, rows=replace(mine, ids=mine.ids + number * ID_STEP))
         scenes.append(
-            boxes.meet(recording.name, replace(rows, ids=rows.ids + number * ID_STEP), truth)
+            boxes.match_frames(
+                recording.name, replace(rows, ids=rows.ids + number * ID_STEP), truth
+            )
         )
     found = scores.together(scenes, [scene.results.ids for scene in scenes])
     return {**{m: found[m] for m in METRICS}, "updates_s": n_frames / seconds}

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Set
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from pipeline.errors import PipelineError, SourceError
 from pipeline.evaluate import boxes, scores
+from pipeline.evaluate.boxes import Truth
 from pipeline.evaluate.scores import METRICS, Report, Scores
 
 MIN_VISIBILITY = 0.25
@@ -53,10 +55,22 @@ def evaluate(
     min_visibility: float = MIN_VISIBILITY,
     cameras: list[str] | None = None,
 ) -> tuple[Report, list[str]]:
-    """Score every camera that has truth; returns notes about cameras that stand on one side only.
-    Raises SourceError.
+    """Score every camera that has truth.
+
+    Args:
+        results: an output folder, or a folder of MOT files.
+        truth: MOTChallenge truth, with the same ids in all cameras.
+        min_visibility: people less visible than this (0..1) count neither for nor against.
+        cameras: score only these; None scores all that have truth.
+
+    Returns:
+        The scores, and notes about what could not be compared.
+
+    Raises:
+        SourceError: results or truth are missing or damaged, or a camera has no truth.
     """
-    found, wanted = boxes.read_results(results), boxes.read_truth(truth, min_visibility)
+    found = boxes.read_results(results)
+    wanted = boxes.read_truth(truth, min_visibility)
     if cameras:
         if unknown := sorted(set(cameras) - wanted.keys()):
             raise SourceError(
@@ -64,6 +78,30 @@ def evaluate(
             )
         found = {camera: found[camera] for camera in cameras if camera in found}
         wanted = {camera: wanted[camera] for camera in cameras}
+    notes = _unmatched_cameras(found.keys(), wanted.keys())
+    if not (results / "tracks.csv").is_file():
+        notes.append(
+            "MOT files have no track ids: every id of a camera is taken for one track of it"
+        )
+    for camera, frames in boxes.processed(results).items():
+        if camera not in wanted:
+            continue
+        processed = boxes.only(wanted[camera], frames)
+        n_missing = _n_frames(wanted[camera]) - _n_frames(processed)
+        if n_missing:
+            notes.append(
+                f"{camera}: {n_missing} frames of truth were not processed and are not scored"
+            )
+        wanted[camera] = processed
+    scenes = [
+        boxes.match_frames(camera, found.get(camera, boxes.NOTHING), in_camera)
+        for camera, in_camera in wanted.items()
+    ]
+    return scores.score(scenes), notes
+
+
+def _unmatched_cameras(found: Set[str], wanted: Set[str]) -> list[str]:
+    """Notes about cameras that have only results, or only truth."""
     notes = [
         f"{camera}: results without truth are not scored"
         for camera in found
@@ -74,24 +112,11 @@ def evaluate(
         for camera in wanted
         if camera not in found
     ]
-    if not (results / "tracks.csv").is_file():
-        notes.append(
-            "MOT files have no track ids: every id of a camera is taken for one track of it"
-        )
-    for camera, frames in boxes.processed(results).items():
-        if camera in wanted:
-            whole = wanted[camera]
-            wanted[camera] = boxes.only(whole, frames)
-            missing = len(np.unique(whole.rows.frames)) - len(np.unique(wanted[camera].rows.frames))
-            notes += (
-                [f"{camera}: {missing} frames of truth were not processed and are not scored"]
-                if missing
-                else []
-            )
-    scenes = [
-        boxes.meet(camera, found.get(camera, boxes.NOTHING), wanted[camera]) for camera in wanted
-    ]
-    return scores.score(scenes), notes
+    return notes
+
+
+def _n_frames(truth: Truth) -> int:
+    return len(np.unique(truth.rows.frames))
 
 
 def table(report: Report, min_visibility: float) -> str:

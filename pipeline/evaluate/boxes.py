@@ -1,4 +1,4 @@
-"""Results and truth as the metrics want them: per camera, which boxes meet which in every frame.
+"""Results and truth in the form that the metrics take: per camera, the IoU of all boxes of a frame.
 
 MOTChallenge's rules (Milan et al. 2016): result boxes that match a distractor (a reflection, a
 static person, a person on a vehicle) count neither for nor against, and truth counts only where its
@@ -81,11 +81,18 @@ NOTHING = Rows(_NO_ROWS, np.zeros((0, 4), np.float32), _NO_ROWS, _NO_ROWS, _NO_R
 
 
 def read_results(path: Path, with_filled: bool = True) -> dict[str, Rows]:
-    """Rows per camera from an output folder (`tracks.csv`) or from a folder of MOT files; raises
-    SourceError.
+    """Read results.
 
-    Without `with_filled` the rows of a table that were not detected but filled in, whose score is
-    0, are left out.
+    Args:
+        path: an output folder with `tracks.csv`, or a folder of MOT files.
+        with_filled: whether rows of a table that were not detected but interpolated, whose score is
+            0, are read too.
+
+    Returns:
+        Rows by camera.
+
+    Raises:
+        SourceError: there are no results, or a file is damaged.
     """
     table = path / "tracks.csv"
     if table.is_file():
@@ -96,24 +103,38 @@ def read_results(path: Path, with_filled: bool = True) -> dict[str, Rows]:
             f"{path}: no results here; give an output folder with tracks.csv, or a folder of MOT"
             " files"
         )
-    found = {camera: _rows(mot.read(file)) for camera, file in files.items()}
-    for camera, rows in found.items():
-        _refuse_twins(rows, str(files[camera]))
-    return found
+    cameras: dict[str, Rows] = {}
+    for camera, file in files.items():
+        cameras[camera] = _rows(mot.read(file))
+        _refuse_duplicates(cameras[camera], str(file))
+    return cameras
 
 
 def read_truth(path: Path, min_visibility: float) -> dict[str, Truth]:
-    """Truth per camera from `<camera>.txt` or `<camera>/gt/gt.txt`; raises SourceError."""
+    """Read MOTChallenge truth.
+
+    Args:
+        path: a folder with `<camera>.txt` or `<camera>/gt/gt.txt`.
+        min_visibility: people less visible than this (0..1) count neither for nor against.
+
+    Returns:
+        Truth by camera.
+
+    Raises:
+        SourceError: there is no truth, or a file is damaged.
+    """
     files = _mot_files(path)
     if not files:
         raise SourceError(
             f"{path}: no truth here; give a folder with a MOTChallenge file per camera,"
             " <camera>.txt"
         )
-    wanted = {camera: truth(mot.read(file), min_visibility) for camera, file in files.items()}
-    for camera, each in wanted.items():
-        _refuse_twins(each.rows.take(each.counts), str(files[camera]))
-    return wanted
+    cameras: dict[str, Truth] = {}
+    for camera, file in files.items():
+        in_camera = truth(mot.read(file), min_visibility)
+        _refuse_duplicates(in_camera.rows.take(in_camera.counts), str(file))
+        cameras[camera] = in_camera
+    return cameras
 
 
 def processed(path: Path) -> dict[str, Array]:
@@ -140,47 +161,56 @@ def _processed_frames(camera: dict[str, Any]) -> Array:
     return np.concatenate([_NO_ROWS, *ranges])
 
 
-def only(wanted: Truth, frames: Array | range) -> Truth:
-    """Truth of these frames."""
-    keep = np.isin(wanted.rows.frames, frames)
-    return Truth(wanted.rows.take(keep), wanted.counts[keep])
+def only(truth: Truth, frames: Array | range) -> Truth:
+    """Return the truth of these frames, numbered from 0."""
+    keep = np.isin(truth.rows.frames, frames)
+    return Truth(truth.rows.take(keep), truth.counts[keep])
 
 
-def meet(camera: str, results: Rows, wanted: Truth) -> Scene:
-    """Pair up one camera's frames, with what counts neither for nor against taken out on both
-    sides.
+def match_frames(camera: str, results: Rows, truth: Truth) -> Scene:
+    """Compare the boxes of results and truth, frame by frame.
+
+    What counts neither for nor against is taken out on both sides.
+
+    Args:
+        camera: the camera's name.
+        results: its results.
+        truth: its truth.
     """
-    truth_ids, result_rows, ious = [], [], []
-    of_truth, of_results = _by_frame(wanted.rows.frames), _by_frame(results.frames)
-    for frame in sorted(of_truth.keys() | of_results.keys()):
-        t, r = of_truth.get(frame, _NO_ROWS), of_results.get(frame, _NO_ROWS)
-        alike = iou(wanted.rows.boxes[t], results.boxes[r])
-        counts = wanted.counts[t]
-        if not counts.all() and len(r):
-            r, alike = _without_ignored(r, alike, counts)
-        truth_ids.append(wanted.rows.ids[t[counts]])
-        result_rows.append(r)
-        ious.append(alike[counts].astype(np.float64))
+    truth_ids: list[Array] = []
+    result_rows: list[Array] = []
+    ious: list[Array] = []
+    truth_by_frame = _by_frame(truth.rows.frames)
+    results_by_frame = _by_frame(results.frames)
+    for frame in sorted(truth_by_frame.keys() | results_by_frame.keys()):
+        in_truth = truth_by_frame.get(frame, _NO_ROWS)
+        in_results = results_by_frame.get(frame, _NO_ROWS)
+        overlap = iou(truth.rows.boxes[in_truth], results.boxes[in_results])
+        counts = truth.counts[in_truth]
+        if not counts.all() and len(in_results):
+            in_results, overlap = _without_ignored(in_results, overlap, counts)
+        truth_ids.append(truth.rows.ids[in_truth[counts]])
+        result_rows.append(in_results)
+        ious.append(overlap[counts].astype(np.float64))
     return Scene(camera, results, truth_ids, result_rows, ious)
 
 
-def _without_ignored(rows: Array, alike: Array, counts: Array) -> tuple[Array, Array]:
-    """Drop the result rows whose best partner in a one-to-one matching is truth that does not
-    count.
-    """
-    good = np.where(alike >= MIN_IOU, alike, 0)
-    t, r = linear_sum_assignment(-good)
-    ignored = r[(good[t, r] > 0) & ~counts[t]]
-    keep = np.setdiff1d(np.arange(len(rows)), ignored)
-    return rows[keep], alike[:, keep]
+def _without_ignored(rows: Array, overlap: Array, counts: Array) -> tuple[Array, Array]:
+    """Drop the result rows that a one-to-one matching gives to truth that does not count."""
+    value = np.where(overlap >= MIN_IOU, overlap, 0)
+    in_truth, in_results = linear_sum_assignment(-value)
+    is_ignored = (value[in_truth, in_results] > 0) & ~counts[in_truth]
+    keep = np.setdiff1d(np.arange(len(rows)), in_results[is_ignored])
+    return rows[keep], overlap[:, keep]
 
 
 def _by_frame(frames: Array) -> dict[int, Array]:
+    """Rows of each frame, by frame."""
+    if not len(frames):
+        return {}
     order = np.argsort(frames, kind="stable")
     values, starts = np.unique(frames[order], return_index=True)
-    return (
-        dict(zip(values.tolist(), np.split(order, starts[1:]), strict=True)) if len(frames) else {}
-    )
+    return dict(zip(values.tolist(), np.split(order, starts[1:]), strict=True))
 
 
 def _mot_files(path: Path) -> dict[str, Path]:
@@ -211,7 +241,7 @@ def truth(table: Array, min_visibility: float) -> Truth:
     return Truth(rows.take(keep), counts[keep])
 
 
-def _refuse_twins(rows: Rows, where: str) -> None:
+def _refuse_duplicates(rows: Rows, where: str) -> None:
     """Raise SourceError when an id stands twice in one frame."""
     pairs = np.stack([rows.frames, rows.ids], axis=1)
     if len(np.unique(pairs, axis=0)) != len(pairs):
@@ -225,24 +255,22 @@ def _checked(rows: Rows) -> Rows:
 
 
 def _read_table(path: Path, with_filled: bool) -> dict[str, Rows]:
-    by_camera: dict[str, list[list[float]]] = {}
+    values: dict[str, list[list[float]]] = {}
     try:
         for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
-            piece = (
-                "tracklet" if "tracklet" in row else "track_id"
-            )  # tables of version 0.1.0 have none
-            values = [
-                float(row[k])
-                for k in ("frame", "person_id", "track_id", piece, "x1", "y1", "x2", "y2")
-            ]
+            # tables of version 0.1.0 have no column "tracklet"
+            tracklet = "tracklet" if "tracklet" in row else "track_id"
+            columns = ("frame", "person_id", "track_id", tracklet, "x1", "y1", "x2", "y2")
             if with_filled or float(row["score"]) > 0:
-                by_camera.setdefault(row["camera"], []).append(values)
+                in_camera = values.setdefault(row["camera"], [])
+                in_camera.append([float(row[column]) for column in columns])
     except (KeyError, TypeError, ValueError) as error:
         raise SourceError(f"{path}: is not a tracks.csv of this program ({error})") from None
-    found = {camera: _from_values(np.array(values)) for camera, values in sorted(by_camera.items())}
-    for camera, rows in found.items():
-        _refuse_twins(rows, f"{path}, {camera}")
-    return found
+    cameras: dict[str, Rows] = {}
+    for camera in sorted(values):
+        cameras[camera] = _from_values(np.array(values[camera]))
+        _refuse_duplicates(cameras[camera], f"{path}, {camera}")
+    return cameras
 
 
 def _from_values(values: Array) -> Rows:

@@ -12,7 +12,9 @@ id of the person in truth that it follows most.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -45,64 +47,77 @@ class Report:
 
 
 def score(scenes: list[Scene]) -> Report:
-    """Score all cameras of a run."""
-    ours = [scene.results.ids for scene in scenes]
+    """Score all cameras of a run.
+
+    Args:
+        scenes: all cameras, as `boxes.match_frames` returns them.
+    """
     names = [_names(scene) for scene in scenes]
-    tracks, tracklets = _numbered([[name[:2] for name in rows] for rows in names]), _numbered(names)
-    followed = _followed(scenes, tracklets)
-    oracle = [
-        np.array([followed.get(t, -1 - t) for t in row.tolist()], np.int64) for row in tracklets
-    ]
-    precision, recall = _links(scenes, tracklets, followed)
+    track_names = [[name[:2] for name in rows] for rows in names]
+    ours = [scene.results.ids for scene in scenes]
+    tracks = _numbered(track_names)
+    tracklets = _numbered(names)
+    followed = _followed_people(scenes, tracklets)
+    oracle = [_oracle_ids(rows, followed) for rows in tracklets]
+    precision, recall = _link_scores(scenes, tracklets, followed)
+    cameras: dict[str, Scores] = {}
+    people_found: set[int] = set()
+    people_present: set[int] = set()
+    for scene, labels in zip(scenes, ours, strict=True):
+        cameras[scene.camera] = together([scene], [labels])
+        people_found.update(labels[_scored_rows(scene)].tolist())
+        for truth_ids in scene.truth_ids:
+            people_present.update(truth_ids.tolist())
     return Report(
-        {
-            scene.camera: together([scene], [labels])
-            for scene, labels in zip(scenes, ours, strict=True)
-        },
-        {
+        cameras=cameras,
+        together={
             "ours": together(scenes, ours),
             "local ids only": together(scenes, tracks),
             "oracle links": together(scenes, oracle),
         },
-        precision,
-        recall,
-        len(
-            {
-                i
-                for scene in scenes
-                for rows in scene.result_rows
-                for i in scene.results.ids[rows].tolist()
-            }
-        ),
-        len({i for scene in scenes for ids in scene.truth_ids for i in ids.tolist()}),
+        link_precision=precision,
+        link_recall=recall,
+        people_found=len(people_found),
+        people_present=len(people_present),
     )
 
 
 def together(scenes: list[Scene], labels: Labels) -> Scores:
-    """All metrics of some cameras as one sequence, 0..1 but for MOTA (can be negative) and IDSW (a
-    count).
+    """Score some cameras as one sequence.
+
+    Args:
+        scenes: the cameras.
+        labels: ids of their results.
+
+    Returns:
+        All metrics, 0..1, but for MOTA (can be negative) and IDSW (a count).
     """
+    quiet = {"PRINT_CONFIG": False}
     data = _trackeval(scenes, labels)
-    hota, identity = (
-        HOTA().eval_sequence(data),
-        Identity({"PRINT_CONFIG": False}).eval_sequence(data),
-    )
-    clear = CLEAR({"PRINT_CONFIG": False})
-    each = [
-        clear.eval_sequence(_trackeval([s], [rows])) for s, rows in zip(scenes, labels, strict=True)
-    ]
-    added = clear.combine_sequences({str(i): one for i, one in enumerate(each)})
-    found: Scores = {name: float(np.mean(hota[name])) for name in ("HOTA", "DetA", "AssA")}
-    found |= {name: float(identity[name]) for name in ("IDF1", "IDP", "IDR")}
-    return found | {"MOTA": float(added["MOTA"]), "IDSW": float(added["IDSW"])}
+    hota = HOTA().eval_sequence(data)
+    identity = Identity(quiet).eval_sequence(data)
+    clear = CLEAR(quiet)
+    per_camera = {
+        str(i): clear.eval_sequence(_trackeval([scene], [rows]))
+        for i, (scene, rows) in enumerate(zip(scenes, labels, strict=True))
+    }
+    summed = clear.combine_sequences(per_camera)
+    scores: Scores = {name: float(np.mean(hota[name])) for name in ("HOTA", "DetA", "AssA")}
+    scores |= {name: float(identity[name]) for name in ("IDF1", "IDP", "IDR")}
+    scores["MOTA"] = float(summed["MOTA"])
+    scores["IDSW"] = float(summed["IDSW"])
+    return scores
 
 
 def _trackeval(scenes: list[Scene], labels: Labels) -> dict[str, object]:
     """Cameras one after the other, ids numbered from 0, in TrackEval's form."""
-    truth = [ids for scene in scenes for ids in scene.truth_ids]
-    results = [
-        rows[r] for scene, rows in zip(scenes, labels, strict=True) for r in scene.result_rows
-    ]
+    truth: list[Array] = []
+    results: list[Array] = []
+    ious: list[Array] = []
+    for scene, ids in zip(scenes, labels, strict=True):
+        truth += scene.truth_ids
+        results += [ids[rows] for rows in scene.result_rows]
+        ious += scene.ious
     truth, n_truth_ids = _renumber(truth)
     results, n_result_ids = _renumber(results)
     return {
@@ -113,60 +128,90 @@ def _trackeval(scenes: list[Scene], labels: Labels) -> dict[str, object]:
         "num_tracker_dets": sum(map(len, results)),
         "gt_ids": truth,
         "tracker_ids": results,
-        "similarity_scores": [alike for scene in scenes for alike in scene.ious],
+        "similarity_scores": ious,
     }
 
 
 def _renumber(frames: list[Array]) -> tuple[list[Array], int]:
+    """Number ids 0, 1, 2..., frame by frame; and how many there are."""
     if not frames:
         return [], 0
     values, numbers = np.unique(np.concatenate(frames), return_inverse=True)
-    return np.split(numbers.astype(np.int64), np.cumsum([len(f) for f in frames])[:-1]), len(values)
+    ends = np.cumsum([len(ids) for ids in frames])
+    return np.split(numbers.astype(np.int64), ends[:-1]), len(values)
 
 
 def _names(scene: Scene) -> list[Name]:
+    """Tracklet of each row of the results."""
+    tracks = scene.results.tracks.tolist()
+    tracklets = scene.results.tracklets.tolist()
     return [
-        (scene.camera, *piece)
-        for piece in zip(
-            scene.results.tracks.tolist(), scene.results.tracklets.tolist(), strict=True
-        )
+        (scene.camera, track, first_frame)
+        for track, first_frame in zip(tracks, tracklets, strict=True)
     ]
 
 
 def _numbered(names: list[list[Name]]) -> Labels:
     """Number what the rows of all cameras belong to 0, 1, 2..."""
     numbers: dict[Name, int] = {}
-    return [
-        np.array([numbers.setdefault(name, len(numbers)) for name in rows], np.int64)
-        for rows in names
-    ]
+    labels: Labels = []
+    for rows in names:
+        of_rows = [numbers.setdefault(name, len(numbers)) for name in rows]
+        labels.append(np.array(of_rows, np.int64))
+    return labels
 
 
-def _followed(scenes: list[Scene], tracklets: Labels) -> dict[int, int]:
-    """Say which person each tracklet follows; those that follow nobody are left out."""
+def _scored_rows(scene: Scene) -> Array:
+    """Rows of the results without those that count neither for nor against, (k,) int64."""
+    return np.concatenate([np.zeros(0, np.int64), *scene.result_rows])
+
+
+def _oracle_ids(tracklets: Array, followed: dict[int, int]) -> Array:
+    """Person of each row (n,) by its tracklet; an id of its own for one that follows nobody."""
+    ids = [followed.get(tracklet, -1 - tracklet) for tracklet in tracklets.tolist()]
+    return np.array(ids, np.int64)
+
+
+def _followed_people(scenes: list[Scene], tracklets: Labels) -> dict[int, int]:
+    """Person in truth that each tracklet follows most; without those that follow nobody."""
     votes: dict[int, Counter[int]] = {}
-    for scene, rows in zip(scenes, tracklets, strict=True):
-        for truth_ids, r, alike in zip(scene.truth_ids, scene.result_rows, scene.ious, strict=True):
-            i, j = linear_sum_assignment(-np.where(alike >= MIN_IOU, alike, 0))
-            met = alike[i, j] >= MIN_IOU
-            for person, tracklet in zip(
-                truth_ids[i[met]].tolist(), rows[r[j[met]]].tolist(), strict=True
-            ):
+    for scene, labels in zip(scenes, tracklets, strict=True):
+        frames = zip(scene.truth_ids, scene.result_rows, scene.ious, strict=True)
+        for truth_ids, rows, overlap in frames:
+            in_truth, in_results = linear_sum_assignment(-np.where(overlap >= MIN_IOU, overlap, 0))
+            is_match = overlap[in_truth, in_results] >= MIN_IOU
+            people = truth_ids[in_truth[is_match]].tolist()
+            matched = labels[rows[in_results[is_match]]].tolist()
+            for person, tracklet in zip(people, matched, strict=True):
                 votes.setdefault(tracklet, Counter())[person] += 1
     return {tracklet: count.most_common(1)[0][0] for tracklet, count in votes.items()}
 
 
-def _links(scenes: list[Scene], tracklets: Labels, followed: dict[int, int]) -> tuple[float, float]:
+def _link_scores(
+    scenes: list[Scene], tracklets: Labels, followed: dict[int, int]
+) -> tuple[float, float]:
     """Precision and recall over pairs of tracklets that are one person; one that follows nobody
     belongs with no other.
     """
-    pairs: set[tuple[int, int]] = set()
+    assigned: set[tuple[int, int]] = set()
     for scene, labels in zip(scenes, tracklets, strict=True):
-        rows = np.concatenate(
-            [np.zeros(0, np.int64), *scene.result_rows]
-        )  # without what counts neither for nor against
-        pairs.update(zip(labels[rows].tolist(), scene.results.ids[rows].tolist(), strict=True))
-    found = {(a, b) for a, p in pairs for b, q in pairs if a < b and p == q}
-    true = {(a, b) for a, p in followed.items() for b, q in followed.items() if a < b and p == q}
-    right = len(found & true)
-    return right / len(found) if found else 1.0, right / len(true) if true else 1.0
+        rows = _scored_rows(scene)
+        ids = scene.results.ids[rows]
+        assigned.update(zip(labels[rows].tolist(), ids.tolist(), strict=True))
+    found = _pairs_of_one_person(assigned)
+    true = _pairs_of_one_person(followed.items())
+    n_right = len(found & true)
+    precision = n_right / len(found) if found else 1.0
+    recall = n_right / len(true) if true else 1.0
+    return precision, recall
+
+
+def _pairs_of_one_person(assigned: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Pairs of tracklets, smaller first, that are assigned (tracklet, person) to one person."""
+    people: dict[int, set[int]] = {}
+    for tracklet, person in assigned:
+        people.setdefault(person, set()).add(tracklet)
+    pairs: set[tuple[int, int]] = set()
+    for members in people.values():
+        pairs.update(combinations(sorted(members), 2))
+    return pairs

@@ -6,7 +6,7 @@ them; `--overwrite` deletes the files that an earlier `run.json` lists, and noth
 
 import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,9 +61,18 @@ class OutputFolder:
         self.written.append(name)
 
     def write_text(self, name: str, text: str) -> None:
-        """Write a text file."""
-        with self.file(name) as path:
-            path.write_text(text, encoding="utf-8")
+        """Write a text file; raises OutputError."""
+        self.write_parts(name, [text])
+
+    def write_parts(self, name: str, parts: Iterable[str]) -> None:
+        """Write a text file part by part; raises OutputError.
+
+        Args:
+            name: path of the file in the folder.
+            parts: the text, in order.
+        """
+        with self.file(name) as path, path.open("w", encoding="utf-8") as file:
+            file.writelines(parts)
 
 
 @contextmanager

@@ -1,11 +1,13 @@
-"""People as text: trajectories.json (schema `trajectories/1`), tracks.csv and MOTChallenge
-files.
+"""People as text: trajectories.json (schema `trajectories/1`), tracks.csv and MOTChallenge files.
+
+Texts come in parts (a person, a line), so that no document of a long run is held in memory.
 """
 
 import csv
-import io
 import json
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,16 +30,34 @@ COLUMNS = (
     "score",
 )
 
+Key = tuple[float, str, int]
+"""A `Tracklet.key`."""
 
-def to_json(people: list[Person], cameras: list[Camera], confirmed_probability: float) -> str:
-    """Return the trajectories document; `trajectories-1.schema.json` describes it."""
-    by_name = {c.name: c for c in cameras}
-    document = {
-        "schema": SCHEMA,
-        "cameras": [_camera(c) for c in cameras],
-        "people": [_person(p, by_name, confirmed_probability) for p in people],
-    }
-    return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
+
+def json_parts(
+    people: Sequence[Person], cameras: Sequence[Camera], confirmed_probability: float
+) -> Iterator[str]:
+    """Write the trajectories document; `trajectories-1.schema.json` describes it.
+
+    Args:
+        people: identities, in the order in which they are listed.
+        cameras: all cameras of the run.
+        confirmed_probability: links of this probability or more are called confirmed.
+
+    Yields:
+        The document, person by person.
+    """
+    by_name = {camera.name: camera for camera in cameras}
+    described_cameras = _dump([_camera(camera) for camera in cameras])
+    yield f'{{"schema":"{SCHEMA}","cameras":{described_cameras},"people":['
+    for index, person in enumerate(people):
+        separator = "," if index else ""
+        yield separator + _dump(_person(person, by_name, confirmed_probability))
+    yield "]}\n"
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
 def _camera(camera: Camera) -> dict[str, Any]:
@@ -54,19 +74,22 @@ def _camera(camera: Camera) -> dict[str, Any]:
 
 
 def _person(person: Person, cameras: dict[str, Camera], confirmed: float) -> dict[str, Any]:
+    probabilities = link_probabilities(person)
     return {
         "person_id": person.person_id,
-        "first_s": round(min(t.first_s for t in person.tracklets), 4),
-        "last_s": round(max(t.last_s for t in person.tracklets), 4),
-        "cameras": sorted({t.camera for t in person.tracklets}),
-        "tracklets": [_tracklet(t, person, cameras[t.camera], confirmed) for t in person.tracklets],
+        "first_s": round(min(tracklet.first_s for tracklet in person.tracklets), 4),
+        "last_s": round(max(tracklet.last_s for tracklet in person.tracklets), 4),
+        "cameras": sorted({tracklet.camera for tracklet in person.tracklets}),
+        "tracklets": [
+            _tracklet(tracklet, probabilities[tracklet.key], cameras[tracklet.camera], confirmed)
+            for tracklet in person.tracklets
+        ],
     }
 
 
 def _tracklet(
-    tracklet: Tracklet, person: Person, camera: Camera, confirmed: float
+    tracklet: Tracklet, probability: float, camera: Camera, confirmed: float
 ) -> dict[str, Any]:
-    probability = link_probability(tracklet, person)
     entry: dict[str, Any] = {
         "camera": tracklet.camera,
         "track_id": tracklet.track_id,
@@ -79,26 +102,25 @@ def _tracklet(
         "scores": _rounded(tracklet.scores, 4),
     }
     if camera.homography.size:
-        entry["floor_m"] = _rounded(
-            floor.project(floor.foot_points(tracklet.boxes), camera.homography), 3
-        )
+        feet = floor.foot_points(tracklet.boxes)
+        entry["floor_m"] = _rounded(floor.project(feet, camera.homography), 3)
     return entry
 
 
-def link_probability(tracklet: Tracklet, person: Person) -> float:
-    """Probability of the best link that ties a tracklet to its person; 1 for a person with one
-    tracklet.
+def link_probabilities(person: Person) -> dict[Key, float]:
+    """Probability of the best link that ties each tracklet to its person, by `Tracklet.key`.
+
+    It is 1 for a person with one tracklet.
     """
-    ties = [
-        link.probability
-        for link in person.links
-        if tracklet.key in (link.first.key, link.second.key)
-    ]
-    return max(ties, default=1.0)
+    best: dict[Key, float] = {}
+    for link in person.links:
+        for key in (link.first.key, link.second.key):
+            best[key] = max(link.probability, best.get(key, 0.0))
+    return {tracklet.key: best.get(tracklet.key, 1.0) for tracklet in person.tracklets}
 
 
 def status(probability: float, confirmed_probability: float) -> str:
-    """What a link of this probability is called."""
+    """Name a link of this probability: "confirmed" or "probable"."""
     return "confirmed" if probability >= confirmed_probability else "probable"
 
 
@@ -106,32 +128,98 @@ def _rounded(values: Array, digits: int) -> Any:
     return np.round(values.astype(np.float64), digits).tolist()
 
 
-def to_csv(people: list[Person]) -> str:
-    """Return tracks.csv: one row per person and frame, by camera, frame and track; frames count
-    from 0.
+class _Return:
+    """A file for `csv.writer` that returns each line instead of keeping it."""
+
+    def write(self, line: str) -> str:
+        return line
+
+
+def csv_lines(people: Sequence[Person]) -> Iterator[str]:
+    """Write tracks.csv: one row per person and frame, by camera, frame and track.
+
+    Args:
+        people: identities.
+
+    Yields:
+        The lines, header first; frames count from 0.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for person, t, i in sorted(
-        _rows(people), key=lambda r: (r[1].camera, r[1].frames[r[2]], r[1].track_id)
-    ):
-        box = [f"{v:.2f}" for v in t.boxes[i].tolist()]
-        time_s, score = f"{t.times_s[i]:.4f}", f"{t.scores[i]:.4f}"
-        writer.writerow(
-            [t.camera, t.frames[i], time_s, t.track_id, t.frames[0], person.person_id, *box, score]
+    writer: Any = csv.writer(_Return(), lineterminator="\n")
+    yield writer.writerow(COLUMNS)
+    for camera, pieces in _by_camera(people).items():
+        rows = _Rows.of(pieces)
+        for i in np.lexsort([rows.track_ids, rows.frames]).tolist():
+            box = [f"{corner:.2f}" for corner in rows.boxes[i].tolist()]
+            yield writer.writerow(
+                [
+                    camera,
+                    rows.frames[i],
+                    f"{rows.times_s[i]:.4f}",
+                    rows.track_ids[i],
+                    rows.first_frames[i],
+                    rows.person_ids[i],
+                    *box,
+                    f"{rows.scores[i]:.4f}",
+                ]
+            )
+
+
+def mot_lines(people: Sequence[Person], camera: str) -> Iterator[str]:
+    """Write one camera's boxes in MOTChallenge form, by frame and person; ids are person ids.
+
+    Args:
+        people: identities.
+        camera: the camera's name.
+
+    Yields:
+        The lines; frames count from 1.
+    """
+    pieces = _by_camera(people).get(camera, [])
+    if not pieces:
+        return
+    rows = _Rows.of(pieces)
+    for i in np.lexsort([rows.person_ids, rows.frames]).tolist():
+        yield mot.line(
+            int(rows.frames[i]), int(rows.person_ids[i]), rows.boxes[i], float(rows.scores[i])
         )
-    return text.getvalue()
 
 
-def to_mot(people: list[Person], cameras: list[Camera]) -> dict[str, str]:
-    """Return MOTChallenge text per camera, ids are person ids, by frame and person."""
-    lines: dict[str, list[tuple[int, int, str]]] = defaultdict(list)
-    for person, t, i in _rows(people):
-        row = mot.line(int(t.frames[i]), person.person_id, t.boxes[i], float(t.scores[i]))
-        lines[t.camera].append((int(t.frames[i]), person.person_id, row))
-    return {c.name: "".join(row for *_, row in sorted(lines[c.name])) for c in cameras}
+Piece = tuple[int, Tracklet]
+"""A tracklet and the id of its person."""
 
 
-def _rows(people: list[Person]) -> list[tuple[Person, Tracklet, int]]:
-    return [(p, t, i) for p in people for t in p.tracklets for i in range(len(t.frames))]
+def _by_camera(people: Sequence[Person]) -> dict[str, list[Piece]]:
+    """Tracklets with their person ids, by camera in the order of the names."""
+    cameras: dict[str, list[Piece]] = defaultdict(list)
+    for person in people:
+        for tracklet in person.tracklets:
+            cameras[tracklet.camera].append((person.person_id, tracklet))
+    return dict(sorted(cameras.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """One camera's rows: boxes (n, 4), all others (n,)."""
+
+    frames: Array
+    times_s: Array
+    boxes: Array
+    scores: Array
+    track_ids: Array
+    first_frames: Array
+    person_ids: Array
+
+    @classmethod
+    def of(cls, pieces: Sequence[Piece]) -> "_Rows":
+        """Rows of one piece or more, one after the other."""
+        tracklets = [tracklet for _, tracklet in pieces]
+        n_rows = [len(tracklet.frames) for tracklet in tracklets]
+        return cls(
+            frames=np.concatenate([tracklet.frames for tracklet in tracklets]),
+            times_s=np.concatenate([tracklet.times_s for tracklet in tracklets]),
+            boxes=np.concatenate([tracklet.boxes for tracklet in tracklets]),
+            scores=np.concatenate([tracklet.scores for tracklet in tracklets]),
+            track_ids=np.repeat([tracklet.track_id for tracklet in tracklets], n_rows),
+            first_frames=np.repeat([tracklet.frames[0] for tracklet in tracklets], n_rows),
+            person_ids=np.repeat([person_id for person_id, _ in pieces], n_rows),
+        )

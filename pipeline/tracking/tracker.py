@@ -1,17 +1,18 @@
-"""One camera's tracker: boxes in, the same people's boxes with track ids out; every duration in
-seconds.
+"""One camera's tracker: detections in, the same boxes with track ids out. Durations are seconds.
 
-Weak boxes and strong ones compete for the tracks in one assignment, weighed by how sure it is that
-they are people, which the tracker learns (`confidence`): that does what ByteTrack's two stages do
+Weak and strong boxes compete for the tracks in one assignment, weighted by the confidence that they
+are people, which the tracker learns (see `confidence`). That does what ByteTrack's two stages do
 (Zhang et al. 2022), without a threshold between them. A detector also boxes parts of people, and
-two people as one, again and again; such boxes continue tracks but start none.
+two people as one, again and again; such contained boxes continue tracks but start none.
 
 A track is *tentative* until it has been matched for `confirm_s`, *confirmed* while it is matched,
 *lost* while it is not, and *removed* after `max_lost_s`. All live tracks are rows of parallel
 arrays; removed ones are dropped, so time and memory depend on the people in view and not on
 history. Ids count from 1 in the instance, without holes: a track gets its id when it is confirmed,
-and hands over the rows that it had before.
+and then emits the rows that it had before.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,13 +25,23 @@ from pipeline.tracking.matching import SOLVERS, assign, lead, touching
 TENTATIVE = 0
 """Track id of a track that is not confirmed yet."""
 SCORE_WEIGHT = 0.75
-"""How much of a match's worth depends on how sure the box is."""
+"""How much of a match's value depends on the confidence of the box."""
 EXPECTED_IOU = 0.5
-"""A box overlaps the place that a confirmed track predicts by this when it was expected there."""
+"""A box counts as expected when it overlaps the prediction of a confirmed track by this."""
 ROUNDING_S = 1e-3
 """Durations are compared with this tolerance: timestamps are rounded, in some containers to a
 millisecond.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Matches:
+    """Matched pairs (k,): rows of tracks, rows of boxes, their IoU, and whether it is ambiguous."""
+
+    tracks: Array
+    boxes: Array
+    iou: Array
+    ambiguous: Array
 
 
 class Tracker:
@@ -47,13 +58,16 @@ class Tracker:
         self._confidence = Confidence()
         self._solver = SOLVERS[config.assignment]
         self._next_id = 1
-        self._n_born = 0
+        self._n_started = 0
         self._time_s = 0.0
-        self._mean, self._covariance = np.zeros((0, 8)), np.zeros((0, 2, 3))
-        self._ids, self._births = np.zeros(0, np.int64), np.zeros(0, np.int64)
-        self._born_s, self._seen_s = np.zeros(0), np.zeros(0)
-        self._waiting: list[Tracks] = []
-        """Rows of tentative tracks, with the numbers of their births for ids."""
+        self._mean = np.zeros((0, 8))
+        self._covariance = np.zeros((0, 2, 3))
+        self._ids = np.zeros(0, np.int64)
+        self._serials = np.zeros(0, np.int64)
+        self._started_s = np.zeros(0)
+        self._seen_s = np.zeros(0)
+        self._tentative_rows: list[Tracks] = []
+        """Rows of tentative tracks, with their serial numbers in place of ids."""
 
     def __len__(self) -> int:
         """Count the live tracks: tentative, confirmed and lost."""
@@ -67,50 +81,72 @@ class Tracker:
         return np.asarray(self._ids[self._ids != TENTATIVE])
 
     def update(self, detections: Detections, time_s: float, frame: int) -> Tracks:
-        """Return the rows of confirmed tracks in this frame, and those of frames before of tracks
-        that were confirmed now.
+        """Take the detections of the next frame.
 
-        A box is the detected one, moved towards where the filter has the person by `smoothing`.
-        frame: its number, which its rows carry.
+        Args:
+            detections: boxes and scores of the frame.
+            time_s: time of the frame, later than the one before.
+            frame: number of the frame, which its rows carry.
+
+        Returns:
+            The rows of confirmed tracks in this frame, after the earlier rows of tracks that are
+            confirmed now. A box is the detected one, moved by `smoothing` towards the estimate of
+            the filter.
         """
         self._predict(time_s)
-        boxes, scores, parts = _sift(
+        boxes, scores, contained = _suppress(
             detections.boxes,
             detections.scores,
             self._config.duplicate_iou,
             self._config.part_share,
         )
         measured = measure(boxes)
-        sure = self._confidence.of(scores) if self._config.calibrate_scores else scores
-        tracks, found, overlap, ambiguous = self._match(boxes, sure)
-        self._learn(scores, parts, tracks, found, overlap)
-        ripe = self._absorb(tracks, measured[found])
-        smooth = boxes[found] + np.float32(self._config.smoothing) * (
-            to_boxes(self._mean[tracks]) - boxes[found]
-        )
-        ids, births = self._ids[tracks], self._births[tracks]
-        (shown,) = (ids != TENTATIVE).nonzero()
-        shown = shown[np.argsort(tracks[shown])]
+        confidence = self._confidence.of(scores) if self._config.calibrate_scores else scores
+        matches = self._match(boxes, confidence)
+        self._learn_scores(scores, contained, matches)
+        newly_confirmed = self._correct(matches.tracks, measured[matches.boxes])
+
+        matched_boxes = boxes[matches.boxes]
+        correction = to_boxes(self._mean[matches.tracks]) - matched_boxes
+        smoothed = matched_boxes + np.float32(self._config.smoothing) * correction
+        matched_scores = scores[matches.boxes]
+        ids = self._ids[matches.tracks]
+        serials = self._serials[matches.tracks]
+
+        (confirmed,) = (ids != TENTATIVE).nonzero()
+        confirmed = confirmed[np.argsort(matches.tracks[confirmed])]
         rows = _rows(
-            frame, time_s, ids[shown], smooth[shown], scores[found[shown]], ambiguous[shown]
+            frame,
+            time_s,
+            ids[confirmed],
+            smoothed[confirmed],
+            matched_scores[confirmed],
+            matches.ambiguous[confirmed],
         )
-        emitted = join([*self._handed_over(ripe), rows])
-        self._forget()
-        new = (sure >= self._config.new_track_confidence) & ~parts
-        new[found] = False
-        born = self._start(measured[new])
-        (wait,) = (ids == TENTATIVE).nonzero()
-        if len(wait):
-            self._waiting.append(
+        emitted = join([*self._earlier_rows(newly_confirmed), rows])
+        self._remove_lost()
+
+        starts = (confidence >= self._config.new_track_confidence) & ~contained
+        starts[matches.boxes] = False
+        started = self._start(measured[starts])
+        (tentative,) = (ids == TENTATIVE).nonzero()
+        if len(tentative):
+            self._tentative_rows.append(
                 _rows(
-                    frame, time_s, births[wait], smooth[wait], scores[found[wait]], ambiguous[wait]
+                    frame,
+                    time_s,
+                    serials[tentative],
+                    smoothed[tentative],
+                    matched_scores[tentative],
+                    matches.ambiguous[tentative],
                 )
             )
-        if len(born):
-            self._waiting.append(
-                _rows(frame, time_s, born, boxes[new], scores[new], np.zeros(len(born), bool))
+        if len(started):
+            unambiguous = np.zeros(len(started), bool)
+            self._tentative_rows.append(
+                _rows(frame, time_s, started, boxes[starts], scores[starts], unambiguous)
             )
-        self._stop_waiting()
+        self._drop_old_tentative_rows()
         return emitted
 
     def _predict(self, time_s: float) -> None:
@@ -119,157 +155,175 @@ class Tracker:
             self._mean, self._covariance = self._filter.predict(self._mean, self._covariance, dt_s)
         self._time_s = time_s
 
-    def _match(self, boxes: Array, sure: Array) -> tuple[Array, Array, Array, Array]:
-        """Return matched tracks, their detections, IoU, and what is ambiguous, (k,) each; confirmed
-        tracks choose first.
+    def _match(self, boxes: Array, confidence: Array) -> _Matches:
+        """Assign boxes to tracks; confirmed tracks choose first.
+
+        A match is ambiguous when the box is far from the prediction, or when another pair of its
+        track or of its box is nearly as good.
         """
-        i, j, overlap, upright = touching(to_boxes(self._mean), boxes)
-        alike = overlap * upright if self._config.compare_heights else overlap
-        fit = alike * (1 - SCORE_WEIGHT + SCORE_WEIGHT * sure)[j]
-        rival = alike * sure[j]
-        confirmed = self._ids[i] != TENTATIVE
-        free_boxes = np.ones(len(boxes), bool)
-        found, doubts = [np.zeros(0, np.int64)], [np.zeros(0, bool)]
-        for may, least in (
-            (confirmed, self._config.min_match),
-            (~confirmed, self._config.min_match_tentative),
+        tracks, candidates, overlap, height_overlap = touching(to_boxes(self._mean), boxes)
+        similarity = overlap * height_overlap if self._config.compare_heights else overlap
+        weight = 1 - SCORE_WEIGHT + SCORE_WEIGHT * confidence
+        value = similarity * weight[candidates]
+        rival_value = similarity * confidence[candidates]
+        is_confirmed = self._ids[tracks] != TENTATIVE
+        is_free = np.ones(len(boxes), bool)
+        matched = [np.zeros(0, np.int64)]
+        ambiguous = [np.zeros(0, bool)]
+        for may_choose, min_value in (
+            (is_confirmed, self._config.min_match),
+            (~is_confirmed, self._config.min_match_tentative),
         ):
-            (pairs,) = (may & free_boxes[j]).nonzero()
+            (pairs,) = (may_choose & is_free[candidates]).nonzero()
             if not len(pairs):
                 continue
-            rows, columns = i[pairs], j[pairs]
-            chosen = assign(rows, columns, fit[pairs], least, self._solver)
-            unsure = overlap[pairs[chosen]] < self._config.ambiguous_below_iou
-            doubts.append(
-                unsure | (lead(rows, columns, rival[pairs], chosen) < self._config.ambiguity_margin)
-            )
-            free_boxes[columns[chosen]] = False
-            found.append(pairs[chosen])
-        which = np.concatenate(found)
-        return i[which], j[which], overlap[which], np.concatenate(doubts)
-
-    def _learn(
-        self, scores: Array, parts: Array, tracks: Array, found: Array, overlap: Array
-    ) -> None:
-        """Let boxes that confirmed tracks expected say what scores mean; parts stay as people do,
-        and count as unexpected.
-        """
-        expected = np.zeros(len(scores), bool)
-        expected[found] = (self._ids[tracks] != TENTATIVE) & (overlap >= EXPECTED_IOU)
-        self._confidence.learn(scores, expected & ~parts)
-
-    def _absorb(self, hit: Array, measured: Array) -> Array:
-        """Take what was seen of tracks `hit` (k,); returns those that it confirms."""
-        if not len(hit):
-            return hit
-        self._mean[hit], self._covariance[hit] = self._filter.update(
-            self._mean[hit], self._covariance[hit], measured
+            rows = tracks[pairs]
+            columns = candidates[pairs]
+            chosen = assign(rows, columns, value[pairs], min_value, self._solver)
+            is_far = overlap[pairs[chosen]] < self._config.ambiguous_below_iou
+            margin = lead(rows, columns, rival_value[pairs], chosen)
+            ambiguous.append(is_far | (margin < self._config.ambiguity_margin))
+            matched.append(pairs[chosen])
+            is_free[columns[chosen]] = False
+        all_matched = np.concatenate(matched)
+        return _Matches(
+            tracks[all_matched],
+            candidates[all_matched],
+            overlap[all_matched],
+            np.concatenate(ambiguous),
         )
-        self._seen_s[hit] = self._time_s
-        age_s = self._time_s - self._born_s[hit] + ROUNDING_S
-        ripe = np.sort(hit[(self._ids[hit] == TENTATIVE) & (age_s >= self._config.confirm_s)])
-        self._ids[ripe] = np.arange(self._next_id, self._next_id + len(ripe))
-        self._next_id += len(ripe)
-        return np.asarray(ripe)
 
-    def _handed_over(self, ripe: Array) -> list[Tracks]:
-        """Rows that tracks `ripe` (k,) had before they were confirmed, frame by frame."""
-        if not len(ripe):
-            return []
-        found = []
-        for rows in self._waiting:
-            at, which = (self._births[ripe][:, None] == rows.track_ids).nonzero()
-            found.append(rows.take(which, self._ids[ripe[at]]))
-        return found
+    def _learn_scores(self, scores: Array, contained: Array, matches: _Matches) -> None:
+        """Learn what scores mean from the boxes that confirmed tracks expected.
 
-    def _stop_waiting(self) -> None:
-        """Drop rows from before the oldest tentative track."""
-        if self._waiting:
-            oldest_s = self._born_s[self._ids == TENTATIVE].min(initial=np.inf)
-            self._waiting = [rows for rows in self._waiting if rows.times_s[0] >= oldest_s]
-
-    def _forget(self) -> None:
-        """Drop tracks unseen for too long: confirmed ones after `max_lost_s`, tentative ones after
-        `confirm_s`.
+        Contained boxes stay in view as people do, and count as unexpected.
         """
-        missing_s = self._time_s - self._seen_s
+        is_confirmed = self._ids[matches.tracks] != TENTATIVE
+        expected = np.zeros(len(scores), bool)
+        expected[matches.boxes] = is_confirmed & (matches.iou >= EXPECTED_IOU)
+        self._confidence.learn(scores, expected & ~contained)
+
+    def _correct(self, matched: Array, measured: Array) -> Array:
+        """Update the tracks `matched` (k,) by their measurements; returns those confirmed now."""
+        if not len(matched):
+            return matched
+        self._mean[matched], self._covariance[matched] = self._filter.update(
+            self._mean[matched], self._covariance[matched], measured
+        )
+        self._seen_s[matched] = self._time_s
+        age_s = self._time_s - self._started_s[matched] + ROUNDING_S
+        is_due = (self._ids[matched] == TENTATIVE) & (age_s >= self._config.confirm_s)
+        newly_confirmed = np.sort(matched[is_due])
+        n_confirmed = len(newly_confirmed)
+        self._ids[newly_confirmed] = np.arange(self._next_id, self._next_id + n_confirmed)
+        self._next_id += n_confirmed
+        return np.asarray(newly_confirmed)
+
+    def _earlier_rows(self, newly_confirmed: Array) -> list[Tracks]:
+        """Rows that tracks (k,) had while they were tentative, frame by frame."""
+        if not len(newly_confirmed):
+            return []
+        serials = self._serials[newly_confirmed]
+        ids = self._ids[newly_confirmed]
+        earlier = []
+        for rows in self._tentative_rows:
+            track, row = (serials[:, None] == rows.track_ids).nonzero()
+            earlier.append(rows.take(row, ids[track]))
+        return earlier
+
+    def _drop_old_tentative_rows(self) -> None:
+        """Drop rows from before the oldest tentative track started."""
+        if self._tentative_rows:
+            oldest_s = self._started_s[self._ids == TENTATIVE].min(initial=np.inf)
+            self._tentative_rows = [
+                rows for rows in self._tentative_rows if rows.times_s[0] >= oldest_s
+            ]
+
+    def _remove_lost(self) -> None:
+        """Remove tracks unseen for too long: confirmed ones after `max_lost_s`, tentative ones
+        after `confirm_s`.
+        """
+        unseen_s = self._time_s - self._seen_s
         limit_s = np.where(self._ids == TENTATIVE, self._config.confirm_s, self._config.max_lost_s)
-        keep = missing_s <= limit_s + ROUNDING_S
-        if not keep.all():
-            self._mean, self._covariance, self._ids = (
-                self._mean[keep],
-                self._covariance[keep],
-                self._ids[keep],
-            )
-            self._births, self._born_s, self._seen_s = (
-                self._births[keep],
-                self._born_s[keep],
-                self._seen_s[keep],
-            )
+        keep = unseen_s <= limit_s + ROUNDING_S
+        if keep.all():
+            return
+        self._mean = self._mean[keep]
+        self._covariance = self._covariance[keep]
+        self._ids = self._ids[keep]
+        self._serials = self._serials[keep]
+        self._started_s = self._started_s[keep]
+        self._seen_s = self._seen_s[keep]
 
     def _start(self, measured: Array) -> Array:
-        """Start tentative tracks; returns the numbers of their births, (n,)."""
+        """Start tentative tracks at measurements (n, 4); returns their serial numbers, (n,)."""
+        n_new = len(measured)
         mean, covariance = self._filter.start(measured)
-        now = np.full(len(measured), self._time_s)
-        born = np.arange(self._n_born, self._n_born + len(measured))
-        self._n_born += len(measured)
+        now_s = np.full(n_new, self._time_s)
+        serials = np.arange(self._n_started, self._n_started + n_new)
+        self._n_started += n_new
         self._mean = np.concatenate([self._mean, mean])
         self._covariance = np.concatenate([self._covariance, covariance])
-        self._ids = np.concatenate([self._ids, np.full(len(measured), TENTATIVE)])
-        self._births = np.concatenate([self._births, born])
-        self._born_s, self._seen_s = (
-            np.concatenate([self._born_s, now]),
-            np.concatenate([self._seen_s, now]),
-        )
-        return born
+        self._ids = np.concatenate([self._ids, np.full(n_new, TENTATIVE)])
+        self._serials = np.concatenate([self._serials, serials])
+        self._started_s = np.concatenate([self._started_s, now_s])
+        self._seen_s = np.concatenate([self._seen_s, now_s])
+        return serials
 
 
 def _rows(
-    frame: int, time_s: float, numbers: Array, boxes: Array, scores: Array, ambiguous: Array
+    frame: int, time_s: float, ids: Array, boxes: Array, scores: Array, ambiguous: Array
 ) -> Tracks:
-    n = len(numbers)
-    return Tracks(np.full(n, frame), np.full(n, time_s), numbers, boxes, scores, ambiguous)
+    n_rows = len(ids)
+    return Tracks(np.full(n_rows, frame), np.full(n_rows, time_s), ids, boxes, scores, ambiguous)
 
 
-def _sift(
-    boxes: Array, scores: Array, max_iou: float, part_share: float
+def _suppress(
+    boxes: Array, scores: Array, duplicate_iou: float, part_share: float
 ) -> tuple[Array, Array, Array]:
-    """Return boxes and scores without twins, and which of them (n,) are parts.
+    """Suppress duplicates, and find contained boxes.
 
-    Of two boxes that overlap more than `max_iou` the weaker is a twin (of equals the later), as
-    detectors have it. A part shares most of the smaller area with a surer box: it holds part of a
-    person, or a person and what stands near.
+    Args:
+        boxes: (n, 4).
+        scores: (n,).
+        duplicate_iou: of two boxes that overlap more than this, the weaker is a duplicate; of equal
+            ones the later.
+        part_share: a box is contained when it shares more than this of the smaller area with a
+            stronger box. It holds a part of a person, or a person and what stands near.
+
+    Returns:
+        Boxes (k, 4) and scores (k,) without duplicates, and which of them are contained, (k,) bool.
     """
-    i, j, overlap, _ = touching(boxes, boxes)
-    (pairs,) = (i < j).nonzero()
+    first, second, overlap, _ = touching(boxes, boxes)
+    (pairs,) = (first < second).nonzero()
     if not len(pairs):
         return boxes, scores, np.zeros(len(boxes), bool)
-    i, j, overlap = i[pairs], j[pairs], overlap[pairs]
-    kept = _without_twins(i, j, overlap > max_iou, scores)
+    first = first[pairs]
+    second = second[pairs]
+    overlap = overlap[pairs]
+    kept = _without_duplicates(first, second, overlap > duplicate_iou, scores)
     area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    shared = overlap / (1 + overlap) * (area[i] + area[j])
-    most = shared > part_share * np.minimum(area[i], area[j])
-    parts = np.zeros(len(boxes), bool)
-    for weak, sure in ((i, j), (j, i)):
-        parts[weak[most & (scores[weak] < scores[sure]) & kept[sure]]] = True
-    return boxes[kept], scores[kept], parts[kept]
+    shared_area = overlap / (1 + overlap) * (area[first] + area[second])
+    contains = shared_area > part_share * np.minimum(area[first], area[second])
+    contained = np.zeros(len(boxes), bool)
+    for weaker, stronger in ((first, second), (second, first)):
+        is_contained = contains & (scores[weaker] < scores[stronger]) & kept[stronger]
+        contained[weaker[is_contained]] = True
+    return boxes[kept], scores[kept], contained[kept]
 
 
-def _without_twins(i: Array, j: Array, twins: Array, scores: Array) -> Array:
-    """Which boxes (n,) stay: of pairs i, j (k,) that are `twins` (k,) bool the weaker goes, unless
-    the stronger went.
+def _without_duplicates(first: Array, second: Array, is_duplicate: Array, scores: Array) -> Array:
+    """Which boxes (n,) bool stay: of pairs (k,) of duplicates the weaker goes, unless the stronger
+    has gone.
     """
-    (pairs,) = twins.nonzero()
+    (pairs,) = is_duplicate.nonzero()
     if not len(pairs):
         return np.ones(len(scores), bool)
     rank = np.empty(len(scores), np.int64)
     rank[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
-    ranks = sorted(
-        (min(a, b), max(a, b))
-        for a, b in zip(rank[i[pairs]].tolist(), rank[j[pairs]].tolist(), strict=True)
-    )
-    gone: set[int] = set()
-    for stronger, weaker in ranks:
-        if stronger not in gone:
-            gone.add(weaker)
-    return ~np.isin(rank, list(gone))
+    pair_ranks = np.sort(np.stack([rank[first[pairs]], rank[second[pairs]]], axis=1), axis=1)
+    suppressed: set[int] = set()
+    for stronger, weaker in sorted(map(tuple, pair_ranks.tolist())):
+        if stronger not in suppressed:
+            suppressed.add(weaker)
+    return ~np.isin(rank, list(suppressed))

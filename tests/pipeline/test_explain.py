@@ -35,7 +35,9 @@ def write(
     """The two files of a run that are read."""
     people = [ONE, TWO, THREE] if people is None else people
     cameras = [camera(name) for name in ("gate", "lobby", "yard")]
-    (folder / "trajectories.json").write_text(trajectories.to_json(people, cameras, 0.9))
+    (folder / "trajectories.json").write_text(
+        "".join(trajectories.json_parts(people, cameras, 0.9))
+    )
     (folder / "links.json").write_text(
         links.to_json(linked(people, near_misses or []), LinkingConfig())
     )

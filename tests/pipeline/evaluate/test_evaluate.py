@@ -227,7 +227,7 @@ def test_the_scores_are_those_of_a_second_implementation_on_a_real_sequence(
 ) -> None:
     folder = shared_data / "mot" / sequence
     results = track(folder / "det_sim.txt", fps=30)
-    scene = boxes.meet(sequence, results, boxes.truth(mot.read(folder / "gt.txt"), 0.0))
+    scene = boxes.match_frames(sequence, results, boxes.truth(mot.read(folder / "gt.txt"), 0.0))
     ours = scores.score([scene]).cameras[sequence]
     ids = [results.ids[rows] for rows in scene.result_rows]
     hota = compute_hota_metrics(scene.truth_ids, ids, scene.ious)

@@ -117,9 +117,9 @@ def test_near_misses_name_two_people_and_the_rule_between_them_the_most_probable
 def test_links_name_tracklets_as_the_trajectories_do_although_gaps_are_filled_there() -> None:
     near = tracklet("gate", 3, [0.0, 0.1], BOX), tracklet("gate", 5, [0.4, 0.5], BOX)
     people = [person(1, *near, links=[link(*near, 0.9)])]
-    written = json.loads(trajectories.to_json(fill(people, 1.5, 1), [camera("gate")], 0.9))[
-        "people"
-    ][0]["tracklets"]
+    written = json.loads(
+        "".join(trajectories.json_parts(fill(people, 1.5, 1), [camera("gate")], 0.9))
+    )["people"][0]["tracklets"]
     assert written[0]["frames"] == [0, 1, 2, 3]
     (tie,) = document(linked(people))["links"]
     for side, entry in zip(("first", "second"), written, strict=True):

@@ -1,6 +1,9 @@
 import csv
 import json
+import time
+import tracemalloc
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
@@ -9,6 +12,7 @@ import pytest
 
 from pipeline import mot
 from pipeline.outputs import trajectories
+from pipeline.outputs.folder import OutputFolder
 from pipeline.records import Camera, Person
 from tests.conftest import ROOT
 from tests.pipeline.outputs.people import camera, link, person, tracklet
@@ -33,7 +37,7 @@ CAMERAS = [
 
 def document(people: list[Person], cameras: list[Camera]) -> dict:
     """The trajectories, checked against the schema."""
-    loaded: dict = json.loads(trajectories.to_json(people, cameras, 0.9))
+    loaded: dict = json.loads("".join(trajectories.json_parts(people, cameras, 0.9)))
     jsonschema.Draft202012Validator(SCHEMA).validate(loaded)
     return loaded
 
@@ -96,12 +100,12 @@ def test_feet_on_the_horizon_still_give_valid_json() -> None:
 
 
 def test_a_tracklets_link_probability_is_that_of_its_best_link_and_1_when_it_is_alone() -> None:
-    assert [trajectories.link_probability(t, PEOPLE[0]) for t in PEOPLE[0].tracklets] == [
-        0.9,
-        0.9,
-        0.6,
-    ]
-    assert trajectories.link_probability(OTHER, PEOPLE[1]) == 1
+    assert trajectories.link_probabilities(PEOPLE[0]) == {
+        EARLY.key: 0.9,
+        LATER.key: 0.9,
+        AGAIN.key: 0.6,
+    }
+    assert trajectories.link_probabilities(PEOPLE[1]) == {OTHER.key: 1}
     written = [t for p in document(PEOPLE, CAMERAS)["people"] for t in p["tracklets"]]
     assert [t["link_probability"] for t in written] == [0.9, 0.9, 0.6, 1]
     assert [t["link_status"] for t in written] == [
@@ -118,7 +122,7 @@ def test_a_tracklet_is_named_by_its_first_frame() -> None:
 
 
 def test_the_csv_has_one_row_per_box_by_camera_frame_and_track_and_frames_count_from_0() -> None:
-    header, *rows = csv.reader(trajectories.to_csv(PEOPLE).splitlines())
+    header, *rows = csv.reader(trajectories.csv_lines(PEOPLE))
     assert ",".join(header) == "camera,frame,time_s,track_id,tracklet,person_id,x1,y1,x2,y2,score"
     assert [row[:6] for row in rows] == [
         ["gate", "0", "0.0000", "3", "0", "1"],
@@ -132,22 +136,17 @@ def test_the_csv_has_one_row_per_box_by_camera_frame_and_track_and_frames_count_
 
 
 def test_a_camera_name_with_a_comma_stays_one_column() -> None:
-    rows = list(
-        csv.reader(
-            trajectories.to_csv([person(1, tracklet("a,b", 1, [0], [[0, 0, 1, 1]]))]).splitlines()
-        )
-    )
+    people = [person(1, tracklet("a,b", 1, [0], [[0, 0, 1, 1]]))]
+    rows = list(csv.reader(trajectories.csv_lines(people)))
     assert [len(row) for row in rows] == [11, 11]
 
 
 def test_mot_files_read_back_as_the_same_boxes_with_person_ids_and_frames_from_1(
     tmp_path: Path,
 ) -> None:
-    texts = trajectories.to_mot(PEOPLE, CAMERAS)
-    assert list(texts) == ["lobby", "gate", "empty"]
-    assert texts["empty"] == ""
+    assert list(trajectories.mot_lines(PEOPLE, "empty")) == []
     path = tmp_path / "gate.txt"
-    path.write_text(texts["gate"])
+    path.write_text("".join(trajectories.mot_lines(PEOPLE, "gate")))
     rows = mot.read(path)
     assert rows[:, :2].tolist() == [[1, 1], [2, 1], [2, 1], [2, 2], [13, 1]]
     assert sorted(mot.boxes(rows).tolist()) == pytest.approx(
@@ -155,3 +154,31 @@ def test_mot_files_read_back_as_the_same_boxes_with_person_ids_and_frames_from_1
         abs=0.011,
     )
     assert rows[:, 6] == pytest.approx(0.875)
+
+
+def test_writing_a_long_run_takes_less_memory_than_its_text(tmp_path: Path) -> None:
+    n_frames, n_people = 1000, 10
+    people = [
+        person(i, tracklet("gate", i, (np.arange(n_frames) / 10).tolist(), [[0, 0, 100, 200]]))
+        for i in range(1, n_people + 1)
+    ]
+    folder = OutputFolder(tmp_path, overwrite=True)
+    for name, parts in (
+        ("tracks.csv", trajectories.csv_lines(people)),
+        ("gate.txt", trajectories.mot_lines(people, "gate")),
+        ("trajectories.json", trajectories.json_parts(people, [camera("gate")], 0.9)),
+    ):
+        tracemalloc.start()
+        folder.write_parts(name, parts)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak_bytes / (n_frames * n_people) < 200, name
+
+
+def test_many_links_of_one_person_are_looked_through_once() -> None:
+    pieces = [tracklet("gate", i, [float(i)], [[0, 0, 9, 9]]) for i in range(3000)]
+    links = [link(a, b, 0.7) for a, b in pairwise(pieces)]
+    started = time.perf_counter()
+    probabilities = trajectories.link_probabilities(person(1, *pieces, links=links))
+    assert set(probabilities.values()) == {0.7} and len(probabilities) == 3000
+    assert time.perf_counter() - started < 1

@@ -263,7 +263,7 @@ def test_smoothing_brings_boxes_nearer_to_where_people_are() -> None:
 
 
 @pytest.mark.parametrize(("duplicate_iou", "n_tracks"), [(0.75, 1), (1.0, 2)])
-def test_of_twins_the_weaker_is_not_looked_at(duplicate_iou: float, n_tracks: int) -> None:
+def test_of_duplicates_the_weaker_is_suppressed(duplicate_iou: float, n_tracks: int) -> None:
     comes = [300 - 4 * i for i in range(50)]
     frames = [seen((300, 200, 0.9))] * 10 + [seen((x, 200, 0.8), (x + 2, 201, 0.9)) for x in comes]
     assert len(ids(track(frames, duplicate_iou=duplicate_iou))) == n_tracks
