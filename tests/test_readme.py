@@ -1,4 +1,4 @@
-"""The README's examples do what it says."""
+"""The README's examples do what it says, and the files that the documents name exist."""
 
 import re
 from pathlib import Path
@@ -34,8 +34,17 @@ def test_the_python_example_prints_when_each_person_is_in_each_camera(
     assert (tmp_path / "outputs/python/trajectories.json").is_file()
 
 
-def test_files_that_the_readme_links_to_exist() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    targets = re.findall(r"\]\(([^)#]+)\)", readme)
-    assert len(targets) > 5
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])
+def test_files_that_a_document_links_to_exist(document: str) -> None:
+    text = (ROOT / document).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#]+)\)", text)
+    assert targets
     assert [name for name in targets if not (ROOT / name).exists()] == []
+
+
+def test_packages_that_the_architecture_names_exist() -> None:
+    lines = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").splitlines()
+    first_cells = [line.split("|")[1] for line in lines if line.startswith("| `")]
+    named = [name for cell in first_cells for name in re.findall(r"`([^`]+)`", cell)]
+    assert len(named) > 15
+    assert [name for name in named if not (ROOT / name).exists()] == []

@@ -83,18 +83,22 @@ def people(*members: list[Embedded]) -> list[Person]:
     ]
 
 
-def test_a_shorter_simulated_day_is_the_beginning_of_a_longer_one() -> None:
-    short, long = site.simulate(150), site.simulate(300)
+@pytest.fixture(scope="module")
+def day() -> site.Site:
+    """The first tracklets of a simulated day."""
+    return site.simulate(1000)
+
+
+def test_a_shorter_simulated_day_is_the_beginning_of_a_longer_one(day: site.Site) -> None:
+    short = site.simulate(150)
     assert len(short.embedded) == 150
-    assert [e.tracklet.key for e in short.embedded] == sorted(
-        e.tracklet.key for e in long.embedded
-    )[:150]
-    assert (short.people == long.people[:150]).all()
-    assert len(long.cameras) == 100
+    keys = sorted(e.tracklet.key for e in day.embedded)
+    assert [e.tracklet.key for e in short.embedded] == keys[:150]
+    assert (short.people == day.people[:150]).all()
+    assert len(day.cameras) == 100
 
 
-def test_simulated_people_are_in_one_place_at_a_time() -> None:
-    day = site.simulate(400)
+def test_simulated_people_are_in_one_place_at_a_time(day: site.Site) -> None:
     for person in np.unique(day.people):
         mine = [day.embedded[i].tracklet for i in np.flatnonzero(day.people == person)]
         for a, b in combinations(mine, 2):
@@ -103,8 +107,7 @@ def test_simulated_people_are_in_one_place_at_a_time() -> None:
                 assert all(day.cameras[t.camera].homography.size for t in (a, b))
 
 
-def test_simulated_people_look_like_themselves() -> None:
-    day = site.simulate(1000)
+def test_simulated_people_look_like_themselves(day: site.Site) -> None:
     rows = np.stack([e.embedding for e in day.embedded])
     cameras = np.array([e.tracklet.camera for e in day.embedded])
     elsewhere = cameras[:, None] != cameras

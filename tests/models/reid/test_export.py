@@ -207,6 +207,7 @@ def test_a_network_that_cannot_be_trusted_leaves_what_was_there(
     assert [p.read_text(encoding="utf-8") for p in tmp_path.iterdir()] == ["before"]
 
 
+@pytest.mark.slow
 def test_a_trained_file_becomes_an_exported_network_with_the_same_features(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -104,6 +104,7 @@ def test_the_saved_settings_load_equal_and_repeat_the_run_to_the_bit(
     assert not same_weights(first, tmp_path / "other")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")  # a machine with one core
 def test_worker_processes_change_nothing(people: Path, tmp_path: Path) -> None:
     run.fit(small(people, train__epochs=1), tmp_path / "alone")
