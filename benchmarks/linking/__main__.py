@@ -36,7 +36,10 @@ from benchmarks import record
 from benchmarks.linking import online as watching
 from benchmarks.linking import perturbations, site, synthetic_scenes, tracklet_cache
 from benchmarks.linking.synthetic_scenes import SyntheticScene, Variant
+from models import command
+from models.errors import InputError
 from pipeline.config import LinkingConfig
+from pipeline.errors import PipelineError
 from pipeline.linking import linker
 from pipeline.records import Array, Person
 
@@ -111,10 +114,8 @@ def scale(sizes: Sequence[int], plot: Path | None) -> list[Row]:
     )
     rows: list[Row] = []
     for n in sizes:
-        command = [sys.executable, "-m", "benchmarks.linking", "--one", str(n)]
-        row = json.loads(
-            subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE).stdout
-        )
+        words = [sys.executable, "-m", "benchmarks.linking", "--one", str(n)]
+        row = json.loads(subprocess.run(words, check=True, cwd=ROOT, stdout=subprocess.PIPE).stdout)
         rows.append(row)
         print(
             f"{n:>10,}{row['cpu_s']:>9.1f}{row['wall_s']:>9.1f}{row['peak_mib']:>8,.0f}{row['before_mib']:>8,.0f}"
@@ -358,9 +359,12 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def main(words: list[str] | None = None) -> None:
-    """Print the tables."""
-    arguments = parse(words)
+def main(words: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(words), (InputError, PipelineError))
+
+
+def _run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     if arguments.one:
         print(json.dumps(measure(arguments.one)))
@@ -384,4 +388,4 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -19,6 +19,7 @@ os.environ.update(
 
 import argparse
 import configparser
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,9 +33,11 @@ from benchmarks import record
 from benchmarks.tracking import peers
 from benchmarks.tracking.crowd import FPS, Crowd
 from benchmarks.tracking.peers import Make, Update
+from models import command
 from pipeline import mot
 from pipeline.config import TrackerConfig
 from pipeline.detect.mot_file import by_frame
+from pipeline.errors import PipelineError
 from pipeline.evaluate import boxes, scores
 from pipeline.evaluate.boxes import Rows, Scene, Truth
 from pipeline.records import NO_DETECTIONS, Array, Detections
@@ -211,9 +214,12 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def main() -> None:
-    """Print the tables."""
-    arguments = parse()
+def main() -> int:
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(), PipelineError)
+
+
+def _run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     found, missing = peers.installed()
     chosen = {
@@ -292,4 +298,4 @@ def _densities(chosen: dict[str, Make]) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from models import command
 from models.detector import network as networks
 from models.errors import InputError
 
@@ -78,17 +79,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
-    try:
-        for path in write(
-            parsed.start, parsed.tuned, parsed.architecture, parsed.alpha, parsed.output
-        ):
-            print(path)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    for path in write(parsed.start, parsed.tuned, parsed.architecture, parsed.alpha, parsed.output):
+        print(path)
 
 
 def write(

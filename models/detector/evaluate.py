@@ -15,10 +15,9 @@ from pathlib import Path
 
 import torch
 
-from models import files
+from models import command, files
 from models.detector import data, scores
 from models.detector.inference import Array, PersonDetector
-from models.errors import InputError
 
 Find = Callable[[Array], tuple[Array, Array]]
 """image (H, W, 3) uint8 BGR -> boxes (n, 4) px, scores (n,)"""
@@ -141,17 +140,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
-    try:
-        print(_run(parsed))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
 
 
-def _run(parsed: argparse.Namespace) -> str:
+def _run(parsed: argparse.Namespace) -> None:
     if parsed.threads:
         torch.set_num_threads(parsed.threads)
     sets = data.test_sets(parsed.test_sets, parsed.data, parsed.sets)
@@ -161,7 +154,7 @@ def _run(parsed: argparse.Namespace) -> str:
         rows += evaluate(path.stem, detector, sets)
     if parsed.json:
         files.write(parsed.json, json.dumps([asdict(row) for row in rows], indent=1).encode())
-    return table(rows)
+    print(table(rows))
 
 
 if __name__ == "__main__":

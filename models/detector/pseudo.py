@@ -12,12 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models import files
+from models import command, files
 from models.boxes import iou
 from models.detector import data
 from models.detector.evaluate import Find
 from models.detector.inference import Array, PersonDetector
-from models.errors import InputError
 
 MIN_SCORE = 0.35
 MIN_IOU = 0.6
@@ -80,18 +79,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
-    try:
-        detector = PersonDetector(
-            str(parsed.weights), parsed.architecture, parsed.size_px, min_score=0.1
-        )
-        n_frames, n_people = write(parsed.videos, parsed.every, detector, parsed.output)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    detector = PersonDetector(
+        str(parsed.weights), parsed.architecture, parsed.size_px, min_score=0.1
+    )
+    n_frames, n_people = write(parsed.videos, parsed.every, detector, parsed.output)
     print(f"{parsed.output}: {n_frames} frames, {n_people} people")
-    return 0
 
 
 if __name__ == "__main__":
