@@ -31,10 +31,10 @@ from models import command, files
 from models import settings as sections
 from models.errors import InputError
 from models.interrupts import Interrupts
+from models.reid import settings as training_settings
+from models.reid.settings import Settings
 from models.reid.training import folder, run
-from models.reid.training import settings as training_settings
 from models.reid.training.loop import NonFiniteLossError
-from models.reid.training.settings import Settings
 
 SPACE: dict[str, tuple[float, float, bool]] = {
     "losses.osm.sigma": (0.1, 1.0, False),
