@@ -20,20 +20,31 @@ from models.errors import InputError
 
 
 def average(start: Any, tuned: Any, alpha: float) -> Any:
-    """Return `tuned` with its weights and statistics replaced by (1 - alpha) start + alpha tuned;
-    raises InputError.
+    """Average two networks.
 
-    Both must be one-class networks of the same shape. Whole numbers (counters) stay those of
-    `tuned`.
+    Args:
+        start: A network.
+        tuned: One of the same shape; it is changed.
+        alpha: Share of `tuned`, 0..1.
+
+    Returns:
+        `tuned` with weights and statistics (1 - alpha) start + alpha tuned; whole numbers
+        (counters) stay those of `tuned`.
+
+    Raises:
+        InputError: The networks have different layers.
     """
-    before, after = start.state_dict(), tuned.state_dict()
-    if {k: v.shape for k, v in before.items()} != {k: v.shape for k, v in after.items()}:
+    before = start.state_dict()
+    after = tuned.state_dict()
+    shapes = {name: value.shape for name, value in after.items()}
+    if {name: value.shape for name, value in before.items()} != shapes:
         raise InputError(
             "the start and the fine-tune have different layers; average networks of one"
             " architecture"
         )
     mixed = {
-        k: torch.lerp(before[k], v, alpha) if v.is_floating_point() else v for k, v in after.items()
+        name: torch.lerp(before[name], value, alpha) if value.is_floating_point() else value
+        for name, value in after.items()
     }
     tuned.load_state_dict(mixed)
     return tuned

@@ -23,20 +23,27 @@ MIN_IOU = 0.6
 
 
 def label(image: Array, find: Find) -> Array:
-    """Boxes (n, 4) px that are found in the picture and in its mirror image, with `MIN_SCORE` on
-    average; their mean.
+    """Label one picture.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        find: The detector: an image to boxes and scores.
+
+    Returns:
+        Boxes (n, 4) float32 px that are found in the picture and in its mirror image, with a score
+        of `MIN_SCORE` on average; the mean of both.
     """
-    boxes, sure = find(image)
-    mirrored, also_sure = find(np.ascontiguousarray(image[:, ::-1]))
-    mirrored = mirrored[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [image.shape[1], 0, image.shape[1], 0]
+    boxes, scores = find(image)
+    mirrored, mirrored_scores = find(np.ascontiguousarray(image[:, ::-1]))
+    width_px = image.shape[1]
+    mirrored = mirrored[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [width_px, 0, width_px, 0]
     if not len(boxes) or not len(mirrored):
         return np.zeros((0, 4), np.float32)
     overlap = iou(boxes, mirrored)
     partner = overlap.argmax(axis=1)
-    agree = (overlap.max(axis=1) >= MIN_IOU) & (
-        overlap.argmax(axis=0)[partner] == np.arange(len(boxes))
-    )
-    agree &= (sure + also_sure[partner]) / 2 >= MIN_SCORE
+    is_mutual = overlap.argmax(axis=0)[partner] == np.arange(len(boxes))
+    is_sure = (scores + mirrored_scores[partner]) / 2 >= MIN_SCORE
+    agree = (overlap.max(axis=1) >= MIN_IOU) & is_mutual & is_sure
     return np.asarray(((boxes + mirrored[partner]) / 2)[agree], np.float32)
 
 
@@ -53,7 +60,8 @@ def write(videos: list[Path], every: int, find: Find, folder: Path) -> tuple[int
             data.write_labels(
                 folder / "labels" / f"{name}.txt", boxes, image.shape[1], image.shape[0]
             )
-            n_frames, n_people = n_frames + 1, n_people + len(boxes)
+            n_frames += 1
+            n_people += len(boxes)
     return n_frames, n_people
 
 
