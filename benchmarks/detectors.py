@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models import files
+from models import command, files
 from models.detector import data
 from models.detector.evaluate import Find, Row, add_sets, evaluate, table
 from models.detector.inference import PersonDetector
@@ -178,35 +178,29 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
+
+
+def _run(parsed: argparse.Namespace) -> None:
     torch.set_num_threads(parsed.threads)
     cv2.setNumThreads(parsed.threads)
+    sets = data.test_sets(parsed.test_sets, parsed.data, parsed.sets)
+    wanted = tuple(name.lower() for name in parsed.only) or ("",)
     rows: list[Row] = []
-    try:
-        sets = data.test_sets(parsed.test_sets, parsed.data, parsed.sets)
-        for name, find in detectors(parsed.ours, parsed.size_px, parsed.baselines):
-            if not parsed.only or any(
-                name.lower().startswith(wanted.lower()) for wanted in parsed.only
-            ):
-                rows += evaluate(name, find, sets)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for name, find in detectors(parsed.ours, parsed.size_px, parsed.baselines):
+        if name.lower().startswith(wanted):
+            rows += evaluate(name, find, sets)
     if not rows:
-        print(f"error: --only {' '.join(parsed.only)}: no such detector", file=sys.stderr)
-        return 2
-    text = table(rows) + (
-        "" if find_spec("openvino") else "\n\nretail-0013 left out: OpenVINO is not installed"
-    )
+        raise InputError(f"--only {' '.join(parsed.only)}: no such detector")
+    text = table(rows)
+    if not find_spec("openvino"):
+        text += "\n\nretail-0013 left out: OpenVINO is not installed"
     print(text)
     if parsed.output:
         files.write(parsed.output, f"{text}\n".encode())
-        files.write(
-            parsed.output.with_suffix(".json"),
-            json.dumps([asdict(row) for row in rows], indent=1).encode(),
-        )
-    return 0
+        numbers = json.dumps([asdict(row) for row in rows], indent=1)
+        files.write(parsed.output.with_suffix(".json"), numbers.encode())
 
 
 if __name__ == "__main__":

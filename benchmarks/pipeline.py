@@ -24,12 +24,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks import record
+from models import command
 from models import device as devices
 from models.detector import inference
+from models.errors import InputError
 from models.reid.exported import ExportedNetwork
 from pipeline import config as configuration
 from pipeline import mot, run
 from pipeline.config import Config
+from pipeline.errors import PipelineError
 from pipeline.evaluate import __main__ as evaluation
 from pipeline.records import Array
 from pipeline.sources import open_source
@@ -173,7 +176,7 @@ def compare(arguments: argparse.Namespace, scene: Path) -> dict[str, Any]:
     results: dict[str, Any] = {"scene": scene.name}
     for system in SYSTEMS:
         with tempfile.TemporaryDirectory() as folder:
-            command = [
+            words = [
                 sys.executable,
                 "-m",
                 "benchmarks.pipeline",
@@ -185,8 +188,8 @@ def compare(arguments: argparse.Namespace, scene: Path) -> dict[str, Any]:
                 str(scene),
             ]
             for name in ("detector", "architecture", "reid", "max_seconds"):
-                command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
-            subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+                words += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
+            subprocess.run(words, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
             measured = json.loads((Path(folder) / "measured.json").read_text())
             report, _ = evaluation.evaluate(Path(folder) / "results", scene / "truth")
         results[system] = measured | {
@@ -250,9 +253,12 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def main() -> None:
-    """Print the tables."""
-    arguments = parse()
+def main() -> int:
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(), (InputError, PipelineError))
+
+
+def _run(arguments: argparse.Namespace) -> None:
     if arguments.system:
         run_one(arguments)
         return
@@ -269,4 +275,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

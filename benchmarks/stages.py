@@ -33,17 +33,17 @@ TARGET_MS = 3.0
 def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
     """Run the stages and return what they took."""
     rng = np.random.default_rng(0)
-    config, timings = Config(), Timings()
+    config = Config()
+    timings = Timings()
     camera = Camera("camera", "", width, height, FPS, 0.0, round(seconds * FPS), np.zeros((0, 0)))
-    crowd, tracker, gatherer = (
-        Crowd(n_people, width, height, rng),
-        Tracker(config.tracker),
-        Gatherer(camera.name, config.tracklets),
-    )
+    crowd = Crowd(n_people, width, height, rng)
+    tracker = Tracker(config.tracker)
+    gatherer = Gatherer(camera.name, config.tracklets)
     images = [rng.integers(0, 255, (height, width, 3), dtype=np.uint8) for _ in range(4)]
     tracklets: list[Tracklet] = []
     for i in range(camera.n_frames):
-        frame, detections = Frame(camera.name, i, i / FPS, images[i % 4]), crowd.step()
+        frame = Frame(camera.name, i, i / FPS, images[i % 4])
+        detections = crowd.step()
         with timings.stage("track"):
             tracks = tracker.update(detections, frame.time_s, frame.index)
         with timings.stage("gather"):

@@ -1,7 +1,7 @@
 """Settings from YAML and the command line: strict, and every mistake one line that names the key
 and the nearest valid one.
 
-The sections live where they are used (`pipeline/config.py`, `models/reid/training/settings.py`);
+The sections live where they are used (`pipeline/config.py`, `models/reid/settings.py`);
 this is what they share.
 """
 

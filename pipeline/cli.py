@@ -6,6 +6,7 @@ import warnings
 from datetime import datetime
 from pathlib import Path
 
+from models import command
 from models.settings import RenamedSetting
 from pipeline import config as configuration
 from pipeline.api import track_people
@@ -124,20 +125,18 @@ def main(arguments: list[str] | None = None) -> int:
     if parsed.version:
         print(f"multi-camera people tracker {VERSION} {git_hash()[:12]}".rstrip())
         return 0
+    interrupted = "interrupted; the output folder holds what was complete by then"
+    return command.run(_run, parsed, PipelineError, interrupted)
+
+
+def _run(parsed: argparse.Namespace) -> int:
     output = parsed.output or Path("outputs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    try:
-        result = track_people(
-            config=_settings_with_notes(parsed),
-            output=output,
-            overwrite=parsed.overwrite,
-            quiet=parsed.quiet,
-        )
-    except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the output folder holds what was complete by then", file=sys.stderr)
-        return 130
+    result = track_people(
+        config=_settings_with_notes(parsed),
+        output=output,
+        overwrite=parsed.overwrite,
+        quiet=parsed.quiet,
+    )
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     if not parsed.quiet:

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models import settings
+from models import command, settings
 from models.errors import InputError
 from pipeline import config as configuration
 from pipeline.config import CameraConfig, SourcesConfig
@@ -260,24 +260,22 @@ def read_run_sources(path: Path) -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
-    try:
-        rows = read_boxes(parsed.boxes, parsed.min_visibility)
-        n_written = write(
-            parsed.videos,
-            rows,
-            parsed.output,
-            parsed.every_s,
-            parsed.min_height,
-            read_run_sources(parsed.boxes),
-        )
-    except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments), PipelineError)
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    rows = read_boxes(parsed.boxes, parsed.min_visibility)
+    n_written = write(
+        parsed.videos,
+        rows,
+        parsed.output,
+        parsed.every_s,
+        parsed.min_height,
+        read_run_sources(parsed.boxes),
+    )
     n_people = sum(1 for _ in parsed.output.glob("*/")) if n_written else 0
     print(f"{parsed.output}: {n_written} crops of {n_people} people")
-    return 0
 
 
 if __name__ == "__main__":

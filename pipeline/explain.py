@@ -19,6 +19,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+from models import command
 from pipeline.errors import ConfigError, PipelineError, SourceError
 from pipeline.linking.clustering.constraints import CORRECTED, SAME_TIME, SPEED, TRAVEL
 from pipeline.linking.clustering.corrections import ONE_TRACK
@@ -279,19 +280,17 @@ def _wrapped(said: str, indent: int) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
-    try:
-        found = explain(parsed.folder, parsed.who)
-    except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments), PipelineError)
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    found = explain(parsed.folder, parsed.who)
     try:
         print(json.dumps(found, indent=1) if parsed.json else text(found), flush=True)
     # the reader, such as `head`, has seen enough; Python would complain once more on its way out
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 if __name__ == "__main__":

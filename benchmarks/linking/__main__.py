@@ -36,7 +36,10 @@ from benchmarks import record
 from benchmarks.linking import online as watching
 from benchmarks.linking import perturbations, site, synthetic_scenes, tracklet_cache
 from benchmarks.linking.synthetic_scenes import SyntheticScene, Variant
+from models import command
+from models.errors import InputError
 from pipeline.config import LinkingConfig
+from pipeline.errors import PipelineError
 from pipeline.linking import linker
 from pipeline.records import Array, Person
 
@@ -44,10 +47,13 @@ ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "samples/plaza"
 PARTS = ("scale", "ablation", "robustness", "online")
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
-AIM_S, AIM_MIB = 120.0, 2048.0
+AIM_S = 120.0
 """For the largest size, on one core."""
-BLUE, RED = "#0072b2", "#d55e00"
-N_TWINS, N_SWAPS = 3, 4
+AIM_MIB = 2048.0
+BLUE = "#0072b2"
+RED = "#d55e00"
+N_TWINS = 3
+N_SWAPS = 4
 OFFSETS_S = (1.0, 2.0, 3.0)
 
 Row = dict[str, float]
@@ -56,9 +62,12 @@ Row = dict[str, float]
 def measure(n: int) -> Row:
     """Link the first `n` tracklets of the simulated day: seconds, MiB and agreement with truth."""
     here = site.simulate(n)
-    before_mib, cpu_s, wall_s = _peak_mib(), _cpu_s(), time.perf_counter()
+    before_mib = _peak_mib()
+    cpu_before_s = _cpu_s()
+    wall_before_s = time.perf_counter()
     people = linker.link(here.embedded, here.cameras, LinkingConfig()).people
-    wall_s, cpu_s, peak_mib = time.perf_counter() - wall_s, _cpu_s() - cpu_s, _peak_mib()
+    wall_s = time.perf_counter() - wall_before_s
+    cpu_s = _cpu_s() - cpu_before_s
     found = {t.key: person.person_id for person in people for t in person.tracklets}
     labels = np.array([found[e.tracklet.key] for e in here.embedded])
     precision, recall = agreement(labels, here.people)
@@ -67,7 +76,7 @@ def measure(n: int) -> Row:
         "wall_s": wall_s,
         "cpu_s": cpu_s,
         "before_mib": before_mib,
-        "peak_mib": peak_mib,
+        "peak_mib": _peak_mib(),
         "precision": precision,
         "recall": recall,
         "people": len(people),
@@ -76,24 +85,30 @@ def measure(n: int) -> Row:
 
 
 def agreement(labels: Array, truth: Array) -> tuple[float, float]:
-    """Precision and recall over pairs of tracklets (n,) that share a label, and a person in
-    truth.
+    """Count pairs of tracklets that share a label, and pairs that are one person in truth.
+
+    Args:
+        labels: The label of each tracklet (n,).
+        truth: The person of each tracklet (n,).
+
+    Returns:
+        Precision and recall of the former, 0..1.
     """
-    found, true, both = (
-        _n_pairs(labels),
-        _n_pairs(truth),
-        _n_pairs(np.stack([labels, truth], axis=1)),
-    )
-    return both / found if found else 1.0, both / true if true else 1.0
+    n_linked = _n_pairs(labels)
+    n_true = _n_pairs(truth)
+    n_both = _n_pairs(np.stack([labels, truth], axis=1))
+    precision = n_both / n_linked if n_linked else 1.0
+    recall = n_both / n_true if n_true else 1.0
+    return precision, recall
 
 
 def growth(rows: Sequence[Row], what: str) -> float:
-    """The power of the number of tracklets with which `what` grows: slope of a line through the
-    logarithms.
+    """Return the power of the number of tracklets with which the column `what` grows: the slope of
+    a line through the logarithms.
     """
-    slope, _ = np.polyfit(
-        np.log([row["n"] for row in rows]), np.log([row[what] for row in rows]), 1
-    )
+    sizes = np.log([row["n"] for row in rows])
+    values = np.log([row[what] for row in rows])
+    slope, _ = np.polyfit(sizes, values, 1)
     return float(slope)
 
 
@@ -111,10 +126,8 @@ def scale(sizes: Sequence[int], plot: Path | None) -> list[Row]:
     )
     rows: list[Row] = []
     for n in sizes:
-        command = [sys.executable, "-m", "benchmarks.linking", "--one", str(n)]
-        row = json.loads(
-            subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE).stdout
-        )
+        words = [sys.executable, "-m", "benchmarks.linking", "--one", str(n)]
+        row = json.loads(subprocess.run(words, check=True, cwd=ROOT, stdout=subprocess.PIPE).stdout)
         rows.append(row)
         print(
             f"{n:>10,}{row['cpu_s']:>9.1f}{row['wall_s']:>9.1f}{row['peak_mib']:>8,.0f}{row['before_mib']:>8,.0f}"
@@ -242,27 +255,17 @@ def robustness(scene: SyntheticScene) -> dict[str, Any]:
     before = _idf1(scene, usual)
     dead = perturbations.dead_camera(scene, camera)
     swapped, n_swaps = perturbations.swaps(scene, N_SWAPS)
-    cases: dict[str, tuple[float, SyntheticScene, dict[str, bool]]] = {
-        f"{camera} {s:g} s ahead": (before, perturbations.late_clock(scene, camera, s), {})
-        for s in OFFSETS_S
-    }
-    cases |= {
-        f"{camera} {s:g} s ahead, clocks applied": (
-            before,
-            perturbations.late_clock(scene, camera, s),
-            {"apply_clocks": True},
-        )
-        for s in OFFSETS_S
-    }
-    cases |= {
-        f"{camera} dead for a third": (
-            _idf1(dead, perturbations.without_dead(scene, usual, camera)),
-            dead,
-            {},
-        ),
-        f"{N_TWINS} pairs of twins": (before, perturbations.twins(scene, N_TWINS), {}),
-        f"{n_swaps} pairs swapped by the tracker": (before, swapped, {}),
-    }
+    before_dead = _idf1(dead, perturbations.without_dead(scene, usual, camera))
+    cases: dict[str, tuple[float, SyntheticScene, dict[str, bool]]] = {}
+    late = {offset_s: perturbations.late_clock(scene, camera, offset_s) for offset_s in OFFSETS_S}
+    for offset_s, harmed in late.items():
+        cases[f"{camera} {offset_s:g} s ahead"] = before, harmed, {}
+    for offset_s, harmed in late.items():
+        name = f"{camera} {offset_s:g} s ahead, clocks applied"
+        cases[name] = before, harmed, {"apply_clocks": True}
+    cases[f"{camera} dead for a third"] = before_dead, dead, {}
+    cases[f"{N_TWINS} pairs of twins"] = before, perturbations.twins(scene, N_TWINS), {}
+    cases[f"{n_swaps} pairs swapped by the tracker"] = before, swapped, {}
     print(f"\n{scene.name}: global IDF1\n{'':<36}{'before':>8}{'after':>8}")
     results = {}
     for name, (idf1, harmed, settings) in cases.items():
@@ -358,9 +361,12 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def main(words: list[str] | None = None) -> None:
-    """Print the tables."""
-    arguments = parse(words)
+def main(words: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(words), (InputError, PipelineError))
+
+
+def _run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     if arguments.one:
         print(json.dumps(measure(arguments.one)))
@@ -384,4 +390,4 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,7 +11,6 @@ people, not more at once.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 
@@ -22,20 +21,40 @@ from pipeline.records import Array, Camera, Embedded, Tracklet
 
 TRACKLETS_A_DAY = 100_000
 DAY_S = 86_400.0
-N_COLUMNS, N_ROWS, N_HALLS = 10, 9, 10
-APART_M, ROOM_M, PERSON_M = 30.0, 10.0, 1.7
-WIDTH, HEIGHT, FOCAL_PX, FPS = 1280, 720, 700.0, 5.0
-VISIT_PLACES, VISIT_TRACKLETS, WARM_UP_S = 25, 33.5, 1800.0
-BREAKS_OFF, DOUBTFUL, TWINS = 0.15, 0.05, 0.03
-EMBEDDING, LOOKS = 256, 4
-PEOPLE_DIMENSIONS, CHANGING_DIMENSIONS = 28, 40
-"""Embeddings of 256 numbers spread like random ones of 28; what pose and light change is not of
-other dimensions.
-"""
-ALIKE, SHIFT, NOISE, LOOK_NOISE, TWIN = 0.19, 0.09, 0.14, 0.1, 0.7
-"""Shares of length: what all people have in common, of a camera, of a tracklet, of a look; and how
-alike twins are.
-"""
+N_COLUMNS = 10
+N_ROWS = 9
+N_HALLS = 10
+PLACE_DISTANCE_M = 30.0
+PLACE_SIZE_M = 10.0
+PERSON_M = 1.7
+WIDTH = 1280
+HEIGHT = 720
+FOCAL_PX = 700.0
+FPS = 5.0
+PLACES_PER_VISIT = 25
+TRACKLETS_PER_VISIT = 33.5
+WARM_UP_S = 1800.0
+BROKEN_SHARE = 0.15
+"""Tracks that break off and start again."""
+AMBIGUOUS_SHARE = 0.05
+"""Tracks that go on ambiguously."""
+TWIN_SHARE = 0.03
+"""People who look like the person before them."""
+EMBEDDING = 256
+CROPS = 4
+PEOPLE_DIMENSIONS = 28
+"""Embeddings of 256 numbers spread like random ones of 28."""
+CHANGING_DIMENSIONS = 40
+"""Pose and light change these dimensions, those of people among them."""
+COMMON = 0.19
+"""Share of the squared length of an embedding that all people have in common ..."""
+CAMERA_SHIFT = 0.09
+"""... that depends on the camera ..."""
+TRACKLET_NOISE = 0.14
+"""... that changes from tracklet to tracklet ..."""
+CROP_NOISE = 0.1
+"""... and from crop to crop."""
+TWIN_SIMILARITY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +84,7 @@ def simulate(n: int, seed: int = 0) -> Site:
     rng = np.random.default_rng(seed)
     views = _views(rng)
     people = _looks(rng)
-    every_s = VISIT_TRACKLETS * DAY_S / TRACKLETS_A_DAY
+    every_s = TRACKLETS_PER_VISIT * DAY_S / TRACKLETS_A_DAY
     found: list[tuple[Embedded, int]] = []
     arrives_s = -WARM_UP_S
     for person, look in enumerate(people):
@@ -77,20 +96,22 @@ def simulate(n: int, seed: int = 0) -> Site:
         ]
     found = sorted(found, key=lambda pair: pair[0].tracklet.key)[:n]
     cameras = {view.camera.name: view.camera for place in views for view in place}
-    return Site([e for e, _ in found], cameras, np.array([person for _, person in found], np.int64))
+    embedded = [e for e, _ in found]
+    owners = [person for _, person in found]
+    return Site(embedded, cameras, np.array(owners, np.int64))
 
 
 def _views(rng: np.random.Generator) -> list[list[_View]]:
     """Cameras of each place: two across a hall, one elsewhere."""
-    number, places = count(1), []
+    places: list[list[_View]] = []
+    number = 0
     for place in range(N_COLUMNS * N_ROWS):
-        hall = place % (N_COLUMNS * N_ROWS // N_HALLS) == 0
-        places.append(
-            [
-                _view(rng, place, f"cam{next(number):03}", angle, hall)
-                for angle in ((0.8, 2.4) if hall else (0.8,))
-            ]
-        )
+        is_hall = place % (N_COLUMNS * N_ROWS // N_HALLS) == 0
+        views = []
+        for angle in (0.8, 2.4) if is_hall else (0.8,):
+            number += 1
+            views.append(_view(rng, place, f"cam{number:03}", angle, is_hall))
+        places.append(views)
     return places
 
 
@@ -104,7 +125,7 @@ def _view(rng: np.random.Generator, place: int, name: str, angle: float, on_floo
     lens = np.array([[FOCAL_PX, 0, WIDTH / 2], [0, FOCAL_PX, HEIGHT / 2], [0, 0, 1]])
     projection = lens @ turn @ np.concatenate([np.eye(3), -at[:, None]], axis=1)
     homography = np.linalg.inv(projection[:, [0, 1, 3]]) if on_floor else np.zeros((0, 0))
-    look = _random_unit(rng, EMBEDDING) * np.sqrt(SHIFT)
+    look = _random_unit(rng, EMBEDDING) * np.sqrt(CAMERA_SHIFT)
     return _View(
         Camera(name, f"{name}.mp4", WIDTH, HEIGHT, FPS, 0.0, -1, homography), projection, look
     )
@@ -115,10 +136,13 @@ def _looks(rng: np.random.Generator) -> Iterator[Array]:
     own = _random_unit(rng, PEOPLE_DIMENSIONS)
     while True:
         other = _random_unit(rng, PEOPLE_DIMENSIONS)
-        own = unit(TWIN * own + np.sqrt(1 - TWIN**2) * other) if rng.random() < TWINS else other
-        look = np.zeros(EMBEDDING)
-        look[:PEOPLE_DIMENSIONS], look[PEOPLE_DIMENSIONS] = np.sqrt(1 - ALIKE) * own, np.sqrt(ALIKE)
-        yield look
+        is_twin = rng.random() < TWIN_SHARE
+        twin = unit(TWIN_SIMILARITY * own + np.sqrt(1 - TWIN_SIMILARITY**2) * other)
+        own = twin if is_twin else other
+        appearance = np.zeros(EMBEDDING)
+        appearance[:PEOPLE_DIMENSIONS] = np.sqrt(1 - COMMON) * own
+        appearance[PEOPLE_DIMENSIONS] = np.sqrt(COMMON)
+        yield appearance
 
 
 def _visit(
@@ -127,10 +151,11 @@ def _visit(
     """Everything that is seen of one person, place by place."""
     speed = rng.uniform(1.0, 1.6)
     track = int(rng.integers(1 << 40))
-    before, place = -1, int(rng.integers(len(views)))
-    for _ in range(1 + rng.poisson(VISIT_PLACES - 1)):
+    before = -1
+    place = int(rng.integers(len(views)))
+    for _ in range(1 + rng.poisson(PLACES_PER_VISIT - 1)):
         ahead = rng.choice([p for p in _neighbours(place) if p != before])
-        points = _middle(place) + ROOM_M / 2 * np.stack(
+        points = _middle(place) + PLACE_SIZE_M / 2 * np.stack(
             [_side(before, place), rng.uniform(-0.8, 0.8, 2), _side(ahead, place)]
         )
         walks_s = np.linalg.norm(np.diff(points, axis=0), axis=1) / speed
@@ -140,8 +165,9 @@ def _visit(
             for piece in _pieces(rng, view, times_s, points[[0, 1, 1, 2]], track):
                 yield _embed(rng, piece, look + view.look)
             track += 2
-        time_s = float(times_s[-1]) + (APART_M - ROOM_M) / speed
-        before, place = place, int(ahead)
+        time_s = float(times_s[-1]) + (PLACE_DISTANCE_M - PLACE_SIZE_M) / speed
+        before = place
+        place = int(ahead)
 
 
 def _pieces(
@@ -152,12 +178,13 @@ def _pieces(
     """
     rows = np.arange(np.ceil(times_s[0] * FPS), np.floor(times_s[-1] * FPS), dtype=np.int64)
     rows = rows[rng.integers(0, 3) : len(rows) - rng.integers(0, 3)]
-    kind, middle = rng.random(), len(rows) // 2
-    if kind > BREAKS_OFF + DOUBTFUL:
+    kind = rng.random()
+    middle = len(rows) // 2
+    if kind > BROKEN_SHARE + AMBIGUOUS_SHARE:
         yield _tracklet(rng, view, rows, times_s, points, track, False)
         return
     yield _tracklet(rng, view, rows[:middle], times_s, points, track, False)
-    gone = min(int(rng.integers(2, 11)), middle // 2) if kind < BREAKS_OFF else 0
+    gone = min(int(rng.integers(2, 11)), middle // 2) if kind < BROKEN_SHARE else 0
     yield _tracklet(
         rng, view, rows[middle + gone :], times_s, points, track + (gone > 0), gone == 0
     )
@@ -174,12 +201,12 @@ def _tracklet(
 ) -> Tracklet:
     at_s = rows / FPS
     place = np.stack([np.interp(at_s, times_s, points[:, k]) for k in (0, 1)], axis=1)
-    feet, heads = (
-        floor.project(np.column_stack([place, np.full(len(rows), z)]), view.projection)
-        for z in (0.0, PERSON_M)
-    )
+    on_floor = np.column_stack([place, np.zeros(len(rows))])
+    feet = floor.project(on_floor, view.projection)
+    heads = floor.project(on_floor + np.array([0.0, 0.0, PERSON_M]), view.projection)
     tall = feet[:, 1] - heads[:, 1]
-    bottom, half = feet[:, 1] + rng.normal(0, 0.02, len(rows)) * tall, 0.2 * tall
+    bottom = feet[:, 1] + rng.normal(0, 0.02, len(rows)) * tall
+    half = 0.2 * tall
     boxes = np.stack([feet[:, 0] - half, heads[:, 1], feet[:, 0] + half, bottom], axis=1)
     boxes = np.clip(boxes, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT]).astype(np.float32)
     return Tracklet(
@@ -197,11 +224,13 @@ def _tracklet(
 
 
 def _embed(rng: np.random.Generator, tracklet: Tracklet, look: Array) -> Embedded:
-    changed = _random_unit(rng, CHANGING_DIMENSIONS) * np.sqrt(NOISE * rng.lognormal(0, 0.7))
+    changed = _random_unit(rng, CHANGING_DIMENSIONS) * np.sqrt(
+        TRACKLET_NOISE * rng.lognormal(0, 0.7)
+    )
     look = look + np.pad(changed, (0, EMBEDDING - CHANGING_DIMENSIONS))
-    looks = unit(look + rng.normal(0, np.sqrt(LOOK_NOISE / EMBEDDING), (LOOKS, EMBEDDING)))
-    quality = rng.uniform(0.2, 0.6, LOOKS).astype(np.float32)
-    at_s = np.linspace(tracklet.first_s, tracklet.last_s, LOOKS)
+    looks = unit(look + rng.normal(0, np.sqrt(CROP_NOISE / EMBEDDING), (CROPS, EMBEDDING)))
+    quality = rng.uniform(0.2, 0.6, CROPS).astype(np.float32)
+    at_s = np.linspace(tracklet.first_s, tracklet.last_s, CROPS)
     return Embedded(tracklet, pool(looks, quality), looks.astype(np.float16), quality, at_s)
 
 
@@ -211,12 +240,14 @@ def _random_unit(rng: np.random.Generator, n: int) -> Array:
 
 
 def _middle(place: int) -> Array:
-    return APART_M * np.array([place % N_COLUMNS, place // N_COLUMNS], np.float64)
+    return PLACE_DISTANCE_M * np.array([place % N_COLUMNS, place // N_COLUMNS], np.float64)
 
 
 def _side(other: int, place: int) -> Array:
     """Direction of a neighbour (or of the entrance, -1)."""
-    return np.array([0.0, -1.0]) if other < 0 else (_middle(other) - _middle(place)) / APART_M
+    return (
+        np.array([0.0, -1.0]) if other < 0 else (_middle(other) - _middle(place)) / PLACE_DISTANCE_M
+    )
 
 
 def _neighbours(place: int) -> list[int]:

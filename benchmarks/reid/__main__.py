@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from benchmarks import record
 from benchmarks.reid import data, peers
 from benchmarks.reid.data import Inputs
-from models.errors import InputError
+from models import command
 from models.reid.evaluation import distances, ranking, reranking, spatial_temporal
 from models.reid.evaluation.spatial_temporal import Sightings, TransitionModel
 
@@ -109,7 +109,7 @@ def _memory_mib(name: str) -> float:
 
 def run(step: str, system: str, folder: Path, threads: int) -> tuple[dict[str, float], Array]:
     """Measure in a process of its own; returns the cost and the result."""
-    command = [
+    words = [
         sys.executable,
         "-m",
         "benchmarks.reid",
@@ -124,9 +124,7 @@ def run(step: str, system: str, folder: Path, threads: int) -> tuple[dict[str, f
         name: str(threads)
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     }
-    subprocess.run(
-        [*command, "--output", str(folder)], check=True, cwd=ROOT, env=os.environ | limits
-    )
+    subprocess.run([*words, "--output", str(folder)], check=True, cwd=ROOT, env=os.environ | limits)
     return json.loads((folder / "measured.json").read_text()), np.load(
         folder / "result.npy", mmap_mode="r"
     )
@@ -205,16 +203,16 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def main(words: list[str] | None = None) -> None:
-    """Print the tables."""
-    arguments = parse(words)
+def main(words: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(words))
+
+
+def _run(arguments: argparse.Namespace) -> None:
     if arguments.system:
         measure(arguments)
         return
-    try:
-        inputs, origin = data.make(arguments.dataset, arguments.features, arguments.width)
-    except InputError as error:
-        sys.exit(str(error))
+    inputs, origin = data.make(arguments.dataset, arguments.features, arguments.width)
     n = len(inputs.query) + len(inputs.gallery)
     wanted = min(1.0, arguments.samples / n) if arguments.samples else 1.0
     print(f"{origin}; {arguments.threads} threads")
@@ -236,4 +234,4 @@ def main(words: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

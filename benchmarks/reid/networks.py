@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from models import files
+from models import command, files
 from models.errors import InputError
 from models.reid import encoder
 from models.reid.data import catalogue
@@ -193,20 +193,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
+
+
+def _run(parsed: argparse.Namespace) -> None:
     torch.set_num_threads(parsed.threads)
+    chosen, left_out = openable([*parsed.ours, *parsed.public])
+    if not chosen:
+        raise InputError("no network to measure; give files with --ours or --public")
     with tempfile.TemporaryDirectory() as temporary:
         scratch = parsed.scratch or Path(temporary)
-        try:
-            data = sets(parsed.data, scratch, parsed.only)
-            chosen, left_out = openable([*parsed.ours, *parsed.public])
-            if not chosen:
-                raise InputError("no network to measure; give files with --ours or --public")
-            rows = [measure(path.stem, path, data, scratch / "features") for path in chosen]
-        except InputError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 2
+        data = sets(parsed.data, scratch, parsed.only)
+        rows = [measure(path.stem, path, data, scratch / "features") for path in chosen]
     text = table(rows)
     if left_out:
         names = ", ".join(path.stem for path in left_out)
@@ -215,7 +214,6 @@ def main(arguments: list[str] | None = None) -> int:
     if parsed.output:
         files.write(parsed.output, f"{text}\n".encode())
         files.write(parsed.output.with_suffix(".json"), json.dumps(rows, indent=1).encode())
-    return 0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ os.environ.update(
 
 import argparse
 import configparser
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,9 +33,11 @@ from benchmarks import record
 from benchmarks.tracking import peers
 from benchmarks.tracking.crowd import FPS, Crowd
 from benchmarks.tracking.peers import Make, Update
+from models import command
 from pipeline import mot
 from pipeline.config import TrackerConfig
 from pipeline.detect.mot_file import by_frame
+from pipeline.errors import PipelineError
 from pipeline.evaluate import boxes, scores
 from pipeline.evaluate.boxes import Rows, Scene, Truth
 from pipeline.records import NO_DETECTIONS, Array, Detections
@@ -50,18 +53,19 @@ ON_RECORDINGS = {"accuracy", "ablation", "rates"}
 STEPS = (1, 2, 3, 6)
 ABLATION: dict[str, dict[str, Any]] = {
     "ours": {},
-    "ours, scores at their word": {"calibrate_scores": False},
+    "ours, scores not calibrated": {"calibrate_scores": False},
     "ours, heights not compared": {"compare_heights": False},
     "ours, boxes as detected": {"smoothing": 0.0},
     "ours, sizes as sure as places": {"size_noise_ratio": 1.0, "size_acceleration_ratio": 1.0},
     "ours, parts of people start tracks": {"part_share": 1.0},
-    "ours with twins": {"duplicate_iou": 1.0},
+    "ours, duplicate boxes kept": {"duplicate_iou": 1.0},
     "ours, confirmed at once": {"confirm_s": 0.0},
     "ours, lost after 0.5 s": {"max_lost_s": 0.5},
 }
 """Settings that switch one idea off, or another one on."""
 DENSITIES = (20, 100, 200, 500)
-WEEK_FPS, WEEK_PEOPLE = 2.0, 8
+WEEK_FPS = 2.0
+WEEK_PEOPLE = 8
 DAY_S = 86_400
 WARM_UP = 20
 """Updates that fill a tracker."""
@@ -84,9 +88,8 @@ class Recording:
     def only(self, kept: Array) -> "Recording":
         """The same with these frames (n,) alone."""
         fps = self.fps * len(kept) / len(self.frames)
-        return Recording(
-            self.name, fps, boxes.only(self.truth, kept), {i: self.frames[i] for i in kept.tolist()}
-        )
+        frames = {i: self.frames[i] for i in kept.tolist()}
+        return Recording(self.name, fps, boxes.only(self.truth, kept), frames)
 
 
 def read(folder: Path, detections: str) -> Recording:
@@ -111,8 +114,15 @@ def thinned(recording: Recording, step: int) -> Recording:
 
 
 def drive(update: Update, recording: Recording, fps: float) -> tuple[Rows, float]:
-    """Run a tracker over frames that are numbered at a rate; returns its rows and the seconds its
-    updates took.
+    """Run a tracker over a recording.
+
+    Args:
+        update: A fresh tracker.
+        recording: Its frames may be thinned.
+        fps: The rate at which frames are numbered.
+
+    Returns:
+        The tracker's rows, and the seconds that its updates took.
     """
     rows: list[tuple[Array, Array, Array]] = []
     seconds = 0.0
@@ -120,19 +130,22 @@ def drive(update: Update, recording: Recording, fps: float) -> tuple[Rows, float
         start = time.perf_counter()
         rows.append(update(found.boxes, found.scores, i / fps, i))
         seconds += time.perf_counter() - start
-    frames, ids = (np.concatenate([row[k] for row in rows]).astype(np.int64) for k in (0, 1))
-    at = np.concatenate([row[2] for row in rows]).astype(np.float32)
-    return Rows(frames, at, ids, ids, ids), seconds
+    frames = np.concatenate([frames for frames, _, _ in rows]).astype(np.int64)
+    ids = np.concatenate([ids for _, ids, _ in rows]).astype(np.int64)
+    corners = np.concatenate([corners for _, _, corners in rows]).astype(np.float32)
+    return Rows(frames, corners, ids, ids, ids), seconds
 
 
 def accuracy(make: Make, recordings: Sequence[Recording], step: int = 1) -> dict[str, float]:
     """Scores over all sequences together, and updates a second; `step` as in `thinned`."""
     scenes: list[Scene] = []
-    n_frames, seconds = 0, 0.0
+    n_frames = 0
+    seconds = 0.0
     for number, whole in enumerate(recordings):
         recording = thinned(whole, step)
         rows, took = drive(make(recording.fps), recording, whole.fps)
-        n_frames, seconds = n_frames + len(recording.frames), seconds + took
+        n_frames += len(recording.frames)
+        seconds += took
         mine = recording.truth.rows
         truth = replace(recording.truth, rows=replace(mine, ids=mine.ids + number * ID_STEP))
         scenes.append(
@@ -146,13 +159,18 @@ def accuracy(make: Make, recordings: Sequence[Recording], step: int = 1) -> dict
 
 def speed(make: Make, n_boxes: int, seconds: float = 3.0) -> float:
     """Updates a second at a density, after a warm-up that fills the tracker."""
-    crowd, update = Crowd(n_boxes, 1920, 1080, np.random.default_rng(0)), make(FPS)
-    spent, n = 0.0, -WARM_UP
+    crowd = Crowd(n_boxes, 1920, 1080, np.random.default_rng(0))
+    update = make(FPS)
+    spent = 0.0
+    n = -WARM_UP
     while spent < seconds and n < 3000:
         found = crowd.step()
         start = time.perf_counter()
         update(found.boxes, found.scores, (n + WARM_UP) / FPS, n + WARM_UP)
-        spent, n = spent + (time.perf_counter() - start) * (n >= 0), n + 1
+        took = time.perf_counter() - start
+        if n >= 0:
+            spent += took
+        n += 1
     return n / spent
 
 
@@ -168,8 +186,10 @@ def week(days: int) -> list[dict[str, float]]:
     """Let our tracker look at one busy camera for days; of each: us an update, live tracks, ids so
     far, MiB in use.
     """
-    crowd, ours = Crowd(WEEK_PEOPLE, 1920, 1080, np.random.default_rng(0)), Tracker(TrackerConfig())
-    found, newest = [], 0
+    crowd = Crowd(WEEK_PEOPLE, 1920, 1080, np.random.default_rng(0))
+    ours = Tracker(TrackerConfig())
+    found = []
+    newest = 0
     for day in range(days):
         spent = 0.0
         for i in range(n := round(DAY_S * WEEK_FPS)):
@@ -213,9 +233,12 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def main() -> None:
-    """Print the tables."""
-    arguments = parse()
+def main() -> int:
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(), PipelineError)
+
+
+def _run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
     found, missing = peers.installed()
     chosen = {
@@ -294,4 +317,4 @@ def _densities(chosen: dict[str, Make]) -> dict[str, dict[str, float]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,25 +14,37 @@ from typing import Any
 
 import torch
 
+from models import command
 from models.detector import network as networks
 from models.errors import InputError
 
 
 def average(start: Any, tuned: Any, alpha: float) -> Any:
-    """Return `tuned` with its weights and statistics replaced by (1 - alpha) start + alpha tuned;
-    raises InputError.
+    """Average two networks.
 
-    Both must be one-class networks of the same shape. Whole numbers (counters) stay those of
-    `tuned`.
+    Args:
+        start: A network.
+        tuned: One of the same shape; it is changed.
+        alpha: Share of `tuned`, 0..1.
+
+    Returns:
+        `tuned` with weights and statistics (1 - alpha) start + alpha tuned; whole numbers
+        (counters) stay those of `tuned`.
+
+    Raises:
+        InputError: The networks have different layers.
     """
-    before, after = start.state_dict(), tuned.state_dict()
-    if {k: v.shape for k, v in before.items()} != {k: v.shape for k, v in after.items()}:
+    before = start.state_dict()
+    after = tuned.state_dict()
+    shapes = {name: value.shape for name, value in after.items()}
+    if {name: value.shape for name, value in before.items()} != shapes:
         raise InputError(
             "the start and the fine-tune have different layers; average networks of one"
             " architecture"
         )
     mixed = {
-        k: torch.lerp(before[k], v, alpha) if v.is_floating_point() else v for k, v in after.items()
+        name: torch.lerp(before[name], value, alpha) if value.is_floating_point() else value
+        for name, value in after.items()
     }
     tuned.load_state_dict(mixed)
     return tuned
@@ -78,17 +90,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
-    try:
-        for path in write(
-            parsed.start, parsed.tuned, parsed.architecture, parsed.alpha, parsed.output
-        ):
-            print(path)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    for path in write(parsed.start, parsed.tuned, parsed.architecture, parsed.alpha, parsed.output):
+        print(path)
 
 
 def write(

@@ -92,15 +92,27 @@ def labelled(folder: Path, part: Part = "all") -> Iterator[Picture]:
 
 
 def read_labels(path: Path, width_px: int, height_px: int) -> Array:
-    """Boxes (n, 4) float32 of a YOLO label file; none when it is absent. Raises InputError."""
+    """Read a YOLO label file.
+
+    Args:
+        path: The file; when it is absent, the image shows nobody.
+        width_px: Width of the image.
+        height_px: Height of the image.
+
+    Returns:
+        Boxes (n, 4) float32 x1 y1 x2 y2 px.
+
+    Raises:
+        InputError: A line is not `class x y width height`.
+    """
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    lines = [line.split() for line in text.splitlines() if line.strip()]
     try:
-        rows = np.array(
-            [[float(value) for value in line.split()] for line in text.splitlines() if line.strip()]
-        )
-        centre, half = rows.reshape(-1, 5)[:, 1:3], rows.reshape(-1, 5)[:, 3:] / 2
+        rows = np.array([list(map(float, line)) for line in lines]).reshape(-1, 5)
     except ValueError:
         raise InputError(f"{path}: expected lines `class x y width height`") from None
+    centre = rows[:, 1:3]
+    half = rows[:, 3:] / 2
     corners = np.concatenate([centre - half, centre + half], axis=1)
     return (corners * [width_px, height_px, width_px, height_px]).astype(np.float32)
 
@@ -108,14 +120,14 @@ def read_labels(path: Path, width_px: int, height_px: int) -> Array:
 def write_labels(path: Path, boxes: Array, width_px: int, height_px: int) -> None:
     """Write boxes (n, 4) x1 y1 x2 y2 px as a YOLO label file, clipped to the image, class 0."""
     corners = np.clip(boxes.reshape(-1, 4) / [width_px, height_px, width_px, height_px], 0, 1)
-    rows = np.concatenate(
-        [(corners[:, :2] + corners[:, 2:]) / 2, corners[:, 2:] - corners[:, :2]], axis=1
-    )
+    centre = (corners[:, :2] + corners[:, 2:]) / 2
+    sides = corners[:, 2:] - corners[:, :2]
+    lines = [
+        f"0 {x:.6f} {y:.6f} {width:.6f} {height:.6f}\n"
+        for x, y, width, height in np.concatenate([centre, sides], axis=1).tolist()
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        "".join("0 " + " ".join(f"{value:.6f}" for value in row) + "\n" for row in rows),
-        encoding="utf-8",
-    )
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def clip(
@@ -185,7 +197,8 @@ def test_sets(listed: Path, root: Path, wanted: Sequence[str] = ()) -> list[Pict
     values = settings.build(TestSets, settings.read(str(listed), EXAMPLE), str(listed), EXAMPLE)
     found: dict[str, tuple[Read, list[Path]]] = {}
     for each in values.clips:
-        video, truth = root / each.video, root / each.truth
+        video = root / each.video
+        truth = root / each.truth
         found[each.name] = partial(clip, video, truth, each.every), [video, truth]
     for name in values.labelled:
         folder = root / name

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import torch
 
-from models import files
+from models import command, files
 from models.detector import data, scores
 from models.detector.inference import Array, PersonDetector
-from models.errors import InputError
 
 Find = Callable[[Array], tuple[Array, Array]]
 """image (H, W, 3) uint8 BGR -> boxes (n, 4) px, scores (n,)"""
@@ -38,12 +37,25 @@ class Row:
 
 
 def evaluate(name: str, find: Find, sets: Iterable[data.PictureSet]) -> list[Row]:
-    """Scores of one detector on every set; raises InputError."""
+    """Score one detector on every set.
+
+    Args:
+        name: The detector's column in the table.
+        find: The detector: an image to boxes and scores.
+        sets: What to judge it by.
+
+    Returns:
+        One row per set.
+
+    Raises:
+        InputError: A set cannot be read.
+    """
     return [_judge(name, find, pictures) for pictures in sets]
 
 
 def _judge(name: str, find: Find, pictures: data.PictureSet) -> Row:
-    answers, spent_s = [], 0.0
+    answers = []
+    spent_s = 0.0
     for picture in pictures.read():
         begin = time.perf_counter()
         boxes, confidence = find(picture.image)
@@ -61,12 +73,15 @@ def table(rows: Sequence[Row]) -> str:
     names = list(dict.fromkeys(row.set for row in rows))
     cells = {(row.set, row.detector): _cell(row) for row in rows}
     lines = [["set", *detectors], ["---"] * (len(detectors) + 1)]
-    lines += [
-        [name, *(cells.get((name, detector), "") for detector in detectors)] for name in names
-    ]
-    of = {detector: [row for row in rows if row.detector == detector] for detector in detectors}
-    lines.append(["mean", *(_mean(of[detector]) for detector in detectors)])
-    lines.append(["frames/s", *(f"{_speed(of[detector]):.1f}" for detector in detectors)])
+    for name in names:
+        lines.append([name, *(cells.get((name, detector), "") for detector in detectors)])
+    mean = ["mean"]
+    speed = ["frames/s"]
+    for detector in detectors:
+        own = [row for row in rows if row.detector == detector]
+        mean.append(_mean(own))
+        speed.append(f"{_speed(own):.1f}")
+    lines += [mean, speed]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -76,14 +91,16 @@ def _cell(row: Row) -> str:
 
 def _mean(rows: Sequence[Row]) -> str:
     n = len(rows)
-    return (
-        f"{sum(r.ap50 for r in rows) / n:.3f} / {sum(r.ap for r in rows) / n:.3f} /"
-        f" {sum(r.recall for r in rows) / n:.2f}"
-    )
+    ap50 = sum(row.ap50 for row in rows) / n
+    ap = sum(row.ap for row in rows) / n
+    recall = sum(row.recall for row in rows) / n
+    return f"{ap50:.3f} / {ap:.3f} / {recall:.2f}"
 
 
 def _speed(rows: Sequence[Row]) -> float:
-    return sum(row.n_frames for row in rows) / sum(row.n_frames / row.frames_per_s for row in rows)
+    n_frames = sum(row.n_frames for row in rows)
+    seconds = sum(row.n_frames / row.frames_per_s for row in rows)
+    return n_frames / seconds
 
 
 def add_sets(parser: argparse.ArgumentParser) -> None:
@@ -141,17 +158,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
-    try:
-        print(_run(parsed))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
 
 
-def _run(parsed: argparse.Namespace) -> str:
+def _run(parsed: argparse.Namespace) -> None:
     if parsed.threads:
         torch.set_num_threads(parsed.threads)
     sets = data.test_sets(parsed.test_sets, parsed.data, parsed.sets)
@@ -161,7 +172,7 @@ def _run(parsed: argparse.Namespace) -> str:
         rows += evaluate(path.stem, detector, sets)
     if parsed.json:
         files.write(parsed.json, json.dumps([asdict(row) for row in rows], indent=1).encode())
-    return table(rows)
+    print(table(rows))
 
 
 if __name__ == "__main__":

@@ -200,7 +200,8 @@ def _keep_rows(network: Any, rows: list[int]) -> None:
             tower[-1].load_state_dict(
                 {key: value[rows] for key, value in before.state_dict().items()}
             )
-    head.nc, head.no = len(rows), len(rows) + 4 * head.reg_max
+    head.nc = len(rows)
+    head.no = len(rows) + 4 * head.reg_max
     network.nc = len(rows)
     network.names = {i: network.names.get(row, f"class{row}") for i, row in enumerate(rows)}
     network.yaml["nc"] = len(rows)

@@ -12,32 +12,38 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models import files
+from models import command, files
 from models.boxes import iou
 from models.detector import data
 from models.detector.evaluate import Find
 from models.detector.inference import Array, PersonDetector
-from models.errors import InputError
 
 MIN_SCORE = 0.35
 MIN_IOU = 0.6
 
 
 def label(image: Array, find: Find) -> Array:
-    """Boxes (n, 4) px that are found in the picture and in its mirror image, with `MIN_SCORE` on
-    average; their mean.
+    """Label one picture.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        find: The detector: an image to boxes and scores.
+
+    Returns:
+        Boxes (n, 4) float32 px that are found in the picture and in its mirror image, with a score
+        of `MIN_SCORE` on average; the mean of both.
     """
-    boxes, sure = find(image)
-    mirrored, also_sure = find(np.ascontiguousarray(image[:, ::-1]))
-    mirrored = mirrored[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [image.shape[1], 0, image.shape[1], 0]
+    boxes, scores = find(image)
+    mirrored, mirrored_scores = find(np.ascontiguousarray(image[:, ::-1]))
+    width_px = image.shape[1]
+    mirrored = mirrored[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [width_px, 0, width_px, 0]
     if not len(boxes) or not len(mirrored):
         return np.zeros((0, 4), np.float32)
     overlap = iou(boxes, mirrored)
     partner = overlap.argmax(axis=1)
-    agree = (overlap.max(axis=1) >= MIN_IOU) & (
-        overlap.argmax(axis=0)[partner] == np.arange(len(boxes))
-    )
-    agree &= (sure + also_sure[partner]) / 2 >= MIN_SCORE
+    is_mutual = overlap.argmax(axis=0)[partner] == np.arange(len(boxes))
+    is_sure = (scores + mirrored_scores[partner]) / 2 >= MIN_SCORE
+    agree = (overlap.max(axis=1) >= MIN_IOU) & is_mutual & is_sure
     return np.asarray(((boxes + mirrored[partner]) / 2)[agree], np.float32)
 
 
@@ -54,7 +60,8 @@ def write(videos: list[Path], every: int, find: Find, folder: Path) -> tuple[int
             data.write_labels(
                 folder / "labels" / f"{name}.txt", boxes, image.shape[1], image.shape[0]
             )
-            n_frames, n_people = n_frames + 1, n_people + len(boxes)
+            n_frames += 1
+            n_people += len(boxes)
     return n_frames, n_people
 
 
@@ -80,18 +87,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
-    try:
-        detector = PersonDetector(
-            str(parsed.weights), parsed.architecture, parsed.size_px, min_score=0.1
-        )
-        n_frames, n_people = write(parsed.videos, parsed.every, detector, parsed.output)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    detector = PersonDetector(
+        str(parsed.weights), parsed.architecture, parsed.size_px, min_score=0.1
+    )
+    n_frames, n_people = write(parsed.videos, parsed.every, detector, parsed.output)
     print(f"{parsed.output}: {n_frames} frames, {n_people} people")
-    return 0
 
 
 if __name__ == "__main__":

@@ -54,7 +54,8 @@ def score(pictures: Sequence[Found]) -> Scores:
     )
     verdicts = verdicts[np.argsort(-confidence, kind="stable")]
     precisions = [average_precision(column, n_truth) for column in verdicts.T]
-    right, wrong = np.cumsum(verdicts[:, 0] == 1), np.cumsum(verdicts[:, 0] == 0)
+    right = np.cumsum(verdicts[:, 0] == 1)
+    wrong = np.cumsum(verdicts[:, 0] == 0)
     within = right[wrong <= len(pictures)]
     return Scores(
         precisions[0],

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from models import command
 from models.detector import settings
-from models.errors import InputError
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -34,19 +34,16 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
-    try:
-        chosen = settings.load(parsed.config, tuple(parsed.set))
-        from models.detector import (
-            training,
-        )  # late: torch takes seconds, and a wrong key should not wait for it
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
 
-        print(training.fit(chosen, parsed.output))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+def _run(parsed: argparse.Namespace) -> None:
+    chosen = settings.load(parsed.config, tuple(parsed.set))
+    # late: torch takes seconds, and a wrong key should not wait for it
+    from models.detector import training
+
+    print(training.fit(chosen, parsed.output))
 
 
 if __name__ == "__main__":

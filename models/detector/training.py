@@ -183,7 +183,8 @@ def _fast(device: torch.device) -> AbstractContextManager[object]:
 
 def _overrides(chosen: Settings, folder: Path) -> dict[str, Any]:
     """Our settings in ultralytics' words; what is not ours to set stays off."""
-    train, augment = chosen.train, chosen.augment
+    train = chosen.train
+    augment = chosen.augment
     hue, saturation, value = augment.colour
     return {
         "model": chosen.network.architecture,

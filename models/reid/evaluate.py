@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from models import files
+from models import command, files
 from models import settings as sections
 from models import weights as bundle
 from models.errors import InputError
@@ -106,33 +106,27 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend, 130 interrupted."""
-    parsed = parse(arguments)
-    try:
-        _check(parsed)
-        options = sections.overrides(parsed.set, "split=3")
-        n_splits = catalogue.n_splits(parsed.data, options) if parsed.all_splits else 1
-        splits = [{**options, "split": i} for i in range(n_splits)] if n_splits > 1 else [options]
-        reports = [one_split(parsed, each) for each in splits]
-        if n_splits > 1:
-            print(
-                "\n".join(["", f"over {n_splits} splits, mean +- deviation", *over_splits(reports)])
-            )
-        if parsed.json:
-            document = {
-                "schema": "reid-scores/1",
-                "data": parsed.data,
-                "weights": parsed.weights,
-                "splits": reports,
-            }
-            files.write(parsed.json, (json.dumps(document, indent=1) + "\n").encode())
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    return 0
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    _check(parsed)
+    options = sections.overrides(parsed.set, "split=3")
+    n_splits = catalogue.n_splits(parsed.data, options) if parsed.all_splits else 1
+    splits = [{**options, "split": i} for i in range(n_splits)] if n_splits > 1 else [options]
+    reports = [one_split(parsed, each) for each in splits]
+    if n_splits > 1:
+        print(f"\nover {n_splits} splits, mean +- deviation")
+        print("\n".join(over_splits(reports)))
+    if parsed.json:
+        document = {
+            "schema": "reid-scores/1",
+            "data": parsed.data,
+            "weights": parsed.weights,
+            "splits": reports,
+        }
+        files.write(parsed.json, (json.dumps(document, indent=1) + "\n").encode())
 
 
 def one_split(parsed: argparse.Namespace, options: dict[str, Any]) -> dict[str, Any]:

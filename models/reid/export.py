@@ -30,7 +30,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from models import files
+from models import command, files
 from models.errors import InputError
 from models.reid import preprocess
 from models.reid.networks import file, table
@@ -284,8 +284,8 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[str, tuple[int | str, ...]]:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Command line -> namespace."""
     parser = argparse.ArgumentParser(
         prog="python -m models.reid.export", description="Export a ReID network."
     )
@@ -297,26 +297,27 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="FILE",
         help="the .onnx or .safetensors to write",
     )
-    parsed = parser.parse_args(arguments)
-    try:
-        if parsed.output.suffix == ".safetensors":
-            slim(parsed.model, parsed.output)
-            print(
-                f"{parsed.output}: {parsed.output.stat().st_size / 1e6:.1f} MB, half precision,"
-                " without classifier"
-            )
-            return 0
-        exported = export(parsed.model, parsed.output)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    output: Path = parsed.output
+    if output.suffix == ".safetensors":
+        slim(parsed.model, output)
+        size_mb = output.stat().st_size / 1e6
+        print(f"{output}: {size_mb:.1f} MB, half precision, without classifier")
+        return
+    exported = export(parsed.model, output)
     for name, shape in (exported.input, exported.output):
         print(f"{name}: ({', '.join(map(str, shape))})")
     print(
-        f"{parsed.output}: differs from torch by at most {exported.difference:.1e} of the largest"
-        " feature"
+        f"{output}: differs from torch by at most {exported.difference:.1e} of the largest feature"
     )
-    return 0
 
 
 if __name__ == "__main__":

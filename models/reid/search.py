@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from models import command, files
 from models import device as devices
-from models import files
 from models import weights as bundle
 from models.errors import InputError
 from models.reid import encoder
@@ -70,42 +70,35 @@ def nearest(query: Array, gallery: Array, top: int) -> tuple[Array, Array]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend, 130 interrupted."""
-    parsed = parse(arguments)
-    try:
-        if parsed.top < 1:
-            raise InputError(f"--top {parsed.top}: give 1 or more")
-        on = devices.resolve(parsed.device).type
-        weights = bundle.find(parsed.weights) if parsed.weights else bundle.bundled("reid", on)
-        if weights is None:
-            raise InputError(
-                "no ReID network is bundled; give one: --weights FILE.safetensors or FILE.onnx"
-            )
-        query, gallery = (
-            _unlabelled(parsed.query),
-            [_unlabelled([path]) for path in images(parsed.gallery)],
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    if parsed.top < 1:
+        raise InputError(f"--top {parsed.top}: give 1 or more")
+    on = devices.resolve(parsed.device).type
+    weights = bundle.find(parsed.weights) if parsed.weights else bundle.bundled("reid", on)
+    if weights is None:
+        raise InputError(
+            "no ReID network is bundled; give one: --weights FILE.safetensors or FILE.onnx"
         )
-        network = encoder.load(weights, parsed.device)
-        asked = features.extract(network, [query])[0]
-        found, _ = features.cached(
-            parsed.cache,
-            {"weights": features.weights_digest(weights)},
-            gallery,
-            lambda: features.extract(network, gallery, progress=not parsed.quiet),
-        )
-        order, alike = nearest(asked, found, parsed.top)
-        results = [(gallery[i], float(value)) for i, value in zip(order, alike, strict=True)]
-        (picture,) = pictures.write_ranked([Ranked(0, query, results)], parsed.output)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    query = _unlabelled(parsed.query)
+    gallery = [_unlabelled([path]) for path in images(parsed.gallery)]
+    network = encoder.load(weights, parsed.device)
+    query_features = features.extract(network, [query])[0]
+    gallery_features, _ = features.cached(
+        parsed.cache,
+        {"weights": features.weights_digest(weights)},
+        gallery,
+        lambda: features.extract(network, gallery, progress=not parsed.quiet),
+    )
+    order, similarities = nearest(query_features, gallery_features, parsed.top)
+    results = [(gallery[i], float(value)) for i, value in zip(order, similarities, strict=True)]
+    (picture,) = pictures.write_ranked([Ranked(0, query, results)], parsed.output)
     for rank, (sample, value) in enumerate(results, start=1):
         print(f"{rank:3d}  {value:.3f}  {sample.paths[0]}")
     print(picture)
-    return 0
 
 
 def images(folder: Path) -> list[Path]:

@@ -11,8 +11,8 @@ from typing import Any
 
 from models.errors import InputError
 from models.interrupts import Interrupts
+from models.reid import settings as training_settings
 from models.reid.training import folder
-from models.reid.training import settings as training_settings
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

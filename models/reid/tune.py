@@ -27,14 +27,14 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
-from models import files
+from models import command, files
 from models import settings as sections
 from models.errors import InputError
 from models.interrupts import Interrupts
+from models.reid import settings as training_settings
+from models.reid.settings import Settings
 from models.reid.training import folder, run
-from models.reid.training import settings as training_settings
 from models.reid.training.loop import NonFiniteLossError
-from models.reid.training.settings import Settings
 
 SPACE: dict[str, tuple[float, float, bool]] = {
     "losses.osm.sigma": (0.1, 1.0, False),
@@ -133,24 +133,21 @@ def report(study: optuna.Study, output: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend, 130 interrupted."""
-    parsed = parse(arguments)
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    parsed = parse(arguments)
+    return command.run(_run, parsed, interrupted="interrupted; the same command goes on")
+
+
+def _run(parsed: argparse.Namespace) -> None:
     try:
         with Interrupts(search="") as interrupts:
             stop = interrupts["search"].is_set
             settings = training_settings.load(parsed.config, tuple(parsed.set))
             study = search(settings, parsed.output, parsed.trials, parsed.quiet, stop)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except OSError as error:  # of Optuna, which writes the log of the search
-        print(f"error: {parsed.output / STUDY}: {files.failure(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
-        return 130
+        raise InputError(f"{parsed.output / STUDY}: {files.failure(error)}") from None
     for trial in finished(study)[:5]:
         values = "  ".join(
             f"{name.rpartition('.')[2]} {value:.4g}" for name, value in trial.params.items()
@@ -160,7 +157,6 @@ def main(arguments: list[str] | None = None) -> int:
         f"{parsed.output / REPORT}; each trial's settings are in its folder"
         f" {parsed.output / 'trials'}"
     )
-    return 0
 
 
 def _train(

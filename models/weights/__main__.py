@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from models import settings
+from models import command, settings
 from models.errors import InputError
 from models.weights import fetch, public, shipped
 
@@ -81,16 +81,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 1 a shipped file is not what it should be, 2 an error that the
-    user can mend.
+    """Return the exit code: 0 done, 1 a shipped file is not what it should be, 2 an error in the
+    input, 130 interrupted.
     """
-    parsed = parse(arguments)
     commands = {"verify": verify, "list": show, "add": add, "get": get}
-    try:
-        return commands[parsed.command](parsed)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    parsed = parse(arguments)
+    return command.run(commands[parsed.command], parsed)
 
 
 def verify(parsed: argparse.Namespace) -> int:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.errors import PipelineError, SourceError
+from models import command
+from pipeline.errors import OutputError, PipelineError, SourceError
 from pipeline.evaluate import boxes, scores
 from pipeline.evaluate.boxes import Truth
 from pipeline.evaluate.scores import METRICS, Report, Scores
@@ -147,32 +148,27 @@ def _line(name: str, row: Scores, width: int) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
-    parsed = parse(arguments)
-    try:
-        report, notes = evaluate(
-            parsed.results, parsed.truth, parsed.min_visibility, parsed.cameras
-        )
-    except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments), PipelineError)
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    report, notes = evaluate(parsed.results, parsed.truth, parsed.min_visibility, parsed.cameras)
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     print(table(report, parsed.min_visibility))
     if parsed.json is None:
-        return 0
+        return
+    document = {
+        "schema": "scores/1",
+        "min_visibility": parsed.min_visibility,
+        **asdict(report),
+        "notes": notes,
+    }
     try:
-        document = {
-            "schema": "scores/1",
-            "min_visibility": parsed.min_visibility,
-            **asdict(report),
-            "notes": notes,
-        }
         parsed.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
-        print(f"error: {parsed.json}: cannot be written ({error.strerror})", file=sys.stderr)
-        return 2
-    return 0
+        raise OutputError(f"{parsed.json}: cannot be written ({error.strerror})") from None
 
 
 if __name__ == "__main__":

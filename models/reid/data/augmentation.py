@@ -21,7 +21,7 @@ import numpy as np
 from models.reid import preprocess
 from models.reid.data import degradation
 from models.reid.data.degradation import Degradation
-from models.reid.training.settings import AugmentSettings
+from models.reid.settings import AugmentSettings
 
 ZOOM = 1.125
 """Size from which `translate` crops, relative to the network's (Random2DTranslation of torchreid).

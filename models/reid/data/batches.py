@@ -35,7 +35,7 @@ import numpy as np
 
 from models.errors import InputError
 from models.reid.data.samples import UNLABELLED
-from models.reid.training.settings import BatchSettings
+from models.reid.settings import BatchSettings
 
 Batches = list[list[int]]
 

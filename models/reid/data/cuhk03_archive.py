@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models import files
+from models import command, files
 from models.errors import InputError
 from models.reid.data.cuhk03 import ARCHIVE, FOLDERS, TESTSETS
 from models.reid.data.layout import locate
@@ -77,19 +77,22 @@ def _value(archive: Mapping[Any, Any], reference: Any) -> NDArray[Any]:
     return np.asarray(archive[reference][:]).T
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0, or 2 after one line about what is wrong."""
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Command line -> namespace."""
     parser = argparse.ArgumentParser(
         description="Unpack CUHK03's cuhk-03.mat into folders of images."
     )
     parser.add_argument("folder", type=Path, help="the folder that holds cuhk03_release")
-    try:
-        here = unpack(parser.parse_args(arguments).folder)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(f"unpacked into {here}")
-    return 0
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments))
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    print(f"unpacked into {unpack(parsed.folder)}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from models.reid.training.settings import DegradationSettings
+from models.reid.settings import DegradationSettings
 
 MIN_HEIGHT_PX = 16
 """No crop is made lower than this."""

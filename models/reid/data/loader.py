@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 from models.errors import InputError
 from models.reid.data import augmentation, batches, clips
 from models.reid.data.samples import Sample
-from models.reid.training.settings import Settings
+from models.reid.settings import Settings
 
 
 class Batch(NamedTuple):

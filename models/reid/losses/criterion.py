@@ -22,7 +22,7 @@ from models.reid.losses.osm import osm
 from models.reid.losses.teacher import embedding_loss, relation_loss
 from models.reid.losses.triplet import triplet_loss
 from models.reid.networks.frames import Outputs
-from models.reid.training.settings import LossSettings
+from models.reid.settings import LossSettings
 
 
 class Criterion(nn.Module):

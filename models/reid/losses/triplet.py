@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.reid.losses import distances
-from models.reid.training.settings import TripletSettings
+from models.reid.settings import TripletSettings
 
 Metric = Literal["euclidean", "cosine"]
 

@@ -25,9 +25,9 @@ from models.reid.data.samples import Dataset
 from models.reid.losses.center import restore_gradients
 from models.reid.losses.criterion import Criterion
 from models.reid.networks.frames import Outputs
+from models.reid.settings import Settings
 from models.reid.training import checkpoint, optimizers, processes, schedules
 from models.reid.training.checkpoint import Progress
-from models.reid.training.settings import Settings
 
 MEND = "lower optimizer.lr or set optimizer.max_norm, and start anew"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from models.reid.training.settings import OptimizerSettings
+from models.reid.settings import OptimizerSettings
 
 
 def build(network: nn.Module, settings: OptimizerSettings) -> Optimizer:

@@ -31,10 +31,10 @@ from models.reid.evaluation.protocol import labels
 from models.reid.losses.criterion import Criterion
 from models.reid.networks import file, openvino_weights, table
 from models.reid.networks.file import Loaded, Recipe
+from models.reid.settings import Settings
 from models.reid.training import folder, loop, processes, teacher
 from models.reid.training.folder import Log
 from models.reid.training.loop import Trainer
-from models.reid.training.settings import Settings
 from models.reid.training.start import start_from
 
 N_RESTORING = 512

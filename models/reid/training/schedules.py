@@ -4,7 +4,7 @@ in the right order.
 
 import math
 
-from models.reid.training.settings import ScheduleSettings
+from models.reid.settings import ScheduleSettings
 
 
 def factor(schedule: ScheduleSettings, epoch: float, n_epochs: int) -> float:

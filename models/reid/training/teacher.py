@@ -17,7 +17,7 @@ from models.reid.data.samples import Sample
 from models.reid.encoder import Encoder
 from models.reid.evaluation import distances
 from models.reid.evaluation.features import Reading, cached, extract, weights_digest
-from models.reid.training.settings import Settings
+from models.reid.settings import Settings
 from models.weights import find
 
 FOLDER = "teacher"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from models.reid import tune
+from models.reid.settings import Settings
 from models.reid.training import run
 from models.reid.training.run import Outcome
-from models.reid.training.settings import Settings
 
 Report = Callable[[dict[str, Any]], None]
 

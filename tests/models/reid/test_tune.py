@@ -12,11 +12,11 @@ import pytest
 from optuna.trial import TrialState
 
 from models import settings as sections
+from models.reid import settings as training_settings
 from models.reid import tune
 from models.reid.networks import file
-from models.reid.training import settings as training_settings
+from models.reid.settings import Settings
 from models.reid.training.run import Outcome
-from models.reid.training.settings import Settings
 from tests.conftest import ROOT
 from tests.models.reid.searches import Pretended, Report, chosen, pretend, table
 from tests.models.reid.training.runs import arguments, quick, rows

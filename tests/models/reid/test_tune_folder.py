@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from models.errors import InputError
+from models.reid import settings as training_settings
 from models.reid import tune
-from models.reid.training import settings as training_settings
 from tests.models.reid.searches import pretend, table
 from tests.models.reid.training.runs import arguments, quick
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.reid import preprocess
 from models.reid.data.augmentation import augment
-from models.reid.training.settings import AugmentSettings
+from models.reid.settings import AugmentSettings
 
 HEIGHT, WIDTH = 32, 16
 OFF = {"flip": 0.0, "crop": "none", "erase": 0.0}

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.errors import InputError
 from models.reid.data.batches import Batches, epoch_batches
 from models.reid.data.samples import UNLABELLED
-from models.reid.training.settings import BatchSettings
+from models.reid.settings import BatchSettings
 
 PK = ("groups", "identities")
 SAMPLERS = (*PK, "shuffled")

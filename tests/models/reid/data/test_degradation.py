@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from models.reid.data import degradation
 from models.reid.data.augmentation import augment
 from models.reid.data.degradation import Degradation
-from models.reid.training.settings import AugmentSettings, DegradationSettings
+from models.reid.settings import AugmentSettings, DegradationSettings
 
 NOTHING = Degradation(
     box=(0.0, 0.0, 1.0, 1.0),

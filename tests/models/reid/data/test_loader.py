@@ -19,7 +19,7 @@ from models.reid import preprocess
 from models.reid.data import loader
 from models.reid.data.loader import Batch, TrainingClips, read_image, training_batches
 from models.reid.data.samples import Sample
-from models.reid.training.settings import Settings
+from models.reid.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:This DataLoader will create"

@@ -15,7 +15,7 @@ from models.reid.losses.criterion import Criterion
 from models.reid.losses.osm import osm
 from models.reid.losses.triplet import batch_hard
 from models.reid.networks.frames import FrameWise, Outputs
-from models.reid.training.settings import LossSettings
+from models.reid.settings import LossSettings
 from tests.models.reid.golden import F
 from tests.models.reid.losses.formulas import CENTERS, X, Y, tensor
 

@@ -10,7 +10,7 @@ from models.errors import InputError
 from models.reid.losses.criterion import Criterion
 from models.reid.losses.teacher import embedding_loss, relation_loss
 from models.reid.networks.frames import Outputs
-from models.reid.training.settings import LossSettings
+from models.reid.settings import LossSettings
 
 TEACHER = {"teacher": {"weights": "teacher.onnx", "embedding": 3.0, "relation": 2.0}}
 

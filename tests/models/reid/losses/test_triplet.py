@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from models.reid.losses import distances
 from models.reid.losses.triplet import batch_hard, drawn, semi_hard, triplet_loss
-from models.reid.training.settings import TripletSettings
+from models.reid.settings import TripletSettings
 from tests.models.reid.losses import formulas
 from tests.models.reid.losses.formulas import Array, X, Y, batches, slope, tensor
 

@@ -13,7 +13,7 @@ from models.reid.networks import table
 from models.reid.networks.classblock import ClassBlock
 from models.reid.networks.frames import FrameWise
 from models.reid.networks.table import Architecture
-from models.reid.training.settings import EXAMPLE, Settings
+from models.reid.settings import EXAMPLE, Settings
 
 FILES = {
     "config.yaml",
@@ -124,7 +124,13 @@ def dropping(n_classes: int = 0) -> FrameWise:
 SMALL = {
     **table.TABLE,
     "small": Architecture(
-        dropping, {}, Dropping.width, "bottleneck", "the same", "the tests", imagenet=""
+        build=dropping,
+        options={},
+        width=Dropping.width,
+        train_feature="bottleneck",
+        test_feature="the same",
+        source="the tests",
+        imagenet="",
     ),
 }
 """The table with a network of a millisecond a step in it."""

@@ -11,9 +11,9 @@ from torch.testing import assert_close
 
 from models.reid.data.samples import Dataset
 from models.reid.losses.criterion import Criterion
+from models.reid.settings import Settings
 from models.reid.training import loop, run
 from models.reid.training.loop import Trainer
-from models.reid.training.settings import Settings
 from tests.models.reid.training.runs import STEPS, StopAfter, quick
 
 pytestmark = pytest.mark.usefixtures("small_network")

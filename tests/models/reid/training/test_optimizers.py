@@ -3,8 +3,8 @@
 import pytest
 from torch import nn
 
+from models.reid.settings import OptimizerSettings
 from models.reid.training import optimizers
-from models.reid.training.settings import OptimizerSettings
 
 
 class Small(nn.Module):

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from models.errors import InputError
+from models.reid import settings as training_settings
 from models.reid.networks import file
+from models.reid.settings import Settings
 from models.reid.training import run
-from models.reid.training import settings as training_settings
 from models.reid.training.loop import NonFiniteLossError
-from models.reid.training.settings import Settings
 from tests.models.reid.training.runs import FILES, quick, rows, same_weights, small
 
 pytestmark = pytest.mark.usefixtures("small_network")

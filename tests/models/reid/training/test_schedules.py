@@ -2,8 +2,8 @@
 
 import pytest
 
+from models.reid.settings import ScheduleSettings
 from models.reid.training.schedules import factor
-from models.reid.training.settings import ScheduleSettings
 
 PUBLISHED = ScheduleSettings(milestones=(40, 70), gamma=0.1, warmup_epochs=10, warmup_factor=0.01)
 

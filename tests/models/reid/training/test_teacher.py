@@ -13,9 +13,9 @@ from models.reid.evaluation import distances
 from models.reid.evaluation.features import extract
 from models.reid.networks import file, table
 from models.reid.networks.file import Recipe
+from models.reid.settings import Settings
 from models.reid.training import run
 from models.reid.training import teacher as teaching
-from models.reid.training.settings import Settings
 from tests.models.reid import miniatures
 from tests.models.reid.training.runs import StopAfter, quick, rows, same_weights, small
 

@@ -8,10 +8,10 @@ import yaml
 
 from models import settings as sections
 from models.errors import InputError
+from models.reid import settings as training_settings
 from models.reid.data.catalogue import CATALOGUE
 from models.reid.networks import table
-from models.reid.training import settings as training_settings
-from models.reid.training.settings import EXAMPLE, Settings
+from models.reid.settings import EXAMPLE, Settings
 from tests.conftest import ROOT
 
 WITHOUT_SELECTION = {"distilled", "shipped"}
