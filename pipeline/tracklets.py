@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from models.reid.preprocess import HEIGHT_PX, WIDTH_PX, resize
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
+from models.reid.preprocess import resize
 from pipeline.config import TrackletsConfig
 from pipeline.records import Array, Frame, Tracklet, Tracks
 from pipeline.tracking.matching import iou
