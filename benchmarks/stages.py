@@ -18,7 +18,7 @@ import torch
 from benchmarks import record
 from benchmarks.tracking.crowd import FPS, Crowd
 from pipeline.config import Config
-from pipeline.embed import bare, unit
+from pipeline.embed import bare
 from pipeline.linking import linker
 from pipeline.outputs import trajectories, video
 from pipeline.outputs.folder import OutputFolder
@@ -26,6 +26,7 @@ from pipeline.records import Camera, Frame, Tracklet
 from pipeline.timings import Timings
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracklets import Gatherer
+from pipeline.vectors import unit
 
 TARGET_MS = 3.0
 

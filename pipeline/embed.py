@@ -17,6 +17,7 @@ from models.reid import encoder
 from pipeline.config import ReidConfig
 from pipeline.errors import ModelError
 from pipeline.records import Array, Embedded, Tracklet
+from pipeline.vectors import pool, unit
 
 NO_CUDA = {
     ".onnx": (
@@ -143,16 +144,3 @@ def bare(tracklet: Tracklet, embedding: Array) -> Embedded:
     """
     none = np.zeros((0, len(embedding)), np.float16)
     return Embedded(tracklet.without_crops(), embedding, none, np.zeros(0, np.float32), np.zeros(0))
-
-
-def pool(crop_embeddings: Array, quality: Array) -> Array:
-    """Mean of crop embeddings (k, D), k >= 1, by quality (k,): (D,) float32 of unit length."""
-    return unit(
-        np.average(crop_embeddings.astype(np.float32), axis=0, weights=np.maximum(quality, 1e-3))
-    )
-
-
-def unit(features: Array) -> Array:
-    """Features (..., D) float32 of unit length; zeros stay zeros."""
-    length = np.linalg.norm(features, axis=-1, keepdims=True)
-    return np.asarray(features / np.where(length > 0, length, 1), np.float32)

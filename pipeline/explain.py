@@ -21,9 +21,7 @@ from typing import Any
 
 from models import command
 from pipeline.errors import ConfigError, PipelineError, SourceError
-from pipeline.linking.clustering.constraints import CORRECTED, SAME_TIME, SPEED, TRAVEL
-from pipeline.linking.clustering.corrections import ONE_TRACK
-from pipeline.linking.evidence.position import FLOOR
+from pipeline.linking.reasons import CORRECTED, FLOOR, ONE_TRACK, SAME_TIME, SPEED, TRAVEL
 
 Json = dict[str, Any]
 

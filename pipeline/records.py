@@ -12,9 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
+from pipeline.vectors import pool
 
 Array = NDArray[Any]
+Key = tuple[float, str, int]
+"""`Tracklet.key`: seconds of the first row, camera, track. It stays while a tracklet grows."""
 
 
 def _check(name: str, array: Array, shape: tuple[int, ...], dtype: type) -> None:
@@ -188,7 +191,7 @@ class Tracklet:
         return float(self.times_s[-1])
 
     @property
-    def key(self) -> tuple[float, str, int]:
+    def key(self) -> Key:
         """First appearance: the order in which tracklets are listed everywhere, whatever order they
         arrived in.
         """
@@ -199,14 +202,39 @@ class Tracklet:
         """How people speak of it: camera/track@first frame."""
         return f"{self.camera}/{self.track_id}@{self.frames[0]}"
 
-    def without_crops(self) -> "Tracklet":
-        """Return the same tracklet without pixels."""
+    def rows(self, keep: Array | slice) -> "Tracklet":
+        """Return a piece of the tracklet, with the crops from its time.
+
+        Args:
+            keep: (n,) bool, or a slice of the rows; it keeps at least one.
+        """
+        times_s = self.times_s[keep]
+        is_inside = _between(self.crop_times_s, times_s[0], times_s[-1])
+        piece = replace(
+            self,
+            frames=self.frames[keep],
+            times_s=times_s,
+            boxes=self.boxes[keep],
+            scores=self.scores[keep],
+        )
+        return piece.with_crops(is_inside)
+
+    def shifted(self, by_s: float) -> "Tracklet":
+        """Return the same tracklet, `by_s` seconds later."""
+        return replace(self, times_s=self.times_s + by_s, crop_times_s=self.crop_times_s + by_s)
+
+    def with_crops(self, keep: Array) -> "Tracklet":
+        """Return the same tracklet with only some of its crops, keep (k,) bool."""
         return replace(
             self,
-            crops=self.crops[:0].copy(),
-            crop_quality=self.crop_quality[:0],
-            crop_times_s=self.crop_times_s[:0],
+            crops=self.crops[keep],
+            crop_quality=self.crop_quality[keep],
+            crop_times_s=self.crop_times_s[keep],
         )
+
+    def without_crops(self) -> "Tracklet":
+        """Return the same tracklet without pixels."""
+        return self.with_crops(np.zeros(len(self.crop_quality), np.bool_))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +263,40 @@ class Embedded:
             (len(self.crop_quality), len(self.embedding)),
             np.float16,
         )
+
+    def rows(self, keep: Array | slice) -> "Embedded":
+        """Return a piece of the tracklet, with the crop embeddings from its time.
+
+        The embedding is the mean of the piece's own crops: zeros if it has none though the whole
+        has some, and that of the whole if no crops are known.
+
+        Args:
+            keep: (n,) bool, or a slice of the rows; it keeps at least one.
+        """
+        tracklet = self.tracklet.rows(keep)
+        is_inside = _between(self.crop_times_s, tracklet.first_s, tracklet.last_s)
+        crop_embeddings = self.crop_embeddings[is_inside]
+        quality = self.crop_quality[is_inside]
+        if len(crop_embeddings):
+            embedding = pool(crop_embeddings, quality)
+        elif len(self.crop_embeddings):
+            embedding = np.zeros_like(self.embedding)
+        else:
+            embedding = self.embedding
+        return Embedded(tracklet, embedding, crop_embeddings, quality, self.crop_times_s[is_inside])
+
+    def shifted(self, by_s: float) -> "Embedded":
+        """Return the same tracklet, `by_s` seconds later."""
+        return replace(
+            self,
+            tracklet=self.tracklet.shifted(by_s),
+            crop_times_s=self.crop_times_s + by_s,
+        )
+
+
+def _between(times_s: Array, first_s: float, last_s: float) -> Array:
+    """Which times (k,) lie in a stretch, both ends included: (k,) bool."""
+    return np.asarray((times_s >= first_s) & (times_s <= last_s))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 
 from models.boxes import iou
-from models.reid.preprocess import HEIGHT_PX, WIDTH_PX, resize
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
+from models.reid.preprocess import resize
 from pipeline.config import TrackletsConfig
 from pipeline.records import Array, Frame, Tracklet, Tracks
 

@@ -18,9 +18,9 @@ from benchmarks.linking.synthetic_scenes import SyntheticScene
 from pipeline.config import Config, LinkingConfig
 from pipeline.linking.linker import Linked
 from pipeline.online import events
-from pipeline.online.events import Event, Key
+from pipeline.online.events import Event
 from pipeline.online.linker import Names, OnlineLinker, engine_of
-from pipeline.records import Array, Embedded, Person
+from pipeline.records import Array, Embedded, Key, Person
 
 PERIOD_S, DAY_PERIOD_S = 1.0, 30.0
 NOBODY = -1

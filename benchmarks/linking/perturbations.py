@@ -10,9 +10,9 @@ import numpy as np
 from benchmarks.linking import synthetic_scenes
 from benchmarks.linking.synthetic_scenes import SyntheticScene
 from models.boxes import iou
-from pipeline.embed import pool, unit
 from pipeline.evaluate import boxes
 from pipeline.records import Array, Embedded, Person, Tracklet
+from pipeline.vectors import pool, unit
 
 MIN_SIDE_S = 1.0
 """A swap leaves so much of both tracklets on either side."""
@@ -23,7 +23,7 @@ def late_clock(scene: SyntheticScene, camera: str, offset_s: float) -> Synthetic
     return replace(
         scene,
         embedded=[
-            _later(e, offset_s) if e.tracklet.camera == camera else e for e in scene.embedded
+            e.shifted(offset_s) if e.tracklet.camera == camera else e for e in scene.embedded
         ],
     )
 
@@ -64,7 +64,7 @@ def without_dead(scene: SyntheticScene, people: Sequence[Person], camera: str) -
             if t.camera == camera
             else np.ones(len(t.frames), bool)
         )
-        return [rows(t, keep)] if keep.any() else []
+        return [t.rows(keep)] if keep.any() else []
 
     return [
         replace(p, tracklets=tuple(part for t in p.tracklets for part in alive(t))) for p in people
@@ -119,44 +119,16 @@ def people_of(scene: SyntheticScene) -> Array:
 
 
 def part(e: Embedded, keep: Array) -> list[Embedded]:
-    """Keep these rows (n,) of a tracklet, and the looks from their time; nothing if there are
+    """Keep these rows (n,) of a tracklet, and the crops from their time; nothing if there are
     none.
     """
-    if not keep.any():
-        return []
-    t = rows(e.tracklet, keep)
-    seen = (e.crop_times_s >= t.first_s) & (e.crop_times_s <= t.last_s)
-    return [
-        _embedded(
-            t, e.crop_embeddings[seen], e.crop_quality[seen], e.crop_times_s[seen], e.embedding
-        )
-    ]
-
-
-def rows(t: Tracklet, keep: Array) -> Tracklet:
-    """Keep these rows (n,) of a tracklet."""
-    return replace(
-        t,
-        frames=t.frames[keep],
-        times_s=t.times_s[keep],
-        boxes=t.boxes[keep],
-        scores=t.scores[keep],
-    )
+    return [e.rows(keep)] if keep.any() else []
 
 
 def _embedded(
     t: Tracklet, looks: Array, quality: Array, times_s: Array, otherwise: Array
 ) -> Embedded:
     return Embedded(t, pool(looks, quality) if len(looks) else otherwise, looks, quality, times_s)
-
-
-def _later(e: Embedded, offset_s: float) -> Embedded:
-    t = replace(
-        e.tracklet,
-        times_s=e.tracklet.times_s + offset_s,
-        crop_times_s=e.tracklet.crop_times_s + offset_s,
-    )
-    return replace(e, tracklet=t, crop_times_s=e.crop_times_s + offset_s)
 
 
 def _crossings(scene: SyntheticScene, who: Array) -> list[tuple[float, int, int, float]]:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from pipeline import floor
-from pipeline.embed import pool, unit
 from pipeline.records import Array, Camera, Embedded, Tracklet
+from pipeline.vectors import pool, unit
 
 TRACKLETS_A_DAY = 100_000
 DAY_S = 86_400.0

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from models.errors import InputError
-from models.reid import preprocess
+from models.reid import crop_size, preprocess
 from models.reid.preprocess import Convention
 
 Array = NDArray[Any]
@@ -188,8 +188,8 @@ def _size(model: onnx.ModelProto, shape: Sequence[int | str]) -> tuple[int, int]
     if isinstance(height, int) and isinstance(width, int):
         return height, width
     named = {entry.key: entry.value for entry in model.metadata_props}
-    return int(named.get("height_px", preprocess.HEIGHT_PX)), int(
-        named.get("width_px", preprocess.WIDTH_PX)
+    return int(named.get("height_px", crop_size.HEIGHT_PX)), int(
+        named.get("width_px", crop_size.WIDTH_PX)
     )
 
 

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import torch
 
-HEIGHT_PX, WIDTH_PX = 256, 128
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
+
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 

@@ -108,7 +108,7 @@ class _Site:
         same, different = corrections.resolve(corrected, index.tracklets)
         self._constraints = Constraints(index, config, different)
         sure = [pair for pair in index.pieces if pair not in index.continued]
-        self._must_links = corrections.must_links(same, sure, different, len(index))
+        self._must_links = corrections.must_links(same, sure, different)
         self._edges = self._tied()
 
     def link(self, before: TravelTimes) -> tuple[list[Person], list[Link], TravelTimes]:

@@ -14,9 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.embed import pool
 from pipeline.linking.evidence.appearance import Curve, clarity_of
-from pipeline.records import Array, Embedded, Tracklet
+from pipeline.records import Embedded
 
 MIN_ODDS = 1.0
 """Log odds for two people that a cut needs."""
@@ -60,26 +59,10 @@ def _where(e: Embedded, even: float, scale: float) -> int:
 
 
 def _cut(e: Embedded, k: int) -> tuple[Embedded, Embedded]:
-    """Cut before look k: at the row with the lowest score between it and the look before."""
+    """Cut before crop k: at the row with the lowest score between it and the crop before."""
     t = e.tracklet
-    between = np.flatnonzero((t.times_s > e.crop_times_s[k - 1]) & (t.times_s <= e.crop_times_s[k]))
+    is_between = (t.times_s > e.crop_times_s[k - 1]) & (t.times_s <= e.crop_times_s[k])
+    between = np.flatnonzero(is_between)
     row = int(between[np.argmin(t.scores[between])])
-    return _part(e, slice(0, row), slice(0, k), t.ambiguous), _part(
-        e, slice(row, None), slice(k, None), True
-    )
-
-
-def _part(e: Embedded, rows: slice, crops: slice, ambiguous: bool) -> Embedded:
-    t: Tracklet = e.tracklet
-    part = replace(
-        t,
-        frames=t.frames[rows],
-        times_s=t.times_s[rows],
-        boxes=t.boxes[rows],
-        scores=t.scores[rows],
-        ambiguous=ambiguous,
-    )
-    own: Array = e.crop_embeddings[crops]
-    return Embedded(
-        part, pool(own, e.crop_quality[crops]), own, e.crop_quality[crops], e.crop_times_s[crops]
-    )
+    later = e.rows(slice(row, None))
+    return e.rows(slice(0, row)), replace(later, tracklet=replace(later.tracklet, ambiguous=True))

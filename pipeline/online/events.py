@@ -22,10 +22,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from pipeline.linking.linker import Linked
-from pipeline.records import Link, Person, Tracklet
-
-Key = tuple[float, str, int]
-"""`Tracklet.key`: it stays while a tracklet grows."""
+from pipeline.records import Key, Link, Person, Tracklet
 
 
 @dataclass(frozen=True, slots=True)

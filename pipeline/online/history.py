@@ -5,13 +5,11 @@ write it to disk.
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from pipeline.linking.clustering.union_find import UnionFind
 from pipeline.linking.linker import Linked
-from pipeline.online.events import Key
+from pipeline.linking.reasons import DECIDED
 from pipeline.online.identities import Known
-from pipeline.records import Link, Person, Tracklet
-
-DECIDED = "decided before"
-"""Why two tracklets are one person: an earlier step found so, for a reason that has gone since."""
+from pipeline.records import Key, Link, Person, Tracklet
 
 
 class History:
@@ -91,19 +89,11 @@ def _forest(
     """Links within each person without those that close a circle, the first made stay; others have
     been corrected since.
     """
-    root: dict[Key, Key] = {}
-
-    def find(key: Key) -> Key:
-        while key in root:
-            key = root[key]
-        return key
-
+    united = UnionFind[Key]()
     found: dict[int, list[Link]] = {}
     for link in made:
         person, other = (owner.get(t.key, (-1, t))[0] for t in (link.first, link.second))
-        first, second = find(link.first.key), find(link.second.key)
-        if person == other != -1 and first != second:
-            root[second] = first
+        if person == other != -1 and united.join(link.first.key, link.second.key):
             found.setdefault(person, []).append(_renewed(link, owner))
     return found
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.online.events import Key
-from pipeline.records import Person, Tracklet
+from pipeline.records import Key, Person, Tracklet
 
 MAX_SPANS = 1024
 """Stretches of time that are remembered of a person in a camera, the newest."""

@@ -20,16 +20,16 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.config import LinkingConfig
-from pipeline.embed import pool
 from pipeline.linking import linker, priors
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.linker import Linked
 from pipeline.linking.priors import Priors
-from pipeline.online.events import Event, Key, Reasons
-from pipeline.online.history import DECIDED, History
+from pipeline.linking.reasons import DECIDED
+from pipeline.online.events import Event, Reasons
+from pipeline.online.history import History
 from pipeline.online.identities import Identified, Identities, Known
-from pipeline.records import Camera, Embedded, Link, Tracklet
+from pipeline.records import Camera, Embedded, Key, Link, Tracklet
 
 Names = list[str]
 Engine = Callable[[Sequence[Embedded], Sequence[Names]], Linked]
@@ -205,7 +205,9 @@ class OnlineLinker:
                 continue
             whole = max(k for k in wholes if k[1:] == tracklet.key[1:] and k[0] <= tracklet.first_s)
             if whole not in self._open:
-                self._window[tracklet.key] = _part(wholes[whole], tracklet)
+                is_inside = np.isin(wholes[whole].tracklet.frames, tracklet.frames)
+                piece = wholes[whole].rows(is_inside)
+                self._window[tracklet.key] = replace(piece, tracklet=tracklet)
 
 
 def _tell(
@@ -243,11 +245,3 @@ def _tell(
                 )
             announced.add(person_id)
     return said
-
-
-def _part(whole: Embedded, tracklet: Tracklet) -> Embedded:
-    """What belongs to a piece of a tracklet."""
-    own = (whole.crop_times_s >= tracklet.first_s) & (whole.crop_times_s <= tracklet.last_s)
-    crop_embeddings, quality = whole.crop_embeddings[own], whole.crop_quality[own]
-    embedding = pool(crop_embeddings, quality) if own.any() else np.zeros_like(whole.embedding)
-    return Embedded(tracklet, embedding, crop_embeddings, quality, whole.crop_times_s[own])

@@ -7,17 +7,17 @@ and linked. So the identity of a tracklet is known at most `max_delay_s` after i
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from pipeline.config import LinkingConfig
-from pipeline.embed import Embedder, bare, pool
+from pipeline.embed import Embedder, bare
 from pipeline.linking.linker import Linked
-from pipeline.online.events import Event, Key
+from pipeline.online.events import Event
 from pipeline.online.linker import Engine, OnlineLinker
-from pipeline.records import Array, Embedded, Tracklet
+from pipeline.records import Array, Embedded, Key, Tracklet
 from pipeline.timings import Timings
+from pipeline.vectors import pool
 from pipeline.worker import Worker
 
 
@@ -57,12 +57,7 @@ class EmbeddingCache:
     def _without_known(self, tracklet: Tracklet) -> Tracklet:
         known_s = list(self._known.get(tracklet.key, ()))
         is_new = ~np.isin(tracklet.crop_times_s, known_s)
-        return replace(
-            tracklet,
-            crops=tracklet.crops[is_new],
-            crop_quality=tracklet.crop_quality[is_new],
-            crop_times_s=tracklet.crop_times_s[is_new],
-        )
+        return tracklet.with_crops(is_new)
 
 
 class OnlineRunner:

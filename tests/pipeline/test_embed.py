@@ -12,10 +12,10 @@ from onnx import helper
 
 from models import device as devices
 from models import weights
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from models.reid.exported import ExportedNetwork
 from models.reid.networks import table
 from models.reid.networks.file import Recipe, save
-from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
 from models.weights import shipped
 from pipeline import embed
 from pipeline.config import ReidConfig

@@ -8,9 +8,7 @@ import pytest
 
 from pipeline import explain
 from pipeline.config import LinkingConfig
-from pipeline.linking.clustering.constraints import CORRECTED, SAME_TIME, SPEED, TRAVEL
-from pipeline.linking.clustering.corrections import ONE_TRACK
-from pipeline.linking.evidence.position import FLOOR
+from pipeline.linking.reasons import CORRECTED, FLOOR, ONE_TRACK, SAME_TIME, SPEED, TRAVEL
 from pipeline.outputs import links, trajectories
 from pipeline.records import Link, Person, Tracklet
 from tests.pipeline.outputs.people import camera, link, linked, person, tracklet

@@ -1,5 +1,7 @@
 """Records refuse arrays that are not what they say."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from pipeline.records import (
     Tracklet,
     Tracks,
 )
+from tests.conftest import ROOT
 
 N, K = 3, 2
 F32 = np.float32
@@ -112,3 +115,50 @@ def test_a_tracklet_knows_its_times_and_can_drop_its_pixels() -> None:
 
 def test_no_detections_are_none() -> None:
     assert len(NO_DETECTIONS) == 0
+
+
+def seen(n_crops: int = 3) -> Embedded:
+    """Ten rows a second apart, with a crop at 1 s, 5 s and 9 s, all different."""
+    times_s = np.arange(10.0)
+    crop_times_s = np.array([1.0, 5.0, 9.0])[:n_crops]
+    crop_embeddings = np.eye(8, dtype=np.float16)[:n_crops]
+    tracklet = Tracklet(
+        "cam",
+        1,
+        np.arange(10),
+        times_s,
+        np.tile(np.arange(10, dtype=F32)[:, None], (1, 4)),
+        np.linspace(0, 1, 10, dtype=F32),
+        np.tile(np.arange(n_crops, dtype=np.uint8)[:, None, None, None], (1, 256, 128, 3)),
+        np.ones(n_crops, F32),
+        crop_times_s,
+    )
+    whole = np.eye(8, dtype=F32)[7]
+    return Embedded(tracklet, whole, crop_embeddings, np.ones(n_crops, F32), crop_times_s)
+
+
+@pytest.mark.parametrize("keep", [slice(3, 7), (np.arange(10) >= 3) & (np.arange(10) < 7)])
+def test_a_piece_has_its_rows_and_the_crops_from_its_time(keep: Any) -> None:
+    piece = seen().rows(keep)
+    assert piece.tracklet.frames.tolist() == piece.tracklet.boxes[:, 0].tolist() == [3, 4, 5, 6]
+    assert piece.crop_times_s.tolist() == piece.tracklet.crop_times_s.tolist() == [5.0]
+    assert np.unique(piece.tracklet.crops).tolist() == [1]
+    np.testing.assert_array_equal(piece.embedding, np.eye(8)[1])
+
+
+def test_a_piece_without_crops_is_alike_to_nobody_unless_no_crops_are_known() -> None:
+    assert not seen().rows(slice(2, 4)).embedding.any()
+    np.testing.assert_array_equal(seen(0).rows(slice(2, 4)).embedding, np.eye(8)[7])
+
+
+def test_a_shifted_tracklet_is_the_same_at_another_time() -> None:
+    later = seen().shifted(0.5)
+    assert later.tracklet.first_s == 0.5
+    assert later.crop_times_s.tolist() == later.tracklet.crop_times_s.tolist() == [1.5, 5.5, 9.5]
+    assert later.tracklet.frames.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("module", ["pipeline.records", "pipeline.explain"])
+def test_reading_results_does_not_load_torch(module: str) -> None:
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from pipeline.config import TrackletsConfig
 from pipeline.records import Array, Frame, Tracklet, Tracks, join
 from pipeline.tracklets import Gatherer, cut

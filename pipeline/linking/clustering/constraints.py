@@ -13,14 +13,11 @@ import numpy as np
 
 from pipeline.config import LinkingConfig
 from pipeline.linking.evidence import position
-from pipeline.linking.evidence.position import FLOOR, PLACE_STD_M, WALK_M_S
+from pipeline.linking.evidence.position import PLACE_STD_M, WALK_M_S
 from pipeline.linking.index import TrackletIndex
+from pipeline.linking.reasons import CORRECTED, FLOOR, SAME_TIME, SPEED, TRAVEL
 from pipeline.records import Array
 
-SAME_TIME = "one camera, same time"
-TRAVEL = "travel time"
-SPEED = "walking speed"
-CORRECTED = "a human said so"
 UNSEEN_S = 10.0
 """Longest that somebody is in view and not found, before leaving and after coming: with travel
 times that truth never exceeds as the longest, 0 costs 3 and 12 points of global IDF1 on two

@@ -24,36 +24,31 @@ from models import settings
 from models.errors import InputError
 from models.settings import Section
 from pipeline.errors import ConfigError
-from pipeline.linking.clustering.constraints import CORRECTED
+from pipeline.linking.clustering.union_find import UnionFind
+from pipeline.linking.reasons import CORRECTED, ONE_TRACK
 from pipeline.records import Tracklet
 
 EXAMPLE = "configs/default.yaml"
 NAME = re.compile(r"[\w.-]+/\d+(@\d+)?")
-ONE_TRACK = "one track"
-"""Why two tracklets are one person without asking; `rules.CORRECTED` is the other reason."""
-
 Pair = tuple[int, int]
 
 
 class _People:
-    """Who is one person and who is not, among n."""
+    """Who is one person and who is not: must-links and cannot-links between whole groups."""
 
-    def __init__(self, n: int) -> None:
-        self._parent = list(range(n))
+    def __init__(self) -> None:
+        self._groups = UnionFind[int]()
         self._others: dict[int, set[int]] = {}
 
     def find(self, i: int) -> int:
         """Return who stands for the person of i."""
-        while self._parent[i] != i:
-            self._parent[i] = i = self._parent[self._parent[i]]
-        return i
+        return self._groups.find(i)
 
     def join(self, i: int, j: int) -> bool:
         """Make i and j one person; False when they are already, or when they are told apart."""
         i, j = self.find(i), self.find(j)
-        if i == j or j in self._others.get(i, ()):
+        if j in self._others.get(i, ()) or not self._groups.join(i, j):
             return False
-        self._parent[j] = i
         for other in self._others.pop(j, set()):
             self._others[other].discard(j)
             self.part(i, other)
@@ -124,7 +119,7 @@ class Corrections(Section):
             for name in names
         }
         same, different = self.pairs(members)
-        people = _People(len(names))
+        people = _People()
         for i, j in same:
             people.join(i, j)
         for i, j in different:
@@ -145,7 +140,7 @@ NONE = Corrections()
 @dataclass(frozen=True, slots=True)
 class MustLink:
     """Tracklets that are one person before any evidence is looked at, by index, and why
-    (`ONE_TRACK` or `rules.CORRECTED`).
+    (`ONE_TRACK` or `CORRECTED`).
     """
 
     first: int
@@ -196,14 +191,14 @@ def unknown(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list[str
 
 
 def must_links(
-    same: Sequence[Pair], pieces: Sequence[Pair], different: Sequence[Pair], n: int
+    same: Sequence[Pair], pieces: Sequence[Pair], different: Sequence[Pair]
 ) -> list[MustLink]:
-    """Return what is one person from the start among n tracklets, without a pair too many.
+    """Return what is one person from the start, without a pair too many.
 
     That is what a human called the same, and consecutive pieces of a track but for those that a
     human told apart.
     """
-    people = _People(n)
+    people = _People()
     for i, j in different:
         people.part(i, j)
     named = [*((i, j, CORRECTED) for i, j in same), *((i, j, ONE_TRACK) for i, j in pieces)]

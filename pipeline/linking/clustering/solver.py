@@ -20,6 +20,7 @@ from itertools import islice, pairwise, repeat
 
 import numpy as np
 
+from pipeline.linking.clustering.union_find import UnionFind
 from pipeline.linking.evidence.appearance import (
     CHUNK,
     MAX_LOG_ODDS,
@@ -354,15 +355,9 @@ def _differs(values: Array) -> Array:
 
 
 def _unite(groups: Groups, must_link: Sequence[tuple[int, int]]) -> None:
-    owner: dict[int, int] = {}
-
-    def find(i: int) -> int:
-        while i in owner:
-            i = owner[i]
-        return i
-
-    for pair in must_link:
-        i, j = sorted(map(find, pair))
-        if i != j:
+    """Join pairs whatever the evidence; a group is known by its first member."""
+    united = UnionFind[int]()
+    for first, second in must_link:
+        i, j = sorted((united.find(first), united.find(second)))
+        if united.join(i, j):
             groups.join(i, j)
-            owner[j] = i

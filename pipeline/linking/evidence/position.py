@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.config import LinkingConfig
 from pipeline.linking.evidence.appearance import MAX_LOG_ODDS
 from pipeline.linking.index import Path, TrackletIndex
+from pipeline.linking.reasons import FLOOR
 from pipeline.records import Array
 
 CROWD_M2 = 100.0
@@ -26,8 +27,6 @@ GOES_ON = 1.7
 """Log odds that a track still follows the same person where it was ambiguous: 85 % of such pieces
 on two rendered worlds.
 """
-
-FLOOR = "floor distance"
 
 
 @dataclass(frozen=True, slots=True)

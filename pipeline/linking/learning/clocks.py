@@ -9,11 +9,12 @@ simultaneous floor positions are some metres apart, which forbids what is true.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.linking.clustering import candidates
+from pipeline.linking.clustering.union_find import UnionFind
 from pipeline.linking.evidence.appearance import Appearance, bilinear_partner
 from pipeline.linking.index import Path, TrackletIndex
 from pipeline.records import Array, Embedded
@@ -196,12 +197,8 @@ def shift(embedded: Sequence[Embedded], offsets_s: Mapping[str, float]) -> list[
     """Return the tracklets with the offsets of their cameras taken away from all their times."""
     shifted = []
     for e in embedded:
-        offset = offsets_s.get(e.tracklet.camera, 0.0)
-        t = e.tracklet
-        on_time = replace(t, times_s=t.times_s - offset, crop_times_s=t.crop_times_s - offset)
-        shifted.append(
-            replace(e, tracklet=on_time, crop_times_s=e.crop_times_s - offset) if offset else e
-        )
+        offset_s = offsets_s.get(e.tracklet.camera, 0.0)
+        shifted.append(e.shifted(-offset_s) if offset_s else e)
     return shifted
 
 
@@ -325,12 +322,11 @@ def _solve(measured: Sequence[Offset]) -> dict[str, float]:
 
 def _components(measured: Sequence[Offset]) -> dict[str, str]:
     """The first camera by name that each camera is tied to."""
-    root = {name: name for m in measured for name in m.cameras}
-    for _ in root:
-        for m in measured:
-            first = min(root[name] for name in m.cameras)
-            root.update(dict.fromkeys(m.cameras, first))
-    return root
+    groups = UnionFind[str]()
+    for m in measured:
+        first, second = sorted(groups.find(name) for name in m.cameras)
+        groups.join(first, second)
+    return {name: groups.find(name) for m in measured for name in m.cameras}
 
 
 def _residual_s(measured: Offset, offsets: Mapping[str, float]) -> float:

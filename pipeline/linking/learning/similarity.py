@@ -19,10 +19,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import LinkingConfig
-from pipeline.embed import pool
 from pipeline.linking.evidence.appearance import Curve, clarity, clarity_of
 from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array, Embedded
+from pipeline.vectors import pool
 
 HALVES_MARGIN, CROSS_CAMERA_RATIO = (0.65, 0.85), (0.5, 0.8)
 """How much more alike than strangers the halves of a tracklet are, and the share of that which is

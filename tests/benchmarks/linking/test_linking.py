@@ -12,9 +12,9 @@ from benchmarks.linking import __main__ as linking
 from benchmarks.linking import online, perturbations, site, synthetic_scenes
 from benchmarks.linking.synthetic_scenes import SyntheticScene
 from pipeline.config import LinkingConfig
-from pipeline.embed import pool
 from pipeline.evaluate.boxes import Rows, Truth
 from pipeline.records import Camera, Embedded, Person, Tracklet
+from pipeline.vectors import pool
 from tests.videos import write_video
 
 LOOKS = np.eye(8, dtype=np.float32)

@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import LinkingConfig
-from pipeline.linking.clustering.constraints import SPEED, Constraints
+from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.evidence import position
 from pipeline.linking.index import TrackletIndex
 from pipeline.linking.learning import clocks
 from pipeline.linking.learning.clocks import Clocks, Offset
+from pipeline.linking.reasons import FLOOR, SPEED
 from pipeline.records import Embedded
 from tests.pipeline.linking.walkers import ON_FLOOR, crowd, judge, look, mistaken, wander, watch
 
@@ -190,7 +191,7 @@ def test_known_slack_makes_the_floor_tolerant() -> None:
     walk = lambda t: np.stack([1.5 * t - 4, np.zeros(len(t))], axis=1)  # noqa: E731
     seen = [watch("a", 0, walk, 0, 5, look(0)), watch("b", 1, walk, 0, 5, look(0), clock_s=2.9)]
     index = TrackletIndex(seen, ON_FLOOR)
-    assert position.compare(index, 0, 1, LinkingConfig(max_floor_m=1)).rule == position.FLOOR
+    assert position.compare(index, 0, 1, LinkingConfig(max_floor_m=1)).rule == FLOOR
     index.slack_s = np.array([[0, 2.9], [2.9, 0]])
     assert position.compare(index, 0, 1, LinkingConfig(max_floor_m=1)).rule == ""
     assert Constraints(index, LinkingConfig(max_floor_m=1)).between([0], [1])[0] == ""

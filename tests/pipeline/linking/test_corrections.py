@@ -14,8 +14,8 @@ from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.errors import ConfigError
 from pipeline.linking import linker
 from pipeline.linking.clustering import corrections
-from pipeline.linking.clustering.constraints import CORRECTED
 from pipeline.linking.clustering.corrections import Corrections
+from pipeline.linking.reasons import CORRECTED
 from pipeline.records import Embedded
 from tests.conftest import ROOT
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, RED, seen

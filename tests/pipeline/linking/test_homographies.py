@@ -11,6 +11,7 @@ from pipeline.linking.evidence import position
 from pipeline.linking.index import PERSON_M, TrackletIndex, through
 from pipeline.linking.learning import clocks, homographies
 from pipeline.linking.learning.homographies import Homography
+from pipeline.linking.reasons import FLOOR
 from pipeline.records import Array, Camera, Embedded
 from tests.pipeline.linking.walkers import (
     BARE,
@@ -156,7 +157,7 @@ def test_places_of_one_person_agree_through_a_view_and_those_of_two_do_not() -> 
     assert alike.metres < 0.3
     assert apart.odds < -3
     assert apart.metres > 2 * PERSON_M
-    assert (alike.rule, apart.rule) == ("", position.FLOOR)
+    assert (alike.rule, apart.rule) == ("", FLOOR)
 
 
 def test_people_whose_looks_were_not_seen_are_linked_by_place_in_uncalibrated_cameras() -> None:

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.embed import bare
 from pipeline.linking import linker
-from pipeline.linking.clustering.constraints import SPEED, UNSEEN_S, Constraints
+from pipeline.linking.clustering.constraints import UNSEEN_S, Constraints
 from pipeline.linking.index import TrackletIndex
+from pipeline.linking.reasons import SPEED
 from pipeline.records import Array, Camera, Embedded, Person, Tracklet
 
 NO_FLOOR = np.zeros((0, 0))

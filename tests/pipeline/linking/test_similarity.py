@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from pipeline.config import LinkingConfig
-from pipeline.embed import pool
 from pipeline.linking.evidence.appearance import MAX_LOG_ODDS, Appearance, clarity
 from pipeline.linking.index import TrackletIndex
 from pipeline.linking.learning import similarity
 from pipeline.records import Camera, Embedded, Tracklet
+from pipeline.vectors import pool
 
 CAMERAS = {
     name: Camera(name, f"{name}.mp4", 1000, 1000, 10, 0, -1, np.zeros((0, 0))) for name in "ab"

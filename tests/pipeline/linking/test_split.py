@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from pipeline.embed import pool
 from pipeline.linking import split
 from pipeline.linking.evidence.appearance import Curve
 from pipeline.records import Embedded, Tracklet
+from pipeline.vectors import pool
 
 CURVE = Curve(np.array([0.45]), 0.06)
 PEOPLE = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from pipeline.config import LinkingConfig, TravelConfig
-from pipeline.embed import bare, unit
+from pipeline.embed import bare
 from pipeline.linking.clustering import candidates, solver
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.solver import NO_POSITION_PENALTY, Edges
@@ -26,6 +26,7 @@ from pipeline.linking.learning.travel_times import (
     TravelTimes,
 )
 from pipeline.records import Array, Camera, Embedded, Tracklet
+from pipeline.vectors import unit
 
 CAMERAS = {name: Camera(name, name, 1000, 1000, 10, 0, -1, np.zeros((0, 0))) for name in "abcxyz"}
 CONFIG = LinkingConfig()

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
-from pipeline.embed import bare, unit
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
+from pipeline.embed import bare
 from pipeline.linking.evidence.appearance import Appearance, Curve
 from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array, Camera, Embedded, Tracklet
+from pipeline.vectors import unit
 
 FPS, WIDTH, HEIGHT, LENS_PX, JITTER_PX = 10.0, 1280, 720, 900.0, 1.0
 Walk = Callable[[Array], Array]

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import LinkingConfig, TravelConfig
-from pipeline.embed import pool, unit
 from pipeline.linking import linker, split
 from pipeline.linking.clustering import corrections
 from pipeline.linking.evidence.appearance import Curve
@@ -25,6 +24,7 @@ from pipeline.online.events import Event, Reasons
 from pipeline.online.identities import Spans
 from pipeline.online.linker import Engine, Names, OnlineLinker, engine_of
 from pipeline.records import Camera, Embedded
+from pipeline.vectors import pool, unit
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, ON_FLOOR, RED, names, seen
 
 

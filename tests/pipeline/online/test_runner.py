@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from pipeline import cli
 from pipeline.config import LinkingConfig
-from pipeline.embed import bare, pool, unit
+from pipeline.embed import bare
 from pipeline.online.linker import engine_of
 from pipeline.online.runner import EmbeddingCache, OnlineRunner
 from pipeline.records import Camera, Embedded, Tracklet
 from pipeline.timings import Timings
+from pipeline.vectors import pool, unit
 from tests.videos import write_video
 
 MAX_DELAY_S = 1.0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.reid.preprocess import HEIGHT_PX, WIDTH_PX
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from pipeline.linking.evidence.appearance import Curve
 from pipeline.linking.learning.clocks import Clocks
 from pipeline.linking.learning.similarity import Calibration

@@ -1,0 +1,3 @@
+"""Size of a person crop in pixels, in a module of its own: the size alone needs no torch."""
+
+HEIGHT_PX, WIDTH_PX = 256, 128
