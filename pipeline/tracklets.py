@@ -1,14 +1,17 @@
-"""Rows become tracklets: when one closes, and which of its crops are kept.
+"""Collect the rows of tracks into tracklets, with a few crops of each.
 
-A tracklet closes when its track ends, or is cut: at `max_tracklet_s`, so that a person who stands
-in view all day is handed on in pieces, and where the tracker was not sure that it still followed
-the same person, so that linking can decide that by appearance. (On two rendered worlds one row in
-twelve is of somebody else than its tracklet without these cuts, one in thirty-three with them.)
-While it is open it keeps its rows (a few numbers each, at most `max_tracklet_s` of them) and at
-most `max_crops` crops, so its memory is bounded. The crops are the best of equal stretches of time:
-when there are more stretches than crops to keep, neighbours are merged and the better crop stays,
-which leaves between half and all of `max_crops`, spread over the whole tracklet, whatever its
-length.
+A tracklet closes when its track ends, or is cut:
+
+- at `max_tracklet_s`, so that a person who stands in view all day is passed on in pieces;
+- where an id switch is likely (an ambiguous match, or a gap), so that linking can give the pieces
+  to different people by appearance. A piece that is shorter than `min_piece_s` there is cut as soon
+  as it is long enough. On two rendered worlds one row in twelve belongs to somebody else than its
+  tracklet without these cuts, one in thirty-three with them.
+
+An open tracklet keeps its rows (a few numbers each, at most `max_tracklet_s` of them) and at most
+`max_crops` crops, so its memory is bounded. The crops are the best of equal stretches of time. When
+there are more stretches than crops to keep, neighbours are merged and the better crop stays. That
+leaves between half and all of `max_crops`, spread over the whole tracklet, whatever its length.
 """
 
 from dataclasses import dataclass, field
@@ -51,25 +54,30 @@ class _Open:
     cut_due: bool = False
     """An id switch is likely since the piece began; it is cut once it is long enough."""
 
-    def keep(self, frame: Frame, box: Array, most: float, max_crops: int) -> None:
-        """Offer a crop whose quality is at most `most`; pixels are only touched when it can win its
-        stretch.
+    def offer_crop(self, frame: Frame, box: Array, max_quality: float, max_crops: int) -> None:
+        """Keep the crop of a box if it is the best of its stretch.
+
+        Sharpness only lowers the quality from `max_quality`, so pixels are read only when the crop
+        can win.
         """
         stretch = int((frame.time_s - self.times_s[0]) / self.stretch_s)
-        rival = self.crops[-1] if self.crops and self.crops[-1].stretch == stretch else None
-        if rival is not None and rival.quality >= most:
+        rival = None
+        if self.crops and self.crops[-1].stretch == stretch:
+            rival = self.crops[-1]
+        if rival is not None and rival.quality >= max_quality:
             return
         image = cut(frame.image, box)
-        quality = most * _sharpness(image)
+        quality = max_quality * _sharpness(image)
+        crop = _Crop(stretch, quality, frame.time_s, image)
         if rival is None:
-            self.crops.append(_Crop(stretch, quality, frame.time_s, image))
+            self.crops.append(crop)
         elif quality > rival.quality:
-            self.crops[-1] = _Crop(stretch, quality, frame.time_s, image)
+            self.crops[-1] = crop
         while len(self.crops) > max_crops:
-            self._merge()
+            self._merge_stretches()
 
-    def _merge(self) -> None:
-        """Double the stretch: of the crops that now share one, the better stays."""
+    def _merge_stretches(self) -> None:
+        """Double the length of a stretch; of two crops that now share one, the better stays."""
         self.stretch_s *= 2
         best: dict[int, _Crop] = {}
         for crop in self.crops:
@@ -78,12 +86,12 @@ class _Open:
                 best[crop.stretch] = crop
         self.crops = list(best.values())
 
-    def counts(self, min_tracklet_s: float) -> bool:
-        """Whether it is more than a false alarm, as shorter tracks mostly are."""
+    def is_long_enough(self, min_tracklet_s: float) -> bool:
+        """Whether it is a later piece, or no false positive, as most shorter tracks are."""
         return self.continued or self.times_s[-1] - self.times_s[0] >= min_tracklet_s
 
     def record(self, camera: str, track_id: int) -> Tracklet:
-        """Return what there is of it."""
+        """Return the rows and crops so far."""
         crops = [crop.image for crop in self.crops]
         return Tracklet(
             camera,
@@ -107,35 +115,52 @@ class Gatherer:
         self._open: dict[int, _Open] = {}
 
     def add(self, frame: Frame, tracks: Tracks, live_ids: Array) -> list[Tracklet]:
-        """Take what the tracker says after a frame; returns what closed: tracks that ended or grew
-        too long.
+        """Take the rows that the tracker returned after a frame.
+
+        Args:
+            frame: the frame, from which crops are cut.
+            tracks: rows of this frame, and of earlier ones of tracks confirmed now.
+            live_ids: ids of the tracks that have not ended, (k,) int64.
+
+        Returns:
+            The tracklets that closed.
         """
         closed = self._close(sorted(self._open.keys() - set(live_ids.tolist())))
-        here = tracks.frames == frame.index  # pictures of frames before are gone
-        most = np.zeros(len(tracks))
-        most[here] = _geometry(tracks.boxes[here], tracks.scores[here], frame.image.shape)
+        in_frame = tracks.frames == frame.index  # images of earlier frames are gone
+        max_quality = np.zeros(len(tracks))
+        max_quality[in_frame] = _geometric_quality(
+            tracks.boxes[in_frame], tracks.scores[in_frame], frame.image.shape
+        )
         for i, track_id in enumerate(tracks.track_ids.tolist()):
             time_s = float(tracks.times_s[i])
-            row = self._open.setdefault(track_id, _Open())
-            if row.times_s:
-                age_s = time_s - row.times_s[0]
-                gap_s = time_s - row.times_s[-1]
-                is_gap = gap_s > self._config.max_gap_in_tracklet_s
-                row.cut_due |= is_gap or bool(tracks.ambiguous[i])
-                ambiguous = row.cut_due and age_s >= self._config.min_piece_s
-                if ambiguous or age_s >= self._config.max_tracklet_s:
-                    closed.append(self._open.pop(track_id).record(self._camera, track_id))
-                    row = self._open[track_id] = _Open(continued=True, ambiguous=ambiguous)
-            row.frames.append(int(tracks.frames[i]))
-            row.times_s.append(time_s)
-            row.boxes.append(tracks.boxes[i])
-            row.scores.append(float(tracks.scores[i]))
-            if here[i]:
-                row.keep(frame, tracks.boxes[i], float(most[i]), self._config.max_crops)
+            piece = self._open.setdefault(track_id, _Open())
+            if piece.times_s and self._is_cut(piece, time_s, bool(tracks.ambiguous[i])):
+                closed.append(piece.record(self._camera, track_id))
+                piece = _Open(continued=True, ambiguous=self._is_due(piece, time_s))
+                self._open[track_id] = piece
+            piece.frames.append(int(tracks.frames[i]))
+            piece.times_s.append(time_s)
+            piece.boxes.append(tracks.boxes[i])
+            piece.scores.append(float(tracks.scores[i]))
+            if in_frame[i]:
+                quality = float(max_quality[i])
+                piece.offer_crop(frame, tracks.boxes[i], quality, self._config.max_crops)
         return closed
 
+    def _is_cut(self, piece: _Open, time_s: float, ambiguous: bool) -> bool:
+        """Whether a piece ends before its next row; notes when it should be cut later."""
+        gap_s = time_s - piece.times_s[-1]
+        piece.cut_due |= ambiguous or gap_s > self._config.max_gap_in_tracklet_s
+        age_s = time_s - piece.times_s[0]
+        return self._is_due(piece, time_s) or age_s >= self._config.max_tracklet_s
+
+    def _is_due(self, piece: _Open, time_s: float) -> bool:
+        """Whether a piece that should be cut is long enough."""
+        age_s = time_s - piece.times_s[0]
+        return piece.cut_due and age_s >= self._config.min_piece_s
+
     def flush(self) -> list[Tracklet]:
-        """Close what is still open: the end of the source."""
+        """Close what is still open, at the end of the source."""
         return self._close(sorted(self._open))
 
     def provisional(self) -> list[Tracklet]:
@@ -147,25 +172,30 @@ class Gatherer:
     def _close(self, track_ids: list[int]) -> list[Tracklet]:
         return self._records([(track_id, self._open.pop(track_id)) for track_id in track_ids])
 
-    def _records(self, rows: list[tuple[int, _Open]]) -> list[Tracklet]:
-        """Tracks shorter than `min_tracklet_s` are left out: they are mostly false alarms."""
+    def _records(self, pieces: list[tuple[int, _Open]]) -> list[Tracklet]:
+        """Tracks shorter than `min_tracklet_s` are left out: most are false positives."""
         return [
-            row.record(self._camera, track_id)
-            for track_id, row in rows
-            if row.counts(self._config.min_tracklet_s)
+            piece.record(self._camera, track_id)
+            for track_id, piece in pieces
+            if piece.is_long_enough(self._config.min_tracklet_s)
         ]
 
 
 def inside(image: Array, box: Array) -> Array:
-    """The part of an image (H, W, 3) inside the box x1 y1 x2 y2, clipped to it; at least one
-    pixel.
+    """Return the part of an image that is in a box.
+
+    Args:
+        image: (H, W, 3).
+        box: x1 y1 x2 y2 px, which may reach beyond the image.
+
+    Returns:
+        A view of at least one pixel.
     """
     height, width = image.shape[:2]
-    x1, y1 = max(0, min(int(box[0]), width - 1)), max(0, min(int(box[1]), height - 1))
-    x2, y2 = (
-        max(x1 + 1, min(int(np.ceil(box[2])), width)),
-        max(y1 + 1, min(int(np.ceil(box[3])), height)),
-    )
+    x1 = max(0, min(int(box[0]), width - 1))
+    y1 = max(0, min(int(box[1]), height - 1))
+    x2 = max(x1 + 1, min(int(np.ceil(box[2])), width))
+    y2 = max(y1 + 1, min(int(np.ceil(box[3])), height))
     return image[y1:y2, x1:x2]
 
 
@@ -174,23 +204,25 @@ def cut(image: Array, box: Array) -> Array:
     return resize(inside(image, box))
 
 
-def _geometry(boxes: Array, scores: Array, shape: tuple[int, ...]) -> Array:
-    """Quality in 0..1 before sharpness: score x size x not cut by the border x not covered by a
-    person in front.
+def _geometric_quality(boxes: Array, scores: Array, shape: tuple[int, ...]) -> Array:
+    """Quality of crops in 0..1 before sharpness, (n,).
+
+    It is the product of score, size, visibility (not cut by the border of the image), and share not
+    covered by a person in front.
     """
     if not len(boxes):
         return np.zeros(0)
     size = np.minimum((boxes[:, 3] - boxes[:, 1]) / GOOD_HEIGHT_PX, 1)
-    inside = (
+    is_whole = (
         (boxes[:, 0] > BORDER_PX)
         & (boxes[:, 1] > BORDER_PX)
         & (boxes[:, 2] < shape[1] - BORDER_PX)
         & (boxes[:, 3] < shape[0] - BORDER_PX)
     )
-    return np.asarray(scores * size * np.where(inside, 1, 0.5) * (1 - _covered(boxes)))
+    return np.asarray(scores * size * np.where(is_whole, 1, 0.5) * (1 - _occlusion(boxes)))
 
 
-def _covered(boxes: Array) -> Array:
+def _occlusion(boxes: Array) -> Array:
     """Largest IoU with a person in front (whose feet are lower in the image), (n,)."""
     overlap = iou(boxes, boxes)
     overlap[boxes[:, None, 3] >= boxes[None, :, 3]] = 0

@@ -1,8 +1,8 @@
-"""A worker owns some cameras and everything that needs their pixels; what leaves it is tracklets.
+"""Read, detect and track some cameras: everything that needs their pixels.
 
-It reads all its cameras in step with their clocks, detects in one batch, and tracks and gathers
-camera by camera. Cameras are taken in the order of their names, so that the order on the command
-line changes nothing.
+A worker reads all its cameras in step with their clocks, detects in one batch, and tracks and
+collects tracklets camera by camera. Cameras are taken in the order of their names, so that the
+order on the command line changes nothing.
 """
 
 import threading
@@ -32,12 +32,14 @@ class Worker:
     def __init__(
         self, sources: list[Source], detector: Detector, config: Config, timings: Timings
     ) -> None:
-        self._sources = sorted(sources, key=lambda s: s.camera.name)
-        self._detector, self._config, self._timings = detector, config, timings
+        self._sources = sorted(sources, key=lambda source: source.camera.name)
+        self._detector = detector
+        self._config = config
+        self._timings = timings
         names = [source.camera.name for source in self._sources]
         self._trackers = {name: Tracker(config.tracker) for name in names}
         self._gatherers = {name: Gatherer(name, config.tracklets) for name in names}
-        self._rois = {c.name: np.array(c.roi, np.float32) for c in config.cameras}
+        self._rois = {camera.name: np.array(camera.roi, np.float32) for camera in config.cameras}
         self.n_frames = dict.fromkeys(names, 0)
         self.last_s = dict.fromkeys(names, -np.inf)
         self.frame_ranges: dict[str, list[tuple[int, int]]] = {name: [] for name in names}
@@ -48,22 +50,33 @@ class Worker:
         return max(self.last_s.values())
 
     def provisional(self) -> list[Tracklet]:
-        """What is still open, as if it closed now: for those who cannot wait."""
-        return [
-            tracklet for gatherer in self._gatherers.values() for tracklet in gatherer.provisional()
-        ]
+        """Return the open tracklets as if they closed now, for online linking."""
+        tracklets: list[Tracklet] = []
+        for gatherer in self._gatherers.values():
+            tracklets += gatherer.provisional()
+        return tracklets
 
     def run(
         self, stop: threading.Event, progress: Callable[[int], object]
     ) -> Generator[list[Tracklet], None, None]:
-        """Yield the tracklets that close, round by round, until every source has ended or `stop` is
-        set.
+        """Process the cameras to their end.
+
+        Args:
+            stop: ends it early when set.
+            progress: is called with the number of frames of each round.
+
+        Yields:
+            The tracklets that close, round by round.
         """
+        stride = self._config.sources.stride
         n_ahead = self._config.sources.read_ahead_frames
-        readers = {s.camera.name: read_ahead(s, n_ahead, self._timings) for s in self._sources}
+        readers: dict[str, Generator[Frame, None, None]] = {}
+        intervals_s: dict[str, float] = {}
+        for source in self._sources:
+            camera = source.camera
+            readers[camera.name] = read_ahead(source, n_ahead, self._timings)
+            intervals_s[camera.name] = stride / camera.fps
         try:
-            stride = self._config.sources.stride
-            intervals_s = {s.camera.name: stride / s.camera.fps for s in self._sources}
             for frames in rounds(readers, intervals_s):
                 yield self._round(frames)
                 progress(len(frames))
@@ -72,18 +85,20 @@ class Worker:
         finally:
             for reader in readers.values():
                 reader.close()
-        yield [tracklet for name in self._gatherers for tracklet in self._gatherers[name].flush()]
+        last: list[Tracklet] = []
+        for gatherer in self._gatherers.values():
+            last += gatherer.flush()
+        yield last
 
     def _round(self, frames: list[Frame]) -> list[Tracklet]:
         with self._timings.stage("detect", len(frames)):
-            found = self._detector.detect(frames)
+            detections = self._detector.detect(frames)
         closed: list[Tracklet] = []
-        for frame, detections in zip(frames, found, strict=True):
+        for frame, in_frame in zip(frames, detections, strict=True):
             tracker = self._trackers[frame.camera]
             with self._timings.stage("track"):
-                tracks = tracker.update(
-                    _inside(detections, self._rois[frame.camera]), frame.time_s, frame.index
-                )
+                in_roi = _with_feet_inside(in_frame, self._rois[frame.camera])
+                tracks = tracker.update(in_roi, frame.time_s, frame.index)
             with self._timings.stage("gather"):
                 closed += self._gatherers[frame.camera].add(frame, tracks, tracker.live_ids)
             self._count(frame)
@@ -102,14 +117,26 @@ class Worker:
 def rounds(
     readers: dict[str, Generator[Frame, None, None]], intervals_s: dict[str, float]
 ) -> Iterator[list[Frame]]:
-    """Group frames into batches with at most one frame a camera, in step with the clocks.
+    """Group frames into batches with at most one frame per camera, in step with the clocks.
 
-    A round takes every frame less than the shortest frame interval after the earliest one; cameras
+    A round takes every frame less than the shortest frame interval after the earliest one. Cameras
     that start later, end earlier or run at another rate are absent from some rounds.
+
+    Args:
+        readers: frames of each camera.
+        intervals_s: time between two frames of each camera.
+
+    Yields:
+        The frames of a round, in the order of `readers`.
     """
-    heads = {name: frame for name, reader in readers.items() if (frame := next(reader, None))}
+    heads: dict[str, Frame] = {}
+    for name, reader in readers.items():
+        first = next(reader, None)
+        if first is not None:
+            heads[name] = first
     while heads:
-        limit_s = min(f.time_s for f in heads.values()) + min(intervals_s[name] for name in heads)
+        earliest_s = min(frame.time_s for frame in heads.values())
+        limit_s = earliest_s + min(intervals_s[name] for name in heads)
         taken = [frame for frame in heads.values() if frame.time_s < limit_s]
         yield taken
         for frame in taken:
@@ -120,7 +147,7 @@ def rounds(
                 heads[frame.camera] = following
 
 
-def _inside(detections: Detections, roi: Array) -> Detections:
+def _with_feet_inside(detections: Detections, roi: Array) -> Detections:
     """Detections whose feet are inside the polygon; all of them when there is none."""
     if not len(roi) or not len(detections):
         return detections
