@@ -4,7 +4,7 @@ videos.
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -28,7 +28,7 @@ would fill the disk with dark frames.
 
 
 class _Tile:
-    """One camera's place in the mosaic."""
+    """One camera's place in the mosaic, of `width` x `height` px."""
 
     def __init__(self, camera: Camera, video: Path, width: int, height: int) -> None:
         config = CameraConfig(source=str(video), name=camera.name, start_s=camera.start_s)
@@ -91,42 +91,58 @@ def too_dark(spans_s: Mapping[str, tuple[float, float]]) -> str:
 
 
 def tile(
-    cameras: list[Camera], videos: list[Path], path: Path, crf: int, stop: Callable[[], bool]
+    cameras: Sequence[Camera],
+    videos: Sequence[Path],
+    path: Path,
+    crf: int,
+    stop: Callable[[], bool],
 ) -> None:
-    """Write the mosaic at the highest frame rate among the cameras; raises Interrupted when `stop`
-    says so.
+    """Write the mosaic, at the highest frame rate among the cameras.
+
+    Args:
+        cameras: one or more cameras.
+        videos: their annotated videos.
+        path: the file to write.
+        crf: quality, 0 (best) to 51.
+        stop: is asked before each frame whether to stop.
+
+    Raises:
+        Interrupted: `stop` said so.
     """
     n_columns = math.ceil(math.sqrt(len(cameras)))
     n_rows = math.ceil(len(cameras) / n_columns)
-    height = round(TILE_WIDTH_PX * min(c.height / c.width for c in cameras) / 2) * 2
-    tiles = [_Tile(c, v, TILE_WIDTH_PX, height) for c, v in zip(cameras, videos, strict=True)]
-    fps = max(c.fps for c in cameras)
-    start_s = min(c.start_s for c in cameras)
-    encoder = Encoder(path, n_columns * TILE_WIDTH_PX, n_rows * height, fps, crf)
-    with encoder:
-        for i in itertools.count():
+    flattest = min(camera.height / camera.width for camera in cameras)
+    height = round(TILE_WIDTH_PX * flattest / 2) * 2  # H.264 takes even sizes only
+    tiles = [
+        _Tile(camera, video, TILE_WIDTH_PX, height)
+        for camera, video in zip(cameras, videos, strict=True)
+    ]
+    fps = max(camera.fps for camera in cameras)
+    start_s = min(camera.start_s for camera in cameras)
+    with Encoder(path, n_columns * TILE_WIDTH_PX, n_rows * height, fps, crf) as encoder:
+        for index in itertools.count():
             if stop():
                 raise Interrupted
-            time_s = start_s + i / fps
+            time_s = start_s + index / fps
             canvas = np.full((n_rows * height, n_columns * TILE_WIDTH_PX, 3), DARK, np.uint8)
-            for k, each in enumerate(tiles):
-                y, x = k // n_columns * height, k % n_columns * TILE_WIDTH_PX
-                canvas[y : y + height, x : x + TILE_WIDTH_PX] = each.at(time_s)
+            for place, in_place in enumerate(tiles):
+                row, column = divmod(place, n_columns)
+                top = row * height
+                left = column * TILE_WIDTH_PX
+                canvas[top : top + height, left : left + TILE_WIDTH_PX] = in_place.at(time_s)
             if not any(each.runs(time_s) for each in tiles):
                 break
-            encoder.write(canvas, i / fps)
+            encoder.write(canvas, index / fps)
 
 
 def _fit(image: Array, empty: Array) -> Array:
     """Scale an image into a tile, centred, its proportions kept."""
     height, width = empty.shape[:2]
     scale = min(width / image.shape[1], height / image.shape[0])
-    small = cv2.resize(
-        image,
-        (round(image.shape[1] * scale), round(image.shape[0] * scale)),
-        interpolation=cv2.INTER_AREA,
-    )
-    out = np.full_like(empty, DARK)
-    y, x = (height - small.shape[0]) // 2, (width - small.shape[1]) // 2
-    out[y : y + small.shape[0], x : x + small.shape[1]] = small
-    return out
+    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    fitted = np.full_like(empty, DARK)
+    top = (height - small.shape[0]) // 2
+    left = (width - small.shape[1]) // 2
+    fitted[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return fitted

@@ -23,6 +23,9 @@ from pipeline.timings import Timings
 TICKS = 90_000
 """Time base of the files: exact for 24, 25, 29.97, 30, 50 and 60 frames a second."""
 HOLD_S = 0.6
+ROUNDING_S = 1e-6
+SAME_FRAME_S = 1e-3
+"""A row is of the frame that is drawn when it is not older."""
 GOLDEN_ANGLE_DEG = 137.508
 TRAIL_POINTS = 12
 HEADER = (32, 32, 32)
@@ -42,11 +45,8 @@ class Encoder:
             f"file:{path}", "w", format="mp4", options={"movflags": "faststart"}
         )
         rate = Fraction(fps).limit_denominator(1001)
-        options = {
-            "preset": "veryfast",
-            "crf": str(crf),
-            "bf": "0",
-        }  # with B-frames MP4 notes a wrong length at variable rates
+        # with B-frames, MP4 notes a wrong length at variable rates
+        options = {"preset": "veryfast", "crf": str(crf), "bf": "0"}
         self._stream = self._container.add_stream("libx264", rate=rate, options=options)
         self._stream.width, self._stream.height = width + width % 2, height + height % 2
         self._stream.pix_fmt = "yuv420p"
@@ -86,19 +86,30 @@ class _Mark:
     seen: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """A tracklet of a person: times (n,) and boxes (n, 4)."""
+
+    person_id: int
+    times_s: Array
+    boxes: Array
+
+
 class Drawing:
     """All marks of one camera, by time."""
 
     def __init__(self, camera: Camera, people: list[Person], trail_s: float) -> None:
-        self._camera, self._trail_s = camera, trail_s
-        self._stretches: list[tuple[int, Array, Array]] = [
-            (p.person_id, t.times_s, t.boxes)
-            for p in people
-            for t in p.tracklets
-            if t.camera == camera.name
-        ]
-        self._stretches.sort(key=lambda s: float(s[1][0]))
-        self._next, self._open = 0, list[tuple[int, Array, Array]]()
+        self._camera = camera
+        self._trail_s = trail_s
+        self._stretches: list[_Stretch] = []
+        for person in people:
+            for tracklet in person.tracklets:
+                if tracklet.camera == camera.name:
+                    stretch = _Stretch(person.person_id, tracklet.times_s, tracklet.boxes)
+                    self._stretches.append(stretch)
+        self._stretches.sort(key=lambda stretch: float(stretch.times_s[0]))
+        self._n_begun = 0
+        self._open: list[_Stretch] = []
         self._scale = max(min(camera.width, camera.height) / 720, 0.45)
 
     def draw(self, image: Array, time_s: float) -> Array:
@@ -107,42 +118,46 @@ class Drawing:
         """
         image = image.copy()
         marks = list(self._marks(time_s))
-        for person_id, times_s, boxes in self._open:
-            self._draw_trail(image, colour(person_id), times_s, boxes, time_s)
+        for stretch in self._open:
+            self._draw_trail(image, stretch, time_s)
         for mark in marks:
             self._draw_box(image, mark)
-        _paste(image, _label(f"{self._camera.name}  {_clock(time_s)}", HEADER, self._scale), 0, 0)
+        title = f"{self._camera.name}  {_clock(time_s)}"
+        _paste(image, _label(title, HEADER, self._scale), 0, 0)
         return image
 
     def _marks(self, time_s: float) -> Iterator[_Mark]:
-        while (
-            self._next < len(self._stretches) and self._stretches[self._next][1][0] <= time_s + 1e-6
-        ):
-            self._open.append(self._stretches[self._next])
-            self._next += 1
-        self._open = [s for s in self._open if s[1][-1] + self._trail_s >= time_s]
-        for person_id, times_s, boxes in self._open:
-            i = int(np.searchsorted(times_s, time_s + 1e-6)) - 1
-            if time_s - times_s[i] < 1e-3:
-                yield _Mark(person_id, boxes[i], True)
+        while self._n_begun < len(self._stretches):
+            stretch = self._stretches[self._n_begun]
+            if stretch.times_s[0] > time_s + ROUNDING_S:
+                break
+            self._open.append(stretch)
+            self._n_begun += 1
+        self._open = [
+            stretch for stretch in self._open if stretch.times_s[-1] + self._trail_s >= time_s
+        ]
+        for stretch in self._open:
+            times_s = stretch.times_s
+            boxes = stretch.boxes
+            i = int(np.searchsorted(times_s, time_s + ROUNDING_S)) - 1
+            if time_s - times_s[i] < SAME_FRAME_S:
+                yield _Mark(stretch.person_id, boxes[i], True)
             elif i + 1 < len(times_s) and times_s[i + 1] - times_s[i] <= HOLD_S:
                 share = (time_s - times_s[i]) / (times_s[i + 1] - times_s[i])
-                yield _Mark(person_id, boxes[i] * (1 - share) + boxes[i + 1] * share, False)
+                box = boxes[i] * (1 - share) + boxes[i + 1] * share
+                yield _Mark(stretch.person_id, box, False)
 
-    def _draw_trail(
-        self, image: Array, colour_bgr: Colour, times_s: Array, boxes: Array, now_s: float
-    ) -> None:
-        first, last = np.searchsorted(times_s, [now_s - self._trail_s, now_s + 1e-6])
-        if last - first > 1:
-            step = max(1, (last - first) // TRAIL_POINTS)
-            kept = [
-                *range(-(-first // step) * step, last - 1, step),
-                last - 1,
-            ]  # the same rows in every frame
-            points = floor.foot_points(boxes[kept]).round().astype(np.int32)
-            cv2.polylines(
-                image, [points], False, colour_bgr, max(1, round(2 * self._scale)), cv2.LINE_AA
-            )
+    def _draw_trail(self, image: Array, stretch: _Stretch, now_s: float) -> None:
+        span_s = [now_s - self._trail_s, now_s + ROUNDING_S]
+        first, last = np.searchsorted(stretch.times_s, span_s)
+        if last - first < 2:
+            return
+        step = max(1, (last - first) // TRAIL_POINTS)
+        first_kept = -(-first // step) * step  # the same rows in every frame
+        kept = [*range(first_kept, last - 1, step), last - 1]
+        points = floor.foot_points(stretch.boxes[kept]).round().astype(np.int32)
+        thickness = max(1, round(2 * self._scale))
+        cv2.polylines(image, [points], False, colour(stretch.person_id), thickness, cv2.LINE_AA)
 
     def _draw_box(self, image: Array, mark: _Mark) -> None:
         x1, y1, x2, y2 = (round(float(v)) for v in mark.box)
@@ -182,8 +197,19 @@ def annotate(
     timings: Timings,
     stop: Callable[[], bool],
 ) -> None:
-    """Draw all `frames` of one camera into an H.264 file; raises Interrupted when `stop` says
-    so.
+    """Draw the frames of one camera into an H.264 file.
+
+    Args:
+        frames: the frames, in time order.
+        camera: the camera, on whose clock the frames are.
+        people: all people of the run.
+        path: the file to write.
+        config: quality and length of the trails.
+        timings: the stages "draw" and "encode" are counted here.
+        stop: is asked before each frame whether to stop.
+
+    Raises:
+        Interrupted: `stop` said so.
     """
     drawing = Drawing(camera, people, config.trail_s)
     with Encoder(path, camera.width, camera.height, camera.fps, config.crf) as encoder:
