@@ -1,4 +1,4 @@
-"""The closing words of a run on the terminal."""
+"""The table that a run prints at its end."""
 
 from pipeline.result import Result
 
@@ -6,25 +6,30 @@ MAX_PEOPLE = 30
 
 
 def table(result: Result) -> str:
-    """People, the cameras each was seen in, their times, and where the files are."""
+    """List people, the cameras each was seen in, their times, and where the files are.
+
+    Args:
+        result: a finished run.
+
+    Returns:
+        Text of several lines, with `MAX_PEOPLE` people at most.
+    """
     lines = [f"{len(result.people)} people in {len(result.cameras)} cameras"]
     if result.people:
         lines.append(f"{'person':>6}  {'first':>8}  {'last':>8}  {'in view':>8}  cameras")
     for person in result.people[:MAX_PEOPLE]:
-        first, last = (
-            min(t.first_s for t in person.tracklets),
-            max(t.last_s for t in person.tracklets),
-        )
-        seen = sum(t.last_s - t.first_s for t in person.tracklets)
-        cameras = ", ".join(sorted({t.camera for t in person.tracklets}))
+        tracklets = person.tracklets
+        first_s = min(tracklet.first_s for tracklet in tracklets)
+        last_s = max(tracklet.last_s for tracklet in tracklets)
+        seen_s = sum(tracklet.last_s - tracklet.first_s for tracklet in tracklets)
+        cameras = ", ".join(sorted({tracklet.camera for tracklet in tracklets}))
         lines.append(
-            f"{person.person_id:>6}  {first:>7.1f}s  {last:>7.1f}s  {seen:>7.1f}s  {cameras}"
+            f"{person.person_id:>6}  {first_s:>7.1f}s  {last_s:>7.1f}s  {seen_s:>7.1f}s  {cameras}"
         )
     if len(result.people) > MAX_PEOPLE:
         lines.append(f"   ... and {len(result.people) - MAX_PEOPLE} more in trajectories.json")
     if result.interrupted:
         lines.append("interrupted: these results cover what was read and drawn before Ctrl-C")
-    lines.append(
-        f"results: {result.folder}/ ({', '.join(f for f in result.files if '/' not in f)}, mot/)"
-    )
+    files = [name for name in result.files if "/" not in name]
+    lines.append(f"results: {result.folder}/ ({', '.join(files)}, mot/)")
     return "\n".join(lines)

@@ -49,7 +49,8 @@ class HogDetector:
 
     def __init__(self, config: DetectorConfig) -> None:
         svm = np.asarray(cv2.HOGDescriptor().getDefaultPeopleDetector(), np.float32).ravel()
-        self._weights, self._bias = svm[:-1].reshape(BLOCKS[0] * BLOCKS[1], -1), float(svm[-1])
+        self._weights = svm[:-1].reshape(BLOCKS[0] * BLOCKS[1], -1)
+        self._bias = float(svm[-1])
         chance = float(np.clip(config.min_score, 0.01, 0.99))
         self._min_margin = (np.log(chance / (1 - chance)) - SCORE_OFFSET) / SCORE_SLOPE
 
@@ -73,27 +74,24 @@ class HogDetector:
         """
         height, width = image.shape[:2]
         scale = min((AREA_PX2 / (height * width)) ** 0.5, MAX_ENLARGEMENT)
+        window_px = np.array(WINDOW_PX)
         previous = image
         while True:
-            w, h = round(width * scale), round(height * scale)
-            if w + 2 * PAD_PX < WINDOW_PX[0] + BLOCK_PX or h + 2 * PAD_PX < WINDOW_PX[1] + BLOCK_PX:
+            size = (round(width * scale), round(height * scale))
+            if (np.array(size) + 2 * PAD_PX < window_px + BLOCK_PX).any():
                 return
-            level = cv2.resize(
-                image if scale > 0.6 else previous, (w, h), interpolation=cv2.INTER_LINEAR
-            )
-            previous = level if scale <= 1 else previous
+            origin = image if scale > 0.6 else previous
+            level = cv2.resize(origin, size, interpolation=cv2.INTER_LINEAR)
+            if scale <= 1:
+                previous = level
             margins = self._margins(level)
-            y, x = np.nonzero(margins >= self._min_margin)
-            centre = (
-                np.stack([x, y], axis=1) * STEP_PX
-                - PAD_PX
-                + np.array(WINDOW_PX) * [0.5, 0.5 + PERSON_SHIFT]
-            )
-            half = np.array(WINDOW_PX) * [PERSON_WIDTH, PERSON_HEIGHT] / 2
-            back = np.array([width / w, height / h])
-            yield np.concatenate(
-                [(centre - half) * back, (centre + half) * back, margins[y, x, None]], axis=1
-            )
+            rows, columns = np.nonzero(margins >= self._min_margin)
+            top_left = np.stack([columns, rows], axis=1) * STEP_PX - PAD_PX
+            centre = top_left + window_px * [0.5, 0.5 + PERSON_SHIFT]
+            half_size = window_px * [PERSON_WIDTH, PERSON_HEIGHT] / 2
+            to_image = np.array([width, height]) / size
+            corners = [(centre - half_size) * to_image, (centre + half_size) * to_image]
+            yield np.concatenate([*corners, margins[rows, columns, None]], axis=1)
             scale /= LEVEL_RATIO
 
     def _margins(self, level: Array) -> Array:
