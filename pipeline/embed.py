@@ -104,29 +104,38 @@ class NetworkEmbedder:
         return self._encoder.frame_wise
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
-        """Embed in batches of about `batch_crops` crops; a tracklet without crops gets zeros, which
-        are alike to nothing.
+        """Embed in batches of about `batch_crops` crops.
+
+        A tracklet without crops gets zeros, whose similarity to everything is 0.
         """
-        seen = [t for t in tracklets if len(t.crops)]
-        crop_embeddings = unit(
-            self._encoder.features([crop[None] for t in seen for crop in t.crops])
-        )
-        each = (
-            np.split(crop_embeddings, np.cumsum([len(t.crops) for t in seen])[:-1]) if seen else []
-        )
+        with_crops = [tracklet for tracklet in tracklets if len(tracklet.crops)]
+        crops: list[Array] = []
+        ends: list[int] = []
+        for tracklet in with_crops:
+            crops += [crop[None] for crop in tracklet.crops]
+            ends.append(len(crops))
+        all_embeddings = unit(self._encoder.features(crops))
+        crop_embeddings = np.split(all_embeddings, ends[:-1]) if with_crops else []
         if self.frame_wise:
-            whole = [pool(own, t.crop_quality) for own, t in zip(each, seen, strict=True)]
+            embeddings = [
+                pool(of_crops, tracklet.crop_quality)
+                for of_crops, tracklet in zip(crop_embeddings, with_crops, strict=True)
+            ]
         else:
-            whole = list(
-                unit(
-                    self._encoder.features([t.crops for t in seen], [t.crop_quality for t in seen])
+            clips = [tracklet.crops for tracklet in with_crops]
+            quality = [tracklet.crop_quality for tracklet in with_crops]
+            embeddings = list(unit(self._encoder.features(clips, quality)))
+        embedded: list[Embedded] = []
+        n_done = 0
+        for tracklet in tracklets:
+            if len(tracklet.crops):
+                embedded.append(
+                    self._embedded(tracklet, embeddings[n_done], crop_embeddings[n_done])
                 )
-            )
-        found = iter(zip(whole, each, strict=True))
-        nothing = np.zeros(self.width, np.float32)
-        return [
-            self._embedded(t, *next(found)) if len(t.crops) else bare(t, nothing) for t in tracklets
-        ]
+                n_done += 1
+            else:
+                embedded.append(bare(tracklet, np.zeros(self.width, np.float32)))
+        return embedded
 
     def _embedded(self, tracklet: Tracklet, embedding: Array, crop_embeddings: Array) -> Embedded:
         return Embedded(

@@ -1,15 +1,15 @@
-"""What a detector's scores mean here: how many in a hundred boxes of a score are people.
+"""What a detector's scores mean for this camera: how many of a hundred boxes of a score are people.
 
 A score of 0.3 says little by itself: on seven sets of boxes, 6 to 69 % of those scored 0.1 to 0.2
-are people, and 24 to 97 % of those scored 0.5 to 0.6. But people stay, and false alarms mostly do
-not: the share of boxes that fall where a confirmed track expected one comes close to the share that
-are people, without any truth. So a tracker counts that share for every score, and uses it instead
-of the score. At first, scores are taken at their word.
+are people, and 24 to 97 % of those scored 0.5 to 0.6. But people stay, and false positives mostly
+do not: the share of boxes that fall where a confirmed track expected one comes close to the share
+that are people, without any truth. So a tracker counts that share for every score, and uses it
+instead of the score. At first, the scores themselves are used.
 
-Where following is hard, because the camera swings or frames are few, nothing is expected, whatever
-it is. Believing that would be the end: without belief no track starts, and without tracks nothing
-is expected. So the best score that is common keeps its word at least, and the shares of all others
-are lifted with it.
+Where tracking is hard, because the camera moves or frames are few, no box is expected, whatever it
+shows. Low confidence would then be final: no track starts, and without tracks no box is expected.
+So the best of the common scores keeps at least its own value as confidence, and the shares of all
+others are raised with it.
 """
 
 import numpy as np
@@ -18,13 +18,13 @@ from pipeline.records import Array
 
 N_BINS = 10
 FIRST_BOXES = 10.0
-"""Boxes of a score that the score's own word counts for."""
+"""The score itself counts as much as this many boxes of it."""
 MOST_BOXES = 2000.0
-"""What is remembered of a score: beyond it everything before counts half, so that the meaning may
-change with the light.
+"""Boxes remembered per score: beyond it, counts are halved, so that the confidence follows changes
+such as of the light.
 """
 BELIEVED = 0.9
-"""So much of its word the best common score keeps at most."""
+"""The best common score keeps no more than this as confidence."""
 
 
 class Confidence:
@@ -34,7 +34,8 @@ class Confidence:
 
     def __init__(self) -> None:
         self._scores = (np.arange(N_BINS) + 0.5) / N_BINS
-        self._seen, self._expected = np.zeros(N_BINS), np.zeros(N_BINS)
+        self._seen = np.zeros(N_BINS)
+        self._expected = np.zeros(N_BINS)
         self._share = self._scores
 
     def of(self, scores: Array) -> Array:
@@ -46,11 +47,11 @@ class Confidence:
         bool.
         """
         bins = np.minimum((scores * N_BINS).astype(np.int64), N_BINS - 1)
-        surprises, hits = np.bincount(bins + N_BINS * expected, minlength=2 * N_BINS).reshape(
-            2, N_BINS
-        )
-        self._seen += surprises + hits
-        self._expected += hits
+        counts = np.bincount(bins + N_BINS * expected, minlength=2 * N_BINS)
+        n_unexpected = counts[:N_BINS]
+        n_expected = counts[N_BINS:]
+        self._seen += n_unexpected + n_expected
+        self._expected += n_expected
         if self._seen.max() > MOST_BOXES:
             full = self._seen > MOST_BOXES
             self._seen[full] /= 2
