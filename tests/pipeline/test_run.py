@@ -335,8 +335,9 @@ def broken(tmp_path: Path) -> dict[str, list[str]]:
         "have two entries": [
             "--videos",
             good,
+            good,
             "--set",
-            "linking.travel=[{cameras: [good, good]}, {cameras: [good, good]}]",
+            "linking.travel=[{cameras: [good, good-2]}, {cameras: [good-2, good]}]",
         ],
         "File name too long": ["--videos", good, "--output", str(tmp_path / ("x" * 300))],
     }
@@ -493,6 +494,7 @@ class Failing:
     """An embedder whose device fails."""
 
     name, width, files = "failing", 4, ()
+    frame_wise = True
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         raise ModelError("the device is lost")
