@@ -27,14 +27,24 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Colour = tuple[int, int, int]
 
-BLACK, WHITE, GREY = (0, 0, 0), (255, 255, 255), (150, 150, 150)
-GREEN, RED = (115, 158, 0), (0, 74, 213)  # BGR
+BLACK = (0, 0, 0)
+WHITE = (255, 255, 255)
+GREY = (150, 150, 150)
+GREEN = (115, 158, 0)  # BGR
+RED = (0, 74, 213)
+JUDGEMENTS = {True: GREEN, False: RED, None: GREY}
 N_FRAMES = 4
 """A tracklet is shown as a column of so many frames, spread over it."""
-IMAGE_PX, FRAME_PX = (256, 128), (160, 80)
-"""Height and width of the cell of a lone image, and of each frame of a tracklet."""
-BORDER_PX, SPACE_PX, GAP_PX, LINE_PX = 5, 10, 40, 18
-FONT, FONT_SCALE = cv2.FONT_HERSHEY_SIMPLEX, 0.45
+IMAGE_PX = (256, 128)
+"""Height and width of the cell of a lone image ..."""
+FRAME_PX = (160, 80)
+"""... and of each frame of a tracklet."""
+BORDER_PX = 5
+SPACE_PX = 10
+GAP_PX = 40
+LINE_PX = 18
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+FONT_SCALE = 0.45
 
 
 class Found(NamedTuple):
@@ -62,20 +72,29 @@ class Ranked:
 def ranked_sheet(
     query_frames: Sequence[Array], results: Sequence[Found], caption: str = "query"
 ) -> Array:
-    """Draw query and results side by side, (H, W, 3) uint8 BGR: the query in black, results in
-    green, red, or grey for unknown.
+    """Draw a query and its results side by side.
 
     Images keep their proportions; of more than `N_FRAMES` frames so many are shown, spread over the
-    tracklet. Captions (ASCII) are broken at double spaces where they are too wide.
+    tracklet.
+
+    Args:
+        query_frames: (h, w, 3) uint8 BGR each; drawn in black.
+        results: Drawn in green, red, or grey for unknown.
+        caption: Of the query. Captions (ASCII) are broken at double spaces where they are too wide.
+
+    Returns:
+        The sheet, (H, W, 3) uint8 BGR.
     """
-    shown = [spread(frames) for frames in (query_frames, *(r.frames for r in results))]
+    shown = [spread(query_frames)]
+    shown += [spread(result.frames) for result in results]
     n_frames = max(map(len, shown))
     size = IMAGE_PX if n_frames == 1 else FRAME_PX
-    captions = [
-        _lines(text, size[1] + 2 * BORDER_PX) for text in (caption, *(r.caption for r in results))
-    ]
+    texts = [caption]
+    texts += [result.caption for result in results]
+    captions = [_lines(text, size[1] + 2 * BORDER_PX) for text in texts]
     n_lines = max(map(len, captions))
-    colours = [BLACK, *({True: GREEN, False: RED, None: GREY}[r.correct] for r in results)]
+    colours = [BLACK]
+    colours += [JUDGEMENTS[result.correct] for result in results]
     tiles = [
         _tile(frames, n_frames, size, colour, lines, n_lines)
         for frames, colour, lines in zip(shown, colours, captions, strict=True)
@@ -122,7 +141,8 @@ def plot_transitions(histogram: Array, bin_frames: int, path: Path) -> None:
     figure = _figure(1.5 * n_cameras + 1, 1.1 * n_cameras + 1)
     grid = figure.subplots(n_cameras, n_cameras, sharex=True, sharey=True, squeeze=False)
     for later, earlier in np.ndindex(n_cameras, n_cameras):
-        axes, curve = cast("Axes", grid[later, earlier]), histogram[later, earlier, :end]
+        axes = cast("Axes", grid[later, earlier])
+        curve = histogram[later, earlier, :end]
         _tidy(axes, 3)
         if curve.any():
             axes.fill_between(frames, curve, color="#0072b2", alpha=0.25, linewidth=0)
@@ -156,9 +176,8 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     rows: one a epoch, with "epoch" and "loss"; "map" and "rank1" in 0..1. Raises InputError.
     """
     others = {"epoch", "lr", "seconds", "loss", "map", "rank1"}
-    terms = [
-        name for name in dict.fromkeys(name for row in rows for name in row) if name not in others
-    ]
+    names = dict.fromkeys(name for row in rows for name in row)
+    terms = [name for name in names if name not in others]
     scores = [name for name in ("map", "rank1") if any(name in row for row in rows)]
     figure = _figure(7, 3.2 if not scores else 5.6)
     grid = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
@@ -239,12 +258,14 @@ def _fit(image: Array, size: tuple[int, int]) -> Array:
     """Image in a cell (height, width), centred on grey, its proportions kept."""
     height, width = size
     scale = min(height / image.shape[0], width / image.shape[1])
-    h, w = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
+    inner_height = max(1, round(image.shape[0] * scale))
+    inner_width = max(1, round(image.shape[1] * scale))
+    top = (height - inner_height) // 2
+    left = (width - inner_width) // 2
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    inner = cv2.resize(image, (inner_width, inner_height), interpolation=interpolation)
     cell = np.full((height, width, 3), 225, np.uint8)
-    y, x = (height - h) // 2, (width - w) // 2
-    cell[y : y + h, x : x + w] = cv2.resize(
-        image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    )
+    cell[top : top + inner_height, left : left + inner_width] = inner
     return cell
 
 
@@ -261,7 +282,8 @@ def _lines(caption: str, width_px: int) -> list[str]:
 def _judge(tile: Array, top: int, correct: bool) -> None:
     """Tick or cross in the upper right corner of the frames."""
     radius = 11
-    x, y = tile.shape[1] - BORDER_PX - radius, top + BORDER_PX + radius
+    x = tile.shape[1] - BORDER_PX - radius
+    y = top + BORDER_PX + radius
     cv2.circle(tile, (x, y), radius, GREEN if correct else RED, cv2.FILLED, cv2.LINE_AA)
     strokes = [[(-5, 0), (-1, 5), (6, -4)]] if correct else [[(-4, -4), (4, 4)], [(-4, 4), (4, -4)]]
     for stroke in strokes:

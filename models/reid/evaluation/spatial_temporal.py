@@ -94,12 +94,23 @@ def estimate(
     n_bins: int = 5000,
     bin_frames: int = 100,
 ) -> TransitionModel:
-    """Model from sightings (n,) of known people: the raw histogram, every pair of cameras divided
-    by its sum.
+    """Learn the times between cameras from sightings (n,) of known people.
 
-    n_cameras: 0 takes the largest camera. n_bins: 5000 for Market-1501, 3000 for DukeMTMC; longer
-    times are left out. Assumes, as published, one visit of a person to a camera. Raises InputError
-    for frames below 0, which mean that a data set has none.
+    It assumes, as published, one visit of a person to a camera.
+
+    Args:
+        person_ids: Who was seen (n,).
+        cameras: Where (n,), 0-based.
+        frames: When (n,), on one clock.
+        n_cameras: 0 takes the largest camera.
+        n_bins: 5000 for Market-1501, 3000 for DukeMTMC; longer times are left out.
+        bin_frames: Frames in a bin.
+
+    Returns:
+        The raw histogram, every pair of cameras divided by its sum.
+
+    Raises:
+        InputError: There are no sightings, or frames below 0, which mean that a data set has none.
     """
     if not len(person_ids):
         raise InputError("there are no sightings to learn the times between cameras from")
@@ -108,16 +119,18 @@ def estimate(
     people, person = np.unique(person_ids, return_inverse=True)
     place = person * n_cameras + cameras
     shape = (len(people), n_cameras)
-    counts = np.bincount(place, minlength=shape[0] * n_cameras).reshape(shape)
-    mean = np.bincount(place, frames, minlength=shape[0] * n_cameras).reshape(shape) / (
-        counts + TINY
-    )
-    one, other = np.triu_indices(n_cameras, 1)
-    rows, pairs = np.nonzero((counts[:, one] > 0) & (counts[:, other] > 0))
-    one, other = one[pairs], other[pairs]
-    apart = mean[rows, one] - mean[rows, other]
-    later, earlier = np.where(apart > 0, (one, other), (other, one))
-    bins = (np.abs(apart) / bin_frames).astype(np.int64)
+    n_places = len(people) * n_cameras
+    counts = np.bincount(place, minlength=n_places).reshape(shape)
+    sums = np.bincount(place, frames, minlength=n_places).reshape(shape)
+    mean = sums / (counts + TINY)
+    first, second = np.triu_indices(n_cameras, 1)
+    rows, pairs = np.nonzero((counts[:, first] > 0) & (counts[:, second] > 0))
+    first = first[pairs]
+    second = second[pairs]
+    gap_frames = mean[rows, first] - mean[rows, second]
+    later = np.where(gap_frames > 0, first, second)
+    earlier = np.where(gap_frames > 0, second, first)
+    bins = (np.abs(gap_frames) / bin_frames).astype(np.int64)
     table = np.zeros((n_cameras, n_cameras, n_bins))
     within = bins < n_bins
     np.add.at(table, (later[within], earlier[within], bins[within]), 1)

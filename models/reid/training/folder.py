@@ -15,8 +15,12 @@ from typing import Any
 from models import files
 from models.errors import InputError
 
-CONFIG, LOG, BOARD, CHECKPOINT = "config.yaml", "log.jsonl", "tensorboard", "checkpoint.safetensors"
-MODEL, CURVES = "model.safetensors", "curves.png"
+CONFIG = "config.yaml"
+LOG = "log.jsonl"
+BOARD = "tensorboard"
+CHECKPOINT = "checkpoint.safetensors"
+MODEL = "model.safetensors"
+CURVES = "curves.png"
 
 
 def check(output: Path, resume: bool, overwrite: bool) -> None:
