@@ -23,9 +23,10 @@ from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
 from pipeline.embed import Embedder
 from pipeline.errors import ConfigError
-from pipeline.linking import priors
+from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
+from pipeline.linking.learning import lessons
 from pipeline.linking.linker import Linked
 from pipeline.online import events
 from pipeline.online.linker import Engine, engine_of
@@ -161,7 +162,7 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         _sha256(embedder.files),
         notes=detector_notes + embedder_notes,
     )
-    prior = priors.load(config.linking.priors, result.reid_sha256)
+    prior = sites.load(config.linking.priors, result.reid_sha256)
     engine = engine_of(cameras, config.linking, corrected, prior)
     return Prepared(config, folder, sources, detector, embedder, corrected, engine, result)
 
@@ -293,7 +294,7 @@ def link(prepared: Prepared, processed: Processed) -> None:
         result.linked = processed.online
     else:
         with result.timings.stage("link", sum(camera.n_frames for camera in result.cameras)):
-            result.linked = prepared.engine(processed.tracklets, [])
+            result.linked = prepared.engine(processed.tracklets, [], lessons.NOTHING)
     applied_s = result.linked.applied_s
     result.cameras = [
         replace(camera, start_s=camera.start_s - applied_s.get(camera.name, 0.0))
@@ -333,7 +334,7 @@ def write(folder: OutputFolder, result: Result) -> None:
             "trajectories.json", trajectories.json_parts(result.people, result.cameras, confirmed)
         )
         folder.write_text("links.json", links.to_json(result.linked, linking))
-        folder.write_text("priors.json", priors.to_json(result.linked.learned, result.reid_sha256))
+        folder.write_text("priors.json", sites.to_json(result.linked.site, result.reid_sha256))
         folder.write_parts("tracks.csv", trajectories.csv_lines(result.people))
         for camera in result.cameras:
             lines = trajectories.mot_lines(result.people, camera.name)

@@ -16,6 +16,7 @@ import numpy as np
 from benchmarks.linking import perturbations, site
 from benchmarks.linking.synthetic_scenes import SyntheticScene
 from pipeline.config import Config, LinkingConfig
+from pipeline.linking.learning.lessons import Lessons
 from pipeline.linking.linker import Linked
 from pipeline.online import events
 from pipeline.online.events import Event
@@ -78,9 +79,9 @@ def day(n: int) -> list[dict[str, float]]:
     here, config = site.simulate(n), LinkingConfig()
     engine, n_seen = engine_of(here.cameras, config), list[int]()
 
-    def counting(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
+    def counting(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
         n_seen.append(len(embedded))
-        return engine(embedded, sure)
+        return engine(embedded, sure, settled)
 
     linking = OnlineLinker(counting, config.forget_after_s)
     n_seen.clear()

@@ -5,6 +5,7 @@ its order breaks all ties.
 """
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,7 @@ class TrackletIndex:
     how far off its places are. pieces: consecutive pieces of one track, (earlier, later);
     continued: those of them whose later is ambiguous.
 
-    slack_s (C, C), to be set when it is known, is how far the clocks of every two cameras disagree.
+    slack_s (C, C), seconds, is how far the clocks of every two cameras disagree: see `with_slack`.
     overlap (C, C) bool says in which cameras simultaneous places can be compared, on the floor or
     through `views`.
     """
@@ -70,6 +71,7 @@ class TrackletIndex:
     def __init__(self, embedded: Sequence[Embedded], cameras: Mapping[str, Camera]) -> None:
         self.embedded = sorted(embedded, key=lambda e: e.tracklet.key)
         self.tracklets: list[Tracklet] = [e.tracklet for e in self.embedded]
+        self.keys = [t.key for t in self.tracklets]
         self.names = sorted({t.camera for t in self.tracklets})
         index = {name: i for i, name in enumerate(self.names)}
         self.cameras = [cameras[name] for name in self.names]
@@ -120,11 +122,20 @@ class TrackletIndex:
         places, ahead = through(here.places, view.matrix)
         return Path(here.times_s[ahead], places[ahead], there.unit_m, view.error_m), there
 
-    def look_through(self, views: Mapping[tuple[int, int], View]) -> None:
-        """Compare places of these cameras in the second's picture."""
-        self.views = views
+    def with_slack(self, slack_s: Array) -> "TrackletIndex":
+        """Return the same index, of cameras whose clocks disagree by slack_s (C, C) seconds."""
+        other = copy(self)
+        other.slack_s = slack_s
+        return other
+
+    def with_homographies(self, views: Mapping[tuple[int, int], View]) -> "TrackletIndex":
+        """Return the same index, with places of these cameras compared in the second's picture."""
+        other = copy(self)
+        other.views = views
+        other.overlap = self.overlap.copy()
         for cameras in views:
-            self.overlap[cameras] = True
+            other.overlap[cameras] = True
+        return other
 
     def picture(self, i: int) -> Path:
         """Path of a tracklet in its camera's picture, pixels, with its boxes as the ruler."""

@@ -10,8 +10,9 @@ what has settled can be left out.
 What the engine sees is bounded: all that has not settled, and of people seen in the last
 `forget_after_s` the `N_KEPT` clearest settled tracklets and the `N_NEWEST` last ones, from which
 travel times count. Of the rest only the times are remembered, which keep a person from being in one
-camera twice at a time. So somebody who comes back after `forget_after_s` is a new person, and a
-step costs the same after a day as after an hour.
+camera twice at a time. What settled tracklets taught of the site stays known (`lessons`). So
+somebody who comes back after `forget_after_s` is a new person, and a step costs the same after a
+day as after an hour.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,20 +21,24 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.config import LinkingConfig
-from pipeline.linking import linker, priors
+from pipeline.linking import linker
+from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
+from pipeline.linking.learning import lessons
+from pipeline.linking.learning.lessons import Lessons
 from pipeline.linking.linker import Linked
-from pipeline.linking.priors import Priors
 from pipeline.linking.reasons import DECIDED
+from pipeline.linking.site import Site
 from pipeline.online.events import Event, Reasons
 from pipeline.online.history import History
 from pipeline.online.identities import Identified, Identities, Known
 from pipeline.records import Camera, Embedded, Key, Link, Tracklet
 
 Names = list[str]
-Engine = Callable[[Sequence[Embedded], Sequence[Names]], Linked]
-"""`linker.link` of a site: tracklets, and which of them are one person for sure, by name -> people.
+Engine = Callable[[Sequence[Embedded], Sequence[Names], Lessons], Linked]
+"""`linker.link` of a site: tracklets, which of them are one person for sure, by name, and what
+those that have settled taught -> people.
 
 Every row that it is given is in one tracklet of one person, but it may cut tracklets.
 """
@@ -47,13 +52,13 @@ def engine_of(
     cameras: Mapping[str, Camera],
     config: LinkingConfig,
     corrected: Corrections = corrections.NONE,
-    before: Priors = priors.NONE,
+    before: Site = sites.NONE,
 ) -> Engine:
     """The linker of a site. Online linking tells it what is sure, as a human would."""
 
-    def engine(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
+    def engine(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
         told = corrected.model_copy(update={"same": [*corrected.same, *sure]})
-        return linker.link(embedded, cameras, config, told, before)
+        return linker.link(embedded, cameras, config, told, before, settled)
 
     return engine
 
@@ -75,7 +80,8 @@ class OnlineLinker:
         self._settled: set[Key] = set()
         self._identities = Identities()
         self._history = History()
-        self._linked = engine([], [])
+        self._lessons = lessons.NOTHING
+        self._linked = engine([], [], self._lessons)
         self._even: dict[str, float] = {}
 
     def add(self, embedded: Embedded, provisional: bool) -> None:
@@ -130,7 +136,7 @@ class OnlineLinker:
         )
 
     def _link(self, settled: list[Names]) -> Linked:
-        linked = self._engine(list(self._window.values()), settled)
+        linked = self._engine(list(self._window.values()), settled, self._lessons)
         cameras = sorted({camera for _, camera, _ in self._window})
         self._even |= dict(zip(cameras, linked.calibration.curve.even.tolist(), strict=True))
         group = {name: g for g, names in enumerate(settled) for name in names}
@@ -149,6 +155,7 @@ class OnlineLinker:
         clearest of the others.
         """
         said: list[Event] = []
+        leaving: list[tuple[int, list[Tracklet]]] = []
         for person_id, known in list(self._identities.people.items()):
             closed = [
                 t
@@ -158,7 +165,7 @@ class OnlineLinker:
             last_s = known.last_s
             if len(closed) == len(known.window) and last_s < now_s - self._forget_after_s:
                 self._settle(closed)
-                self._archive(person_id, closed)
+                leaving.append((person_id, closed))
                 del self._identities.people[person_id]
                 said.append(
                     Event(now_s, "forgotten", person_id, -1, "", f"last seen at {last_s:.1f} s")
@@ -167,8 +174,11 @@ class OnlineLinker:
             old = [t for t in closed if t.last_s < now_s - self._settled_s]
             self._settle(old)
             surplus = self._surplus(old)
-            self._archive(person_id, surplus)
+            leaving.append((person_id, surplus))
             known.settle(surplus)
+        self._lessons = self._linked.taught.lessons(frozenset(self._settled))
+        for person_id, tracklets in leaving:
+            self._archive(person_id, tracklets)
         return said
 
     def _surplus(self, settled: list[Tracklet]) -> list[Tracklet]:

@@ -169,28 +169,42 @@ def by_cameras(index: TrackletIndex, pairs: Array) -> dict[tuple[int, int], Arra
     }
 
 
-def estimate(index: TrackletIndex, pairs: Array, known: Sequence[Offset] = ()) -> Clocks:
-    """Measure the clocks of cameras on a common floor from `likely_pairs`; what is not clear is
-    left out.
+def measure(index: TrackletIndex, pairs: Array, known: Sequence[Offset] = ()) -> list[Offset]:
+    """Measure the clocks of cameras on a common floor; what is not clear is left out.
 
-    known: what was found with the homographies of other cameras.
+    Args:
+        index: All tracklets.
+        pairs: Pairs (m, 2) of `likely_pairs`.
+        known: What was found with the homographies of other cameras.
+
+    Returns:
+        The known offsets and the measured ones.
     """
     measured = list(known)
     for (a, b), mine in by_cameras(index, pairs).items():
         paths = [(index.floor(i), index.floor(j)) for i, j in mine.tolist()]
-        found = _measure(
-            (index.names[a], index.names[b]),
-            [p for p in paths if all(len(x.times_s) > 1 for x in p)],
-        )
+        long = [p for p in paths if all(len(path.times_s) > 1 for path in p)]
+        found = _measure((index.names[a], index.names[b]), long)
         measured += [found] if found else []
-    offsets = _solve(measured)
+    return measured
+
+
+def agree(offsets: Sequence[Offset]) -> Clocks:
+    """Return the offset of every clock; measurements that contradict the others are left out."""
+    measured = list(offsets)
+    solved = _solve(measured)
     while measured:
-        worst = max(measured, key=lambda m: _residual_s(m, offsets))
-        if _residual_s(worst, offsets) <= MAX_RESIDUAL_S:
+        worst = max(measured, key=lambda m: _residual_s(m, solved))
+        if _residual_s(worst, solved) <= MAX_RESIDUAL_S:
             break
         measured.remove(worst)
-        offsets = _solve(measured)
-    return Clocks(offsets, tuple(measured))
+        solved = _solve(measured)
+    return Clocks(solved, tuple(measured))
+
+
+def estimate(index: TrackletIndex, pairs: Array, known: Sequence[Offset] = ()) -> Clocks:
+    """Measure the clocks, and return the offset of each; arguments as in `measure`."""
+    return agree(measure(index, pairs, known))
 
 
 def shift(embedded: Sequence[Embedded], offsets_s: Mapping[str, float]) -> list[Embedded]:

@@ -14,6 +14,7 @@ Cameras differ (light, angle, blur), so each has a shift of its own, shrunk in t
 middle of a pair of cameras is the mean of theirs, which keeps evidence bilinear.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,15 +106,99 @@ class Calibration:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Cosines that a site's own tracklets give, corrected for quality, and their cameras by name.
+
+    halves (k,): between the halves of one tracklet; half_cameras (k,). strangers (m,): between two
+    people whom one camera sees at the same time; stranger_cameras (m, 2).
+    """
+
+    halves: Array
+    half_cameras: Array
+    strangers: Array
+    stranger_cameras: Array
+
+    def some(self, halves: Array, strangers: Array) -> "Samples":
+        """Return those of some indices, or where a mask is true."""
+        return Samples(
+            self.halves[halves],
+            self.half_cameras[halves],
+            self.strangers[strangers],
+            self.stranger_cameras[strangers],
+        )
+
+    def plus(self, newer: "Samples") -> "Samples":
+        """Return both, the newer last."""
+        return Samples(
+            np.concatenate([self.halves, newer.halves]),
+            np.concatenate([self.half_cameras, newer.half_cameras]),
+            np.concatenate([self.strangers, newer.strangers]),
+            np.concatenate([self.stranger_cameras, newer.stranger_cameras]),
+        )
+
+    def newest(self, n: int) -> "Samples":
+        """Return at most `n` of each kind, the last."""
+        return self.some(np.arange(len(self.halves))[-n:], np.arange(len(self.strangers))[-n:])
+
+
+NO_SAMPLES = Samples(
+    np.zeros(0, np.float32), np.zeros(0, np.str_), np.zeros(0), np.zeros((0, 2), np.str_)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """Samples of an index, and the tracklets that they are of: owners (k,), pairs (m, 2)."""
+
+    samples: Samples
+    owners: Array
+    pairs: Array
+
+    def beyond(self, is_taught: Array) -> Samples:
+        """Return the samples with at least one tracklet that has not taught yet, (n,) bool."""
+        return self.samples.some(~is_taught[self.owners], ~self._within(is_taught))
+
+    def settled(self, is_settled: Array, is_taught: Array) -> Samples:
+        """Return those of them all of whose tracklets have settled, (n,) bool."""
+        return self.samples.some(
+            is_settled[self.owners] & ~is_taught[self.owners],
+            self._within(is_settled) & ~self._within(is_taught),
+        )
+
+    def _within(self, is_member: Array) -> Array:
+        """Pairs both of whose tracklets are members."""
+        return np.asarray(is_member[self.pairs].all(axis=1), np.bool_)
+
+
+def sample(index: TrackletIndex) -> Sampled:
+    """Return the cosines that say what similarity means, from an index of whole tracklets."""
+    pairs, strangers = _negatives(index)
+    halves, owners = _halves(index.embedded)
+    names = np.array(index.names, np.str_)
+    samples = Samples(halves, names[index.camera[owners]], strangers, names[index.camera[pairs]])
+    return Sampled(samples, owners, pairs)
+
+
 def calibrate(
-    index: TrackletIndex, config: LinkingConfig, before: SimilarityStats = NOTHING_KNOWN
+    samples: Samples,
+    names: Sequence[str],
+    config: LinkingConfig,
+    before: SimilarityStats = NOTHING_KNOWN,
 ) -> Calibration:
-    """Fit the curve of a site; without appearance it is the prior's: the settings', and what runs
-    `before` learned.
+    """Fit the similarity curve of a site.
+
+    Without samples it is the prior's: the settings', and what runs `before` learned.
+
+    Args:
+        samples: Cosines of this run's tracklets.
+        names: Cameras of the curve, in order.
+        config: Holds the similarity at even odds, and its scale.
+        before: Statistics of earlier runs.
     """
     known = _known(config, before)
-    pairs, cosines = _negatives(index)
-    halves, owners = _halves(index.embedded)
+    cosines = samples.strangers
+    halves = samples.halves
     different, spread_different = _typical(
         cosines, known.different, known.spread, known.n_different
     )
@@ -128,11 +213,12 @@ def calibrate(
     same, spread_same = _typical(different + lead, known.same, known.spread, known.n_same)
     spread = float(np.hypot(spread_same, spread_different) / np.sqrt(2))
     gap = max(same - different, 1e-2)
-    even = np.full(len(index.names), different + EVEN_POINT * gap)
-    for camera in range(len(index.names)):
-        mine = (index.camera[pairs] == camera).any(axis=1)
-        strangers = _shift(cosines[mine] - different)
-        selves = _shift(crossing * (halves[index.camera[owners] == camera] - different) - gap)
+    even = np.full(len(names), different + EVEN_POINT * gap)
+    for camera, name in enumerate(names):
+        is_stranger = (samples.stranger_cameras == name).any(axis=1)
+        strangers = _shift(cosines[is_stranger] - different)
+        own_halves = halves[samples.half_cameras == name]
+        selves = _shift(crossing * (own_halves - different) - gap)
         even[camera] += (strangers + selves) / 2
     scale = max(gap / (2 * MAX_TYPICAL_LOG_ODDS), spread**2 / gap)
     n_same, n_different = len(halves) + before.n_same, len(cosines) + before.n_different
@@ -176,16 +262,30 @@ def _negatives(s: TrackletIndex) -> tuple[Array, Array]:
 
 
 def _together(s: TrackletIndex, mine: list[int], most: int) -> list[tuple[int, int]]:
-    """Pairs of one camera's tracklets that are seen at the same time, the first `most` of them."""
+    """Pairs of one camera's tracklets that are seen at the same time.
+
+    If there are more than `most`, as many are chosen, evenly spaced over the day.
+    """
+    total = sum(len(earlier) for _, earlier in _in_view(s, mine))
+    if total <= most:
+        return [(k, i) for i, earlier in _in_view(s, mine) for k in earlier]
+    chosen = ((np.arange(most) + 0.5) * (total / most)).astype(np.int64)
     found: list[tuple[int, int]] = []
+    n_before = 0
+    for i, earlier in _in_view(s, mine):
+        low, high = np.searchsorted(chosen, [n_before, n_before + len(earlier)]).tolist()
+        found += [(earlier[number - n_before], i) for number in chosen[low:high].tolist()]
+        n_before += len(earlier)
+    return found
+
+
+def _in_view(s: TrackletIndex, mine: list[int]) -> Iterator[tuple[int, list[int]]]:
+    """Each tracklet of a camera, and the earlier ones that are still seen when it begins."""
     in_view: list[int] = []
     for i in mine:
         in_view = [k for k in in_view if s.end_s[k] > s.start_s[i]]
-        found += [(k, i) for k in in_view]
+        yield i, in_view
         in_view.append(i)
-        if len(found) >= most:
-            break
-    return found[:most]
 
 
 def _halves(embedded: list[Embedded]) -> tuple[Array, Array]:

@@ -14,28 +14,19 @@ who walk about all day would be torn apart (20 points of F1 in a simulated offic
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import NormalDist
 
 import numpy as np
 
-from pipeline.config import LinkingConfig, TravelConfig
-from pipeline.linking.evidence.gaps import HORIZON_S, N_NEUTRAL, Gaps, bins, histogram, log_odds
+from pipeline.linking.evidence.gaps import HORIZON_S
 from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array
 
 MIN_STEPS = 3
 """What fewer people did is not yet a habit."""
-LEAST, MOST = -2.5, 3.0
-"""Log odds at most, either way: appearance can overrule them."""
 MAX_STEPS = 500
 """Observations kept of a pair of cameras, the newest."""
 N_NEXT = 32
 """Members of a group that are looked at after each."""
-N_SAMPLED = 128
-"""CameraVisits of each camera that stand for anybody's, and of the visits after each of them."""
-N_TYPICAL, TYPICAL_SPREAD = 10, 0.25
-"""What a typical time in the config is worth: so many gaps, spread around it by this share of it.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,31 +125,69 @@ def followed(index: TrackletIndex, groups: Iterable[Sequence[int]]) -> Array:
     return np.concatenate(found)
 
 
-def learn(index: TrackletIndex, groups: Iterable[Sequence[int]], certain: Array) -> TravelTimes:
-    """Travel times of people whom linking found, from pairs (m, 2) of their tracklets that are
-    certain whatever time says.
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Steps that were seen: earlier and later camera by index into `names`, milliseconds between.
+
+    gap_ms (k,) is 0 or less where views overlapped; visit (k,): the tracklet that begins the later
+    visit.
+    """
+
+    names: Sequence[str]
+    earlier: Array
+    later: Array
+    gap_ms: Array
+    visit: Array
+
+    def some(self, chosen: Array) -> "Observed":
+        """Return those where `chosen` (k,) is true."""
+        return Observed(
+            self.names,
+            self.earlier[chosen],
+            self.later[chosen],
+            self.gap_ms[chosen],
+            self.visit[chosen],
+        )
+
+    def times(self) -> TravelTimes:
+        """Return travel times, the newest `MAX_STEPS` of each way."""
+        way = self.earlier * len(self.names) + self.later
+        found: dict[tuple[str, str], Transitions] = {}
+        for each in np.unique(way).tolist():
+            gap_ms = self.gap_ms[way == each]
+            positive = gap_ms[gap_ms > 0]
+            steps = Transitions(tuple((positive / 1000).tolist()), len(gap_ms) - len(positive))
+            earlier, later = divmod(each, len(self.names))
+            found[self.names[earlier], self.names[later]] = steps.newest(MAX_STEPS)
+        return TravelTimes(found)
+
+
+def observe(index: TrackletIndex, groups: Iterable[Sequence[int]], certain: Array) -> Observed:
+    """Return the steps between cameras of people whom linking found, in order of time.
+
+    Args:
+        index: All tracklets.
+        groups: People, as indices of tracklets.
+        certain: Pairs (m, 2) of their tracklets that are one person whatever time says.
     """
     owner = np.full(len(index), -1)
     for number, group in enumerate(groups):
         owner[list(group)] = number
     pairs = np.asarray(certain, np.int64).reshape(-1, 2)
-    visits = CameraVisits(
-        index, pairs[(owner[pairs[:, 0]] == owner[pairs[:, 1]]) & (owner[pairs[:, 0]] >= 0)]
-    )
+    is_one = (owner[pairs[:, 0]] == owner[pairs[:, 1]]) & (owner[pairs[:, 0]] >= 0)
+    visits = CameraVisits(index, pairs[is_one])
     i, j = visits.certain.T
-    step = (index.camera[i] != index.camera[j]) & ~visits.apart(i, j)
-    i, j = i[step], j[step]
+    is_step = (index.camera[i] != index.camera[j]) & ~visits.apart(i, j)
+    i, j = i[is_step], j[is_step]
     gap_ms = visits.gap_ms(i, j)
-    way = index.camera[i] * len(index.names) + index.camera[j]
-    found: dict[tuple[str, str], Transitions] = {}
-    for each in np.unique(way).tolist():
-        mine = np.flatnonzero(way == each)
-        mine = mine[np.lexsort((gap_ms[mine], visits.start_s[j[mine]]))]
-        positive = gap_ms[mine][gap_ms[mine] > 0]
-        steps = Transitions(tuple((positive / 1000).tolist()), len(mine) - len(positive))
-        earlier, later = divmod(each, len(index.names))
-        found[index.names[earlier], index.names[later]] = steps.newest(MAX_STEPS)
-    return TravelTimes(found)
+    order = np.lexsort((gap_ms, visits.start_s[j]))
+    i, j = i[order], j[order]
+    return Observed(index.names, index.camera[i], index.camera[j], gap_ms[order], j)
+
+
+def learn(index: TrackletIndex, groups: Iterable[Sequence[int]], certain: Array) -> TravelTimes:
+    """Return travel times of people whom linking found; arguments as in `observe`."""
+    return observe(index, groups, certain).times()
 
 
 def add(earlier: TravelTimes, new: TravelTimes) -> TravelTimes:
@@ -173,53 +202,6 @@ def add(earlier: TravelTimes, new: TravelTimes) -> TravelTimes:
     return TravelTimes(total)
 
 
-class Travel:
-    """Travel times held against a run, to be asked about pairs of its tracklets; `certain` as in
-    `learn`.
-    """
-
-    def __init__(
-        self, index: TrackletIndex, times: TravelTimes, config: LinkingConfig, certain: Array
-    ) -> None:
-        self._visits = CameraVisits(index, certain)
-        n = len(index.names)
-        self._at_once, self._after = np.full((n, n), np.nan), np.full((n, n), np.nan)
-        self._row = np.zeros((n, n), np.int64)
-        typical = {frozenset(travel.cameras): typical_gaps(travel) for travel in config.travel}
-        visits_of = [self._visits.of(camera) for camera in range(n)]
-        rows: list[Gaps] = []
-        for a, b in zip(*np.triu_indices(n, 1), strict=True):
-            ways = (a, b), (b, a)
-            steps = [times.of(index.names[one], index.names[other]) for one, other in ways]
-            told = typical.get(frozenset((index.names[a], index.names[b])), [])
-            if sum(s.n for s in steps) < MIN_STEPS and not told:
-                continue
-            anybody = [
-                _anybody(self._visits, visits_of[one], visits_of[other]) for one, other in ways
-            ]
-            self._at_once[a, b], self._after[a, b], self._after[b, a] = _kinds(steps, anybody)
-            self._at_once[b, a] = self._at_once[a, b]
-            for way, seen, (gap_ms, weight) in zip(ways, steps, anybody, strict=True):
-                self._row[way] = len(rows)
-                positive = gap_ms > 0
-                usual = histogram(gap_ms[positive], weight[positive])
-                rows.append(Gaps(np.array([*told, *seen.gaps_s]), usual))
-        self._table = log_odds(rows)
-
-    def odds(self, i: Array, j: Array) -> Array:
-        """Log odds (m,) of pairs of tracklets; nan within a camera, where too little is known, and
-        where there is no step.
-        """
-        if not len(self._table):
-            return np.full(len(i), np.nan)
-        i, j = self._visits.in_order(i, j)
-        gap_ms = self._visits.gap_ms(i, j)
-        way = self._visits.camera[i], self._visits.camera[j]
-        after = self._after[way] + self._table[self._row[way], bins(np.maximum(gap_ms, 0))]
-        odds = np.clip(np.where(gap_ms > 0, after, self._at_once[way]), LEAST, MOST)
-        return np.asarray(np.where(self._visits.apart(i, j), np.nan, odds))
-
-
 def in_words(times: TravelTimes) -> list[str]:
     """One line for every way from camera to camera, for a person who reads run.json."""
     return [
@@ -227,62 +209,6 @@ def in_words(times: TravelTimes) -> list[str]:
         for cameras, steps in sorted(times.steps.items())
         if steps.n >= MIN_STEPS
     ]
-
-
-def typical_gaps(travel: TravelConfig) -> list[float]:
-    """Gaps (seconds) that stand for the typical time between two cameras; none when it is not
-    known.
-    """
-    if not travel.typical_s:
-        return []
-    spread = [
-        NormalDist(1, TYPICAL_SPREAD).inv_cdf((k + 0.5) / N_TYPICAL) for k in range(N_TYPICAL)
-    ]
-    return [
-        min(max(travel.typical_s * factor, travel.min_s), travel.max_s, HORIZON_S)
-        for factor in spread
-    ]
-
-
-def _anybody(visits: CameraVisits, earlier: Array, later: Array) -> tuple[Array, Array]:
-    """Milliseconds between visits of two cameras that may be steps, whoever they are, and the
-    weight of each, (m,) both.
-
-    Evenly spaced samples keep the work bounded; two that begin at once count half, since they count
-    both ways.
-    """
-    earlier = earlier[_spread(np.array([len(earlier)]))[0]]
-    low = np.searchsorted(visits.start_s[later], visits.start_s[earlier], side="left")
-    n = (
-        np.searchsorted(visits.start_s[later], visits.end_s[earlier] + HORIZON_S, side="right")
-        - low
-    )
-    which = _spread(n)
-    n_looked_at = np.minimum(n, N_SAMPLED)
-    at, k = np.nonzero(np.arange(which.shape[1]) < n_looked_at[:, None])
-    i, j = earlier[at], later[low[at] + which[at, k]]
-    weight = (n / np.maximum(n_looked_at, 1))[at] * np.where(
-        visits.start_s[i] == visits.start_s[j], 0.5, 1.0
-    )
-    steps = ~visits.apart(i, j)
-    return visits.gap_ms(i, j)[steps], weight[steps]
-
-
-def _spread(n: Array) -> Array:
-    """Up to `N_SAMPLED` evenly spaced indices of each of n (k,), (k, samples)."""
-    kept = np.minimum(n, N_SAMPLED)
-    return ((np.arange(kept.max(initial=0)) + 0.5) * (n / np.maximum(kept, 1))[:, None]).astype(
-        np.int64
-    )
-
-
-def _kinds(steps: Sequence[Transitions], anybody: Sequence[tuple[Array, Array]]) -> list[float]:
-    """Log odds that a person is seen by both cameras at once, or goes the one way, or the other."""
-    known = np.array([sum(s.n_overlaps for s in steps), *(len(s.gaps_s) for s in steps)])
-    at_once = sum(weight[gap_ms <= 0].sum() for gap_ms, weight in anybody)
-    usual = np.array([at_once, *(weight[gap_ms > 0].sum() for gap_ms, weight in anybody)]) + 1
-    odds = (known * usual.sum() / usual + N_NEUTRAL) / (known.sum() + N_NEUTRAL)
-    return [float(each) for each in np.log(odds)]
 
 
 def _in_words(earlier: str, later: str, steps: Transitions) -> str:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config import LinkingConfig
+from pipeline.linking import linker
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.evidence import position
 from pipeline.linking.index import TrackletIndex
@@ -14,7 +15,16 @@ from pipeline.linking.learning import clocks
 from pipeline.linking.learning.clocks import Clocks, Offset
 from pipeline.linking.reasons import FLOOR, SPEED
 from pipeline.records import Embedded
-from tests.pipeline.linking.walkers import ON_FLOOR, crowd, judge, look, mistaken, wander, watch
+from tests.pipeline.linking.walkers import (
+    BARE,
+    ON_FLOOR,
+    crowd,
+    judge,
+    look,
+    mistaken,
+    wander,
+    watch,
+)
 
 
 def found(seen: Sequence[Embedded], known: Sequence[Offset] = ()) -> Clocks:
@@ -192,7 +202,7 @@ def test_known_slack_makes_the_floor_tolerant() -> None:
     seen = [watch("a", 0, walk, 0, 5, look(0)), watch("b", 1, walk, 0, 5, look(0), clock_s=2.9)]
     index = TrackletIndex(seen, ON_FLOOR)
     assert position.compare(index, 0, 1, LinkingConfig(max_floor_m=1)).rule == FLOOR
-    index.slack_s = np.array([[0, 2.9], [2.9, 0]])
+    index = index.with_slack(np.array([[0, 2.9], [2.9, 0]]))
     assert position.compare(index, 0, 1, LinkingConfig(max_floor_m=1)).rule == ""
     assert Constraints(index, LinkingConfig(max_floor_m=1)).between([0], [1])[0] == ""
 
@@ -202,5 +212,15 @@ def test_known_slack_gives_people_longer_to_walk() -> None:
     seen = [watch("a", 0, walk, 0, 2, look(0)), watch("b", 1, walk, 5, 7, look(0), clock_s=-2.9)]
     index = TrackletIndex(seen, ON_FLOOR)
     assert Constraints(index, LinkingConfig()).between([0], [1])[0] == SPEED
-    index.slack_s = np.array([[0, 2.9], [2.9, 0]])
+    index = index.with_slack(np.array([[0, 2.9], [2.9, 0]]))
     assert Constraints(index, LinkingConfig()).between([0], [1])[0] == ""
+
+
+def test_the_appearance_of_a_tracklet_stays_its_own_when_clocks_are_applied() -> None:
+    config = LinkingConfig(apply_clocks=True)
+    linked = linker.link(crowd(12, a=0.0, b=3.0), BARE, config)
+    assert linked.applied_s["b"] == pytest.approx(3.0, abs=0.2)
+    links = [link for person in linked.people for link in person.links]
+    assert len(links) == 12
+    assert all(link.appearance > 5 for link in links)
+    assert all(link.first.track_id == link.second.track_id for link in links)

@@ -150,7 +150,7 @@ def test_places_of_one_person_agree_through_a_view_and_those_of_two_do_not() -> 
         i for track in (50, 51, 52) for i, t in enumerate(index.tracklets) if t.track_id == track
     )
     assert np.isnan(position.compare(index, min(a, same), max(a, same), LinkingConfig()).odds)
-    index.look_through(homographies.views(index.names, found(seen)))
+    index = index.with_homographies(homographies.views(index.names, found(seen)))
     alike = position.compare(index, min(a, same), max(a, same), LinkingConfig())
     apart = position.compare(index, min(a, other), max(a, other), LinkingConfig())
     assert alike.odds > 3

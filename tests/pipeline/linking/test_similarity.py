@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -5,6 +8,7 @@ from pipeline.config import LinkingConfig
 from pipeline.linking.evidence.appearance import MAX_LOG_ODDS, Appearance, clarity
 from pipeline.linking.index import TrackletIndex
 from pipeline.linking.learning import similarity
+from pipeline.linking.learning.similarity import Calibration
 from pipeline.records import Camera, Embedded, Tracklet
 from pipeline.vectors import pool
 
@@ -12,6 +16,11 @@ CAMERAS = {
     name: Camera(name, f"{name}.mp4", 1000, 1000, 10, 0, -1, np.zeros((0, 0))) for name in "ab"
 }
 CONFIG = LinkingConfig()
+
+
+def calibrate(index: TrackletIndex, *arguments: Any) -> Calibration:
+    """Fit the curve to an index."""
+    return similarity.calibrate(similarity.sample(index).samples, index.names, *arguments)
 
 
 def site(
@@ -50,15 +59,14 @@ def site(
 
 
 def test_without_tracklets_the_curve_is_that_of_the_settings() -> None:
-    found = similarity.calibrate(TrackletIndex([], CAMERAS), CONFIG)
+    found = calibrate(TrackletIndex([], CAMERAS), CONFIG)
     assert found.n_same == found.n_different == 0
     assert found.curve.scale == pytest.approx(CONFIG.similarity_scale)
 
 
 def test_the_fewer_the_pairs_the_nearer_the_curve_is_to_the_settings() -> None:
     evens = [
-        float(similarity.calibrate(site(n, 0.3, 3.0), CONFIG).curve.even.mean())
-        for n in (1, 2, 4, 8, 16, 32)
+        float(calibrate(site(n, 0.3, 3.0), CONFIG).curve.even.mean()) for n in (1, 2, 4, 8, 16, 32)
     ]
     assert (
         evens == sorted(evens) and evens[0] < 0.52 and evens[-1] > 0.8
@@ -68,7 +76,7 @@ def test_the_fewer_the_pairs_the_nearer_the_curve_is_to_the_settings() -> None:
 @pytest.mark.parametrize("common", [0.0, 0.5, 1.0, 2.0])
 def test_even_odds_lie_between_two_people_and_one(common: float) -> None:
     s = site(30, 0.5, common)
-    curve = similarity.calibrate(s, CONFIG).curve
+    curve = calibrate(s, CONFIG).curve
     looks = Appearance.of(s.embedded, s.camera, curve)
     i, j = np.triu_indices(len(s), 1)
     same = np.array(
@@ -84,7 +92,7 @@ def test_even_odds_lie_between_two_people_and_one(common: float) -> None:
 def test_it_says_in_words_how_well_a_site_separates(
     noise: float, common: float, words: str
 ) -> None:
-    found = similarity.calibrate(site(30, noise, common), CONFIG)
+    found = calibrate(site(30, noise, common), CONFIG)
     assert f"apart {words}" in found.in_words() and f"{found.n_same} tracklets" in found.in_words()
 
 
@@ -98,7 +106,7 @@ def test_cosines_of_poor_crops_are_judged_by_what_is_to_be_expected_of_them() ->
 
 def test_products_of_rows_are_the_log_odds_of_the_curve() -> None:
     s = site(5, 1.0, 0.5, quality=0.05)
-    curve = similarity.calibrate(s, CONFIG).curve
+    curve = calibrate(s, CONFIG).curve
     looks, clear = Appearance.of(s.embedded, s.camera, curve), clarity(s.embedded)
     for i in range(len(s)):
         for j in range(i):
@@ -106,3 +114,20 @@ def test_products_of_rows_are_the_log_odds_of_the_curve() -> None:
             even = (curve.even[s.camera[i]] + curve.even[s.camera[j]]) / 2 * clear[i] * clear[j]
             expected = np.clip((cosine - even) / curve.scale, -MAX_LOG_ODDS, MAX_LOG_ODDS)
             assert float(looks.odds(i, j)) == pytest.approx(expected, abs=1e-4)
+
+
+def test_pairs_of_strangers_are_spread_over_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten hours with three people in view at once, and room for one pair of them an hour."""
+    monkeypatch.setattr(similarity, "MAX_PAIRS", 10)
+    rng = np.random.default_rng(0)
+    embedded = []
+    for hour in range(10):
+        for i in range(3):
+            e = site(1, 0.3, 0.0, seed=int(rng.integers(1000))).embedded[0]
+            tracklet = replace(e.tracklet, track_id=3 * hour + i)
+            embedded.append(replace(e, tracklet=tracklet).shifted(3600.0 * hour + i))
+    index = TrackletIndex(embedded, CAMERAS)
+    pairs = similarity.sample(index).pairs
+    hours = index.start_s[pairs] // 3600
+    assert (hours[:, 0] == hours[:, 1]).all()
+    assert hours[:, 0].tolist() == list(range(10))

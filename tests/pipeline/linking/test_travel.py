@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,19 +13,14 @@ from pipeline.embed import bare
 from pipeline.linking.clustering import candidates, solver
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.solver import NO_POSITION_PENALTY, Edges
-from pipeline.linking.evidence import gaps
+from pipeline.linking.evidence import gaps, travel
 from pipeline.linking.evidence.appearance import Appearance, to_log_odds
 from pipeline.linking.evidence.gaps import HORIZON_S, Gaps
+from pipeline.linking.evidence.travel import LEAST, MOST, Travel
 from pipeline.linking.index import TrackletIndex
 from pipeline.linking.learning import similarity, travel_times
-from pipeline.linking.learning.travel_times import (
-    LEAST,
-    MAX_STEPS,
-    MOST,
-    Transitions,
-    Travel,
-    TravelTimes,
-)
+from pipeline.linking.learning.similarity import Calibration
+from pipeline.linking.learning.travel_times import MAX_STEPS, Transitions, TravelTimes
 from pipeline.records import Array, Camera, Embedded, Tracklet
 from pipeline.vectors import unit
 
@@ -34,6 +30,11 @@ NO_LOOK = np.zeros(0)
 NOBODY = np.zeros((0, 2), np.int64)
 CERTAIN = 2.0
 A_TO_B = TravelTimes({("a", "b"): Transitions((18.0, 19.0, 19.5, 20.0, 20.0, 20.5, 21.0, 22.0))})
+
+
+def calibrate(index: TrackletIndex, *arguments: Any) -> Calibration:
+    """Fit the curve to an index."""
+    return similarity.calibrate(similarity.sample(index).samples, index.names, *arguments)
 
 
 def seen(camera: str, track: int, start_s: float, end_s: float, look: Array = NO_LOOK) -> Embedded:
@@ -209,9 +210,9 @@ def test_gaps_of_a_typical_time_keep_the_limits(
     told = TravelConfig(
         cameras=("a", "b"), min_s=least * typical_s, typical_s=typical_s, max_s=most * typical_s
     )
-    found = travel_times.typical_gaps(told)
+    found = travel.typical_gaps(told)
     assert (
-        len(found) == travel_times.N_TYPICAL
+        len(found) == travel.N_TYPICAL
         and min(found) >= told.min_s
         and max(found) <= min(told.max_s, HORIZON_S)
     )
@@ -355,7 +356,7 @@ def test_travel_times_that_a_run_learns_from_certain_links_tell_people_apart_who
         s = TrackletIndex([e for e, _ in site], CAMERAS)
         people = np.array([person[t.key] for t in s.tracklets])
         constraints = Constraints(s, CONFIG)
-        looks = Appearance.of(s.embedded, s.camera, similarity.calibrate(s, CONFIG).curve)
+        looks = Appearance.of(s.embedded, s.camera, calibrate(s, CONFIG).curve)
         pairs = candidates.appearance_candidates(s, looks, constraints, to_log_odds(0.05))
         i, j = pairs.T
         scores, place = [], np.full(len(pairs), np.nan)

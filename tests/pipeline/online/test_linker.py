@@ -17,23 +17,27 @@ from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.linking import linker, split
 from pipeline.linking.clustering import corrections
 from pipeline.linking.evidence.appearance import Curve
+from pipeline.linking.learning import lessons, travel_times
+from pipeline.linking.learning.lessons import Lessons
 from pipeline.linking.linker import Linked
 from pipeline.online import events, identities
 from pipeline.online import linker as online
 from pipeline.online.events import Event, Reasons
 from pipeline.online.identities import Spans
 from pipeline.online.linker import Engine, Names, OnlineLinker, engine_of
-from pipeline.records import Camera, Embedded
+from pipeline.records import Array, Camera, Embedded
 from pipeline.vectors import pool, unit
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, ON_FLOOR, RED, names, seen
 
 
 def link(
-    embedded: Sequence[Embedded], sure: Sequence[Names] = (), cameras: dict[str, Camera] = CAMERAS
+    embedded: Sequence[Embedded],
+    sure: Sequence[Names] = (),
+    settled: Lessons = lessons.NOTHING,
+    cameras: dict[str, Camera] = CAMERAS,
 ) -> Linked:
-    return linker.link(
-        embedded, cameras, LinkingConfig(), corrections.NONE.model_copy(update={"same": list(sure)})
-    )
+    corrected = corrections.NONE.model_copy(update={"same": list(sure)})
+    return linker.link(embedded, cameras, LinkingConfig(), corrected, settled=settled)
 
 
 def until(embedded: Embedded, now_s: float) -> Embedded:
@@ -198,7 +202,7 @@ def test_while_nothing_has_settled_the_last_word_is_that_of_offline_linking(seed
     }
 
 
-def cutting(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
+def cutting(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
     """Links after cutting what falls apart."""
     cameras = sorted({e.tracklet.camera for e in embedded})
     return link(split.split(embedded, cameras, Curve(np.full(len(cameras), 0.45), 0.06)), sure)
@@ -291,9 +295,9 @@ def test_what_the_engine_sees_does_not_grow_with_the_day(monkeypatch: pytest.Mon
     monkeypatch.setattr(online, "N_NEWEST", 2)
     sizes = []
 
-    def engine(embedded: Sequence[Embedded], sure: Sequence[Names]) -> Linked:
+    def engine(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
         sizes.append(len(embedded))
-        return link(embedded, sure)
+        return link(embedded, sure, settled)
 
     rng = np.random.default_rng(0)
     linking = OnlineLinker(engine, 100)
@@ -351,6 +355,14 @@ def test_a_merge_of_tracklets_that_were_cut_otherwise_before_is_told_as_such() -
     assert Reasons(linked, {}).merged(3, linked.people[0]) == "its tracklets were cut otherwise"
 
 
+def with_crops(embedded: Embedded, crops: Array, quality: float) -> Embedded:
+    """The same tracklet with a crop (k, D) in each of its first seconds."""
+    weights = np.full(len(crops), quality, np.float32)
+    times_s = embedded.tracklet.first_s + np.arange(float(len(crops)))
+    whole = pool(crops, weights)
+    return Embedded(embedded.tracklet, whole, crops.astype(np.float16), weights, times_s)
+
+
 def in_view_all_day(n: int, quality: Callable[[int], float]) -> list[Embedded]:
     """One person, seen for half of every minute, by two cameras in turn."""
     rng = np.random.default_rng(1)
@@ -358,12 +370,26 @@ def in_view_all_day(n: int, quality: Callable[[int], float]) -> list[Embedded]:
     found = []
     for i in range(n):
         crops = unit(self_ + 0.5 * rng.normal(size=(4, 64)))
-        weights = np.full(4, quality(i), np.float32)
-        tracklet = seen("ab"[i % 2], i, 60.0 * i, 60.0 * i + 30).tracklet
-        times_s = 60.0 * i + np.arange(4.0)
-        found.append(
-            Embedded(tracklet, pool(crops, weights), crops.astype(np.float16), weights, times_s)
+        tracklet = seen("ab"[i % 2], i, 60.0 * i, 60.0 * i + 30)
+        found.append(with_crops(tracklet, crops, quality(i)))
+    return found
+
+
+def passers_by(n: int) -> list[Embedded]:
+    """People who walk from a to b, one every two minutes, each beside somebody who stays in a."""
+    rng = np.random.default_rng(2)
+    found = []
+    for i in range(n):
+        start_s = 120.0 * i
+        walker, other = rng.normal(size=(2, 64))
+        steps = (
+            ("a", 2 * i, start_s, walker),
+            ("a", 2 * i + 1, start_s + 5, other),
+            ("b", i, start_s + 30 + i % 3, walker),
         )
+        for camera, track, at_s, self_ in steps:
+            crops = unit(self_ + 0.3 * rng.normal(size=(6, 64)))
+            found.append(with_crops(seen(camera, track, at_s, at_s + 20), crops, 0.8))
     return found
 
 
@@ -440,3 +466,24 @@ def test_the_memory_of_when_somebody_was_seen_is_bounded(monkeypatch: pytest.Mon
     for i in range(10):
         spans.add(10 * i, 10 * i + 1)
     assert list(spans) == [(70, 71), (80, 81), (90, 91)]
+
+
+def test_a_live_day_teaches_as_much_of_the_site_as_a_recorded_one() -> None:
+    embedded = passers_by(30)
+    config = LinkingConfig(forget_after_s=150)
+    linked, _ = follow(embedded, config)
+    offline = linker.link(embedded, CAMERAS, config)
+    assert offline.site.travel.of("a", "b").n == 30
+    assert linked.site.travel == offline.site.travel
+    assert linked.calibration.n_same == offline.calibration.n_same == 90
+    assert linked.calibration.n_different == offline.calibration.n_different == 30
+    assert linked.calibration.same == pytest.approx(offline.calibration.same, abs=1e-6)
+
+
+def test_what_a_live_run_remembers_of_its_site_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lessons, "MAX_SAMPLES", 20)
+    monkeypatch.setattr(travel_times, "MAX_STEPS", 10)
+    linked, _ = follow(passers_by(30), LinkingConfig(forget_after_s=150))
+    kept = linked.taught.before
+    assert len(kept.samples.halves) == len(kept.samples.strangers) == 20
+    assert kept.travel.of("a", "b").n == 10

@@ -1,8 +1,9 @@
-"""What a run learned about its site and hands to the next: `priors.json`, schema `priors/1`.
+"""What is known of a site: a value that a run learns, carries and hands to the next.
 
-How alike one person and two people look (to this ReID network: the cosines of another mean
-something else), how long people take from camera to camera, and how views without homographies
-overlap. Clock offsets are not: they belong to one recording.
+It holds how similar one person and two people are (to this ReID network: the cosines of another
+mean something else), how long people take from camera to camera, and the homographies between views
+that overlap. `priors.json` is this value, schema `priors/1`. Clock offsets are not part of it: they
+belong to one recording.
 """
 
 import json
@@ -23,18 +24,18 @@ SCHEMA = "priors/1"
 
 
 @dataclass(frozen=True, slots=True)
-class Priors:
-    """See the module; empty when nothing is known."""
+class Site:
+    """Similarity, travel times and homographies of a site; empty when nothing is known."""
 
     similarity: SimilarityStats = NOTHING_KNOWN
     travel: TravelTimes = field(default_factory=TravelTimes)
     homographies: tuple[Homography, ...] = ()
 
 
-NONE = Priors()
+NONE = Site()
 
 
-def load(path: str, network_sha256: str) -> Priors:
+def load(path: str, network_sha256: str) -> Site:
     """Read what an earlier run learned ("" nothing); raises ConfigError. Similarity statistics of
     another network are left out.
     """
@@ -50,7 +51,7 @@ def load(path: str, network_sha256: str) -> Priors:
             else NOTHING_KNOWN
         )
         travel = TravelTimes({(t["earlier"], t["later"]): _steps(t) for t in document["travel"]})
-        return Priors(similarity, travel, tuple(_homography(h) for h in document["homographies"]))
+        return Site(similarity, travel, tuple(_homography(h) for h in document["homographies"]))
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); check linking.priors or --priors"
@@ -62,7 +63,7 @@ def load(path: str, network_sha256: str) -> Priors:
         ) from None
 
 
-def to_json(priors: Priors, network_sha256: str) -> str:
+def to_json(site: Site, network_sha256: str) -> str:
     """Return the document that `load` reads."""
     steps = [
         {
@@ -71,12 +72,12 @@ def to_json(priors: Priors, network_sha256: str) -> str:
             "gaps_s": [round(gap_s, 3) for gap_s in s.gaps_s],
             "n_overlaps": s.n_overlaps,
         }
-        for (a, b), s in sorted(priors.travel.steps.items())
+        for (a, b), s in sorted(site.travel.steps.items())
     ]
     document = {
         "schema": SCHEMA,
         "network_sha256": network_sha256,
-        "looks": asdict(priors.similarity),
+        "looks": asdict(site.similarity),
         "travel": steps,
         "homographies": [
             {
@@ -87,7 +88,7 @@ def to_json(priors: Priors, network_sha256: str) -> str:
                 "n_pairs": h.n_pairs,
                 "agree": h.agree,
             }
-            for h in priors.homographies
+            for h in site.homographies
         ],
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
