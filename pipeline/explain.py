@@ -1,4 +1,4 @@
-"""Why somebody is one person, for a human to read.
+"""Explain why tracklets were linked to one person, and which others nearly were.
 
     python -m pipeline.explain outputs/monday 4              # person 4
     python -m pipeline.explain outputs/monday cam1/3         # whoever was track 3 of cam1
@@ -28,18 +28,19 @@ Json = dict[str, Any]
 WHO = re.compile(r"\d+|[\w.-]+/\d+(@\d+)?")
 MAX_NEAR_MISSES = 8
 WIDTH = 110
-STRENGTHS = ((4.0, "strongly "), (2.0, "clearly "), (0.7, ""))
-"""Log odds from which evidence is called so."""
+STRENGTHS = ((4.0, "strong"), (2.0, "moderate"), (0.7, "weak"))
+"""Log odds, either way, from which evidence is called so."""
 CURE = (
-    "If that is wrong: `same: [NAME, NAME]` or `different: [NAME, NAME]` in a file for"
-    " run_pipeline.py --corrections FILE."
+    "To correct this, write `same: [NAME, NAME]` or `different: [NAME, NAME]` into a file, and"
+    " run again with --corrections FILE."
 )
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m pipeline.explain", description="Say why somebody is one person."
+        prog="python -m pipeline.explain",
+        description="Explain why tracklets were linked to one person.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="output folder of a run")
     parser.add_argument(
@@ -149,8 +150,8 @@ def _with_rival(link: Json, owner: dict[str, int]) -> Json:
 def text(found: Json) -> str:
     """Lay it out for a human."""
     people = [_person(person, found["min_probability"]) for person in found["people"]]
-    looks = _wrapped(f"At this site {found['calibration']['in_words']}.", 0)
-    return "\n\n".join([*people, f"{looks}\n{CURE}"])
+    calibration = _wrapped(f"At this site {found['calibration']['in_words']}.", 0)
+    return "\n\n".join([*people, f"{calibration}\n{CURE}"])
 
 
 def _person(person: Json, needed: float) -> str:
@@ -173,31 +174,32 @@ def _person(person: Json, needed: float) -> str:
         earlier = [link for link in person["links"] if link["second"]["name"] == tracklet["name"]]
         lines += [_wrapped(_tie(link, person["person_id"]), 6) for link in earlier]
         if i and not earlier:
-            lines.append("      = a later one, see below")
+            lines.append("      linked through a later tracklet, see below")
     return "\n".join([*lines, *_near(person, needed)])
 
 
 def _tie(link: Json, person_id: int) -> str:
-    """Why the second tracklet of a link is the first."""
-    who = f"= {link['first']['name']}: "
+    """Why the second tracklet of a link is one person with the first."""
+    who = f"same person as {link['first']['name']}: "
     if link["rule"] == ONE_TRACK:
-        return who + "the same track goes on"
+        return who + "the same track continues"
     if link["rule"] == CORRECTED:
-        return who + "a human said so"
+        return who + "set by a correction"
     rival = ""
     if link["rival_person"] not in (0, person_id):
         rival = (
-            f"; next best: person {link['rival_person']}, {_percent(link['rival_probability'])}"
-            f" ({link['rival']})"
+            f"; second choice: person {link['rival_person']},"
+            f" {_percent(link['rival_probability'])} ({link['rival']})"
         )
     return f"{who}{_percent(link['probability'])}, {link['status']}: {_evidence(link)}{rival}"
 
 
 def _near(person: Json, needed: float) -> list[str]:
+    """Lines about people who were nearly linked to this one."""
     missed = person["near_misses"]
     if not missed:
-        return ["", "Nobody else came near."]
-    lines = ["", "Who came near, and is somebody else:"]
+        return ["", "No other person was close to being linked."]
+    lines = ["", "Nearly linked, but other people:"]
     for link in missed[:MAX_NEAR_MISSES]:
         other = sum(link["people"]) - person["person_id"]
         said = (
@@ -214,47 +216,46 @@ def _apart(link: Json, needed: float) -> str:
     both = _both(link)
     words = {
         SAME_TIME: f"{link['first']['camera']} shows {both} at the same time",
-        TRAVEL: f"the time between {both} does not fit the way between their cameras",
-        SPEED: f"nobody walks fast enough to be {both}",
-        FLOOR: f"{both} stand too far apart at the same time",
-        CORRECTED: f"a human said that {both} are different people",
+        TRAVEL: f"the time between {both} does not match the travel time between their cameras",
+        SPEED: f"nobody walks fast enough to be both {both}",
+        FLOOR: f"{both} are too far apart on the floor at the same time",
+        CORRECTED: f"a correction says that {both} are different people",
     }
     if not link["rule"]:
         why = (
-            "another choice was better"
+            "another link was more probable"
             if link["probability"] >= needed
-            else f"{_percent(needed)} is needed"
+            else f"below the required {_percent(needed)}"
         )
-        return f"{why}; most alike are {both}"
+        return f"{why}; the strongest evidence is between {both}"
     return words.get(link["rule"], f"{link['rule']}, {both}")
 
 
 def _evidence(link: Json) -> str:
-    """What looks, time and place say of the two tracklets of a link."""
-    looks = "looks unknown"
+    """What appearance, time and position say of the two tracklets of a link."""
+    appearance = "appearance unknown"
     if link["appearance"] is not None:
-        looks = f"looks {link['similarity']:.2f} alike ({_strength(link['appearance'])})"
+        strength = _strength(link["appearance"])
+        appearance = f"appearance similarity {link['similarity']:.2f} ({strength})"
     gap_s = link["gap_s"]
-    when = f"{gap_s:.1f} s later" if gap_s > 0 else f"{abs(gap_s):.1f} s together"
+    when = f"{gap_s:.1f} s later" if gap_s > 0 else f"{abs(gap_s):.1f} s at the same time"
     where = "" if link["floor_m"] is None else f" and {link['floor_m']:.1f} m apart"
-    if (
-        not where
-        and len({(link[side]["camera"], link[side]["track_id"]) for side in ("first", "second")})
-        == 1
-    ):
+    tracks = {(link[side]["camera"], link[side]["track_id"]) for side in ("first", "second")}
+    if not where and len(tracks) == 1:
         where = " on the same track"
     weight = "" if link["place"] is None else f" ({_strength(link['place'])})"
     if link["place"] is None and link["travel"] is not None:
         weight = f" (travel time: {_strength(link['travel'])})"
-    return f"{looks}, {when}{where}{weight}"
+    return f"{appearance}, {when}{where}{weight}"
 
 
 def _strength(odds: float) -> str:
     """What log odds say, in words."""
+    side = "for" if odds > 0 else "against"
     for least, word in STRENGTHS:
         if abs(odds) >= least:
-            return f"{word}{'for' if odds > 0 else 'against'}"
-    return "says little"
+            return f"{word} evidence {side}"
+    return "no clear evidence"
 
 
 def _both(link: Json) -> str:

@@ -127,7 +127,7 @@ def _most_likely(links: list[Link], tracklet: Tracklet, verb: str, otherwise: st
 def _words(link: Link, tracklet: Tracklet, verb: str) -> str:
     parts = [
         f"{name} {odds:+.1f}"
-        for name, odds in (("looks", link.appearance), ("place", link.place))
+        for name, odds in (("appearance", link.appearance), ("position", link.place))
         if not math.isnan(odds)
     ]
     evidence = f"probability {link.probability:.2f}" + (

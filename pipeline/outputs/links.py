@@ -39,7 +39,7 @@ def to_json(linked: Linked, config: LinkingConfig) -> str:
 
 
 def doubts(calibration: Calibration) -> list[str]:
-    """Return a warning when this site's own tracklets say that looks do not tell its people
+    """Return a warning when this site's own tracklets say that appearance does not tell its people
     apart.
     """
     if (

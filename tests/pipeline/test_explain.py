@@ -57,16 +57,20 @@ def test_a_person_is_told_by_time_with_what_ties_the_tracklets(
     places = [said.index(f"s {name}") for name in ("gate/3@0", "lobby/1@20", "yard/2@120")]
     assert places == sorted(places)
     assert (
-        "= gate/3@0: 96%, confirmed: looks 0.80 alike (strongly for), 2.0 s together and 0.4 m"
-        " apart (clearly for)" in said
+        "same person as gate/3@0: 96%, confirmed: appearance similarity 0.80 (strong evidence"
+        " for), 2.0 s at the same time and 0.4 m apart (moderate evidence for)" in said
     )
-    assert "next best: person 2, 25% (gate/4@10)" in said
-    assert "= lobby/1@20: 64%, probable: looks 0.80 alike (strongly for), 3.0 s later" in said
+    assert "second choice: person 2, 25% (gate/4@10)" in said
+    assert (
+        "same person as lobby/1@20: 64%, probable: appearance similarity 0.80 (strong evidence for)"
+        in said
+    )
     assert "At this site appearance tells people apart well" in said
 
 
 @pytest.mark.parametrize(
-    ("travel", "says"), [(2.5, "travel time: clearly for"), (-1.0, "travel time: against")]
+    ("travel", "says"),
+    [(2.5, "travel time: moderate evidence for"), (-1.0, "travel time: weak evidence against")],
 )
 def test_the_time_between_cameras_is_named_where_nothing_is_known_of_the_place(
     travel: float, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -80,18 +84,18 @@ def test_a_tracklet_that_only_a_later_one_ties_says_so(
 ) -> None:
     late = replace(ONE, links=(link(GATE, YARD, 0.9), link(LOBBY, YARD, 0.9)))
     said = told(write(tmp_path, [late, TWO]), "1", capsys)
-    assert "lobby/1@20 = a later one, see below" in said
+    assert "lobby/1@20 linked through a later tracklet, see below" in said
 
 
 @pytest.mark.parametrize(
-    ("rule", "words"), [(ONE_TRACK, "the same track goes on"), (CORRECTED, "a human said so")]
+    ("rule", "words"), [(ONE_TRACK, "the same track continues"), (CORRECTED, "set by a correction")]
 )
 def test_what_was_not_asked_of_the_evidence_says_why(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str, words: str
 ) -> None:
     given = person(1, GATE, LOBBY, links=[link(GATE, LOBBY, 1.0, rule=rule)])
     said = told(write(tmp_path, [given]), "1", capsys)
-    assert f"= gate/3@0: {words}" in said
+    assert f"same person as gate/3@0: {words}" in said
     assert "Weakest" not in said
 
 
@@ -99,12 +103,12 @@ def test_what_was_not_asked_of_the_evidence_says_why(
     ("rule", "words"),
     [
         (SAME_TIME, "gate shows gate/3@0 and gate/4@10 at the same time"),
-        (TRAVEL, "does not fit the way between their cameras"),
-        (SPEED, "nobody walks fast enough to be gate/3@0 and gate/4@10"),
-        (FLOOR, "stand too far apart"),
-        (CORRECTED, "a human said that gate/3@0 and gate/4@10 are different people"),
+        (TRAVEL, "does not match the travel time between their cameras"),
+        (SPEED, "nobody walks fast enough to be both gate/3@0 and gate/4@10"),
+        (FLOOR, "are too far apart on the floor"),
+        (CORRECTED, "a correction says that gate/3@0 and gate/4@10 are different people"),
         ("a rule of next year", "a rule of next year, gate/3@0 and gate/4@10"),
-        ("", "50% is needed; most alike are gate/3@0 and gate/4@10"),
+        ("", "below the required 50%; the strongest evidence is between gate/3@0 and gate/4@10"),
     ],
 )
 def test_who_came_near_is_told_with_what_kept_them_apart(
@@ -114,7 +118,7 @@ def test_who_came_near_is_told_with_what_kept_them_apart(
     said = told(folder, "1", capsys)
     assert "person 2, 41%: " in said and words in said
     assert "person 1, 41%: " in told(folder, "2", capsys)
-    assert "Nobody else came near." in told(folder, "3", capsys)
+    assert "No other person was close to being linked." in told(folder, "3", capsys)
 
 
 def test_of_many_near_misses_the_most_probable_are_told(

@@ -99,10 +99,13 @@ class Calibration:
         if self.separation >= WELL:
             return f"appearance tells people apart well {of}"
         if self.separation >= FAIRLY:
-            return f"appearance tells people apart fairly {of}: some who look alike may be mixed up"
+            return (
+                f"appearance tells people apart fairly {of}: people of similar appearance may be"
+                " confused"
+            )
         return (
-            f"appearance tells people apart poorly {of}: identities rest on time and place more"
-            " than on looks"
+            f"appearance tells people apart poorly {of}: identities depend on time and position"
+            " more than on appearance"
         )
 
 

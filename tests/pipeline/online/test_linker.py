@@ -132,7 +132,7 @@ def test_who_is_seen_again_keeps_the_id_and_it_is_said_why() -> None:
         ("appeared", 2, -1, "b/8@90"),
     ]
     assert re.fullmatch(
-        r"is a/1@0: probability [01]\.\d\d, log odds of looks \+8\.0.*", said[1].reason
+        r"is a/1@0: probability [01]\.\d\d, log odds of appearance \+8\.0.*", said[1].reason
     )
     assert names(linking.linked().people) == [["a/1", "b/7"], ["b/8"]]
 
