@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import tqdm
 
@@ -29,10 +30,11 @@ from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.learning import lessons
 from pipeline.linking.linker import Linked
 from pipeline.online import events
+from pipeline.online.events import Event
 from pipeline.online.linker import Engine, engine_of
 from pipeline.online.runner import OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
-from pipeline.outputs.folder import OutputFolder
+from pipeline.outputs.folder import OutputFolder, writing
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
@@ -215,11 +217,7 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     tracklets: list[Embedded] = []
     with closing(_rounds(worker, prepared, interrupts, quiet)) as rounds:
         if linking.online:
-            runner = OnlineRunner(
-                worker, prepared.embedder, prepared.engine, linking, result.timings
-            )
-            online = runner.follow(rounds)
-            prepared.folder.write_text("events.jsonl", events.to_json_lines(runner.events))
+            online = _follow(rounds, worker, prepared)
         else:
             batch_crops = prepared.config.reid.batch_crops
             tracklets = _embed(rounds, prepared.embedder, batch_crops, result.timings)
@@ -232,6 +230,25 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     ]
     result.frame_ranges = worker.frame_ranges
     return Processed(tracklets, online, worker.last_s)
+
+
+def _follow(rounds: Iterable[list[Tracklet]], worker: Worker, prepared: Prepared) -> Linked:
+    """Link online; events wait on disk until the run has ended well, so that memory is bounded."""
+    folder = prepared.folder
+    linking = prepared.config.linking
+    with TemporaryFile("w+", encoding="utf-8", dir=folder.path) as said:
+
+        def emit(new: list[Event]) -> None:
+            with writing(folder.path / "events.jsonl"):
+                said.write(events.to_json_lines(new))
+
+        runner = OnlineRunner(
+            worker, prepared.embedder, prepared.engine, linking, prepared.result.timings, emit
+        )
+        linked = runner.follow(rounds)
+        said.seek(0)
+        folder.write_parts("events.jsonl", said)
+    return linked
 
 
 def _rounds(

@@ -11,16 +11,21 @@ from pipeline.linking.reasons import DECIDED
 from pipeline.online.identities import Known
 from pipeline.records import Key, Link, Person, Tracklet
 
+MAX_NEAR_MISSES = 20_000
+"""Near misses of settled tracklets that are kept, the newest."""
+
 
 class History:
-    """Tracklets by person, and the links and near misses of tracklets from the time when they were
-    decided for good.
+    """Tracklets by person, and the links and near misses from the time when they were decided.
+
+    Every link is kept once and near misses are bounded. Tracklets, without pixels, are what the
+    results are made of: they grow with the day.
     """
 
     def __init__(self) -> None:
         self._tracklets: dict[int, list[Tracklet]] = {}
-        self._links: list[Link] = []
-        self._near_misses: list[Link] = []
+        self._links: dict[tuple[Key, Key], Link] = {}
+        self._near_misses: dict[tuple[Key, Key], Link] = {}
 
     def add(self, person_id: int, tracklets: Iterable[Tracklet]) -> None:
         """These stay with this person."""
@@ -29,11 +34,23 @@ class History:
     def add_reasons(self, linked: Linked, tracklets: Iterable[Tracklet]) -> None:
         """Note what ties these, and what nearly did."""
         keys = {t.key for t in tracklets}
-        if keys:
-            self._links += [k for k in links(linked) if keys & {k.first.key, k.second.key}]
-            self._near_misses += [
-                m for m in linked.near_misses if keys & {m.first.key, m.second.key}
-            ]
+        if not keys:
+            return
+        for link in links(linked):
+            if not keys & {link.first.key, link.second.key}:
+                continue
+            pair = link.first.key, link.second.key
+            known = self._links.get(pair)
+            if known is None or (known.rule == DECIDED and link.rule != DECIDED):
+                self._links.pop(pair, None)
+                self._links[pair] = link
+        for missed in linked.near_misses:
+            if keys & {missed.first.key, missed.second.key}:
+                pair = missed.first.key, missed.second.key
+                self._near_misses.pop(pair, None)
+                self._near_misses[pair] = missed
+        while len(self._near_misses) > MAX_NEAR_MISSES:
+            del self._near_misses[next(iter(self._near_misses))]
 
     def merge(self, gone: int, into: int) -> None:
         """Two people were one."""
@@ -47,7 +64,8 @@ class History:
             tracklets.setdefault(person_id, []).extend(present.window.values())
         owner = {t.key: (person_id, t) for person_id, own in tracklets.items() for t in own}
         ties = _forest(
-            sorted([*self._links, *links(linked)], key=lambda link: link.rule == DECIDED), owner
+            sorted([*self._links.values(), *links(linked)], key=lambda link: link.rule == DECIDED),
+            owner,
         )
         people = [
             Person(
@@ -58,7 +76,7 @@ class History:
         return replace(
             linked,
             people=people,
-            near_misses=_apart([*self._near_misses, *linked.near_misses], owner),
+            near_misses=_apart([*self._near_misses.values(), *linked.near_misses], owner),
         )
 
 

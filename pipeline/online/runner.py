@@ -1,12 +1,12 @@
-"""Linking while frames are read, as a live system does: what `linking.online` puts between the
-worker and the results.
+"""Link while frames are read, as a live system does: what `linking.online` puts between the worker
+and the results.
 
 Twice in `max_delay_s`, what has closed and what there is of the tracklets that are open is embedded
 and linked. So the identity of a tracklet is known at most `max_delay_s` after its first row, if
 `tracklets.min_tracklet_s` is less than half of that.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -61,8 +61,9 @@ class EmbeddingCache:
 
 
 class OnlineRunner:
-    """Takes the rounds of a worker and links whenever a step is due; `events` are those of all
-    steps.
+    """Takes the rounds of a worker and links whenever a step is due.
+
+    The events of each step are given to `emit` at once and are not kept.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class OnlineRunner:
         engine: Engine,
         config: LinkingConfig,
         timings: Timings,
+        emit: Callable[[list[Event]], object],
     ) -> None:
         self._worker = worker
         self._embedder = embedder
@@ -82,7 +84,7 @@ class OnlineRunner:
         self._due_s = -np.inf
         self._n_frames = 0
         self._closed: list[Tracklet] = []
-        self.events: list[Event] = []
+        self._emit = emit
 
     def follow(self, rounds: Iterable[list[Tracklet]]) -> Linked:
         """Take what closed, round by round, to the end; returns who was who."""
@@ -102,7 +104,8 @@ class OnlineRunner:
         with self._timings.stage("link", n_frames - self._n_frames):
             for number, each in enumerate(embedded):
                 self._online.add(each, provisional=number >= len(closed))
-            self.events += self._online.step(now_s)
+            events = self._online.step(now_s)
+        self._emit(events)
         self._due_s = now_s + self._period_s
         self._n_frames = n_frames
 

@@ -20,7 +20,7 @@ from pipeline.linking.evidence.appearance import Curve
 from pipeline.linking.learning import lessons, travel_times
 from pipeline.linking.learning.lessons import Lessons
 from pipeline.linking.linker import Linked
-from pipeline.online import events, identities
+from pipeline.online import events, history, identities
 from pipeline.online import linker as online
 from pipeline.online.events import Event, Reasons
 from pipeline.online.identities import Spans
@@ -487,3 +487,19 @@ def test_what_a_live_run_remembers_of_its_site_is_bounded(monkeypatch: pytest.Mo
     kept = linked.taught.before
     assert len(kept.samples.halves) == len(kept.samples.strangers) == 20
     assert kept.travel.of("a", "b").n == 10
+
+
+def test_near_misses_of_people_who_are_gone_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "MAX_NEAR_MISSES", 5)
+    here, there = np.array([200, 500]), np.array([900, 500])
+    config = LinkingConfig(forget_after_s=30)
+    linking = OnlineLinker(engine_of(ON_FLOOR, config), config.forget_after_s)
+    looks = np.eye(40)
+    for i in range(20):
+        start_s = 100.0 * i
+        linking.add(seen("a", i, start_s, start_s + 5, looks[i], here), provisional=False)
+        linking.add(seen("b", i, start_s, start_s + 5, looks[i], there), provisional=False)
+        linking.step(start_s + 6)
+        linking.step(start_s + 40)
+    missed = linking.linked().near_misses
+    assert [m.first.track_id for m in missed] == [15, 16, 17, 18, 19]

@@ -13,6 +13,7 @@ from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from pipeline import cli
 from pipeline.config import LinkingConfig
 from pipeline.embed import bare
+from pipeline.online.events import Event
 from pipeline.online.linker import engine_of
 from pipeline.online.runner import EmbeddingCache, OnlineRunner
 from pipeline.records import Camera, Embedded, Tracklet
@@ -220,8 +221,11 @@ def test_a_crop_is_embedded_again_on_closing_only_by_a_network_for_clips(
     embedder = Counting(frame_wise)
     config = LinkingConfig()
     cameras = {"cam": Camera("cam", "cam.mp4", 160, 48, 10.0, 0.0, -1, np.zeros((0, 0)))}
-    runner = OnlineRunner(worker, embedder, engine_of(cameras, config), config, Timings())  # type: ignore[arg-type]
+    said: list[Event] = []
+    engine = engine_of(cameras, config)
+    runner = OnlineRunner(worker, embedder, engine, config, Timings(), said.extend)  # type: ignore[arg-type]
     linked = runner.follow(worker.run())
     assert sorted(embedder.seen) == expected
     tracklets = [t for person in linked.people for t in person.tracklets]
     assert sorted((t.track_id, len(t.frames)) for t in tracklets) == [(1, 4), (2, 2)]
+    assert [event.kind for event in said][:1] == ["appeared"]
