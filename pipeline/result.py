@@ -13,7 +13,8 @@ from pipeline.timings import Timings
 
 
 def _nobody() -> Linked:
-    return linker.link([], {}, LinkingConfig())
+    """What linking finds before it has begun."""
+    return linker.nobody(LinkingConfig())
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
-"""Tracklets as arrays: where and when each was seen, which every part of linking asks for.
+"""Tracklets as arrays: where and when each was seen.
 
-Tracklets are kept in order of `Tracklet.key`, so that an index stands for a tracklet everywhere and
-its order breaks all ties.
+Tracklets are sorted by `Tracklet.key`. A number stands for the same tracklet in all of linking, and
+ties are broken by it.
 """
 
 from collections.abc import Mapping, Sequence

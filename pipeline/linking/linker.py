@@ -23,7 +23,14 @@ from pipeline.linking.clustering.solver import NO_POSITION_PENALTY, Edges, Solut
 from pipeline.linking.evidence.appearance import Appearance, to_log_odds
 from pipeline.linking.evidence.travel import Travel
 from pipeline.linking.index import TrackletIndex
-from pipeline.linking.learning import clocks, homographies, lessons, similarity, travel_times
+from pipeline.linking.learning import (
+    clocks,
+    correspondences,
+    homographies,
+    lessons,
+    similarity,
+    travel_times,
+)
 from pipeline.linking.learning.clocks import Clocks
 from pipeline.linking.learning.homographies import Homography
 from pipeline.linking.learning.lessons import Lessons, Taught
@@ -95,7 +102,7 @@ def link(
     index = TrackletIndex(pieces, cameras)
     appearance = Appearance.of(index.embedded, index.camera, calibration.curve)
 
-    likely = clocks.likely_pairs(index, appearance)
+    likely = correspondences.likely_pairs(index, appearance)
     views = homographies.estimate(index, likely) if config.estimate_homographies else []
     measured = clocks.measure(index, likely, [view.offset for view in views])
     overlaps = lessons.best(settled.homographies, views)
@@ -124,6 +131,12 @@ def link(
     people, near_misses = problem.decide(Travel(index, times, config, certain))
     taught = Taught(settled, whole.keys, sampled, index.keys, steps, overlaps, offsets)
     return Linked(people, near_misses, calibration, found, known_views, times, applied_s, taught)
+
+
+def nobody(config: LinkingConfig) -> Linked:
+    """Return the result without tracklets: no people, and what the settings say of the site."""
+    calibration = similarity.calibrate(similarity.NO_SAMPLES, (), config)
+    return Linked([], [], calibration, Clocks({}, ()), [], TravelTimes(), {})
 
 
 class _Problem:

@@ -1,12 +1,11 @@
-"""Mends what the tracker got wrong unawares: a tracklet whose crop embeddings fall into two people
-in time is cut in two.
+"""Cut a tracklet in two where its crops change from one person to another.
 
-The tracker's own doubts cut most tracks where they go over from one person to another
-(`pipeline.tracklets`). What is left is seen only in the crops: those before a moment look like one
-person, those after it like another. The odds count as much as the crops are clear, so that poor
-ones prove nothing. The cut is made at the weakest row between the two crop embeddings. Splitting
-does not decide who the pieces are: the later piece is marked ambiguous, and linking goes on from
-there. On three rendered worlds it finds one such tracklet each, of about two hundred.
+The tracker cuts most tracks where an id switch is likely (`pipeline.tracklets`). The other switches
+show only in the crops: those before a moment are of one person, those after it of another. The odds
+are weighted by the quality of the crops, so poor crops prove nothing. The cut is made at the row
+with the lowest score between the two crops. Splitting does not decide whose the pieces are: the
+later piece is marked ambiguous, and linking decides. On three rendered worlds it finds one such
+tracklet each, of about two hundred.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,4 @@
-"""What online linking is done with: whose tracklets were in the end, and why. A live system would
-write it to disk.
-"""
+"""What online linking has finished with: whose tracklets were in the end, and why."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

@@ -1,8 +1,8 @@
-"""Which pairs of tracklets are looked at: those close in time and place, and those that look alike.
+"""Gating: which pairs of tracklets are compared, by position and time or by appearance.
 
-Comparing everybody with everybody would grow with the square of history. Tracklets are in order of
-their start, so those within reach of one lie in a row behind it; of these every tracklet keeps the
-`N_ALIKE` most alike, both before and after itself.
+Comparing all pairs would grow with the square of the recording. Tracklets are sorted by start, so
+those within reach of one follow it in one block. Of these, every tracklet keeps the `N_ALIKE` most
+similar, both before and after itself.
 """
 
 from collections.abc import Iterator

@@ -1,9 +1,10 @@
-"""What forbids that two tracklets, or two groups of them, are one person.
+"""Cannot-link constraints between two tracklets, or two groups of them.
 
-One camera shows a person once at a time; the travel time between two cameras has a minimum and a
-maximum; on a common floor, simultaneous positions agree and nobody walks between cameras faster
-than `max_speed_m_s`; and what a human has said is so. The rules of the floor hold between
-is_reliable tracklets: a fragment is short because something hid its feet, and its place is off.
+One camera shows a person once at a time. The travel time between two cameras has a minimum and a
+maximum. On a common floor, simultaneous positions agree, and nobody walks between cameras faster
+than `max_speed_m_s`. Corrections of a human hold without exception. Constraints of the floor hold
+between reliable tracklets only: a fragment is short because its feet were hidden, so its position
+is wrong.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,11 +1,10 @@
-"""From embeddings to evidence: the log odds that two tracklets are one person, by how alike they
-look.
+"""Evidence of appearance: log odds that two tracklets are one person, from their embeddings.
 
-The cosine of two embeddings is compared with the one at which same and different are equally
-likely. Both move with the quality of the crops: what is small, blurred or covered looks less like
-itself (and no more like others), so a tracklet of few good crops has a *clarity* below 1, and its
-cosines are expected to be smaller by that factor. Everything is bilinear in the two tracklets, so
-that the mean evidence between two groups needs no more than the sums of each: see `Appearance`.
+The cosine of two embeddings is compared with the cosine at even odds. Both depend on the quality of
+the crops: a small, blurred or covered person is less similar to themselves (and no more similar to
+others). So a tracklet of few good crops has a *clarity* below 1, and its cosines are expected to be
+smaller by that factor. Everything is bilinear in the two tracklets, so the mean evidence between
+two groups needs only the sum of each: see `Appearance`.
 """
 
 import math

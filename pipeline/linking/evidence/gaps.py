@@ -1,9 +1,8 @@
-"""How telling a time out of sight is: log odds of the gap between two cameras, one person's against
-anybody's.
+"""Log odds of a gap between two cameras: one person's gaps against anybody's.
 
 The density of gaps is that of ST-ReID (`models.reid.evaluation.spatial_temporal`): a histogram
-under a Gaussian window, here as wide as Silverman's rule has it. Both densities are smoothed alike,
-so what is only coarse in the one is in the other as well.
+under a Gaussian window, whose width follows Silverman's rule. Both densities are smoothed alike, so
+coarseness is no evidence.
 """
 
 from collections.abc import Iterator, Sequence

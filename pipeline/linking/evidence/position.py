@@ -1,10 +1,10 @@
-"""What place says of two tracklets close in time: the log odds of finding the second where it is,
-if it is the first.
+"""Evidence of position: log odds of finding a tracklet where it is, if it continues another.
 
-A Gaussian around the first's place that widens with the gap, against anybody: evenly over
-`CROWD_M2` square metres. Across cameras metres come from homographies; within one the picture is
-compared, and a box height is `PERSON_M`: a track often ends because something hides the feet, and a
-box cut by half moves a floor position by many metres, but a picture position by less than one.
+A Gaussian around the position of the first, which widens with the gap, is compared with anybody's
+position: uniform over `CROWD_M2` square metres. Across cameras, metres come from homographies.
+Within one camera the picture is compared, with a box height of `PERSON_M`: a track often ends
+because the feet are hidden, and a box cut by half moves a floor position by many metres, but a
+picture position by less than one.
 """
 
 from dataclasses import dataclass

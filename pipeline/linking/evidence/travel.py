@@ -1,7 +1,8 @@
-"""What the time between two tracklets of two cameras says: log odds for one person.
+"""Evidence of travel time: log odds of the time between two tracklets of two cameras.
 
-*Anybody* is how arbitrary tracklets of the two cameras follow each other in this very run, so that
-a short recording or a busy camera proves nothing.
+The gaps of one person are compared with those of *anybody*: how arbitrary tracklets of the two
+cameras follow each other in this very run. So a short recording or a busy camera proves nothing.
+Which of the two cameras comes first is evidence, too.
 """
 
 from collections.abc import Sequence

@@ -1,11 +1,10 @@
-"""Cameras whose clocks disagree: by how much, found from people whom two of them see on a common
-floor.
+"""Measure the clock offsets between cameras, from people whom two cameras see on a common floor.
 
-Two recordings that were not started together show one walk at two times. A person seen by both,
-recognised by appearance alone, is on one floor path; the offset at which the two paths lie on each
-other is how much more the second clock shows. Somebody who stands says nothing, so that time counts
-by how fast people walk. Seconds decide everything else about place: with clocks off by 3 s,
-simultaneous floor positions are some metres apart, which forbids what is true.
+Two recordings that were not started together show one walk at two times. A person seen by both
+cameras, recognised by appearance, follows one floor path. The offset at which the two paths
+coincide is the difference of the clocks. Somebody who stands says nothing, so time is weighted by
+walking speed. An offset matters: with clocks off by 3 s, simultaneous floor positions are metres
+apart, which forbids correct links.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,32 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.linking.clustering import candidates
 from pipeline.linking.clustering.union_find import UnionFind
-from pipeline.linking.evidence.appearance import Appearance, bilinear_partner
 from pipeline.linking.index import Path, TrackletIndex
+from pipeline.linking.learning import correspondences
 from pipeline.records import Array, Embedded
 
-LIKELY = 0.0
-"""Log odds of appearance from which a pair counts. What follows is robust, and where a network
-knows a site badly few are certain; of the longest pairs, which are taken, 19 in 20 are right on two
-rendered worlds.
-"""
-NEAR_S = 5.0
-"""Largest offset that is looked for; pairs may seem as far apart in time as that."""
 COARSE_S, FINE_S = 0.25, 0.05
 SAMPLE_S = 0.25
-MAX_PAIRS, MIN_SHARE = 50, 0.05
-"""Pairs that two cameras are measured by, and the least as a share of the tracklets of the camera
-that has fewer.
-"""
 STANDING_M_S, FAST_M_S = 0.4, 2.0
 """Slower than this is standing with a box that trembles; faster counts no more."""
 FAR_M = 2.0
 """Paths further apart are as bad as any, so that wrong pairs cannot draw the offset to themselves.
 """
-MIN_PAIRS, MIN_WALKED_M = 4, 10.0
-"""Fewer pairs, or fewer metres walked in common view (above STANDING_M_S), say nothing."""
+MIN_WALKED_M = 10.0
+"""Fewer metres walked in common view (above STANDING_M_S) say nothing."""
 MAX_AFTER_M = 1.0
 DISTINCT, ELSEWHERE_S = 0.75, 1.0
 """The best offset must be this much better than all that are at least so far from it."""
@@ -115,60 +102,6 @@ class Clocks:
         return np.asarray(root[:, None] == root[None, :])
 
 
-def likely_pairs(index: TrackletIndex, appearance: Appearance) -> Array:
-    """Pairs (m, 2), first < second, of tracklets of two cameras that are one person by appearance,
-    `NEAR_S` apart at most.
-
-    Of those whom a camera shows together, at most the most alike is the person.
-    """
-    s, odds = index, dict[tuple[int, int], float]()
-    for rows, columns in candidates.blocks(s, NEAR_S):
-        alike = appearance.rows[rows[:, 0]] @ bilinear_partner(
-            appearance.rows[columns[0]]
-        ).T.astype(np.float32)
-        good = (alike >= LIKELY) & (columns > rows) & (s.camera[rows] != s.camera[columns])
-        good &= s.start_s[columns] - s.end_s[rows] < NEAR_S
-        good &= (appearance.weight[rows] > 0) & (appearance.weight[columns] > 0)
-        i, j = np.nonzero(good)
-        found = zip(rows[i, 0].tolist(), columns[0, j].tolist(), alike[i, j].tolist(), strict=True)
-        odds.update({(first, second): value for first, second, value in found})
-    choices: dict[tuple[int, int], list[tuple[int, float]]] = {}
-    for (first, second), value in odds.items():
-        choices.setdefault((first, int(s.camera[second])), []).append((second, value))
-        choices.setdefault((second, int(s.camera[first])), []).append((first, value))
-
-    def best(i: int, j: int, value: float) -> bool:
-        rivals = (k for k, other in choices[i, int(s.camera[j])] if other > value)
-        return not any(s.start_s[k] <= s.end_s[j] and s.start_s[j] <= s.end_s[k] for k in rivals)
-
-    pairs = [(i, j) for (i, j), value in odds.items() if best(i, j, value) and best(j, i, value)]
-    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
-
-
-def by_cameras(index: TrackletIndex, pairs: Array) -> dict[tuple[int, int], Array]:
-    """Pairs (k, 2) for every two cameras that may overlap, the earlier camera first; the
-    `MAX_PAIRS` longest in common view.
-
-    In a long run chance gives any two cameras some pairs; cameras that overlap share many of their
-    people.
-    """
-    s = index
-    cameras = s.camera[pairs]
-    pairs = np.where(cameras[:, :1] > cameras[:, 1:], pairs[:, ::-1], pairs)
-    together = s.end_s[pairs].min(axis=1) - s.start_s[pairs].max(axis=1)
-    pairs = pairs[np.lexsort((pairs.max(axis=1), pairs.min(axis=1), -together))]
-    pairs = pairs[np.argsort(s.camera[pairs] @ [len(s.names), 1], kind="stable")]
-    n_seen = np.bincount(s.camera, minlength=len(s.names))
-    keys, first, counts = np.unique(s.camera[pairs], axis=0, return_index=True, return_counts=True)
-    several = counts >= np.maximum(MIN_PAIRS, MIN_SHARE * n_seen[keys].min(axis=1))
-    return {
-        (a, b): pairs[start : start + min(count, MAX_PAIRS)]
-        for (a, b), start, count in zip(
-            keys[several].tolist(), first[several], counts[several], strict=True
-        )
-    }
-
-
 def measure(index: TrackletIndex, pairs: Array, known: Sequence[Offset] = ()) -> list[Offset]:
     """Measure the clocks of cameras on a common floor; what is not clear is left out.
 
@@ -181,7 +114,7 @@ def measure(index: TrackletIndex, pairs: Array, known: Sequence[Offset] = ()) ->
         The known offsets and the measured ones.
     """
     measured = list(known)
-    for (a, b), mine in by_cameras(index, pairs).items():
+    for (a, b), mine in correspondences.by_cameras(index, pairs).items():
         paths = [(index.floor(i), index.floor(j)) for i, j in mine.tolist()]
         long = [p for p in paths if all(len(path.times_s) > 1 for path in p)]
         found = _measure((index.names[a], index.names[b]), long)
@@ -221,7 +154,11 @@ def _measure(cameras: tuple[str, str], paths: list[tuple[Path, Path]]) -> Offset
     walks = [_Walk(a, b, 1) for a, b in paths] + [_Walk(b, a, -1) for a, b in paths]
     if sum(float(walk.walked_m.sum()) for walk in walks) < 2 * MIN_WALKED_M:
         return None
-    coarse = np.arange(-NEAR_S - ELSEWHERE_S, NEAR_S + ELSEWHERE_S + COARSE_S / 2, COARSE_S)
+    coarse = np.arange(
+        -correspondences.NEAR_S - ELSEWHERE_S,
+        correspondences.NEAR_S + ELSEWHERE_S + COARSE_S / 2,
+        COARSE_S,
+    )
     costs = _compare(walks, coarse).cost
     if np.isnan(costs).all():
         return None
@@ -230,7 +167,7 @@ def _measure(cameras: tuple[str, str], paths: list[tuple[Path, Path]]) -> Offset
     k = int(np.nanargmin(apart.cost))
     if (
         not _distinct(coarse, costs, fine[k], apart.cost[k])
-        or apart.n_pairs[k] < MIN_PAIRS
+        or apart.n_pairs[k] < correspondences.MIN_PAIRS
         or apart.median_m[k] > MAX_AFTER_M
     ):
         return None

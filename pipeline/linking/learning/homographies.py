@@ -1,11 +1,10 @@
-"""Cameras that overlap and were never calibrated: how the floor in one picture lies in the other,
-found from people's feet.
+"""Estimate homographies between overlapping cameras without calibration, from people's feet.
 
-A flat floor in two pictures is tied by a homography. Somebody seen by both cameras at once,
-recognised by appearance alone, stands on one spot of it, so the bottoms of the two boxes are a pair
-of points. A robust fit passes over wrong pairs and hidden feet. How good it is, is asked of people
-who were left out of the fit. On two rendered worlds with known true homographies it is off by 0.2 m
-on the floor where people walk.
+The floor in two pictures is related by a homography. Somebody seen by both cameras at once,
+recognised by appearance, stands on one point of it, so the bottoms of the two boxes are a pair of
+points. A robust fit ignores wrong pairs and hidden feet. Its error is measured on people who were
+left out of the fit. On two rendered worlds with known homographies it is off by 0.2 m on the floor
+where people walk.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ import numpy as np
 
 from pipeline import floor
 from pipeline.linking.index import PERSON_M, TrackletIndex, View, through
-from pipeline.linking.learning import clocks
+from pipeline.linking.learning import correspondences
 from pipeline.linking.learning.clocks import Offset
 from pipeline.records import Array
 
@@ -107,11 +106,11 @@ class Feet:
 
 
 def estimate(index: TrackletIndex, pairs: Array) -> list[Homography]:
-    """Homographies of cameras without a common floor, from `clocks.likely_pairs`; those that are
-    not good are left out.
+    """Homographies of cameras without a common floor, from `correspondences.likely_pairs`; those
+    that are not good are left out.
     """
     found = []
-    for cameras, mine in clocks.by_cameras(index, pairs).items():
+    for cameras, mine in correspondences.by_cameras(index, pairs).items():
         if index.has_floor[list(cameras)].all():
             continue
         side = int(
@@ -228,7 +227,7 @@ def _agreeing(s: TrackletIndex, pairs: Array) -> _Fitted:
     if best.share >= SURE_AGREE:
         return best
     for offsets in (
-        np.arange(-clocks.NEAR_S, clocks.NEAR_S + COARSE_S, COARSE_S),
+        np.arange(-correspondences.NEAR_S, correspondences.NEAR_S + COARSE_S, COARSE_S),
         np.arange(-COARSE_S, COARSE_S, FINE_S)[1:],
     ):
         around = best.offset_s

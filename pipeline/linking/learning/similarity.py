@@ -1,17 +1,17 @@
-"""What a cosine means at this site: the curve from similarity to odds, fitted to the run itself.
+"""Fit the curve from cosine similarity to log odds to the site's own tracklets.
 
-Nobody labels a user's recordings, but they label themselves in part. *Negatives* are tracklets that
-one camera sees at the same time: two people. *Positives* are the two halves of one tracklet: one
-person, though seen by one camera and in one moment, and so more alike than the same person
-elsewhere. `CROSS_CAMERA_RATIO` is what is left of their lead over strangers from camera to camera:
-0.8 on rendered worlds, where halves lead by 0.85 and more; 0.5 in a real shop, where they lead by
-0.65 only. The curve's middle lies between, nearer to strangers, since one person's cosines spread
-more than two people's do; it is as steep as both spreads allow, but never so steep that a typical
-pair is surer than e to the `MAX_TYPICAL_LOG_ODDS`. A site with few people has few pairs: what the
-settings say of the network counts as `PRIOR_PAIRS` more.
+A user's recordings have no labels, but some pairs are known. *Strangers* are tracklets that one
+camera sees at the same time: two people. *Halves* are the two halves of one tracklet: one person,
+though in one camera and at one time, and so more similar than the same person elsewhere.
+`CROSS_CAMERA_RATIO` is the share of their margin over strangers that is left across cameras: 0.8 on
+rendered worlds, where the margin of halves is 0.85 and more; 0.5 in a real shop, where it is 0.65.
+The even point lies between, nearer to strangers, since cosines of one person spread more than those
+of two. The curve is as steep as both spreads allow, but a typical pair has log odds of at most
+`MAX_TYPICAL_LOG_ODDS`. A site with few people has few pairs: the settings count as `PRIOR_PAIRS`
+more.
 
-Cameras differ (light, angle, blur), so each has a shift of its own, shrunk in the same way; the
-middle of a pair of cameras is the mean of theirs, which keeps evidence bilinear.
+Cameras differ (light, angle, blur), so each has a shift of its own, shrunk in the same way. The
+even point of two cameras is the mean of theirs, which keeps evidence bilinear.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,15 +1,12 @@
-"""What the time between leaving one camera and appearing in another says, learned from pairs that
-are certain.
+"""Learn how long people take from camera to camera, from pairs that are certain.
 
 From people whom appearance alone makes certain, a run learns for every two cameras how long they
-were out of sight, and how often both saw them at once, so that whether views overlap need not be
-told. The evidence of a pair is its log odds for one person against anybody: *anybody* is how
-arbitrary tracklets of the two cameras follow each other in this very run, so that a short recording
-or a busy camera proves nothing. Which of the two cameras comes first is evidence, too.
+were out of sight, and how often both cameras saw them at once. So whether views overlap need not be
+configured.
 
-Pieces of a track that are one person for sure are one *visit*, and gaps lie between visits. Two
-visits with a certain third one between them are no step, and time says nothing of them: else people
-who walk about all day would be torn apart (20 points of F1 in a simulated office).
+Pieces of a track that are certainly one person are one *visit*, and gaps lie between visits. Two
+visits with a certain third one between them are no transition, and time is no evidence for them:
+without this, people who walk about all day were torn apart (20 points of F1 in a simulated office).
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -11,7 +11,7 @@ from pipeline.linking import linker
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.evidence import position
 from pipeline.linking.index import TrackletIndex
-from pipeline.linking.learning import clocks
+from pipeline.linking.learning import clocks, correspondences
 from pipeline.linking.learning.clocks import Clocks, Offset
 from pipeline.linking.reasons import FLOOR, SPEED
 from pipeline.records import Embedded
@@ -29,7 +29,7 @@ from tests.pipeline.linking.walkers import (
 
 def found(seen: Sequence[Embedded], known: Sequence[Offset] = ()) -> Clocks:
     index = TrackletIndex(seen, ON_FLOOR)
-    return clocks.estimate(index, clocks.likely_pairs(index, judge(index)), known)
+    return clocks.estimate(index, correspondences.likely_pairs(index, judge(index)), known)
 
 
 @pytest.mark.parametrize("ahead_s", [-4.5, -3, -1, 0.6, 1.8, 3])
@@ -115,7 +115,7 @@ def test_of_those_whom_a_camera_sees_together_only_the_most_alike_is_a_pair() ->
     later = watch("b", 3, walk, 11, 15, almost)
     much_later = watch("b", 4, walk, 15, 18, look(0))
     index = TrackletIndex([*seen, later, much_later], ON_FLOOR)
-    assert clocks.likely_pairs(index, judge(index)).tolist() == [[0, 1], [0, 3]]
+    assert correspondences.likely_pairs(index, judge(index)).tolist() == [[0, 1], [0, 3]]
 
 
 def test_the_measurement_that_contradicts_the_others_is_left_out() -> None:
@@ -168,7 +168,7 @@ def test_the_names_of_cameras_do_not_change_an_offset(seed: int, ahead_s: float)
     ]
     cameras = {"a": ON_FLOOR["b"], "b": ON_FLOOR["a"]}
     index = TrackletIndex(renamed, cameras)
-    turned = clocks.estimate(index, clocks.likely_pairs(index, judge(index))).offsets_s
+    turned = clocks.estimate(index, correspondences.likely_pairs(index, judge(index))).offsets_s
     assert turned.get("b", 0.0) == pytest.approx(-found(seen).offsets_s.get("b", 0.0), abs=0.051)
 
 

@@ -9,7 +9,7 @@ from pipeline.config import LinkingConfig
 from pipeline.linking import linker
 from pipeline.linking.evidence import position
 from pipeline.linking.index import PERSON_M, TrackletIndex, through
-from pipeline.linking.learning import clocks, homographies
+from pipeline.linking.learning import clocks, correspondences, homographies
 from pipeline.linking.learning.homographies import Homography
 from pipeline.linking.reasons import FLOOR
 from pipeline.records import Array, Camera, Embedded
@@ -31,7 +31,7 @@ GRID_M = np.stack(np.meshgrid(np.linspace(-3, 3, 7), np.linspace(-3, 3, 7)), axi
 
 def found(seen: Sequence[Embedded], cameras: dict[str, Camera] = BARE) -> list[Homography]:
     index = TrackletIndex(seen, cameras)
-    return homographies.estimate(index, clocks.likely_pairs(index, judge(index)))
+    return homographies.estimate(index, correspondences.likely_pairs(index, judge(index)))
 
 
 def off_m(h: Homography) -> Array:
@@ -83,7 +83,7 @@ def test_feet_that_are_out_of_the_picture_are_left_out() -> None:
         boxes[::3, 3] = HEIGHT
         cut.append(replace(e, tracklet=replace(e.tracklet, boxes=boxes)))
     index = TrackletIndex(cut, BARE)
-    feet = homographies.feet(index, clocks.likely_pairs(index, judge(index)))
+    feet = homographies.feet(index, correspondences.likely_pairs(index, judge(index)))
     assert len(feet.pair) > 0
     assert max(feet.here[:, 1].max(), feet.there[:, 1].max()) < HEIGHT - floor.CUT_PX
 

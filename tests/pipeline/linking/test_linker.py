@@ -175,6 +175,11 @@ def test_people_are_numbered_by_first_appearance() -> None:
 
 def test_no_tracklets_give_no_people() -> None:
     assert people() == []
+    linked = linker.link([], CAMERAS, LinkingConfig())
+    empty = linker.nobody(LinkingConfig())
+    assert linked.calibration.in_words() == empty.calibration.in_words()
+    assert linked.calibration.same == empty.calibration.same
+    assert (linked.people, linked.travel, linked.clocks) == ([], empty.travel, empty.clocks)
 
 
 def test_a_link_says_why() -> None:
