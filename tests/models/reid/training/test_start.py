@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from models.errors import InputError
-from models.reid.networks import table
+from models.reid.networks import osnet_lct, table
 from models.reid.training.start import start_from
 
 
@@ -178,3 +178,37 @@ def test_imagenet_without_a_network_says_what_to_do(hub: Path) -> None:
 def test_imagenet_for_a_network_that_has_none_is_an_error() -> None:
     with pytest.raises(InputError, match="has no weights that fit"):
         start_from(Network(), "imagenet", "")
+
+
+def test_openvino_weights_start_a_network_of_another_input_size(shared_data: Path) -> None:
+    pytest.importorskip("openvino")
+    file = shared_data / "baselines" / "person-reidentification-retail-0277.xml"
+    network = osnet_lct.build(height_px=64, width_px=32)
+    said = start_from(network, str(file), "")
+    assert said.endswith("100.0% of the weights")
+    assert network.image.pool.weight.shape == (512, 1, 4, 2)  # type: ignore[union-attr]
+
+
+def test_weights_of_one_input_size_start_another(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    large = osnet_lct.build(height_px=64, width_px=32)
+    state = {key: tensor.contiguous() for key, tensor in large.state_dict().items()}
+    save_file(state, tmp_path / "large.safetensors")
+    small = osnet_lct.build(height_px=32, width_px=32)
+    said = start_from(small, str(tmp_path / "large.safetensors"), "")
+    assert said.endswith("100.0% of the weights")
+
+
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        (nn.Linear(2, 2), "OpenVINO weights start osnet_lct_x1_0 only"),
+        (osnet_lct.build(), "no such file"),
+    ],
+    ids=["another architecture", "no file"],
+)
+def test_openvino_weights_that_cannot_be_used_are_an_error_of_one_line(
+    network: nn.Module, expected: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=expected):
+        start_from(network, str(tmp_path / "absent.xml"), "")
