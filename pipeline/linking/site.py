@@ -72,7 +72,7 @@ def to_json(site: Site, network_sha256: str) -> str:
             "gaps_s": [round(gap_s, 3) for gap_s in s.gaps_s],
             "n_overlaps": s.n_overlaps,
         }
-        for (a, b), s in sorted(site.travel.steps.items())
+        for (a, b), s in sorted(site.travel.transitions.items())
     ]
     document = {
         "schema": SCHEMA,
