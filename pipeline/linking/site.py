@@ -110,7 +110,7 @@ def _similarity(entry: dict[str, Any]) -> SimilarityStats:
         same, different, spread, int(entry["n_same"]), int(entry["n_different"])
     )
     if min(similarity.n_same, similarity.n_different, spread) < 0:
-        raise ValueError("spread and counts of its looks must not be negative")
+        raise ValueError("spread and counts of its similarities must not be negative")
     return similarity
 
 
