@@ -72,7 +72,7 @@ def to_json(site: Site, network_sha256: str) -> str:
             "gaps_s": [round(gap_s, 3) for gap_s in s.gaps_s],
             "n_overlaps": s.n_overlaps,
         }
-        for (a, b), s in sorted(site.travel.steps.items())
+        for (a, b), s in sorted(site.travel.transitions.items())
     ]
     document = {
         "schema": SCHEMA,
@@ -110,7 +110,7 @@ def _similarity(entry: dict[str, Any]) -> SimilarityStats:
         same, different, spread, int(entry["n_same"]), int(entry["n_different"])
     )
     if min(similarity.n_same, similarity.n_different, spread) < 0:
-        raise ValueError("spread and counts of its looks must not be negative")
+        raise ValueError("spread and counts of its similarities must not be negative")
     return similarity
 
 

@@ -1,6 +1,4 @@
-"""Which of the people who are known are these? Groups that were linked anew take the ids of those
-with whom they share rows.
-"""
+"""Keep ids: groups that were linked anew take the ids of the people with whom they share rows."""
 
 import math
 from bisect import bisect_left, bisect_right

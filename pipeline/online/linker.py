@@ -1,18 +1,16 @@
-"""Linking while people are still in view: the same engine as offline, asked again and again about a
-window of time.
+"""Link while people are still in view: the same engine as offline, for a window of time.
 
-Each step links a window anew, and the groups that it finds take the ids of those with whom they
-share rows (`identities`). What changed is told (`events`), and a wrong decision is corrected as
-soon as the engine knows better. What closed `SETTLED_S` ago has settled: what of it is one person
-stays together, though people may still merge. So old decisions do not go to and fro for ever, and
-what has settled can be left out.
+Each step links the window anew. The groups that it finds take the ids of the people with whom they
+share rows (`identities`). Changes are reported as events (`events`), and a wrong decision is
+corrected as soon as the engine knows better. A tracklet has settled `SETTLED_S` after it closed:
+settled tracklets of one person stay together, though people may still merge. So old decisions do
+not alternate, and settled tracklets can leave the window.
 
-What the engine sees is bounded: all that has not settled, and of people seen in the last
+The window is bounded. It holds all tracklets that have not settled, and of people seen in the last
 `forget_after_s` the `N_KEPT` clearest settled tracklets and the `N_NEWEST` last ones, from which
-travel times count. Of the rest only the times are remembered, which keep a person from being in one
-camera twice at a time. What settled tracklets taught of the site stays known (`lessons`). So
-somebody who comes back after `forget_after_s` is a new person, and a step costs the same after a
-day as after an hour.
+travel times count. Of the other tracklets the times are remembered, which keep a person from being
+in one camera twice at a time, and what they taught of the site (`lessons`). So somebody who comes
+back after `forget_after_s` is a new person, and a step costs the same after a day as after an hour.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,15 +35,17 @@ from pipeline.records import Camera, Embedded, Key, Link, Tracklet
 
 Names = list[str]
 Engine = Callable[[Sequence[Embedded], Sequence[Names], Lessons], Linked]
-"""`linker.link` of a site: tracklets, which of them are one person for sure, by name, and what
-those that have settled taught -> people.
+"""`linker.link` of a site: tracklets, groups of names that are certainly one person, and what
+settled tracklets taught -> people.
 
 Every row that it is given is in one tracklet of one person, but it may cut tracklets.
 """
 
 SETTLED_S = 20.0
+"""Seconds after closing when a tracklet has settled."""
 N_KEPT = 32
 N_NEWEST = 8
+"""Settled tracklets of a person in the window: the clearest, and besides them the last."""
 
 
 def engine_of(
@@ -54,7 +54,14 @@ def engine_of(
     corrected: Corrections = corrections.NONE,
     before: Site = sites.NONE,
 ) -> Engine:
-    """The linker of a site. Online linking tells it what is sure, as a human would."""
+    """Return the linker of a site, to be called for each window.
+
+    Args:
+        cameras: Cameras by name.
+        config: Settings of linking.
+        corrected: What a human knows of the tracklets.
+        before: What earlier runs learned of the site.
+    """
 
     def engine(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
         told = corrected.model_copy(update={"same": [*corrected.same, *sure]})
@@ -64,7 +71,7 @@ def engine_of(
 
 
 class OnlineLinker:
-    """Takes tracklets as they come, and says who they are; people are remembered for
+    """Takes tracklets as they come, and assigns them to people, who are remembered for
     `forget_after_s`.
 
     The same input gives the same events, and the order in which tracklets are added between two

@@ -1,16 +1,16 @@
-"""The constrained solver: which tracklets are one person.
+"""The constrained solver: cluster tracklets into people.
 
-Agglomerative clustering with average linkage over a sparse graph: of the groups that an edge ties,
-the two with the best mean evidence are merged while that stays above the threshold and no rule
-between their members forbids it. Appearance is bilinear (`Appearance`), so its mean over
-two groups needs only the sums of each: a group costs one row, whatever its size, and pairs that no
-edge ties count as well. Evidence of place is a mean over the edges that have it. Ties go to the
-earlier members.
+Agglomerative clustering with average linkage over a sparse graph. Of the groups that an edge joins,
+the two with the largest mean evidence are merged, while that is above the threshold and no
+constraint between their members forbids it. Appearance is bilinear (`Appearance`), so its mean over
+two groups needs only the sum of each: a group costs one row, whatever its size, and pairs without
+an edge count as well. Evidence of position is a mean over the edges that have it. Ties are broken
+in favour of earlier members.
 
-It is done in three rounds: *reliable* tracklets among themselves, then with the fragments, then
-the fragments that are left. A fragment of a moment often has strong evidence of place and is wrong,
-and must not keep apart what belongs together: on two rendered worlds the rounds are worth 1.5 and
-12 points of global IDF1.
+There are three rounds: reliable tracklets among themselves, then reliable ones with fragments, then
+the remaining fragments. A short fragment often has strong and wrong evidence of position, and must
+not keep apart what belongs together: on two rendered worlds the rounds are worth 1.5 and 12 points
+of global IDF1.
 """
 
 import heapq

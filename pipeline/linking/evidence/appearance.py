@@ -100,7 +100,7 @@ def bilinear_partner(rows: Array) -> Array:
 
 def clarity(embedded: list[Embedded]) -> Array:
     """What is left of a cosine for each tracklet's quality, (n,) in 0..1; 1 for embeddings that
-    came without looks.
+    came without crops.
     """
     return clarity_of(
         np.array([e.crop_quality.sum() if len(e.crop_quality) else np.inf for e in embedded])

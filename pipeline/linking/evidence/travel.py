@@ -14,7 +14,7 @@ from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.linking.evidence.gaps import HORIZON_S, N_NEUTRAL, Gaps, bins, histogram, log_odds
 from pipeline.linking.index import TrackletIndex
 from pipeline.linking.learning.travel_times import (
-    MIN_STEPS,
+    MIN_TRANSITIONS,
     CameraVisits,
     Transitions,
     TravelTimes,
@@ -49,7 +49,7 @@ class Travel:
             ways = (a, b), (b, a)
             steps = [times.of(index.names[one], index.names[other]) for one, other in ways]
             told = typical.get(frozenset((index.names[a], index.names[b])), [])
-            if sum(s.n for s in steps) < MIN_STEPS and not told:
+            if sum(s.n for s in steps) < MIN_TRANSITIONS and not told:
                 continue
             anybody = [
                 _anybody(self._visits, visits_of[one], visits_of[other]) for one, other in ways

@@ -18,12 +18,12 @@ from pipeline.linking.evidence.gaps import HORIZON_S
 from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array
 
-MIN_STEPS = 3
-"""What fewer people did is not yet a habit."""
-MAX_STEPS = 500
+MIN_TRANSITIONS = 3
+"""Fewer transitions than this are no evidence."""
+MAX_TRANSITIONS = 500
 """Observations kept of a pair of cameras, the newest."""
 N_NEXT = 32
-"""Members of a group that are looked at after each."""
+"""Members of a group that are paired with each, those that follow it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class Transitions:
 class TravelTimes:
     """Transitions by (earlier camera, later camera); those that are not there were never seen."""
 
-    steps: Mapping[tuple[str, str], Transitions] = field(default_factory=dict)
+    transitions: Mapping[tuple[str, str], Transitions] = field(default_factory=dict)
 
     def of(self, earlier: str, later: str) -> Transitions:
         """Transitions from one camera to another."""
-        return self.steps.get((earlier, later), Transitions())
+        return self.transitions.get((earlier, later), Transitions())
 
 
 class CameraVisits:
@@ -86,11 +86,11 @@ class CameraVisits:
         np.maximum.at(self._last_s, j, self.end_s[i])
 
     def of(self, camera: int) -> Array:
-        """CameraVisits of one camera, by their first tracklets, in order."""
+        """Visits of one camera, by their first tracklets, in order."""
         return np.flatnonzero((self.camera == camera) & (self.first == np.arange(len(self.first))))
 
     def in_order(self, i: Array, j: Array) -> tuple[Array, Array]:
-        """CameraVisits of pairs of tracklets, the earlier first."""
+        """Visits of pairs of tracklets, the earlier first."""
         return np.minimum(self.first[i], self.first[j]), np.maximum(self.first[i], self.first[j])
 
     def gap_ms(self, i: Array, j: Array) -> Array:
@@ -147,7 +147,7 @@ class Observed:
         )
 
     def times(self) -> TravelTimes:
-        """Return travel times, the newest `MAX_STEPS` of each way."""
+        """Return travel times, the newest `MAX_TRANSITIONS` of each way."""
         way = self.earlier * len(self.names) + self.later
         found: dict[tuple[str, str], Transitions] = {}
         for each in np.unique(way).tolist():
@@ -155,7 +155,7 @@ class Observed:
             positive = gap_ms[gap_ms > 0]
             steps = Transitions(tuple((positive / 1000).tolist()), len(gap_ms) - len(positive))
             earlier, later = divmod(each, len(self.names))
-            found[self.names[earlier], self.names[later]] = steps.newest(MAX_STEPS)
+            found[self.names[earlier], self.names[later]] = steps.newest(MAX_TRANSITIONS)
         return TravelTimes(found)
 
 
@@ -192,9 +192,9 @@ def add(earlier: TravelTimes, new: TravelTimes) -> TravelTimes:
     out.
     """
     total = {}
-    for cameras in sorted({*earlier.steps, *new.steps}):
+    for cameras in sorted({*earlier.transitions, *new.transitions}):
         fresh = new.of(*cameras)
-        old = earlier.of(*cameras).newest(max(MAX_STEPS - fresh.n, 0))
+        old = earlier.of(*cameras).newest(max(MAX_TRANSITIONS - fresh.n, 0))
         total[cameras] = Transitions(old.gaps_s + fresh.gaps_s, old.n_overlaps + fresh.n_overlaps)
     return TravelTimes(total)
 
@@ -203,8 +203,8 @@ def in_words(times: TravelTimes) -> list[str]:
     """One line for every way from camera to camera, for a person who reads run.json."""
     return [
         _in_words(*cameras, steps)
-        for cameras, steps in sorted(times.steps.items())
-        if steps.n >= MIN_STEPS
+        for cameras, steps in sorted(times.transitions.items())
+        if steps.n >= MIN_TRANSITIONS
     ]
 
 

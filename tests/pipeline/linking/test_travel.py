@@ -20,7 +20,7 @@ from pipeline.linking.evidence.travel import LEAST, MOST, Travel
 from pipeline.linking.index import TrackletIndex
 from pipeline.linking.learning import similarity, travel_times
 from pipeline.linking.learning.similarity import Calibration
-from pipeline.linking.learning.travel_times import MAX_STEPS, Transitions, TravelTimes
+from pipeline.linking.learning.travel_times import MAX_TRANSITIONS, Transitions, TravelTimes
 from pipeline.records import Array, Camera, Embedded, Tracklet
 from pipeline.vectors import unit
 
@@ -158,7 +158,7 @@ def test_two_visits_with_a_certain_one_between_them_are_no_step() -> None:
         assert np.isnan(Travel(s, A_TO_B, CONFIG, certain).odds(i, j))
     group = [int(i[0]), int(k[0]), int(j[0])]
     both_ways = np.array([[group[0], group[1]], [group[1], group[2]], [group[0], group[2]]])
-    assert travel_times.learn(s, [group], both_ways).steps == {
+    assert travel_times.learn(s, [group], both_ways).transitions == {
         ("a", "c"): Transitions((10.0,)),
         ("c", "b"): Transitions((5.0,)),
     }
@@ -168,21 +168,21 @@ def test_it_learns_gaps_and_overlaps_of_certain_pairs_of_one_group_and_of_no_oth
     s = at(("a", 0, 10), ("b", 8, 20), ("c", 23.5, 30), ("a", 31, 40), ("b", 1000, 1010))
     pairs = np.array([[0, 1], [1, 2], [2, 3], [0, 3], [3, 4]])
     found = travel_times.learn(s, [[0, 1, 2], [3, 4]], pairs)
-    assert found.steps == {("a", "b"): Transitions((), 1), ("b", "c"): Transitions((3.5,))}
-    assert travel_times.learn(s, [[0], [1]], NOBODY).steps == {}
+    assert found.transitions == {("a", "b"): Transitions((), 1), ("b", "c"): Transitions((3.5,))}
+    assert travel_times.learn(s, [[0], [1]], NOBODY).transitions == {}
 
 
 def test_pieces_of_one_track_are_one_visit() -> None:
     pieces = [seen("a", 1, 0, 100), seen("a", 1, 100.1, 200), seen("b", 2, 220, 230)]
     s = TrackletIndex(pieces, CAMERAS)
-    assert travel_times.learn(s, [[0, 1, 2]], np.array([[0, 2], [1, 2]])).steps == {
+    assert travel_times.learn(s, [[0, 1, 2]], np.array([[0, 2], [1, 2]])).transitions == {
         ("a", "b"): Transitions((20.0,))
     }
     early, late = Travel(s, A_TO_B, CONFIG, NOBODY).odds(np.array([0, 1]), np.array([2, 2]))
     assert early == late
     ambiguous = replace(pieces[1], tracklet=replace(pieces[1].tracklet, ambiguous=True))
     s = TrackletIndex([pieces[0], ambiguous, pieces[2]], CAMERAS)
-    assert travel_times.learn(s, [[0, 1, 2]], np.array([[0, 2]])).steps == {
+    assert travel_times.learn(s, [[0, 1, 2]], np.array([[0, 2]])).transitions == {
         ("a", "b"): Transitions((120.0,))
     }
 
@@ -242,10 +242,10 @@ steps = st.builds(
 @given(steps, steps)
 def test_what_is_new_is_kept_and_the_oldest_makes_room(old: Transitions, new: Transitions) -> None:
     total = travel_times.add(
-        TravelTimes({("a", "b"): old}), TravelTimes({("a", "b"): new.newest(MAX_STEPS)})
+        TravelTimes({("a", "b"): old}), TravelTimes({("a", "b"): new.newest(MAX_TRANSITIONS)})
     ).of("a", "b")
-    assert total.n == min(old.n + new.newest(MAX_STEPS).n, MAX_STEPS)
-    kept = new.newest(MAX_STEPS).gaps_s
+    assert total.n == min(old.n + new.newest(MAX_TRANSITIONS).n, MAX_TRANSITIONS)
+    kept = new.newest(MAX_TRANSITIONS).gaps_s
     assert total.gaps_s[len(total.gaps_s) - len(kept) :] == kept
     older = total.gaps_s[: len(total.gaps_s) - len(kept)]
     assert older == old.gaps_s[len(old.gaps_s) - len(older) :]
@@ -371,7 +371,7 @@ def test_travel_times_that_a_run_learns_from_certain_links_tell_people_apart_who
             place = Travel(s, times, CONFIG, certain).odds(i, j) - NO_POSITION_PENALTY
         assert np.median(times.of("a", "b").gaps_s) == pytest.approx(20, abs=3)
         assert np.median(times.of("b", "c").gaps_s) == pytest.approx(40, abs=6)
-        assert not any(part.n_overlaps > 1 for part in times.steps.values())
+        assert not any(part.n_overlaps > 1 for part in times.transitions.values())
         gained.append(np.diff(scores))
     assert min(first for first, _ in gained) > 0.08 and np.mean(gained, axis=0)[0] > 0.15
     assert min(second for _, second in gained) > -0.05, "once more does no harm"
@@ -391,5 +391,5 @@ def test_it_tells_in_words_what_was_learned() -> None:
 
 def test_an_empty_site_has_nothing_to_learn_from() -> None:
     s = TrackletIndex([], CAMERAS)
-    assert travel_times.learn(s, [], travel_times.followed(s, [])).steps == {}
+    assert travel_times.learn(s, [], travel_times.followed(s, [])).transitions == {}
     assert len(Travel(s, A_TO_B, CONFIG, NOBODY).odds(NOBODY[:, 0], NOBODY[:, 1])) == 0

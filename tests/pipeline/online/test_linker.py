@@ -482,7 +482,7 @@ def test_a_live_day_teaches_as_much_of_the_site_as_a_recorded_one() -> None:
 
 def test_what_a_live_run_remembers_of_its_site_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lessons, "MAX_SAMPLES", 20)
-    monkeypatch.setattr(travel_times, "MAX_STEPS", 10)
+    monkeypatch.setattr(travel_times, "MAX_TRANSITIONS", 10)
     linked, _ = follow(passers_by(30), LinkingConfig(forget_after_s=150))
     kept = linked.taught.before
     assert len(kept.samples.halves) == len(kept.samples.strangers) == 20
