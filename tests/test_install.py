@@ -130,7 +130,7 @@ def test_the_installed_command_processes_a_video_with_the_shipped_weights_and_se
     assert run["version"] == VERSION
     assert run["git"] == ""
     assert "person-yolo11n" in run["detector"]["name"]
-    assert "reid-mobilenetv2" in run["reid"]["name"]
+    assert "reid-osnet-lct" in run["reid"]["name"]
     assert (tmp_path / "out" / "lobby.mp4").is_file()
 
 
