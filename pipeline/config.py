@@ -138,8 +138,8 @@ class LinkingConfig(Section):
 
     min_probability: Fraction = 0.5
     confirmed_probability: Fraction = 0.9
-    similarity_at_even_odds: Annotated[float, Field(ge=-1, le=1)] = 0.45
-    similarity_scale: Annotated[float, Field(gt=0)] = 0.06
+    similarity_at_even_odds: Annotated[float, Field(ge=-1, le=1)] = 0.55
+    similarity_scale: Annotated[float, Field(gt=0)] = 0.045
     max_floor_m: Annotated[float, Field(gt=0)] = 2.5
     max_speed_m_s: Annotated[float, Field(gt=0)] = 4.0
     max_gap_s: Annotated[float, Field(gt=0)] = 3600.0
