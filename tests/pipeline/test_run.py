@@ -514,6 +514,7 @@ def test_no_reader_lives_on_when_a_later_stage_fails(tmp_path: Path, online: boo
     }
     config = configuration.change(configuration.load("", ["reid.weights=none"]), values)
     prepared = run_module.prepare(config, tmp_path / "out", overwrite=False)
+    prepared.folder.create()
     broken = replace(prepared, embedder=Failing())
     with pytest.raises(ModelError) as failure:
         run_module.process(broken, run_module.stages(), quiet=True)

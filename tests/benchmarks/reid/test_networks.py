@@ -48,7 +48,8 @@ def test_a_network_is_scored_on_the_sets_asked_for_beside_the_public_ones(
 def test_an_unknown_set_is_an_error_of_one_line(
     shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--data", str(shared_data), "--scratch", str(tmp_path), "--only", "paris"]
+    given = ["--ours", "reid.safetensors", "--data", str(shared_data), "--scratch", str(tmp_path)]
+    arguments = [*given, "--only", "paris"]
     assert networks.main(arguments) == 2
     assert (
         capsys.readouterr().err
