@@ -17,10 +17,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.records import Array, Person, Tracklet
-
-Key = tuple[float, str, int]
-"""A `Tracklet.key`."""
+from pipeline.records import Array, Key, Person, Tracklet
 
 MAX_JUMP = 0.5
 """Largest distance between the two ends of a gap of 0 s, in box heights: boxes jitter."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import floor, mot
-from pipeline.records import Array, Camera, Person, Tracklet
+from pipeline.records import Array, Camera, Key, Person, Tracklet
 
 SCHEMA = "trajectories/1"
 COLUMNS = (
@@ -29,9 +29,6 @@ COLUMNS = (
     "y2",
     "score",
 )
-
-Key = tuple[float, str, int]
-"""A `Tracklet.key`."""
 
 
 def json_parts(
