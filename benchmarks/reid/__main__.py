@@ -1,8 +1,8 @@
 """The steps of ReID evaluation against those of torchreid and ST-ReID: time, memory, and whether
 the numbers agree.
 
-    python -m benchmarks.reid [--dataset DIR] [--features FILE.npz] [--steps STEP ...] [--samples
-    N] [--jsonl FILE]
+    python -m benchmarks.reid [--dataset DIR] [--features FILE.npz] [--steps STEP ...]
+                              [--samples N] [--jsonl FILE]
 
 Steps, each from features of unit length: "ranking" (squared Euclid, CMC, mAP), "re-ranking" (20, 6,
 0.3, torchreid's form), "joint score" (of all queries and gallery items) and "smoothing" (of the

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from models import command
 from models.detector.data import image_files, labelled
 from models.errors import InputError
 
@@ -61,7 +62,7 @@ def _crop(image: np.ndarray, box: np.ndarray) -> np.ndarray | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Return the exit code: 0 done, 2 an error that the user can mend."""
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
     parser = argparse.ArgumentParser(
         prog="python -m models.reid.data.cut", description="Cut people out of labelled pictures."
     )
@@ -69,18 +70,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--output", type=Path, required=True, metavar="DIR", help="a folder for the crops"
     )
-    parsed = parser.parse_args(arguments)
+    return command.run(_run, parser.parse_args(arguments))
+
+
+def _run(parsed: argparse.Namespace) -> None:
     try:
         parsed.output.mkdir(parents=True, exist_ok=True)
-        for folder in parsed.pictures:
-            print(f"{folder}: {cut(folder, parsed.output)} people")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except OSError as error:
-        print(f"error: {parsed.output}: cannot be written ({error.strerror})", file=sys.stderr)
-        return 2
-    return 0
+        raise InputError(f"{parsed.output}: cannot be written ({error.strerror})") from None
+    for folder in parsed.pictures:
+        print(f"{folder}: {cut(folder, parsed.output)} people")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,6 @@ from models.reid.settings import DegradationSettings
 
 MIN_HEIGHT_PX = 16
 """No crop is made lower than this."""
-ASPECT = 0.5
-"""Width of a person crop relative to its height, for the size that low resolution brings it to."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +25,17 @@ class Degradation:
     """What is done to one crop, in this order; None or 1 where nothing is.
 
     Attributes:
-        box: left, top, right, bottom of the new box in shares of the old one, (0, 0, 1, 1) is the
-        same. hidden: left, top, right, bottom shares of the part that something stands before, or
-        None. hidden_from: left, top shares of the part whose pixels are put there. gains: factors
-        of blue, green and red. gamma: exponent of the brightness, 1 changes nothing. blur_share:
-        sigma of the blur as a share of the crop's height, 0 none. height_px: height that the crop
-        is reduced to, 0 leaves it. noise: standard deviation of the noise in grey levels of 255.
-        noise_seed: seed of the noise. jpeg_quality: 1 to 100, 0 does not compress.
+        box: left, top, right, bottom of the new box in shares of the old one; (0, 0, 1, 1) is the
+            same box.
+        hidden: left, top, right, bottom shares of the part that something stands before, or None.
+        hidden_from: left, top shares of the part whose pixels are put there.
+        gains: factors of blue, green and red.
+        gamma: exponent of the brightness; 1 changes nothing.
+        blur_share: sigma of the blur as a share of the crop's height; 0 is no blur.
+        height_px: height that the crop is reduced to; 0 leaves it.
+        noise: standard deviation of the noise in grey levels of 255.
+        noise_seed: seed of the noise.
+        jpeg_quality: 1 to 100; 0 does not compress.
     """
 
     box: tuple[float, float, float, float]

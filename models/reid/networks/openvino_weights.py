@@ -61,7 +61,7 @@ def restore_normalisation(
     Args:
         network: a network of `frames` whose normalisations have running mean 0 and variance 1.
         batches: (clips, mask, quality) of typical pictures, as `frames` describes them; a few
-        hundred pictures do.
+            hundred pictures do.
     """
     norms = [module for module in network.modules() if isinstance(module, Normalisation)]
     moments = {norm: _Moments() for norm in norms}

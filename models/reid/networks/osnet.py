@@ -60,11 +60,11 @@ class OSNet(nn.Module):
         self.conv3 = _stage(channels[0], channels[1], places[1], numbered)
         self.conv4 = _stage(channels[1], channels[2], places[2], numbered)
         self.pool2, self.pool3 = (
-            _transition(c) if numbered else nn.Identity() for c in channels[:2]
+            transition(c) if numbered else nn.Identity() for c in channels[:2]
         )
         if not numbered:
-            self.conv2.append(_transition(channels[0]))
-            self.conv3.append(_transition(channels[1]))
+            self.conv2.append(transition(channels[0]))
+            self.conv3.append(transition(channels[1]))
         self.conv5 = ConvNorm(channels[2], channels[2])
         self.fc = nn.Sequential(nn.Linear(channels[2], FEATURE), nn.BatchNorm1d(FEATURE), nn.ReLU())
         self.classifier = nn.Linear(FEATURE, n_classes) if n_classes else None
@@ -201,7 +201,8 @@ def _stage(n_in: int, n_out: int, places: tuple[str, str], numbered: bool) -> nn
     )
 
 
-def _transition(channels: int) -> nn.Sequential:
+def transition(channels: int) -> nn.Sequential:
+    """Layer between two stages: a 1x1 convolution, and half the height and width."""
     return nn.Sequential(ConvNorm(channels, channels), nn.AvgPool2d(2, stride=2))
 
 

@@ -6,7 +6,7 @@ camera's brightness and colour cast cancel; the second block of each stage weigh
 Linear Context Transform (Ruan et al., arXiv 1909.03834) instead of a small bottleneck; pooling is a
 depthwise convolution over the whole map (Wu et al., MobileFaceNets), so that the head knows top
 from bottom; a linear layer with normalisation and PReLU makes the embedding. The input size is
-fixed by the pooling; `resized_state` carries weights over to another size.
+fixed by the pooling; `resized_pooling` carries weights over to another size.
 """
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.reid.networks.frames import FrameWise
-from models.reid.networks.osnet import CHANNELS, ConvNorm, OSBlock
+from models.reid.networks.osnet import CHANNELS, ConvNorm, OSBlock, transition
 
 STRIDE = 16
 """Pixels of the input for one cell of the last map."""
@@ -52,9 +52,9 @@ class OSNetLct(nn.Module):
         self.conv1 = ConvNorm(3, stem, 7, 2, norm="instance")
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.conv2 = _stage(stem, channels[0])
-        self.pool2 = _transition(channels[0])
+        self.pool2 = transition(channels[0])
         self.conv3 = _stage(channels[0], channels[1])
-        self.pool3 = _transition(channels[1])
+        self.pool3 = transition(channels[1])
         self.conv4 = _stage(channels[1], channels[2])
         self.conv5 = ConvNorm(channels[2], channels[2])
         map_size = (height_px // STRIDE, width_px // STRIDE)
@@ -106,7 +106,7 @@ def build(
     return FrameWise(image, image.width)
 
 
-def resized_state(pooling: Tensor, map_size: tuple[int, int]) -> Tensor:
+def resized_pooling(pooling: Tensor, map_size: tuple[int, int]) -> Tensor:
     """Weights of the global pooling for another map size.
 
     Args:
@@ -126,7 +126,3 @@ def _stage(n_in: int, n_out: int) -> nn.Sequential:
     first = OSBlock(n_in, n_out)
     second = OSBlock(n_out, n_out, make_gate=LinearContextTransform)
     return nn.Sequential(first, second)
-
-
-def _transition(channels: int) -> nn.Sequential:
-    return nn.Sequential(ConvNorm(channels, channels), nn.AvgPool2d(2, stride=2))

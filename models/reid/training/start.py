@@ -14,7 +14,7 @@ import models.torchvision_ops  # noqa: F401 - before torchvision
 from models.errors import InputError
 from models.reid.networks import openvino_weights
 from models.reid.networks.frames import FrameWise
-from models.reid.networks.osnet_lct import POOLING, OSNetLct, resized_state
+from models.reid.networks.osnet_lct import POOLING, OSNetLct, resized_pooling
 from models.reid.networks.resnet3d import ResNet3d, inflate
 
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
@@ -77,7 +77,7 @@ def _pooled_alike(network: OSNetLct, given: dict[str, Tensor]) -> dict[str, Tens
     """`given` with the weights of the global pooling brought to the network's size of the map."""
     height, width = network.pool.weight.shape[2:]
     resized = {
-        key: resized_state(tensor, (height, width))
+        key: resized_pooling(tensor, (height, width))
         for key, tensor in given.items()
         if key.endswith(POOLING)
     }

@@ -12,7 +12,7 @@ from models.errors import InputError
 from models.reid import encoder, preprocess
 from models.reid.networks import openvino_weights
 from models.reid.networks.file import Recipe, save
-from models.reid.networks.osnet_lct import LinearContextTransform, OSNetLct, build, resized_state
+from models.reid.networks.osnet_lct import LinearContextTransform, OSNetLct, build, resized_pooling
 
 PUBLISHED = "person-reidentification-retail-0277.xml"
 
@@ -69,11 +69,11 @@ def test_an_input_that_is_no_multiple_of_the_stride_is_refused() -> None:
 
 def test_pooling_for_another_size_keeps_the_weight_of_every_channel() -> None:
     pooling = torch.rand(8, 1, 16, 8)
-    smaller = resized_state(pooling, (12, 6))
+    smaller = resized_pooling(pooling, (12, 6))
     assert smaller.shape == (8, 1, 12, 6)
     assert_close(smaller.sum((1, 2, 3)), pooling.sum((1, 2, 3)), atol=0, rtol=0.05)
     constant = torch.full((1, 1, 16, 8), 0.5)
-    assert_close(resized_state(constant, (12, 6)).sum(), constant.sum())
+    assert_close(resized_pooling(constant, (12, 6)).sum(), constant.sum())
 
 
 @torch.inference_mode()
