@@ -86,8 +86,12 @@ def twins(scene: SyntheticScene, n_pairs: int) -> SyntheticScene:
         )
         for i in np.flatnonzero(who == second).tolist():
             e = found[i]
-            looks = unit((e.crop_embeddings.astype(np.float32) + model) / 2).astype(np.float16)
-            found[i] = replace(e, embedding=unit((e.embedding + model) / 2), crop_embeddings=looks)
+            crop_embeddings = unit((e.crop_embeddings.astype(np.float32) + model) / 2).astype(
+                np.float16
+            )
+            found[i] = replace(
+                e, embedding=unit((e.embedding + model) / 2), crop_embeddings=crop_embeddings
+            )
     return replace(scene, embedded=found)
 
 
@@ -126,9 +130,15 @@ def part(e: Embedded, keep: Array) -> list[Embedded]:
 
 
 def _embedded(
-    t: Tracklet, looks: Array, quality: Array, times_s: Array, otherwise: Array
+    t: Tracklet, crop_embeddings: Array, quality: Array, times_s: Array, otherwise: Array
 ) -> Embedded:
-    return Embedded(t, pool(looks, quality) if len(looks) else otherwise, looks, quality, times_s)
+    return Embedded(
+        t,
+        pool(crop_embeddings, quality) if len(crop_embeddings) else otherwise,
+        crop_embeddings,
+        quality,
+        times_s,
+    )
 
 
 def _crossings(scene: SyntheticScene, who: Array) -> list[tuple[float, int, int, float]]:
@@ -177,9 +187,9 @@ def _joined(first: Embedded, second: Embedded, time_s: float) -> Embedded:
     )
     frames, times_s, at, certain = columns
     early, late = first.crop_times_s < time_s, second.crop_times_s >= time_s
-    looks, quality, crop_times_s = (
+    crop_embeddings, quality, crop_times_s = (
         np.concatenate([getattr(first, k)[early], getattr(second, k)[late]])
         for k in ("crop_embeddings", "crop_quality", "crop_times_s")
     )
     mixed = replace(a, frames=frames, times_s=times_s, boxes=at, scores=certain)
-    return _embedded(mixed, looks, quality, crop_times_s, first.embedding)
+    return _embedded(mixed, crop_embeddings, quality, crop_times_s, first.embedding)

@@ -228,10 +228,14 @@ def _embed(rng: np.random.Generator, tracklet: Tracklet, look: Array) -> Embedde
         TRACKLET_NOISE * rng.lognormal(0, 0.7)
     )
     look = look + np.pad(changed, (0, EMBEDDING - CHANGING_DIMENSIONS))
-    looks = unit(look + rng.normal(0, np.sqrt(CROP_NOISE / EMBEDDING), (CROPS, EMBEDDING)))
+    crop_embeddings = unit(
+        look + rng.normal(0, np.sqrt(CROP_NOISE / EMBEDDING), (CROPS, EMBEDDING))
+    )
     quality = rng.uniform(0.2, 0.6, CROPS).astype(np.float32)
     at_s = np.linspace(tracklet.first_s, tracklet.last_s, CROPS)
-    return Embedded(tracklet, pool(looks, quality), looks.astype(np.float16), quality, at_s)
+    return Embedded(
+        tracklet, pool(crop_embeddings, quality), crop_embeddings.astype(np.float16), quality, at_s
+    )
 
 
 def _random_unit(rng: np.random.Generator, n: int) -> Array:

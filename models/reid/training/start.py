@@ -44,7 +44,7 @@ def start_from(network: nn.Module, source: str, imagenet: str) -> str:
     if isinstance(network, ResNet3d):
         given = inflate(given)
     if isinstance(network, FrameWise) and isinstance(network.image, OSNetLct):
-        given = _pooled_alike(network.image, given)
+        given = _with_resized_pooling(network.image, given)
     own = {k: v for k, v in network.state_dict().items() if "classifier" not in k}
     named = [_taken(own, given, a, b) for a in _prefixes(own) for b in _prefixes(given)]
     taken = max([*named, *(_in_order(own, given, a) for a in _prefixes(own))], key=len)
@@ -73,7 +73,7 @@ def _openvino(network: nn.Module, path: Path) -> dict[str, Tensor]:
     return {f"image.{key}": tensor for key, tensor in as_published.state_dict().items()}
 
 
-def _pooled_alike(network: OSNetLct, given: dict[str, Tensor]) -> dict[str, Tensor]:
+def _with_resized_pooling(network: OSNetLct, given: dict[str, Tensor]) -> dict[str, Tensor]:
     """`given` with the weights of the global pooling brought to the network's size of the map."""
     height, width = network.pool.weight.shape[2:]
     resized = {
