@@ -24,14 +24,15 @@ from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
 from pipeline.embed import Embedder
 from pipeline.errors import ConfigError
+from pipeline.linking import linker
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
-from pipeline.linking.learning import lessons
 from pipeline.linking.linker import Linked
+from pipeline.linking.site import Site
 from pipeline.online import events
 from pipeline.online.events import Event
-from pipeline.online.linker import Engine, engine_of
+from pipeline.online.linker import engine_of
 from pipeline.online.runner import OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import OutputFolder, writing
@@ -56,8 +57,9 @@ class Prepared:
     sources: list[Source]
     detector: Detector
     embedder: Embedder
+    cameras: dict[str, Camera]
     corrections: Corrections
-    engine: Engine
+    prior: Site
     result: Result
 
 
@@ -165,8 +167,7 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         notes=detector_notes + embedder_notes,
     )
     prior = sites.load(config.linking.priors, result.reid_sha256)
-    engine = engine_of(cameras, config.linking, corrected, prior)
-    return Prepared(config, folder, sources, detector, embedder, corrected, engine, result)
+    return Prepared(config, folder, sources, detector, embedder, cameras, corrected, prior, result)
 
 
 def _refuse_a_dark_mosaic(sources: list[Source], config: SourcesConfig) -> None:
@@ -242,9 +243,9 @@ def _follow(rounds: Iterable[list[Tracklet]], worker: Worker, prepared: Prepared
             with writing(folder.path / "events.jsonl"):
                 said.write(events.to_json_lines(new))
 
-        runner = OnlineRunner(
-            worker, prepared.embedder, prepared.engine, linking, prepared.result.timings, emit
-        )
+        engine = engine_of(prepared.cameras, linking, prepared.corrections, prepared.prior)
+        timings = prepared.result.timings
+        runner = OnlineRunner(worker, prepared.embedder, engine, linking, timings, emit)
         linked = runner.follow(rounds)
         said.seek(0)
         folder.write_parts("events.jsonl", said)
@@ -311,7 +312,13 @@ def link(prepared: Prepared, processed: Processed) -> None:
         result.linked = processed.online
     else:
         with result.timings.stage("link", sum(camera.n_frames for camera in result.cameras)):
-            result.linked = prepared.engine(processed.tracklets, [], lessons.NOTHING)
+            result.linked = linker.link(
+                processed.tracklets,
+                prepared.cameras,
+                config.linking,
+                prepared.corrections,
+                prepared.prior,
+            )
     applied_s = result.linked.applied_s
     result.cameras = [
         replace(camera, start_s=camera.start_s - applied_s.get(camera.name, 0.0))

@@ -54,7 +54,7 @@ def engine_of(
     corrected: Corrections = corrections.NONE,
     before: Site = sites.NONE,
 ) -> Engine:
-    """Return the linker of a site, to be called for each window.
+    """Return `linker.link` of a site, to be called for each window.
 
     Args:
         cameras: Cameras by name.
