@@ -1,6 +1,6 @@
-"""Words that a `Link` gives as its `rule`: what forbade it, or what made it without evidence.
+"""Values of a `Link`'s `rule`: the constraint that forbade it, or that made it without evidence.
 
-They stand in links.json. This module imports nothing, so that readers of that file load nothing.
+They are written to links.json. This module imports nothing, so readers of that file load nothing.
 """
 
 SAME_TIME = "one camera, same time"

@@ -1,7 +1,7 @@
-"""From decisions to links: between which two tracklets, with what evidence, and why.
+"""Explain decisions as links: between which two tracklets, with what evidence, and why.
 
-A decision is about two groups of tracklets. A person who asks why wants to see two tracklets: those
-with the most evidence, or those that break a constraint.
+A decision is about two groups of tracklets. A link shows two of their members: those with the most
+evidence, or those that break a constraint.
 """
 
 from collections.abc import Sequence
@@ -18,102 +18,130 @@ from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array, Link, Person
 
 MAX_SHOWN = 64
-"""Members of a large group among which the pair that ties it best is looked for."""
+"""Only this many members of a large group are searched for the pair with the most evidence."""
 
 
 def people(
     index: TrackletIndex, solution: Solution, must_links: Sequence[MustLink], report: "Report"
 ) -> list[Person]:
-    """Return people numbered by first appearance, each with the links that tie it."""
-    owner = {i: number for number, members in enumerate(solution.groups) for i in members}
+    """Return the people of a solution.
+
+    Args:
+        index: all tracklets.
+        solution: the groups, and the decisions that joined them.
+        must_links: pairs that were joined without a decision.
+        report: describes decisions.
+
+    Returns:
+        People numbered 1, 2, 3... by first appearance, each with the links between its tracklets.
+    """
+    owner: dict[int, int] = {}
+    for number, members in enumerate(solution.groups):
+        owner.update(dict.fromkeys(members, number))
+    decisions = [*map(_given, must_links), *solution.joined]
     links: list[list[Link]] = [[] for _ in solution.groups]
-    given = [
-        Decision(
-            [t.first], [t.second], np.inf, constraint=t.why, violating_pair=(t.first, t.second)
-        )
-        for t in must_links
-    ]
-    decisions = [*given, *solution.joined]
     for decision, described in zip(decisions, report.links(decisions), strict=True):
-        links[owner[decision.first[0]]].append(described)
-    return [
-        Person(number, tuple(index.tracklets[i] for i in members), tuple(found))
-        for number, (members, found) in enumerate(zip(solution.groups, links, strict=True), start=1)
-    ]
+        number = owner[decision.first[0]]
+        links[number].append(described)
+    found = []
+    for number, members in enumerate(solution.groups):
+        tracklets = tuple(index.tracklets[i] for i in members)
+        found.append(Person(number + 1, tracklets, tuple(links[number])))
+    return found
+
+
+def _given(link: MustLink) -> Decision:
+    """Return a must-link as a decision."""
+    pair = (link.first, link.second)
+    return Decision([link.first], [link.second], np.inf, constraint=link.why, violating_pair=pair)
 
 
 class Report:
-    """Turns decisions about groups into links between the two tracklets that speak most for
-    them.
-    """
+    """Describes decisions about groups as links between two of their tracklets."""
 
     def __init__(
-        self, index: TrackletIndex, appearance: Appearance, constraints: Constraints, held: Travel
+        self, index: TrackletIndex, appearance: Appearance, constraints: Constraints, travel: Travel
     ) -> None:
-        self._index, self._appearance, self._constraints, self._travel = (
-            index,
-            appearance,
-            constraints,
-            held,
-        )
+        self._index = index
+        self._appearance = appearance
+        self._constraints = constraints
+        self._travel = travel
 
     def links(self, decisions: Sequence[Decision]) -> list[Link]:
-        """The links of decisions; where a rule forbade it, between the two tracklets that the rule
-        speaks of.
+        """Return the links of decisions.
+
+        Args:
+            decisions: groups that were joined, or kept apart.
+
+        Returns:
+            A link for each. It is between the two tracklets that break the constraint, if there is
+            one, or else between those with the most evidence.
         """
-        pairs = np.array([self._pair(decision) for decision in decisions], np.int64).reshape(-1, 2)
-        appearance, travelled = (
-            self._appearance.odds(*pairs.T).tolist(),
-            self._travel.odds(*pairs.T).tolist(),
-        )
-        return [
-            self._link(*each)
-            for each in zip(decisions, pairs.tolist(), appearance, travelled, strict=True)
-        ]
+        found = [self._pair(decision) for decision in decisions]
+        pairs = np.array(found, np.int64).reshape(-1, 2)
+        first, second = pairs.T
+        appearance = self._appearance.odds(first, second).tolist()
+        travel = self._travel.odds(first, second).tolist()
+        rows = zip(decisions, pairs.tolist(), appearance, travel, strict=True)
+        return [self._link(*row) for row in rows]
 
     def _pair(self, decision: Decision) -> list[int]:
-        return sorted(
-            decision.violating_pair
-            if decision.constraint
-            else self._best(decision.first, decision.second)
-        )
+        if decision.constraint:
+            return sorted(decision.violating_pair)
+        return self._best(decision.first, decision.second)
 
     def _link(
-        self, decision: Decision, pair: Sequence[int], appearance: float, travelled: float
+        self, decision: Decision, pair: Sequence[int], appearance: float, travel: float
     ) -> Link:
-        s, (i, j) = self._index, pair
+        index = self._index
+        i, j = pair
         compared = self._constraints.compared(i, j)
-        rival = s.tracklets[decision.rival[0]].name if len(decision.rival) else ""
+        earlier_end_s = min(index.end_s[i], index.end_s[j])
+        rival = ""
+        rival_probability = 0.0
+        if decision.rival:
+            rival = index.tracklets[decision.rival[0]].name
+            rival_probability = to_probability(decision.rival_odds)
         return Link(
-            first=s.tracklets[i],
-            second=s.tracklets[j],
+            first=index.tracklets[i],
+            second=index.tracklets[j],
             probability=to_probability(decision.odds),
             similarity=self._similarity(i, j),
             appearance=appearance,
             place=compared.odds,
-            travel=travelled,
-            gap_s=float(s.start_s[j] - min(s.end_s[i], s.end_s[j])),
+            travel=travel,
+            gap_s=float(index.start_s[j] - earlier_end_s),
             floor_m=compared.metres,
             rule=decision.constraint,
             rival=rival,
-            rival_probability=to_probability(decision.rival_odds) if rival else 0.0,
+            rival_probability=rival_probability,
         )
 
     def _similarity(self, i: int, j: int) -> float:
-        first, second = (self._index.embedded[k].embedding for k in (i, j))
-        return float(first @ second) if first.any() and second.any() else float("nan")
+        """Cosine of two embeddings; nan where one is missing."""
+        first = self._index.embedded[i].embedding
+        second = self._index.embedded[j].embedding
+        if not first.any() or not second.any():
+            return float("nan")
+        return float(first @ second)
 
-    def _best(self, first: Sequence[int], second: Sequence[int]) -> tuple[int, int]:
-        """The pair with the most evidence of two groups, the earlier of equals."""
-        i, j = np.array(first[:MAX_SHOWN]), np.array(second[:MAX_SHOWN])
-        early, late = np.minimum(i[:, None], j).ravel(), np.maximum(i[:, None], j).ravel()
-        evidence = self._appearance.between(i, j).ravel() + self._places(early, late)
+    def _best(self, first: Sequence[int], second: Sequence[int]) -> list[int]:
+        """Return the pair with the most evidence of two groups, in order; of equals the earlier."""
+        rows = np.array(first[:MAX_SHOWN])
+        columns = np.array(second[:MAX_SHOWN])
+        early = np.minimum(rows[:, None], columns).ravel()
+        late = np.maximum(rows[:, None], columns).ravel()
+        appearance = self._appearance.between(rows, columns).ravel()
+        evidence = appearance + self._places(early, late)
         best = int(np.argmax(evidence))
-        return int(early[best]), int(late[best])
+        return [int(early[best]), int(late[best])]
 
     def _places(self, early: Array, late: Array) -> Array:
-        close = self._index.start_s[late] - self._index.end_s[early] < position.MAX_GAP_S
+        """Log odds of position of pairs (m,), (m,); 0 where positions say nothing, (m,)."""
+        gap_s = self._index.start_s[late] - self._index.end_s[early]
+        is_close = gap_s < position.MAX_GAP_S
         odds = np.zeros(len(early))
-        for k in np.flatnonzero(close).tolist():
-            odds[k] = np.nan_to_num(self._constraints.compared(int(early[k]), int(late[k])).odds)
+        for k in np.flatnonzero(is_close).tolist():
+            compared = self._constraints.compared(int(early[k]), int(late[k]))
+            odds[k] = np.nan_to_num(compared.odds)
         return odds

@@ -1,8 +1,8 @@
-"""How alike tracks and detections are, and which goes with which.
+"""Similarity of tracks and detections, and their assignment.
 
-Nearly all pairs of boxes do not touch, so pairs are lists of indices (i, j) with a value each, in
-order of i, then j. An assignment has the largest sum of values; most of it is plain (see `assign`),
-and only what is left is solved as a matrix.
+Nearly all pairs of boxes do not overlap, so pairs are kept as two arrays of indices (rows, columns)
+with a value each, sorted by row and then by column. An assignment has the largest sum of values.
+Most pairs are decided without a solver (see `assign`); only the rest is solved as a matrix.
 """
 
 from collections.abc import Callable
@@ -17,108 +17,181 @@ Solver = Callable[[Array], tuple[Array, Array]]
 """Values (n, m), 0 or more -> rows and columns (k,) of an assignment with the largest sum."""
 
 
-def touching(a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
-    """Of boxes (n, 4) and (m, 4) all pairs that share pixels: i, j (k,), their IoU (k,), and that
-    of their heights alone (k,).
+def touching(boxes: Array, others: Array) -> tuple[Array, Array, Array, Array]:
+    """Find all pairs of boxes that share pixels.
 
-    The latter tells people at different distances apart, whose boxes begin and end at different
-    rows (Yang et al. 2024).
+    Args:
+        boxes: x1 y1 x2 y2, (n, 4) px.
+        others: (m, 4) px.
+
+    Returns:
+        Rows (k,) into `boxes` and columns (k,) into `others`; the IoU of each pair (k,), 0..1; and
+        the IoU of their heights alone (k,), 0..1. The latter distinguishes people at different
+        distances, whose boxes begin and end at different image rows (Yang et al. 2024).
     """
-    ax1, ay1, ax2, ay2 = np.ascontiguousarray(a.T)
-    bx1, by1, bx2, by2 = np.ascontiguousarray(b.T)
-    touch = ax1[:, None] < bx2
-    touch &= ax2[:, None] > bx1
-    touch &= ay1[:, None] < by2
-    touch &= ay2[:, None] > by1
-    i, j = np.divmod(np.flatnonzero(touch), max(len(b), 1))
-    top, bottom, other_top, other_bottom = ay1[i], ay2[i], by1[j], by2[j]
-    tall, other_tall = bottom - top, other_bottom - other_top
-    common = np.minimum(bottom, other_bottom) - np.maximum(top, other_top)
-    left, right, other_left, other_right = ax1[i], ax2[i], bx1[j], bx2[j]
-    shared = common * (np.minimum(right, other_right) - np.maximum(left, other_left))
-    union = tall * (right - left) + other_tall * (other_right - other_left) - shared
-    return i, j, shared / union, common / (tall + other_tall - common)
+    left, top, right, bottom = np.ascontiguousarray(boxes.T)
+    other_left, other_top, other_right, other_bottom = np.ascontiguousarray(others.T)
+    overlaps = left[:, None] < other_right
+    overlaps &= right[:, None] > other_left
+    overlaps &= top[:, None] < other_bottom
+    overlaps &= bottom[:, None] > other_top
+    rows, columns = np.divmod(np.flatnonzero(overlaps), max(len(others), 1))
+
+    common_bottom = np.minimum(bottom[rows], other_bottom[columns])
+    common_top = np.maximum(top[rows], other_top[columns])
+    common_height = common_bottom - common_top
+    common_right = np.minimum(right[rows], other_right[columns])
+    common_left = np.maximum(left[rows], other_left[columns])
+    common_width = common_right - common_left
+
+    height = (bottom - top)[rows]
+    width = (right - left)[rows]
+    other_height = (other_bottom - other_top)[columns]
+    other_width = (other_right - other_left)[columns]
+
+    intersection = common_height * common_width
+    union = height * width + other_height * other_width - intersection
+    height_union = height + other_height - common_height
+    return rows, columns, intersection / union, common_height / height_union
 
 
-def best_other(values: Array, group: Array) -> Array:
-    """For each value (k,), 0..1, the largest of the others in its group (k,); 0 where it is
-    alone.
+def best_other(values: Array, groups: Array) -> Array:
+    """Return for each value the largest of the other values in its group.
+
+    Args:
+        values: (k,), 0..1.
+        groups: number of each value's group, (k,) int.
+
+    Returns:
+        Largest other values, (k,); 0 where a value is alone in its group.
     """
-    order = np.lexsort((values, group))
-    groups, values = group[order], values[order]
-    last = np.ones(len(values), bool)  # of its group, so the largest
-    np.not_equal(groups[1:], groups[:-1], out=last[:-1])
-    found: Array = values[last][np.cumsum(last) - last]
-    second = np.zeros_like(values)
-    np.multiply(values[:-1], ~last[:-1], out=second[1:])
-    found[last] = second[last]
+    order = np.lexsort((values, groups))
+    groups = groups[order]
+    values = values[order]
+    is_last = np.ones(len(values), bool)  # of its group, so the largest
+    np.not_equal(groups[1:], groups[:-1], out=is_last[:-1])
+    largest = values[is_last]
+    group_number = np.cumsum(is_last) - is_last
+    found: Array = largest[group_number]
+    before = np.zeros_like(values)
+    np.multiply(values[:-1], ~is_last[:-1], out=before[1:])
+    found[is_last] = before[is_last]
     result = np.empty_like(found)
     result[order] = found
     return result
 
 
-def lead(i: Array, j: Array, values: Array, chosen: Array) -> Array:
-    """How far chosen pairs (n,) are ahead of the best other pair of their i and of their j, in
-    values (k,) of 0 or more.
+def lead(rows: Array, columns: Array, values: Array, chosen: Array) -> Array:
+    """Return by how much chosen pairs are better than the best other pair of their row and column.
+
+    Args:
+        rows: rows of all pairs, (k,) int.
+        columns: their columns, (k,) int.
+        values: their values, (k,), 0 or more.
+        chosen: indices of the chosen pairs, (n,).
+
+    Returns:
+        Margins, (n,).
     """
     rest = values.copy()
     rest[chosen] = 0
-    of_row, of_column = np.zeros(1 + int(i.max(initial=0))), np.zeros(1 + int(j.max(initial=0)))
-    np.maximum.at(of_row, i, rest)
-    np.maximum.at(of_column, j, rest)
-    return np.asarray(values[chosen] - np.maximum(of_row[i[chosen]], of_column[j[chosen]]))
+    best_of_row = np.zeros(1 + int(rows.max(initial=0)))
+    best_of_column = np.zeros(1 + int(columns.max(initial=0)))
+    np.maximum.at(best_of_row, rows, rest)
+    np.maximum.at(best_of_column, columns, rest)
+    row_rival = best_of_row[rows[chosen]]
+    column_rival = best_of_column[columns[chosen]]
+    rival = np.maximum(row_rival, column_rival)
+    return np.asarray(values[chosen] - rival)
 
 
-def assign(i: Array, j: Array, values: Array, least: float, solver: Solver) -> Array:
-    """Choose pairs whose values (k,), 0..1, sum up to most beyond `least` each, no index twice;
-    returns where they stand.
+def assign(rows: Array, columns: Array, values: Array, min_value: float, solver: Solver) -> Array:
+    """Assign rows to columns so that the sum of values above `min_value` is largest.
 
-    A pair worth more than the best other pair of its i and of its j together is in every best
-    assignment: it could replace both. Taking those leaves fewer rivals, and so on; what is left in
-    the end is small, and goes to the solver.
+    A pair worth more than the best other pair of its row and that of its column together is in
+    every best assignment, since it could replace both. Such pairs are taken first, which leaves
+    fewer rivals; the few pairs that remain go to the solver.
+
+    Args:
+        rows: rows of the pairs, (k,) int.
+        columns: their columns, (k,) int.
+        values: their values, (k,), 0..1.
+        min_value: pairs of this value or less are never assigned, 0..1.
+        solver: solves the rest.
+
+    Returns:
+        Indices of the assigned pairs, (n,); no row and no column appears twice.
     """
-    left = np.flatnonzero(values > least)
+    left = np.flatnonzero(values > min_value)
     chosen = [left[:0]]
     while len(left):
-        rows, columns, worth = i[left], j[left], values[left] - least
-        sure = worth > best_other(worth, rows) + best_other(worth, columns)
-        if not sure.any():
-            chosen.append(left[_solve(rows, columns, worth, solver)])
+        left_rows = rows[left]
+        left_columns = columns[left]
+        worth = values[left] - min_value
+        row_rival = best_other(worth, left_rows)
+        column_rival = best_other(worth, left_columns)
+        is_sure = worth > row_rival + column_rival
+        if not is_sure.any():
+            solved = _solve(left_rows, left_columns, worth, solver)
+            chosen.append(left[solved])
             break
-        chosen.append(left[sure])
-        taken = np.zeros(1 + max(int(rows.max()), int(columns.max())), np.int8)
-        taken[rows[sure]] = 1
-        taken[columns[sure]] |= 2
-        left = left[(taken[rows] & 1 == 0) & (taken[columns] & 2 == 0)]
+        chosen.append(left[is_sure])
+        row_is_free = _is_free(left_rows, is_sure)
+        column_is_free = _is_free(left_columns, is_sure)
+        left = left[row_is_free & column_is_free]
     return np.concatenate(chosen)
 
 
-def _solve(i: Array, j: Array, values: Array, solver: Solver) -> Array:
-    row, column = _numbered(i), _numbered(j)
-    where = np.full((int(row.max()) + 1, int(column.max()) + 1), -1)
-    where[row, column] = np.arange(len(values))
-    dense = np.zeros(where.shape)
+def _is_free(indices: Array, chosen: Array) -> Array:
+    """Whether each index (k,) appears in none of the chosen pairs (k,) bool."""
+    is_free = np.ones(1 + int(indices.max()), np.bool_)
+    is_free[indices[chosen]] = False
+    return np.asarray(is_free[indices])
+
+
+def _solve(rows: Array, columns: Array, values: Array, solver: Solver) -> Array:
+    row = _numbered(rows)
+    column = _numbered(columns)
+    shape = (int(row.max()) + 1, int(column.max()) + 1)
+    pair_at = np.full(shape, -1)
+    pair_at[row, column] = np.arange(len(values))
+    dense = np.zeros(shape)
     dense[row, column] = values
-    found = where[solver(dense)]
+    found = pair_at[solver(dense)]
     return found[found >= 0]
 
 
 def _numbered(indices: Array) -> Array:
-    """Number the values of indices (k,) 0, 1, 2..."""
-    seen = np.zeros(int(indices.max()) + 1, np.int64)
-    seen[indices] = 1
-    return np.asarray((np.cumsum(seen) - 1)[indices])
+    """Number the distinct values of indices (k,) 0, 1, 2..."""
+    is_used = np.zeros(int(indices.max()) + 1, np.int64)
+    is_used[indices] = 1
+    number = np.cumsum(is_used) - 1
+    return np.asarray(number[indices])
 
 
 def solve_lap(values: Array) -> tuple[Array, Array]:
-    """By lap's Jonker-Volgenant."""
+    """Solve an assignment with lap's Jonker-Volgenant algorithm.
+
+    Args:
+        values: (n, m), 0 or more.
+
+    Returns:
+        Rows and columns of the assigned pairs, (k,) each.
+    """
     _, columns, _ = lap.lapjv(-values, extend_cost=True)
     rows = np.flatnonzero(columns >= 0)
     return rows, columns[rows]
 
 
 def solve_scipy(values: Array) -> tuple[Array, Array]:
-    """By scipy's modified Jonker-Volgenant."""
+    """Solve an assignment with scipy's modified Jonker-Volgenant algorithm.
+
+    Args:
+        values: (n, m), 0 or more.
+
+    Returns:
+        Rows and columns of the assigned pairs, (k,) each.
+    """
     rows, columns = linear_sum_assignment(values, maximize=True)
     return rows, columns
 

@@ -75,9 +75,7 @@ class Tracker:
 
     @property
     def live_ids(self) -> Array:
-        """Ids of the tracks that can still be matched, (n,) int64; a track whose id is not here has
-        ended.
-        """
+        """Ids (n,) int64 of the confirmed tracks that can still be matched; others have ended."""
         return np.asarray(self._ids[self._ids != TENTATIVE])
 
     def update(self, detections: Detections, time_s: float, frame: int) -> Tracks:
@@ -106,24 +104,14 @@ class Tracker:
         self._learn_scores(scores, contained, matches)
         newly_confirmed = self._correct(matches.tracks, measured[matches.boxes])
 
-        matched_boxes = boxes[matches.boxes]
-        correction = to_boxes(self._mean[matches.tracks]) - matched_boxes
-        smoothed = matched_boxes + np.float32(self._config.smoothing) * correction
-        matched_scores = scores[matches.boxes]
         ids = self._ids[matches.tracks]
         serials = self._serials[matches.tracks]
-
+        smoothed = self._smoothed(boxes, matches)
+        rows = _rows(frame, time_s, ids, smoothed, scores[matches.boxes], matches.ambiguous)
         (confirmed,) = (ids != TENTATIVE).nonzero()
         confirmed = confirmed[np.argsort(matches.tracks[confirmed])]
-        rows = _rows(
-            frame,
-            time_s,
-            ids[confirmed],
-            smoothed[confirmed],
-            matched_scores[confirmed],
-            matches.ambiguous[confirmed],
-        )
-        emitted = join([*self._earlier_rows(newly_confirmed), rows])
+        confirmed_rows = rows.take(confirmed, ids[confirmed])
+        emitted = join([*self._earlier_rows(newly_confirmed), confirmed_rows])
         self._remove_lost()
 
         starts = (confidence >= self._config.new_track_confidence) & ~contained
@@ -131,21 +119,11 @@ class Tracker:
         started = self._start(measured[starts])
         (tentative,) = (ids == TENTATIVE).nonzero()
         if len(tentative):
-            self._tentative_rows.append(
-                _rows(
-                    frame,
-                    time_s,
-                    serials[tentative],
-                    smoothed[tentative],
-                    matched_scores[tentative],
-                    matches.ambiguous[tentative],
-                )
-            )
+            self._tentative_rows.append(rows.take(tentative, serials[tentative]))
         if len(started):
             unambiguous = np.zeros(len(started), bool)
-            self._tentative_rows.append(
-                _rows(frame, time_s, started, boxes[starts], scores[starts], unambiguous)
-            )
+            first_rows = _rows(frame, time_s, started, boxes[starts], scores[starts], unambiguous)
+            self._tentative_rows.append(first_rows)
         self._drop_old_tentative_rows()
         return emitted
 
@@ -154,6 +132,13 @@ class Tracker:
             dt_s = max(round(time_s - self._time_s, 6), ROUNDING_S)
             self._mean, self._covariance = self._filter.predict(self._mean, self._covariance, dt_s)
         self._time_s = time_s
+
+    def _smoothed(self, boxes: Array, matches: _Matches) -> Array:
+        """Return the matched boxes (k, 4), moved by `smoothing` towards the estimates."""
+        matched = boxes[matches.boxes]
+        estimated = to_boxes(self._mean[matches.tracks])
+        correction = estimated - matched
+        return np.asarray(matched + np.float32(self._config.smoothing) * correction)
 
     def _match(self, boxes: Array, confidence: Array) -> _Matches:
         """Assign boxes to tracks; confirmed tracks choose first.
@@ -170,20 +155,21 @@ class Tracker:
         is_free = np.ones(len(boxes), bool)
         matched = [np.zeros(0, np.int64)]
         ambiguous = [np.zeros(0, bool)]
-        for may_choose, min_value in (
-            (is_confirmed, self._config.min_match),
-            (~is_confirmed, self._config.min_match_tentative),
-        ):
+        confirmed_first = (is_confirmed, self._config.min_match)
+        tentative_then = (~is_confirmed, self._config.min_match_tentative)
+        for may_choose, min_value in (confirmed_first, tentative_then):
             (pairs,) = (may_choose & is_free[candidates]).nonzero()
             if not len(pairs):
                 continue
             rows = tracks[pairs]
             columns = candidates[pairs]
             chosen = assign(rows, columns, value[pairs], min_value, self._solver)
-            is_far = overlap[pairs[chosen]] < self._config.ambiguous_below_iou
+            chosen_pairs = pairs[chosen]
             margin = lead(rows, columns, rival_value[pairs], chosen)
-            ambiguous.append(is_far | (margin < self._config.ambiguity_margin))
-            matched.append(pairs[chosen])
+            is_far = overlap[chosen_pairs] < self._config.ambiguous_below_iou
+            has_rival = margin < self._config.ambiguity_margin
+            ambiguous.append(is_far | has_rival)
+            matched.append(chosen_pairs)
             is_free[columns[chosen]] = False
         all_matched = np.concatenate(matched)
         return _Matches(
@@ -194,29 +180,34 @@ class Tracker:
         )
 
     def _learn_scores(self, scores: Array, contained: Array, matches: _Matches) -> None:
-        """Learn what scores mean from the boxes that confirmed tracks expected.
+        """Calibrate the scores by the boxes that confirmed tracks expected.
 
         Contained boxes stay in view as people do, and count as unexpected.
         """
         is_confirmed = self._ids[matches.tracks] != TENTATIVE
+        overlaps = matches.iou >= EXPECTED_IOU
         expected = np.zeros(len(scores), bool)
-        expected[matches.boxes] = is_confirmed & (matches.iou >= EXPECTED_IOU)
+        expected[matches.boxes] = is_confirmed & overlaps
         self._confidence.learn(scores, expected & ~contained)
 
     def _correct(self, matched: Array, measured: Array) -> Array:
         """Update the tracks `matched` (k,) by their measurements; returns those confirmed now."""
         if not len(matched):
             return matched
-        self._mean[matched], self._covariance[matched] = self._filter.update(
-            self._mean[matched], self._covariance[matched], measured
-        )
+        mean = self._mean[matched]
+        covariance = self._covariance[matched]
+        mean, covariance = self._filter.update(mean, covariance, measured)
+        self._mean[matched] = mean
+        self._covariance[matched] = covariance
         self._seen_s[matched] = self._time_s
+
         age_s = self._time_s - self._started_s[matched] + ROUNDING_S
-        is_due = (self._ids[matched] == TENTATIVE) & (age_s >= self._config.confirm_s)
+        is_tentative = self._ids[matched] == TENTATIVE
+        is_due = is_tentative & (age_s >= self._config.confirm_s)
         newly_confirmed = np.sort(matched[is_due])
-        n_confirmed = len(newly_confirmed)
-        self._ids[newly_confirmed] = np.arange(self._next_id, self._next_id + n_confirmed)
-        self._next_id += n_confirmed
+        next_id = self._next_id + len(newly_confirmed)
+        self._ids[newly_confirmed] = np.arange(self._next_id, next_id)
+        self._next_id = next_id
         return np.asarray(newly_confirmed)
 
     def _earlier_rows(self, newly_confirmed: Array) -> list[Tracks]:
@@ -233,16 +224,16 @@ class Tracker:
 
     def _drop_old_tentative_rows(self) -> None:
         """Drop rows from before the oldest tentative track started."""
-        if self._tentative_rows:
-            oldest_s = self._started_s[self._ids == TENTATIVE].min(initial=np.inf)
-            self._tentative_rows = [
-                rows for rows in self._tentative_rows if rows.times_s[0] >= oldest_s
-            ]
+        if not self._tentative_rows:
+            return
+        is_tentative = self._ids == TENTATIVE
+        oldest_s = self._started_s[is_tentative].min(initial=np.inf)
+        self._tentative_rows = [
+            rows for rows in self._tentative_rows if rows.times_s[0] >= oldest_s
+        ]
 
     def _remove_lost(self) -> None:
-        """Remove tracks unseen for too long: confirmed ones after `max_lost_s`, tentative ones
-        after `confirm_s`.
-        """
+        """Remove confirmed tracks unseen for `max_lost_s`, and tentative ones for `confirm_s`."""
         unseen_s = self._time_s - self._seen_s
         limit_s = np.where(self._ids == TENTATIVE, self._config.confirm_s, self._config.max_lost_s)
         keep = unseen_s <= limit_s + ROUNDING_S
@@ -259,12 +250,14 @@ class Tracker:
         """Start tentative tracks at measurements (n, 4); returns their serial numbers, (n,)."""
         n_new = len(measured)
         mean, covariance = self._filter.start(measured)
+        ids = np.full(n_new, TENTATIVE)
         now_s = np.full(n_new, self._time_s)
-        serials = np.arange(self._n_started, self._n_started + n_new)
-        self._n_started += n_new
+        n_started = self._n_started + n_new
+        serials = np.arange(self._n_started, n_started)
+        self._n_started = n_started
         self._mean = np.concatenate([self._mean, mean])
         self._covariance = np.concatenate([self._covariance, covariance])
-        self._ids = np.concatenate([self._ids, np.full(n_new, TENTATIVE)])
+        self._ids = np.concatenate([self._ids, ids])
         self._serials = np.concatenate([self._serials, serials])
         self._started_s = np.concatenate([self._started_s, now_s])
         self._seen_s = np.concatenate([self._seen_s, now_s])
@@ -274,8 +267,10 @@ class Tracker:
 def _rows(
     frame: int, time_s: float, ids: Array, boxes: Array, scores: Array, ambiguous: Array
 ) -> Tracks:
-    n_rows = len(ids)
-    return Tracks(np.full(n_rows, frame), np.full(n_rows, time_s), ids, boxes, scores, ambiguous)
+    """Rows of one frame."""
+    frames = np.full(len(ids), frame)
+    times_s = np.full(len(ids), time_s)
+    return Tracks(frames, times_s, ids, boxes, scores, ambiguous)
 
 
 def _suppress(
@@ -302,28 +297,38 @@ def _suppress(
     second = second[pairs]
     overlap = overlap[pairs]
     kept = _without_duplicates(first, second, overlap > duplicate_iou, scores)
-    area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    shared_area = overlap / (1 + overlap) * (area[first] + area[second])
-    contains = shared_area > part_share * np.minimum(area[first], area[second])
+    size = boxes[:, 2:] - boxes[:, :2]
+    area = np.prod(size, axis=1)
+    first_area = area[first]
+    second_area = area[second]
+    shared_area = overlap / (1 + overlap) * (first_area + second_area)
+    smaller_area = np.minimum(first_area, second_area)
+    contains = shared_area > part_share * smaller_area
     contained = np.zeros(len(boxes), bool)
     for weaker, stronger in ((first, second), (second, first)):
-        is_contained = contains & (scores[weaker] < scores[stronger]) & kept[stronger]
+        is_weaker = scores[weaker] < scores[stronger]
+        is_contained = contains & is_weaker & kept[stronger]
         contained[weaker[is_contained]] = True
     return boxes[kept], scores[kept], contained[kept]
 
 
 def _without_duplicates(first: Array, second: Array, is_duplicate: Array, scores: Array) -> Array:
-    """Which boxes (n,) bool stay: of pairs (k,) of duplicates the weaker goes, unless the stronger
-    has gone.
+    """Which boxes (n,) bool are kept.
+
+    Of pairs (k,) of duplicates the weaker box is dropped, unless the stronger was dropped before.
     """
     (pairs,) = is_duplicate.nonzero()
     if not len(pairs):
         return np.ones(len(scores), bool)
+    by_score = np.argsort(-scores, kind="stable")
     rank = np.empty(len(scores), np.int64)
-    rank[np.argsort(-scores, kind="stable")] = np.arange(len(scores))
-    pair_ranks = np.sort(np.stack([rank[first[pairs]], rank[second[pairs]]], axis=1), axis=1)
-    suppressed: set[int] = set()
-    for stronger, weaker in sorted(map(tuple, pair_ranks.tolist())):
-        if stronger not in suppressed:
-            suppressed.add(weaker)
-    return ~np.isin(rank, list(suppressed))
+    rank[by_score] = np.arange(len(scores))
+    first_rank = rank[first[pairs]]
+    second_rank = rank[second[pairs]]
+    stronger_rank = np.minimum(first_rank, second_rank)
+    weaker_rank = np.maximum(first_rank, second_rank)
+    dropped: set[int] = set()
+    for pair in np.lexsort((weaker_rank, stronger_rank)).tolist():
+        if int(stronger_rank[pair]) not in dropped:
+            dropped.add(int(weaker_rank[pair]))
+    return ~np.isin(rank, list(dropped))

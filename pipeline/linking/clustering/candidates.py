@@ -1,8 +1,8 @@
-"""Gating: which pairs of tracklets are compared, by position and time or by appearance.
+"""Gating: select the pairs of tracklets to compare, by position and time or by appearance.
 
-Comparing all pairs would grow with the square of the recording. Tracklets are sorted by start, so
-those within reach of one follow it in one block. Of these, every tracklet keeps the `N_ALIKE` most
-similar, both before and after itself.
+The number of all pairs grows with the square of the length of the recording. Tracklets are sorted
+by start time, so those within reach of one follow it in one block. Of these, every tracklet keeps
+the `N_ALIKE` most similar ones before and after itself.
 """
 
 from collections.abc import Iterator
@@ -15,139 +15,222 @@ from pipeline.linking.evidence.appearance import Appearance, bilinear_partner
 from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array
 
-BLOCK, WIDE_BLOCK = 256, 1024
+BLOCK = 256
+WIDE_BLOCK = 1024
 N_ALIKE = 16
 SAMPLED = 4
 NEAR_M = 8.0
-"""Paths on the floor that keep further apart are no evidence for anything."""
+"""Floor paths further apart than this are not compared."""
 
 
 def spatial_candidates(index: TrackletIndex, constraints: Constraints) -> Array:
-    """Pairs (m, 2), first < second, of tracklets at most `position.MAX_GAP_S` apart whose places
-    can be compared.
+    """Select pairs whose positions can be compared.
+
+    Args:
+        index: all tracklets.
+        constraints: travel times between cameras.
+
+    Returns:
+        Pairs (m, 2) of indices, first < second, less than `position.MAX_GAP_S` apart in time.
     """
-    s = index
     found = [np.zeros((0, 2), np.int64)]
-    for rows, columns in blocks(s, position.MAX_GAP_S):
-        gap = s.start_s[columns] - s.end_s[rows]
-        one_camera = s.camera[rows] == s.camera[columns]
-        close = position.apart_m(s.reach[rows], s.reach[columns]) < NEAR_M  # nan is not
-        cameras = s.camera[rows], s.camera[columns]
-        close |= (
-            s.overlap[cameras] & ~(s.has_floor[cameras[0]] & s.has_floor[cameras[1]]) & (gap <= 0)
-        )
-        close &= gap >= constraints.least_s[cameras]
-        close = np.where(one_camera, gap > 0, close)
-        found.append(_pairs(rows, columns, close & (gap < position.MAX_GAP_S)))
+    for rows, columns in blocks(index, position.MAX_GAP_S):
+        gap_s = index.start_s[columns] - index.end_s[rows]
+        row_camera = index.camera[rows]
+        column_camera = index.camera[columns]
+        apart_m = position.apart_m(index.reach[rows], index.reach[columns])
+        is_near = apart_m < NEAR_M  # nan is not
+
+        # Without a floor, only simultaneous positions can be compared.
+        overlaps = index.overlap[row_camera, column_camera]
+        have_floor = index.has_floor[row_camera] & index.has_floor[column_camera]
+        is_near |= overlaps & ~have_floor & (gap_s <= 0)
+
+        is_near &= gap_s >= constraints.least_s[row_camera, column_camera]
+        is_candidate = np.where(row_camera == column_camera, gap_s > 0, is_near)
+        is_candidate &= gap_s < position.MAX_GAP_S
+        is_candidate &= columns > rows
+        i, j = np.nonzero(is_candidate)
+        pairs = np.stack([rows[i, 0], columns[0, j]], axis=1)
+        found.append(pairs)
     return np.concatenate(found)
 
 
 def appearance_candidates(
     index: TrackletIndex, appearance: Appearance, constraints: Constraints, min_odds: float
 ) -> Array:
-    """Pairs (m, 2), first < second, of the `N_ALIKE` most alike before and after each, with log
-    odds of `min_odds` or more.
+    """Select the `N_ALIKE` most similar tracklets before and after each one.
+
+    Args:
+        index: all tracklets, n.
+        appearance: their appearance, n rows.
+        constraints: travel times between cameras.
+        min_odds: log odds of appearance that a pair needs.
+
+    Returns:
+        Pairs (m, 2) of indices, first < second.
     """
-    s = index
-    others = bilinear_partner(appearance.rows).astype(np.float32)
-    unseen = appearance.weight <= 0
-    after, before = _Best(len(s)), _Best(len(s))
-    for rows, columns in blocks(s, float(constraints.most_s.max(initial=0)), WIDE_BLOCK):
-        r, c = rows[:, 0], columns[0]
-        odds = appearance.rows[r] @ others[c[0] : c[-1] + 1].T
-        odds[unseen[r]] = odds[:, unseen[c]] = -np.inf
-        _forbid(odds, rows, columns, s, constraints)
-        i, j = np.nonzero(odds >= np.maximum(_about_nth_best(odds), min_odds)[:, None])
-        after.offer(r[i], c[j], odds[i, j])
-        worst = before.worst(c)
-        new = np.isneginf(worst)
-        worst[new] = _about_nth_best(odds[:, new].T)
-        i, j = np.nonzero(odds >= np.maximum(worst, min_odds))
-        before.offer(c[j], r[i], odds[i, j])
+    partners = bilinear_partner(appearance.rows).astype(np.float32)
+    is_unseen = appearance.weight <= 0
+    within_s = float(constraints.most_s.max(initial=0))
+    after = _Best(len(index))
+    before = _Best(len(index))
+    for rows, columns in blocks(index, within_s, WIDE_BLOCK):
+        row = rows[:, 0]
+        column = columns[0]
+        column_partners = partners[column[0] : column[-1] + 1]
+        odds = appearance.rows[row] @ column_partners.T
+        odds[is_unseen[row]] = -np.inf
+        odds[:, is_unseen[column]] = -np.inf
+        _forbid(odds, rows, columns, index, constraints)
+
+        row_limit = np.maximum(_about_nth_best(odds), min_odds)
+        i, j = np.nonzero(odds >= row_limit[:, None])
+        after.offer(row[i], column[j], odds[i, j])
+
+        worst = before.worst(column)
+        is_new = np.isneginf(worst)
+        worst[is_new] = _about_nth_best(odds[:, is_new].T)
+        column_limit = np.maximum(worst, min_odds)
+        i, j = np.nonzero(odds >= column_limit)
+        before.offer(column[j], row[i], odds[i, j])
     return unique(np.concatenate([after.pairs(), before.pairs()]))
 
 
 def unique(pairs: Array) -> Array:
-    """Sort pairs (m, 2) of indices and leave each once."""
+    """Sort pairs and drop duplicates.
+
+    Args:
+        pairs: indices, (m, 2), 0 or more.
+
+    Returns:
+        Distinct pairs, (k, 2).
+    """
     n = int(pairs.max(initial=0)) + 1
     number = np.sort(pairs[:, 0] * n + pairs[:, 1])  # many times faster than np.unique
-    first, second = np.divmod(number[np.diff(number, prepend=-1) > 0], n)
+    is_new = np.diff(number, prepend=-1) > 0
+    first, second = np.divmod(number[is_new], n)
     return np.stack([first, second], axis=1)
 
 
 def _forbid(
-    odds: Array, rows: Array, columns: Array, s: TrackletIndex, constraints: Constraints
+    odds: Array, rows: Array, columns: Array, index: TrackletIndex, constraints: Constraints
 ) -> None:
-    """Set to -inf what time rules out; only the first columns can be too early, and only the last
-    too late.
+    """Set to -inf the odds of pairs that time rules out.
+
+    Columns are sorted by start time, so only the first can be too early and only the last too late.
     """
-    odds[:, : len(rows)][columns[:, : len(rows)] <= rows] = -np.inf
-    start_s, end_s = s.start_s[columns], s.end_s[rows]
-    least_s, most_s = max(constraints.least_s.max(), 0.0), constraints.most_s.max()
+    own = odds[:, : len(rows)]
+    own[columns[:, : len(rows)] <= rows] = -np.inf
+
+    start_s = index.start_s[columns]
+    end_s = index.end_s[rows]
+    most_s = constraints.most_s.max()
     n_soon = int(np.searchsorted(start_s[0], end_s.min() + most_s))
-    odds[:, n_soon:][start_s[:, n_soon:] - end_s > most_s] = -np.inf
+    late_odds = odds[:, n_soon:]
+    late_gap_s = start_s[:, n_soon:] - end_s
+    late_odds[late_gap_s > most_s] = -np.inf
+
+    least_s = max(constraints.least_s.max(), 0.0)
     n_early = int(np.searchsorted(start_s[0], end_s.max() + least_s, side="right"))
-    gap, cameras = start_s[:, :n_early] - end_s, (s.camera[rows], s.camera[columns[:, :n_early]])
-    early = (gap < constraints.least_s[cameras]) | ((gap <= 0) & (cameras[0] == cameras[1]))
-    odds[:, :n_early][early] = -np.inf
+    early_odds = odds[:, :n_early]
+    early_gap_s = start_s[:, :n_early] - end_s
+    row_camera = index.camera[rows]
+    column_camera = index.camera[columns[:, :n_early]]
+    is_too_soon = early_gap_s < constraints.least_s[row_camera, column_camera]
+    is_at_once = (row_camera == column_camera) & (early_gap_s <= 0)
+    early_odds[is_too_soon | is_at_once] = -np.inf
 
 
 def _about_nth_best(odds: Array) -> Array:
-    """At most the `N_ALIKE`-th largest of each row, and not much less; -inf where there are fewer.
-    A sample is enough.
+    """Return a lower bound of the `N_ALIKE`-th largest value of each row, from a sample.
+
+    It is not much below that value, and -inf where a row has fewer values.
     """
-    some = odds[:, ::SAMPLED] if odds.shape[1] >= SAMPLED * N_ALIKE else odds
-    if some.shape[1] < N_ALIKE:
+    sample = odds
+    if odds.shape[1] >= SAMPLED * N_ALIKE:
+        sample = odds[:, ::SAMPLED]
+    if sample.shape[1] < N_ALIKE:
         return np.full(len(odds), -np.inf, odds.dtype)
-    return np.partition(some, -N_ALIKE, axis=1)[:, -N_ALIKE]
+    return np.partition(sample, -N_ALIKE, axis=1)[:, -N_ALIKE]
 
 
-def blocks(s: TrackletIndex, within_s: float, size: int = BLOCK) -> Iterator[tuple[Array, Array]]:
-    """Indices of rows (r, 1), and of the columns (1, c) from there on that start at most `within_s`
-    after one of them ends.
+def blocks(
+    index: TrackletIndex, within_s: float, size: int = BLOCK
+) -> Iterator[tuple[Array, Array]]:
+    """Cut all pairs that are close in time into blocks.
+
+    Args:
+        index: all tracklets, sorted by start time.
+        within_s: longest gap in seconds.
+        size: most rows of a block.
+
+    Yields:
+        Rows (r, 1), and columns (1, c), consecutive from the first row on, up to the last tracklet
+        that starts at most `within_s` after one of the rows ends.
     """
-    last = np.searchsorted(s.start_s, s.end_s + within_s, side="right")
-    for low in range(0, len(s), size):
-        high = min(low + size, len(s))
-        yield np.arange(low, high)[:, None], np.arange(low, int(last[low:high].max()))[None, :]
-
-
-def _pairs(rows: Array, columns: Array, chosen: Array) -> Array:
-    i, j = np.nonzero(chosen & (columns > rows))
-    return np.stack([rows[i, 0], columns[0, j]], axis=1)
+    last = np.searchsorted(index.start_s, index.end_s + within_s, side="right")
+    for low in range(0, len(index), size):
+        high = min(low + size, len(index))
+        rows = np.arange(low, high)
+        columns = np.arange(low, int(last[low:high].max()))
+        yield rows[:, None], columns[None, :]
 
 
 class _Best:
-    """The best few of each tracklet, from offers that come in blocks."""
+    """The `N_ALIKE` best partners of each tracklet, from offers that come in blocks."""
 
     def __init__(self, n: int) -> None:
         self._odds = np.full((n, N_ALIKE), -np.inf, np.float32)
-        self._who = np.full((n, N_ALIKE), -1, np.int64)
+        self._partners = np.full((n, N_ALIKE), -1, np.int64)
 
-    def offer(self, tracklets: Array, others: Array, odds: Array) -> None:
-        """Keep the best of what is kept and what is new; of equals the earlier."""
+    def offer(self, tracklets: Array, partners: Array, odds: Array) -> None:
+        """Offer partners to tracklets; of equally good ones the earlier is kept.
+
+        Args:
+            tracklets: indices, (k,).
+            partners: indices, (k,).
+            odds: log odds, (k,).
+        """
         if not len(tracklets):
             return
-        seen = np.zeros(len(self._who), np.bool_)
-        seen[tracklets] = True
-        touched = np.flatnonzero(seen)
-        whose = np.concatenate([np.repeat(touched, N_ALIKE), tracklets])
-        others = np.concatenate([self._who[touched].ravel(), others])
-        odds = np.concatenate([self._odds[touched].ravel(), odds])
-        order = np.lexsort((others, -odds, whose))
-        whose, others, odds = whose[order], others[order], odds[order]
-        first = np.searchsorted(whose, touched)
-        rank = np.arange(len(whose)) - np.repeat(first, np.diff(np.append(first, len(whose))))
-        kept = rank < N_ALIKE
-        row = np.searchsorted(touched, whose[kept])
-        self._odds[touched[row], rank[kept]] = odds[kept]
-        self._who[touched[row], rank[kept]] = others[kept]
+        is_touched = np.zeros(len(self._partners), np.bool_)
+        is_touched[tracklets] = True
+        touched = np.flatnonzero(is_touched)
+        kept_tracklets = np.repeat(touched, N_ALIKE)
+        kept_partners = self._partners[touched].ravel()
+        kept_odds = self._odds[touched].ravel()
+        tracklets = np.concatenate([kept_tracklets, tracklets])
+        partners = np.concatenate([kept_partners, partners])
+        odds = np.concatenate([kept_odds, odds])
+
+        order = np.lexsort((partners, -odds, tracklets))
+        tracklets = tracklets[order]
+        first = np.searchsorted(tracklets, touched)
+        n_each = np.diff(np.append(first, len(tracklets)))
+        rank = np.arange(len(tracklets)) - np.repeat(first, n_each)
+        is_best = rank < N_ALIKE
+        row = tracklets[is_best]
+        column = rank[is_best]
+        best = order[is_best]
+        self._odds[row, column] = odds[best]
+        self._partners[row, column] = partners[best]
 
     def worst(self, tracklets: Array) -> Array:
-        """Odds that an offer must reach to be kept, -inf while there is room."""
+        """Return the log odds that an offer must reach to be kept.
+
+        Args:
+            tracklets: indices, (k,).
+
+        Returns:
+            Log odds, (k,); -inf while there is room.
+        """
         return np.asarray(self._odds[tracklets, -1])
 
     def pairs(self) -> Array:
-        """All that is kept, (m, 2), the smaller index first."""
-        whose, which = np.nonzero(self._who >= 0)
-        return np.sort(np.stack([whose, self._who[whose, which]], axis=1), axis=1)
+        """Return all pairs that are kept, (m, 2), the smaller index first."""
+        tracklets, columns = np.nonzero(self._partners >= 0)
+        partners = self._partners[tracklets, columns]
+        smaller = np.minimum(tracklets, partners)
+        larger = np.maximum(tracklets, partners)
+        return np.stack([smaller, larger], axis=1)

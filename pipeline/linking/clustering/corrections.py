@@ -1,20 +1,19 @@
-"""What a human knows: tracks that are one person, and tracks that are different people, as
-constraints on the next run.
+"""Corrections by a human: must-link and cannot-link constraints for the next run.
 
     same: [[cam1/3, cam2/7], [cam1/8@120, cam1/11]]
     different: [[cam1/4, cam2/9]]
 
 A name is camera/track, which stands for all tracklets of that track, or camera/track@frame, the one
 tracklet that begins there; `python -m pipeline.explain`, `links.json` and `tracks.csv` show them.
-One list of names alone is one group. What is said holds for whole people: whoever is `same` as one
-of two `different` ones is different from the other. It wins over all rules, and over the continuity
-of a track.
+One list of names alone is one group. Corrections hold for whole people: a track that is `same` as
+one of two `different` ones is different from the other. They override all other constraints, and
+the continuity of a track.
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise, product
+from itertools import chain, combinations, pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -34,36 +33,46 @@ Pair = tuple[int, int]
 
 
 class _People:
-    """Who is one person and who is not: must-links and cannot-links between whole groups."""
+    """Must-links and cannot-links between whole groups of tracklets."""
 
     def __init__(self) -> None:
         self._groups = UnionFind[int]()
         self._others: dict[int, set[int]] = {}
 
     def find(self, i: int) -> int:
-        """Return who stands for the person of i."""
+        """Return the representative of the person of i."""
         return self._groups.find(i)
 
     def join(self, i: int, j: int) -> bool:
-        """Make i and j one person; False when they are already, or when they are told apart."""
-        i, j = self.find(i), self.find(j)
-        if j in self._others.get(i, ()) or not self._groups.join(i, j):
+        """Make i and j one person.
+
+        Returns:
+            False when they are one person already, or when they are known to be different people.
+        """
+        person = self.find(i)
+        joined = self.find(j)
+        if joined in self._others.get(person, ()):
             return False
-        for other in self._others.pop(j, set()):
-            self._others[other].discard(j)
-            self.part(i, other)
+        if not self._groups.join(person, joined):
+            return False
+        for other in self._others.pop(joined, set()):
+            self._others[other].discard(joined)
+            self.part(person, other)
         return True
 
     def part(self, i: int, j: int) -> None:
         """Say that i and j are different people."""
-        i, j = self.find(i), self.find(j)
-        self._others.setdefault(i, set()).add(j)
-        self._others.setdefault(j, set()).add(i)
+        person = self.find(i)
+        other = self.find(j)
+        self._others.setdefault(person, set()).add(other)
+        self._others.setdefault(other, set()).add(person)
 
 
 class Corrections(Section):
-    """Groups of names that are one person, and groups whose members are all different people; never
-    both at once.
+    """Groups of names that are one person, and groups whose members are all different people.
+
+    Raises:
+        ValueError: a name is malformed, a group is too small, or two groups contradict each other.
     """
 
     same: list[list[str]] = Field(default_factory=list)
@@ -74,11 +83,8 @@ class Corrections(Section):
     def _one_group_or_many(cls, value: Any) -> Any:
         if value is None:
             return []
-        return (
-            [value]
-            if isinstance(value, list) and value and all(isinstance(v, str) for v in value)
-            else value
-        )
+        is_group = isinstance(value, list) and all(isinstance(name, str) for name in value)
+        return [value] if is_group and value else value
 
     @model_validator(mode="after")
     def _sound(self) -> "Corrections":
@@ -91,47 +97,58 @@ class Corrections(Section):
         return self
 
     def names(self) -> list[str]:
-        """All names, each once, in the order of their first mention."""
-        return list(
-            dict.fromkeys(name for group in [*self.same, *self.different] for name in group)
-        )
+        """Return all names, each once, in the order of their first mention."""
+        groups = [*self.same, *self.different]
+        return list(dict.fromkeys(chain.from_iterable(groups)))
 
     def pairs(self, members: Mapping[str, Sequence[int]]) -> tuple[list[Pair], list[Pair]]:
-        """Return the pairs that are one person and those that are not, given what names stand for;
-        others are passed over.
+        """Return the constraints as pairs of tracklets.
+
+        Args:
+            members: tracklets of each name, by index; names that are missing are ignored.
+
+        Returns:
+            Must-links and cannot-links, as pairs of indices, the smaller first.
         """
-        groups = [[i for name in group for i in members.get(name, ())] for group in self.same]
-        same = [(min(pair), max(pair)) for group in groups for pair in pairwise(group)]
-        apart = [
-            pair
-            for group in self.different
-            for pair in combinations([members.get(name, ()) for name in group], 2)
-        ]
-        return same, [
-            (min(i, j), max(i, j)) for first, second in apart for i, j in product(first, second)
-        ]
+        same = []
+        for group in self.same:
+            tracklets = chain.from_iterable(members.get(name, ()) for name in group)
+            same += [_ordered(i, j) for i, j in pairwise(tracklets)]
+        different = []
+        for group in self.different:
+            for first, second in combinations(group, 2):
+                pairs = product(members.get(first, ()), members.get(second, ()))
+                different += [_ordered(i, j) for i, j in pairs]
+        return same, different
 
     def _refuse_contradictions(self) -> None:
-        """As if every track had the tracklets that are named, and one more."""
-        names = list(dict.fromkeys(part for name in self.names() for part in (name, _track(name))))
-        members = {
-            name: [i for i, part in enumerate(names) if name in (part, _track(part))]
-            for name in names
-        }
+        """Check the groups as if every track had the tracklets that are named, and one more."""
+        mentioned: dict[str, None] = {}
+        for name in self.names():
+            mentioned[name] = None
+            mentioned[_track(name)] = None
+        names = list(mentioned)
+        members: dict[str, list[int]] = {name: [] for name in names}
+        for number, name in enumerate(names):
+            members[name].append(number)
+            if _track(name) != name:
+                members[_track(name)].append(number)
+
         same, different = self.pairs(members)
         people = _People()
         for i, j in same:
             people.join(i, j)
         for i, j in different:
-            if people.find(i) == people.find(j):
-                told = {
-                    k for pair in [*same, (i, j)] for k in pair if people.find(k) == people.find(i)
-                }
-                whole = ", ".join(names[k] for k in sorted(told))
-                raise ValueError(
-                    f"{names[i]} and {names[j]} are said to be different, and yet to be one person"
-                    f" ({whole}); take one out"
-                )
+            person = people.find(i)
+            if person != people.find(j):
+                continue
+            mentioned_there = {i, j, *chain.from_iterable(same)}
+            told = sorted(k for k in mentioned_there if people.find(k) == person)
+            whole = ", ".join(names[k] for k in told)
+            raise ValueError(
+                f"{names[i]} and {names[j]} are said to be different, and yet to be one person"
+                f" ({whole}); take one out"
+            )
 
 
 NONE = Corrections()
@@ -139,8 +156,12 @@ NONE = Corrections()
 
 @dataclass(frozen=True, slots=True)
 class MustLink:
-    """Tracklets that are one person before any evidence is looked at, by index, and why
-    (`ONE_TRACK` or `CORRECTED`).
+    """Two tracklets that are one person whatever the evidence, by index.
+
+    Attributes:
+        first: index of the earlier.
+        second: index of the later.
+        why: `ONE_TRACK` or `CORRECTED`.
     """
 
     first: int
@@ -149,7 +170,17 @@ class MustLink:
 
 
 def load(path: str) -> Corrections:
-    """Read a file of corrections ("" none); raises ConfigError."""
+    """Read a file of corrections.
+
+    Args:
+        path: a YAML file, "" for none.
+
+    Returns:
+        The corrections, empty without a file.
+
+    Raises:
+        ConfigError: the file is missing, or its content is not valid.
+    """
     if not path:
         return NONE
     if not Path(path).is_file():
@@ -163,46 +194,71 @@ def load(path: str) -> Corrections:
 def resolve(
     corrections: Corrections, tracklets: Sequence[Tracklet]
 ) -> tuple[list[Pair], list[Pair]]:
-    """Return the pairs of tracklets, by index, that are one person, and those that are not; unknown
-    names are passed over.
+    """Return the constraints as pairs of tracklets.
+
+    Args:
+        corrections: what a human said.
+        tracklets: the tracklets of this run.
+
+    Returns:
+        Must-links and cannot-links, as pairs of indices, the smaller first; names of no tracklet
+        are ignored.
     """
-    return corrections.pairs(_members(tracklets)) if corrections.names() else ([], [])
+    if not corrections.names():
+        return [], []
+    return corrections.pairs(_members(tracklets))
 
 
 def unknown(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list[str]:
-    """Return a line for every name that stands for nothing in this run."""
+    """Return a message for every name of no tracklet of this run.
+
+    Args:
+        corrections: what a human said.
+        tracklets: the tracklets of this run.
+
+    Returns:
+        Lines for the user, in the order of the names.
+    """
     if not corrections.names():
         return []
     members = _members(tracklets)
     lines = []
     for name in corrections.names():
-        if name not in members:
-            begins = map(
-                str, sorted(int(tracklets[i].frames[0]) for i in members.get(_track(name), ()))
-            )
-            known = ", ".join(begins)
-            hint = (
-                f"that track's tracklets begin at frame {known}"
-                if known
-                else "this run has no such track"
-            )
-            lines.append(f"corrections: {name} is passed over: {hint}")
+        if name in members:
+            continue
+        same_track = members.get(_track(name), ())
+        begins = sorted(int(tracklets[i].frames[0]) for i in same_track)
+        hint = "this run has no such track"
+        if begins:
+            known = ", ".join(map(str, begins))
+            hint = f"that track's tracklets begin at frame {known}"
+        lines.append(f"corrections: {name} is passed over: {hint}")
     return lines
 
 
 def must_links(
     same: Sequence[Pair], pieces: Sequence[Pair], different: Sequence[Pair]
 ) -> list[MustLink]:
-    """Return what is one person from the start, without a pair too many.
+    """Return the must-links of a run, without redundant ones.
 
-    That is what a human called the same, and consecutive pieces of a track but for those that a
-    human told apart.
+    Args:
+        same: pairs of tracklets that a human called the same.
+        pieces: consecutive pieces of one track.
+        different: pairs that a human called different; no must-link joins them.
+
+    Returns:
+        Must-links; each joins two groups that those before leave apart.
     """
     people = _People()
     for i, j in different:
         people.part(i, j)
-    named = [*((i, j, CORRECTED) for i, j in same), *((i, j, ONE_TRACK) for i, j in pieces)]
-    return [MustLink(i, j, why) for i, j, why in named if people.join(i, j)]
+    links = [MustLink(i, j, CORRECTED) for i, j in same]
+    links += [MustLink(i, j, ONE_TRACK) for i, j in pieces]
+    return [link for link in links if people.join(link.first, link.second)]
+
+
+def _ordered(i: int, j: int) -> Pair:
+    return min(i, j), max(i, j)
 
 
 def _track(name: str) -> str:
@@ -213,6 +269,6 @@ def _members(tracklets: Sequence[Tracklet]) -> dict[str, list[int]]:
     """Indices by name of track and by name of tracklet."""
     members: dict[str, list[int]] = {}
     for i, tracklet in enumerate(tracklets):
-        members.setdefault(_track(tracklet.name), []).append(i)
-        members.setdefault(tracklet.name, []).append(i)
+        for name in (_track(tracklet.name), tracklet.name):
+            members.setdefault(name, []).append(i)
     return members
