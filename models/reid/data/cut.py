@@ -16,6 +16,7 @@ import numpy as np
 from models import command
 from models.detector.data import image_files, labelled
 from models.errors import InputError
+from models.reid.data.loader import write_image
 
 MIN_HEIGHT_PX = 40
 MIN_ASPECT = 1.2
@@ -35,7 +36,7 @@ def cut(folder: Path, output: Path) -> int:
         How many were cut; boxes lower than 40 px or wider than a standing person are left out.
 
     Raises:
-        InputError: an image or its labels cannot be read.
+        InputError: an image or its labels cannot be read, or a crop cannot be written.
     """
     n_cut = 0
     for path, picture in zip(image_files(folder, "all"), labelled(folder), strict=True):
@@ -44,7 +45,7 @@ def cut(folder: Path, output: Path) -> int:
             if crop is None:
                 continue
             name = f"{folder.name}_{path.stem}_{number}.jpg"
-            cv2.imwrite(str(output / name), crop, [cv2.IMWRITE_JPEG_QUALITY, 92])
+            write_image(output / name, crop)
             n_cut += 1
     return n_cut
 

@@ -1,6 +1,4 @@
-"""From samples to the batches of one epoch: decoding and augmentation in workers, the same bytes
-with any number of them.
-
+"""Batches of one epoch: decoding and augmentation in any number of workers, with the same bytes.
 Nothing random lives longer than one draw: the batches of an epoch come from [seed, epoch], and the
 frames and changes of the draw at a position from [seed, epoch, position]. So workers, devices and
 an interruption change nothing, and an epoch goes on where it stopped by leaving out the batches it
@@ -28,10 +26,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from models import files
 from models.errors import InputError
 from models.reid.data import augmentation, batches, clips
 from models.reid.data.samples import Sample
 from models.reid.settings import Settings
+
+JPEG_QUALITY = 92
 
 
 class Batch(NamedTuple):
@@ -52,8 +53,16 @@ class Batch(NamedTuple):
 
 
 def read_image(path: Path | str) -> np.ndarray:
-    """Image file -> (h, w, 3) uint8 BGR. Raises InputError that names the file if it cannot be read
-    or is not a whole image.
+    """Read an image file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        (h, w, 3) uint8 BGR.
+
+    Raises:
+        InputError: The file cannot be read or is not a whole image.
     """
     try:
         data = Path(path).read_bytes()
@@ -63,6 +72,20 @@ def read_image(path: Path | str) -> np.ndarray:
     if image is None:
         raise InputError(f"{path}: is damaged or not an image; unpack the data set again")
     return np.asarray(image)
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write a JPEG, whole or not at all; `cv2.imwrite` would only return False where it fails.
+
+    Args:
+        path: The file.
+        image: (h, w, 3) uint8 BGR.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    files.write(path, encoded.tobytes())
 
 
 class TrainingClips(Dataset[Batch | InputError]):
@@ -76,24 +99,27 @@ class TrainingClips(Dataset[Batch | InputError]):
         """Draw the batches; raises InputError where none can be made."""
         self.settings = settings
         self.epoch = epoch
-        self.length = settings.clips.length if any(len(s.paths) > 1 for s in samples) else 1
-        self._paths = [
-            tuple(map(str, s.paths)) for s in samples
-        ]  # text reaches workers 30 times faster than Path objects
+        has_tracklets = any(len(sample.paths) > 1 for sample in samples)
+        self.length = settings.clips.length if has_tracklets else 1
+        self._paths: list[tuple[str, ...]] = []
+        for sample in samples:
+            # text reaches workers 30 times faster than Path objects
+            self._paths.append(tuple(map(str, sample.paths)))
         self._targets = np.array([s.person_id for s in samples], np.int64)
         self._cameras = np.array([s.camera for s in samples], np.int64)
         sources = np.array([s.source for s in samples], np.int64)
-        self.batches = batches.epoch_batches(
-            self._targets, settings.batches, settings.train.seed, epoch, sources
-        )
-        self._starts = np.cumsum([0, *map(len, self.batches)]).tolist()
+        seed = settings.train.seed
+        self.batches = batches.epoch_batches(self._targets, settings.batches, seed, epoch, sources)
+        sizes = [len(drawn) for drawn in self.batches]
+        self._starts = np.cumsum([0, *sizes]).tolist()
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, number: int) -> Batch | InputError:
-        """`batch`, with its error as a value: torch would bury the one line of an error raised in a
-        worker in a traceback.
+        """`batch`, with its error as a value.
+
+        torch would bury the one line of an error raised in a worker in a traceback.
         """
         try:
             return self.batch(number)
@@ -101,15 +127,27 @@ class TrainingClips(Dataset[Batch | InputError]):
             return error
 
     def batch(self, number: int) -> Batch:
-        """Batch of that number in the epoch; raises InputError that names an unreadable image."""
+        """Make one batch.
+
+        Args:
+            number: Which batch of the epoch, 0-based.
+
+        Returns:
+            The batch.
+
+        Raises:
+            InputError: An image cannot be read.
+        """
         drawn = self.batches[number]
-        made = [
-            self._draw(index, position)
-            for position, index in enumerate(drawn, self._starts[number])
-        ]
-        erased = torch.from_numpy(np.stack([e for _, e in made]))
+        clips_made = []
+        frames_erased = []
+        for position, index in enumerate(drawn, self._starts[number]):
+            clip, erased_frames = self._draw(index, position)
+            clips_made.append(clip)
+            frames_erased.append(erased_frames)
+        erased = torch.from_numpy(np.stack(frames_erased))
         return Batch(
-            clips=torch.from_numpy(np.stack([clip for clip, _ in made])),
+            clips=torch.from_numpy(np.stack(clips_made)),
             mask=torch.ones_like(erased),
             quality=torch.ones(erased.shape),
             targets=torch.from_numpy(self._targets[drawn]),
@@ -122,15 +160,12 @@ class TrainingClips(Dataset[Batch | InputError]):
         rng = np.random.default_rng([self.settings.train.seed, self.epoch, position])
         paths = self._paths[index]
         chosen = clips.training_clip(len(paths), self.length, self.settings.clips.rule, rng)
-        images = {i: read_image(paths[i]) for i in set(chosen.tolist())}
-        data = self.settings.data
-        return augmentation.augment(
-            [images[i] for i in chosen.tolist()],
-            self.settings.augment,
-            data.height_px,
-            data.width_px,
-            rng,
-        )
+        numbers = chosen.tolist()
+        images = {number: read_image(paths[number]) for number in set(numbers)}
+        frames = [images[number] for number in numbers]
+        size = self.settings.data
+        augment = self.settings.augment
+        return augmentation.augment(frames, augment, size.height_px, size.width_px, rng)
 
 
 class _Loader(DataLoader[Batch]):
@@ -151,12 +186,24 @@ def training_batches(
     rank: int = 0,
     world: int = 1,
 ) -> DataLoader[Batch]:
-    """Batches of an epoch for device `rank` of `world`, in order; `len` says how many.
+    """Load the batches of an epoch for one device, in order, in `train.workers` processes.
 
-    Batch b of the epoch goes to rank b % world, as many to each as all can have. `first_batch`
-    counts the batches that every rank has had already, so it is the number of steps made in this
-    epoch. Takes train.workers processes. Raises InputError where a rank would get no batch, and
-    while iterating for an unreadable image.
+    Batch b of the epoch goes to rank b % world, as many to each as all can have.
+
+    Args:
+        samples: The training samples.
+        settings: Of the run.
+        epoch: 0-based; part of the seed.
+        first_batch: Batches that every rank has had already: the steps made in this epoch.
+        rank: Number of this device.
+        world: Number of devices.
+
+    Returns:
+        An iterable of batches; its `len` says how many. Iterating raises InputError for an image
+        that cannot be read.
+
+    Raises:
+        InputError: A rank would get no batch.
     """
     dataset = TrainingClips(samples, settings, epoch)
     n_steps = len(dataset) // world
@@ -179,17 +226,14 @@ def training_batches(
 
 
 def _context() -> BaseContext:
-    """How workers start. Their server has imported what takes long, so that no worker does;
-    commands import late what does.
-    """
+    """How workers start: from a server that has imported what takes long."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "models.reid.training.run"])
     if threading.current_thread() is threading.main_thread():
-        before = signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # the server inherits it, and its workers
+        # the server inherits that SIGINT is ignored, and so do its workers
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             forkserver.ensure_running()
         finally:

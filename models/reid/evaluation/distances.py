@@ -1,6 +1,4 @@
-"""Distances between features of queries and of a gallery, in blocks of rows, so that memory does
-not grow with both.
-
+"""Distances between features of queries and of a gallery, in blocks of rows to bound the memory.
 Three metrics are in use and give different numbers on the same features: squared Euclid on raw
 features (what torchreid and jiyanggao call euclidean), plain Euclid, and cosine. The first two rank
 alike; re-ranking tells them apart. Features may be numpy arrays or tensors; the products run on the
@@ -30,14 +28,21 @@ PAIRS = 1 << 10
 
 
 def tensor(features: Features) -> Tensor:
-    """Features (n, D) as a float32 tensor on the device where they are; raises InputError for
-    another shape.
+    """Convert features to a float32 tensor.
+
+    Args:
+        features: (n, D).
+
+    Returns:
+        (n, D) float32, detached, on the device of the features.
+
+    Raises:
+        InputError: The shape is another one.
     """
-    found = (
-        features
-        if isinstance(features, Tensor)
-        else torch.from_numpy(np.ascontiguousarray(features))
-    )
+    if isinstance(features, Tensor):
+        found = features
+    else:
+        found = torch.from_numpy(np.ascontiguousarray(features))
     if found.ndim != 2:
         raise InputError(
             f"features have shape {tuple(found.shape)}: expected (n, D), one row an item"
@@ -52,16 +57,28 @@ def normalise(features: F) -> F:
 
 
 def tensors(query: Features, gallery: Features) -> tuple[Tensor, Tensor]:
-    """Both as `tensor` gives them, on the device of the queries; raises InputError where they do
-    not fit together.
+    """Convert features of both sides to float32 tensors on the device of the queries.
+
+    Args:
+        query: (Q, D).
+        gallery: (G, D).
+
+    Returns:
+        Tensors (Q, D) and (G, D).
+
+    Raises:
+        InputError: The two differ in width.
     """
-    a, b = tensor(query), tensor(gallery)
-    if a.shape[1] != b.shape[1]:
+    query_features = tensor(query)
+    gallery_features = tensor(gallery)
+    query_width = query_features.shape[1]
+    gallery_width = gallery_features.shape[1]
+    if query_width != gallery_width:
         raise InputError(
-            f"queries have {a.shape[1]} features and the gallery {b.shape[1]}: they come from"
+            f"queries have {query_width} features and the gallery {gallery_width}: they come from"
             " different networks"
         )
-    return a, b.to(a.device)
+    return query_features, gallery_features.to(query_features.device)
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
@@ -70,20 +87,37 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def paired(features: Tensor, one: Array, other: Array) -> Iterator[tuple[Tensor, Tensor]]:
-    """Copies of the rows `one` (m,) and `other` (m,) of features (n, D), a cache full at a time."""
+    """Copy pairs of rows, as many at a time as a cache holds.
+
+    Args:
+        features: (n, D).
+        one: Indices (m,) of the first row of each pair.
+        other: Indices (m,) of the second row.
+
+    Yields:
+        Two tensors (p, D), with p up to `PAIRS`.
+    """
     for start in range(0, max(1, len(one)), PAIRS):
-        a, b = (
-            torch.from_numpy(which[start : start + PAIRS]).to(features.device)
-            for which in (one, other)
-        )
-        yield features.index_select(0, a), features.index_select(0, b)
+        pairs = slice(start, start + PAIRS)
+        first = torch.from_numpy(one[pairs]).to(features.device)
+        second = torch.from_numpy(other[pairs]).to(features.device)
+        yield features.index_select(0, first), features.index_select(0, second)
 
 
 def squared_euclidean(a: Tensor, b: Tensor, a_lengths: Tensor, b_lengths: Tensor) -> Tensor:
-    """Squared Euclid (n, m) of (n, D) and (m, D), given their squared lengths; rounding below 0 is
-    cut off.
+    """Squared Euclidean distances, |a|^2 + |b|^2 - 2 a.b.
+
+    Args:
+        a: (n, D).
+        b: (m, D).
+        a_lengths: (n,) squared lengths of `a`.
+        b_lengths: (m,) squared lengths of `b`.
+
+    Returns:
+        (n, m), with rounding errors below 0 clamped to 0.
     """
-    return (a_lengths[:, None] + b_lengths).addmm_(a, b.T, alpha=-2).clamp_(min=0)
+    lengths = a_lengths[:, None] + b_lengths
+    return lengths.addmm_(a, b.T, alpha=-2).clamp_(min=0)
 
 
 def pairwise(query: Features, gallery: Features, metric: str = "cosine") -> Array:
@@ -94,28 +128,39 @@ def pairwise(query: Features, gallery: Features, metric: str = "cosine") -> Arra
 def blocks(
     query: Features, gallery: Features, metric: str = "cosine", n_rows: int = 0
 ) -> Iterator[Array]:
-    """Distances of (Q, D) to (G, D) in blocks of rows, each (n, G) float32, in the order of the
-    queries.
+    """Distances in blocks of rows.
 
-    metric: "squared_euclidean" and "euclidean" of the features as they are, or "cosine": 1 - cos,
-    in 0..2. `n_rows` rows make a block; 0 takes as many as `BLOCK` holds. Raises InputError for an
-    unknown metric or features that do not fit together.
+    Args:
+        query: (Q, D).
+        gallery: (G, D).
+        metric: "squared_euclidean" or "euclidean" of the features as they are, or "cosine":
+            1 - cos, in 0..2.
+        n_rows: Rows in a block; 0 takes as many as `BLOCK` holds.
+
+    Returns:
+        Blocks (n, G) float32 in the order of the queries; small is similar.
+
+    Raises:
+        InputError: The metric is unknown, or the features do not fit together.
     """
     if metric not in METRICS:
         raise InputError(f"metric {metric}: expected one of {', '.join(METRICS)}")
-    a, b = tensors(query, gallery)
+    query_features, gallery_features = tensors(query, gallery)
     if metric == "cosine":
-        a, b = normalise(a), normalise(b)
-    return _blocks(a, b, metric, n_rows or max(1, BLOCK // max(1, len(b))))
+        query_features = normalise(query_features)
+        gallery_features = normalise(gallery_features)
+    n_rows = n_rows or max(1, BLOCK // max(1, len(gallery_features)))
+    return _blocks(query_features, gallery_features, metric, n_rows)
 
 
-def _blocks(a: Tensor, b: Tensor, metric: str, n_rows: int) -> Iterator[Array]:
-    lengths = dot(b, b)
-    for start in range(0, max(1, len(a)), n_rows):
-        rows = a[start : start + n_rows]
+def _blocks(query: Tensor, gallery: Tensor, metric: str, n_rows: int) -> Iterator[Array]:
+    gallery_lengths = dot(gallery, gallery)
+    for start in range(0, max(1, len(query)), n_rows):
+        rows = query[start : start + n_rows]
         if metric == "cosine":
-            found = (rows @ b.T).neg_().add_(1)
+            found = (rows @ gallery.T).neg_().add_(1)
         else:
-            found = squared_euclidean(rows, b, dot(rows, rows), lengths)
-            found = found.sqrt_() if metric == "euclidean" else found
+            found = squared_euclidean(rows, gallery, dot(rows, rows), gallery_lengths)
+            if metric == "euclidean":
+                found.sqrt_()
         yield found.cpu().numpy()

@@ -1,6 +1,4 @@
-"""Pictures of results: what a search found, when people pass from camera to camera, how a training
-run went.
-
+"""Pictures of results: search results, transition times between cameras, training curves.
 Right and wrong are told by colour, bluish green and vermilion, which colour-blind people tell
 apart, and by a tick or a cross. Every file is written under a temporary name and renamed, so a
 picture is whole or not there.
@@ -17,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import files
-from models.reid.data.loader import read_image
+from models.reid.data.loader import read_image, write_image
 from models.reid.data.samples import Sample
 
 if TYPE_CHECKING:
@@ -32,6 +30,8 @@ WHITE = (255, 255, 255)
 GREY = (150, 150, 150)
 GREEN = (115, 158, 0)  # BGR
 RED = (0, 74, 213)
+TICK = [[(-5, 0), (-1, 5), (6, -4)]]
+CROSS = [[(-4, -4), (4, 4)], [(-4, 4), (4, -4)]]
 JUDGEMENTS = {True: GREEN, False: RED, None: GREY}
 N_FRAMES = 4
 """A tracklet is shown as a column of so many frames, spread over it."""
@@ -45,6 +45,9 @@ GAP_PX = 40
 LINE_PX = 18
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 FONT_SCALE = 0.45
+SCORE_LABELS = {"map": "mAP", "rank1": "rank-1"}
+NOT_TERMS = {"epoch", "lr", "seconds", "loss", *SCORE_LABELS}
+"""Columns of a training log that are not terms of the loss."""
 
 
 class Found(NamedTuple):
@@ -85,54 +88,74 @@ def ranked_sheet(
     Returns:
         The sheet, (H, W, 3) uint8 BGR.
     """
-    shown = [spread(query_frames)]
-    shown += [spread(result.frames) for result in results]
-    n_frames = max(map(len, shown))
+    items = [_Item(spread(query_frames), caption, BLACK)]
+    for result in results:
+        colour = JUDGEMENTS[result.correct]
+        items.append(_Item(spread(result.frames), result.caption, colour))
+    n_frames = max(len(item.frames) for item in items)
     size = IMAGE_PX if n_frames == 1 else FRAME_PX
-    texts = [caption]
-    texts += [result.caption for result in results]
-    captions = [_lines(text, size[1] + 2 * BORDER_PX) for text in texts]
-    n_lines = max(map(len, captions))
-    colours = [BLACK]
-    colours += [JUDGEMENTS[result.correct] for result in results]
-    tiles = [
-        _tile(frames, n_frames, size, colour, lines, n_lines)
-        for frames, colour, lines in zip(shown, colours, captions, strict=True)
-    ]
+    tile_width_px = size[1] + 2 * BORDER_PX
+    captions = [_lines(item.caption, tile_width_px) for item in items]
+    n_lines = max(len(lines) for lines in captions)
+    tiles = []
+    for item, lines in zip(items, captions, strict=True):
+        tile = _tile(item.frames, n_frames, size, item.colour, lines, n_lines)
+        tiles.append(tile)
     for tile, result in zip(tiles[1:], results, strict=True):
         if result.correct is not None:
             _judge(tile, n_lines * LINE_PX, result.correct)
-    space = np.full((tiles[0].shape[0], SPACE_PX, 3), WHITE, np.uint8)
-    gap = np.full((tiles[0].shape[0], GAP_PX, 3), WHITE, np.uint8)
+    height_px = tiles[0].shape[0]
+    space = np.full((height_px, SPACE_PX, 3), WHITE, np.uint8)
+    gap = np.full((height_px, GAP_PX, 3), WHITE, np.uint8)
     row = [space, tiles[0], gap]
     for tile in tiles[1:]:
         row += [tile, space]
     return _bordered(np.hstack(row), (SPACE_PX, SPACE_PX, 0, 0), WHITE)
 
 
-def write_ranked(ranked: Iterable[Ranked], folder: Path) -> list[Path]:
-    """Write one JPG per query, `<position>_<person>_<camera>_<first frame>.jpg` as far as known;
-    cameras are counted from 1.
+class _Item(NamedTuple):
+    """One column of a sheet."""
 
-    Only the frames that are shown are read. Raises InputError that names an image that cannot be
-    read or written.
+    frames: Sequence[Array]
+    caption: str
+    colour: Colour
+
+
+def write_ranked(ranked: Iterable[Ranked], folder: Path) -> list[Path]:
+    """Write one JPG per query, `<position>_<person>_<camera>_<first frame>.jpg` as far as known.
+
+    Args:
+        ranked: Queries with their results; only the frames that are shown are read.
+        folder: Gets the sheets; cameras in their names are counted from 1.
+
+    Returns:
+        Paths of the sheets.
+
+    Raises:
+        InputError: An image cannot be read or written.
     """
     return [_write_sheet(each, folder) for each in ranked]
 
 
 def spread(items: Sequence[Any], n: int = N_FRAMES) -> list[Any]:
     """At most `n` of the items, first and last among them, evenly spread."""
-    return [
-        items[i] for i in np.linspace(0, len(items) - 1, min(n, len(items))).round().astype(int)
-    ]
+    places = np.linspace(0, len(items) - 1, min(n, len(items)))
+    return [items[place] for place in places.round().astype(int)]
 
 
 def plot_transitions(histogram: Array, bin_frames: int, path: Path) -> None:
     """Draw how long people take from camera to camera, one small curve per pair, as PNG.
 
-    histogram: (C, C, B), [later camera][earlier camera][time difference in bins of `bin_frames`
-    frames], as ST-ReID smooths it (Wang et al., AAAI 2019). All curves share their axes, which end
-    where 99.5 % of all the mass lies. Raises InputError.
+    All curves share their axes, which end where 99.5 % of all the mass lies.
+
+    Args:
+        histogram: (C, C, B), [later camera][earlier camera][time difference in bins], as ST-ReID
+            smooths it (Wang et al., AAAI 2019).
+        bin_frames: Frames in a bin.
+        path: The PNG.
+
+    Raises:
+        InputError: The picture cannot be written.
     """
     n_cameras = len(histogram)
     mass = np.cumsum(histogram.sum(axis=(0, 1)))
@@ -142,75 +165,99 @@ def plot_transitions(histogram: Array, bin_frames: int, path: Path) -> None:
     grid = figure.subplots(n_cameras, n_cameras, sharex=True, sharey=True, squeeze=False)
     for later, earlier in np.ndindex(n_cameras, n_cameras):
         axes = cast("Axes", grid[later, earlier])
-        curve = histogram[later, earlier, :end]
         _tidy(axes, 3)
-        if curve.any():
-            axes.fill_between(frames, curve, color="#0072b2", alpha=0.25, linewidth=0)
-            axes.plot(frames, curve, color="#0072b2", linewidth=1)
-        else:
-            axes.text(
-                0.5,
-                0.5,
-                "same" if later == earlier else "none",
-                transform=axes.transAxes,
-                ha="center",
-                va="center",
-                color="0.6",
-                fontsize=8,
-            )
+        empty_text = "same" if later == earlier else "none"
+        _draw_transitions(axes, frames, histogram[later, earlier, :end], empty_text)
         if later == 0:
             axes.set_title(f"first in c{earlier + 1}", fontsize=9)
         if earlier == 0:
             axes.set_ylabel(f"then in c{later + 1}", fontsize=9)
-    grid[0, 0].set_ylim(bottom=0)
-    grid[0, 0].set_xlim(0, max(frames[-1], bin_frames))
+    corner = cast("Axes", grid[0, 0])
+    corner.set_ylim(bottom=0)
+    corner.set_xlim(0, max(frames[-1], bin_frames))
     figure.supxlabel("frames between the two cameras", fontsize=10)
     figure.supylabel("share of the people", fontsize=10)
     _save(figure, path)
 
 
-def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw a training log as PNG: loss and its terms over the epochs, and held-out mAP and rank-1
-    where the rows have them.
+def _draw_transitions(axes: "Axes", frames: Array, curve: Array, empty_text: str) -> None:
+    """Draw one pair's curve, or say why there is none."""
+    if curve.any():
+        axes.fill_between(frames, curve, color="#0072b2", alpha=0.25, linewidth=0)
+        axes.plot(frames, curve, color="#0072b2", linewidth=1)
+        return
+    axes.text(
+        0.5,
+        0.5,
+        empty_text,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color="0.6",
+        fontsize=8,
+    )
 
-    rows: one a epoch, with "epoch" and "loss"; "map" and "rank1" in 0..1. Raises InputError.
+
+def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw a training log as PNG: loss and its terms, and the scores of the held-out people.
+
+    Args:
+        rows: One an epoch, with "epoch" and "loss"; "map" and "rank1" in 0..1 where they are known.
+        path: The PNG.
+
+    Raises:
+        InputError: The picture cannot be written.
     """
-    others = {"epoch", "lr", "seconds", "loss", "map", "rank1"}
-    names = dict.fromkeys(name for row in rows for name in row)
-    terms = [name for name in names if name not in others]
-    scores = [name for name in ("map", "rank1") if any(name in row for row in rows)]
-    figure = _figure(7, 3.2 if not scores else 5.6)
+    names = _names(rows)
+    terms = [name for name in names if name not in NOT_TERMS]
+    scores = [name for name in SCORE_LABELS if name in names]
+    figure = _figure(7, 5.6 if scores else 3.2)
     grid = figure.subplots(2 if scores else 1, 1, sharex=True, squeeze=False)[:, 0]
-    _curve(grid[0], rows, "loss", 2, color="black")
-    for name in terms if len(terms) > 1 else []:
-        _curve(grid[0], rows, name, 1)
-    grid[0].set_ylabel("loss")
+    loss_axes = grid[0]
+    last_axes = grid[-1]
+    _curve(loss_axes, rows, "loss", 2, color="black")
+    if len(terms) > 1:
+        for name in terms:
+            _curve(loss_axes, rows, name, 1)
+    loss_axes.set_ylabel("loss")
     for name in scores:
-        _curve(grid[1], rows, name, 2, label={"map": "mAP", "rank1": "rank-1"}[name])
+        _curve(last_axes, rows, name, 2, label=SCORE_LABELS[name])
     if scores:
-        grid[1].set_ylabel("held-out people")
-        grid[1].set_ylim(bottom=0)  # after all curves: it fixes the top as well
+        last_axes.set_ylabel("held-out people")
+        last_axes.set_ylim(bottom=0)  # after all curves: it fixes the top as well
     for axes in grid:
         _tidy(axes, 6)
         axes.grid(axis="y", color="0.9")
         axes.legend(frameon=False, fontsize=8)
-    grid[-1].locator_params(axis="x", integer=True, min_n_ticks=1)
-    grid[-1].set_xlim(rows[0]["epoch"] - 0.5, rows[-1]["epoch"] + 0.5)
-    grid[-1].set_xlabel("epoch")
+    last_axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+    last_axes.set_xlim(rows[0]["epoch"] - 0.5, rows[-1]["epoch"] + 0.5)
+    last_axes.set_xlabel("epoch")
     _save(figure, path)
+
+
+def _names(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of all columns, in the order in which they appear."""
+    names: dict[str, None] = {}
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    return list(names)
 
 
 def _write_sheet(ranked: Ranked, folder: Path) -> Path:
     query = ranked.query
-    results = [
-        Found(_read(sample), f"{place}  {score:.2f}  {_name(sample)}", _judgement(query, sample))
-        for place, (sample, score) in enumerate(ranked.results, 1)
-    ]
+    results = []
+    for place, (sample, score) in enumerate(ranked.results, 1):
+        caption = f"{place}  {score:.2f}  {_name(sample)}"
+        results.append(Found(_read(sample), caption, _judgement(query, sample)))
     sheet = ranked_sheet(_read(query), results, f"query  {_name(query)}")
-    known = [f"{query.person_id:04d}"] if query.person_id >= 0 else []
-    known += [f"c{query.camera + 1}"] if query.camera >= 0 else []
-    path = folder / f"{'_'.join([f'{ranked.position:05d}', *known, query.paths[0].stem])}.jpg"
-    files.write(path, cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
+    parts = [f"{ranked.position:05d}"]
+    if query.person_id >= 0:
+        parts.append(f"{query.person_id:04d}")
+    if query.camera >= 0:
+        parts.append(f"c{query.camera + 1}")
+    parts.append(query.paths[0].stem)
+    path = folder / f"{'_'.join(parts)}.jpg"
+    write_image(path, sheet)
     return path
 
 
@@ -220,11 +267,14 @@ def _read(sample: Sample) -> list[Array]:
 
 def _name(sample: Sample) -> str:
     camera = f"c{sample.camera + 1} " if sample.camera >= 0 else ""
-    return camera + (f"#{sample.person_id:04d}" if sample.person_id >= 0 else "")
+    person = f"#{sample.person_id:04d}" if sample.person_id >= 0 else ""
+    return camera + person
 
 
 def _judgement(query: Sample, sample: Sample) -> bool | None:
-    return None if query.person_id < 0 else sample.person_id == query.person_id
+    if query.person_id < 0:
+        return None
+    return sample.person_id == query.person_id
 
 
 def _tile(
@@ -235,15 +285,16 @@ def _tile(
     lines: Sequence[str],
     n_lines: int,
 ) -> Array:
-    """Caption above a bordered column of frames, filled up with white to `n_frames` and
-    `n_lines`.
-    """
-    column = np.vstack([_fit(frame, size) for frame in frames])
-    column = _bordered(column, (BORDER_PX, BORDER_PX, BORDER_PX, BORDER_PX), colour)
-    tile = _bordered(column, (n_lines * LINE_PX, (n_frames - len(frames)) * size[0], 0, 0), WHITE)
-    for i, line in enumerate(lines):
-        y = (n_lines - len(lines) + i + 1) * LINE_PX - 6
-        cv2.putText(tile, line, (1, y), FONT, FONT_SCALE, BLACK, 1, cv2.LINE_AA)
+    """Caption above a bordered column of frames, filled up to `n_frames` and `n_lines`."""
+    cells = np.vstack([_fit(frame, size) for frame in frames])
+    column = _bordered(cells, (BORDER_PX, BORDER_PX, BORDER_PX, BORDER_PX), colour)
+    above_px = n_lines * LINE_PX
+    below_px = (n_frames - len(frames)) * size[0]
+    tile = _bordered(column, (above_px, below_px, 0, 0), WHITE)
+    first_line = n_lines - len(lines) + 1
+    for number, line in enumerate(lines, first_line):
+        baseline_px = number * LINE_PX - 6
+        cv2.putText(tile, line, (1, baseline_px), FONT, FONT_SCALE, BLACK, 1, cv2.LINE_AA)
     return tile
 
 
@@ -257,9 +308,10 @@ def _bordered(image: Array, sides: tuple[int, int, int, int], colour: Colour) ->
 def _fit(image: Array, size: tuple[int, int]) -> Array:
     """Image in a cell (height, width), centred on grey, its proportions kept."""
     height, width = size
-    scale = min(height / image.shape[0], width / image.shape[1])
-    inner_height = max(1, round(image.shape[0] * scale))
-    inner_width = max(1, round(image.shape[1] * scale))
+    image_height, image_width = image.shape[:2]
+    scale = min(height / image_height, width / image_width)
+    inner_height = max(1, round(image_height * scale))
+    inner_width = max(1, round(image_width * scale))
     top = (height - inner_height) // 2
     left = (width - inner_width) // 2
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
@@ -274,7 +326,8 @@ def _lines(caption: str, width_px: int) -> list[str]:
     lines: list[str] = []
     for part in caption.split("  "):
         longer = f"{lines[-1]}  {part}" if lines else part
-        fits = cv2.getTextSize(longer, FONT, FONT_SCALE, 1)[0][0] <= width_px
+        (text_width_px, _), _ = cv2.getTextSize(longer, FONT, FONT_SCALE, 1)
+        fits = text_width_px <= width_px
         lines = [*lines[:-1], longer] if fits else [*lines, part]
     return lines
 
@@ -284,8 +337,9 @@ def _judge(tile: Array, top: int, correct: bool) -> None:
     radius = 11
     x = tile.shape[1] - BORDER_PX - radius
     y = top + BORDER_PX + radius
-    cv2.circle(tile, (x, y), radius, GREEN if correct else RED, cv2.FILLED, cv2.LINE_AA)
-    strokes = [[(-5, 0), (-1, 5), (6, -4)]] if correct else [[(-4, -4), (4, 4)], [(-4, 4), (4, -4)]]
+    colour = GREEN if correct else RED
+    cv2.circle(tile, (x, y), radius, colour, cv2.FILLED, cv2.LINE_AA)
+    strokes = TICK if correct else CROSS
     for stroke in strokes:
         points = np.add(stroke, (x, y), dtype=np.int32)
         cv2.polylines(tile, [points], False, WHITE, 2, cv2.LINE_AA)
@@ -306,11 +360,12 @@ def _tidy(axes: "Axes", n_ticks: int) -> None:
 def _curve(
     axes: "Axes", rows: Sequence[Mapping[str, Any]], name: str, width: float, **style: Any
 ) -> None:
-    epochs, values = zip(*((row["epoch"], row[name]) for row in rows if name in row), strict=True)
-    marker = "o" if len(epochs) < 30 else ""
-    axes.plot(
-        epochs, values, linewidth=width, marker=marker, markersize=3, **{"label": name, **style}
-    )
+    known = [row for row in rows if name in row]
+    epochs = [row["epoch"] for row in known]
+    values = [row[name] for row in known]
+    marker = "o" if len(known) < 30 else ""
+    labelled = {"label": name, **style}
+    axes.plot(epochs, values, linewidth=width, marker=marker, markersize=3, **labelled)
 
 
 def _save(figure: "Figure", path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Re-ranking by k-reciprocal neighbours (Zhong et al., CVPR 2017): pictures of one person have the
-same neighbours.
+"""Re-ranking by k-reciprocal neighbours (Zhong et al., CVPR 2017).
 
+Pictures of one person have the same neighbours.
 Every item becomes a sparse vector over its reciprocal neighbours, and the Jaccard distance between
 these vectors is mixed with the original distance. Programs that quote the paper feed it with
 different original distances, which changes the numbers, so the form is named: "paper", Euclid
@@ -29,6 +29,8 @@ from models.reid.evaluation.ranking import FIELD, key_distances, sort_keys
 FORMS = ("paper", "torchreid", "st-reid")
 BLOCK = 1 << 24
 """Distances in a block: 64 MiB of float32. Larger ones mean fewer merges of neighbours."""
+NO_KEY = np.iinfo(np.uint64).max
+"""A sort key after every distance."""
 TERMS = 1 << 22
 """Common neighbours of queries and gallery that are summed at once."""
 
@@ -45,8 +47,15 @@ class Original(Protocol):
         ...
 
     def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Two pieces, float32: distances to samples start..stop from samples start.., (stop -
-        start, n - start), and to samples stop.. from samples start..stop, (n - stop, stop - start).
+        """Distances to samples start..stop, and those that mirror them across the diagonal.
+
+        Args:
+            start: First sample.
+            stop: One past the last sample.
+
+        Returns:
+            Distances to samples start..stop from samples start.., (stop - start, n - start), and
+            to samples stop.. from samples start..stop, (n - stop, stop - start); float32.
         """
         ...
 
@@ -85,8 +94,9 @@ class FeatureDistances:
     def __init__(self, features: Tensor, form: str) -> None:
         if form not in FORMS:
             raise InputError(f"form of re-ranking {form}: expected one of {', '.join(FORMS)}")
-        self._form = form
-        self._features = distances.normalise(features) if form == "st-reid" else features
+        self._is_cosine = form == "st-reid"
+        self._is_squared_twice = form == "torchreid"
+        self._features = distances.normalise(features) if self._is_cosine else features
         self._lengths = distances.dot(self._features, self._features)
 
     def __len__(self) -> int:
@@ -95,28 +105,36 @@ class FeatureDistances:
 
     def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """See `Original`."""
-        one, later = self._features[start:stop], self._features[start:]
-        if self._form == "st-reid":
-            found = (one @ later.T).mul_(-2).add_(2)
+        block = self._features[start:stop]
+        later = self._features[start:]
+        if self._is_cosine:
+            found = (block @ later.T).mul_(-2).add_(2)
         else:
-            found = distances.squared_euclidean(
-                one, later, self._lengths[start:stop], self._lengths[start:]
-            )
+            block_lengths = self._lengths[start:stop]
+            later_lengths = self._lengths[start:]
+            found = distances.squared_euclidean(block, later, block_lengths, later_lengths)
             found.diagonal().zero_()  # exactly, whatever rounding made of it
-            found = found.square_() if self._form == "torchreid" else found
-        return found, found[:, stop - start :].T.contiguous()
+            if self._is_squared_twice:
+                found.square_()
+        after_block = found[:, stop - start :]
+        return found, after_block.T.contiguous()
 
     def pairs(self, to: Array, source: Array) -> Array:
         """See `Original`."""
-        cosine, twice = self._form == "st-reid", self._form == "torchreid"
-        both = distances.paired(self._features, to, source)
-        found = torch.cat(
-            [
-                2 - 2 * distances.dot(a, b) if cosine else distances.dot(a.sub_(b), a)
-                for a, b in both
-            ]
-        )
-        return np.asarray((found.square_() if twice else found).cpu().numpy())
+        pieces = []
+        for rows, other_rows in distances.paired(self._features, to, source):
+            pieces.append(self._row_distances(rows, other_rows))
+        found = torch.cat(pieces)
+        if self._is_squared_twice:
+            found.square_()
+        return np.asarray(found.cpu().numpy())
+
+    def _row_distances(self, rows: Tensor, other_rows: Tensor) -> Tensor:
+        """Distances (n,) row by row, before any second squaring; overwrites `rows`."""
+        if self._is_cosine:
+            return 2 - 2 * distances.dot(rows, other_rows)
+        difference = rows.sub_(other_rows)
+        return distances.dot(difference, difference)
 
 
 def rerank(
@@ -127,21 +145,46 @@ def rerank(
     lambda_: float = 0.3,
     form: str = "paper",
 ) -> Array:
-    """Re-ranked distances (Q, G) float32 of features (Q, D) and (G, D); small is alike. See
-    `rerank_distances`, `FORMS`.
+    """Re-rank the gallery by features.
+
+    Args:
+        query: Features (Q, D).
+        gallery: Features (G, D).
+        k1: Neighbours that must be reciprocal.
+        k2: Neighbours whose vectors are averaged (1: none).
+        lambda_: Weight of the original distance, 0..1.
+        form: Original distance, one of `FORMS`.
+
+    Returns:
+        Re-ranked distances (Q, G) float32; small is similar.
+
+    Raises:
+        InputError: Features do not fit together, or a value is out of range.
     """
-    a, b = distances.tensors(query, gallery)
-    return rerank_distances(FeatureDistances(torch.cat([a, b]), form), len(a), k1, k2, lambda_)
+    query_features, gallery_features = distances.tensors(query, gallery)
+    features = torch.cat([query_features, gallery_features])
+    original = FeatureDistances(features, form)
+    return rerank_distances(original, len(query_features), k1, k2, lambda_)
 
 
 def rerank_distances(
     original: Original, n_queries: int, k1: int = 20, k2: int = 6, lambda_: float = 0.3
 ) -> Array:
-    """Re-ranked distances (Q, G) float32: (1 - lambda) Jaccard + lambda original, the latter
-    divided by its row's maximum.
+    """Re-rank by given original distances (Zhong et al., CVPR 2017, equation 12).
 
-    k1: neighbours that must be reciprocal. k2: neighbours whose vectors are averaged (1: none).
-    Raises InputError for values out of range.
+    Args:
+        original: Distances between all samples, queries first.
+        n_queries: Q; the other G samples are the gallery.
+        k1: Neighbours that must be reciprocal.
+        k2: Neighbours whose vectors are averaged (1: none).
+        lambda_: Weight of the original distance, 0..1.
+
+    Returns:
+        (Q, G) float32: (1 - lambda) Jaccard + lambda original, the latter divided by its row's
+        maximum.
+
+    Raises:
+        InputError: A value is out of range, or a distance is NaN.
     """
     if k1 < 1 or k2 < 1 or not 0 <= lambda_ <= 1:
         raise InputError(
@@ -150,79 +193,99 @@ def rerank_distances(
         )
     keys, largest, final = _scan(original, n_queries, max(k1 + 1, k2))
     nearest = (keys & FIELD).astype(np.int64)
-    members = _expanded(
-        _reciprocal(nearest[:, : k1 + 1]), _reciprocal(nearest[:, : round(k1 / 2) + 1])
-    )
+    half = round(k1 / 2)
+    sets = _reciprocal(nearest[:, : k1 + 1])
+    half_sets = _reciprocal(nearest[:, : half + 1])
+    members = _expanded(sets, half_sets)
     vectors = _vectors(original, members, keys, largest)
     if k2 > 1:
-        vectors = _pattern(nearest[:, :k2], np.float32) @ vectors
+        neighbours = _pattern(nearest[:, :k2], np.float32)
+        vectors = neighbours @ vectors
         vectors.data /= min(k2, nearest.shape[1])
     final *= np.float32(lambda_)
+    jaccard_weight = np.float32(1 - lambda_)
     for rows, common in _common(vectors, n_queries):
-        final[rows] += (1 - common / (2 - common)) * np.float32(1 - lambda_)
+        jaccard = 1 - common / (2 - common)
+        final[rows] += jaccard * jaccard_weight
     return final
 
 
 def _scan(original: Original, n_queries: int, k: int) -> tuple[Array, Array, Array]:
-    """Look at all distances once: sort keys (n, k) of every sample's nearest, largest (n,), (Q, G)
-    divided by the largest.
+    """Look at all distances once.
+
+    Returns:
+        Sort keys (n, k) of every sample's nearest, its largest distance (n,), and the distances
+        (Q, G) divided by the largest.
     """
-    n = len(original)
-    nearest, largest = _Nearest(n, min(k, n)), np.zeros(n, np.float32)
-    final = np.empty((n_queries, n - n_queries), np.float32)
-    step = max(1, BLOCK // max(1, n))
-    for start in range(0, n, step):
-        stop = min(start + step, n)
+    n_samples = len(original)
+    nearest = _Nearest(n_samples, min(k, n_samples))
+    largest = np.zeros(n_samples, np.float32)
+    final = np.empty((n_queries, n_samples - n_queries), np.float32)
+    step = max(1, BLOCK // max(1, n_samples))
+    for start in range(0, n_samples, step):
+        stop = min(start + step, n_samples)
         block, mirrored = original.rows(start, stop)
-        asked = min(stop, n_queries) - start
-        if asked > 0:
-            final[start : start + asked] = block[:asked, n_queries - start :].cpu().numpy()
-        for first, found in ((start, block), (stop, mirrored)):
-            if found.isnan().any():
-                raise InputError(
-                    "an original distance is not a number: the features hold NaN or infinite values"
-                )
-            if len(found):
-                rows = slice(first, first + len(found))
-                np.maximum(largest[rows], found.amax(1).cpu().numpy(), out=largest[rows])
-                nearest.add(rows, start, found)
+        n_query_rows = min(stop, n_queries) - start
+        if n_query_rows > 0:
+            to_gallery = block[:n_query_rows, n_queries - start :]
+            final[start : start + n_query_rows] = to_gallery.cpu().numpy()
+        for first_row, found in ((start, block), (stop, mirrored)):
+            _check_numbers(found)
+            if len(found) == 0:
+                continue
+            rows = slice(first_row, first_row + len(found))
+            block_largest = found.amax(1).cpu().numpy()
+            largest[rows] = np.maximum(largest[rows], block_largest)
+            nearest.add(rows, start, found)
     largest[largest <= 0] = 1
     final /= largest[:n_queries, None]
     return nearest.keys, largest, final
 
 
+def _check_numbers(block: Tensor) -> None:
+    if block.isnan().any():
+        raise InputError(
+            "an original distance is not a number: the features hold NaN or infinite values"
+        )
+
+
 class _Nearest:
-    """Sort keys (n, k) of the k nearest samples of every sample, the sample in the lower half;
-    gathered from blocks.
+    """Sort keys (n, k) of every sample's k nearest samples, gathered from blocks of distances.
+
+    The lower half of a key is the index of the near sample.
     """
 
     def __init__(self, n: int, k: int) -> None:
-        self.keys = np.full((n, k), np.iinfo(np.uint64).max)
+        self.keys = np.full((n, k), NO_KEY)
 
     def add(self, rows: slice, first: int, block: Tensor) -> None:
-        """Take in the distances (r, c) to samples `rows` from samples first.. on."""
+        """Merge the distances (r, c) to samples `rows` from samples first.. on."""
+        n_rows, n_columns = block.shape
         k = self.keys.shape[1]
-        within = block.topk(min(k, block.shape[1]), largest=False, sorted=False).values.amax(
-            1, keepdim=True
-        )
-        found = (block <= within).nonzero(as_tuple=True)  # more than k where distances are equal
-        row, columns = found[0].cpu().numpy(), found[1].cpu().numpy()
-        keys = sort_keys(block[found].cpu().numpy()) | (columns + first).astype(np.uint64)
-        counts = np.bincount(row, minlength=len(block))
-        place = np.arange(len(row)) - (np.cumsum(counts) - counts)[row]
-        table = np.full((len(block), k + counts.max()), np.iinfo(np.uint64).max)
-        table[:, :k] = self.keys[rows]
-        table[row, k + place] = keys
-        table.sort(axis=1)
-        self.keys[rows] = table[:, :k]
+        smallest = block.topk(min(k, n_columns), largest=False, sorted=False).values
+        limit = smallest.amax(1, keepdim=True)
+        kept = (block <= limit).nonzero(as_tuple=True)  # more than k where distances are equal
+        row = kept[0].cpu().numpy()
+        column = kept[1].cpu().numpy()
+        samples = (column + first).astype(np.uint64)
+        keys = sort_keys(block[kept].cpu().numpy()) | samples
+        n_kept = np.bincount(row, minlength=n_rows)
+        row_begin = np.cumsum(n_kept) - n_kept
+        place = np.arange(len(row)) - row_begin[row]
+        merged = np.full((n_rows, k + n_kept.max()), NO_KEY)
+        merged[:, :k] = self.keys[rows]
+        merged[row, k + place] = keys
+        merged.sort(axis=1)
+        self.keys[rows] = merged[:, :k]
 
 
 def _pattern(columns: Array, dtype: type) -> sparse.csr_array:
     """Square matrix with 1 at some columns (n, m) of every row."""
-    n, m = columns.shape
-    return sparse.csr_array(
-        (np.ones(n * m, dtype), columns.ravel(), np.arange(0, n * m + 1, m)), shape=(n, n)
-    )
+    n_rows, n_per_row = columns.shape
+    n_entries = n_rows * n_per_row
+    ones = np.ones(n_entries, dtype)
+    row_begin = np.arange(0, n_entries + 1, n_per_row)
+    return sparse.csr_array((ones, columns.ravel(), row_begin), shape=(n_rows, n_rows))
 
 
 def _reciprocal(nearest: Array) -> sparse.csr_array:
@@ -232,12 +295,14 @@ def _reciprocal(nearest: Array) -> sparse.csr_array:
 
 
 def _expanded(sets: sparse.csr_array, half: sparse.csr_array) -> sparse.csr_array:
-    """Sets with those of their members added that share more than two thirds of theirs (half as
-    many neighbours) with it.
+    """Sets R(i, k1) expanded by the sets R(j, k1 / 2) of their members (equation 4).
+
+    A member's set is added where more than two thirds of it lie in R(i, k1).
     """
     shared = sets.multiply(sets @ half.T.tocsr()).tocsr()
     sizes = np.asarray(half.sum(1)).ravel()
-    shared.data = (3 * shared.data > 2 * sizes[shared.indices]).astype(np.int32)
+    is_similar = 3 * shared.data > 2 * sizes[shared.indices]
+    shared.data = is_similar.astype(np.int32)
     shared.eliminate_zeros()
     members = (sets + shared @ half).tocsr()
     members.sort_indices()
@@ -250,50 +315,75 @@ def _vectors(
     """Weights exp(-distance) over the members of each row, summing to 1."""
     counts = np.diff(members.indptr)
     rows = np.repeat(np.arange(len(counts)), counts)
-    weights = np.exp(
-        -_distances(original, rows, members.indices.astype(np.int64), keys) / largest[rows]
-    )
+    columns = members.indices.astype(np.int64)
+    relative = _distances(original, rows, columns, keys) / largest[rows]
+    weights = np.exp(-relative)
     totals = np.bincount(rows, weights, minlength=len(counts))
-    weights = (weights / totals[rows]).astype(np.float32)
-    return sparse.csr_array((weights, members.indices, members.indptr), shape=members.shape)
+    shares = (weights / totals[rows]).astype(np.float32)
+    return sparse.csr_array((shares, members.indices, members.indptr), shape=members.shape)
 
 
 def _distances(original: Original, to: Array, source: Array, keys: Array) -> Array:
     """Distances (m,) of pairs: most are those of near neighbours, which the keys know."""
-    n = len(keys)
-    known = (np.arange(n)[:, None] * n + (keys & FIELD).astype(np.int64)).ravel()
+    n_samples = len(keys)
+    near = (keys & FIELD).astype(np.int64)
+    first_pair = np.arange(n_samples)[:, None] * n_samples
+    known = (first_pair + near).ravel()
     order = np.argsort(known)
-    pairs = to * n + source
-    at = order[np.minimum(np.searchsorted(known, pairs, sorter=order), len(order) - 1)]
-    found = key_distances(keys).ravel()[at]
-    missing = known[at] != pairs
+    pairs = to * n_samples + source
+    place = np.searchsorted(known, pairs, sorter=order)
+    entry = order[np.minimum(place, len(order) - 1)]
+    found = key_distances(keys).ravel()[entry]
+    missing = known[entry] != pairs
     found[missing] = original.pairs(to[missing], source[missing])
     return found
 
 
 def _common(vectors: sparse.csr_array, n_queries: int) -> Iterator[tuple[slice, Array]]:
-    """Sums of the smaller weights that queries and gallery have in common, (n, G) float32, for
-    slices of the queries.
+    """Sums of the smaller weights that queries and gallery have in common.
+
+    Yields:
+        Slices of the queries and their sums (n, G) float32.
     """
     gallery = vectors[n_queries:].tocsc()
     n_gallery = gallery.shape[0]
-    n_terms = np.diff(gallery.indptr)[vectors.indices[: vectors.indptr[n_queries]]]
-    ends = np.concatenate([[0], np.cumsum(n_terms)])[vectors.indptr[: n_queries + 1]]
+    query_members = vectors.indices[: vectors.indptr[n_queries]]
+    n_terms = np.diff(gallery.indptr)[query_members]
+    terms_before = np.concatenate([[0], np.cumsum(n_terms)])
+    row_terms = terms_before[vectors.indptr[: n_queries + 1]]
+    most_terms = max(TERMS, n_gallery)
+    most_rows = max(1, TERMS // max(1, n_gallery))
     start = 0
     while start < n_queries:
-        limit = ends[start] + max(TERMS, n_gallery)
-        most = start + max(1, TERMS // max(1, n_gallery))
-        stop = min(
-            max(start + 1, int(np.searchsorted(ends, limit, side="right")) - 1), most, n_queries
-        )
-        entries = slice(vectors.indptr[start], vectors.indptr[stop])
-        counts = n_terms[entries]
-        owner = np.repeat(np.arange(stop - start), np.diff(vectors.indptr[start : stop + 1]))
-        at = np.arange(counts.sum()) + np.repeat(
-            gallery.indptr[vectors.indices[entries]] - np.cumsum(counts) + counts, counts
-        )
-        smaller = np.minimum(np.repeat(vectors.data[entries], counts), gallery.data[at])
-        place = np.repeat(owner * n_gallery, counts) + gallery.indices[at]
-        total = np.bincount(place, smaller, minlength=(stop - start) * n_gallery)
-        yield slice(start, stop), total.reshape(-1, n_gallery).astype(np.float32)
+        limit = row_terms[start] + most_terms
+        within_limit = int(np.searchsorted(row_terms, limit, side="right")) - 1
+        stop = min(max(start + 1, within_limit), start + most_rows, n_queries)
+        yield slice(start, stop), _common_rows(vectors, gallery, n_terms, start, stop)
         start = stop
+
+
+def _common_rows(
+    vectors: sparse.csr_array,
+    gallery: sparse.csc_array,
+    n_terms: Array,
+    start: int,
+    stop: int,
+) -> Array:
+    """Sums (n, G) float32 of the smaller weights, for queries start..stop.
+
+    n_terms: for every entry of the queries' vectors, how many gallery items have it.
+    """
+    n_rows = stop - start
+    n_gallery = gallery.shape[0]
+    row_begin = vectors.indptr[start : stop + 1]
+    entries = slice(row_begin[0], row_begin[-1])
+    counts = n_terms[entries]
+    owner = np.repeat(np.arange(n_rows), np.diff(row_begin))
+    column_begin = gallery.indptr[vectors.indices[entries]]
+    term_begin = np.cumsum(counts) - counts
+    gallery_entry = np.arange(counts.sum()) + np.repeat(column_begin - term_begin, counts)
+    query_weights = np.repeat(vectors.data[entries], counts)
+    smaller = np.minimum(query_weights, gallery.data[gallery_entry])
+    place = np.repeat(owner * n_gallery, counts) + gallery.indices[gallery_entry]
+    total = np.bincount(place, smaller, minlength=n_rows * n_gallery)
+    return total.reshape(n_rows, n_gallery).astype(np.float32)

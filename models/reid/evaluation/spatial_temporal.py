@@ -1,6 +1,4 @@
-"""When a person who left one camera appears in another, and what that says about who is who
-(ST-ReID, AAAI 2019).
-
+"""Transition times between cameras as evidence for identity (ST-ReID, AAAI 2019).
 The distribution comes from people of known identity, and from training people only: taken from
 query and gallery labels, as one of the seeds does, it tells the answers. A person's visit to a
 camera is its mean frame; the time from the earlier visit to the later one falls into a bin of the
@@ -33,9 +31,7 @@ ALPHA = 5.0
 PIECE = 1 << 17
 """Pairs whose times are looked up at once: what a cache holds."""
 TINY = 1e-7
-"""What the published code adds to counts and sums it divides by; kept, since it can move a time
-across the edge of a bin.
-"""
+"""Added to every divisor, as in the published code: it can move a time across the edge of a bin."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +48,27 @@ class TransitionModel:
     def probability(
         self, camera_a: Array, frame_a: Array, camera_b: Array, frame_b: Array
     ) -> Array:
-        """Probability of the time between sightings a (queries) and b (gallery), float64, of
-        integers that broadcast.
+        """Probability of the time between sightings a (queries) and b (gallery).
 
-        0 beyond the last bin. At equal frames b counts as the later one. Raises InputError for a
-        camera that the model does not know or a frame below 0.
+        All arguments are integers and broadcast. At equal frames b counts as the later one.
+
+        Args:
+            camera_a: Cameras of the queries, 0-based.
+            frame_a: Frames of the queries.
+            camera_b: Cameras of the gallery, 0-based.
+            frame_b: Frames of the gallery.
+
+        Returns:
+            Probabilities, float64, 0 beyond the last bin.
+
+        Raises:
+            InputError: The model does not know a camera, or a frame is below 0.
         """
-        for camera, frame in ((camera_a, frame_a), (camera_b, frame_b)):
-            _check(camera, frame, len(self.table))
-        return _look_up(_padded(self.table), self.bin_frames, camera_a, frame_a, camera_b, frame_b)
+        n_cameras = len(self.table)
+        _check(camera_a, frame_a, n_cameras)
+        _check(camera_b, frame_b, n_cameras)
+        table = _padded(self.table)
+        return _look_up(table, self.bin_frames, camera_a, frame_a, camera_b, frame_b)
 
     def save(self, path: Path) -> None:
         """Write a .npz, whole or not at all; raises InputError."""
@@ -70,10 +78,21 @@ class TransitionModel:
 
 
 def load(path: Path) -> TransitionModel:
-    """Read what `TransitionModel.save` wrote; raises InputError for any other file."""
+    """Read what `TransitionModel.save` wrote.
+
+    Args:
+        path: The .npz file.
+
+    Returns:
+        The model.
+
+    Raises:
+        InputError: The file is not a transition model.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
-            table, bin_frames = np.asarray(file["table"], np.float64), int(file["bin_frames"])
+            table = np.asarray(file["table"], np.float64)
+            bin_frames = int(file["bin_frames"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
         raise InputError(
             f"{path}: is not a transition model; make one from the training people"
@@ -117,19 +136,16 @@ def estimate(
     n_cameras = n_cameras or int(cameras.max()) + 1
     _check(cameras, frames, n_cameras)
     people, person = np.unique(person_ids, return_inverse=True)
-    place = person * n_cameras + cameras
-    shape = (len(people), n_cameras)
-    n_places = len(people) * n_cameras
-    counts = np.bincount(place, minlength=n_places).reshape(shape)
-    sums = np.bincount(place, frames, minlength=n_places).reshape(shape)
-    mean = sums / (counts + TINY)
+    visit_frames = _visit_frames(person * n_cameras + cameras, frames, len(people), n_cameras)
+    was_seen = ~np.isnan(visit_frames)
     first, second = np.triu_indices(n_cameras, 1)
-    rows, pairs = np.nonzero((counts[:, first] > 0) & (counts[:, second] > 0))
+    rows, pairs = np.nonzero(was_seen[:, first] & was_seen[:, second])
     first = first[pairs]
     second = second[pairs]
-    gap_frames = mean[rows, first] - mean[rows, second]
-    later = np.where(gap_frames > 0, first, second)
-    earlier = np.where(gap_frames > 0, second, first)
+    gap_frames = visit_frames[rows, first] - visit_frames[rows, second]
+    is_first_later = gap_frames > 0
+    later = np.where(is_first_later, first, second)
+    earlier = np.where(is_first_later, second, first)
     bins = (np.abs(gap_frames) / bin_frames).astype(np.int64)
     table = np.zeros((n_cameras, n_cameras, n_bins))
     within = bins < n_bins
@@ -137,16 +153,35 @@ def estimate(
     return TransitionModel(_divided(table), bin_frames)
 
 
+def _visit_frames(place: Array, frames: Array, n_people: int, n_cameras: int) -> Array:
+    """Mean frame (people, cameras) of every visit, NaN where a person was not seen.
+
+    place: (n,) person * n_cameras + camera of every sighting.
+    """
+    shape = (n_people, n_cameras)
+    n_places = n_people * n_cameras
+    counts = np.bincount(place, minlength=n_places).reshape(shape)
+    sums = np.bincount(place, frames, minlength=n_places).reshape(shape)
+    mean = sums / (counts + TINY)
+    return np.where(counts > 0, mean, np.nan)
+
+
 def smooth(model: TransitionModel, sigma_bins: float = 50.0) -> TransitionModel:
-    """Model smoothed with a Gaussian cut off at 3 sigma (a Parzen window), nothing beyond the bins;
-    0 leaves it as it is.
+    """Smooth a model with a Gaussian cut off at 3 sigma (a Parzen window).
+
+    Args:
+        model: Raw histogram; it counts as 0 beyond its bins.
+        sigma_bins: Standard deviation in bins; 0 leaves the model as it is.
+
+    Returns:
+        The smoothed model, every pair of cameras divided by its sum.
     """
     if sigma_bins <= 0:
         return model
     reach = int(3 * sigma_bins)
-    kernel = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma_bins**2)) / (
-        sigma_bins * np.sqrt(2 * np.pi)
-    )
+    offsets = np.arange(-reach, reach + 1)
+    density = np.exp(-(offsets**2) / (2 * sigma_bins**2))
+    kernel = density / (sigma_bins * np.sqrt(2 * np.pi))
     seen = model.table.any(2)
     table = np.zeros_like(model.table)
     table[seen] = ndimage.convolve1d(model.table[seen], kernel, axis=1, mode="constant")
@@ -154,16 +189,26 @@ def smooth(model: TransitionModel, sigma_bins: float = 50.0) -> TransitionModel:
 
 
 def joint_score(likeness: Array, probability: Array, alpha: float = ALPHA) -> Array:
-    """Joint score in 0..1, large is alike, of cosines and probabilities that broadcast."""
-    return np.asarray(
-        1 / ((1 + np.exp(-alpha * likeness)) * (1 + 2 * np.exp(-alpha * probability)))
-    )
+    """Joint score of appearance and time; the arguments broadcast.
+
+    Args:
+        likeness: Cosines, -1..1.
+        probability: Smoothed probabilities of the times between, 0..1.
+        alpha: Slope of both logistic factors.
+
+    Returns:
+        Scores in 0..1; large is similar.
+    """
+    appearance = 1 + np.exp(-alpha * likeness)
+    time = 1 + 2 * np.exp(-alpha * probability)
+    return np.asarray(1 / (appearance * time))
 
 
 @dataclass(frozen=True)
 class Sightings:
-    """What was seen where and when: features (n, D), compared by cosine; cameras (n,) 0-based;
-    frames (n,); integers.
+    """Samples with the place and time where they were seen.
+
+    features: (n, D), compared by cosine. cameras: (n,) integers, 0-based. frames: (n,) integers.
     """
 
     features: Features
@@ -186,23 +231,35 @@ def joint_distances(
     alpha: float = ALPHA,
     n_rows: int = 0,
 ) -> Iterator[Array]:
-    """Minus the joint score, small is alike, in blocks of rows (n, G) float32, in the order of the
-    queries; see `distances`.
+    """Minus the joint score, in blocks of rows; see `distances.blocks`.
+
+    Args:
+        query: Q sightings.
+        gallery: G sightings.
+        model: Smoothed transition model.
+        alpha: Slope of both logistic factors.
+        n_rows: Rows in a block; 0 takes as many as `BLOCK` holds.
+
+    Yields:
+        Blocks (n, G) float32 in the order of the queries; small is similar.
+
+    Raises:
+        InputError: Features do not fit together, or the model does not know a camera.
     """
     joint = _Joint(model, alpha, query, gallery)
-    one, other = _unit(query, gallery)
-    n_rows = n_rows or max(1, BLOCK // max(1, len(other)))
-    to = gallery.cameras, gallery.frames
-    for start in range(0, max(1, len(one)), n_rows):
+    query_unit, gallery_unit = _unit(query, gallery)
+    n_rows = n_rows or max(1, BLOCK // max(1, len(gallery_unit)))
+    to = _Seen(gallery.cameras, gallery.frames)
+    for start in range(0, max(1, len(query_unit)), n_rows):
         rows = slice(start, start + n_rows)
-        source = query.cameras[rows, None], query.frames[rows, None]
-        yield joint.score(joint.likeness(one[rows] @ other.T), source, to).neg_().numpy()
+        source = _Seen(query.cameras[rows, None], query.frames[rows, None])
+        likeness = joint.likeness(query_unit[rows] @ gallery_unit.T)
+        score = joint.score(likeness, source, to)
+        yield score.neg_().numpy()
 
 
 class JointDistances:
-    """2 - 2 joint score between all samples, queries first: what `reranking.rerank_distances` takes
-    (`Original` there).
-    """
+    """2 - 2 joint score between all samples, queries first: an `Original` of `reranking`."""
 
     def __init__(
         self, query: Sightings, gallery: Sightings, model: TransitionModel, alpha: float = ALPHA
@@ -218,63 +275,92 @@ class JointDistances:
 
     def rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """See `Original`. The two triangles differ where frames are equal."""
-        likeness = self._joint.likeness(self._features[start:stop] @ self._features[start:].T)
-        mirrored = likeness[:, stop - start :].T.clone(memory_format=torch.contiguous_format)
-        found = self._joint.score(likeness, self._seen(start, None), self._seen(start, stop, 1))
-        mirrored = self._joint.score(mirrored, self._seen(start, stop), self._seen(stop, None, 1))
-        return found.mul_(-2).add_(2), mirrored.mul_(-2).add_(2)
+        block = self._features[start:stop]
+        later = self._features[start:]
+        likeness = self._joint.likeness(block @ later.T)
+        after_block = likeness[:, stop - start :]
+        mirrored = after_block.T.clone(memory_format=torch.contiguous_format)
+        block_seen = self._seen(start, stop)
+        later_seen = self._seen(start, None)
+        after_seen = self._seen(stop, None)
+        found_score = self._joint.score(likeness, later_seen, block_seen.as_columns())
+        mirrored_score = self._joint.score(mirrored, block_seen, after_seen.as_columns())
+        return _as_distance(found_score), _as_distance(mirrored_score)
 
     def pairs(self, to: Array, source: Array) -> Array:
         """See `Original`."""
-        cosines = torch.cat(
-            [distances.dot(a, b) for a, b in distances.paired(self._features, to, source)]
-        )
-        ends = [(self._cameras[which], self._frames[which]) for which in (source, to)]
-        return self._joint.score(self._joint.likeness(cosines), *ends).mul_(-2).add_(2).numpy()
+        pieces = []
+        for rows, other_rows in distances.paired(self._features, to, source):
+            pieces.append(distances.dot(rows, other_rows))
+        likeness = self._joint.likeness(torch.cat(pieces))
+        source_seen = _Seen(self._cameras[source], self._frames[source])
+        to_seen = _Seen(self._cameras[to], self._frames[to])
+        score = self._joint.score(likeness, source_seen, to_seen)
+        return _as_distance(score).numpy()
 
-    def _seen(self, start: int, stop: int | None, axes: int = 0) -> tuple[Array, Array]:
-        """Cameras and frames of some samples, as columns with `axes` 1."""
-        shape = (-1,) + axes * (1,)
-        return self._cameras[start:stop].reshape(shape), self._frames[start:stop].reshape(shape)
+    def _seen(self, start: int, stop: int | None) -> "_Seen":
+        return _Seen(self._cameras[start:stop], self._frames[start:stop])
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Cameras and frames of some samples: rows (m,) or columns (n, 1)."""
+
+    cameras: Array
+    frames: Array
+
+    def as_columns(self) -> "_Seen":
+        """The same samples as columns (n, 1)."""
+        return _Seen(self.cameras[:, None], self.frames[:, None])
+
+    def piece(self, rows: slice, n_axes: int) -> "_Seen":
+        """The samples of these rows of an array with `n_axes` axes that they broadcast with."""
+        if self.cameras.ndim != n_axes:
+            return self
+        return _Seen(self.cameras[rows], self.frames[rows])
+
+
+def _as_distance(score: Tensor) -> Tensor:
+    """Distance 2 - 2 score, in place."""
+    return score.mul_(-2).add_(2)
 
 
 class _Joint:
-    """The joint score with its second factor worked out for every bin. A sighting is (cameras,
-    frames).
-    """
+    """The joint score with its second factor tabulated for every bin."""
 
     def __init__(
         self, model: TransitionModel, alpha: float, query: Sightings, gallery: Sightings
     ) -> None:
         for side in (query, gallery):
             _check(side.cameras, side.frames, len(model.table))
-        self._factors = (1 / (1 + 2 * np.exp(-alpha * _padded(model.table)))).astype(np.float32)
-        self._bin_frames, self._alpha = model.bin_frames, alpha
+        factors = 1 / (1 + 2 * np.exp(-alpha * _padded(model.table)))
+        self._factors = factors.astype(np.float32)
+        self._bin_frames = model.bin_frames
+        self._alpha = alpha
 
     def likeness(self, cosines: Tensor) -> Tensor:
         """First factor, on the CPU, of cosines, which are overwritten."""
         return cosines.mul_(self._alpha).sigmoid_().cpu()
 
-    def score(
-        self, likeness: Tensor, source: tuple[Array, Array], to: tuple[Array, Array]
-    ) -> Tensor:
-        """Score, float32, of sightings: columns (n, 1) and rows (m,), or rows (n,) alike.
-        `likeness` is overwritten.
-        """
+    def score(self, likeness: Tensor, source: _Seen, to: _Seen) -> Tensor:
+        """Score, float32; `likeness` (n, m) or (n,) is overwritten and the sightings broadcast."""
         scores = likeness.numpy()
-        step = max(1, PIECE // max(1, scores.size // max(1, len(scores))))
+        n_rows = max(1, len(scores))
+        row_size = max(1, scores.size // n_rows)
+        step = max(1, PIECE // row_size)
         for start in range(0, len(scores), step):
             rows = slice(start, start + step)
-            ends = [
-                side[rows] if side.ndim == scores.ndim else side for side in (*source, *to)
-            ]  # columns by rows
-            scores[rows] *= _look_up(self._factors, self._bin_frames, *ends)
+            a = source.piece(rows, scores.ndim)
+            b = to.piece(rows, scores.ndim)
+            scores[rows] *= _look_up(
+                self._factors, self._bin_frames, a.cameras, a.frames, b.cameras, b.frames
+            )
         return likeness
 
 
 def _unit(query: Sightings, gallery: Sightings) -> tuple[Tensor, Tensor]:
-    one, other = distances.tensors(query.features, gallery.features)
-    return distances.normalise(one), distances.normalise(other)
+    query_features, gallery_features = distances.tensors(query.features, gallery.features)
+    return distances.normalise(query_features), distances.normalise(gallery_features)
 
 
 def _check(cameras: Array, frames: Array, n_cameras: int) -> None:
@@ -299,15 +385,15 @@ def _padded(table: Array) -> Array:
 def _look_up(
     table: Array, bin_frames: int, camera_a: Array, frame_a: Array, camera_b: Array, frame_b: Array
 ) -> Array:
-    """Values of a padded table (C, C, B + 1) at the time between sightings a and b that
-    broadcast.
-    """
+    """Values of a padded table (C, C, B + 1) at the time between sightings that broadcast."""
     n_cameras, n_bins = table.shape[1:]
-    pair = np.where(
-        frame_a > frame_b, camera_a * n_cameras + camera_b, camera_b * n_cameras + camera_a
-    )
-    bins = np.minimum(np.abs(frame_a - frame_b) // bin_frames, n_bins - 1)
-    return np.asarray(table.reshape(-1)[pair * n_bins + bins])
+    a_is_later = camera_a * n_cameras + camera_b
+    b_is_later = camera_b * n_cameras + camera_a
+    pair = np.where(frame_a > frame_b, a_is_later, b_is_later)
+    gap_frames = np.abs(frame_a - frame_b)
+    bins = np.minimum(gap_frames // bin_frames, n_bins - 1)
+    values = table.reshape(-1)
+    return np.asarray(values[pair * n_bins + bins])
 
 
 def _divided(table: Array) -> Array:

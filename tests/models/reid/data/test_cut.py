@@ -60,3 +60,13 @@ def test_an_output_that_is_a_file_is_an_error_of_one_line(
     file.write_text("")
     assert cut.main(["--pictures", str(labelled), "--output", str(file)]) == 2
     assert capsys.readouterr().err == f"error: {file}: cannot be written (File exists)\n"
+
+
+def test_a_crop_that_cannot_be_written_is_an_error_of_one_line(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocked = tmp_path / "crops" / "street_a_3.jpg"
+    blocked.mkdir(parents=True)
+    assert cut.main(["--pictures", str(labelled), "--output", str(tmp_path / "crops")]) == 2
+    error = capsys.readouterr().err
+    assert error == f"error: {blocked}: cannot be written (Is a directory); give another place\n"
