@@ -17,18 +17,39 @@ Solver = Callable[[Array], tuple[Array, Array]]
 """Values (n, m), 0 or more -> rows and columns (k,) of an assignment with the largest sum."""
 
 
-def touching(boxes: Array, others: Array) -> tuple[Array, Array, Array, Array]:
-    """Find all pairs of boxes that share pixels.
+def touching(
+    boxes: Array, others: Array, margins: Array | None = None
+) -> tuple[Array, Array, Array, Array]:
+    """Find all pairs of boxes that share pixels once both are enlarged by a margin.
+
+    The enlarged boxes of a pair overlap less, the farther they are apart; so their IoU compares
+    pairs that do not share pixels themselves (Yang et al. 2023 enlarge by a share of the box).
 
     Args:
         boxes: x1 y1 x2 y2, (n, 4) px.
         others: (m, 4) px.
+        margins: by how much each of `boxes`, and the other box with it, is enlarged on every side,
+            (n,) px; none by default.
 
     Returns:
         Rows (k,) into `boxes` and columns (k,) into `others`; the IoU of each pair (k,), 0..1; and
         the IoU of their heights alone (k,), 0..1. The latter distinguishes people at different
         distances, whose boxes begin and end at different image rows (Yang et al. 2024).
     """
+    if margins is None or not margins.any():
+        rows, columns = _touching_pairs(boxes, others)
+        iou, height_iou = _overlaps(boxes[rows], others[columns])
+        return rows, columns, iou, height_iou
+    outwards = np.array([-1, -1, 1, 1], np.float32)
+    both_margins = (2 * margins[:, None] * outwards).astype(boxes.dtype)
+    rows, columns = _touching_pairs(boxes + both_margins, others)
+    margin = (margins[rows, None] * outwards).astype(boxes.dtype)
+    iou, height_iou = _overlaps(boxes[rows] + margin, others[columns] + margin)
+    return rows, columns, iou, height_iou
+
+
+def _touching_pairs(boxes: Array, others: Array) -> tuple[Array, Array]:
+    """Rows (k,) and columns (k,) of the pairs of boxes (n, 4) and (m, 4) that share pixels."""
     left, top, right, bottom = np.ascontiguousarray(boxes.T)
     other_left, other_top, other_right, other_bottom = np.ascontiguousarray(others.T)
     overlaps = left[:, None] < other_right
@@ -36,23 +57,23 @@ def touching(boxes: Array, others: Array) -> tuple[Array, Array, Array, Array]:
     overlaps &= top[:, None] < other_bottom
     overlaps &= bottom[:, None] > other_top
     rows, columns = np.divmod(np.flatnonzero(overlaps), max(len(others), 1))
+    return rows, columns
 
-    common_bottom = np.minimum(bottom[rows], other_bottom[columns])
-    common_top = np.maximum(top[rows], other_top[columns])
-    common_height = common_bottom - common_top
-    common_right = np.minimum(right[rows], other_right[columns])
-    common_left = np.maximum(left[rows], other_left[columns])
-    common_width = common_right - common_left
 
-    height = (bottom - top)[rows]
-    width = (right - left)[rows]
-    other_height = (other_bottom - other_top)[columns]
-    other_width = (other_right - other_left)[columns]
-
+def _overlaps(boxes: Array, others: Array) -> tuple[Array, Array]:
+    """IoU (k,) of pairs of boxes (k, 4) that share pixels, and that of their heights alone (k,)."""
+    left, top, right, bottom = np.ascontiguousarray(boxes.T)
+    other_left, other_top, other_right, other_bottom = np.ascontiguousarray(others.T)
+    common_height = np.minimum(bottom, other_bottom) - np.maximum(top, other_top)
+    common_width = np.minimum(right, other_right) - np.maximum(left, other_left)
+    height = bottom - top
+    other_height = other_bottom - other_top
+    area = height * (right - left)
+    other_area = other_height * (other_right - other_left)
     intersection = common_height * common_width
-    union = height * width + other_height * other_width - intersection
+    union = area + other_area - intersection
     height_union = height + other_height - common_height
-    return rows, columns, intersection / union, common_height / height_union
+    return intersection / union, common_height / height_union
 
 
 def best_other(values: Array, groups: Array) -> Array:

@@ -32,6 +32,15 @@ ROUNDING_S = 1e-3
 """Durations are compared with this tolerance: timestamps are rounded, in some containers to a
 millisecond.
 """
+MARGIN_STDS = 3.5
+"""Both boxes of a pair are enlarged by this many standard deviations of the predicted position."""
+MAX_SPEED = 0.4
+"""Of this standard deviation no more counts, in box heights per second of the time step ..."""
+FREE_STD = 0.035
+"""... and no margin is needed up to this one, in box heights. So there is none at 12.5 frames a
+second and more, where the boxes of a person overlap from frame to frame."""
+SIZE_POWER = 1.5
+"""With a margin, similarity is multiplied by this power of the ratio of the heights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +69,8 @@ class Tracker:
         self._next_id = 1
         self._n_started = 0
         self._time_s = 0.0
+        self._step_s = 0.0
+        """Seconds between this frame and the one before."""
         self._mean = np.zeros((0, 8))
         self._covariance = np.zeros((0, 2, 3))
         self._ids = np.zeros(0, np.int64)
@@ -129,8 +140,10 @@ class Tracker:
 
     def _predict(self, time_s: float) -> None:
         if len(self):
-            dt_s = max(round(time_s - self._time_s, 6), ROUNDING_S)
-            self._mean, self._covariance = self._filter.predict(self._mean, self._covariance, dt_s)
+            self._step_s = max(round(time_s - self._time_s, 6), ROUNDING_S)
+            self._mean, self._covariance = self._filter.predict(
+                self._mean, self._covariance, self._step_s
+            )
         self._time_s = time_s
 
     def _smoothed(self, boxes: Array, matches: _Matches) -> Array:
@@ -146,8 +159,7 @@ class Tracker:
         A match is ambiguous when the box is far from the prediction, or when another pair of its
         track or of its box is nearly as good.
         """
-        tracks, candidates, overlap, height_overlap = touching(to_boxes(self._mean), boxes)
-        similarity = overlap * height_overlap if self._config.compare_heights else overlap
+        tracks, candidates, overlap, similarity = self._similarity(boxes)
         weight = 1 - SCORE_WEIGHT + SCORE_WEIGHT * confidence
         value = similarity * weight[candidates]
         rival_value = similarity * confidence[candidates]
@@ -178,6 +190,36 @@ class Tracker:
             overlap[all_matched],
             np.concatenate(ambiguous),
         )
+
+    def _similarity(self, boxes: Array) -> tuple[Array, Array, Array, Array]:
+        """Compare the predicted boxes of all tracks with the boxes (n, 4) of this frame.
+
+        Returns:
+            Of pairs that are near each other tracks (k,), boxes (k,), overlap (k,) 0..1 and
+            similarity (k,) 0..1.
+        """
+        predicted = to_boxes(self._mean)
+        margins = self._margins()
+        tracks, candidates, overlap, height_overlap = touching(predicted, boxes, margins)
+        similarity = overlap * height_overlap if self._config.compare_heights else overlap
+        if margins.any():
+            height = (predicted[:, 3] - predicted[:, 1])[tracks]
+            other_height = (boxes[:, 3] - boxes[:, 1])[candidates]
+            ratio = np.minimum(height, other_height) / np.maximum(height, other_height)
+            has_margin = margins[tracks] > 0
+            similarity = similarity * np.where(has_margin, ratio**SIZE_POWER, 1)
+        return tracks, candidates, overlap, similarity
+
+    def _margins(self) -> Array:
+        """How far a person may be from the prediction only because frames are far apart, (n,) px.
+
+        A track that has been lost for some frames gets no larger one: its boxes would often be
+        those of others.
+        """
+        height = self._mean[:, 3]
+        std = np.sqrt(self._covariance[:, 0, 0])
+        std_of_step = np.minimum(std, MAX_SPEED * self._step_s * height)
+        return np.asarray(MARGIN_STDS * np.maximum(std_of_step - FREE_STD * height, 0))
 
     def _learn_scores(self, scores: Array, contained: Array, matches: _Matches) -> None:
         """Calibrate the scores by the boxes that confirmed tracks expected.
