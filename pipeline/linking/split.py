@@ -1,10 +1,10 @@
-"""Cut a tracklet in two where its crops change from one person to another.
+"""Cut a tracklet in two at an id switch that shows in its crops.
 
-The tracker cuts most tracks where an id switch is likely (`pipeline.tracklets`). The other switches
-show only in the crops: those before a moment are of one person, those after it of another. The odds
-are weighted by the quality of the crops, so poor crops prove nothing. The cut is made at the row
-with the lowest score between the two crops. Splitting does not decide whose the pieces are: the
-later piece is marked ambiguous, and linking decides. On three rendered worlds it finds one such
+Most tracks are cut where an id switch is likely before this (`pipeline.tracklets`). The other
+switches show only in the crops: those before a moment are of one person, those after it of another.
+The odds are weighted by the quality of the crops, so poor crops are no evidence. The cut is made at
+the row with the lowest score between the two crops. Splitting does not decide who the pieces are:
+the later piece is marked ambiguous, and linking decides. On three rendered worlds it finds one such
 tracklet each, of about two hundred.
 """
 
@@ -23,45 +23,61 @@ MIN_CROPS = 2
 
 
 def split(embedded: Sequence[Embedded], names: Sequence[str], curve: Curve) -> list[Embedded]:
-    """Cut what falls apart; the rest is returned as it is. names: the cameras of the curve."""
-    index = {name: i for i, name in enumerate(names)}
+    """Cut tracklets that hold more than one person.
+
+    Args:
+        embedded: tracklets.
+        names: cameras of the curve, in order.
+        curve: log odds of a cosine.
+
+    Returns:
+        All tracklets in order, each whole or in its pieces.
+    """
+    camera = {name: number for number, name in enumerate(names)}
     found: list[Embedded] = []
     waiting = list(reversed(embedded))
     while waiting:
-        e = waiting.pop()
-        k = _where(e, float(curve.even[index[e.tracklet.camera]]), curve.scale)
-        if k:
-            waiting += reversed(_cut(e, k))  # either may hold a third person
+        tracklet = waiting.pop()
+        even = float(curve.even[camera[tracklet.tracklet.camera]])
+        n_before = _where(tracklet, even, curve.scale)
+        if n_before:
+            pieces = _cut(tracklet, n_before)
+            waiting += reversed(pieces)  # either may hold a third person
         else:
-            found.append(e)
+            found.append(tracklet)
     return found
 
 
-def _where(e: Embedded, even: float, scale: float) -> int:
+def _where(embedded: Embedded, even: float, scale: float) -> int:
     """How many crop embeddings come before the cut; 0 for none."""
-    if len(e.crop_embeddings) < 2 * MIN_CROPS:
+    if len(embedded.crop_embeddings) < 2 * MIN_CROPS:
         return 0
-    quality = np.maximum(e.crop_quality.astype(np.float64), 1e-3)
-    sums = np.cumsum(e.crop_embeddings * quality[:, None], axis=0)
+    quality = np.maximum(embedded.crop_quality.astype(np.float64), 1e-3)
+    sums = np.cumsum(embedded.crop_embeddings * quality[:, None], axis=0)
     before = sums[MIN_CROPS - 1 : -MIN_CROPS]
     after = sums[-1] - before
-    cosines = np.einsum("kd,kd->k", before, after) / (
-        np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-    )
-    seen = np.cumsum(quality)
-    clear = clarity_of(seen[MIN_CROPS - 1 : -MIN_CROPS]) * clarity_of(
-        seen[-1] - seen[MIN_CROPS - 1 : -MIN_CROPS]
-    )
+    norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    cosines = np.einsum("kd,kd->k", before, after) / norms
+
+    summed_quality = np.cumsum(quality)
+    quality_before = summed_quality[MIN_CROPS - 1 : -MIN_CROPS]
+    quality_after = summed_quality[-1] - quality_before
+    clear = clarity_of(quality_before) * clarity_of(quality_after)
     odds = clear * (cosines - even * clear) / scale
-    k = int(np.argmin(odds))
-    return k + MIN_CROPS if odds[k] < -MIN_ODDS else 0
+    lowest = int(np.argmin(odds))
+    is_switch = odds[lowest] < -MIN_ODDS
+    return lowest + MIN_CROPS if is_switch else 0
 
 
-def _cut(e: Embedded, k: int) -> tuple[Embedded, Embedded]:
-    """Cut before crop k: at the row with the lowest score between it and the crop before."""
-    t = e.tracklet
-    is_between = (t.times_s > e.crop_times_s[k - 1]) & (t.times_s <= e.crop_times_s[k])
-    between = np.flatnonzero(is_between)
-    row = int(between[np.argmin(t.scores[between])])
-    later = e.rows(slice(row, None))
-    return e.rows(slice(0, row)), replace(later, tracklet=replace(later.tracklet, ambiguous=True))
+def _cut(embedded: Embedded, crop: int) -> tuple[Embedded, Embedded]:
+    """Cut before a crop: at the row with the lowest score between it and the crop before."""
+    tracklet = embedded.tracklet
+    is_after = tracklet.times_s > embedded.crop_times_s[crop - 1]
+    is_before = tracklet.times_s <= embedded.crop_times_s[crop]
+    between = np.flatnonzero(is_after & is_before)
+    lowest = np.argmin(tracklet.scores[between])
+    row = int(between[lowest])
+    earlier = embedded.rows(slice(0, row))
+    later = embedded.rows(slice(row, None))
+    ambiguous = replace(later.tracklet, ambiguous=True)
+    return earlier, replace(later, tracklet=ambiguous)

@@ -1,22 +1,22 @@
 """The constrained solver: cluster tracklets into people.
 
-Agglomerative clustering with average linkage over a sparse graph. Of the groups that an edge joins,
-the two with the largest mean evidence are merged, while that is above the threshold and no
-constraint between their members forbids it. Appearance is bilinear (`Appearance`), so its mean over
-two groups needs only the sum of each: a group costs one row, whatever its size, and pairs without
-an edge count as well. Evidence of position is a mean over the edges that have it. Ties are broken
-in favour of earlier members.
+Agglomerative clustering with average linkage over a sparse graph. Of all groups that an edge
+connects, the two with the largest mean evidence are merged, while that is above the threshold and
+no cannot-link between their members forbids it. Appearance is bilinear (`Appearance`), so its mean
+over two groups needs only the sum of each: a group costs one row, whatever its size, and pairs
+without an edge count as well. Evidence of position is a mean over the edges that have it. Ties are
+broken in favour of earlier members.
 
 There are three rounds: reliable tracklets among themselves, then reliable ones with fragments, then
-the remaining fragments. A short fragment often has strong and wrong evidence of position, and must
-not keep apart what belongs together: on two rendered worlds the rounds are worth 1.5 and 12 points
-of global IDF1.
+the remaining fragments. A short fragment often has strong but wrong evidence of position, which
+must not separate tracklets of one person: on two rendered worlds the rounds are worth 1.5 and 12
+points of global IDF1.
 """
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise, repeat
+from itertools import pairwise, repeat
 
 import numpy as np
 
@@ -31,16 +31,15 @@ from pipeline.linking.evidence.appearance import (
 from pipeline.records import Array
 
 Forbids = Callable[[Sequence[int], Sequence[int]], tuple[str, int, int]]
-"""Members of two groups -> the rule that keeps them apart ("" none), and the two that it speaks of.
-"""
+"""Members of two groups -> the rule that keeps them apart ("" none), and two that break it."""
 Entry = tuple[float, int, int, int]
-"""Minus the log odds of two groups, the groups, and how many had been joined then."""
+"""Minus the log odds of two groups, the groups, and the number of merges before it was added."""
 TINY = 1e-30
 NO_POSITION_PENALTY = 1.5
-"""Log odds against two groups that only look alike: with nothing that says where to look for a
-person, many at the site could be the second. On five rendered worlds with homographies 1.5 to 3.5
-is best and 0 costs up to 6 points of global IDF1; in a real shop, labelled by eye, 2 and more leave
-a fifth of what people did to somebody else.
+"""Log odds subtracted where there is evidence of appearance alone: many people at the site could
+look like that. On five rendered worlds with homographies 1.5 to 3.5 is best, and 0 costs up to 6
+points of global IDF1; in a real shop, labelled by eye, 2 and more assign a fifth of the tracklets
+to the wrong person.
 """
 ROUNDS = (2, 1, 0)
 """How many of the two groups must be reliable."""
@@ -48,8 +47,11 @@ ROUNDS = (2, 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Edges:
-    """Pairs (m, 2), first < second, that may be one person, and the log odds of their places (m,),
-    nan for none.
+    """Candidate pairs.
+
+    Attributes:
+        pairs: indices, (m, 2), first < second.
+        place: log odds of their positions, (m,); nan where positions say nothing.
     """
 
     pairs: Array
@@ -58,11 +60,16 @@ class Edges:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Two groups that were joined, or not: their members and the mean log odds.
+    """Two groups that were joined, or kept apart.
 
-    rival: the group that was second best for the smaller of the two, and its log odds (empty, -inf:
-    none). constraint: what forbade it ("" none), and `violating_pair`, the two tracklets that break
-    it.
+    Attributes:
+        first: members of one group.
+        second: members of the other.
+        odds: mean log odds that they are one person.
+        rival: the group that was second best for the smaller of the two; empty for none.
+        rival_odds: its log odds; -inf for none.
+        constraint: the rule that forbade it, "" for none.
+        violating_pair: two tracklets that break the rule, -1 for none.
     """
 
     first: list[int]
@@ -76,8 +83,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Solution:
-    """groups: members, by first member. joined: in the order it was done. missed: near misses, by
-    their groups.
+    """The people that the solver found.
+
+    Attributes:
+        groups: members of each, sorted by first member.
+        joined: merges, in the order in which they were made.
+        missed: near misses, sorted by their groups.
     """
 
     groups: list[list[int]]
@@ -86,9 +97,13 @@ class Solution:
 
 
 class Groups:
-    """Groups by their first member, and what ties them.
+    """Groups, named by their first member, and the evidence between them.
 
-    joined: how many times groups were merged; changed: the count at which each group last was.
+    Attributes:
+        members: members of each group, sorted.
+        joined: number of merges so far.
+        changed: for each group the value of `joined` after its last merge.
+        reliable: 1 for groups with a reliable member, else 0, (n,).
     """
 
     def __init__(self, appearance: Appearance, edges: Edges, is_reliable: Array) -> None:
@@ -101,109 +116,155 @@ class Groups:
         self._all_seen = bool(self._weights.all())
         self._sums = appearance.rows * appearance.weight[:, None]
         self._owner = np.arange(n, dtype=np.int32)
-        known = np.isfinite(edges.place)
+        is_known = np.isfinite(edges.place)
+        place = np.where(is_known, edges.place, 0)
         self._pairs = edges.pairs.astype(np.int32)
-        self._evidence = np.stack([np.where(known, edges.place, 0), known]).astype(np.float32)
+        self._evidence = np.stack([place, is_known]).astype(np.float32)
         self._ties = _ties(self._pairs, self._evidence, n)
 
     def join(self, i: int, j: int) -> None:
-        """Merge group j into group i."""
+        """Merge group j into group i.
+
+        Args:
+            i: group, the one with the earlier first member.
+            j: group; its name is no longer valid afterwards.
+        """
+        others, evidence = self._ties[i]
+        more_others, more_evidence = self._ties.pop(j)
+        all_others = np.concatenate([others, more_others])
+        all_evidence = np.concatenate([evidence, more_evidence], axis=1)
+        self._ties[i] = (all_others, all_evidence)
         self._owner[self.members[j]] = i
-        self._ties[i] = [
-            np.concatenate(both, axis=-1)
-            for both in zip(self._ties[i], self._ties.pop(j), strict=True)
-        ]
         self.members[i] = sorted(self.members[i] + self.members.pop(j))
         self._sums[i] += self._sums[j]
         self._weights[i] += self._weights[j]
         self.reliable[i] |= self.reliable[j]
         self.joined += 1
-        self.changed[i] = self.changed[j] = self.joined
+        self.changed[i] = self.joined
+        self.changed[j] = self.joined
 
     def tied(self, i: int) -> tuple[Array, Array]:
-        """Groups tied to i in order, and the mean log odds that each is the same person; -inf where
-        there is no evidence.
+        """Return the groups with an edge to a group.
+
+        Args:
+            i: group.
+
+        Returns:
+            Groups (k,), sorted, and the mean log odds that each is the same person (k,), -inf where
+            there is no evidence.
         """
-        others, evidence = self._ties[i] = self._tidied(i)
-        return others, self._odds(
-            i, others, self._sums[others] @ bilinear_partner(self._sums[i]), evidence
-        )
+        self._ties[i] = self._merged_ties(i)
+        others, evidence = self._ties[i]
+        similarity = self._sums[others] @ bilinear_partner(self._sums[i])
+        return others, self._odds(i, others, similarity, evidence)
 
     def all_offers(self, threshold: float, n_reliable: int) -> tuple[Array, Array, Array]:
-        """All pairs of groups with enough evidence, i < j (m,) both, and the evidence (m,)."""
+        """Return all pairs of groups with enough evidence.
+
+        Args:
+            threshold: mean log odds that a pair needs.
+            n_reliable: number of groups of a pair that must be reliable, 0..2.
+
+        Returns:
+            Groups i < j, (m,) each, and the mean log odds (m,).
+        """
         i, j = np.sort(self._owner[self._pairs], axis=1).T
-        (apart,) = np.nonzero((i != j) & (self.reliable[i] + self.reliable[j] >= n_reliable))
-        number = i[apart].astype(np.int64) * len(self._owner) + j[apart]
+        are_reliable = self.reliable[i] + self.reliable[j] >= n_reliable
+        (edges,) = np.nonzero((i != j) & are_reliable)
+        n = len(self._owner)
+        number = i[edges].astype(np.int64) * n + j[edges]
         order = number.argsort(kind="stable")
-        number, order = number[order], apart[order]
+        number = number[order]
+        edges = edges[order]
         first = np.flatnonzero(_differs(number))
-        evidence = np.add.reduceat(self._evidence[:, order], first, axis=1)
-        i, j = np.divmod(number[first], len(self._owner))
-        del apart, number, order, first
-        odds = self._odds(i, j, products(self._sums, i, j, np.float32), evidence)
-        enough = odds >= threshold
-        return i[enough], j[enough], odds[enough]
+        evidence = np.add.reduceat(self._evidence[:, edges], first, axis=1)
+        i, j = np.divmod(number[first], n)
+        del are_reliable, edges, number, order, first  # large
+        similarity = products(self._sums, i, j, np.float32)
+        odds = self._odds(i, j, similarity, evidence)
+        is_enough = odds >= threshold
+        return i[is_enough], j[is_enough], odds[is_enough]
 
     def _odds(self, i: Array | int, j: Array, similarity: Array, evidence: Array) -> Array:
-        """Mean log odds of pairs of groups, from the sums of how alike they are (m,) and of their
-        places (2, m).
+        """Mean log odds (m,) of pairs of groups.
+
+        similarity: summed products of appearance, (m,). evidence: summed log odds of position, and
+        the number of edges that have them, (2, m).
         """
-        weight, (place, count) = self._weights[j] * self._weights[i], evidence
+        place, count = evidence
+        weight = self._weights[j] * self._weights[i]
         odds = similarity / np.maximum(weight, TINY)
-        np.minimum(np.maximum(odds, -MAX_LOG_ODDS, out=odds), MAX_LOG_ODDS, out=odds)
-        odds += np.divide(
-            place, count, out=np.full(len(odds), -NO_POSITION_PENALTY), where=count > 0
-        )
+        np.maximum(odds, -MAX_LOG_ODDS, out=odds)
+        np.minimum(odds, MAX_LOG_ODDS, out=odds)
+        mean_place = np.full(len(odds), -NO_POSITION_PENALTY)
+        np.divide(place, count, out=mean_place, where=count > 0)
+        odds += mean_place
         if not self._all_seen:
             odds[weight + count == 0] = -np.inf
         return odds
 
-    def _tidied(self, i: int) -> list[Array]:
-        """Ties of a group to those that its partners belong to by now, each once."""
-        others, evidence = self._ties[i]
-        others = self._owner[others]
+    def _merged_ties(self, i: int) -> tuple[Array, Array]:
+        """Ties of a group to the present groups of its partners, each group once."""
+        partners, evidence = self._ties[i]
+        others = self._owner[partners]
         order = others.argsort(kind="stable")
-        others, evidence = others[order], evidence[:, order]
-        new = _differs(others)
-        if not new.all():
-            (first,) = new.nonzero()
-            others, evidence = others[first], np.add.reduceat(evidence, first, axis=1)
-        alone = others != i
-        return [others[alone], evidence[:, alone]]
+        others = others[order]
+        evidence = evidence[:, order]
+        is_new = _differs(others)
+        if not is_new.all():
+            (first,) = is_new.nonzero()
+            others = others[first]
+            evidence = np.add.reduceat(evidence, first, axis=1)
+        is_other = others != i
+        return others[is_other], evidence[:, is_other]
 
     def offers(
         self, i: int, threshold: float, n_reliable: int, only_later: bool
     ) -> tuple[Array, Array]:
-        """Groups tied to i in order, with enough evidence, and the evidence; `only_later` leaves
-        out those before i.
+        """Return the groups with enough evidence that they are the same person as a group.
+
+        Args:
+            i: group.
+            threshold: mean log odds that a pair needs.
+            n_reliable: number of groups of a pair that must be reliable, 0..2.
+            only_later: whether groups before i are left out.
+
+        Returns:
+            Groups (k,), sorted, and the mean log odds (k,).
         """
         others, odds = self.tied(i)
-        enough = (odds >= threshold) & (self.reliable[others] + self.reliable[i] >= n_reliable)
+        are_reliable = self.reliable[others] + self.reliable[i] >= n_reliable
+        is_offer = (odds >= threshold) & are_reliable
         if only_later:
-            enough &= others > i
-        return others[enough], odds[enough]
+            is_offer &= others > i
+        return others[is_offer], odds[is_offer]
 
     def rival(self, i: int, j: int) -> tuple[Sequence[int], float]:
-        """Return the group other than j that i is most like, and the log odds."""
+        """Return the group other than j that is most likely the same person as i.
+
+        Args:
+            i: group.
+            j: group.
+
+        Returns:
+            Its members, and the mean log odds; () and -inf when there is none.
+        """
         others, odds = self.tied(i)
         odds[others == j] = -np.inf
-        best = int(np.argmax(odds)) if len(odds) else 0
-        return (
-            (self.members[int(others[best])], float(odds[best]))
-            if len(odds) and np.isfinite(odds[best])
-            else ((), -np.inf)
-        )
+        if np.isneginf(odds).all():
+            return (), -np.inf
+        best = int(np.argmax(odds))
+        return self.members[int(others[best])], float(odds[best])
 
     def fresh(self, i: int, j: int, since: int) -> bool:
-        """Whether neither group has changed since so many were joined."""
+        """Whether both groups are unchanged since there were `since` merges."""
         return self.changed[i] <= since and self.changed[j] <= since
 
 
 class _Queue:
-    """Pairs of groups, the best first; those that have changed since they were added are passed
-    over.
+    """Pairs of groups, the best first; a pair is skipped if a group has changed since it was added.
 
-    Pairs come in runs, which are sorted when they are added: the heap holds only the head of each.
+    Pairs are added in runs, and each is sorted then: the heap holds only the head of each run.
     """
 
     def __init__(self, groups: Groups) -> None:
@@ -211,29 +272,38 @@ class _Queue:
         self._heap: list[tuple[Entry, Iterator[Entry]]] = []
 
     def add(self, i: Array, j: Array, odds: Array) -> None:
-        """Add pairs of groups (m,), (m,), i < j, with their evidence."""
-        order = np.lexsort((j, i, -odds))
-        run = self._run(i[order], j[order], -odds[order], self._groups.joined)
-        for head in islice(run, 1):
+        """Add pairs of groups.
+
+        Args:
+            i: groups, (m,).
+            j: later groups, (m,).
+            odds: mean log odds, (m,).
+        """
+        cost = -odds
+        order = np.lexsort((j, i, cost))
+        run = self._run(i[order], j[order], cost[order], self._groups.joined)
+        head = next(run, None)
+        if head is not None:
             heapq.heappush(self._heap, (head, run))
 
     def __iter__(self) -> Iterator[tuple[float, int, int]]:
         while self._heap:
-            (odds, i, j, since), run = self._heap[0]
+            (cost, i, j, since), run = self._heap[0]
             following = next(run, None)
             if following is None:
                 heapq.heappop(self._heap)
             else:
                 heapq.heapreplace(self._heap, (following, run))
             if self._groups.fresh(i, j, since):
-                yield -odds, i, j
+                yield -cost, i, j
 
-    def _run(self, i: Array, j: Array, odds: Array, since: int) -> Iterator[Entry]:
+    def _run(self, i: Array, j: Array, cost: Array, since: int) -> Iterator[Entry]:
         for low in range(0, len(i), CHUNK):
             part = slice(low, low + CHUNK)
-            for entry in zip(
-                odds[part].tolist(), i[part].tolist(), j[part].tolist(), repeat(since)
-            ):
+            costs = cost[part].tolist()
+            firsts = i[part].tolist()
+            seconds = j[part].tolist()
+            for entry in zip(costs, firsts, seconds, repeat(since)):
                 if self._groups.fresh(entry[1], entry[2], since):
                     yield entry
 
@@ -248,114 +318,132 @@ def solve(
     near_miss: float = np.inf,
     with_rivals: bool = True,
 ) -> Solution:
-    """Partition 0..n-1. `forbids` is asked before each merge, and again when either group has
-    grown.
+    """Partition tracklets into people.
 
-    is_reliable (n,) bool: see the module. must_link: pairs that are one person from the start,
-    whatever the evidence. near_miss: log odds from which groups that stayed apart are reported.
-    with_rivals: whether each decision says what was second best.
+    Args:
+        appearance: appearance of n tracklets.
+        edges: candidate pairs, and their evidence of position.
+        is_reliable: which tracklets are no fragments, (n,) bool.
+        threshold: mean log odds from which two groups are joined.
+        forbids: finds cannot-links; it is called before each merge, and again for the same groups
+            when one of them has grown.
+        must_link: pairs that are one person whatever the evidence.
+        near_miss: mean log odds from which groups that stayed apart are reported.
+        with_rivals: whether decisions name the second best group.
+
+    Returns:
+        The groups, and the decisions that led to them.
     """
     groups = Groups(appearance, edges, is_reliable)
     _unite(groups, must_link)
     joined: list[Decision] = []
-    refused: dict[tuple[int, int], tuple[int, Decision]] = {}
+    refusals = _Refusals(groups, forbids)
     for n_reliable in ROUNDS:
         queue = _Queue(groups)
         queue.add(*groups.all_offers(threshold, n_reliable))
         for odds, i, j in queue:
-            if _refusal(groups, refused, i, j) is not None:
+            if refusals.holds(i, j):
                 continue
-            first, second = groups.members[i], groups.members[j]
-            constraint, *pair = forbids(first, second)
+            constraint, _ = refusals.check(i, j)
             if constraint:
-                decision = Decision(
-                    first, second, odds, (), -np.inf, constraint, (pair[0], pair[1])
-                )
-                refused[i, j] = groups.joined, decision
                 continue
-            smaller, larger = (i, j) if len(first) < len(second) else (j, i)
-            joined.append(
-                Decision(
-                    first, second, odds, *(groups.rival(smaller, larger) if with_rivals else ())
-                )
-            )
+            joined.append(_joined(groups, i, j, odds, with_rivals))
             groups.join(i, j)
             others, odds_of_others = groups.offers(i, threshold, n_reliable, only_later=False)
-            queue.add(np.minimum(i, others), np.maximum(i, others), odds_of_others)
-    return Solution(
-        [groups.members[i] for i in sorted(groups.members)],
-        joined,
-        _missed(groups, refused, near_miss, forbids),
-    )
+            first = np.minimum(i, others)
+            second = np.maximum(i, others)
+            queue.add(first, second, odds_of_others)
+    members = [groups.members[i] for i in sorted(groups.members)]
+    return Solution(members, joined, _missed(groups, refusals, near_miss))
 
 
-def _refusal(
-    groups: Groups, refused: dict[tuple[int, int], tuple[int, Decision]], i: int, j: int
-) -> Decision | None:
-    """Return what was decided on two groups before, if that still holds."""
-    since, decision = refused.get((i, j), (-1, None))
-    return decision if groups.fresh(i, j, since) else None
+class _Refusals:
+    """Pairs of groups that a cannot-link keeps apart; valid while both groups are unchanged."""
+
+    def __init__(self, groups: Groups, forbids: Forbids) -> None:
+        self._groups = groups
+        self._forbids = forbids
+        self._refused: dict[tuple[int, int], tuple[int, str, tuple[int, int]]] = {}
+        """By groups: the number of merges at that time, the rule, and two tracklets that break it.
+        """
+
+    def holds(self, i: int, j: int) -> bool:
+        """Whether two groups were refused, and are unchanged since then."""
+        if (i, j) not in self._refused:
+            return False
+        since, _, _ = self._refused[i, j]
+        return self._groups.fresh(i, j, since)
+
+    def check(self, i: int, j: int) -> tuple[str, tuple[int, int]]:
+        """Return the rule that keeps two groups apart ("" none), and two that break it.
+
+        Args:
+            i: group.
+            j: later group.
+        """
+        if self.holds(i, j):
+            _, constraint, violating_pair = self._refused[i, j]
+            return constraint, violating_pair
+        members = self._groups.members
+        constraint, first, second = self._forbids(members[i], members[j])
+        if constraint:
+            self._refused[i, j] = (self._groups.joined, constraint, (first, second))
+        return constraint, (first, second)
 
 
-def _missed(
-    groups: Groups,
-    refused: dict[tuple[int, int], tuple[int, Decision]],
-    near_miss: float,
-    forbids: Forbids,
-) -> list[Decision]:
-    """Groups that stayed apart though their evidence is at least `near_miss`, with the rule that
-    forbade it, if one did.
-    """
+def _joined(groups: Groups, i: int, j: int, odds: float, with_rivals: bool) -> Decision:
+    """Describe a merge before it is made."""
+    first = groups.members[i]
+    second = groups.members[j]
+    if not with_rivals:
+        return Decision(first, second, odds)
+    smaller, larger = (i, j) if len(first) < len(second) else (j, i)
+    rival, rival_odds = groups.rival(smaller, larger)
+    return Decision(first, second, odds, rival, rival_odds)
+
+
+def _missed(groups: Groups, refusals: _Refusals, near_miss: float) -> list[Decision]:
+    """Return groups that stayed apart though their evidence is at least `near_miss`."""
     found = []
     for i in sorted(groups.members):
         others, odds = groups.offers(i, near_miss, 0, only_later=True)
         for k in np.lexsort((others, -odds)).tolist():
             j = int(others[k])
-            known = _refusal(groups, refused, i, j)
-            constraint, *pair = (
-                (known.constraint, *known.violating_pair)
-                if known
-                else forbids(groups.members[i], groups.members[j])
+            constraint, violating_pair = refusals.check(i, j)
+            decision = Decision(
+                groups.members[i],
+                groups.members[j],
+                float(odds[k]),
+                constraint=constraint,
+                violating_pair=violating_pair,
             )
-            violating_pair = pair[0], pair[1]
-            found.append(
-                Decision(
-                    groups.members[i],
-                    groups.members[j],
-                    float(odds[k]),
-                    (),
-                    -np.inf,
-                    constraint,
-                    violating_pair,
-                )
-            )
+            found.append(decision)
     return found
 
 
-def _ties(pairs: Array, evidence: Array, n: int) -> dict[int, list[Array]]:
-    """Partners (k,) of each of n in pairs (m, 2), and the evidence (2, k) of that."""
+def _ties(pairs: Array, evidence: Array, n: int) -> dict[int, tuple[Array, Array]]:
+    """Return for each of n tracklets its partners (k,) in pairs (m, 2), and the evidence (2, k)."""
     first, second = pairs.T
     order = np.argsort(np.concatenate([first, second]), kind="stable")
-    others, evidence = (
-        np.concatenate([second, first])[order],
-        evidence[:, order % max(len(pairs), 1)],
-    )
+    others = np.concatenate([second, first])[order]
+    edges = order % max(len(pairs), 1)
+    evidence = evidence[:, edges]
     ends = np.cumsum(np.bincount(pairs.ravel(), minlength=n)).tolist()
-    return {
-        i: [others[low:high], evidence[:, low:high]]
-        for i, (low, high) in enumerate(pairwise([0, *ends]))
-    }
+    ties = {}
+    for i, (low, high) in enumerate(pairwise([0, *ends])):
+        ties[i] = (others[low:high], evidence[:, low:high])
+    return ties
 
 
 def _differs(values: Array) -> Array:
-    """Where values (n,) differ from the one before, (n,) bool; the first does."""
-    new = np.ones(len(values), np.bool_)
-    np.not_equal(values[1:], values[:-1], out=new[1:])
-    return new
+    """Where values (n,) differ from the one before, (n,) bool; the first counts as different."""
+    is_new = np.ones(len(values), np.bool_)
+    np.not_equal(values[1:], values[:-1], out=is_new[1:])
+    return is_new
 
 
 def _unite(groups: Groups, must_link: Sequence[tuple[int, int]]) -> None:
-    """Join pairs whatever the evidence; a group is known by its first member."""
+    """Join pairs whatever the evidence; a group is named by its first member."""
     united = UnionFind[int]()
     for first, second in must_link:
         i, j = sorted((united.find(first), united.find(second)))

@@ -22,8 +22,11 @@ HALF_CLEAR = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A logistic curve: the cosine that is even odds, in each camera (C,), and how much more is
-    odds of e to 1.
+    """A logistic curve from cosine to log odds.
+
+    Attributes:
+        even: cosine at even odds in each camera, (C,).
+        scale: difference of the cosine that adds 1 to the log odds, above 0.
     """
 
     even: Array
@@ -34,10 +37,13 @@ class Curve:
 class Appearance:
     """n tracklets as rows whose products are log odds.
 
-    rows (n, D + 2) float32 and weight (n,) float32, 0 where there is no appearance: the evidence
-    between tracklets i and j is rows[i] @ bilinear_partner(rows[j]), and its mean over two groups,
-    weighted, is the product of their weighted sums over the product of their summed weights. Not
-    clipped.
+    The evidence between tracklets i and j is rows[i] @ bilinear_partner(rows[j]), not clipped. Its
+    weighted mean over two groups is the product of their weighted sums over the product of their
+    summed weights.
+
+    Attributes:
+        rows: (n, D + 2) float32.
+        weight: (n,) float32, 0 where there is no appearance.
     """
 
     rows: Array
@@ -45,11 +51,20 @@ class Appearance:
 
     @staticmethod
     def of(embedded: list[Embedded], camera: Array, curve: Curve) -> "Appearance":
-        """Bring tracklets of cameras (n,) into the form whose products are log odds."""
+        """Convert embeddings to rows whose products are log odds.
+
+        Args:
+            embedded: n tracklets.
+            camera: their cameras, (n,) int.
+            curve: log odds of a cosine.
+
+        Returns:
+            Their appearance.
+        """
         if not embedded or not len(embedded[0].embedding):
-            return Appearance(
-                np.zeros((len(embedded), 2), np.float32), np.zeros(len(embedded), np.float32)
-            )
+            no_rows = np.zeros((len(embedded), 2), np.float32)
+            no_weight = np.zeros(len(embedded), np.float32)
+            return Appearance(no_rows, no_weight)
         vectors = np.stack([e.embedding for e in embedded])
         clear = clarity(embedded)
         sharpness = 1 / np.sqrt(curve.scale)
@@ -57,67 +72,113 @@ class Appearance:
         columns = [vectors, (even * clear)[:, None], clear[:, None]]
         rows = np.concatenate(columns, axis=1, dtype=np.float32, casting="same_kind")
         rows *= np.float32(sharpness)
-        seen = vectors.any(axis=1)
-        rows[~seen] = 0
-        return Appearance(rows, np.where(seen, clear, 0).astype(np.float32))
+        is_seen = vectors.any(axis=1)
+        rows[~is_seen] = 0
+        weight = np.where(is_seen, clear, 0).astype(np.float32)
+        return Appearance(rows, weight)
 
-    def odds(self, i: Array | int, j: Array | int) -> Array:
-        """Log odds of pairs, clipped; nan where there is no appearance."""
-        first, second = np.atleast_1d(i), np.atleast_1d(j)
-        product = products(self.rows, first, second, np.float64)
-        seen = (self.weight[first] > 0) & (self.weight[second] > 0)
-        return np.where(seen, np.clip(product, -MAX_LOG_ODDS, MAX_LOG_ODDS), np.nan).reshape(
-            np.shape(i)
-        )
+    def odds(self, first: Array, second: Array) -> Array:
+        """Return the log odds of pairs.
 
-    def between(self, i: Array, j: Array) -> Array:
-        """Log odds of tracklets (n,) and (m,), each with each, clipped, (n, m); 0 where there is no
-        appearance.
+        Args:
+            first: indices of tracklets, (m,).
+            second: indices of others, (m,).
+
+        Returns:
+            Log odds, (m,), at most `MAX_LOG_ODDS` either way; nan where there is no appearance.
         """
-        product = self.rows[i].astype(np.float64) @ bilinear_partner(self.rows[j]).T
+        product = products(self.rows, first, second, np.float64)
+        odds = np.clip(product, -MAX_LOG_ODDS, MAX_LOG_ODDS)
+        are_seen = (self.weight[first] > 0) & (self.weight[second] > 0)
+        return np.where(are_seen, odds, np.nan)
+
+    def between(self, first: Array, second: Array) -> Array:
+        """Return the log odds of all pairs of two groups.
+
+        Args:
+            first: indices of one group, (n,).
+            second: indices of the other, (m,).
+
+        Returns:
+            Log odds, (n, m), at most `MAX_LOG_ODDS` either way; 0 where there is no appearance.
+        """
+        rows = self.rows[first].astype(np.float64)
+        partners = bilinear_partner(self.rows[second])
+        product = rows @ partners.T
         return np.minimum(np.maximum(product, -MAX_LOG_ODDS), MAX_LOG_ODDS)
 
 
-def products(rows: Array, i: Array, j: Array, dtype: type[np.floating]) -> Array:
-    """Evidence (m,) of pairs of rows (n, D + 2), worked out in `dtype`. Millions of pairs take no
-    more memory than `CHUNK`.
+def products(rows: Array, first: Array, second: Array, dtype: type[np.floating]) -> Array:
+    """Return the evidence of pairs, without more memory than `CHUNK` pairs take.
+
+    Args:
+        rows: (n, D + 2), as in `Appearance`.
+        first: indices of rows, (m,).
+        second: indices of their partners, (m,).
+        dtype: precision of the products.
+
+    Returns:
+        Log odds, (m,) float64, not clipped.
     """
-    found = np.zeros(len(i))
-    for low in range(0, len(i), CHUNK):
+    found = np.zeros(len(first))
+    for low in range(0, len(first), CHUNK):
         part = slice(low, low + CHUNK)
-        found[part] = np.einsum(
-            "nd,nd->n", rows[i[part]].astype(dtype, copy=False), bilinear_partner(rows[j[part]])
-        )
+        some = rows[first[part]].astype(dtype, copy=False)
+        partners = bilinear_partner(rows[second[part]])
+        found[part] = np.einsum("nd,nd->n", some, partners)
     return found
 
 
 def bilinear_partner(rows: Array) -> Array:
-    """The other side of the product of `Appearance.rows`: the last two columns change places and
-    sign.
+    """Return the other side of the products of `Appearance.rows`.
+
+    Args:
+        rows: (..., D + 2).
+
+    Returns:
+        The rows with the last two columns exchanged and negated, (..., D + 2).
     """
-    return np.concatenate([rows[..., :-2], -rows[..., -1:], -rows[..., -2:-1]], axis=-1)
+    vectors = rows[..., :-2]
+    even = rows[..., -2:-1]
+    clear = rows[..., -1:]
+    return np.concatenate([vectors, -clear, -even], axis=-1)
 
 
 def clarity(embedded: list[Embedded]) -> Array:
-    """What is left of a cosine for each tracklet's quality, (n,) in 0..1; 1 for embeddings that
-    came without crops.
+    """Return the clarity of tracklets, from the quality of their crops.
+
+    Args:
+        embedded: n tracklets.
+
+    Returns:
+        Clarity, (n,), 0..1; 1 for embeddings without crops.
     """
-    return clarity_of(
-        np.array([e.crop_quality.sum() if len(e.crop_quality) else np.inf for e in embedded])
-    )
+    quality = []
+    for tracklet in embedded:
+        has_crops = len(tracklet.crop_quality) > 0
+        quality.append(tracklet.crop_quality.sum() if has_crops else np.inf)
+    return clarity_of(np.array(quality))
 
 
 def clarity_of(quality: Array) -> Array:
-    """What is left of a cosine of tracklets whose crops have this quality in all."""
+    """Return the clarity for a summed crop quality.
+
+    Args:
+        quality: (n,), 0 or more.
+
+    Returns:
+        The share of a cosine that is left, (n,), 0..1.
+    """
     return np.asarray(1 / (1 + HALF_CLEAR / np.maximum(quality, 1e-3)))
 
 
 def to_probability(log_odds: float) -> float:
-    """Log odds -> probability."""
-    return 1 / (1 + math.exp(-min(max(log_odds, -40.0), 40.0)))
+    """Convert log odds to a probability, 0..1."""
+    limited = min(max(log_odds, -40.0), 40.0)
+    return 1 / (1 + math.exp(-limited))
 
 
-def to_log_odds(chance: float) -> float:
-    """Probability -> log odds, finite at 0 and 1."""
-    chance = min(max(chance, 1e-12), 1 - 1e-12)
-    return float(np.log(chance / (1 - chance)))
+def to_log_odds(probability: float) -> float:
+    """Convert a probability, 0..1, to log odds, which are finite at 0 and 1."""
+    limited = min(max(probability, 1e-12), 1 - 1e-12)
+    return float(np.log(limited / (1 - limited)))

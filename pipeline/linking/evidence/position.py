@@ -1,4 +1,4 @@
-"""Evidence of position: log odds of finding a tracklet where it is, if it continues another.
+"""Evidence of position: log odds that a tracklet is where it is because it continues another.
 
 A Gaussian around the position of the first, which widens with the gap, is compared with anybody's
 position: uniform over `CROWD_M2` square metres. Across cameras, metres come from homographies.
@@ -21,18 +21,22 @@ CROWD_M2 = 100.0
 WALK_M_S = 1.0
 PLACE_STD_M = 0.3
 MAX_GAP_S = 3.0
-"""Beyond this gap a place says nothing about who comes next."""
+"""Beyond this gap positions are no evidence."""
 MIN_COMMON_ROWS = 3
 GOES_ON = 1.7
-"""Log odds that a track still follows the same person where it was ambiguous: 85 % of such pieces
-on two rendered worlds.
+"""Log odds that a track still follows the same person after an ambiguous match: it does in 85 % of
+the cases on two rendered worlds.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """log odds and metres (nan: the places cannot be compared), and the rule that forbids the two
-    ("" none).
+    """The positions of two tracklets, compared.
+
+    Attributes:
+        odds: log odds that they are one person; nan where positions say nothing.
+        metres: distance; nan where the positions cannot be compared.
+        rule: the cannot-link that the positions give, "" for none.
     """
 
     odds: float
@@ -44,57 +48,84 @@ SILENT = Compared(np.nan, np.nan, "")
 
 
 def compare(index: TrackletIndex, i: int, j: int, config: LinkingConfig) -> Compared:
-    """Compare two tracklets, i < j; nothing is said of those more than `MAX_GAP_S` apart."""
+    """Compare the positions of two tracklets.
+
+    Args:
+        index: all tracklets.
+        i: index of the earlier.
+        j: index of the later.
+        config: holds the longest distance of one person on the floor.
+
+    Returns:
+        The comparison; `SILENT` where the tracklets are `MAX_GAP_S` or more apart in time, or where
+        their positions cannot be compared.
+    """
     if (i, j) in index.continued:
         return Compared(GOES_ON, np.nan, "")
     if index.start_s[j] - index.end_s[i] >= MAX_GAP_S:
         return SILENT
-    one_camera = index.camera[i] == index.camera[j]
     first, second = index.common(i, j)
     if not len(first.times_s) or not len(second.times_s):
         return SILENT
-    walked_m = WALK_M_S * index.slack_s[index.camera[i], index.camera[j]]
-    error = float(np.sqrt(PLACE_STD_M**2 + first.error_m**2 + second.error_m**2 + walked_m**2))
-    if index.start_s[j] <= index.end_s[i]:
-        return SILENT if one_camera else _at_once(first, second, error, config)
-    return _in_sequence(first, second, error)
-
-
-def _in_sequence(a: Path, b: Path, error_m: float) -> Compared:
-    """One after the other: how far is it from the end of the early to the start of the late."""
-    early, late = (a, b) if a.times_s[0] < b.times_s[0] else (b, a)
-    distance = float(
-        np.sqrt(a.unit_m * b.unit_m) * np.linalg.norm(late.places[0] - early.places[-1])
-    )
-    elapsed_s = max(float(late.times_s[0] - early.times_s[-1]), 1e-3)
-    return Compared(_odds(distance, float(np.hypot(error_m, WALK_M_S * elapsed_s))), distance, "")
-
-
-def _at_once(a: Path, b: Path, error_m: float, config: LinkingConfig) -> Compared:
-    """At the same time in two cameras: the median distance between the two paths."""
-    common = a.times_s[(a.times_s >= b.times_s[0]) & (a.times_s <= b.times_s[-1])]
-    if len(common) < MIN_COMMON_ROWS:
+    camera = index.camera[i]
+    other_camera = index.camera[j]
+    walked_m = WALK_M_S * index.slack_s[camera, other_camera]
+    error_m = float(np.sqrt(PLACE_STD_M**2 + first.error_m**2 + second.error_m**2 + walked_m**2))
+    is_at_once = index.start_s[j] <= index.end_s[i]
+    if not is_at_once:
+        return _in_sequence(first, second, error_m)
+    if camera == other_camera:
         return SILENT
-    distance = float(
-        np.median(np.linalg.norm(a.at(common) - b.at(common), axis=1))
-        * np.sqrt(a.unit_m * b.unit_m)
-    )
-    return Compared(
-        _odds(distance, error_m),
-        distance,
-        FLOOR if distance - 2 * error_m > config.max_floor_m else "",
-    )
+    return _at_once(first, second, error_m, config)
+
+
+def _in_sequence(first: Path, second: Path, error_m: float) -> Compared:
+    """Compare the end of the earlier path with the start of the later."""
+    is_in_order = first.times_s[0] < second.times_s[0]
+    early, late = (first, second) if is_in_order else (second, first)
+    step = np.linalg.norm(late.places[0] - early.places[-1])
+    distance_m = float(_unit_m(first, second) * step)
+    elapsed_s = max(float(late.times_s[0] - early.times_s[-1]), 1e-3)
+    std_m = float(np.hypot(error_m, WALK_M_S * elapsed_s))
+    return Compared(_odds(distance_m, std_m), distance_m, "")
+
+
+def _at_once(first: Path, second: Path, error_m: float, config: LinkingConfig) -> Compared:
+    """Compare two paths at the times that they have in common, by their median distance."""
+    is_begun = first.times_s >= second.times_s[0]
+    is_not_over = first.times_s <= second.times_s[-1]
+    common_s = first.times_s[is_begun & is_not_over]
+    if len(common_s) < MIN_COMMON_ROWS:
+        return SILENT
+    apart = np.linalg.norm(first.at(common_s) - second.at(common_s), axis=1)
+    distance_m = float(np.median(apart) * _unit_m(first, second))
+    is_far = distance_m - 2 * error_m > config.max_floor_m
+    return Compared(_odds(distance_m, error_m), distance_m, FLOOR if is_far else "")
+
+
+def _unit_m(first: Path, second: Path) -> float:
+    """Metres of a unit of place between two paths, the geometric mean of both."""
+    return float(np.sqrt(first.unit_m * second.unit_m))
 
 
 def _odds(distance_m: float, std_m: float) -> float:
     """Log odds of this distance for one person against anybody in the crowd."""
-    odds = np.log(CROWD_M2 / (2 * np.pi * std_m**2)) - distance_m**2 / (2 * std_m**2)
+    peak = np.log(CROWD_M2 / (2 * np.pi * std_m**2))
+    odds = peak - distance_m**2 / (2 * std_m**2)
     return float(np.clip(odds, -MAX_LOG_ODDS, MAX_LOG_ODDS))
 
 
 def apart_m(reach: Array, other: Array) -> Array:
-    """Shortest distance between boxes (..., 4) in metres; nan where one is nowhere."""
-    gap = np.maximum(
-        np.maximum(reach[..., :2] - other[..., 2:], other[..., :2] - reach[..., 2:]), 0
-    )
+    """Return the shortest distance between boxes on the floor.
+
+    Args:
+        reach: x1 y1 x2 y2, (..., 4) metres.
+        other: boxes to compare with, (..., 4) metres.
+
+    Returns:
+        Distances, (...) metres, 0 where boxes overlap; nan where a box is nan.
+    """
+    beyond = reach[..., :2] - other[..., 2:]
+    before = other[..., :2] - reach[..., 2:]
+    gap = np.maximum(np.maximum(beyond, before), 0)
     return np.asarray(np.hypot(gap[..., 0], gap[..., 1]))

@@ -1,12 +1,12 @@
 """Learn how long people take from camera to camera, from pairs that are certain.
 
 From people whom appearance alone makes certain, a run learns for every two cameras how long they
-were out of sight, and how often both cameras saw them at once. So whether views overlap need not be
+were out of view, and how often both cameras saw them at once. So whether views overlap need not be
 configured.
 
 Pieces of a track that are certainly one person are one *visit*, and gaps lie between visits. Two
 visits with a certain third one between them are no transition, and time is no evidence for them:
-without this, people who walk about all day were torn apart (20 points of F1 in a simulated office).
+without this rule, people who walk about all day are split (20 points of F1 in a simulated office).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,10 +28,12 @@ N_NEXT = 32
 
 @dataclass(frozen=True, slots=True)
 class Transitions:
-    """What was seen of people who were in one camera and then in another.
+    """Observed steps from one camera to another.
 
-    gaps_s: seconds above 0 from leaving the first to appearing in the second, newest last.
-    n_overlaps: times the first camera still saw the person when the second began to.
+    Attributes:
+        gaps_s: seconds above 0 from leaving the first to appearing in the second, newest last.
+        n_overlaps: number of times that the first camera still saw the person when the second
+            began to.
     """
 
     gaps_s: tuple[float, ...] = ()
@@ -39,95 +41,149 @@ class Transitions:
 
     @property
     def n(self) -> int:
-        """All observations."""
+        """Number of all observations."""
         return len(self.gaps_s) + self.n_overlaps
 
     def newest(self, n: int) -> "Transitions":
-        """At most `n` observations: the newest gaps, and overlaps in proportion."""
+        """Return at most `n` observations: the newest gaps, and overlaps in proportion."""
         if self.n <= n:
             return self
-        kept = len(self.gaps_s) * n // self.n
-        return Transitions(self.gaps_s[len(self.gaps_s) - kept :], n - kept)
+        n_gaps = len(self.gaps_s)
+        n_kept = n_gaps * n // self.n
+        newest_s = self.gaps_s[n_gaps - n_kept :]
+        return Transitions(newest_s, n - n_kept)
 
 
 @dataclass(frozen=True, slots=True)
 class TravelTimes:
-    """Transitions by (earlier camera, later camera); those that are not there were never seen."""
+    """Transitions by (earlier camera, later camera); missing ones were never observed."""
 
     transitions: Mapping[tuple[str, str], Transitions] = field(default_factory=dict)
 
     def of(self, earlier: str, later: str) -> Transitions:
-        """Transitions from one camera to another."""
+        """Return the transitions from one camera to another, by name."""
         return self.transitions.get((earlier, later), Transitions())
 
 
 class CameraVisits:
-    """Of n tracklets the visit that each is part of: its first tracklet (n,), and start_s, end_s
-    (n,) of the visit.
+    """The visits of n tracklets, named by their first tracklet.
 
-    certain (m, 2): pairs of one person; they tell what else lies between two visits.
+    Attributes:
+        camera: camera of each tracklet, (n,) int.
+        first: visit of each tracklet, (n,) int.
+        start_s: start of that visit, (n,) seconds.
+        end_s: end of that visit, (n,) seconds.
+        certain: distinct pairs of visits that are certainly one person, (k, 2), in order.
     """
 
     def __init__(self, index: TrackletIndex, certain: Array) -> None:
         n = len(index)
-        self.camera, self.first = index.camera, np.arange(n)
-        for i, j in index.pieces:
-            if (i, j) not in index.continued:
-                self.first[j] = self.first[i]
+        self.camera = index.camera
+        self.first = np.arange(n)
+        for earlier, later in index.pieces:
+            if (earlier, later) not in index.continued:
+                self.first[later] = self.first[earlier]
         latest_s = index.end_s.copy()
         np.maximum.at(latest_s, self.first, index.end_s)
-        self.start_s, self.end_s = index.start_s[self.first], latest_s[self.first]
-        pairs = np.sort(self.first[np.asarray(certain, np.int64).reshape(-1, 2)], axis=1)
-        self.certain = np.unique(pairs[pairs[:, 0] < pairs[:, 1]], axis=0)
-        i, j = self.certain.T
-        goes_on = self.end_s[j] > self.end_s[i]
-        self._next_s, self._last_s = np.full(n, np.inf), np.full(n, -np.inf)
-        np.minimum.at(self._next_s, i[goes_on], self.start_s[j[goes_on]])
-        np.maximum.at(self._last_s, j, self.end_s[i])
+        self.start_s = index.start_s[self.first]
+        self.end_s = latest_s[self.first]
+
+        certain_tracklets = np.asarray(certain, np.int64).reshape(-1, 2)
+        pairs = np.sort(self.first[certain_tracklets], axis=1)
+        is_two_visits = pairs[:, 0] < pairs[:, 1]
+        self.certain = np.unique(pairs[is_two_visits], axis=0)
+        first, second = self.certain.T
+        goes_on = self.end_s[second] > self.end_s[first]
+        self._next_s = np.full(n, np.inf)
+        """Start of the next certain visit that ends later."""
+        np.minimum.at(self._next_s, first[goes_on], self.start_s[second[goes_on]])
+        self._last_s = np.full(n, -np.inf)
+        """Latest end of a certain visit before."""
+        np.maximum.at(self._last_s, second, self.end_s[first])
 
     def of(self, camera: int) -> Array:
-        """Visits of one camera, by their first tracklets, in order."""
-        return np.flatnonzero((self.camera == camera) & (self.first == np.arange(len(self.first))))
+        """Return the visits of one camera, by index, in order."""
+        is_first = self.first == np.arange(len(self.first))
+        return np.flatnonzero((self.camera == camera) & is_first)
 
-    def in_order(self, i: Array, j: Array) -> tuple[Array, Array]:
-        """Visits of pairs of tracklets, the earlier first."""
-        return np.minimum(self.first[i], self.first[j]), np.maximum(self.first[i], self.first[j])
+    def in_order(self, first: Array, second: Array) -> tuple[Array, Array]:
+        """Return the visits of pairs of tracklets.
 
-    def gap_ms(self, i: Array, j: Array) -> Array:
-        """Whole milliseconds from the end of visits i to the start of later visits j, 0 or less
-        where they overlap.
+        Args:
+            first: tracklets, (m,).
+            second: other tracklets, (m,).
+
+        Returns:
+            Earlier and later visits, (m,) each.
         """
-        return np.rint((self.start_s[j] - self.end_s[i]) * 1000).astype(np.int64)
+        first_visit = self.first[first]
+        second_visit = self.first[second]
+        return np.minimum(first_visit, second_visit), np.maximum(first_visit, second_visit)
 
-    def apart(self, i: Array, j: Array) -> Array:
-        """True where visits i and later visits j are no step: too long after, or with a certain
-        visit between them.
+    def gap_ms(self, earlier: Array, later: Array) -> Array:
+        """Return the gaps between visits.
+
+        Args:
+            earlier: visits, (m,).
+            later: visits, (m,).
+
+        Returns:
+            Whole milliseconds from the end of one to the start of the other, (m,) int64; 0 or less
+            where they overlap.
         """
-        gap_s = self.start_s[j] - self.end_s[i]
-        between = (self._next_s[i] < self.start_s[j]) | (self._last_s[j] > self.end_s[i])
-        return np.asarray((gap_s > HORIZON_S) | ((gap_s > 0) & between))
+        gap_s = self.start_s[later] - self.end_s[earlier]
+        return np.rint(gap_s * 1000).astype(np.int64)
+
+    def apart(self, earlier: Array, later: Array) -> Array:
+        """Return which pairs of visits are no step.
+
+        Args:
+            earlier: visits, (m,).
+            later: visits, (m,).
+
+        Returns:
+            True where the gap is too long, or a certain visit lies between the two, (m,) bool.
+        """
+        gap_s = self.start_s[later] - self.end_s[earlier]
+        comes_before = self._next_s[earlier] < self.start_s[later]
+        ends_after = self._last_s[later] > self.end_s[earlier]
+        has_between = comes_before | ends_after
+        return np.asarray((gap_s > HORIZON_S) | ((gap_s > 0) & has_between))
 
 
 def followed(index: TrackletIndex, groups: Iterable[Sequence[int]]) -> Array:
-    """Pairs (m, 2) of one group, the second among the `N_NEXT` after the first: those that may be
-    certain.
+    """Return the pairs of tracklets that may be certain.
+
+    Args:
+        index: all tracklets.
+        groups: people, as indices of tracklets.
+
+    Returns:
+        Pairs (m, 2) of one group; the second is among the `N_NEXT` that follow the first.
     """
     members = [np.sort(np.asarray(group, np.int64)) for group in groups if len(group) > 1]
-    order = np.concatenate([np.zeros(0, np.int64), *members])
-    owner = np.repeat(np.arange(len(members)), [len(group) for group in members])
+    tracklets = np.concatenate([np.zeros(0, np.int64), *members])
+    sizes = [len(group) for group in members]
+    owner = np.repeat(np.arange(len(members)), sizes)
     found = [np.zeros((0, 2), np.int64)]
-    for apart in range(1, min(N_NEXT + 1, len(order))):
-        one = owner[:-apart] == owner[apart:]
-        found.append(np.stack([order[:-apart][one], order[apart:][one]], axis=1))
+    for step in range(1, min(N_NEXT + 1, len(tracklets))):
+        is_one = owner[:-step] == owner[step:]
+        first = tracklets[:-step][is_one]
+        second = tracklets[step:][is_one]
+        found.append(np.stack([first, second], axis=1))
     return np.concatenate(found)
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Steps that were seen: earlier and later camera by index into `names`, milliseconds between.
+    """Observed steps between cameras.
 
-    gap_ms (k,) is 0 or less where views overlapped; visit (k,): the tracklet that begins the later
-    visit.
+    Attributes:
+        names: cameras.
+        earlier: camera of the earlier visit, index into `names`, (k,).
+        later: camera of the later visit, (k,).
+        gap_ms: milliseconds between them, (k,); 0 or less where the visits overlap.
+        visit: the first tracklet of the later visit, by index, (k,).
     """
 
     names: Sequence[str]
@@ -137,7 +193,7 @@ class Observed:
     visit: Array
 
     def some(self, chosen: Array) -> "Observed":
-        """Return those where `chosen` (k,) is true."""
+        """Return the steps where `chosen`, (k,) bool, is true."""
         return Observed(
             self.names,
             self.earlier[chosen],
@@ -152,8 +208,9 @@ class Observed:
         found: dict[tuple[str, str], Transitions] = {}
         for each in np.unique(way).tolist():
             gap_ms = self.gap_ms[way == each]
-            positive = gap_ms[gap_ms > 0]
-            steps = Transitions(tuple((positive / 1000).tolist()), len(gap_ms) - len(positive))
+            positive_ms = gap_ms[gap_ms > 0]
+            gaps_s = tuple((positive_ms / 1000).tolist())
+            steps = Transitions(gaps_s, len(gap_ms) - len(positive_ms))
             earlier, later = divmod(each, len(self.names))
             found[self.names[earlier], self.names[later]] = steps.newest(MAX_TRANSITIONS)
         return TravelTimes(found)
@@ -163,23 +220,31 @@ def observe(index: TrackletIndex, groups: Iterable[Sequence[int]], certain: Arra
     """Return the steps between cameras of people whom linking found, in order of time.
 
     Args:
-        index: All tracklets.
-        groups: People, as indices of tracklets.
-        certain: Pairs (m, 2) of their tracklets that are one person whatever time says.
+        index: all tracklets.
+        groups: people, as indices of tracklets.
+        certain: pairs (m, 2) of their tracklets that are one person without evidence of time.
     """
     owner = np.full(len(index), -1)
     for number, group in enumerate(groups):
         owner[list(group)] = number
     pairs = np.asarray(certain, np.int64).reshape(-1, 2)
-    is_one = (owner[pairs[:, 0]] == owner[pairs[:, 1]]) & (owner[pairs[:, 0]] >= 0)
+    first_owner = owner[pairs[:, 0]]
+    second_owner = owner[pairs[:, 1]]
+    is_one = (first_owner == second_owner) & (first_owner >= 0)
     visits = CameraVisits(index, pairs[is_one])
-    i, j = visits.certain.T
-    is_step = (index.camera[i] != index.camera[j]) & ~visits.apart(i, j)
-    i, j = i[is_step], j[is_step]
-    gap_ms = visits.gap_ms(i, j)
-    order = np.lexsort((gap_ms, visits.start_s[j]))
-    i, j = i[order], j[order]
-    return Observed(index.names, index.camera[i], index.camera[j], gap_ms[order], j)
+
+    earlier, later = visits.certain.T
+    is_other_camera = index.camera[earlier] != index.camera[later]
+    is_step = is_other_camera & ~visits.apart(earlier, later)
+    earlier = earlier[is_step]
+    later = later[is_step]
+    gap_ms = visits.gap_ms(earlier, later)
+    order = np.lexsort((gap_ms, visits.start_s[later]))
+    earlier = earlier[order]
+    later = later[order]
+    earlier_camera = index.camera[earlier]
+    later_camera = index.camera[later]
+    return Observed(index.names, earlier_camera, later_camera, gap_ms[order], later)
 
 
 def learn(index: TrackletIndex, groups: Iterable[Sequence[int]], certain: Array) -> TravelTimes:
@@ -188,34 +253,41 @@ def learn(index: TrackletIndex, groups: Iterable[Sequence[int]], certain: Array)
 
 
 def add(earlier: TravelTimes, new: TravelTimes) -> TravelTimes:
-    """What earlier runs learned and what is new; where it becomes too much, the oldest is left
-    out.
+    """Add new travel times to earlier ones.
+
+    Args:
+        earlier: what earlier runs learned.
+        new: what is new.
+
+    Returns:
+        Both, at most `MAX_TRANSITIONS` of each way; the oldest are dropped.
     """
     total = {}
     for cameras in sorted({*earlier.transitions, *new.transitions}):
         fresh = new.of(*cameras)
-        old = earlier.of(*cameras).newest(max(MAX_TRANSITIONS - fresh.n, 0))
-        total[cameras] = Transitions(old.gaps_s + fresh.gaps_s, old.n_overlaps + fresh.n_overlaps)
+        n_room = max(MAX_TRANSITIONS - fresh.n, 0)
+        old = earlier.of(*cameras).newest(n_room)
+        gaps_s = old.gaps_s + fresh.gaps_s
+        total[cameras] = Transitions(gaps_s, old.n_overlaps + fresh.n_overlaps)
     return TravelTimes(total)
 
 
 def in_words(times: TravelTimes) -> list[str]:
-    """One line for every way from camera to camera, for a person who reads run.json."""
-    return [
-        _in_words(*cameras, steps)
-        for cameras, steps in sorted(times.transitions.items())
-        if steps.n >= MIN_TRANSITIONS
-    ]
+    """Return one line for every way from camera to camera, for readers of run.json."""
+    lines = []
+    for (earlier, later), steps in sorted(times.transitions.items()):
+        if steps.n >= MIN_TRANSITIONS:
+            lines.append(_in_words(earlier, later, steps))
+    return lines
 
 
 def _in_words(earlier: str, later: str, steps: Transitions) -> str:
     said = []
     if steps.gaps_s:
         low, middle, high = np.percentile(steps.gaps_s, (10, 50, 90))
-        said.append(
-            f"about {middle:.1f} s ({len(steps.gaps_s)} steps, most within {low:.1f} to"
-            f" {high:.1f} s)"
-        )
+        n_steps = len(steps.gaps_s)
+        most = f"{n_steps} steps, most within {low:.1f} to {high:.1f} s"
+        said.append(f"about {middle:.1f} s ({most})")
     if steps.n_overlaps:
         said.append(f"{steps.n_overlaps} times seen by both at once")
     return f"{earlier} to {later}: {', '.join(said)}"

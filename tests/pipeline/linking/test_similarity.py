@@ -113,7 +113,8 @@ def test_products_of_rows_are_the_log_odds_of_the_curve() -> None:
             cosine = float(s.embedded[i].embedding @ s.embedded[j].embedding)
             even = (curve.even[s.camera[i]] + curve.even[s.camera[j]]) / 2 * clear[i] * clear[j]
             expected = np.clip((cosine - even) / curve.scale, -MAX_LOG_ODDS, MAX_LOG_ODDS)
-            assert float(looks.odds(i, j)) == pytest.approx(expected, abs=1e-4)
+            (odds,) = looks.odds(np.array([i]), np.array([j]))
+            assert odds == pytest.approx(expected, abs=1e-4)
 
 
 def test_pairs_of_strangers_are_spread_over_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
