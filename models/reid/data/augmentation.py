@@ -1,6 +1,6 @@
-"""What happens to the crops of a clip in training, on uint8 before `preprocess.normalise`: size,
-flip, crop, colour, erasing.
+"""Augmentation of training clips, on uint8 before `preprocess.normalise`.
 
+Size, flip, crop, colour and erasing.
 What is drawn and what is done are apart: a `Change` is drawn once for a clip, or once for every
 frame, and applying it draws nothing. So the frames of a clip cannot differ unless they are meant
 to, and a frame counts as erased exactly if it was.
@@ -30,7 +30,8 @@ MAX_TRIES = 100
 """Boxes drawn for one erasing until one fits."""
 GREY = np.array((0.114, 0.587, 0.299), np.float32)
 """Luminance of BGR (ITU-R BT.601)."""
-_MEAN, _STD = np.array(preprocess.MEAN[::-1]), np.array(preprocess.STD[::-1])
+_MEAN = np.array(preprocess.MEAN[::-1])
+_STD = np.array(preprocess.STD[::-1])
 FILLS = {
     "mean": np.rint(255 * _MEAN).astype(np.uint8),
     "published": np.rint(255 * (_MEAN * _STD + _MEAN)).astype(np.uint8),
@@ -65,62 +66,87 @@ def augment(
     width_px: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Frames, each (h, w, 3) uint8 BGR of any size -> the clip (T, height_px, width_px, 3) uint8
-    BGR, erased (T,) bool.
+    """Augment the frames of one clip.
 
-    With `whole_clip` all frames get the same change, pixel noise included; else each its own.
+    Args:
+        frames: T frames, each (h, w, 3) uint8 BGR of any size.
+        settings: What to draw. With `whole_clip` all frames get the same change, pixel noise
+            included; else each its own.
+        height_px: Height of the clip.
+        width_px: Width of the clip.
+        rng: Source of the draws.
+
+    Returns:
+        The clip (T, height_px, width_px, 3) uint8 BGR, and which frames have an erased box, (T,)
+        bool.
     """
     if settings.whole_clip:
         changes = [_draw(settings, height_px, width_px, rng)] * len(frames)
     else:
         changes = [_draw(settings, height_px, width_px, rng) for _ in frames]
-    clip = np.stack(
-        [_apply(f, c, height_px, width_px) for f, c in zip(frames, changes, strict=True)]
-    )
-    return clip, np.array([c.box[2] > 0 for c in changes])
+    clip = []
+    for frame, change in zip(frames, changes, strict=True):
+        clip.append(_apply(frame, change, height_px, width_px))
+    erased = [change.box[2] > 0 for change in changes]
+    return np.stack(clip), np.array(erased)
 
 
 def _draw(
     settings: AugmentSettings, height_px: int, width_px: int, rng: np.random.Generator
 ) -> Change:
+    """Draw a change; the order of the draws is part of what a seed means."""
     mirrored = rng.random() < settings.flip
-    zoom = ZOOM if settings.crop == "translate" and rng.random() < 0.5 else 1
-    size = round(height_px * zoom), round(width_px * zoom)
+    is_zoomed = settings.crop == "translate" and rng.random() < 0.5
+    zoom = ZOOM if is_zoomed else 1
+    full_height = round(height_px * zoom)
+    full_width = round(width_px * zoom)
     pad_px = settings.pad_px if settings.crop == "pad" else 0
-    top = int(rng.integers(size[0] + 2 * pad_px - height_px + 1))
-    left = int(rng.integers(size[1] + 2 * pad_px - width_px + 1))
-    brightness, contrast, saturation = (
-        rng.uniform(max(0.0, 1 - v), 1 + v) for v in settings.jitter
-    )
-    box = (
-        _draw_box(settings, height_px, width_px, rng)
-        if rng.random() < settings.erase
-        else (0, 0, 0, 0)
-    )
-    noisy = settings.erase_fill == "noise"
-    patch = rng.integers(0, 256, (*box[2:], 3), np.uint8) if noisy else FILLS[settings.erase_fill]
+    top = int(rng.integers(full_height + 2 * pad_px - height_px + 1))
+    left = int(rng.integers(full_width + 2 * pad_px - width_px + 1))
+    brightness, contrast, saturation = (_draw_factor(spread, rng) for spread in settings.jitter)
+    box = (0, 0, 0, 0)
+    if rng.random() < settings.erase:
+        box = _draw_box(settings, height_px, width_px, rng)
+    if settings.erase_fill == "noise":
+        patch = rng.integers(0, 256, (*box[2:], 3), np.uint8)
+    else:
+        patch = FILLS[settings.erase_fill]
     degraded = degradation.draw(settings.degrade, rng) if settings.degrade.probability else None
-    factors = (brightness, contrast, saturation)
-    return Change(degraded, size, mirrored, pad_px, top, left, factors, box, patch)
+    return Change(
+        degraded=degraded,
+        size=(full_height, full_width),
+        mirrored=mirrored,
+        pad_px=pad_px,
+        top=top,
+        left=left,
+        factors=(brightness, contrast, saturation),
+        box=box,
+        patch=patch,
+    )
+
+
+def _draw_factor(spread: float, rng: np.random.Generator) -> float:
+    """Factor about 1, at least 0."""
+    return rng.uniform(max(0.0, 1 - spread), 1 + spread)
 
 
 def _draw_box(
     settings: AugmentSettings, height_px: int, width_px: int, rng: np.random.Generator
 ) -> tuple[int, int, int, int]:
-    """Box to erase: area (share of the crop) and aspect (height / width) uniform, drawn again until
-    it lies inside.
+    """Box to erase: top, left, height, width.
+
+    Area (share of the crop) and aspect (height / width) are uniform, drawn again until the box lies
+    inside.
     """
     for _ in range(MAX_TRIES):
         area = rng.uniform(*settings.erase_area) * height_px * width_px
         aspect = rng.uniform(*settings.erase_aspect)
-        height, width = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        height = round(math.sqrt(area * aspect))
+        width = round(math.sqrt(area / aspect))
         if 0 < height < height_px and 0 < width < width_px:
-            return (
-                int(rng.integers(height_px - height + 1)),
-                int(rng.integers(width_px - width + 1)),
-                height,
-                width,
-            )
+            top = int(rng.integers(height_px - height + 1))
+            left = int(rng.integers(width_px - width + 1))
+            return top, left, height, width
     return 0, 0, 0, 0
 
 
@@ -140,9 +166,7 @@ def _apply(frame: np.ndarray, change: Change, height_px: int, width_px: int) -> 
 def _coloured(
     frame: np.ndarray, brightness: float, contrast: float, saturation: float
 ) -> np.ndarray:
-    """Brightness times; contrast about the frame's mean luminance; saturation about each pixel's
-    own. One rounding.
-    """
+    """Change brightness, contrast about the mean luminance, and saturation; rounded once."""
     if brightness == contrast == saturation == 1:
         return frame
     out: np.ndarray = frame * np.float32(brightness)

@@ -1,6 +1,4 @@
-"""Which samples make up the batches of an epoch: plain lists, from the people, the settings, a seed
-and the epoch.
-
+"""Which samples make up the batches of an epoch, from the people, settings, a seed and the epoch.
 Everything of an epoch is drawn before it begins and from nothing but the arguments, so two machines
 agree on it without talking, and going on in the middle of an epoch is a slice. P is `n_people`, K
 is `n_each`.
@@ -30,6 +28,7 @@ is `n_each`.
 
 from collections.abc import Callable
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -69,11 +68,12 @@ def epoch_batches(
             " samples: batch normalisation needs two samples in a batch; set batches.n_people or"
             " batches.n_each higher, or give more data"
         )
-    rng = np.random.default_rng(
-        [seed, epoch, 0, 1]
-    )  # 1: apart from the draws of the clips, [seed, epoch, position] (and a 0)
+    # 1: apart from the draws of the clips, [seed, epoch, position] (and a 0)
+    rng = np.random.default_rng([seed, epoch, 0, 1])
     if settings.sampler == "sources":
-        return _sources(np.zeros_like(targets) if sources is None else sources, settings, rng)
+        if sources is None:
+            sources = np.zeros_like(targets)
+        return _sources(sources, settings, rng)
     if (targets == UNLABELLED).any():
         raise InputError("pictures without labels need batches.sampler: sources")
     return _SAMPLERS[settings.sampler](targets, settings, rng)
@@ -84,7 +84,10 @@ def _groups(people: np.ndarray, settings: BatchSettings, rng: np.random.Generato
     batches: Batches = []
     while len(left) >= settings.n_people:
         chosen = rng.choice(len(left), settings.n_people, replace=False)
-        batches.append([index for person in chosen for index in left[person].pop()])
+        batch: list[int] = []
+        for person in chosen:
+            batch += left[person].pop()
+        batches.append(batch)
         left = [groups for groups in left if groups]
     return batches
 
@@ -94,40 +97,52 @@ def _cut(rng: np.random.Generator, own: np.ndarray, n_each: int) -> Batches:
     if len(own) < n_each:
         return [rng.choice(own, n_each).tolist()]
     shuffled = rng.permutation(own).tolist()
-    return [shuffled[i : i + n_each] for i in range(0, len(own) - n_each + 1, n_each)]
+    return _whole_groups(shuffled, n_each)
+
+
+def _whole_groups(items: list[Any], size: int) -> list[list[Any]]:
+    """The items in groups of `size`; a last group that is not full is left out."""
+    begins = range(0, len(items) - size + 1, size)
+    return [items[begin : begin + size] for begin in begins]
 
 
 def _identities(people: np.ndarray, settings: BatchSettings, rng: np.random.Generator) -> Batches:
     by_person = _by_person(people, settings)
-    n_people, n_each = settings.n_people, settings.n_each
-    order = rng.permutation(len(by_person))
-    drawn = [
-        rng.choice(by_person[i], n_each, replace=len(by_person[i]) < n_each).tolist() for i in order
-    ]
-    return [
-        list(chain(*drawn[i : i + n_people])) for i in range(0, len(drawn) - n_people + 1, n_people)
-    ]
+    n_each = settings.n_each
+    drawn = []
+    for person in rng.permutation(len(by_person)):
+        own = by_person[person]
+        samples = rng.choice(own, n_each, replace=len(own) < n_each)
+        drawn.append(samples.tolist())
+    groups = _whole_groups(drawn, settings.n_people)
+    return [list(chain(*group)) for group in groups]
 
 
 def _shuffled(people: np.ndarray, settings: BatchSettings, rng: np.random.Generator) -> Batches:
     size = settings.n_people * settings.n_each
     order = rng.permutation(len(people)).tolist()
-    return [order[i : i + size] for i in range(0, len(order), size) if len(order) - i > 1]
+    batches = [order[begin : begin + size] for begin in range(0, len(order), size)]
+    return [batch for batch in batches if len(batch) > 1]
 
 
 def _sources(sources: np.ndarray, settings: BatchSettings, rng: np.random.Generator) -> Batches:
     size = settings.n_people * settings.n_each
     n_batches = max(1, len(sources) // size)
-    _, counts = np.unique(sources, return_counts=True)
-    shares = np.sqrt(counts) / np.sqrt(counts).sum()
+    names, counts = np.unique(sources, return_counts=True)
+    roots = np.sqrt(counts)
+    shares = roots / roots.sum()
     # how many of each data set all batches up to one have taken: whole numbers whose means are the
     # shares
-    taken = np.rint(np.outer(np.arange(n_batches + 1), shares * size)).astype(int)
+    n_before = np.arange(n_batches + 1)
+    taken = np.rint(np.outer(n_before, shares * size)).astype(int)
     batches: Batches = [[] for _ in range(n_batches)]
-    for column, source in enumerate(np.unique(sources)):
-        order = _rounds(np.flatnonzero(sources == source), taken[-1, column], rng)
-        for number in range(n_batches):
-            batches[number] += order[taken[number, column] : taken[number + 1, column]]
+    for column, source in enumerate(names):
+        own = np.flatnonzero(sources == source)
+        order = _rounds(own, taken[-1, column], rng)
+        for number, batch in enumerate(batches):
+            begin = taken[number, column]
+            end = taken[number + 1, column]
+            batch.extend(order[begin:end])
     return batches
 
 
@@ -142,7 +157,9 @@ def _rounds(indices: np.ndarray, n: int, rng: np.random.Generator) -> list[int]:
 def _by_person(people: np.ndarray, settings: BatchSettings) -> list[np.ndarray]:
     """Indices of the samples of every person, people in ascending order."""
     order = np.argsort(people, kind="stable")
-    by_person = np.split(order, np.flatnonzero(np.diff(people[order])) + 1)
+    is_next = np.diff(people[order]) != 0
+    begins = np.flatnonzero(is_next) + 1
+    by_person = np.split(order, begins)
     if len(by_person) < settings.n_people:
         raise InputError(
             f"batches of {settings.n_people} people cannot be made from {len(by_person)} training"

@@ -1,6 +1,4 @@
-"""Which frames of a tracklet a network sees: frame numbers from the number of frames, the clip
-length and a rule.
-
+"""Which frames of a tracklet a network sees, from their number, the clip length and a rule.
 Training rules give one clip and may draw; test rules give as many clips as they need and never
 draw, so that an evaluation repeats. A tracklet shorter than a clip gives some frames twice, so
 training clips are always full.
@@ -44,22 +42,43 @@ STRIDES = (8, 4, 2, 1)
 
 
 def training_clip(n: int, length: int, rule: TrainingRule, rng: np.random.Generator) -> np.ndarray:
-    """Frame numbers (length,) int64 in 0..n-1 of one clip of a tracklet of n frames.
+    """Draw one clip of a tracklet for training.
 
-    In time order, except that `consecutive` starts again at a short tracklet's end. Raises
-    InputError without frames.
+    Args:
+        n: Frames of the tracklet.
+        length: Frames of the clip.
+        rule: How to choose them.
+        rng: Source of the draws.
+
+    Returns:
+        Frame numbers (length,) int64 in 0..n-1, in time order, except that `consecutive` starts
+        again at a short tracklet's end.
+
+    Raises:
+        InputError: The tracklet has no frames.
     """
-    return _TRAINING[rule](_checked(n), length, rng)
+    choose = _TRAINING[rule]
+    return choose(_checked(n), length, rng)
 
 
 def covering_clips(n: int, length: int, rule: TestRule) -> list[np.ndarray]:
-    """Frame numbers, each (length,) int64 in 0..n-1, of the clips of a tracklet of n frames: at
-    least one clip.
+    """Choose the clips of a tracklet for a test.
 
-    `all` gives (n,). A clip that lacks frames (n < length; the last of `dense`) goes through its
-    own again from its first; `evenly` repeats the last. Raises InputError without frames.
+    Args:
+        n: Frames of the tracklet.
+        length: Frames of a clip.
+        rule: How to choose them.
+
+    Returns:
+        At least one clip: frame numbers (length,) int64 in 0..n-1; (n,) with `all`. A clip that
+        lacks frames (n < length; the last of `dense`) starts again at its own first frame; `evenly`
+        repeats the last.
+
+    Raises:
+        InputError: The tracklet has no frames.
     """
-    return _TEST[rule](_checked(n), length)
+    choose = _TEST[rule]
+    return choose(_checked(n), length)
 
 
 def _checked(n: int) -> int:
@@ -78,7 +97,9 @@ def _consecutive(n: int, length: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _evenly(n: int, length: int) -> np.ndarray:
-    return np.minimum(np.arange(length) * max(n // length, 1), n - 1)
+    stride = max(n // length, 1)
+    frames = np.arange(length) * stride
+    return np.minimum(frames, n - 1)
 
 
 def _restricted(n: int, length: int, rng: np.random.Generator) -> np.ndarray:
@@ -86,7 +107,8 @@ def _restricted(n: int, length: int, rng: np.random.Generator) -> np.ndarray:
     begins = np.arange(length) * part
     ends = begins + part
     ends[-1] = max(n, ends[-1])  # the last part takes what the division leaves
-    return np.minimum(rng.integers(begins, ends), n - 1)
+    frames = rng.integers(begins, ends)
+    return np.minimum(frames, n - 1)
 
 
 def _interval(n: int, length: int, rng: np.random.Generator) -> np.ndarray:
@@ -94,7 +116,9 @@ def _interval(n: int, length: int, rng: np.random.Generator) -> np.ndarray:
         return _random(n, length, rng)
     stride = next(s for s in STRIDES if s * length <= n)
     begin = rng.integers(n - stride * length + 1)
-    return np.asarray(begin + np.arange(length) * stride + rng.integers(stride, size=length))
+    cells = begin + np.arange(length) * stride
+    within_cell = rng.integers(stride, size=length)
+    return np.asarray(cells + within_cell)
 
 
 def _all(n: int, length: int) -> list[np.ndarray]:
@@ -102,7 +126,11 @@ def _all(n: int, length: int) -> list[np.ndarray]:
 
 
 def _dense(n: int, length: int) -> list[np.ndarray]:
-    return [begin + np.arange(length) % min(length, n - begin) for begin in range(0, n, length)]
+    clips = []
+    for begin in range(0, n, length):
+        n_frames = min(length, n - begin)
+        clips.append(begin + np.arange(length) % n_frames)
+    return clips
 
 
 def _begin_interval(n: int, length: int) -> list[np.ndarray]:

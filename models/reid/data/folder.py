@@ -20,6 +20,7 @@ has `_f0046985`) gives the time for spatial-temporal priors, in frames of one cl
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -65,16 +66,29 @@ class _Visit:
 
 
 def load(root: Path, options: Options) -> Dataset:
-    """Read a folder of people; raises InputError where it is not laid out as said above."""
+    """Read a folder of people.
+
+    Args:
+        root: The folder.
+        options: How the people are filed.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: The folder is not laid out as the module says.
+    """
+    name = root.resolve().name
     if options.names == "unlabelled":
-        return Dataset(root.resolve().name, root, _unlabelled(root), (), (), False)
+        return Dataset(name, root, _unlabelled(root), (), (), video=False)
     roles = _roles(root, options.use)
-    samples, n_junk = (
-        _from_folders(roles, options.kind)
-        if options.names == "folders"
-        else _from_names(roles, options.names)
-    )
-    query, gallery = samples.get("query", ()), samples.get("gallery", ())
+    n_junk = 0
+    if options.names == "folders":
+        samples = _from_folders(roles, options.kind)
+    else:
+        samples, n_junk = _from_names(roles, options.names)
+    query = samples.get("query", ())
+    gallery = samples.get("gallery", ())
     if "val" in samples:
         query, gallery = ask_first_camera(samples["val"])
     train = relabel(samples.get("train", ()))
@@ -82,9 +96,8 @@ def load(root: Path, options: Options) -> Dataset:
         raise InputError(
             f"{root}: nobody to test with is seen by two cameras; add people or cameras"
         )
-    return Dataset(
-        root.resolve().name, root, train, query, gallery, options.kind == "tracklets", n_junk
-    )
+    video = options.kind == "tracklets"
+    return Dataset(name, root, train, query, gallery, video, n_junk)
 
 
 def _unlabelled(root: Path) -> tuple[Sample, ...]:
@@ -93,11 +106,14 @@ def _unlabelled(root: Path) -> tuple[Sample, ...]:
         raise InputError(
             f"{root}: is not a folder; set root to the folder of your unlabelled images"
         )
-    folders = [root, *sorted(path for path in root.rglob("*") if path.is_dir())]
-    found = [(folder, name) for folder in folders for name in images(folder, needed=False)]
-    if not found:
+    folders = sorted(path for path in root.rglob("*") if path.is_dir())
+    samples = []
+    for folder in [root, *folders]:
+        for name in images(folder, needed=False):
+            samples.append(Sample(Frames(folder, (name,)), UNLABELLED, 0))
+    if not samples:
         raise InputError(f"{root}: has no images below it; correct the root")
-    return tuple(Sample(Frames(folder, (name,)), UNLABELLED, 0) for folder, name in found)
+    return tuple(samples)
 
 
 def _roles(root: Path, use: str) -> dict[str, Path]:
@@ -108,65 +124,96 @@ def _roles(root: Path, use: str) -> dict[str, Path]:
             " (person/camera/frame.jpg)"
         )
     roles = {role: root / role for role in ROLES if (root / role).is_dir()}
-    if ("query" in roles) != ("gallery" in roles) or ("val" in roles and "query" in roles):
+    is_half_a_test = ("query" in roles) != ("gallery" in roles)
+    is_twice_a_test = "val" in roles and "query" in roles
+    if is_half_a_test or is_twice_a_test:
         raise InputError(
             f"{root}: has {', '.join(roles)}; to test with, it takes val, or query and gallery"
         )
-    return roles or {"train" if use == "train" else "val": root}
+    if roles:
+        return roles
+    role = "train" if use == "train" else "val"
+    return {role: root}
 
 
-def _from_folders(roles: dict[str, Path], kind: str) -> tuple[dict[str, tuple[Sample, ...]], int]:
-    """People and cameras numbered over all roles, so that one name is one person; people from 1,
-    cameras from 0.
+def _from_folders(roles: dict[str, Path], kind: str) -> dict[str, tuple[Sample, ...]]:
+    """Samples of each role, with people numbered from 1 and cameras from 0.
+
+    They are numbered over all roles, so that one name is one person.
     """
     visits = {role: list(_visits(folder, kind)) for role, folder in roles.items()}
-    everything = [visit for found in visits.values() for visit in found]
-    people = sorted({visit.person for visit in everything}, key=files.natural)
-    person = {name: number for number, name in enumerate(people, start=1)}
-    cameras = sorted({visit.camera for visit in everything}, key=files.natural)
-    camera = {name: i for i, name in enumerate(cameras)}
-    return {
-        role: tuple(
-            Sample(v.frames, person[v.person], camera[v.camera], _frame(v.frames[0])) for v in found
-        )
-        for role, found in visits.items()
-    }, 0
+    person_names = set()
+    camera_names = set()
+    for visit in chain.from_iterable(visits.values()):
+        person_names.add(visit.person)
+        camera_names.add(visit.camera)
+    people = _numbered(person_names, first=1)
+    cameras = _numbered(camera_names, first=0)
+    samples = {}
+    for role, role_visits in visits.items():
+        role_samples = []
+        for visit in role_visits:
+            person_id = people[visit.person]
+            camera = cameras[visit.camera]
+            frame = _frame(visit.frames[0])
+            role_samples.append(Sample(visit.frames, person_id, camera, frame))
+        samples[role] = tuple(role_samples)
+    return samples
+
+
+def _numbered(names: set[str], first: int) -> dict[str, int]:
+    """Number names in natural order."""
+    ordered = sorted(names, key=files.natural)
+    return {name: number for number, name in enumerate(ordered, first)}
 
 
 def _visits(folder: Path, kind: str) -> Iterator[_Visit]:
-    inside = [
-        (person, camera) for person in subfolders(folder) for camera in subfolders(folder / person)
-    ]
-    if not inside:
+    """Every image, or every tracklet, of a folder person/camera/[visit/]frame.jpg."""
+    is_empty = True
+    for person in subfolders(folder):
+        for camera in subfolders(folder / person):
+            is_empty = False
+            camera_folder = folder / person / camera
+            for frames in _parts(camera_folder, kind):
+                yield _Visit(person, camera, frames)
+    if is_empty:
         raise InputError(
             f"{folder}: has no person/camera folders; file the images as person/camera/frame.jpg,"
             " or set data.options.names"
         )
-    for person, camera in inside:
-        here = folder / person / camera
-        nested = [here / name for name in subfolders(here)] if kind == "tracklets" else []
-        for visit in [here, *nested]:
-            names = tuple(images(visit, needed=visit is not here or not nested))
-            for part in (
-                [names] * bool(names) if kind == "tracklets" else [(name,) for name in names]
-            ):
-                yield _Visit(person, camera, Frames(visit, part))
+
+
+def _parts(camera_folder: Path, kind: str) -> Iterator[Frames]:
+    """The images of a camera's folder one by one, or as tracklets: its own and its subfolders'."""
+    if kind == "images":
+        for name in images(camera_folder, needed=True):
+            yield Frames(camera_folder, (name,))
+        return
+    visits = [camera_folder / name for name in subfolders(camera_folder)]
+    own = tuple(images(camera_folder, needed=not visits))
+    if own:
+        yield Frames(camera_folder, own)
+    for visit in visits:
+        names = tuple(images(visit, needed=True))
+        if names:
+            yield Frames(visit, names)
 
 
 def _from_names(roles: dict[str, Path], names: str) -> tuple[dict[str, tuple[Sample, ...]], int]:
-    read = {
-        role: flat(folder, _market if names == "market" else _pair)
-        for role, folder in roles.items()
-    }
-    return {role: tuple(samples) for role, (samples, _) in read.items()}, sum(
-        junk for _, junk in read.values()
-    )
+    """Samples of each role, and how many images were junk."""
+    read_name = _market if names == "market" else _pair
+    n_junk = 0
+    samples = {}
+    for role, folder in roles.items():
+        role_samples, n_role_junk = flat(folder, read_name)
+        samples[role] = tuple(role_samples)
+        n_junk += n_role_junk
+    return samples, n_junk
 
 
 def _market(folder: Path, name: str) -> tuple[int, int, int]:
-    person, camera, frame = match(
-        MARKET, folder, name, "0002_c1_f0000451.jpg (names: market)"
-    ).groups()
+    found = match(MARKET, folder, name, "0002_c1_f0000451.jpg (names: market)")
+    person, camera, frame = found.groups()
     if int(camera) < 1:
         raise InputError(f"{folder / name}: cameras count from 1; rename the images")
     return int(person), int(camera) - 1, int(frame or -1)

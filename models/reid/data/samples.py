@@ -14,20 +14,18 @@ import numpy as np
 from models.errors import InputError
 
 JUNK = -1
-"""person_id of boxes that count neither for nor against; they are dropped on load, and counted in
-`Dataset.n_junk`.
+"""person_id of boxes that count neither for nor against.
+
+They are dropped on load, and counted in `Dataset.n_junk`.
 """
 DISTRACTOR = 0
-"""person_id of gallery people of Market-1501 and MARS who are nobody's answer. MSMT17 has an
-ordinary person 0: nothing may treat the number specially, and nothing needs to, as no query of the
-former two asks for 0.
+"""person_id of gallery people of Market-1501 and MARS who are nobody's answer.
+
+MSMT17 has an ordinary person 0, so nothing may treat the number specially. Nothing needs to: no
+query of Market-1501 and MARS asks for 0.
 """
-
-
 UNLABELLED = -2
-"""person_id of training pictures of which nobody knows whom they show: only a teacher's losses
-learn from them.
-"""
+"""person_id of training pictures without labels; only a teacher's losses learn from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +98,30 @@ def relabel(samples: Sequence[Sample]) -> tuple[Sample, ...]:
 def counts(dataset: Dataset) -> dict[str, int]:
     """How large the data set is: people, and images or tracklets, of each role; and junk."""
     kind = "tracklets" if dataset.video else "images"
+    roles = {"train": dataset.train, "query": dataset.query, "gallery": dataset.gallery}
     found = {}
-    for role, samples in (
-        ("train", dataset.train),
-        ("query", dataset.query),
-        ("gallery", dataset.gallery),
-    ):
+    for role, samples in roles.items():
         found[f"{role} people"] = len({s.person_id for s in samples})
         found[f"{role} {kind}"] = len(samples)
-    return found | {f"junk {kind}": dataset.n_junk}
+    found[f"junk {kind}"] = dataset.n_junk
+    return found
 
 
 def check_counts(where: Path, found: dict[str, int], expected: dict[str, int]) -> None:
-    """Raise InputError that names the folder and every count that is not as expected; keys missing
-    in `expected` are free.
+    """Check that a data set is complete.
+
+    Args:
+        where: Its folder.
+        found: Counts by name, as `counts` gives them.
+        expected: What they should be; counts that are not in it may have any value.
+
+    Raises:
+        InputError: Some counts are others; it names all of them.
     """
-    wrong = [
-        f"{name} {found[name]} (expected {n})" for name, n in expected.items() if found[name] != n
-    ]
+    wrong = []
+    for name, n_expected in expected.items():
+        if found[name] != n_expected:
+            wrong.append(f"{name} {found[name]} (expected {n_expected})")
     if wrong:
         raise InputError(
             f"{where}: is not the complete data set: found {', '.join(wrong)}; unpack it again, or"
@@ -126,34 +130,57 @@ def check_counts(where: Path, found: dict[str, int], expected: dict[str, int]) -
 
 
 def ask_first_camera(samples: Sequence[Sample]) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Query and gallery: what a person's first camera saw asks for the rest; who has one camera is
-    a distractor.
+    """Split samples into query and gallery.
+
+    What a person's first camera saw is the query, the rest the gallery. A person seen by one camera
+    only is a distractor.
+
+    Args:
+        samples: Labelled samples.
+
+    Returns:
+        Query and gallery, each in the order of the samples.
     """
+    cameras = _cameras_by_person(samples)
+    query = []
+    gallery = []
+    for sample in samples:
+        seen = cameras[sample.person_id]
+        asks = len(seen) > 1 and sample.camera == min(seen)
+        side = query if asks else gallery
+        side.append(sample)
+    return tuple(query), tuple(gallery)
+
+
+def _cameras_by_person(samples: Sequence[Sample]) -> dict[int, set[int]]:
     cameras: dict[int, set[int]] = {}
     for sample in samples:
         cameras.setdefault(sample.person_id, set()).add(sample.camera)
-
-    def asks(sample: Sample) -> bool:
-        seen = cameras[sample.person_id]
-        return len(seen) > 1 and sample.camera == min(seen)
-
-    return tuple(s for s in samples if asks(s)), tuple(s for s in samples if not asks(s))
+    return cameras
 
 
 def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
-    """Training ids split into training and validation people: model selection never sees query or
-    gallery of the data set.
+    """Split the training people into training and validation people.
 
-    A `fraction` (0..1) of the training people, at least 2 and drawn among those seen by two cameras
-    or more, becomes query and gallery: for each of them and each of their cameras one sample, drawn
-    at random, is a query and the rest gallery. A camera with a single sample gives it to the
-    gallery, unless all cameras of the person have one: then the first asks for the others. So every
-    query has an answer in another camera. The rest trains, relabelled.
+    So model selection never sees query or gallery of the data set. For each validation person and
+    each of their cameras one sample, drawn at random, is a query and the rest gallery. A camera
+    with a single sample gives it to the gallery, unless all cameras of the person have one: then
+    the first asks for the others. So every query has an answer in another camera.
+
+    Args:
+        dataset: Its query and gallery are not used.
+        fraction: Share of the training people to hold out, 0..1; at least 2 people, drawn among
+            those seen by two cameras or more.
+        seed: Of the draws.
+
+    Returns:
+        The data set with the other people as training people, relabelled.
+
+    Raises:
+        InputError: Too few people are seen by two cameras.
     """
-    cameras: dict[int, set[int]] = {}
-    for sample in dataset.train:
-        if sample.person_id != UNLABELLED:
-            cameras.setdefault(sample.person_id, set()).add(sample.camera)
+    labelled = [sample for sample in dataset.train if sample.person_id != UNLABELLED]
+    cameras = _cameras_by_person(labelled)
     eligible = sorted(person for person, seen in cameras.items() if len(seen) > 1)
     n_held = max(2, round(fraction * len(cameras)))
     if n_held > len(eligible) or n_held >= len(cameras):
@@ -162,36 +189,54 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
             f" {len(cameras)} are seen by two cameras; give more people or set data.validation to 0"
         )
     rng = np.random.default_rng([seed, 0])
-    held = {eligible[i] for i in rng.permutation(len(eligible))[:n_held]}
-    groups: dict[tuple[int, int], list[Sample]] = {}
-    for sample in dataset.train:
-        if sample.person_id in held:
-            groups.setdefault((sample.person_id, sample.camera), []).append(sample)
-    single = {
-        person
-        for person in held
-        if all(len(groups[person, camera]) == 1 for camera in cameras[person])
-    }
-    query: list[Sample] = []
-    gallery: list[Sample] = []
-    for (person, camera), group in sorted(groups.items(), key=lambda item: item[0]):
-        asks = len(group) > 1 or (person in single and camera == min(cameras[person]))
-        chosen = int(rng.integers(len(group))) if asks else -1
-        query += [group[chosen]] if asks else []
-        gallery += [s for i, s in enumerate(group) if i != chosen]
-    train = relabel([s for s in dataset.train if s.person_id not in held])
+    drawn = rng.permutation(len(eligible))[:n_held]
+    held = {eligible[i] for i in drawn}
+    validation = [sample for sample in labelled if sample.person_id in held]
+    query, gallery = _draw_queries(validation, rng)
     return replace(
         dataset,
         name=f"{dataset.name} held out",
-        train=train,
+        train=relabel([s for s in dataset.train if s.person_id not in held]),
         query=tuple(query),
         gallery=tuple(gallery),
     )
 
 
+def _draw_queries(
+    samples: Sequence[Sample], rng: np.random.Generator
+) -> tuple[list[Sample], list[Sample]]:
+    """Query and gallery of the people to validate with, as `hold_out` says."""
+    groups: dict[tuple[int, int], list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault((sample.person_id, sample.camera), []).append(sample)
+    has_more = {person for (person, _), group in groups.items() if len(group) > 1}
+    cameras = _cameras_by_person(samples)
+    query: list[Sample] = []
+    gallery: list[Sample] = []
+    for person, camera in sorted(groups):
+        group = groups[person, camera]
+        is_first_of_singles = person not in has_more and camera == min(cameras[person])
+        if len(group) > 1 or is_first_of_singles:
+            chosen = int(rng.integers(len(group)))
+            query.append(group[chosen])
+            gallery += group[:chosen] + group[chosen + 1 :]
+        else:
+            gallery += group
+    return query, gallery
+
+
 def train_also_on(dataset: Dataset, further: Sequence[Dataset]) -> Dataset:
-    """`dataset` with the training samples of others behind its own, as other people in other
-    cameras; raises InputError.
+    """Add the training samples of other data sets, as other people in other cameras.
+
+    Args:
+        dataset: Keeps its query and gallery.
+        further: Data sets whose training samples are added.
+
+    Returns:
+        The data set with all training samples.
+
+    Raises:
+        InputError: One holds tracklets and another images.
     """
     if not further:
         return dataset
@@ -199,14 +244,14 @@ def train_also_on(dataset: Dataset, further: Sequence[Dataset]) -> Dataset:
     n_people = dataset.n_train_people
     for source, other in enumerate(further, 1):
         if other.video != dataset.video:
-            raise InputError(
-                f"{other.root}: holds {'tracklets' if other.video else 'images'}, and"
-                f" {dataset.root} does not"
-            )
+            kind = "tracklets" if other.video else "images"
+            raise InputError(f"{other.root}: holds {kind}, and {dataset.root} does not")
         n_cameras = 1 + max((s.camera for s in train), default=-1)
-        train += [_moved(s, n_people, n_cameras, source) for s in other.train]
+        for sample in other.train:
+            train.append(_moved(sample, n_people, n_cameras, source))
         n_people += other.n_train_people
-    name = " + ".join([dataset.name, *(other.name for other in further)])
+    further_names = [other.name for other in further]
+    name = " + ".join([dataset.name, *further_names])
     return replace(dataset, name=name, train=tuple(train))
 
 

@@ -1,6 +1,4 @@
-"""HA-CNN: what to look at, learned at two levels (Li et al. 2018, arXiv 1802.08122), as torchreid
-builds it.
-
+"""HA-CNN: soft and hard attention (Li et al. 2018, arXiv 1802.08122), as torchreid builds it.
 Three stages. Each weighs its maps pixel by pixel and channel by channel (soft attention) and places
 four windows, a quarter of the height each, on its input (hard attention); a local branch follows
 the windows. For crops of 160 x 64 only: the windows' maps are resized to sizes that fit nothing
@@ -20,8 +18,11 @@ from torch.nn import functional
 
 from models.reid.networks.frames import FrameWise
 
-HEIGHT_PX, WIDTH_PX = 160, 64
-STEM, CHANNELS, FEATURE = 32, (128, 256, 384), 512
+HEIGHT_PX = 160
+WIDTH_PX = 64
+STEM = 32
+CHANNELS = (128, 256, 384)
+FEATURE = 512
 LOCAL_SIZES = ((24, 28), (12, 14), (6, 7))
 """Height and width of the windows' maps as they enter the local branch, by stage."""
 N_REGIONS = 4
@@ -51,36 +52,38 @@ class HACNN(nn.Module):
         self.inception1 = nn.Sequential(InceptionA(STEM, first), InceptionB(first, first))
         self.inception2 = nn.Sequential(InceptionA(first, second), InceptionB(second, second))
         self.inception3 = nn.Sequential(InceptionA(second, third), InceptionB(third, third))
-        self.ha1, self.ha2, self.ha3 = (HarmoniousAttention(c, open_gate) for c in CHANNELS)
-        self.local_conv1, self.local_conv2 = InceptionB(STEM, first), InceptionB(first, second)
+        self.ha1 = HarmoniousAttention(first, open_gate)
+        self.ha2 = HarmoniousAttention(second, open_gate)
+        self.ha3 = HarmoniousAttention(third, open_gate)
+        self.local_conv1 = InceptionB(STEM, first)
+        self.local_conv2 = InceptionB(first, second)
         self.local_conv3 = InceptionB(second, third)
-        self.fc_global = nn.Sequential(
-            nn.Linear(third, FEATURE), nn.BatchNorm1d(FEATURE), nn.ReLU()
-        )
-        self.fc_local = nn.Sequential(
-            nn.Linear(N_REGIONS * third, FEATURE), nn.BatchNorm1d(FEATURE), nn.ReLU()
-        )
+        self.fc_global = _fully_connected(third)
+        self.fc_local = _fully_connected(N_REGIONS * third)
         self.classifier_global = nn.Linear(FEATURE, n_classes) if n_classes else None
         self.classifier_local = nn.Linear(FEATURE, n_classes) if n_classes else None
 
     def forward(self, images: Tensor) -> Tensor | tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """See the class."""
-        if tuple(images.shape[2:]) != (HEIGHT_PX, WIDTH_PX):
-            got = f"{images.shape[2]} x {images.shape[3]}"
+        height, width = images.shape[2:]
+        if (height, width) != (HEIGHT_PX, WIDTH_PX):
             raise ValueError(
                 f"HA-CNN takes crops of {HEIGHT_PX} x {WIDTH_PX} px (height x width) only, got"
-                f" {got}"
+                f" {height} x {width}"
             )
         whole, parts = self._maps(images)
-        both = (
-            self.fc_global(whole.mean((2, 3))),
-            self.fc_local(torch.cat([part.mean((2, 3)) for part in parts], 1)),
-        )
+        part_vectors = [part.mean((2, 3)) for part in parts]
+        global_feature = self.fc_global(whole.mean((2, 3)))
+        local_feature = self.fc_local(torch.cat(part_vectors, 1))
         if not self.training:
-            return torch.cat([functional.normalize(feature.float(), dim=1) for feature in both], 1)
+            global_unit = functional.normalize(global_feature.float(), dim=1)
+            local_unit = functional.normalize(local_feature.float(), dim=1)
+            return torch.cat([global_unit, local_unit], 1)
         if self.classifier_global is None or self.classifier_local is None:
             raise ValueError("training needs n_classes > 0")
-        return (self.classifier_global(both[0]), self.classifier_local(both[1])), both
+        global_logits = self.classifier_global(global_feature)
+        local_logits = self.classifier_local(local_feature)
+        return (global_logits, local_logits), (global_feature, local_feature)
 
     def _maps(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Maps (N, 384, 10, 4) of the image and (N, 384, 3, 4) of each window."""
@@ -103,13 +106,16 @@ class HACNN(nn.Module):
 
 
 class HarmoniousAttention(nn.Module):
-    """Weights (N, C, h, w), in 0.5..1 or with `open_gate` in 0..1, and places of the windows (N, 4,
-    2), x and y in -1..1.
+    """Soft and hard attention on the same maps.
+
+    Gives weights (N, C, h, w), in 0.5..1 or with `open_gate` in 0..1, and places of the windows (N,
+    4, 2), x and y in -1..1.
     """
 
     def __init__(self, channels: int, open_gate: bool) -> None:
         super().__init__()
-        self.soft_attn, self.hard_attn = SoftAttention(channels, open_gate), HardAttention(channels)
+        self.soft_attn = SoftAttention(channels, open_gate)
+        self.hard_attn = HardAttention(channels)
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
@@ -121,12 +127,14 @@ class SoftAttention(nn.Module):
 
     def __init__(self, channels: int, open_gate: bool) -> None:
         super().__init__()
-        self.spatial_attn, self.channel_attn = SpatialAttention(), ChannelAttention(channels)
+        self.spatial_attn = SpatialAttention()
+        self.channel_attn = ChannelAttention(channels)
         self.conv = ConvBlock(channels, channels, 1, relu=not open_gate)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, h, w) -> weights of the same shape."""
-        return torch.sigmoid(self.conv(self.spatial_attn(maps) * self.channel_attn(maps)))
+        attention = self.spatial_attn(maps) * self.channel_attn(maps)
+        return torch.sigmoid(self.conv(attention))
 
 
 class SpatialAttention(nn.Module):
@@ -134,14 +142,14 @@ class SpatialAttention(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1, self.conv2 = ConvBlock(1, 1, 3, 2), ConvBlock(1, 1, 1)
+        self.conv1 = ConvBlock(1, 1, 3, 2)
+        self.conv2 = ConvBlock(1, 1, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, 1, h, w); h and w even."""
         half = self.conv1(maps.mean(1, keepdim=True))
-        weights: Tensor = self.conv2(
-            functional.interpolate(half, scale_factor=2, mode="bilinear", align_corners=True)
-        )
+        full = functional.interpolate(half, scale_factor=2, mode="bilinear", align_corners=True)
+        weights: Tensor = self.conv2(full)
         return weights
 
 
@@ -150,14 +158,13 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1, self.conv2 = (
-            ConvBlock(channels, channels // 16, 1),
-            ConvBlock(channels // 16, channels, 1),
-        )
+        self.conv1 = ConvBlock(channels, channels // 16, 1)
+        self.conv2 = ConvBlock(channels // 16, channels, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, C, 1, 1)."""
-        weights: Tensor = self.conv2(self.conv1(maps.mean((2, 3), keepdim=True)))
+        means = maps.mean((2, 3), keepdim=True)
+        weights: Tensor = self.conv2(self.conv1(means))
         return weights
 
 
@@ -168,12 +175,14 @@ class HardAttention(nn.Module):
         super().__init__()
         self.fc = nn.Linear(channels, N_REGIONS * 2)
         nn.init.zeros_(self.fc.weight)
+        centres = torch.tensor([(0, y) for y in REGION_CENTRES])
         with torch.no_grad():
-            self.fc.bias.copy_(torch.tensor([(0, y) for y in REGION_CENTRES]).flatten())
+            self.fc.bias.copy_(centres.flatten())
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, h, w) -> (N, 4, 2): centres (x, y) in -1..1."""
-        return torch.tanh(self.fc(maps.mean((2, 3)))).view(-1, N_REGIONS, 2)
+        centres = torch.tanh(self.fc(maps.mean((2, 3))))
+        return centres.view(-1, N_REGIONS, 2)
 
 
 class InceptionA(nn.Module):
@@ -182,17 +191,15 @@ class InceptionA(nn.Module):
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
         quarter = n_out // 4
-        self.stream1, self.stream2, self.stream3 = (
-            nn.Sequential(ConvBlock(n_in, quarter, 1), ConvBlock(quarter, quarter, 3))
-            for _ in range(3)
-        )
+        self.stream1 = _reduce_then_convolve(n_in, quarter)
+        self.stream2 = _reduce_then_convolve(n_in, quarter)
+        self.stream3 = _reduce_then_convolve(n_in, quarter)
         self.stream4 = nn.Sequential(nn.AvgPool2d(3, 1, 1), ConvBlock(n_in, quarter, 1))
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, n_in, h, w) -> (N, n_out, h, w)."""
-        return torch.cat(
-            [self.stream1(maps), self.stream2(maps), self.stream3(maps), self.stream4(maps)], 1
-        )
+        streams = (self.stream1, self.stream2, self.stream3, self.stream4)
+        return torch.cat([stream(maps) for stream in streams], 1)
 
 
 class InceptionB(nn.Module):
@@ -201,7 +208,7 @@ class InceptionB(nn.Module):
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
         quarter = n_out // 4
-        self.stream1 = nn.Sequential(ConvBlock(n_in, quarter, 1), ConvBlock(quarter, quarter, 3, 2))
+        self.stream1 = _reduce_then_convolve(n_in, quarter, stride=2)
         self.stream2 = nn.Sequential(
             ConvBlock(n_in, quarter, 1),
             ConvBlock(quarter, quarter, 3),
@@ -211,7 +218,8 @@ class InceptionB(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, n_in, h, w) -> (N, n_out, h / 2, w / 2)."""
-        return torch.cat([self.stream1(maps), self.stream2(maps), self.stream3(maps)], 1)
+        streams = (self.stream1, self.stream2, self.stream3)
+        return torch.cat([stream(maps) for stream in streams], 1)
 
 
 class ConvBlock(nn.Module):
@@ -231,14 +239,32 @@ class ConvBlock(nn.Module):
         return functional.relu(maps) if self.relu else maps
 
 
+def _reduce_then_convolve(n_in: int, n_out: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(ConvBlock(n_in, n_out, 1), ConvBlock(n_out, n_out, 3, stride))
+
+
+def _fully_connected(n_in: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(n_in, FEATURE), nn.BatchNorm1d(FEATURE), nn.ReLU())
+
+
 def _window(maps: Tensor, places: Tensor, size: tuple[int, int]) -> Tensor:
-    """Cut the window at `places` (N, 2), full width and a quarter of the height, out of maps (N, C,
-    h, w): (N, C, *size).
+    """Cut a window of full width and a quarter of the height out of maps.
 
     In float32: half precision is too coarse for places on a map.
+
+    Args:
+        maps: (N, C, h, w).
+        places: Centres (N, 2).
+        size: Height and width of the result.
+
+    Returns:
+        (N, C, *size).
     """
-    scale = torch.diag(places.new_tensor([1.0, 0.25])).float().expand(len(places), 2, 2)
-    theta = torch.cat([scale, places.float().unsqueeze(2)], 2)
+    diagonal = places.new_tensor([1.0, 0.25])
+    scale = torch.diag(diagonal).float().expand(len(places), 2, 2)
+    shift = places.float().unsqueeze(2)
+    theta = torch.cat([scale, shift], 2)
     grid = functional.affine_grid(theta, list(maps.shape), align_corners=True)
     cut = functional.grid_sample(maps.float(), grid, align_corners=True)
-    return functional.interpolate(cut, size, mode="bilinear", align_corners=True).to(maps.dtype)
+    resized = functional.interpolate(cut, size, mode="bilinear", align_corners=True)
+    return resized.to(maps.dtype)

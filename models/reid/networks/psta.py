@@ -1,6 +1,4 @@
-"""PSTA: a pyramid that merges the frames of a clip pair by pair, with attention (Wang et al., ICCV
-2021).
-
+"""PSTA: a pyramid that merges the frames of a clip in pairs, with attention (Wang et al. 2021).
 ResNet-50 per frame, 1024 channels, then levels: each merges neighbouring frames, 8 -> 4 -> 2 -> 1,
 in a `PairMerge`. Attention looks at relations: what a pixel has in common with all pixels of its
 own frame, and of its partner's. Each level gives a feature, the mean of all vectors so far, with a
@@ -17,13 +15,16 @@ changes nothing; its map of relations and its map of both embeddings meet in the
 convolution; channel weights have a ReLU in between. Weights trained elsewhere need not fit.
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from models.reid.networks.frames import Outputs, pack
 from models.reid.networks.temporal import bnneck, classifier, resnet
 
-CHANNELS, EMBEDDING = 1024, 128
+CHANNELS = 1024
+EMBEDDING = 128
 STRIDE = 16
 
 
@@ -42,10 +43,13 @@ class PSTA(nn.Module):
         super().__init__()
         if clip_length < 2 or clip_length & (clip_length - 1):
             raise ValueError(f"PSTA clip_length {clip_length}: expected a power of two, from 2 on")
-        self.clip_length, self.size = clip_length, (height_px, width_px)
+        self.clip_length = clip_length
+        self.size = (height_px, width_px)
         n_levels = clip_length.bit_length() - 1
         n_heads = n_levels if n_classes else 0
-        n_pixels = -(-height_px // STRIDE) * -(-width_px // STRIDE)
+        map_height = math.ceil(height_px / STRIDE)
+        map_width = math.ceil(width_px / STRIDE)
+        n_pixels = map_height * map_width
         self.backbone = resnet("resnet50", last_stride=1)
         self.reduce = _conv(2048, CHANNELS)
         self.levels = nn.ModuleList(PairMerge(n_pixels) for _ in range(n_levels))
@@ -56,10 +60,9 @@ class PSTA(nn.Module):
 
     def forward(self, clips: Tensor, mask: Tensor, quality: Tensor) -> Tensor | Outputs:
         """See `frames`."""
-        if tuple(clips.shape[3:]) != self.size:
-            raise ValueError(
-                f"this PSTA was built for crops of {self.size} px, got {tuple(clips.shape[3:])}"
-            )
+        size = tuple(clips.shape[3:])
+        if size != self.size:
+            raise ValueError(f"this PSTA was built for crops of {self.size} px, got {size}")
         maps = self._frames(clips, mask)
         vectors: list[Tensor] = []
         features: list[Tensor] = []
@@ -72,16 +75,15 @@ class PSTA(nn.Module):
             return last.float()
         if not self.classifiers:
             raise ValueError("training needs n_classes > 0")
-        normal = tuple(neck(feature) for neck, feature in zip(self.necks, features, strict=True))
-        logits = tuple(
-            classify(feature) for classify, feature in zip(self.classifiers, normal, strict=True)
-        )
-        return Outputs(
-            logits,
-            normal,
-            torch.arange(len(mask), device=mask.device),
-            clips.new_zeros(len(mask), 0),
-        )
+        normal = []
+        for neck, feature in zip(self.necks, features, strict=True):
+            normal.append(neck(feature))
+        logits = []
+        for classify, feature in zip(self.classifiers, normal, strict=True):
+            logits.append(classify(feature))
+        owners = torch.arange(len(mask), device=mask.device)
+        no_attention = clips.new_zeros(len(mask), 0)
+        return Outputs(tuple(logits), tuple(normal), owners, no_attention)
 
     def _frames(self, clips: Tensor, mask: Tensor) -> Tensor:
         """Maps (B, clip_length, 1024, h, w) of the chosen frames."""
@@ -89,52 +91,65 @@ class PSTA(nn.Module):
         seen = torch.zeros_like(mask).scatter(1, chosen, True)
         if torch.compiler.is_exporting():
             seen = torch.ones_like(mask)  # as `pack` then does
-        rows = (seen.flatten().cumsum(0) - 1).view_as(mask).gather(1, chosen)
-        maps: Tensor = self.reduce(self.backbone(pack(clips, seen)))
+        packed_rows = seen.flatten().cumsum(0) - 1
+        rows = packed_rows.view_as(mask).gather(1, chosen)
+        images = pack(clips, seen)
+        maps: Tensor = self.reduce(self.backbone(images))
         return maps[rows]
 
 
 def resampled(mask: Tensor, length: int) -> Tensor:
-    """Frames (B, length) int64 that stand for the clips: the real ones (mask (B, T) true), evenly
-    and in order.
+    """Choose the frames that stand for clips, evenly and in order.
+
+    Args:
+        mask: (B, T) bool, true for real frames.
+        length: How many frames to choose for each clip.
+
+    Returns:
+        Frame numbers (B, length) int64, of real frames.
     """
-    places = torch.arange(mask.shape[1], device=mask.device)
-    real_first = torch.where(mask, places, places + mask.shape[1]).argsort(1)
+    n_frames = mask.shape[1]
+    places = torch.arange(n_frames, device=mask.device)
+    real_first = torch.where(mask, places, places + n_frames).argsort(1)
     middles = 2 * torch.arange(length, device=mask.device) + 1
-    ranks = middles * mask.sum(1, keepdim=True) // (2 * length)
+    n_real = mask.sum(1, keepdim=True)
+    ranks = middles * n_real // (2 * length)
     return real_first.gather(1, ranks)
 
 
 class PairMerge(nn.Module):
-    """Spatial-temporal aggregation (STAM): maps (B, T, 1024, h, w) -> (B, T / 2, 1024, h, w), by
-    neighbours.
+    """Spatial-temporal aggregation (STAM) of neighbours.
+
+    Maps (B, T, 1024, h, w) -> (B, T / 2, 1024, h, w).
     """
 
     def __init__(self, n_pixels: int) -> None:
         super().__init__()
         self.embed = nn.Sequential(_conv(CHANNELS, 256), _conv(256, EMBEDDING))
-        self.spatial, self.temporal = SpatialAttention(n_pixels), TemporalAttention(n_pixels)
+        self.spatial = SpatialAttention(n_pixels)
+        self.temporal = TemporalAttention(n_pixels)
         self.refine = nn.Sequential(_conv(CHANNELS, 256), _conv(256, 256, 3), _conv(256, CHANNELS))
 
     def forward(self, maps: Tensor) -> Tensor:
         """See the class."""
-        first, second = maps[:, ::2].flatten(0, 1), maps[:, 1::2].flatten(0, 1)
+        first = maps[:, ::2].flatten(0, 1)
+        second = maps[:, 1::2].flatten(0, 1)
         frames = torch.cat([first, second])
         embedded = self.embed(frames)
-        merged = _sum_of_halves(self.temporal(frames, embedded) * frames).square()
-        merged = merged + _sum_of_halves(self.spatial(frames, embedded) * frames)
+        temporal = _sum_of_halves(self.temporal(frames, embedded) * frames)
+        spatial = _sum_of_halves(self.spatial(frames, embedded) * frames)
+        merged = temporal.square() + spatial
         refined: Tensor = self.refine(merged)
         return refined.view(len(maps), -1, *maps.shape[2:])
 
 
 class SpatialAttention(nn.Module):
-    """Spatial reference attention (SRA): weights of the pixels and channels of a frame, from
-    relations within the frame.
-    """
+    """Spatial reference attention (SRA): weights from relations within the frame."""
 
     def __init__(self, n_pixels: int) -> None:
         super().__init__()
-        self.asks, self.answers = _conv(CHANNELS, EMBEDDING), _conv(CHANNELS, EMBEDDING)
+        self.asks = _conv(CHANNELS, EMBEDDING)
+        self.answers = _conv(CHANNELS, EMBEDDING)
         self.joint = _conv(2 * n_pixels, EMBEDDING)
         self.pixels = nn.Sequential(
             _conv(2 * EMBEDDING, EMBEDDING), _conv(EMBEDDING, 1, act=nn.Sigmoid)
@@ -144,23 +159,34 @@ class SpatialAttention(nn.Module):
         )
 
     def forward(self, frames: Tensor, embedded: Tensor) -> Tensor:
-        """Frames (N, 1024, h, w) and their embedding (N, 128, h, w) -> weights (N, 1024, h, w) in
-        0..1.
+        """Weights of the pixels and channels of frames.
+
+        Args:
+            frames: (N, 1024, h, w).
+            embedded: (N, 128, h, w).
+
+        Returns:
+            (N, 1024, h, w) in 0..1.
         """
-        related = self.joint(_relations(self.asks(frames), self.answers(frames), partner=False))
+        asks = self.asks(frames)
+        answers = self.answers(frames)
+        related = self.joint(_relations(asks, answers, partner=False))
         pixels: Tensor = self.pixels(torch.cat([related, embedded], 1))
-        channels: Tensor = self.channels(frames.mean((2, 3)))
+        vectors = frames.mean((2, 3))
+        channels: Tensor = self.channels(vectors)
         return pixels * channels[:, :, None, None]
 
 
 class TemporalAttention(nn.Module):
-    """Temporal reference attention (TRA): the same from relations with the partner frame and from
-    both frames' embeddings.
+    """Temporal reference attention (TRA): weights from relations with the partner frame.
+
+    Both frames' embeddings take part.
     """
 
     def __init__(self, n_pixels: int) -> None:
         super().__init__()
-        self.asks, self.answers = _conv(CHANNELS, EMBEDDING), _conv(CHANNELS, EMBEDDING)
+        self.asks = _conv(CHANNELS, EMBEDDING)
+        self.answers = _conv(CHANNELS, EMBEDDING)
         self.joint = _conv(2 * n_pixels, EMBEDDING)
         self.both = _conv(2 * EMBEDDING, EMBEDDING)
         self.pixels = _conv(2 * EMBEDDING, 1, act=nn.Sigmoid)
@@ -168,10 +194,18 @@ class TemporalAttention(nn.Module):
         self.channels = nn.Sequential(nn.Linear(2 * EMBEDDING, CHANNELS), nn.Sigmoid())
 
     def forward(self, frames: Tensor, embedded: Tensor) -> Tensor:
-        """All first frames and then all second ones (2P, 1024, h, w), embedding (2P, 128, h, w) ->
-        weights (2P, 1024, h, w).
+        """Weights of the pixels and channels of frames.
+
+        Args:
+            frames: All first frames and then all second ones (2P, 1024, h, w).
+            embedded: (2P, 128, h, w).
+
+        Returns:
+            (2P, 1024, h, w) in 0..1.
         """
-        related = self.joint(_relations(self.asks(frames), self.answers(frames), partner=True))
+        asks = self.asks(frames)
+        answers = self.answers(frames)
+        related = self.joint(_relations(asks, answers, partner=True))
         context = self.both(torch.cat([embedded, _partners(embedded)], 1))
         pixels: Tensor = self.pixels(torch.cat([related, context], 1))
         vectors = self.project(frames.mean((2, 3)))
@@ -180,13 +214,14 @@ class TemporalAttention(nn.Module):
 
 
 def _relations(asks: Tensor, answers: Tensor, partner: bool) -> Tensor:
-    """Maps (N, C, h, w) -> (N, 2 h w, h, w): at each pixel its products with all pixels of the
-    other frame, both ways round.
+    """Products of each pixel with all pixels of the other frame, both ways round.
 
-    The other frame is the frame itself, or its partner.
+    Maps (N, C, h, w) -> (N, 2 h w, h, w). The other frame is the frame itself, or its partner.
     """
-    ask, answer = asks.flatten(2), answers.flatten(2)
-    other_ask, other_answer = (_partners(ask), _partners(answer)) if partner else (ask, answer)
+    ask = asks.flatten(2)
+    answer = answers.flatten(2)
+    other_ask = _partners(ask) if partner else ask
+    other_answer = _partners(answer) if partner else answer
     there = other_answer.transpose(1, 2) @ ask
     back = other_ask.transpose(1, 2) @ answer
     return torch.cat([there, back], 1).view(len(asks), -1, *asks.shape[2:])
@@ -194,7 +229,8 @@ def _relations(asks: Tensor, answers: Tensor, partner: bool) -> Tensor:
 
 def _partners(rows: Tensor) -> Tensor:
     """Rows of first frames and then of second ones, exchanged."""
-    return torch.cat(rows.chunk(2)[::-1])
+    halves = rows.chunk(2)
+    return torch.cat(halves[::-1])
 
 
 def _sum_of_halves(weighed: Tensor) -> Tensor:

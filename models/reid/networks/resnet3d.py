@@ -1,6 +1,6 @@
-"""3D-ResNet-50 (Hara et al. 2018, arXiv 1711.09577), the 3-D network that Gao & Nevatia (arXiv
-1805.02104) compare with.
+"""3D-ResNet-50 (Hara et al. 2018, arXiv 1711.09577).
 
+Gao & Nevatia (arXiv 1805.02104) compare their networks with it.
 Convolutions run over time as well, so padding is not a matter of the last mean: it would leak into
 its neighbours. Real frames are moved to the front in their order and everything behind them is zero
 before each layer that looks over time. Zero is what those layers pad with themselves, hence a clip
@@ -16,27 +16,27 @@ from torch import Tensor, nn
 
 from models.reid.networks.frames import Outputs
 
-WIDTHS, DEPTHS, STRIDES = (64, 128, 256, 512), (3, 4, 6, 3), (1, 2, 2, 2)
+WIDTH = 2048
+"""Length of the feature."""
 
 
 class ResNet3d(nn.Module):
-    """Clips as `frames` says -> (B, 2048): the mean over the last map, 1/32 of the input's size and
-    1/16 of its length.
+    """Clips as `frames` says -> (B, 2048), the mean over the last map.
+
+    The map has 1/32 of the input's size and 1/16 of its length.
     """
 
-    width = 4 * WIDTHS[-1]
+    width = WIDTH
 
     def __init__(self, n_classes: int = 0) -> None:
         super().__init__()
         self.conv1 = nn.Conv3d(3, 64, 7, stride=(1, 2, 2), padding=3, bias=False)
         self.bn1 = nn.BatchNorm3d(64)
         self.maxpool = nn.MaxPool3d(3, stride=2, padding=1)
-        self.layer1, self.layer2, self.layer3, self.layer4 = (
-            _layer(n_in, width, depth, stride)
-            for n_in, width, depth, stride in zip(
-                (64, 256, 512, 1024), WIDTHS, DEPTHS, STRIDES, strict=True
-            )
-        )
+        self.layer1 = _layer(64, width=64, depth=3, stride=1)
+        self.layer2 = _layer(256, width=128, depth=4, stride=2)
+        self.layer3 = _layer(512, width=256, depth=6, stride=2)
+        self.layer4 = _layer(1024, width=512, depth=3, stride=2)
         for layer in self.modules():
             if isinstance(layer, nn.Conv3d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
@@ -46,29 +46,29 @@ class ResNet3d(nn.Module):
         """See `frames`. Train and test feature are the same."""
         maps, real = _real_first(clips, mask)
         maps = torch.relu(self.bn1(self.conv1(maps)))
-        maps, real = (
-            self.maxpool(maps.masked_fill(~real, 0)),
-            real[:, :, ::2],
-        )  # after a ReLU zero loses every maximum
+        # after a ReLU zero loses every maximum
+        maps = self.maxpool(maps.masked_fill(~real, 0))
+        real = real[:, :, ::2]
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in layer:
                 maps, real = block(maps, real)
-        feature: Tensor = (maps.mean((3, 4), keepdim=True) * real).sum((2, 3, 4)) / real.sum(
-            (2, 3, 4)
-        )
+        frame_vectors = maps.mean((3, 4), keepdim=True)
+        total = (frame_vectors * real).sum((2, 3, 4))
+        feature: Tensor = total / real.sum((2, 3, 4))
         if not self.training:
             return feature.float()
         if self.classifier is None:
             raise ValueError("training needs n_classes > 0")
+        logits = self.classifier(feature)
         owners = torch.arange(len(mask), device=mask.device)
-        return Outputs(
-            (self.classifier(feature),), (feature,), owners, clips.new_zeros(len(mask), 0)
-        )
+        no_attention = clips.new_zeros(len(mask), 0)
+        return Outputs((logits,), (feature,), owners, no_attention)
 
 
 class Bottleneck(nn.Module):
-    """1x1x1, 3x3x3, 1x1x1 and a residual sum; strides, over time too, in the middle. Convolved
-    shortcuts (type B).
+    """1x1x1, 3x3x3, 1x1x1 and a residual sum, with convolved shortcuts (type B).
+
+    The middle convolution has the stride, over time too.
     """
 
     def __init__(self, n_in: int, width: int, stride: int) -> None:
@@ -86,47 +86,70 @@ class Bottleneck(nn.Module):
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm3d(4 * width))
 
     def forward(self, maps: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps (B, C, t, h, w) and which of their frames are real (B, 1, t, 1, 1) -> both, after
-        the stride.
+        """Apply the block.
+
+        Args:
+            maps: (B, C, t, h, w).
+            real: (B, 1, t, 1, 1) bool, which of their frames are real.
+
+        Returns:
+            Both, after the stride.
         """
-        inner = torch.relu(self.bn1(self.conv1(maps))).masked_fill(~real, 0)
+        inner = torch.relu(self.bn1(self.conv1(maps)))
+        inner = inner.masked_fill(~real, 0)
         inner = torch.relu(self.bn2(self.conv2(inner)))
-        return torch.relu(self.bn3(self.conv3(inner)) + self.downsample(maps)), real[
-            :, :, :: self.stride
-        ]
+        inner = self.bn3(self.conv3(inner))
+        out = torch.relu(inner + self.downsample(maps))
+        return out, real[:, :, :: self.stride]
 
 
 def inflate(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """2-D ResNet-50 weights (torchvision's names) -> a start for the 3-D network; the classifier is
-    left out.
+    """Make 3-D weights from those of a 2-D ResNet-50.
 
     Kernels become as long as they are high, with the 2-D kernel in the middle and zero before and
     after: a clip of one frame gives what the 2-D network gives. Spreading the kernel over time
     (I3D, arXiv 1705.07750) would not: most of the taps of a clip of four frames fall on padding.
+
+    Args:
+        weights: By torchvision's names.
+
+    Returns:
+        A start for the 3-D network, without the classifier.
     """
     inflated = {}
     for name, weight in weights.items():
         if "fc." in name or "classifier." in name:
             continue
-        inflated[name] = weight
-        if weight.ndim == 4:
-            long = weight.new_zeros(*weight.shape[:2], weight.shape[2], *weight.shape[2:])
-            long[:, :, weight.shape[2] // 2] = weight
-            inflated[name] = long
+        inflated[name] = _inflated_kernel(weight) if weight.ndim == 4 else weight
+    return inflated
+
+
+def _inflated_kernel(kernel: Tensor) -> Tensor:
+    """2-D kernel (O, I, k, w) -> 3-D kernel (O, I, k, k, w), zero but for the middle."""
+    n_out, n_in, height, width = kernel.shape
+    inflated = kernel.new_zeros(n_out, n_in, height, height, width)
+    inflated[:, :, height // 2] = kernel
     return inflated
 
 
 def _layer(n_in: int, width: int, depth: int, stride: int) -> nn.Sequential:
-    first = Bottleneck(n_in, width, stride)
-    return nn.Sequential(first, *(Bottleneck(4 * width, width, 1) for _ in range(depth - 1)))
+    blocks = [Bottleneck(n_in, width, stride)]
+    for _ in range(depth - 1):
+        blocks.append(Bottleneck(4 * width, width, 1))
+    return nn.Sequential(*blocks)
 
 
 def _real_first(clips: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Clips (B, 3, T, H, W) with their real frames in front and zeros behind, and which are real
-    (B, 1, T, 1, 1).
+    """Move the real frames to the front and zero what is behind them.
+
+    Returns:
+        Clips (B, 3, T, H, W), and which frames are real (B, 1, T, 1, 1).
     """
-    places = torch.arange(mask.shape[1], device=mask.device)
-    order = torch.where(mask, places, places + mask.shape[1]).argsort(1)
-    real = (places < mask.sum(1, keepdim=True))[:, None, :, None, None]
-    ordered = clips.gather(1, order[:, :, None, None, None].expand_as(clips)).transpose(1, 2)
+    n_frames = mask.shape[1]
+    places = torch.arange(n_frames, device=mask.device)
+    order = torch.where(mask, places, places + n_frames).argsort(1)
+    n_real = mask.sum(1, keepdim=True)
+    real = (places < n_real)[:, None, :, None, None]
+    frame_index = order[:, :, None, None, None].expand_as(clips)
+    ordered = clips.gather(1, frame_index).transpose(1, 2)
     return ordered.masked_fill(~real, 0), real
