@@ -14,6 +14,7 @@ there are more stretches than crops to keep, neighbours are merged and the bette
 leaves between half and all of `max_crops`, spread over the whole tracklet, whatever its length.
 """
 
+import math
 from dataclasses import dataclass, field
 
 import cv2
@@ -29,6 +30,8 @@ FIRST_STRETCH_S = 0.25
 GOOD_HEIGHT_PX = 128.0
 SHARP_VARIANCE = 200.0
 BORDER_PX = 2
+STEP_TOLERANCE = 0.01
+"""Share of a time step by which timestamps may be off."""
 
 
 @dataclass(slots=True)
@@ -113,6 +116,9 @@ class Gatherer:
     def __init__(self, camera: str, config: TrackletsConfig) -> None:
         self._camera, self._config = camera, config
         self._open: dict[int, _Open] = {}
+        self._time_s = -math.inf
+        self._step_s = math.inf
+        self._max_gap_s = config.max_gap_in_tracklet_s
 
     def add(self, frame: Frame, tracks: Tracks, live_ids: Array) -> list[Tracklet]:
         """Take the rows that the tracker returned after a frame.
@@ -125,6 +131,7 @@ class Gatherer:
         Returns:
             The tracklets that closed.
         """
+        self._note_time(frame.time_s)
         closed = self._close(sorted(self._open.keys() - set(live_ids.tolist())))
         in_frame = tracks.frames == frame.index  # images of earlier frames are gone
         max_quality = np.zeros(len(tracks))
@@ -147,10 +154,23 @@ class Gatherer:
                 piece.offer_crop(frame, tracks.boxes[i], quality, self._config.max_crops)
         return closed
 
+    def _note_time(self, time_s: float) -> None:
+        """Allow a gap of one usual time step, however long it is: then no frame was missed.
+
+        The usual step is the shorter of the last two, so that a camera that stalls once is cut.
+        """
+        step_s = time_s - self._time_s
+        usual_step_s = min(step_s, self._step_s)
+        if math.isfinite(usual_step_s):
+            one_step_s = usual_step_s * (1 + STEP_TOLERANCE)
+            self._max_gap_s = max(self._config.max_gap_in_tracklet_s, one_step_s)
+        self._time_s = time_s
+        self._step_s = step_s
+
     def _is_cut(self, piece: _Open, time_s: float, ambiguous: bool) -> bool:
         """Whether a piece ends before its next row; notes when it should be cut later."""
         gap_s = time_s - piece.times_s[-1]
-        piece.cut_due |= ambiguous or gap_s > self._config.max_gap_in_tracklet_s
+        piece.cut_due |= ambiguous or gap_s > self._max_gap_s
         age_s = time_s - piece.times_s[0]
         return self._is_due(piece, time_s) or age_s >= self._config.max_tracklet_s
 

@@ -85,6 +85,8 @@ class TrackletIndex:
         self.views: Mapping[tuple[int, int], View] = {}
         self.pieces = _pieces(self.tracklets)
         self.continued = {(i, j) for i, j in self.pieces if self.tracklets[j].ambiguous}
+        self._next_piece = dict(self.continued)
+        self._previous_piece = {later: earlier for earlier, later in self.continued}
         n = len(self.tracklets)
         self.reach, self.floor_error_m = np.full((n, 4), np.nan), np.zeros(n)
         self.first_m, self.last_m = np.full((n, 3), np.nan), np.full((n, 3), np.nan)
@@ -103,6 +105,23 @@ class TrackletIndex:
 
     def __len__(self) -> int:
         return len(self.tracklets)
+
+    def is_rival_of_track(self, i: int, j: int) -> bool:
+        """Whether a link contradicts the tracker at an ambiguous match.
+
+        Args:
+            i: index of the earlier tracklet.
+            j: index of the later, of the same camera.
+
+        Returns:
+            Whether the track of i goes on beside j, or that of j comes from beside i: one person
+            cannot be there twice, so the tracker is wrong if i and j are one person.
+        """
+        next_piece = self._next_piece.get(i, j)
+        previous_piece = self._previous_piece.get(j, i)
+        goes_on_beside = next_piece != j and self.start_s[j] <= self.end_s[next_piece]
+        comes_from_beside = previous_piece != i and self.start_s[previous_piece] <= self.end_s[i]
+        return bool(goes_on_beside or comes_from_beside)
 
     def floor(self, i: int) -> Path:
         """Path of a tracklet on the floor, metres; NOWHERE without one."""

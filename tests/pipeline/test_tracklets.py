@@ -161,7 +161,7 @@ def test_a_track_is_cut_where_it_is_ambiguous_or_as_soon_as_the_piece_is_long_en
 
 
 @pytest.mark.parametrize(("missing", "cut_there"), [(3, False), (5, True)])
-def test_a_track_is_cut_where_it_was_not_seen_for_longer_than_sure_gap_s(
+def test_a_track_is_cut_where_it_was_not_seen_for_longer_than_max_gap(
     missing: int, cut_there: bool
 ) -> None:
     gatherer = Gatherer("cam", TrackletsConfig(max_gap_in_tracklet_s=0.45))
@@ -172,6 +172,24 @@ def test_a_track_is_cut_where_it_was_not_seen_for_longer_than_sure_gap_s(
     assert [t.ambiguous for t in closed + gatherer.flush()] == (
         [False, True] if cut_there else [False]
     )
+
+
+@pytest.mark.parametrize("step_s", [0.5, 1.0, 10.0])
+def test_a_track_that_is_in_every_frame_is_not_cut_however_far_frames_are_apart(
+    step_s: float,
+) -> None:
+    (tracklet,) = gather(5, fps=1 / step_s, max_tracklet_s=1000)
+    assert len(tracklet.frames) == 5
+
+
+def test_a_track_that_missed_a_frame_is_cut_where_frames_are_far_apart() -> None:
+    gatherer = Gatherer("cam", TrackletsConfig())
+    closed = []
+    for i in range(8):
+        frame = Frame("cam", i, float(i), FLAT)
+        rows = tracks(frame, BOX) if i != 4 else tracks(frame)
+        closed += gatherer.add(frame, rows, np.array([1]))
+    assert [t.frames.tolist() for t in closed + gatherer.flush()] == [[0, 1, 2, 3], [5, 6, 7]]
 
 
 def test_rows_of_frames_before_are_taken_and_cropped_from_no_picture() -> None:

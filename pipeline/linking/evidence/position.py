@@ -7,7 +7,7 @@ because the feet are hidden, and a box cut by half moves a floor position by man
 picture position by less than one.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,11 +72,13 @@ def compare(index: TrackletIndex, i: int, j: int, config: LinkingConfig) -> Comp
     walked_m = WALK_M_S * index.slack_s[camera, other_camera]
     error_m = float(np.sqrt(PLACE_STD_M**2 + first.error_m**2 + second.error_m**2 + walked_m**2))
     is_at_once = index.start_s[j] <= index.end_s[i]
-    if not is_at_once:
-        return _in_sequence(first, second, error_m)
-    if camera == other_camera:
-        return SILENT
-    return _at_once(first, second, error_m, config)
+    is_one_camera = camera == other_camera
+    if is_at_once:
+        return SILENT if is_one_camera else _at_once(first, second, error_m, config)
+    compared = _in_sequence(first, second, error_m)
+    if is_one_camera and index.is_rival_of_track(i, j):
+        compared = replace(compared, odds=min(compared.odds, -GOES_ON))
+    return compared
 
 
 def _in_sequence(first: Path, second: Path, error_m: float) -> Compared:

@@ -209,6 +209,18 @@ def test_a_doubtful_piece_of_a_track_goes_on_when_nothing_speaks_against_it() ->
     ) == [["a/1", "a/1"]]
 
 
+def test_two_tracks_that_meet_keep_their_people_when_nothing_but_their_places_is_known() -> None:
+    first = [
+        seen("a", 1, 0, 5, foot=np.array([200, 500])),
+        seen("a", 1, 5.5, 9, foot=np.array([240, 500]), ambiguous=True),
+    ]
+    second = [
+        seen("a", 2, 0, 5, foot=np.array([235, 500])),
+        seen("a", 2, 5.5, 9, foot=np.array([195, 500]), ambiguous=True),
+    ]
+    assert people(*first, *second) == [["a/1", "a/1"], ["a/2", "a/2"]]
+
+
 def test_what_is_forbidden_and_looks_alike_is_a_near_miss_with_its_rule() -> None:
     linked = linker.link(
         [seen("a", 1, 0, 5, RED), seen("a", 2, 4, 9, RED), seen("b", 1, 10, 12, BLUE)],

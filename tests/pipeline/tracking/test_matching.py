@@ -131,3 +131,19 @@ def test_boxes_that_touch_are_those_with_an_iou(a: Array, b: Array) -> None:
     ]
     assert overlap == pytest.approx(dense[i, j], abs=1e-6)
     assert upright == pytest.approx(heights[i, j], abs=1e-6)
+
+
+@settings(deadline=None)
+@given(
+    some_boxes.map(lambda boxes: boxes + np.array([0, 0, 1, 1], np.float32)),
+    some_boxes,
+    st.integers(1, 8),
+)
+def test_a_margin_enlarges_both_boxes_of_a_pair(a: Array, b: Array, margin: int) -> None:
+    b = b[(b[:, 2:] > b[:, :2]).all(axis=1)]
+    enlarged = np.array([-margin, -margin, margin, margin], np.float32)
+    expected = touching(a + enlarged, b + enlarged)
+    found = touching(a, b, np.full(len(a), margin, np.float64))
+    for name, value in zip(("rows", "columns", "iou", "height iou"), expected, strict=True):
+        index = ("rows", "columns", "iou", "height iou").index(name)
+        assert found[index] == pytest.approx(value, abs=1e-6), name

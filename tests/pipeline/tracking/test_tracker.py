@@ -340,3 +340,32 @@ def test_ids_do_not_depend_on_the_order_of_the_boxes(
 def test_frames_without_people_are_fine_before_between_and_after() -> None:
     frames = [NO_DETECTIONS] * 3 + walk(10) + [NO_DETECTIONS] * 3
     assert [len(t) for t in track(frames)] == [0] * 6 + [4] + [1] * 6 + [0] * 3
+
+
+@pytest.mark.parametrize("fps", [1.0, 2.0, 5.0])
+@pytest.mark.parametrize("heights_s", [0.4, 0.8, 1.2])
+def test_a_walk_is_one_track_at_few_frames_a_second_though_its_boxes_do_not_overlap(
+    fps: float, heights_s: float
+) -> None:
+    found = join(track(walk(12, speed_px=100 * heights_s / fps), fps=fps))
+    assert found.track_ids.tolist() == [1] * 12
+
+
+def test_people_who_walk_past_each_other_at_two_frames_a_second_keep_their_tracks() -> None:
+    frames = [seen((100 + 40 * i, 200, 0.9), (900 - 40 * i, 330, 0.9)) for i in range(21)]
+    found = join(track(frames, fps=2))
+    assert len(found) == 42
+    is_first = found.boxes[:, 3] < 265
+    assert len(set(found.track_ids[is_first].tolist())) == 1
+    assert len(set(found.track_ids[~is_first].tolist())) == 1
+
+
+def test_a_box_of_another_size_does_not_continue_a_track_where_frames_are_far_apart() -> None:
+    grown = Detections(np.array([[60, -100, 180, 200]], np.float32), np.array([0.9], np.float32))
+    found = track([*walk(4, speed_px=20), grown, grown], fps=1)
+    assert ids(found[:4]) == {1} and ids(found[4:]) == {2}
+
+
+def test_at_full_rate_a_box_that_does_not_overlap_the_prediction_continues_no_track() -> None:
+    jump = [seen((400, 200, 0.9))] * 5
+    assert ids(track([*walk(10), *jump])) == {1, 2}
