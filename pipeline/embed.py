@@ -50,25 +50,37 @@ class Embedder(Protocol):
 
 
 def build(config: ReidConfig, device: str) -> tuple[Embedder, list[str]]:
-    """Return the embedder that `config` asks for and notes for the user; raises ModelError."""
+    """Return the embedder that the config asks for.
+
+    Args:
+        config: the ReID network.
+        device: name of a device, or "auto".
+
+    Returns:
+        The embedder, and notes for the user.
+
+    Raises:
+        ModelError: the network cannot be loaded.
+    """
     if config.weights == "none":
         return NoEmbedder(), []
     on = devices.resolve(device).type
     try:
-        path = (
-            bundle.bundled("reid", on) if config.weights == "auto" else bundle.find(config.weights)
-        )
+        is_auto = config.weights == "auto"
+        path = bundle.bundled("reid", on) if is_auto else bundle.find(config.weights)
         if path is None:
             return NoEmbedder(), [
                 "no ReID network is bundled: people are linked by space and time only (within a"
                 " camera, and across cameras that have a homography); to link by appearance give"
                 " weights: --set reid.weights=FILE.onnx"
             ]
-        convention = "auto" if config.weights == "auto" else config.convention
+        convention = "auto" if is_auto else config.convention
         embedder = NetworkEmbedder(path, config.batch_crops, device, convention)
     except InputError as error:
         raise ModelError(str(error)) from None
-    return embedder, [NO_CUDA[path.suffix]] if on == "cuda" and not embedder.on_cuda else []
+    if on == "cuda" and not embedder.on_cuda:
+        return embedder, [NO_CUDA[path.suffix]]
+    return embedder, []
 
 
 class NoEmbedder:
@@ -80,8 +92,9 @@ class NoEmbedder:
     frame_wise = True
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
-        """Embeddings of length 0."""
-        return [bare(t, np.zeros(0, np.float32)) for t in tracklets]
+        """Return tracklets with embeddings of length 0, in order."""
+        nothing = np.zeros(0, np.float32)
+        return [bare(tracklet, nothing) for tracklet in tracklets]
 
 
 class NetworkEmbedder:
@@ -96,7 +109,8 @@ class NetworkEmbedder:
             (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
         )
         self._encoder = encoder.load(path, device, batch_crops, convention)
-        self.width, self.on_cuda = self._encoder.width, self._encoder.on_cuda
+        self.width = self._encoder.width
+        self.on_cuda = self._encoder.on_cuda
 
     @property
     def frame_wise(self) -> bool:
@@ -106,7 +120,12 @@ class NetworkEmbedder:
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Embed in batches of about `batch_crops` crops.
 
-        A tracklet without crops gets zeros, whose similarity to everything is 0.
+        Args:
+            tracklets: tracklets with their crops.
+
+        Returns:
+            One `Embedded` per tracklet, in order. A tracklet without crops gets zeros, whose
+            similarity to everything is 0.
         """
         with_crops = [tracklet for tracklet in tracklets if len(tracklet.crops)]
         crops: list[Array] = []
@@ -129,9 +148,9 @@ class NetworkEmbedder:
         n_done = 0
         for tracklet in tracklets:
             if len(tracklet.crops):
-                embedded.append(
-                    self._embedded(tracklet, embeddings[n_done], crop_embeddings[n_done])
-                )
+                embedding = embeddings[n_done]
+                of_crops = crop_embeddings[n_done]
+                embedded.append(self._embedded(tracklet, embedding, of_crops))
                 n_done += 1
             else:
                 embedded.append(bare(tracklet, np.zeros(self.width, np.float32)))
@@ -148,8 +167,13 @@ class NetworkEmbedder:
 
 
 def bare(tracklet: Tracklet, embedding: Array) -> Embedded:
-    """A tracklet with an embedding (D,) float32 and no crops; zeros, or nothing, when it
-    was never seen.
+    """Return a tracklet with an embedding and no crops.
+
+    Args:
+        tracklet: the tracklet.
+        embedding: (D,) float32; zeros, or of length 0, when there is no appearance.
     """
-    none = np.zeros((0, len(embedding)), np.float16)
-    return Embedded(tracklet.without_crops(), embedding, none, np.zeros(0, np.float32), np.zeros(0))
+    no_embeddings = np.zeros((0, len(embedding)), np.float16)
+    no_quality = np.zeros(0, np.float32)
+    no_times_s = np.zeros(0)
+    return Embedded(tracklet.without_crops(), embedding, no_embeddings, no_quality, no_times_s)

@@ -53,23 +53,33 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def explain(folder: Path, who: str) -> Json:
-    """Return what is known of whoever is meant: `people` (several when a track went over), and the
-    run's `calibration`.
+    """Return what is known of a person, a track or a tracklet.
 
-    Each person has its `tracklets` in time order, the `links` that tie them and the `near_misses`
-    with others. Raises SourceError when the folder holds no results, ConfigError when there is no
-    such person.
+    Args:
+        folder: output folder of a run.
+        who: number of a person, or name of a track or tracklet.
+
+    Returns:
+        `people` (several when a track has an id switch), and from links.json `min_probability`,
+        `confirmed_probability` and `calibration`. Each person has its `tracklets` in time order,
+        the `links` between them, and the `near_misses` with others.
+
+    Raises:
+        SourceError: the folder holds no results.
+        ConfigError: there is no such person.
     """
-    people, why = (
-        _read(folder / "trajectories.json", "people"),
-        _read(folder / "links.json", "links"),
-    )
-    owner = {_name(t): p["person_id"] for p in people["people"] for t in p["tracklets"]}
+    people = _read(folder / "trajectories.json", "people")["people"]
+    why = _read(folder / "links.json", "links")
+    owner = {}
+    for person in people:
+        for tracklet in person["tracklets"]:
+            owner[_name(tracklet)] = person["person_id"]
+    found = _find(people, who, folder)
     return {
-        "people": [
-            _gathered(person, why, owner) for person in _find(people["people"], who, folder)
-        ],
-        **{key: why[key] for key in ("min_probability", "confirmed_probability", "calibration")},
+        "people": [_gathered(person, why, owner) for person in found],
+        "min_probability": why["min_probability"],
+        "confirmed_probability": why["confirmed_probability"],
+        "calibration": why["calibration"],
     }
 
 
@@ -93,17 +103,31 @@ def _find(people: list[Json], who: str, folder: Path) -> list[Json]:
             " cam1/3@120"
         )
     if who.isdigit():
-        found = [p for p in people if p["person_id"] == int(who)]
-        known = f"there are people 1 to {len(people)}" if people else "nobody was found"
-    else:
-        names = [_name(t) for p in people for t in p["tracklets"]]
-        found = [p for p in people if any(_is(_name(t), who) for t in p["tracklets"])]
-        pieces = [name for name in names if _is(name, who.partition("@")[0])]
-        known = f"its track has {', '.join(pieces)}" if pieces else "tracks.csv lists all tracks"
+        return _find_number(people, int(who), folder)
+    return _find_name(people, who, folder)
+
+
+def _find_number(people: list[Json], person_id: int, folder: Path) -> list[Json]:
+    found = [person for person in people if person["person_id"] == person_id]
     if not found:
-        raise ConfigError(
-            f"{folder}: there is no {'person ' if who.isdigit() else ''}{who}; {known}"
-        )
+        known = f"there are people 1 to {len(people)}" if people else "nobody was found"
+        raise ConfigError(f"{folder}: there is no person {person_id}; {known}")
+    return found
+
+
+def _find_name(people: list[Json], who: str, folder: Path) -> list[Json]:
+    """Find the people of a track or tracklet."""
+    track = who.partition("@")[0]
+    found = []
+    pieces = []
+    for person in people:
+        names = [_name(tracklet) for tracklet in person["tracklets"]]
+        pieces += [name for name in names if _is(name, track)]
+        if any(_is(name, who) for name in names):
+            found.append(person)
+    if not found:
+        known = f"its track has {', '.join(pieces)}" if pieces else "tracks.csv lists all tracks"
+        raise ConfigError(f"{folder}: there is no {who}; {known}")
     return found
 
 
@@ -117,56 +141,59 @@ def _is(name: str, who: str) -> bool:
 
 def _gathered(person: Json, why: Json, owner: dict[str, int]) -> Json:
     number = person["person_id"]
+    links = [link for link in why["links"] if link["people"][0] == number]
+    near_misses = [link for link in why["near_misses"] if number in link["people"]]
     return {
-        **{key: person[key] for key in ("person_id", "first_s", "last_s", "cameras")},
+        "person_id": number,
+        "first_s": person["first_s"],
+        "last_s": person["last_s"],
+        "cameras": person["cameras"],
         "tracklets": [_seen(tracklet) for tracklet in person["tracklets"]],
-        "links": [_with_rival(link, owner) for link in why["links"] if link["people"][0] == number],
-        "near_misses": [link for link in why["near_misses"] if number in link["people"]],
+        "links": [_with_rival(link, owner) for link in links],
+        "near_misses": near_misses,
     }
 
 
 def _seen(tracklet: Json) -> Json:
-    """A tracklet as it was detected: what was filled in at its end, with score 0, is no
-    evidence.
-    """
-    times_s = [
-        time_s
-        for time_s, score in zip(tracklet["times_s"], tracklet["scores"], strict=True)
-        if score > 0
-    ]
-    first_s, *_, last_s = [*(times_s or tracklet["times_s"])] * 2
-    kept = {
-        key: tracklet[key]
-        for key in ("camera", "track_id", "tracklet", "link_probability", "link_status")
+    """Describe a tracklet as it was detected, without the rows of score 0 that were filled in."""
+    times_s = tracklet["times_s"]
+    rows = zip(times_s, tracklet["scores"], strict=True)
+    detected_s = [time_s for time_s, score in rows if score > 0] or times_s
+    return {
+        "name": _name(tracklet),
+        "camera": tracklet["camera"],
+        "track_id": tracklet["track_id"],
+        "tracklet": tracklet["tracklet"],
+        "link_probability": tracklet["link_probability"],
+        "link_status": tracklet["link_status"],
+        "first_s": detected_s[0],
+        "last_s": detected_s[-1],
     }
-    return {"name": _name(tracklet), **kept, "first_s": first_s, "last_s": last_s}
 
 
 def _with_rival(link: Json, owner: dict[str, int]) -> Json:
-    """The link, and who its rival turned out to be (0: none)."""
+    """The link, and the person of its rival (0 for none)."""
     return {**link, "rival_person": owner.get(link["rival"], 0)}
 
 
 def text(found: Json) -> str:
-    """Lay it out for a human."""
+    """Format the result of `explain` for reading."""
     people = [_person(person, found["min_probability"]) for person in found["people"]]
     calibration = _wrapped(f"At this site {found['calibration']['in_words']}.", 0)
     return "\n\n".join([*people, f"{calibration}\n{CURE}"])
 
 
 def _person(person: Json, needed: float) -> str:
-    tracklets, cameras = person["tracklets"], ", ".join(person["cameras"])
+    tracklets = person["tracklets"]
+    cameras = ", ".join(person["cameras"])
     many = f"{len(tracklets)} tracklets" if len(tracklets) > 1 else "one tracklet"
-    lines = [
-        f"Person {person['person_id']}: {many} in {cameras}, {person['first_s']:.1f} to"
-        f" {person['last_s']:.1f} s"
-    ]
-    if asked := [link for link in person["links"] if not link["rule"]]:
-        weakest = min(asked, key=lambda link: float(link["probability"]))
-        lines.append(
-            f"Weakest link: {_percent(weakest['probability'])}, {weakest['status']},"
-            f" {_both(weakest)}"
-        )
+    span = f"{person['first_s']:.1f} to {person['last_s']:.1f} s"
+    lines = [f"Person {person['person_id']}: {many} in {cameras}, {span}"]
+    judged = [link for link in person["links"] if not link["rule"]]
+    if judged:
+        weakest = min(judged, key=lambda link: float(link["probability"]))
+        probability = _percent(weakest["probability"])
+        lines.append(f"Weakest link: {probability}, {weakest['status']}, {_both(weakest)}")
     lines.append("")
     for i, tracklet in enumerate(tracklets):
         span = f"{tracklet['first_s']:.1f} to {tracklet['last_s']:.1f} s"
@@ -202,13 +229,13 @@ def _near(person: Json, needed: float) -> list[str]:
     lines = ["", "Nearly linked, but other people:"]
     for link in missed[:MAX_NEAR_MISSES]:
         other = sum(link["people"]) - person["person_id"]
-        said = (
-            f"person {other}, {_percent(link['probability'])}: {_apart(link, needed)};"
-            f" {_evidence(link)}"
-        )
-        lines.append(_wrapped(said, 2))
+        probability = _percent(link["probability"])
+        why = f"{_apart(link, needed)}; {_evidence(link)}"
+        lines.append(_wrapped(f"person {other}, {probability}: {why}", 2))
     more = len(missed) - MAX_NEAR_MISSES
-    return [*lines, f"  and {more} more in links.json"] if more > 0 else lines
+    if more > 0:
+        lines.append(f"  and {more} more in links.json")
+    return lines
 
 
 def _apart(link: Json, needed: float) -> str:

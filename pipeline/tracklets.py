@@ -114,7 +114,8 @@ class Gatherer:
     """Gathers one camera's rows into tracklets."""
 
     def __init__(self, camera: str, config: TrackletsConfig) -> None:
-        self._camera, self._config = camera, config
+        self._camera = camera
+        self._config = config
         self._open: dict[int, _Open] = {}
         self._time_s = -math.inf
         self._step_s = math.inf
@@ -184,9 +185,7 @@ class Gatherer:
         return self._close(sorted(self._open))
 
     def provisional(self) -> list[Tracklet]:
-        """What is open, as if it closed now; it stays open. While a tracklet grows, its `key`
-        stays.
-        """
+        """Return the open tracklets as if they closed now; their keys do not change later."""
         return self._records(list(self._open.items()))
 
     def _close(self, track_ids: list[int]) -> list[Tracklet]:
@@ -212,15 +211,23 @@ def inside(image: Array, box: Array) -> Array:
         A view of at least one pixel.
     """
     height, width = image.shape[:2]
-    x1 = max(0, min(int(box[0]), width - 1))
-    y1 = max(0, min(int(box[1]), height - 1))
-    x2 = max(x1 + 1, min(int(np.ceil(box[2])), width))
-    y2 = max(y1 + 1, min(int(np.ceil(box[3])), height))
-    return image[y1:y2, x1:x2]
+    left = max(0, min(int(box[0]), width - 1))
+    top = max(0, min(int(box[1]), height - 1))
+    right = max(left + 1, min(int(np.ceil(box[2])), width))
+    bottom = max(top + 1, min(int(np.ceil(box[3])), height))
+    return image[top:bottom, left:right]
 
 
 def cut(image: Array, box: Array) -> Array:
-    """Crop of a BGR image as a ReID network sees it, (HEIGHT_PX, WIDTH_PX, 3) uint8."""
+    """Cut the crop of a box for a ReID network.
+
+    Args:
+        image: (H, W, 3) uint8 BGR.
+        box: x1 y1 x2 y2 px, which may reach beyond the image.
+
+    Returns:
+        (HEIGHT_PX, WIDTH_PX, 3) uint8 BGR.
+    """
     return resize(inside(image, box))
 
 
@@ -232,20 +239,21 @@ def _geometric_quality(boxes: Array, scores: Array, shape: tuple[int, ...]) -> A
     """
     if not len(boxes):
         return np.zeros(0)
-    size = np.minimum((boxes[:, 3] - boxes[:, 1]) / GOOD_HEIGHT_PX, 1)
-    is_whole = (
-        (boxes[:, 0] > BORDER_PX)
-        & (boxes[:, 1] > BORDER_PX)
-        & (boxes[:, 2] < shape[1] - BORDER_PX)
-        & (boxes[:, 3] < shape[0] - BORDER_PX)
-    )
-    return np.asarray(scores * size * np.where(is_whole, 1, 0.5) * (1 - _occlusion(boxes)))
+    left, top, right, bottom = boxes.T
+    height, width = shape[:2]
+    size = np.minimum((bottom - top) / GOOD_HEIGHT_PX, 1)
+    is_whole = (left > BORDER_PX) & (top > BORDER_PX)
+    is_whole &= (right < width - BORDER_PX) & (bottom < height - BORDER_PX)
+    visibility = np.where(is_whole, 1, 0.5)
+    return np.asarray(scores * size * visibility * (1 - _occlusion(boxes)))
 
 
 def _occlusion(boxes: Array) -> Array:
     """Largest IoU with a person in front (whose feet are lower in the image), (n,)."""
     overlap = iou(boxes, boxes)
-    overlap[boxes[:, None, 3] >= boxes[None, :, 3]] = 0
+    bottom = boxes[:, 3]
+    is_not_in_front = bottom[:, None] >= bottom[None, :]
+    overlap[is_not_in_front] = 0
     return np.asarray(overlap.max(axis=1))
 
 

@@ -1,7 +1,7 @@
 """Tracklets as arrays: where and when each was seen.
 
-Tracklets are sorted by `Tracklet.key`. A number stands for the same tracklet in all of linking, and
-ties are broken by it.
+Tracklets are sorted by `Tracklet.key`. An index means the same tracklet in all of linking, and
+breaks ties.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,18 @@ PERSON_M = 1.7
 
 
 RELIABLE_S = 1.0
-"""Tracklets this long show somebody well; shorter ones are mostly fragments from moments when
-people hide each other.
-"""
+"""Shorter tracklets are fragments, mostly from moments of occlusion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """Places (n, 2) at times_s (n,), n may be 0; a unit of place is `unit_m` metres, each is off by
-    about `error_m`.
+    """Where somebody was.
+
+    Attributes:
+        times_s: (n,) seconds, n may be 0.
+        places: positions at these times, (n, 2), in units of `unit_m`.
+        unit_m: metres of a unit.
+        error_m: standard deviation of a position in metres.
     """
 
     times_s: Array
@@ -35,16 +38,26 @@ class Path:
     error_m: float
 
     def at(self, times_s: Array) -> Array:
-        """Interpolated places (n, 2)."""
-        return np.stack(
-            [np.interp(times_s, self.times_s, self.places[:, k]) for k in (0, 1)], axis=1
-        )
+        """Interpolate the path.
+
+        Args:
+            times_s: (m,) seconds.
+
+        Returns:
+            Places, (m, 2).
+        """
+        x = np.interp(times_s, self.times_s, self.places[:, 0])
+        y = np.interp(times_s, self.times_s, self.places[:, 1])
+        return np.stack([x, y], axis=1)
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How the floor in one camera's picture lies in another's: matrix (3, 3), px to px; places are
-    off by about `error_m`.
+    """Maps the floor in one camera's picture to another's.
+
+    Attributes:
+        matrix: px to px, (3, 3).
+        error_m: standard deviation of mapped positions in metres.
     """
 
     matrix: Array
@@ -55,53 +68,65 @@ NOWHERE = Path(np.zeros(0), np.zeros((0, 2)), 1.0, 0.0)
 
 
 class TrackletIndex:
-    """n tracklets in order. start_s, end_s (n,) seconds; camera (n,) index into `names`;
-    is_reliable (n,) bool: as long as `RELIABLE_S`.
+    """n tracklets of C cameras, sorted by `Tracklet.key`.
 
-    reach (n, 4) is the box x1 y1 x2 y2 in metres that holds a tracklet's floor path, nan without a
-    floor; first_m and last_m (n, 3) are x, y and time of that path's ends, floor_error_m (n,) says
-    how far off its places are. pieces: consecutive pieces of one track, (earlier, later);
-    continued: those of them whose later is ambiguous.
-
-    slack_s (C, C), seconds, is how far the clocks of every two cameras disagree: see `with_slack`.
-    overlap (C, C) bool says in which cameras simultaneous places can be compared, on the floor or
-    through `views`.
+    Attributes:
+        embedded: the tracklets with their embeddings.
+        tracklets: the tracklets alone.
+        keys: their keys.
+        start_s: start of each, (n,) seconds.
+        end_s: end of each, (n,) seconds.
+        is_reliable: whether each is at least `RELIABLE_S` long, (n,) bool.
+        pieces: consecutive pieces of one track, (earlier, later).
+        continued: those pieces of which the later is ambiguous.
+        names: names of the cameras, sorted.
+        cameras: the cameras.
+        camera: camera of each tracklet, index into `names`, (n,) int.
+        has_floor: whether each camera has a homography to the common floor, (C,) bool.
+        overlap: cameras whose simultaneous positions can be compared, (C, C) bool.
+        slack_s: how far the clocks of every two cameras disagree, (C, C) seconds.
+        views: homographies between pictures, by two cameras.
+        reach: box x1 y1 x2 y2 that holds a floor path, (n, 4) metres; nan without a floor.
+        first_m: x, y and time of the start of a floor path, (n, 3); nan without a floor.
+        last_m: x, y and time of its end, (n, 3); nan without a floor.
+        floor_error_m: standard deviation of floor positions, (n,) metres.
     """
 
     def __init__(self, embedded: Sequence[Embedded], cameras: Mapping[str, Camera]) -> None:
         self.embedded = sorted(embedded, key=lambda e: e.tracklet.key)
         self.tracklets: list[Tracklet] = [e.tracklet for e in self.embedded]
-        self.keys = [t.key for t in self.tracklets]
-        self.names = sorted({t.camera for t in self.tracklets})
-        index = {name: i for i, name in enumerate(self.names)}
-        self.cameras = [cameras[name] for name in self.names]
-        self.camera = np.array([index[t.camera] for t in self.tracklets], np.int64)
-        self.start_s = np.array([t.first_s for t in self.tracklets], np.float64)
-        self.end_s = np.array([t.last_s for t in self.tracklets], np.float64)
+        self.keys = [tracklet.key for tracklet in self.tracklets]
+        self.start_s = np.array([tracklet.first_s for tracklet in self.tracklets], np.float64)
+        self.end_s = np.array([tracklet.last_s for tracklet in self.tracklets], np.float64)
         self.is_reliable = self.end_s - self.start_s >= RELIABLE_S
-        self.has_floor = np.array([c.homography.size > 0 for c in self.cameras], bool)
-        self.slack_s = np.zeros((len(self.names),) * 2)
-        self.overlap = self.has_floor[:, None] & self.has_floor[None, :]
-        self.views: Mapping[tuple[int, int], View] = {}
         self.pieces = _pieces(self.tracklets)
-        self.continued = {(i, j) for i, j in self.pieces if self.tracklets[j].ambiguous}
+        self.continued = {pair for pair in self.pieces if self.tracklets[pair[1]].ambiguous}
         self._next_piece = dict(self.continued)
         self._previous_piece = {later: earlier for earlier, later in self.continued}
+
+        self.names = sorted({tracklet.camera for tracklet in self.tracklets})
+        self.cameras = [cameras[name] for name in self.names]
+        number = {name: i for i, name in enumerate(self.names)}
+        self.camera = np.array([number[tracklet.camera] for tracklet in self.tracklets], np.int64)
+        self.has_floor = np.array([camera.homography.size > 0 for camera in self.cameras], bool)
+        self.overlap = self.has_floor[:, None] & self.has_floor[None, :]
+        self.slack_s = np.zeros(self.overlap.shape)
+        self.views: Mapping[tuple[int, int], View] = {}
+
         n = len(self.tracklets)
-        self.reach, self.floor_error_m = np.full((n, 4), np.nan), np.zeros(n)
-        self.first_m, self.last_m = np.full((n, 3), np.nan), np.full((n, 3), np.nan)
-        self._floors = [
-            on_floor(t, self.cameras[c])
-            for t, c in zip(self.tracklets, self.camera.tolist(), strict=True)
-        ]
+        self.reach = np.full((n, 4), np.nan)
+        self.first_m = np.full((n, 3), np.nan)
+        self.last_m = np.full((n, 3), np.nan)
+        self.floor_error_m = np.zeros(n)
+        self._floors = [on_floor(tracklet, cameras[tracklet.camera]) for tracklet in self.tracklets]
         for i, path in enumerate(self._floors):
-            if len(path.times_s):
-                self.reach[i] = [*path.places.min(axis=0), *path.places.max(axis=0)]
-                self.first_m[i], self.last_m[i] = (
-                    [*path.places[0], path.times_s[0]],
-                    [*path.places[-1], path.times_s[-1]],
-                )
-                self.floor_error_m[i] = path.error_m
+            if not len(path.times_s):
+                continue
+            self.reach[i, :2] = path.places.min(axis=0)
+            self.reach[i, 2:] = path.places.max(axis=0)
+            self.first_m[i] = [*path.places[0], path.times_s[0]]
+            self.last_m[i] = [*path.places[-1], path.times_s[-1]]
+            self.floor_error_m[i] = path.error_m
 
     def __len__(self) -> int:
         return len(self.tracklets)
@@ -124,31 +149,48 @@ class TrackletIndex:
         return bool(goes_on_beside or comes_from_beside)
 
     def floor(self, i: int) -> Path:
-        """Path of a tracklet on the floor, metres; NOWHERE without one."""
+        """Return the path of a tracklet on the floor, in metres; NOWHERE without one."""
         return self._floors[i]
 
     def common(self, i: int, j: int) -> tuple[Path, Path]:
-        """Paths of two tracklets where they can be compared: in their camera's picture, in the
-        second's, or on the floor.
+        """Return the paths of two tracklets where they can be compared.
+
+        Args:
+            i: index of a tracklet.
+            j: index of another.
+
+        Returns:
+            Both paths in their camera's picture, in the picture of the second, or on the floor.
         """
         cameras = int(self.camera[i]), int(self.camera[j])
         if cameras[0] == cameras[1]:
             return self.picture(i), self.picture(j)
         if cameras not in self.views:
             return self.floor(i), self.floor(j)
-        view, there = self.views[cameras], self._standing(j)
+        view = self.views[cameras]
         here = self._standing(i)
-        places, ahead = through(here.places, view.matrix)
-        return Path(here.times_s[ahead], places[ahead], there.unit_m, view.error_m), there
+        there = self._standing(j)
+        places, is_ahead = through(here.places, view.matrix)
+        times_s = here.times_s[is_ahead]
+        mapped = Path(times_s, places[is_ahead], there.unit_m, view.error_m)
+        return mapped, there
 
     def with_slack(self, slack_s: Array) -> "TrackletIndex":
-        """Return the same index, of cameras whose clocks disagree by slack_s (C, C) seconds."""
+        """Return the same index with other clocks.
+
+        Args:
+            slack_s: how far the clocks of every two cameras disagree, (C, C) seconds.
+        """
         other = copy(self)
         other.slack_s = slack_s
         return other
 
     def with_homographies(self, views: Mapping[tuple[int, int], View]) -> "TrackletIndex":
-        """Return the same index, with places of these cameras compared in the second's picture."""
+        """Return the same index with views.
+
+        Args:
+            views: by two cameras; their tracklets are compared in the picture of the second.
+        """
         other = copy(self)
         other.views = views
         other.overlap = self.overlap.copy()
@@ -157,43 +199,59 @@ class TrackletIndex:
         return other
 
     def picture(self, i: int) -> Path:
-        """Path of a tracklet in its camera's picture, pixels, with its boxes as the ruler."""
+        """Return the path of a tracklet in its camera's picture, in pixels, scaled by its boxes."""
         tracklet = self.tracklets[i]
-        metre_px = max(
-            float(np.median(tracklet.boxes[:, 3] - tracklet.boxes[:, 1])) / PERSON_M, 1.0
-        )
+        heights_px = tracklet.boxes[:, 3] - tracklet.boxes[:, 1]
+        metre_px = max(float(np.median(heights_px)) / PERSON_M, 1.0)
         feet = floor.foot_points(tracklet.boxes)
         return Path(tracklet.times_s, feet, 1 / metre_px, floor.FOOT_STD * PERSON_M)
 
     def _standing(self, i: int) -> Path:
         """Path in the picture, while the feet are in it."""
-        path, inside = (
-            self.picture(i),
-            self.tracklets[i].boxes[:, 3] < self.cameras[self.camera[i]].height - floor.CUT_PX,
-        )
-        return Path(path.times_s[inside], path.places[inside], path.unit_m, path.error_m)
+        path = self.picture(i)
+        camera = self.cameras[self.camera[i]]
+        bottom = self.tracklets[i].boxes[:, 3]
+        is_inside = bottom < camera.height - floor.CUT_PX
+        times_s = path.times_s[is_inside]
+        return Path(times_s, path.places[is_inside], path.unit_m, path.error_m)
 
 
 def through(points: Array, matrix: Array) -> tuple[Array, Array]:
-    """Points (n, 2) of one picture in another, and which (n,) are not beyond its horizon, where
-    nothing is.
+    """Map points by a homography.
+
+    Args:
+        points: (n, 2) px.
+        matrix: (3, 3).
+
+    Returns:
+        Mapped points (n, 2), and which of them are not beyond the horizon, (n,) bool.
     """
-    mapped = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ matrix.T
-    ahead = mapped[:, 2] > 0
-    return mapped[:, :2] / np.where(ahead, mapped[:, 2], 1)[:, None], ahead
+    ones = np.ones((len(points), 1))
+    mapped = np.concatenate([points, ones], axis=1) @ matrix.T
+    depth = mapped[:, 2]
+    is_ahead = depth > 0
+    divisor = np.where(is_ahead, depth, 1)
+    return mapped[:, :2] / divisor[:, None], is_ahead
 
 
 def on_floor(tracklet: Tracklet, camera: Camera) -> Path:
-    """Where a tracklet was on the common floor, as far as its feet were in the picture."""
+    """Return the path of a tracklet on the common floor, while its feet are in the picture.
+
+    Args:
+        tracklet: its boxes.
+        camera: its camera.
+
+    Returns:
+        The path in metres; NOWHERE without a homography, or with the feet always hidden.
+    """
     if not camera.homography.size:
         return NOWHERE
-    places, error = floor.positions(tracklet.boxes, camera)
-    good = np.isfinite(places).all(axis=1)
-    return (
-        Path(tracklet.times_s[good], places[good], 1.0, float(np.median(error[good])))
-        if good.any()
-        else NOWHERE
-    )
+    places, error_m = floor.positions(tracklet.boxes, camera)
+    is_known = np.isfinite(places).all(axis=1)
+    if not is_known.any():
+        return NOWHERE
+    typical_error_m = float(np.median(error_m[is_known]))
+    return Path(tracklet.times_s[is_known], places[is_known], 1.0, typical_error_m)
 
 
 def _pieces(tracklets: list[Tracklet]) -> list[tuple[int, int]]:

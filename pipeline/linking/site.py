@@ -1,9 +1,9 @@
-"""What is known of a site: a value that a run learns, carries and hands to the next.
+"""What is known of a site: learned by a run, and used by the next.
 
-It holds how similar one person and two people are (to this ReID network: the cosines of another
-mean something else), how long people take from camera to camera, and the homographies between views
-that overlap. `priors.json` is this value, schema `priors/1`. Clock offsets are not part of it: they
-belong to one recording.
+It holds the typical cosines of one person and of two people (for one ReID network; those of another
+differ), travel times between cameras, and the homographies between views that overlap.
+`priors.json` is this value, schema `priors/1`. Clock offsets are not part of it: they belong to one
+recording.
 """
 
 import json
@@ -36,8 +36,18 @@ NONE = Site()
 
 
 def load(path: str, network_sha256: str) -> Site:
-    """Read what an earlier run learned ("" nothing); raises ConfigError. Similarity statistics of
-    another network are left out.
+    """Read what an earlier run learned.
+
+    Args:
+        path: a priors.json, "" for none.
+        network_sha256: hash of the ReID network of this run; similarity statistics of another
+            network are left out.
+
+    Returns:
+        The site, empty without a file.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no valid priors.json.
     """
     if not path:
         return NONE
@@ -45,13 +55,13 @@ def load(path: str, network_sha256: str) -> Site:
         document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
         if document["schema"] != SCHEMA:
             raise ValueError(f"its schema is {document['schema']}")
-        similarity = (
-            _similarity(document["looks"])
-            if document["network_sha256"] == network_sha256
-            else NOTHING_KNOWN
-        )
-        travel = TravelTimes({(t["earlier"], t["later"]): _steps(t) for t in document["travel"]})
-        return Site(similarity, travel, tuple(_homography(h) for h in document["homographies"]))
+        same_network = document["network_sha256"] == network_sha256
+        similarity = _similarity(document["looks"]) if same_network else NOTHING_KNOWN
+        transitions = {}
+        for way in document["travel"]:
+            transitions[way["earlier"], way["later"]] = _steps(way)
+        homographies = tuple(_homography(entry) for entry in document["homographies"])
+        return Site(similarity, TravelTimes(transitions), homographies)
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot be read ({error.strerror}); check linking.priors or --priors"
@@ -64,40 +74,58 @@ def load(path: str, network_sha256: str) -> Site:
 
 
 def to_json(site: Site, network_sha256: str) -> str:
-    """Return the document that `load` reads."""
-    steps = [
-        {
-            "earlier": a,
-            "later": b,
-            "gaps_s": [round(gap_s, 3) for gap_s in s.gaps_s],
-            "n_overlaps": s.n_overlaps,
+    """Return the document that `load` reads.
+
+    Args:
+        site: what this run learned.
+        network_sha256: hash of its ReID network.
+    """
+    travel = []
+    for (earlier, later), steps in sorted(site.travel.transitions.items()):
+        entry = {
+            "earlier": earlier,
+            "later": later,
+            "gaps_s": [round(gap_s, 3) for gap_s in steps.gaps_s],
+            "n_overlaps": steps.n_overlaps,
         }
-        for (a, b), s in sorted(site.travel.transitions.items())
-    ]
+        travel.append(entry)
     document = {
         "schema": SCHEMA,
         "network_sha256": network_sha256,
         "looks": asdict(site.similarity),
-        "travel": steps,
-        "homographies": [
-            {
-                "cameras": h.cameras,
-                "matrix": h.matrix.tolist(),
-                "error_m": h.error_m,
-                "n_points": h.n_points,
-                "n_pairs": h.n_pairs,
-                "agree": h.agree,
-            }
-            for h in site.homographies
-        ],
+        "travel": travel,
+        "homographies": [_homography_entry(homography) for homography in site.homographies],
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def overlaps(before: Sequence[Homography], new: Sequence[Homography]) -> list[Homography]:
-    """Homographies of now, and those of before of cameras that this run could not measure."""
-    measured = {frozenset(h.cameras) for h in new}
-    return [*new, *(h for h in before if frozenset(h.cameras) not in measured)]
+    """Combine the homographies of this run with those of earlier runs.
+
+    Args:
+        before: homographies of earlier runs.
+        new: those of this run, which replace earlier ones of the same cameras.
+
+    Returns:
+        One homography of every two cameras that have any.
+    """
+    measured = {frozenset(homography.cameras) for homography in new}
+    found = list(new)
+    for homography in before:
+        if frozenset(homography.cameras) not in measured:
+            found.append(homography)
+    return found
+
+
+def _homography_entry(homography: Homography) -> dict[str, Any]:
+    return {
+        "cameras": homography.cameras,
+        "matrix": homography.matrix.tolist(),
+        "error_m": homography.error_m,
+        "n_points": homography.n_points,
+        "n_pairs": homography.n_pairs,
+        "agree": homography.agree,
+    }
 
 
 def _refuse(constant: str) -> float:
@@ -105,17 +133,21 @@ def _refuse(constant: str) -> float:
 
 
 def _similarity(entry: dict[str, Any]) -> SimilarityStats:
-    same, different, spread = (float(entry[key]) for key in ("same", "different", "spread"))
     similarity = SimilarityStats(
-        same, different, spread, int(entry["n_same"]), int(entry["n_different"])
+        same=float(entry["same"]),
+        different=float(entry["different"]),
+        spread=float(entry["spread"]),
+        n_same=int(entry["n_same"]),
+        n_different=int(entry["n_different"]),
     )
-    if min(similarity.n_same, similarity.n_different, spread) < 0:
+    if min(similarity.n_same, similarity.n_different, similarity.spread) < 0:
         raise ValueError("spread and counts of its similarities must not be negative")
     return similarity
 
 
 def _steps(entry: dict[str, Any]) -> Transitions:
-    steps = Transitions(tuple(float(gap_s) for gap_s in entry["gaps_s"]), int(entry["n_overlaps"]))
+    gaps_s = tuple(float(gap_s) for gap_s in entry["gaps_s"])
+    steps = Transitions(gaps_s, int(entry["n_overlaps"]))
     if min(steps.gaps_s, default=1) <= 0 or steps.n_overlaps < 0:
         raise ValueError(
             f"gaps from {entry['earlier']} to {entry['later']} must be above 0, and overlaps not"
@@ -129,16 +161,15 @@ def _homography(entry: dict[str, Any]) -> Homography:
     matrix = np.array(entry["matrix"], np.float64)
     if matrix.shape != (3, 3) or abs(np.linalg.det(matrix)) < 1e-12:
         raise ValueError(f"the matrix of {first} and {second} is no homography")
-    error_m, n_pairs = float(entry["error_m"]), int(entry["n_pairs"])
-    of_then = Offset(
-        (first, second), 0.0, error_m, error_m, n_pairs
-    )  # clocks belong to a recording
+    error_m = float(entry["error_m"])
+    n_pairs = int(entry["n_pairs"])
+    no_offset = Offset((first, second), 0.0, error_m, error_m, n_pairs)  # it is of one recording
     return Homography(
-        (first, second),
-        matrix,
-        error_m,
-        int(entry["n_points"]),
-        n_pairs,
-        float(entry["agree"]),
-        of_then,
+        cameras=(first, second),
+        matrix=matrix,
+        error_m=error_m,
+        n_points=int(entry["n_points"]),
+        n_pairs=n_pairs,
+        agree=float(entry["agree"]),
+        offset=no_offset,
     )

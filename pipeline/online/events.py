@@ -1,18 +1,17 @@
-"""What online linking says, when and why: one JSON object a line in events.jsonl, in the order in
-which it was said.
+"""Events of online linking: one JSON object a line in events.jsonl, in order of time.
 
-- `time_s`: when it was said, on the common clock
-- `kind`, and with it what the rest means:
-  `appeared`: `tracklet` is somebody new, `person_id`;
+- `time_s`: time of the decision, on the common clock
+- `kind`, which determines the meaning of the rest:
+  `appeared`: `tracklet` is a new person, `person_id`;
   `seen`: `tracklet` is `person_id`, who is known;
-  `split`: `tracklet`, which was said to be `before`, is `person_id`, who is known or new;
-  `merged`: everything that was `before` is `person_id`, and `before` is gone;
-  `forgotten`: `person_id` is gone, and what it was given stays its own
-- `person_id`: from now on; `before`: until now, -1 where there is none
+  `split`: `tracklet`, which was `before` until now, is `person_id`, who is known or new;
+  `merged`: all tracklets of `before` are `person_id`, and `before` no longer exists;
+  `forgotten`: `person_id` gets no more tracklets, and keeps those that it has
+- `person_id`: from now on; `before`: until now, -1 for none
 - `tracklet`: camera/track@first frame; "" where the event is about all of a person
 - `reason`: in words, with the probability or the rule
 
-Who is who is what has been said so far: see `replay`.
+The people at any time follow from the events so far: see `replay`.
 """
 
 import json
@@ -27,7 +26,7 @@ from pipeline.records import Key, Link, Person, Tracklet
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that was said: see the module."""
+    """One decision: see the module."""
 
     time_s: float
     kind: Literal["appeared", "seen", "split", "merged", "forgotten"]
@@ -39,77 +38,89 @@ class Event:
 
 def to_json_lines(events: Iterable[Event]) -> str:
     """Return events as text, one JSON object a line."""
-    return "".join(
-        json.dumps(asdict(event) | {"time_s": round(event.time_s, 4)}) + "\n" for event in events
-    )
+    lines = []
+    for event in events:
+        fields = asdict(event)
+        fields["time_s"] = round(event.time_s, 4)
+        lines.append(json.dumps(fields) + "\n")
+    return "".join(lines)
 
 
 def replay(said: Iterable[Event], before: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Whose every tracklet is, by name, for somebody who heard these events; `before`: as was known
-    until then.
+    """Apply events.
+
+    Args:
+        said: events, in order.
+        before: person of each tracklet before the first event, by name.
+
+    Returns:
+        Person of each tracklet after the last event, by name.
     """
     owner = dict(before or {})
     for event in said:
         if event.kind == "merged":
-            owner = {
-                name: event.person_id if person == event.before else person
-                for name, person in owner.items()
-            }
+            for name, person in owner.items():
+                if person == event.before:
+                    owner[name] = event.person_id
         elif event.kind != "forgotten":
             owner[event.tracklet] = event.person_id
     return owner
 
 
 class Reasons:
-    """Words for decisions, from the links that the engine made, or nearly made. before: whose
-    tracklets were until now.
+    """Words for decisions, from the links and near misses of a step of linking.
+
+    Args:
+        linked: the step.
+        before: person of each tracklet until now.
     """
 
     def __init__(self, linked: Linked, before: Mapping[Key, int]) -> None:
         self._before = before
-        self._made = _by_end(link for person in linked.people for link in person.links)
-        self._missed = _by_end(linked.near_misses)
+        self._made: dict[Key, list[Link]] = {}
+        for person in linked.people:
+            _add_by_end(self._made, person.links)
+        self._missed: dict[Key, list[Link]] = {}
+        _add_by_end(self._missed, linked.near_misses)
 
     def joined(self, tracklet: Tracklet) -> str:
-        """Why it is one of a group."""
-        return _most_likely(
-            self._made.get(tracklet.key, []), tracklet, "is", "its track was cut otherwise"
-        )
+        """Return why a tracklet is one of its group."""
+        links = self._made.get(tracklet.key, [])
+        return _most_likely(links, tracklet, "is", "its track was cut otherwise")
 
     def alone(self, tracklet: Tracklet) -> str:
-        """Why it is nobody who is known."""
-        return _most_likely(
-            self._missed.get(tracklet.key, []), tracklet, "is not", "like nobody who is remembered"
-        )
+        """Return why a tracklet is no known person."""
+        links = self._missed.get(tracklet.key, [])
+        return _most_likely(links, tracklet, "is not", "like nobody who is remembered")
 
     def parted(self, tracklet: Tracklet, person_id: int) -> str:
-        """Why it is no longer with those who still are this person."""
-        links = [
-            k
-            for k in self._missed.get(tracklet.key, [])
-            if self._before.get(_other(k, tracklet).key) == person_id
-        ]
+        """Return why a tracklet is no longer with those that still are this person."""
+        links = []
+        for link in self._missed.get(tracklet.key, []):
+            other = _other(link, tracklet)
+            if self._before.get(other.key) == person_id:
+                links.append(link)
         return _most_likely(links, tracklet, "is not", f"no longer like person {person_id}")
 
     def merged(self, gone: int, group: Person) -> str:
-        """Why all of a person is in this group: the link that ties it to the others."""
-        ends = [
-            (k, self._before.get(k.first.key) == gone, self._before.get(k.second.key) == gone)
-            for k in group.links
-        ]
-        ties = [(k, k.first if first else k.second) for k, first, second in ends if first != second]
+        """Return why all of a person is in a group: the link between them and the others."""
+        ties = []
+        for link in group.links:
+            is_first = self._before.get(link.first.key) == gone
+            is_second = self._before.get(link.second.key) == gone
+            if is_first != is_second:
+                ties.append((link, link.first if is_first else link.second))
         if not ties:  # every link is of a tracklet that was cut otherwise until now
             return "its tracklets were cut otherwise"
         link, tracklet = max(ties, key=lambda tie: tie[0].probability)
         return f"{tracklet.name} {_words(link, tracklet, 'is')}"
 
 
-def _by_end(links: Iterable[Link]) -> dict[Key, list[Link]]:
-    found: dict[Key, list[Link]] = {}
+def _add_by_end(found: dict[Key, list[Link]], links: Iterable[Link]) -> None:
+    """Add links to those of both their tracklets."""
     for link in links:
         for tracklet in (link.first, link.second):
             found.setdefault(tracklet.key, []).append(link)
-    return found
 
 
 def _other(link: Link, tracklet: Tracklet) -> Tracklet:
@@ -117,22 +128,21 @@ def _other(link: Link, tracklet: Tracklet) -> Tracklet:
 
 
 def _most_likely(links: list[Link], tracklet: Tracklet, verb: str, otherwise: str) -> str:
-    return (
-        _words(max(links, key=lambda link: link.probability), tracklet, verb)
-        if links
-        else otherwise
-    )
+    """Describe the most likely of links, or give another reason where there is none."""
+    if not links:
+        return otherwise
+    best = max(links, key=lambda link: link.probability)
+    return _words(best, tracklet, verb)
 
 
 def _words(link: Link, tracklet: Tracklet, verb: str) -> str:
-    parts = [
-        f"{name} {odds:+.1f}"
-        for name, odds in (("appearance", link.appearance), ("position", link.place))
-        if not math.isnan(odds)
-    ]
-    evidence = f"probability {link.probability:.2f}" + (
-        f", log odds of {' and '.join(parts)}" if parts else ""
-    )
-    return (
-        f"{verb} {_other(link, tracklet).name}: {link.rule + '; ' if link.rule else ''}{evidence}"
-    )
+    parts = []
+    if not math.isnan(link.appearance):
+        parts.append(f"appearance {link.appearance:+.1f}")
+    if not math.isnan(link.place):
+        parts.append(f"position {link.place:+.1f}")
+    evidence = f"probability {link.probability:.2f}"
+    if parts:
+        evidence += f", log odds of {' and '.join(parts)}"
+    rule = f"{link.rule}; " if link.rule else ""
+    return f"{verb} {_other(link, tracklet).name}: {rule}{evidence}"

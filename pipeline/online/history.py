@@ -1,4 +1,4 @@
-"""What online linking has finished with: whose tracklets were in the end, and why."""
+"""Settled tracklets of online linking: the person of each, and the reasons."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -11,13 +11,15 @@ from pipeline.records import Key, Link, Person, Tracklet
 
 MAX_NEAR_MISSES = 20_000
 """Near misses of settled tracklets that are kept, the newest."""
+_Owned = tuple[int, Tracklet]
+"""A tracklet and its person."""
 
 
 class History:
-    """Tracklets by person, and the links and near misses from the time when they were decided.
+    """Tracklets by person, and the links and near misses from when they were decided.
 
-    Every link is kept once and near misses are bounded. Tracklets, without pixels, are what the
-    results are made of: they grow with the day.
+    Every link is kept once, and the number of near misses is bounded. The tracklets, without
+    pixels, are needed for the results: their number grows during the day.
     """
 
     def __init__(self) -> None:
@@ -26,94 +28,118 @@ class History:
         self._near_misses: dict[tuple[Key, Key], Link] = {}
 
     def add(self, person_id: int, tracklets: Iterable[Tracklet]) -> None:
-        """These stay with this person."""
+        """Add tracklets whose person will not change."""
         self._tracklets.setdefault(person_id, []).extend(tracklets)
 
     def add_reasons(self, linked: Linked, tracklets: Iterable[Tracklet]) -> None:
-        """Note what ties these, and what nearly did."""
-        keys = {t.key for t in tracklets}
+        """Keep the links and near misses of tracklets.
+
+        Args:
+            linked: the last step of linking.
+            tracklets: tracklets that have settled.
+        """
+        keys = {tracklet.key for tracklet in tracklets}
         if not keys:
             return
         for link in links(linked):
-            if not keys & {link.first.key, link.second.key}:
+            pair = _pair(link)
+            if keys.isdisjoint(pair):
                 continue
-            pair = link.first.key, link.second.key
             known = self._links.get(pair)
             if known is None or (known.rule == DECIDED and link.rule != DECIDED):
                 self._links.pop(pair, None)
                 self._links[pair] = link
         for missed in linked.near_misses:
-            if keys & {missed.first.key, missed.second.key}:
-                pair = missed.first.key, missed.second.key
+            pair = _pair(missed)
+            if not keys.isdisjoint(pair):
                 self._near_misses.pop(pair, None)
                 self._near_misses[pair] = missed
         while len(self._near_misses) > MAX_NEAR_MISSES:
-            del self._near_misses[next(iter(self._near_misses))]
+            oldest = next(iter(self._near_misses))
+            del self._near_misses[oldest]
 
     def merge(self, gone: int, into: int) -> None:
-        """Two people were one."""
+        """Give the tracklets of one person to another."""
         if gone in self._tracklets:
             self.add(into, self._tracklets.pop(gone))
 
     def with_present(self, known: Mapping[int, Known], linked: Linked) -> Linked:
-        """Return everybody: history and those who are remembered, as they were linked last."""
+        """Return all people: the history, and the known people as they were linked last.
+
+        Args:
+            known: known people by id, with the tracklets of the window.
+            linked: the last step of linking.
+
+        Returns:
+            That step, with the people and near misses of the whole run.
+        """
         tracklets = {person_id: list(own) for person_id, own in self._tracklets.items()}
         for person_id, present in known.items():
             tracklets.setdefault(person_id, []).extend(present.window.values())
-        owner = {t.key: (person_id, t) for person_id, own in tracklets.items() for t in own}
-        ties = _forest(
-            sorted([*self._links.values(), *links(linked)], key=lambda link: link.rule == DECIDED),
-            owner,
-        )
-        people = [
-            Person(
-                person_id, tuple(sorted(own, key=lambda t: t.key)), tuple(ties.get(person_id, ()))
-            )
-            for person_id, own in sorted(tracklets.items())
-        ]
-        return replace(
-            linked,
-            people=people,
-            near_misses=_apart([*self._near_misses.values(), *linked.near_misses], owner),
-        )
+        owner: dict[Key, _Owned] = {}
+        for person_id, own in tracklets.items():
+            for tracklet in own:
+                owner[tracklet.key] = (person_id, tracklet)
+
+        made = [*self._links.values(), *links(linked)]
+        made.sort(key=lambda link: link.rule == DECIDED)
+        ties = _forest(made, owner)
+        people = []
+        for person_id, own in sorted(tracklets.items()):
+            in_order = sorted(own, key=lambda tracklet: tracklet.key)
+            person_links = ties.get(person_id, ())
+            people.append(Person(person_id, tuple(in_order), tuple(person_links)))
+        missed = [*self._near_misses.values(), *linked.near_misses]
+        return replace(linked, people=people, near_misses=_apart(missed, owner))
 
 
 def links(linked: Linked) -> list[Link]:
-    """All that ties people."""
-    return [link for person in linked.people for link in person.links]
+    """Return the links of all people."""
+    found: list[Link] = []
+    for person in linked.people:
+        found += person.links
+    return found
 
 
-def _apart(near_misses: Iterable[Link], owner: Mapping[Key, tuple[int, Tracklet]]) -> list[Link]:
-    """Near misses between tracklets that are still there, and still apart; the latest of each
-    two.
-    """
-    found = {
-        (m.first.key, m.second.key): m
-        for m in near_misses
-        if m.first.key in owner and m.second.key in owner
-    }
-    return [
-        _renewed(m, owner)
-        for (first, second), m in sorted(found.items())
-        if owner[first][0] != owner[second][0]
-    ]
+def _pair(link: Link) -> tuple[Key, Key]:
+    return link.first.key, link.second.key
 
 
-def _forest(
-    made: Iterable[Link], owner: Mapping[Key, tuple[int, Tracklet]]
-) -> dict[int, list[Link]]:
-    """Links within each person without those that close a circle, the first made stay; others have
-    been corrected since.
+def _apart(near_misses: Iterable[Link], owner: Mapping[Key, _Owned]) -> list[Link]:
+    """Near misses between present tracklets of different people, the latest of each pair."""
+    latest = {_pair(missed): missed for missed in near_misses}
+    found = []
+    for (first, second), missed in sorted(latest.items()):
+        if first not in owner or second not in owner:
+            continue
+        person, _ = owner[first]
+        other, _ = owner[second]
+        if person != other:
+            found.append(_renewed(missed, owner))
+    return found
+
+
+def _forest(made: Iterable[Link], owner: Mapping[Key, _Owned]) -> dict[int, list[Link]]:
+    """Links within each person without cycles; of the links of a cycle the first ones are kept.
+
+    Links between different people were corrected since, and are dropped.
     """
     united = UnionFind[Key]()
     found: dict[int, list[Link]] = {}
     for link in made:
-        person, other = (owner.get(t.key, (-1, t))[0] for t in (link.first, link.second))
-        if person == other != -1 and united.join(link.first.key, link.second.key):
+        first, second = _pair(link)
+        if first not in owner or second not in owner:
+            continue
+        person, _ = owner[first]
+        other, _ = owner[second]
+        if person == other and united.join(first, second):
             found.setdefault(person, []).append(_renewed(link, owner))
     return found
 
 
-def _renewed(link: Link, owner: Mapping[Key, tuple[int, Tracklet]]) -> Link:
-    """The same link between the tracklets as they became."""
-    return replace(link, first=owner[link.first.key][1], second=owner[link.second.key][1])
+def _renewed(link: Link, owner: Mapping[Key, _Owned]) -> Link:
+    """The same link between the tracklets as they are now."""
+    first, second = _pair(link)
+    _, first_tracklet = owner[first]
+    _, second_tracklet = owner[second]
+    return replace(link, first=first_tracklet, second=second_tracklet)

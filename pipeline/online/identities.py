@@ -1,4 +1,4 @@
-"""Keep ids: groups that were linked anew take the ids of the people with whom they share rows."""
+"""Keep ids stable: newly linked groups take the ids of the people with whom they share rows."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -11,11 +11,11 @@ import numpy as np
 from pipeline.records import Key, Person, Tracklet
 
 MAX_SPANS = 1024
-"""Stretches of time that are remembered of a person in a camera, the newest."""
+"""Stretches of time that are kept of a person in a camera, the newest."""
 
 
 class Spans:
-    """Stretches of time, disjoint and in order: when somebody was in one camera.
+    """Disjoint stretches of time, in order: when a person was in one camera.
 
     The oldest are dropped when there are more than `MAX_SPANS`, so memory and the time of a query
     are bounded.
@@ -34,7 +34,7 @@ class Spans:
         return self._ends_s[-1] if self._ends_s else -math.inf
 
     def add(self, start_s: float, end_s: float) -> None:
-        """Add a stretch; those that it overlaps become one with it."""
+        """Add a stretch of time, in seconds; those that it overlaps are merged with it."""
         low = bisect_left(self._ends_s, start_s)
         high = bisect_right(self._starts_s, end_s)
         if low < high:
@@ -45,14 +45,19 @@ class Spans:
         del self._starts_s[:-MAX_SPANS], self._ends_s[:-MAX_SPANS]
 
     def overlaps(self, start_s: float, end_s: float) -> bool:
-        """Whether any stretch has a moment in common with this one."""
-        return bisect_left(self._ends_s, start_s) < bisect_right(self._starts_s, end_s)
+        """Whether any stretch overlaps this one, in seconds."""
+        first = bisect_left(self._ends_s, start_s)
+        after_last = bisect_right(self._starts_s, end_s)
+        return first < after_last
 
 
 @dataclass(slots=True)
 class Known:
-    """A person who is remembered: the tracklets of the last step, and when older ones were, by
-    camera.
+    """A known person.
+
+    Attributes:
+        window: tracklets of the last step, by key.
+        past: when older tracklets were, by camera.
     """
 
     window: dict[Key, Tracklet] = field(default_factory=dict)
@@ -61,36 +66,37 @@ class Known:
     @property
     def last_s(self) -> float:
         """When the person was last seen, seconds."""
-        window_s = max((t.last_s for t in self.window.values()), default=-math.inf)
+        tracklets = self.window.values()
+        window_s = max((tracklet.last_s for tracklet in tracklets), default=-math.inf)
         past_s = max((spans.last_s for spans in self.past.values()), default=-math.inf)
         return max(window_s, past_s)
 
     def settle(self, tracklets: Iterable[Tracklet]) -> None:
-        """Keep of these only when they were."""
+        """Move tracklets of the window to the past, which keeps only their times."""
         for tracklet in tracklets:
             del self.window[tracklet.key]
-            self.past.setdefault(tracklet.camera, Spans()).add(tracklet.first_s, tracklet.last_s)
+            spans = self.past.setdefault(tracklet.camera, Spans())
+            spans.add(tracklet.first_s, tracklet.last_s)
 
     def allows(self, tracklets: Iterable[Tracklet]) -> bool:
-        """Whether none of these would bring the person into a camera where it already was at that
-        time.
-        """
-        return not any(
-            self.past[t.camera].overlaps(t.first_s, t.last_s)
-            for t in tracklets
-            if t.camera in self.past
-        )
+        """Whether no tracklet is in a camera at a time when the person was there before."""
+        for tracklet in tracklets:
+            spans = self.past.get(tracklet.camera)
+            if spans is not None and spans.overlaps(tracklet.first_s, tracklet.last_s):
+                return False
+        return True
 
     def allows_past(self, other: "Known") -> bool:
-        """Whether the two could have been one person."""
-        return not any(
-            self.past[camera].overlaps(start_s, end_s)
-            for camera in self.past.keys() & other.past.keys()
-            for start_s, end_s in other.past[camera]
-        )
+        """Whether the two were never in one camera at the same time."""
+        for camera in self.past.keys() & other.past.keys():
+            own = self.past[camera]
+            for start_s, end_s in other.past[camera]:
+                if own.overlaps(start_s, end_s):
+                    return False
+        return True
 
     def take_over(self, other: "Known") -> None:
-        """Take over what is known of somebody who turned out to be this person."""
+        """Add what is known of a person who turned out to be this one."""
         self.window |= other.window
         for camera, spans in other.past.items():
             own = self.past.setdefault(camera, Spans())
@@ -100,10 +106,13 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """ids of the groups, in order. merged: who turned out to be somebody else, (gone, into, group).
+    """The people that groups are.
 
-    before: whose tracklets were, by their name in the last step, and for those that had none by
-    most of their rows.
+    Attributes:
+        ids: person of each group, in order.
+        merged: people who turned out to be others, (gone, into, index of the group).
+        before: person of each tracklet so far: of the tracklet with its key in the last step, or
+            else of most of its rows.
     """
 
     ids: list[int]
@@ -112,105 +121,135 @@ class Identified:
 
 
 class Identities:
-    """The people who are remembered, `people` by id; ids count from 1, and none is given twice."""
+    """The known people, `people` by id; ids count from 1, and none is used twice."""
 
     def __init__(self) -> None:
         self.people: dict[int, Known] = {}
         self._n_people = 0
 
     def identify(self, groups: Sequence[Person]) -> Identified:
-        """Say who groups are, which `commit` makes so; the older of people who merged takes over
-        what is known of the younger.
+        """Find out who groups are; `commit` stores it.
 
-        A group is the person with whom it has most rows in common, the most first, unless that
-        person's past forbids it; one that is nobody is somebody new. Who is left over, and is in
-        one group with all rows, has merged.
+        A group is the person with whom it shares most rows, unless that person's past forbids it;
+        pairs with many shared rows are decided first. A group that is no known person is a new one.
+        A person who is left over, with all rows in one group, has merged with the person of that
+        group, and the one with the lower id keeps it.
+
+        Args:
+            groups: people of the last step of linking.
+
+        Returns:
+            A person for each group.
         """
         overlap = _Overlap(self.people, groups)
-        ids: dict[int, int] = {}
-        free = set(self.people)
-        for (person_id, g), _ in sorted(
-            overlap.common.items(), key=lambda item: (-item[1], item[0])
-        ):
-            if g not in ids and person_id in free and self._fits(person_id, groups[g], overlap):
-                ids[g] = person_id
-                free.discard(person_id)
-        for g in range(len(groups)):
-            if g not in ids:
+        ids = self._continued(groups, overlap)
+        left = set(self.people) - set(ids.values())
+        for number in range(len(groups)):
+            if number not in ids:
                 self._n_people += 1
-                ids[g] = self._n_people
+                ids[number] = self._n_people
         merged = []
-        for person_id in sorted(free):
-            if (g := self._merges(person_id, groups, ids, overlap)) >= 0:
-                into, gone = ids[g], person_id
-                if gone < into and overlap.groups_of[into] == {g}:
-                    into, gone = gone, into
-                    ids[g] = into
-                self.people[into].take_over(self.people.pop(gone))
-                merged.append((gone, into, g))
-        return Identified([ids[g] for g in range(len(groups))], merged, overlap.before)
+        for person_id in sorted(left):
+            number = self._merges(person_id, groups, ids, overlap)
+            if number < 0:
+                continue
+            into = ids[number]
+            gone = person_id
+            if gone < into and overlap.groups_of[into] == {number}:
+                into, gone = gone, into
+                ids[number] = into
+            self.people[into].take_over(self.people.pop(gone))
+            merged.append((gone, into, number))
+        in_order = [ids[number] for number in range(len(groups))]
+        return Identified(in_order, merged, overlap.before)
 
     def commit(self, ids: Sequence[int], groups: Sequence[Person]) -> list[int]:
-        """Remember whose tracklets are from now on; returns the people who have none left."""
+        """Store the tracklets of each person, which replace those of the last step.
+
+        Args:
+            ids: person of each group.
+            groups: people of the last step of linking.
+
+        Returns:
+            People who have no tracklets left in the window.
+        """
         for known in self.people.values():
             known.window = {}
         for person_id, group in zip(ids, groups, strict=True):
-            self.people.setdefault(person_id, Known()).window = {t.key: t for t in group.tracklets}
+            known = self.people.setdefault(person_id, Known())
+            known.window = {tracklet.key: tracklet for tracklet in group.tracklets}
         return [person_id for person_id, known in self.people.items() if not known.window]
 
+    def _continued(self, groups: Sequence[Person], overlap: "_Overlap") -> dict[int, int]:
+        """Known people by the number of the group that they are."""
+        ids: dict[int, int] = {}
+        taken: set[int] = set()
+        most_first = sorted(overlap.common, key=lambda pair: (-overlap.common[pair], pair))
+        for person_id, number in most_first:
+            if number in ids or person_id in taken:
+                continue
+            if self._fits(person_id, groups[number], overlap):
+                ids[number] = person_id
+                taken.add(person_id)
+        return ids
+
     def _fits(self, person_id: int, group: Person, overlap: "_Overlap") -> bool:
-        return self.people[person_id].allows(
-            t for t in group.tracklets if overlap.before.get(t.key) != person_id
-        )
+        """Whether a person's past allows the tracklets of a group that are new to that person."""
+        new = []
+        for tracklet in group.tracklets:
+            if overlap.before.get(tracklet.key) != person_id:
+                new.append(tracklet)
+        return self.people[person_id].allows(new)
 
     def _merges(
         self, person_id: int, groups: Sequence[Person], ids: dict[int, int], overlap: "_Overlap"
     ) -> int:
-        """Return the group in which all of a person is somebody else; -1: there is none."""
-        g, *others = sorted(overlap.groups_of[person_id])
-        known, into = self.people[person_id], self.people.get(ids[g])
-        merges = (
-            not others
-            and into is not None
-            and self._fits(person_id, groups[g], overlap)
-            and known.allows_past(into)
-        )
-        return g if merges else -1
+        """Return the number of the group in which all of a person is another; -1 for none."""
+        number, *others = sorted(overlap.groups_of[person_id])
+        into = self.people.get(ids[number])
+        if others or into is None:
+            return -1
+        if not self._fits(person_id, groups[number], overlap):
+            return -1
+        return number if self.people[person_id].allows_past(into) else -1
 
 
 class _Overlap:
     """What people and groups have in common.
 
-    common: rows, by (person, group). groups_of: groups in which each person is. before: see
-    `Identified`.
+    Attributes:
+        common: number of shared rows, by (person, number of the group).
+        groups_of: groups in which each person has rows.
+        before: see `Identified`.
     """
 
     def __init__(self, people: dict[int, Known], groups: Sequence[Person]) -> None:
         self.common: Counter[tuple[int, int]] = Counter()
         self.groups_of: dict[int, set[int]] = defaultdict(set)
-        self.before = {
-            key: person_id for person_id, known in people.items() for key in known.window
-        }
+        self.before: dict[Key, int] = {}
         tracks: dict[tuple[str, int], list[tuple[int, Tracklet]]] = defaultdict(list)
         for person_id, known in people.items():
-            for tracklet in known.window.values():
+            for key, tracklet in known.window.items():
+                self.before[key] = person_id
                 tracks[tracklet.camera, tracklet.track_id].append((person_id, tracklet))
-        for g, group in enumerate(groups):
+        for number, group in enumerate(groups):
             for tracklet in group.tracklets:
-                self._count_overlaps(g, tracklet, tracks[tracklet.camera, tracklet.track_id])
+                earlier = tracks[tracklet.camera, tracklet.track_id]
+                self._count_overlaps(number, tracklet, earlier)
 
     def _count_overlaps(
-        self, g: int, tracklet: Tracklet, earlier: list[tuple[int, Tracklet]]
+        self, number: int, tracklet: Tracklet, earlier: list[tuple[int, Tracklet]]
     ) -> None:
-        shares: Counter[int] = Counter()
+        """Count the rows that a tracklet of a group shares with earlier ones of its track."""
+        shared: Counter[int] = Counter()
         for person_id, other in earlier:
-            low, high = np.searchsorted(
-                tracklet.frames, [other.frames[0], other.frames[-1] + 1]
-            ).tolist()
+            span = [other.frames[0], other.frames[-1] + 1]
+            low, high = np.searchsorted(tracklet.frames, span).tolist()
             if high > low:
-                shares[person_id] += high - low
-                self.groups_of[person_id].add(g)
-        for person_id, n_rows in shares.items():
-            self.common[person_id, g] += n_rows
-        if shares:
-            self.before.setdefault(tracklet.key, min(shares, key=lambda p: (-shares[p], p)))
+                shared[person_id] += high - low
+                self.groups_of[person_id].add(number)
+        for person_id, n_rows in shared.items():
+            self.common[person_id, number] += n_rows
+        if shared:
+            person_id = min(shared, key=lambda person: (-shared[person], person))
+            self.before.setdefault(tracklet.key, person_id)

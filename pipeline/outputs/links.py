@@ -1,6 +1,4 @@
-"""Why people are one person, and who nearly was: links.json (schema `links/1`), which `python -m
-pipeline.explain` reads.
-"""
+"""Write the reasons of linking to links.json (schema `links/1`), for `pipeline.explain`."""
 
 import json
 import math
@@ -18,12 +16,19 @@ NEAR_MISS = "near miss"
 
 
 def to_json(linked: Linked, config: LinkingConfig) -> str:
-    """Return the document; `links-1.schema.json` describes it."""
-    owner = {t.key: person.person_id for person in linked.people for t in person.tracklets}
-    ties = [
-        _link(link, owner, trajectories.status(link.probability, config.confirmed_probability))
-        for link in _ties(linked)
-    ]
+    """Return the document; `links-1.schema.json` describes it.
+
+    Args:
+        linked: people, and near misses.
+        config: thresholds of probability.
+    """
+    owner = {}
+    ties = []
+    for person in linked.people:
+        owner.update(dict.fromkeys((t.key for t in person.tracklets), person.person_id))
+        for link in person.links:
+            status = trajectories.status(link.probability, config.confirmed_probability)
+            ties.append(_link(link, owner, status))
     missed = sorted(
         linked.near_misses, key=lambda link: (-link.probability, link.first.key, link.second.key)
     )
@@ -39,14 +44,16 @@ def to_json(linked: Linked, config: LinkingConfig) -> str:
 
 
 def doubts(calibration: Calibration) -> list[str]:
-    """Return a warning when this site's own tracklets say that appearance does not tell its people
-    apart.
+    """Return a warning when appearance does not tell the people of this site apart.
+
+    Args:
+        calibration: what the site's own tracklets say.
+
+    Returns:
+        At most one line for the user.
     """
-    if (
-        not calibration.n_same
-        or not calibration.n_different
-        or calibration.separation >= similarity.FAIRLY
-    ):
+    is_known = calibration.n_same and calibration.n_different
+    if not is_known or calibration.separation >= similarity.FAIRLY:
         return []
     cure = (
         "say which cameras are connected (linking.travel), give homographies, or try another"
@@ -56,7 +63,15 @@ def doubts(calibration: Calibration) -> list[str]:
 
 
 def unset(linked: Linked, online: bool) -> list[str]:
-    """Return a warning when clocks disagree and were left as they are."""
+    """Return a warning when clocks disagree and were not corrected.
+
+    Args:
+        linked: the clocks, and the offsets that were applied.
+        online: whether people were linked while they were in view.
+
+    Returns:
+        At most one line for the user.
+    """
     if not linked.clocks.disagree or linked.applied_s:
         return []
     cure = (
@@ -65,10 +80,6 @@ def unset(linked: Linked, online: bool) -> list[str]:
         else "--set linking.apply_clocks=true puts all on one clock"
     )
     return [f"{'; '.join(linked.clocks.in_words())}; {cure}"]
-
-
-def _ties(linked: Linked) -> list[Link]:
-    return [link for person in linked.people for link in person.links]
 
 
 def _link(link: Link, owner: dict[tuple[float, str, int], int], status: str) -> dict[str, Any]:
@@ -103,7 +114,10 @@ def _tracklet(tracklet: Tracklet) -> dict[str, Any]:
 
 def _calibration(linked: Linked) -> dict[str, Any]:
     calibration = linked.calibration
-    cameras = sorted({t.camera for person in linked.people for t in person.tracklets})
+    cameras: set[str] = set()
+    for person in linked.people:
+        cameras.update(tracklet.camera for tracklet in person.tracklets)
+    even_cosines = zip(sorted(cameras), calibration.curve.even.tolist(), strict=True)
     return {
         "in_words": calibration.in_words(),
         "same": _number(calibration.same, 4),
@@ -113,13 +127,10 @@ def _calibration(linked: Linked) -> dict[str, Any]:
         "n_same": calibration.n_same,
         "n_different": calibration.n_different,
         "scale": _number(calibration.curve.scale, 4),
-        "even": {
-            camera: _number(even, 4)
-            for camera, even in zip(cameras, calibration.curve.even.tolist(), strict=True)
-        },
+        "even": {camera: _number(even, 4) for camera, even in even_cosines},
     }
 
 
 def _number(value: float, digits: int) -> float | None:
-    """Rounded; None where nothing was measured."""
+    """Round a number; None where nothing was measured."""
     return round(float(value), digits) if math.isfinite(value) else None

@@ -105,9 +105,13 @@ def _tracklet(
 
 
 def link_probabilities(person: Person) -> dict[Key, float]:
-    """Probability of the best link that ties each tracklet to its person, by `Tracklet.key`.
+    """Return the probability of the best link between each tracklet and its person.
 
-    It is 1 for a person with one tracklet.
+    Args:
+        person: tracklets and their links.
+
+    Returns:
+        Probabilities, 0..1, by `Tracklet.key`; 1 for a person with one tracklet.
     """
     best: dict[Key, float] = {}
     for link in person.links:
@@ -146,19 +150,11 @@ def csv_lines(people: Sequence[Person]) -> Iterator[str]:
     for camera, pieces in _by_camera(people).items():
         rows = _Rows.of(pieces)
         for i in np.lexsort([rows.track_ids, rows.frames]).tolist():
-            box = [f"{corner:.2f}" for corner in rows.boxes[i].tolist()]
-            yield writer.writerow(
-                [
-                    camera,
-                    rows.frames[i],
-                    f"{rows.times_s[i]:.4f}",
-                    rows.track_ids[i],
-                    rows.first_frames[i],
-                    rows.person_ids[i],
-                    *box,
-                    f"{rows.scores[i]:.4f}",
-                ]
-            )
+            time_s = f"{rows.times_s[i]:.4f}"
+            box = [f"{side:.2f}" for side in rows.boxes[i].tolist()]
+            score = f"{rows.scores[i]:.4f}"
+            names = [rows.track_ids[i], rows.first_frames[i], rows.person_ids[i]]
+            yield writer.writerow([camera, rows.frames[i], time_s, *names, *box, score])
 
 
 def mot_lines(people: Sequence[Person], camera: str) -> Iterator[str]:
@@ -176,9 +172,10 @@ def mot_lines(people: Sequence[Person], camera: str) -> Iterator[str]:
         return
     rows = _Rows.of(pieces)
     for i in np.lexsort([rows.person_ids, rows.frames]).tolist():
-        yield mot.line(
-            int(rows.frames[i]), int(rows.person_ids[i]), rows.boxes[i], float(rows.scores[i])
-        )
+        frame = int(rows.frames[i])
+        person_id = int(rows.person_ids[i])
+        score = float(rows.scores[i])
+        yield mot.line(frame, person_id, rows.boxes[i], score)
 
 
 Piece = tuple[int, Tracklet]

@@ -25,7 +25,7 @@ TICKS = 90_000
 HOLD_S = 0.6
 ROUNDING_S = 1e-6
 SAME_FRAME_S = 1e-3
-"""A row is of the frame that is drawn when it is not older."""
+"""A row belongs to the frame that is drawn if it is not older than this."""
 GOLDEN_ANGLE_DEG = 137.508
 TRAIL_POINTS = 12
 HEADER = (32, 32, 32)
@@ -48,21 +48,26 @@ class Encoder:
         # with B-frames, MP4 notes a wrong length at variable rates
         options = {"preset": "veryfast", "crf": str(crf), "bf": "0"}
         self._stream = self._container.add_stream("libx264", rate=rate, options=options)
-        self._stream.width, self._stream.height = width + width % 2, height + height % 2
+        self._stream.width = width + width % 2
+        self._stream.height = height + height % 2
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, TICKS)
         self._last_pts = -1
 
     def write(self, image: Array, time_s: float) -> None:
-        """Append an image (H, W, 3) shown from `time_s`; odd sizes are padded by a row or
-        column.
+        """Append an image.
+
+        Args:
+            image: (H, W, 3) uint8 BGR; odd sizes are padded by a row or column.
+            time_s: time from which it is shown, seconds.
         """
         height, width = image.shape[:2]
         if height % 2 or width % 2:
             image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         frame = av.VideoFrame.from_ndarray(image, format="bgr24")
         self._last_pts = max(round(time_s * TICKS), self._last_pts + 1)
-        frame.pts, frame.time_base = self._last_pts, Fraction(1, TICKS)
+        frame.pts = self._last_pts
+        frame.time_base = Fraction(1, TICKS)
         self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> "Encoder":
@@ -113,8 +118,14 @@ class Drawing:
         self._scale = max(min(camera.width, camera.height) / 720, 0.45)
 
     def draw(self, image: Array, time_s: float) -> Array:
-        """Return a copy of `image` with boxes, ids, trails, camera name and time; call in time
-        order.
+        """Draw boxes, ids, trails, the camera's name and the time; call in time order.
+
+        Args:
+            image: (H, W, 3) uint8 BGR.
+            time_s: its time, seconds.
+
+        Returns:
+            A copy of the image with the drawing.
         """
         image = image.copy()
         marks = list(self._marks(time_s))
@@ -127,25 +138,31 @@ class Drawing:
         return image
 
     def _marks(self, time_s: float) -> Iterator[_Mark]:
+        self._open_stretches(time_s)
+        for stretch in self._open:
+            before = int(np.searchsorted(stretch.times_s, time_s + ROUNDING_S)) - 1
+            after = before + 1
+            box = stretch.boxes[before]
+            elapsed_s = time_s - stretch.times_s[before]
+            if elapsed_s < SAME_FRAME_S:
+                yield _Mark(stretch.person_id, box, True)
+            elif after < len(stretch.times_s):
+                gap_s = stretch.times_s[after] - stretch.times_s[before]
+                if gap_s <= HOLD_S:
+                    share = elapsed_s / gap_s
+                    between = box * (1 - share) + stretch.boxes[after] * share
+                    yield _Mark(stretch.person_id, between, False)
+
+    def _open_stretches(self, time_s: float) -> None:
+        """Open the stretches that have begun, and close those whose trail is over."""
         while self._n_begun < len(self._stretches):
             stretch = self._stretches[self._n_begun]
             if stretch.times_s[0] > time_s + ROUNDING_S:
                 break
             self._open.append(stretch)
             self._n_begun += 1
-        self._open = [
-            stretch for stretch in self._open if stretch.times_s[-1] + self._trail_s >= time_s
-        ]
-        for stretch in self._open:
-            times_s = stretch.times_s
-            boxes = stretch.boxes
-            i = int(np.searchsorted(times_s, time_s + ROUNDING_S)) - 1
-            if time_s - times_s[i] < SAME_FRAME_S:
-                yield _Mark(stretch.person_id, boxes[i], True)
-            elif i + 1 < len(times_s) and times_s[i + 1] - times_s[i] <= HOLD_S:
-                share = (time_s - times_s[i]) / (times_s[i + 1] - times_s[i])
-                box = boxes[i] * (1 - share) + boxes[i + 1] * share
-                yield _Mark(stretch.person_id, box, False)
+        trail_s = self._trail_s
+        self._open = [each for each in self._open if each.times_s[-1] + trail_s >= time_s]
 
     def _draw_trail(self, image: Array, stretch: _Stretch, now_s: float) -> None:
         span_s = [now_s - self._trail_s, now_s + ROUNDING_S]
@@ -160,7 +177,7 @@ class Drawing:
         cv2.polylines(image, [points], False, colour(stretch.person_id), thickness, cv2.LINE_AA)
 
     def _draw_box(self, image: Array, mark: _Mark) -> None:
-        x1, y1, x2, y2 = (round(float(v)) for v in mark.box)
+        x1, y1, x2, y2 = (round(float(side)) for side in mark.box)
         thickness = max(1, round(3 * self._scale)) if mark.seen else 1
         cv2.rectangle(image, (x1, y1), (x2, y2), colour(mark.person_id), thickness)
         label = _label(str(mark.person_id), colour(mark.person_id), self._scale)
@@ -169,13 +186,18 @@ class Drawing:
 
 @lru_cache(maxsize=1024)
 def _label(text: str, background: Colour, scale: float) -> Array:
-    """Text on a coloured plate, (h, w, 3) uint8; kept, because writing text is the dearest part of
-    drawing.
+    """Draw text on a coloured plate, (h, w, 3) uint8.
+
+    Plates are cached, because text is the most expensive part of drawing.
     """
-    size, thickness, margin = 0.7 * scale, max(1, round(1.6 * scale)), max(2, round(4 * scale))
+    size = 0.7 * scale
+    thickness = max(1, round(1.6 * scale))
+    margin = max(2, round(4 * scale))
     (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thickness)
-    plate = np.full((height + base + margin, width + 2 * margin, 3), background, np.uint8)
-    ink = (0, 0, 0) if np.dot(background, (0.114, 0.587, 0.299)) > 140 else (255, 255, 255)
+    shape = (height + base + margin, width + 2 * margin, 3)
+    plate = np.full(shape, background, np.uint8)
+    brightness = np.dot(background, (0.114, 0.587, 0.299))
+    ink = (0, 0, 0) if brightness > 140 else (255, 255, 255)
     origin = (margin, height + margin // 2 + 1)
     cv2.putText(plate, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, ink, thickness, cv2.LINE_AA)
     return plate
@@ -183,9 +205,12 @@ def _label(text: str, background: Colour, scale: float) -> Array:
 
 def _paste(image: Array, plate: Array, x: int, y: int) -> None:
     """Copy a plate into the image, moved inside it as far as it fits."""
-    height, width = min(plate.shape[0], image.shape[0]), min(plate.shape[1], image.shape[1])
-    x, y = max(0, min(x, image.shape[1] - width)), max(0, min(y, image.shape[0] - height))
-    image[y : y + height, x : x + width] = plate[:height, :width]
+    image_height, image_width = image.shape[:2]
+    height = min(plate.shape[0], image_height)
+    width = min(plate.shape[1], image_width)
+    left = max(0, min(x, image_width - width))
+    top = max(0, min(y, image_height - height))
+    image[top : top + height, left : left + width] = plate[:height, :width]
 
 
 def annotate(
@@ -226,12 +251,16 @@ def annotate(
 def colour(person_id: int) -> Colour:
     """Return a person's BGR colour: hues a golden angle apart, in two brightnesses."""
     hue = int(person_id * GOLDEN_ANGLE_DEG / 2) % 180
-    hsv = np.array([[[hue, 200, 255 if person_id % 2 else 200]]], np.uint8)
+    brightness = 255 if person_id % 2 else 200
+    hsv = np.array([[[hue, 200, brightness]]], np.uint8)
     blue, green, red = cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR)[0, 0].tolist()
     return blue, green, red
 
 
 def _clock(time_s: float) -> str:
-    tenths = round(abs(time_s) * 10)
+    all_tenths = round(abs(time_s) * 10)
+    all_seconds, tenths = divmod(all_tenths, 10)
+    all_minutes, seconds = divmod(all_seconds, 60)
+    hours, minutes = divmod(all_minutes, 60)
     sign = "-" if time_s < 0 else ""
-    return f"{sign}{tenths // 36000}:{tenths // 600 % 60:02d}:{tenths // 10 % 60:02d}.{tenths % 10}"
+    return f"{sign}{hours}:{minutes:02d}:{seconds:02d}.{tenths}"

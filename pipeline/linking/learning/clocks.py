@@ -340,7 +340,7 @@ def _solve(measured: Sequence[Offset]) -> dict[str, float]:
         equations[row, index[first]] = -weight
         equations[row, index[second]] = weight
         wanted[row] = weight * offset.offset_s
-    solved = np.zeros(0)
+    solved: Array = np.zeros(0)
     if measured:
         solved, *_ = np.linalg.lstsq(equations, wanted, rcond=None)
     offsets_s = {}

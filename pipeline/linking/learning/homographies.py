@@ -24,32 +24,38 @@ MIN_STEP_M = 0.3
 """Somebody who has not moved this far gives no new point."""
 FITS_M = 0.3
 """Points this close to where they should be agree with a fit."""
-MIN_POINTS, MIN_PAIRS, MIN_AGREE = 30, 6, 0.5
+MIN_POINTS = 30
+MIN_PAIRS = 6
+MIN_AGREE = 0.5
 N_TRIES = 300
-"""Fits to four random points; enough when half of the points agree, and if fewer do, the fit is not
+"""Fits to four random points: enough when half of the points agree, and with fewer the fit is not
 used.
 """
 MIN_SPAN_M = 0.4
-"""Points must spread this far (standard deviation) across the direction in which they spread least:
-a line fits anything.
+"""Least standard deviation of the points in any direction: points on a line fit many homographies.
 """
 MAX_ERROR_M = 0.6
 FOLDS = 4
-COARSE_S, FINE_S = 0.5, 0.1
+COARSE_S = 0.5
+FINE_S = 0.1
 SURE_AGREE = 0.8
-"""When so many feet agree on the clocks as they are, no other offset is looked for."""
+"""When this share of the feet agrees without a clock offset, none is searched."""
 BEHIND = np.diag([1.0, 1.0, -1.0])
 """No homography: has everything beyond the horizon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Homography:
-    """How the floor in the picture of the first camera lies in that of the second: matrix (3, 3),
-    px to px.
+    """Maps the floor in the picture of one camera to that in the picture of another.
 
-    error_m: median distance, by the height of boxes, of people left out of the fit; n_points:
-    places by which it was fitted, of `n_pairs` pairs of tracklets; agree: share of them, 0..1,
-    within `FITS_M`; offset: of the clocks, found with it.
+    Attributes:
+        cameras: names of the two.
+        matrix: pixels of the first to pixels of the second, (3, 3).
+        error_m: median error for people left out of the fit, in metres by the height of boxes.
+        n_points: places to which it was fitted.
+        n_pairs: pairs of tracklets that they are from.
+        agree: share of the places within `FITS_M`, 0..1.
+        offset: clock offset, found with it.
     """
 
     cameras: tuple[str, str]
@@ -61,7 +67,7 @@ class Homography:
     offset: Offset
 
     def in_words(self) -> str:
-        """For a person who reads run.json."""
+        """Return a line for readers of run.json."""
         first, second = self.cameras
         of = f"{self.n_points} places of {self.n_pairs} pairs of tracklets, {self.agree:.0%} agree"
         return f"{first} and {second} overlap: floor matched to {self.error_m:.1f} m ({of})"
@@ -69,8 +75,14 @@ class Homography:
 
 @dataclass(frozen=True, slots=True)
 class Feet:
-    """Where n times somebody stood in two pictures: here, there (n, 2) px; pixels of a metre (n,)
-    in both; pair (n,) whose.
+    """Where people stood in two pictures, n times.
+
+    Attributes:
+        here: places in the first picture, (n, 2) px.
+        there: places in the second, (n, 2) px.
+        metre_here_px: pixels of a metre in the first, (n,).
+        metre_there_px: pixels of a metre in the second, (n,).
+        pair: number of the pair of tracklets, (n,).
     """
 
     here: Array
@@ -80,134 +92,179 @@ class Feet:
     pair: Array
 
     def of(self, chosen: Array) -> "Feet":
-        """Some of them."""
+        """Return some of the places.
+
+        Args:
+            chosen: indices, or a mask (n,) bool.
+
+        Returns:
+            Those places.
+        """
         return Feet(
-            *(
-                part[chosen]
-                for part in (
-                    self.here,
-                    self.there,
-                    self.metre_here_px,
-                    self.metre_there_px,
-                    self.pair,
-                )
-            )
+            self.here[chosen],
+            self.there[chosen],
+            self.metre_here_px[chosen],
+            self.metre_there_px[chosen],
+            self.pair[chosen],
         )
 
     def off_m(self, matrix: Array) -> Array:
-        """How far each is from where the matrix has it (n,), by the boxes: the mean of both
-        pictures; inf beyond a horizon.
+        """Return how far places are from where a homography maps them.
+
+        Args:
+            matrix: pixels of the first picture to pixels of the second, (3, 3).
+
+        Returns:
+            Mean distance in the two pictures, (n,) metres by the height of boxes; inf beyond a
+            horizon.
         """
-        there, ahead = through(self.here, matrix)
-        here, back = through(self.there, np.linalg.inv(matrix))
-        off = np.linalg.norm(there - self.there, axis=1) / self.metre_there_px
-        off += np.linalg.norm(here - self.here, axis=1) / self.metre_here_px
-        return np.asarray(np.where(ahead & back, off / 2, np.inf))
+        there, is_ahead = through(self.here, matrix)
+        here, is_ahead_back = through(self.there, np.linalg.inv(matrix))
+        off_there_m = np.linalg.norm(there - self.there, axis=1) / self.metre_there_px
+        off_here_m = np.linalg.norm(here - self.here, axis=1) / self.metre_here_px
+        mean_m = (off_there_m + off_here_m) / 2
+        return np.asarray(np.where(is_ahead & is_ahead_back, mean_m, np.inf))
 
 
 def estimate(index: TrackletIndex, pairs: Array) -> list[Homography]:
-    """Homographies of cameras without a common floor, from `correspondences.likely_pairs`; those
-    that are not good are left out.
+    """Estimate the homographies between cameras without a common floor.
+
+    Args:
+        index: all tracklets.
+        pairs: pairs (m, 2) of `correspondences.likely_pairs`.
+
+    Returns:
+        Homographies; unreliable ones are left out.
     """
     found = []
-    for cameras, mine in correspondences.by_cameras(index, pairs).items():
+    for cameras, own_pairs in correspondences.by_cameras(index, pairs).items():
         if index.has_floor[list(cameras)].all():
             continue
-        side = int(
-            mine[:, 1].min() < mine[:, 0].min()
-        )  # who came first decides the direction, so that names change nothing
-        names = index.names[cameras[side]], index.names[cameras[1 - side]]
-        homography = _estimate(index, names, mine[:, [side, 1 - side]])
-        found += [homography] if homography else []
+        # The camera of the earliest tracklet is first, so that camera names change nothing.
+        first = int(own_pairs[:, 1].min() < own_pairs[:, 0].min())
+        second = 1 - first
+        names = index.names[cameras[first]], index.names[cameras[second]]
+        homography = _estimate(index, names, own_pairs[:, [first, second]])
+        if homography is not None:
+            found.append(homography)
     return found
 
 
 def views(names: Sequence[str], found: Sequence[Homography]) -> dict[tuple[int, int], View]:
-    """Homographies in both directions, by the indices of cameras in `names`."""
+    """Return homographies in both directions.
+
+    Args:
+        names: cameras in order.
+        found: homographies; those of other cameras are ignored.
+
+    Returns:
+        Views by (from, to), indices of cameras.
+    """
     index = {name: i for i, name in enumerate(names)}
-    here = [h for h in found if index.keys() >= set(h.cameras)]
-    there = {(index[h.cameras[0]], index[h.cameras[1]]): View(h.matrix, h.error_m) for h in here}
-    back = {(b, a): View(np.linalg.inv(v.matrix), v.error_m) for (a, b), v in there.items()}
+    there = {}
+    back = {}
+    for homography in found:
+        first, second = homography.cameras
+        if first not in index or second not in index:
+            continue
+        inverse = np.linalg.inv(homography.matrix)
+        there[index[first], index[second]] = View(homography.matrix, homography.error_m)
+        back[index[second], index[first]] = View(inverse, homography.error_m)
     return there | back
 
 
 def feet(index: TrackletIndex, pairs: Array, offset_s: float = 0.0) -> Feet:
-    """Places of the feet of pairs (k, 2) of tracklets while both are seen, walk, and have their
-    feet in the picture.
+    """Return where people stood while two cameras saw them walk with their feet in the picture.
 
-    offset_s: what the clock of the second tracklets' camera shows more than that of the first.
+    Args:
+        index: all tracklets.
+        pairs: pairs of tracklets, (k, 2).
+        offset_s: seconds by which the clock of the second tracklets' camera is ahead.
+
+    Returns:
+        Places, pair by pair, in order of time.
     """
-    found = [
-        Feet(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros(0), np.zeros(0), np.zeros(0, np.int64))
-    ]
-    for number, (i, j) in enumerate(pairs.tolist()):
-        start = max(index.start_s[i], index.start_s[j] - offset_s)
-        times_s = np.arange(start, min(index.end_s[i], index.end_s[j] - offset_s), SAMPLE_S)
-        here, there = _boxes(index, i, times_s), _boxes(index, j, times_s + offset_s)
-        shown = np.isfinite(here).all(axis=1) & np.isfinite(there).all(axis=1)
-        here, there = here[shown], there[shown]
-        here_px, there_px = (np.maximum(b[:, 3] - b[:, 1], 1) / PERSON_M for b in (here, there))
-        places = Feet(
-            floor.foot_points(here),
-            floor.foot_points(there),
-            here_px,
-            there_px,
-            np.full(len(here), number),
-        )
+    nobody = np.zeros((0, 4))
+    found = [_feet(nobody, nobody, 0)]
+    for number, (first, second) in enumerate(pairs.tolist()):
+        start_s = max(index.start_s[first], index.start_s[second] - offset_s)
+        end_s = min(index.end_s[first], index.end_s[second] - offset_s)
+        times_s = np.arange(start_s, end_s, SAMPLE_S)
+        here = _boxes(index, first, times_s)
+        there = _boxes(index, second, times_s + offset_s)
+        is_here = np.isfinite(here).all(axis=1)
+        is_there = np.isfinite(there).all(axis=1)
+        are_shown = is_here & is_there
+        places = _feet(here[are_shown], there[are_shown], number)
         found.append(places.of(_moved(places)))
-    parts = ("here", "there", "metre_here_px", "metre_there_px", "pair")
-    return Feet(*(np.concatenate([getattr(f, part) for f in found]) for part in parts))
+    return Feet(
+        np.concatenate([places.here for places in found]),
+        np.concatenate([places.there for places in found]),
+        np.concatenate([places.metre_here_px for places in found]),
+        np.concatenate([places.metre_there_px for places in found]),
+        np.concatenate([places.pair for places in found]),
+    )
 
 
-def _boxes(s: TrackletIndex, i: int, times_s: Array) -> Array:
+def _feet(here: Array, there: Array, number: int) -> Feet:
+    """Feet of one pair of tracklets, from boxes (n, 4) in both pictures."""
+    pair = np.full(len(here), number)
+    here_px = floor.foot_points(here)
+    there_px = floor.foot_points(there)
+    return Feet(here_px, there_px, _metre_px(here), _metre_px(there), pair)
+
+
+def _metre_px(boxes: Array) -> Array:
+    height_px = np.maximum(boxes[:, 3] - boxes[:, 1], 1)
+    return np.asarray(height_px / PERSON_M)
+
+
+def _boxes(index: TrackletIndex, number: int, times_s: Array) -> Array:
     """Boxes (n, 4) of a tracklet at these times; nan while the feet are out of the picture."""
-    t = s.tracklets[i]
-    boxes = np.stack([np.interp(times_s, t.times_s, t.boxes[:, k]) for k in range(4)], axis=1)
-    boxes[boxes[:, 3] >= s.cameras[s.camera[i]].height - floor.CUT_PX] = np.nan
+    tracklet = index.tracklets[number]
+    sides = [np.interp(times_s, tracklet.times_s, side) for side in tracklet.boxes.T]
+    boxes = np.stack(sides, axis=1)
+    camera = index.cameras[index.camera[number]]
+    is_cut = boxes[:, 3] >= camera.height - floor.CUT_PX
+    boxes[is_cut] = np.nan
     return np.asarray(boxes)
 
 
 def _moved(places: Feet) -> Array:
-    """Indices of places that are some way from the last that was kept."""
+    """Indices of places that are `MIN_STEP_M` or more from the last that was kept."""
     kept: list[int] = []
-    for k in range(len(places.pair)):
-        if (
-            not kept
-            or np.linalg.norm(places.here[k] - places.here[kept[-1]])
-            >= MIN_STEP_M * places.metre_here_px[k]
-        ):
-            kept.append(k)
+    for k, metre_px in enumerate(places.metre_here_px):
+        if kept:
+            step_px = np.linalg.norm(places.here[k] - places.here[kept[-1]])
+            if step_px < MIN_STEP_M * metre_px:
+                continue
+        kept.append(k)
     return np.array(kept, np.int64)
 
 
-def _estimate(s: TrackletIndex, names: tuple[str, str], pairs: Array) -> Homography | None:
-    found = _agreeing(s, pairs)
+def _estimate(index: TrackletIndex, names: tuple[str, str], pairs: Array) -> Homography | None:
+    """Estimate the homography of two cameras, if there is a reliable one."""
+    found = _agreeing(index, pairs)
+    n_points = len(found.feet.pair)
     n_pairs = len(np.unique(found.feet.pair))
-    if (
-        found.share < MIN_AGREE
-        or n_pairs < MIN_PAIRS
-        or _span_m(found.feet.of(found.agree)) < MIN_SPAN_M
-    ):
+    if found.share < MIN_AGREE or n_pairs < MIN_PAIRS:
+        return None
+    if _span_m(found.feet.of(found.agree)) < MIN_SPAN_M:
         return None
     error_m = _error_m(found.feet)
     if error_m > MAX_ERROR_M:
         return None
-    before = feet(s, pairs).off_m(found.matrix)
-    before_m = float(np.median(before)) if len(before) else np.nan
+    off_before_m = feet(index, pairs).off_m(found.matrix)
+    before_m = float(np.median(off_before_m)) if len(off_before_m) else np.nan
     sign = 1 if names[0] < names[1] else -1
-    offset = Offset(
-        (min(names), max(names)), sign * round(found.offset_s, 2), before_m, error_m, n_pairs
-    )
-    return Homography(
-        names, found.matrix, error_m, len(found.feet.pair), n_pairs, found.share, offset
-    )
+    offset_s = sign * round(found.offset_s, 2)
+    offset = Offset((min(names), max(names)), offset_s, before_m, error_m, n_pairs)
+    return Homography(names, found.matrix, error_m, n_points, n_pairs, found.share, offset)
 
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
-    """Feet on clocks that are `offset_s` apart, the matrix that fits them, which of them agree, and
-    their share.
-    """
+    """A homography fitted to feet with a clock offset; agree (n,) bool: which feet fit."""
 
     offset_s: float
     feet: Feet
@@ -216,37 +273,40 @@ class _Fitted:
 
     @property
     def share(self) -> float:
+        """Share of the feet that fit, 0 when there are too few."""
         return float(self.agree.mean()) if len(self.agree) >= MIN_POINTS else 0.0
 
 
-def _agreeing(s: TrackletIndex, pairs: Array) -> _Fitted:
-    """The offset of the clocks at which most feet agree: people who walk agree at no other,
-    whatever the matrix.
+def _agreeing(index: TrackletIndex, pairs: Array) -> _Fitted:
+    """Return the fit at the clock offset at which most feet agree.
+
+    Feet of people who walk agree at no other offset, whatever the matrix.
     """
-    best = _fit_at(s, pairs, 0.0)
+    best = _fit_at(index, pairs, 0.0)
     if best.share >= SURE_AGREE:
         return best
-    for offsets in (
-        np.arange(-correspondences.NEAR_S, correspondences.NEAR_S + COARSE_S, COARSE_S),
-        np.arange(-COARSE_S, COARSE_S, FINE_S)[1:],
-    ):
-        around = best.offset_s
-        best = max(
-            [best, *(_fit_at(s, pairs, around + offset) for offset in offsets.tolist())],
-            key=lambda f: f.share,
-        )
+    coarse_s = np.arange(-correspondences.NEAR_S, correspondences.NEAR_S + COARSE_S, COARSE_S)
+    fine_s = np.arange(-COARSE_S, COARSE_S, FINE_S)[1:]
+    for steps_s in (coarse_s, fine_s):
+        around_s = best.offset_s
+        for step_s in steps_s.tolist():
+            fitted = _fit_at(index, pairs, around_s + step_s)
+            if fitted.share > best.share:
+                best = fitted
     return best
 
 
-def _fit_at(s: TrackletIndex, pairs: Array, offset_s: float) -> _Fitted:
-    places = feet(s, pairs, offset_s)
+def _fit_at(index: TrackletIndex, pairs: Array, offset_s: float) -> _Fitted:
+    places = feet(index, pairs, offset_s)
     matrix = _fit(places) if len(places.pair) >= MIN_POINTS else BEHIND
-    return _Fitted(offset_s, places, matrix, places.off_m(matrix) <= FITS_M)
+    agree = places.off_m(matrix) <= FITS_M
+    return _Fitted(offset_s, places, matrix, agree)
 
 
 def _fit(feet: Feet) -> Array:
-    """Robust homography (3, 3), scaled so that the points are ahead; one that has everything behind
-    when there is none.
+    """Fit a robust homography (3, 3), scaled so that the points are ahead of the camera.
+
+    Without one the result is `BEHIND`.
     """
     cv2.setRNGSeed(0)
     fits_px = FITS_M * float(np.median(feet.metre_there_px))
@@ -255,28 +315,35 @@ def _fit(feet: Feet) -> Array:
     )
     if matrix is None or not inliers.any() or abs(np.linalg.det(matrix)) < 1e-12:
         return BEHIND
-    ahead = np.concatenate([feet.here, np.ones((len(feet.here), 1))], axis=1) @ matrix[2]
-    return np.asarray(matrix if np.median(ahead[inliers[:, 0] > 0]) > 0 else -matrix)
+    ones = np.ones((len(feet.here), 1))
+    ahead = np.concatenate([feet.here, ones], axis=1) @ matrix[2]
+    is_inlier = inliers[:, 0] > 0
+    is_ahead = np.median(ahead[is_inlier]) > 0
+    return np.asarray(matrix if is_ahead else -matrix)
 
 
 def _error_m(feet: Feet) -> float:
-    """Median distance of people who were left out of a fit to the others."""
-    off = []
+    """Cross-validate: median error for people who were left out of a fit to the others."""
+    off_m = []
     for fold in range(FOLDS):
-        out = feet.pair % FOLDS == fold
-        if (~out).sum() >= MIN_POINTS // 2 and out.any():
-            off.append(feet.of(out).off_m(_fit(feet.of(~out))))
-    return float(np.median(np.concatenate(off))) if off else np.inf
+        is_out = feet.pair % FOLDS == fold
+        n_in = (~is_out).sum()
+        if n_in >= MIN_POINTS // 2 and is_out.any():
+            matrix = _fit(feet.of(~is_out))
+            off_m.append(feet.of(is_out).off_m(matrix))
+    if not off_m:
+        return np.inf
+    return float(np.median(np.concatenate(off_m)))
 
 
 def _span_m(feet: Feet) -> float:
-    """Smallest standard deviation of the places in any direction, in either picture, by the height
-    of boxes.
-    """
-    spans = []
-    for places, metre_px in ((feet.here, feet.metre_here_px), (feet.there, feet.metre_there_px)):
-        spread = np.linalg.svd(
-            (places - places.mean(axis=0)) / np.sqrt(len(places)), compute_uv=False
-        )
-        spans.append(float(spread[-1]) / float(np.median(metre_px)))
-    return min(spans)
+    """Smallest standard deviation of the places in any direction, in either picture."""
+    span_here_m = _picture_span_m(feet.here, feet.metre_here_px)
+    span_there_m = _picture_span_m(feet.there, feet.metre_there_px)
+    return min(span_here_m, span_there_m)
+
+
+def _picture_span_m(places: Array, metre_px: Array) -> float:
+    centred = places - places.mean(axis=0)
+    spreads_px = np.linalg.svd(centred / np.sqrt(len(places)), compute_uv=False)
+    return float(spreads_px[-1]) / float(np.median(metre_px))

@@ -1,12 +1,12 @@
-"""What settled tracklets of this run taught about its site: how a live run learns all day.
+"""What settled tracklets of this run taught about its site, so that a live run learns all day.
 
-A live run links a window of time again and again. Each call of `link` learns from what is in the
-window; without more, what has left it would be forgotten. So what a step learned from tracklets
-that have *settled*, whose people will not change, is kept as `Lessons` and given to the next step,
-which learns from the other tracklets only: nothing is lost, and nothing counts twice. Memory is
-bounded: the newest samples and transitions are kept, and the best homography and clock offset of
-every two cameras. A `Site` would not do: it holds what earlier runs learned, which gives way to
-what this run measures.
+A live run links a sliding window of time repeatedly. Each call of `link` learns from the tracklets
+in the window; without `Lessons`, what was learned from older ones would be lost. So what a step
+learned from tracklets that have *settled*, whose people will not change, is kept and given to the
+next step, which learns from the other tracklets only: nothing is lost, and nothing counts twice.
+Memory is bounded: the newest samples and transitions are kept, and the best homography and clock
+offset of every two cameras. A `Site` cannot be used for this: it holds what earlier runs learned,
+which is replaced by what this run measures.
 """
 
 from collections.abc import Collection, Sequence
@@ -30,7 +30,7 @@ Measured = TypeVar("Measured", Homography, Offset)
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """What the tracklets of `keys`, and settled ones before them, taught."""
+    """What was learned from the tracklets of `keys`, and from settled ones before them."""
 
     keys: Collection[Key] = frozenset()
     samples: Samples = NO_SAMPLES
@@ -39,7 +39,7 @@ class Lessons:
     offsets: tuple[Offset, ...] = ()
 
     def includes(self, keys: Sequence[Key]) -> Array:
-        """Which tracklets (n,) have taught already, (n,) bool."""
+        """Return which tracklets were learned from, (n,) bool."""
         return np.array([key in self.keys for key in keys], np.bool_)
 
 
@@ -50,8 +50,14 @@ NOTHING = Lessons()
 class Taught:
     """What one call of `link` learned, and from which tracklets.
 
-    before: lessons that it was given. sampled is of the tracklets `whole`, steps of the `pieces`
-    that those were cut into.
+    Attributes:
+        before: lessons that it was given.
+        whole: tracklets that `sampled` is from.
+        sampled: cosines.
+        pieces: tracklets that `steps` is from, after splitting.
+        steps: steps between cameras.
+        homographies: the best so far.
+        offsets: the best clock offsets so far.
     """
 
     before: Lessons
@@ -63,19 +69,22 @@ class Taught:
     offsets: tuple[Offset, ...]
 
     def lessons(self, settled: Collection[Key]) -> Lessons:
-        """Return the lessons before, and what was learned from settled tracklets alone."""
+        """Return the lessons before, with what was learned from settled tracklets alone.
+
+        Args:
+            settled: keys of all tracklets that have settled and can be in the next window.
+        """
         is_settled = np.array([key in settled for key in self.whole], np.bool_)
-        new_samples = self.sampled.settled(is_settled, self.before.includes(self.whole))
+        is_taught = self.before.includes(self.whole)
+        new_samples = self.sampled.settled(is_settled, is_taught)
+        samples = self.before.samples.plus(new_samples).newest(MAX_SAMPLES)
+
         begins = [self.pieces[i] for i in self.steps.visit.tolist()]
         is_final = np.array([key in settled for key in begins], np.bool_)
-        new_steps = self.steps.some(is_final & ~self.before.includes(begins))
-        return Lessons(
-            settled,
-            self.before.samples.plus(new_samples).newest(MAX_SAMPLES),
-            travel_times.add(self.before.travel, new_steps.times()),
-            self.homographies,
-            self.offsets,
-        )
+        is_new = ~self.before.includes(begins)
+        new_steps = self.steps.some(is_final & is_new)
+        travel = travel_times.add(self.before.travel, new_steps.times())
+        return Lessons(settled, samples, travel, self.homographies, self.offsets)
 
 
 NOTHING_TAUGHT = Taught(
@@ -90,10 +99,16 @@ NOTHING_TAUGHT = Taught(
 
 
 def best(before: Sequence[Measured], new: Sequence[Measured]) -> tuple[Measured, ...]:
-    """Of every two cameras what was measured by most pairs of tracklets; of equals the new."""
-    found = {frozenset(each.cameras): each for each in before}
-    for each in new:
-        old = found.get(frozenset(each.cameras))
-        if old is None or each.n_pairs >= old.n_pairs:
-            found[frozenset(each.cameras)] = each
+    """Return for every two cameras the measurement with the most pairs of tracklets.
+
+    Args:
+        before: earlier measurements.
+        new: new ones, which replace earlier ones with as many pairs.
+    """
+    found = {frozenset(measured.cameras): measured for measured in before}
+    for measured in new:
+        cameras = frozenset(measured.cameras)
+        old = found.get(cameras)
+        if old is None or measured.n_pairs >= old.n_pairs:
+            found[cameras] = measured
     return tuple(found.values())

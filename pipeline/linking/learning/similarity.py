@@ -26,10 +26,10 @@ from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array, Embedded
 from pipeline.vectors import pool
 
-HALVES_MARGIN, CROSS_CAMERA_RATIO = (0.65, 0.85), (0.5, 0.8)
-"""How much more alike than strangers the halves of a tracklet are, and the share of that which is
-left across cameras.
-"""
+HALVES_MARGIN = (0.65, 0.85)
+"""Margin of the halves of a tracklet over strangers, in cosine, at two sites."""
+CROSS_CAMERA_RATIO = (0.5, 0.8)
+"""Share of that margin that is left across cameras, at these sites."""
 EVEN_POINT = 0.5
 """Share of the way from two people to one person at which both are equally likely."""
 MAX_TYPICAL_LOG_ODDS = 6.0
@@ -39,18 +39,22 @@ MOST_BEFORE = 200
 MIN_CLARITY = 0.7
 MIN_CROPS = 4
 MAX_PAIRS = 200_000
-WELL, FAIRLY = 4.0, 2.5
-"""How far apart same and different must lie, in standard deviations, to be called well or fairly
-apart.
-"""
+WELL = 4.0
+"""Standard deviations between same and different from which people are told apart well."""
+FAIRLY = 2.5
+"""The same for fairly."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimilarityStats:
-    """Typical cosine of one person across cameras, and of two people; standard deviation around
-    both.
+    """Typical cosines of a site, from this run and earlier ones.
 
-    n_same, n_different: tracklets and pairs of people that say it, of this run and earlier ones.
+    Attributes:
+        same: cosine of one person across cameras.
+        different: cosine of two people.
+        spread: standard deviation around both.
+        n_same: tracklets that `same` is from.
+        n_different: pairs of people that `different` is from.
     """
 
     same: float
@@ -87,7 +91,7 @@ class Calibration:
         return (self.same - self.different) / self.spread
 
     def in_words(self) -> str:
-        """How well appearance tells people apart here, for a person who reads run.json."""
+        """Return how well appearance tells people apart here, for readers of run.json."""
         if not self.n_same or not self.n_different:
             return (
                 "how well appearance tells people apart here is not known: there was too little to"
@@ -113,10 +117,13 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Cosines that a site's own tracklets give, corrected for quality, and their cameras by name.
+    """Cosines of a site's own tracklets, corrected for quality, and their cameras by name.
 
-    halves (k,): between the halves of one tracklet; half_cameras (k,). strangers (m,): between two
-    people whom one camera sees at the same time; stranger_cameras (m, 2).
+    Attributes:
+        halves: between the halves of one tracklet, (k,).
+        half_cameras: their cameras, (k,) str.
+        strangers: between two people whom one camera sees at the same time, (m,).
+        stranger_cameras: their cameras, (m, 2) str.
     """
 
     halves: Array
@@ -144,7 +151,9 @@ class Samples:
 
     def newest(self, n: int) -> "Samples":
         """Return at most `n` of each kind, the last."""
-        return self.some(np.arange(len(self.halves))[-n:], np.arange(len(self.strangers))[-n:])
+        halves = np.arange(len(self.halves))[-n:]
+        strangers = np.arange(len(self.strangers))[-n:]
+        return self.some(halves, strangers)
 
 
 NO_SAMPLES = Samples(
@@ -161,15 +170,25 @@ class Sampled:
     pairs: Array
 
     def beyond(self, is_taught: Array) -> Samples:
-        """Return the samples with at least one tracklet that has not taught yet, (n,) bool."""
-        return self.samples.some(~is_taught[self.owners], ~self._within(is_taught))
+        """Return the samples with at least one tracklet that was not used before.
+
+        Args:
+            is_taught: which tracklets were used before, (n,) bool.
+        """
+        new_halves = ~is_taught[self.owners]
+        new_strangers = ~self._within(is_taught)
+        return self.samples.some(new_halves, new_strangers)
 
     def settled(self, is_settled: Array, is_taught: Array) -> Samples:
-        """Return those of them all of whose tracklets have settled, (n,) bool."""
-        return self.samples.some(
-            is_settled[self.owners] & ~is_taught[self.owners],
-            self._within(is_settled) & ~self._within(is_taught),
-        )
+        """Return the new samples all of whose tracklets have settled.
+
+        Args:
+            is_settled: which tracklets have settled, (n,) bool.
+            is_taught: which tracklets were used before, (n,) bool.
+        """
+        halves = is_settled[self.owners] & ~is_taught[self.owners]
+        strangers = self._within(is_settled) & ~self._within(is_taught)
+        return self.samples.some(halves, strangers)
 
     def _within(self, is_member: Array) -> Array:
         """Pairs both of whose tracklets are members."""
@@ -181,7 +200,9 @@ def sample(index: TrackletIndex) -> Sampled:
     pairs, strangers = _negatives(index)
     halves, owners = _halves(index.embedded)
     names = np.array(index.names, np.str_)
-    samples = Samples(halves, names[index.camera[owners]], strangers, names[index.camera[pairs]])
+    half_cameras = names[index.camera[owners]]
+    stranger_cameras = names[index.camera[pairs]]
+    samples = Samples(halves, half_cameras, strangers, stranger_cameras)
     return Sampled(samples, owners, pairs)
 
 
@@ -202,133 +223,139 @@ def calibrate(
         before: Statistics of earlier runs.
     """
     known = _known(config, before)
-    cosines = samples.strangers
+    strangers = samples.strangers
     halves = samples.halves
     different, spread_different = _typical(
-        cosines, known.different, known.spread, known.n_different
+        strangers, known.different, known.spread, known.n_different
     )
-    crossing = float(
-        np.interp(
-            _typical(halves, known.same, known.spread, known.n_same)[0] - different,
-            HALVES_MARGIN,
-            CROSS_CAMERA_RATIO,
-        )
-    )
+    typical_half, _ = _typical(halves, known.same, known.spread, known.n_same)
+    margin = typical_half - different
+    crossing = float(np.interp(margin, HALVES_MARGIN, CROSS_CAMERA_RATIO))
     lead = crossing * (halves - different)
     same, spread_same = _typical(different + lead, known.same, known.spread, known.n_same)
     spread = float(np.hypot(spread_same, spread_different) / np.sqrt(2))
     gap = max(same - different, 1e-2)
+
     even = np.full(len(names), different + EVEN_POINT * gap)
     for camera, name in enumerate(names):
         is_stranger = (samples.stranger_cameras == name).any(axis=1)
-        strangers = _shift(cosines[is_stranger] - different)
+        stranger_shift = _shift(strangers[is_stranger] - different)
         own_halves = halves[samples.half_cameras == name]
-        selves = _shift(crossing * (own_halves - different) - gap)
-        even[camera] += (strangers + selves) / 2
+        half_shift = _shift(crossing * (own_halves - different) - gap)
+        even[camera] += (stranger_shift + half_shift) / 2
     scale = max(gap / (2 * MAX_TYPICAL_LOG_ODDS), spread**2 / gap)
-    n_same, n_different = len(halves) + before.n_same, len(cosines) + before.n_different
+    n_same = len(halves) + before.n_same
+    n_different = len(strangers) + before.n_different
     return Calibration(Curve(even, scale), same, different, spread, n_same, n_different)
 
 
 def _known(config: LinkingConfig, before: SimilarityStats) -> SimilarityStats:
-    """Settings and earlier runs together, with how many pairs they are worth."""
+    """Combine the settings with earlier runs, with the number of pairs that they are worth."""
     gap = 2 * MAX_TYPICAL_LOG_ODDS * config.similarity_scale
-    told = (
-        config.similarity_at_even_odds - EVEN_POINT * gap,
-        config.similarity_at_even_odds + (1 - EVEN_POINT) * gap,
-    )
-    n_same, n_different = (min(n, MOST_BEFORE) for n in (before.n_same, before.n_different))
-    different = np.average([told[0], before.different], weights=[PRIOR_PAIRS, n_different])
-    same = np.average([told[1], before.same], weights=[PRIOR_PAIRS, n_same])
-    spread = np.average([2 * config.similarity_scale, before.spread], weights=[PRIOR_PAIRS, n_same])
+    told_different = config.similarity_at_even_odds - EVEN_POINT * gap
+    told_same = config.similarity_at_even_odds + (1 - EVEN_POINT) * gap
+    told_spread = 2 * config.similarity_scale
+    n_same = min(before.n_same, MOST_BEFORE)
+    n_different = min(before.n_different, MOST_BEFORE)
+    weights_same = [PRIOR_PAIRS, n_same]
+    weights_different = [PRIOR_PAIRS, n_different]
+    different = np.average([told_different, before.different], weights=weights_different)
+    same = np.average([told_same, before.same], weights=weights_same)
+    spread = np.average([told_spread, before.spread], weights=weights_same)
     return SimilarityStats(
         float(same),
         float(different),
         float(spread),
-        int(PRIOR_PAIRS + n_same),
-        int(PRIOR_PAIRS + n_different),
+        PRIOR_PAIRS + n_same,
+        PRIOR_PAIRS + n_different,
     )
 
 
-def _negatives(s: TrackletIndex) -> tuple[Array, Array]:
-    """Pairs (m, 2) that one camera sees at the same time, and their cosines (m,), corrected for
-    quality.
-    """
-    clear = clarity(s.embedded)
-    good = np.array([e.embedding.any() for e in s.embedded], bool) & (clear >= MIN_CLARITY)
+def _negatives(index: TrackletIndex) -> tuple[Array, Array]:
+    """Pairs (m, 2) that one camera sees at once, and their cosines (m,), corrected for quality."""
+    clear = clarity(index.embedded)
+    has_embedding = np.array([e.embedding.any() for e in index.embedded], bool)
+    is_good = has_embedding & (clear >= MIN_CLARITY)
     found: list[tuple[int, int]] = []
-    for camera in range(len(s.names)):
-        found += _together(
-            s, np.flatnonzero(good & (s.camera == camera)).tolist(), MAX_PAIRS // len(s.names)
-        )
+    for camera in range(len(index.names)):
+        (tracklets,) = (is_good & (index.camera == camera)).nonzero()
+        found += _together(index, tracklets.tolist(), MAX_PAIRS // len(index.names))
     pairs = np.array(found, np.int64).reshape(-1, 2)
-    rows = [s.embedded[i].embedding @ s.embedded[j].embedding for i, j in found]
-    return pairs, np.array(rows, np.float64) / (clear[pairs[:, 0]] * clear[pairs[:, 1]])
+    cosines = [index.embedded[i].embedding @ index.embedded[j].embedding for i, j in found]
+    clear_of_pairs = clear[pairs[:, 0]] * clear[pairs[:, 1]]
+    return pairs, np.array(cosines, np.float64) / clear_of_pairs
 
 
-def _together(s: TrackletIndex, mine: list[int], most: int) -> list[tuple[int, int]]:
+def _together(index: TrackletIndex, tracklets: list[int], most: int) -> list[tuple[int, int]]:
     """Pairs of one camera's tracklets that are seen at the same time.
 
     If there are more than `most`, as many are chosen, evenly spaced over the day.
     """
-    total = sum(len(earlier) for _, earlier in _in_view(s, mine))
-    if total <= most:
-        return [(k, i) for i, earlier in _in_view(s, mine) for k in earlier]
-    chosen = ((np.arange(most) + 0.5) * (total / most)).astype(np.int64)
+    total = sum(len(in_view) for _, in_view in _in_view(index, tracklets))
+    n_chosen = min(total, most)
+    if not n_chosen:
+        return []
+    chosen = ((np.arange(n_chosen) + 0.5) * (total / n_chosen)).astype(np.int64)
     found: list[tuple[int, int]] = []
     n_before = 0
-    for i, earlier in _in_view(s, mine):
-        low, high = np.searchsorted(chosen, [n_before, n_before + len(earlier)]).tolist()
-        found += [(earlier[number - n_before], i) for number in chosen[low:high].tolist()]
-        n_before += len(earlier)
+    for tracklet, in_view in _in_view(index, tracklets):
+        n_after = n_before + len(in_view)
+        low, high = np.searchsorted(chosen, [n_before, n_after]).tolist()
+        for number in chosen[low:high].tolist():
+            found.append((in_view[number - n_before], tracklet))
+        n_before = n_after
     return found
 
 
-def _in_view(s: TrackletIndex, mine: list[int]) -> Iterator[tuple[int, list[int]]]:
+def _in_view(index: TrackletIndex, tracklets: list[int]) -> Iterator[tuple[int, list[int]]]:
     """Each tracklet of a camera, and the earlier ones that are still seen when it begins."""
     in_view: list[int] = []
-    for i in mine:
-        in_view = [k for k in in_view if s.end_s[k] > s.start_s[i]]
-        yield i, in_view
-        in_view.append(i)
+    for tracklet in tracklets:
+        start_s = index.start_s[tracklet]
+        in_view = [earlier for earlier in in_view if index.end_s[earlier] > start_s]
+        yield tracklet, in_view
+        in_view.append(tracklet)
 
 
 def _halves(embedded: list[Embedded]) -> tuple[Array, Array]:
-    """Cosines (k,) between the halves of tracklets, corrected for quality, and the tracklets
-    (k,).
-    """
-    cosines, owners = [], []
-    for i, e in enumerate(embedded):
-        k = len(e.crop_embeddings)
-        if k < MIN_CROPS:
+    """Cosines (k,) between the halves of tracklets, corrected for quality; the tracklets (k,)."""
+    cosines = []
+    owners = []
+    for owner, tracklet in enumerate(embedded):
+        n_crops = len(tracklet.crop_embeddings)
+        if n_crops < MIN_CROPS:
             continue
-        sides = [
-            (e.crop_embeddings[part], e.crop_quality[part])
-            for part in (slice(0, k // 2), slice(k // 2, k))
-        ]
-        clear = clarity_of(np.array([quality.sum() for _, quality in sides]))
+        middle = n_crops // 2
+        first_quality = tracklet.crop_quality[:middle]
+        second_quality = tracklet.crop_quality[middle:]
+        clear = clarity_of(np.array([first_quality.sum(), second_quality.sum()]))
         if clear.min() >= MIN_CLARITY:
-            first, second = (pool(*side) for side in sides)
+            first = pool(tracklet.crop_embeddings[:middle], first_quality)
+            second = pool(tracklet.crop_embeddings[middle:], second_quality)
             cosines.append(float(first @ second) / (clear[0] * clear[1]))
-            owners.append(i)
+            owners.append(owner)
     return np.array(cosines), np.array(owners, np.int64)
 
 
 def _typical(values: Array, known: float, known_spread: float, n_known: int) -> tuple[float, float]:
-    """Median and spread (from the median deviation: a few wrong pairs do no harm), shrunk towards
-    what was known.
+    """Median and spread, shrunk towards what was known.
+
+    The spread is from the median deviation, so a few wrong pairs do no harm.
     """
     n = len(values)
     if not n:
         return known, known_spread
-    middle = float(np.median(values))
-    spread = 1.4826 * float(np.median(np.abs(values - middle)))
+    median = float(np.median(values))
+    spread = 1.4826 * float(np.median(np.abs(values - median)))
     share = n / (n + n_known)
-    return share * middle + (1 - share) * known, share * spread + (1 - share) * known_spread
+    typical = share * median + (1 - share) * known
+    typical_spread = share * spread + (1 - share) * known_spread
+    return typical, typical_spread
 
 
 def _shift(values: Array) -> float:
     """Median of a camera's deviations, shrunk towards none."""
-    return (
-        float(np.median(values)) * len(values) / (len(values) + PRIOR_PAIRS) if len(values) else 0.0
-    )
+    n = len(values)
+    if not n:
+        return 0.0
+    return float(np.median(values)) * n / (n + PRIOR_PAIRS)
