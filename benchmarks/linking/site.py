@@ -58,7 +58,7 @@ TWIN_SIMILARITY = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """n tracklets in the order of `Tracklet.key`, the cameras, and the true person of each, (n,)."""
+    """n tracklets in the order of `Tracklet.key`, the cameras, and the true people, (n,)."""
 
     embedded: list[Embedded]
     cameras: dict[str, Camera]
