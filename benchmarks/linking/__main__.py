@@ -376,9 +376,7 @@ def _idf1(scene: SyntheticScene, people: Sequence[Person]) -> float:
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = record.parser(__doc__)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="tracklets, for scale"
@@ -408,7 +406,6 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         default=tracklet_cache.default_folder(),
         help="where embedded tracklets are kept; may be deleted at any time",
     )
-    parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
     parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args(words)
 

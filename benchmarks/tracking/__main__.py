@@ -261,9 +261,7 @@ def _mib_in_use() -> float:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = record.parser(__doc__)
     parser.add_argument(
         "--data",
         type=Path,
@@ -275,7 +273,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--days", type=int, default=7, help="of the part `week`, which takes minutes a day"
     )
-    parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
     arguments = parser.parse_args()
     if ON_RECORDINGS & {*arguments.parts} and arguments.data is None:
         parser.error("--data DIR is needed, or --parts density week")
