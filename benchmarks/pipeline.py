@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,12 +71,21 @@ def settings(arguments: argparse.Namespace, scene: Path) -> Config:
 
 
 def plain(config: Config, output: Path) -> int:
-    """Run the plain alternative, write MOT files; returns the number of frames."""
+    """Run the plain alternative.
+
+    Args:
+        config: Cameras, detector and ReID network.
+        output: Gets run.json and a MOT file for each camera.
+
+    Returns:
+        The number of frames.
+    """
     model, _ = inference.load(config.detector.weights, config.detector.architecture)
     network = ExportedNetwork(Path(config.reid.weights), devices.resolve("auto"), 64)
-    rows: list[tuple[str, int, int, Array, float]] = []
-    sums: dict[tuple[str, int], Array] = {}
+    rows: list[_Row] = []
+    sums: dict[_Track, Array] = {}
     cameras: list[dict[str, Any]] = []
+    n_frames_in_all = 0
     for camera in config.cameras:
         tracked = model.track(
             camera.source,
@@ -88,7 +97,8 @@ def plain(config: Config, output: Path) -> int:
             tracker="bytetrack.yaml",
             verbose=False,
         )
-        last = config.sources.max_seconds * open_source(camera, config.sources).camera.fps or np.inf
+        fps = open_source(camera, config.sources).camera.fps
+        last = config.sources.max_seconds * fps or np.inf
         n_frames = 0
         for index, result in enumerate(tracked):
             if index >= last:
@@ -96,103 +106,125 @@ def plain(config: Config, output: Path) -> int:
             n_frames = index + 1
             if result.boxes.id is None:
                 continue
-            boxes, ids = result.boxes.xyxy.cpu().numpy(), result.boxes.id.int().tolist()
-            features = network.features(np.stack([cut(result.orig_img, box) for box in boxes]))
-            for track, box, score, feature in zip(
-                ids, boxes, result.boxes.conf.tolist(), features, strict=True
-            ):
-                rows.append((camera.name, index, track, box, score))
-                sums[camera.name, track] = sums.get((camera.name, track), 0) + feature
+            boxes = result.boxes.xyxy.cpu().numpy()
+            ids = result.boxes.id.int().tolist()
+            scores = result.boxes.conf.tolist()
+            crops = [cut(result.orig_img, box) for box in boxes]
+            features = network.features(np.stack(crops))
+            for number, box, score, feature in zip(ids, boxes, scores, features, strict=True):
+                track = (camera.name, number)
+                rows.append(_Row(camera.name, index, number, box, score))
+                sums[track] = sums.get(track, 0) + feature
+        n_frames_in_all += n_frames
         cameras.append({"camera": camera.name, "n_frames": n_frames, "stride": 1})
         model.predictor = None
     people = _match_greedily(sums, rows)
     output.mkdir(parents=True)
     (output / "run.json").write_text(json.dumps({"cameras": cameras}))
     for camera in config.cameras:
-        mine = [row for row in rows if row[0] == camera.name]
-        text = "".join(
-            mot.line(i, people[name, track], box, score) for name, i, track, box, score in mine
-        )
-        (output / f"{camera.name}.txt").write_text(text)
-    return sum(c["n_frames"] for c in cameras)
+        lines = []
+        for row in rows:
+            if row.camera == camera.name:
+                person = people[row.camera, row.track]
+                lines.append(mot.line(row.frame, person, row.box, row.score))
+        (output / f"{camera.name}.txt").write_text("".join(lines))
+    return n_frames_in_all
 
 
-def _match_greedily(
-    sums: dict[tuple[str, int], Array], rows: list[tuple[str, int, int, Array, float]]
-) -> dict[tuple[str, int], int]:
-    """One person per track: the most alike so far above the threshold that is not in the same frame
-    already, else a new one.
+_Track = tuple[str, int]
+"""Camera and number of a track."""
+
+
+class _Row(NamedTuple):
+    """One box of the plain alternative. box: (4,) px."""
+
+    camera: str
+    frame: int
+    track: int
+    box: Array
+    score: float
+
+
+def _match_greedily(sums: dict[_Track, Array], rows: list[_Row]) -> dict[_Track, int]:
+    """One person per track, greedily in the order of the tracks.
+
+    It is the most similar person so far above the threshold who is not in the same frame already,
+    else a new one.
     """
-    frames: dict[tuple[str, int], set[tuple[str, int]]] = {}
-    for name, index, number, *_ in rows:
-        frames.setdefault((name, number), set()).add((name, index))
+    frames: dict[_Track, set[tuple[str, int]]] = {}
+    for row in rows:
+        frames.setdefault((row.camera, row.track), set()).add((row.camera, row.frame))
     people: list[Array] = []
     present: list[set[tuple[str, int]]] = []
-    chosen: dict[tuple[str, int], int] = {}
+    chosen: dict[_Track, int] = {}
     for track, total in sums.items():
-        look = total / np.linalg.norm(total)
-        alike = [
-            -1.0 if seen & frames[track] else float(look @ person / np.linalg.norm(person))
-            for person, seen in zip(people, present, strict=True)
-        ]
-        best = int(np.argmax(alike)) if alike else -1
-        if best < 0 or alike[best] < PLAIN_SIMILARITY:
+        feature = total / np.linalg.norm(total)
+        similarities = []
+        for person, seen in zip(people, present, strict=True):
+            similarity = float(feature @ person / np.linalg.norm(person))
+            similarities.append(-1.0 if seen & frames[track] else similarity)
+        best = int(np.argmax(similarities)) if similarities else -1
+        if best < 0 or similarities[best] < PLAIN_SIMILARITY:
             best = len(people)
-            people.append(np.zeros_like(look))
+            people.append(np.zeros_like(feature))
             present.append(set())
-        people[best] = people[best] + look
+        people[best] = people[best] + feature
         present[best] |= frames[track]
         chosen[track] = best + 1
     return chosen
 
 
 def run_one(arguments: argparse.Namespace) -> None:
-    """Child process: run one system on one scene and leave `measured.json` beside its results."""
-    config, output = settings(arguments, arguments.scenes[0]), arguments.output / "results"
-    start = time.perf_counter()
+    """Run one system on one scene, in a child process; leaves `measured.json` beside its results.
+
+    Args:
+        arguments: As `parse` returns them, with `system` and `output`.
+    """
+    config = settings(arguments, arguments.scenes[0])
+    output = arguments.output / "results"
+    started_s = time.perf_counter()
     stages: dict[str, float] = {}
     if arguments.system == "ours":
         result = run.run(config, output, quiet=True)
         n_frames = sum(camera.n_frames for camera in result.cameras)
-        stages = {
-            stage: 1000 * seconds / n_frames
-            for stage, seconds in sorted(result.timings.seconds.items())
-        }
+        for stage, stage_s in sorted(result.timings.seconds.items()):
+            stages[stage] = 1000 * stage_s / n_frames
     else:
         n_frames = plain(config, output)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    took_s = time.perf_counter() - started_s
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     measured = {
         "frames": n_frames,
-        "frames_s": n_frames / seconds,
-        "peak_mib": peak,
+        "frames_s": n_frames / took_s,
+        "peak_mib": peak_mib,
         "ms_a_frame": stages,
     }
     (arguments.output / "measured.json").write_text(json.dumps(measured))
 
 
 def compare(arguments: argparse.Namespace, scene: Path) -> dict[str, Any]:
-    """Run both systems on a scene and score them."""
+    """Run both systems on a scene and score them.
+
+    Args:
+        arguments: As `parse` returns them.
+        scene: Folder of the scene.
+
+    Returns:
+        Costs and scores by system.
+    """
+    passed_on = []
+    for name in ("detector", "architecture", "reid", "max_seconds"):
+        passed_on += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
     results: dict[str, Any] = {"scene": scene.name}
     for system in SYSTEMS:
         with tempfile.TemporaryDirectory() as folder:
-            words = [
-                sys.executable,
-                "-m",
-                "benchmarks.pipeline",
-                "--system",
-                system,
-                "--output",
-                folder,
-                "--scenes",
-                str(scene),
-            ]
-            for name in ("detector", "architecture", "reid", "max_seconds"):
-                words += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
+            words = [sys.executable, "-m", "benchmarks.pipeline", "--system", system]
+            words += ["--output", folder, "--scenes", str(scene), *passed_on]
             subprocess.run(words, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
             measured = json.loads((Path(folder) / "measured.json").read_text())
             report, _ = evaluation.evaluate(Path(folder) / "results", scene / "truth")
-        results[system] = measured | {
+        results[system] = {
+            **measured,
             "scores": report.together,
             "people": report.people_found,
             "present": report.people_present,
@@ -201,11 +233,13 @@ def compare(arguments: argparse.Namespace, scene: Path) -> dict[str, Any]:
 
 
 def show(results: dict[str, Any]) -> None:
-    """Print one scene's table."""
-    print(
-        f"\n{results['scene']}: {results['ours']['frames']} frames, {results['ours']['present']}"
-        " people"
-    )
+    """Print one scene's table.
+
+    Args:
+        results: As `compare` returns them.
+    """
+    ours = results["ours"]
+    print(f"\n{results['scene']}: {ours['frames']} frames, {ours['present']} people")
     print(
         f"{'':<24}{'HOTA':>7}{'IDF1':>7}{'AssA':>7}{'MOTA':>7}"
         f"{'people':>8}{'frames/s':>10}{'peak MiB':>10}"
@@ -214,23 +248,19 @@ def show(results: dict[str, Any]) -> None:
         row = results[system]
         for name, scores in row["scores"].items():
             percent = "".join(f"{100 * scores[m]:>7.1f}" for m in ("HOTA", "IDF1", "AssA", "MOTA"))
-            cost = (
-                f"{row['people']:>8}{row['frames_s']:>10.1f}{row['peak_mib']:>10.0f}"
-                if name == "ours"
-                else ""
-            )
-            print(f"{system if name == 'ours' else f'  {system}, {name}':<24}{percent}{cost}")
-    print(
-        "ours, ms a frame: "
-        + ", ".join(f"{k} {v:.2f}" for k, v in results["ours"]["ms_a_frame"].items())
-    )
+            title = f"  {system}, {name}"
+            cost = ""
+            if name == "ours":
+                title = system
+                cost = f"{row['people']:>8}{row['frames_s']:>10.1f}{row['peak_mib']:>10.0f}"
+            print(f"{title:<24}{percent}{cost}")
+    stages = [f"{stage} {ms:.2f}" for stage, ms in ours["ms_a_frame"].items()]
+    print(f"ours, ms a frame: {', '.join(stages)}")
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = record.parser(__doc__)
     parser.add_argument(
         "--detector", type=Path, required=True, metavar="FILE", help="what ultralytics can load"
     )
@@ -247,7 +277,6 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         help="folders with camN.mp4, cameras.json, truth/",
     )
     parser.add_argument("--max-seconds", type=float, default=0.0)
-    parser.add_argument("--jsonl", type=Path, help="append the results, one JSON line a scene")
     parser.add_argument("--system", choices=SYSTEMS, help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args(words)

@@ -8,7 +8,6 @@ called as the program calls them, on one camera; drawing is the annotated video 
 encoding.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -70,13 +69,10 @@ def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = record.parser(__doc__)
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--size", default="1280x720")
-    parser.add_argument("--jsonl", type=Path, help="append the result as one JSON line")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     width, height = map(int, arguments.size.split("x"))

@@ -60,17 +60,27 @@ Row = dict[str, float]
 
 
 def measure(n: int) -> Row:
-    """Link the first `n` tracklets of the simulated day: seconds, MiB and agreement with truth."""
-    here = site.simulate(n)
+    """Link the first tracklets of the simulated day.
+
+    Args:
+        n: How many tracklets.
+
+    Returns:
+        Seconds, MiB, and agreement with truth.
+    """
+    simulated = site.simulate(n)
     before_mib = _peak_mib()
     cpu_before_s = _cpu_s()
     wall_before_s = time.perf_counter()
-    people = linker.link(here.embedded, here.cameras, LinkingConfig()).people
+    people = linker.link(simulated.embedded, simulated.cameras, LinkingConfig()).people
     wall_s = time.perf_counter() - wall_before_s
     cpu_s = _cpu_s() - cpu_before_s
-    found = {t.key: person.person_id for person in people for t in person.tracklets}
-    labels = np.array([found[e.tracklet.key] for e in here.embedded])
-    precision, recall = agreement(labels, here.people)
+    found = {}
+    for person in people:
+        for tracklet in person.tracklets:
+            found[tracklet.key] = person.person_id
+    labels = np.array([found[e.tracklet.key] for e in simulated.embedded])
+    precision, recall = agreement(labels, simulated.people)
     return {
         "n": n,
         "wall_s": wall_s,
@@ -80,7 +90,7 @@ def measure(n: int) -> Row:
         "precision": precision,
         "recall": recall,
         "people": len(people),
-        "present": len(np.unique(here.people)),
+        "present": len(np.unique(simulated.people)),
     }
 
 
@@ -103,8 +113,13 @@ def agreement(labels: Array, truth: Array) -> tuple[float, float]:
 
 
 def growth(rows: Sequence[Row], what: str) -> float:
-    """Return the power of the number of tracklets with which the column `what` grows: the slope of
-    a line through the logarithms.
+    """Return the power of the number of tracklets with which a column grows.
+
+    It is the slope of a line through the logarithms.
+
+    Args:
+        rows: Measurements of two sizes or more.
+        what: Name of the column.
     """
     sizes = np.log([row["n"] for row in rows])
     values = np.log([row[what] for row in rows])
@@ -113,8 +128,14 @@ def growth(rows: Sequence[Row], what: str) -> float:
 
 
 def scale(sizes: Sequence[int], plot: Path | None) -> list[Row]:
-    """Measure every size in a child process, print the table, and draw it if there is a file to
-    draw to.
+    """Measure every size in a child process and print the table.
+
+    Args:
+        sizes: Numbers of tracklets.
+        plot: File for a drawing; None draws nothing.
+
+    Returns:
+        The measurements.
     """
     print(
         f"aim: {max(SIZES):,} tracklets, a day of 100 cameras, in {AIM_S:g} s and {AIM_MIB:,.0f}"
@@ -126,27 +147,37 @@ def scale(sizes: Sequence[int], plot: Path | None) -> list[Row]:
     )
     rows: list[Row] = []
     for n in sizes:
-        words = [sys.executable, "-m", "benchmarks.linking", "--one", str(n)]
-        row = json.loads(subprocess.run(words, check=True, cwd=ROOT, stdout=subprocess.PIPE).stdout)
+        row = _measured_apart(n)
         rows.append(row)
-        print(
-            f"{n:>10,}{row['cpu_s']:>9.1f}{row['wall_s']:>9.1f}{row['peak_mib']:>8,.0f}{row['before_mib']:>8,.0f}"
-            f"{row['precision']:>9.1%}{row['recall']:>8.1%}{row['people']:>8,.0f}{row['present']:>7,.0f}",
-            flush=True,
-        )
+        times = f"{row['cpu_s']:>9.1f}{row['wall_s']:>9.1f}"
+        memory = f"{row['peak_mib']:>8,.0f}{row['before_mib']:>8,.0f}"
+        pairs = f"{row['precision']:>9.1%}{row['recall']:>8.1%}"
+        people = f"{row['people']:>8,.0f}{row['present']:>7,.0f}"
+        print(f"{n:>10,}{times}{memory}{pairs}{people}", flush=True)
     if len(rows) > 1:
-        print(
-            "CPU time grows with the number of tracklets to the power of"
-            f" {growth(rows, 'cpu_s'):.2f}"
-        )
+        power = growth(rows, "cpu_s")
+        print(f"CPU time grows with the number of tracklets to the power of {power:.2f}")
     if plot is not None:
         draw(rows, plot)
     return rows
 
 
+def _measured_apart(n: int) -> Row:
+    """`measure` in a process of its own, whose peak memory is that of this size alone."""
+    words = [sys.executable, "-m", "benchmarks.linking", "--one", str(n)]
+    done = subprocess.run(words, check=True, cwd=ROOT, stdout=subprocess.PIPE)
+    row: Row = json.loads(done.stdout)
+    return row
+
+
 def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw seconds and memory against tracklets; says so when matplotlib, which is optional, is not
-    there.
+    """Draw seconds and memory against tracklets.
+
+    It says so when matplotlib, which is optional, is not installed.
+
+    Args:
+        rows: The measurements.
+        path: The PNG.
     """
     if not find_spec("matplotlib"):
         print("no plot: matplotlib is not installed")
@@ -160,41 +191,36 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     time_axes.loglog(n, seconds, "o", color=BLUE, label="measured")
     if len(rows) > 1:
         power, shift = np.polyfit(np.log(n), np.log(seconds), 1)
-        time_axes.loglog(
-            n,
-            np.exp(shift) * n**power,
-            color=BLUE,
-            linewidth=1,
-            label=f"tracklets to the power of {power:.2f}",
-        )
-    for what, label, style in (("peak_mib", "peak", "o-"), ("before_mib", "before linking", "o:")):
-        memory_axes.loglog(
-            n, [row[what] for row in rows], style, color=BLUE, linewidth=1, label=label
-        )
-    for axes, aim, unit in (
-        (time_axes, AIM_S, "CPU seconds, one core"),
-        (memory_axes, AIM_MIB, "MiB"),
-    ):
-        axes.axhline(
-            aim,
-            color=RED,
-            linewidth=1,
-            linestyle="--",
-            label=f"aim at {max(SIZES):,}: below {aim:,.0f}",
-        )
-        axes.set_xlabel("tracklets of a day of 100 cameras")
-        axes.set_ylabel(unit)
-        axes.yaxis.set_major_formatter("{x:,.0f}")
-        axes.yaxis.set_minor_formatter("{x:,.0f}" if axes is memory_axes else "")
-        axes.grid(which="major", linewidth=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8)
+        fitted = np.exp(shift) * n**power
+        label = f"tracklets to the power of {power:.2f}"
+        time_axes.loglog(n, fitted, color=BLUE, linewidth=1, label=label)
+    peak_mib = [row["peak_mib"] for row in rows]
+    before_mib = [row["before_mib"] for row in rows]
+    memory_axes.loglog(n, peak_mib, "o-", color=BLUE, linewidth=1, label="peak")
+    memory_axes.loglog(n, before_mib, "o:", color=BLUE, linewidth=1, label="before linking")
+    _finish(time_axes, AIM_S, "CPU seconds, one core")
+    _finish(memory_axes, AIM_MIB, "MiB")
+    memory_axes.yaxis.set_minor_formatter("{x:,.0f}")
     figure.savefig(path, format="png")
 
 
+def _finish(axes: Any, aim: float, unit: str) -> None:
+    """Add the aim, labels and a legend."""
+    label = f"aim at {max(SIZES):,}: below {aim:,.0f}"
+    axes.axhline(aim, color=RED, linewidth=1, linestyle="--", label=label)
+    axes.set_xlabel("tracklets of a day of 100 cameras")
+    axes.set_ylabel(unit)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_minor_formatter("")
+    axes.grid(which="major", linewidth=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+
+
 def _n_pairs(labels: Array) -> int:
-    counts = np.unique(labels, axis=0, return_counts=True)[1]
-    return int((counts * (counts - 1) // 2).sum())
+    _, counts = np.unique(labels, axis=0, return_counts=True)
+    n_pairs = counts * (counts - 1) // 2
+    return int(n_pairs.sum())
 
 
 def _peak_mib() -> float:
@@ -207,7 +233,15 @@ def _cpu_s() -> float:
 
 
 def ablation(scene: SyntheticScene) -> dict[str, Any]:
-    """Print what each part of linking adds, and where the rest is lost; returns both."""
+    """Print what each part of linking adds, and where the rest is lost.
+
+    Args:
+        scene: The scene to link.
+
+    Returns:
+        Scores by variant ("variants"), points by cause ("lost"), and the ratio of our IDF1 to that
+        of oracle links ("over_oracle").
+    """
     print(
         f"\n{scene.name}: {len(scene.embedded)}"
         f" tracklets\n{'':<28}{'IDF1':>7}{'HOTA':>7}{'links P':>9}{'R':>8}{'people':>8}"
@@ -218,29 +252,25 @@ def ablation(scene: SyntheticScene) -> dict[str, Any]:
     results: dict[str, Any] = {}
     for number, ladder in enumerate(synthetic_scenes.LADDERS):
         for variant in ladder:
-            found = (
-                report
-                if variant == synthetic_scenes.FULL
-                else synthetic_scenes.score(scene, synthetic_scenes.link(scene, variant))
-            )
+            found = report
+            if variant != synthetic_scenes.FULL:
+                people = synthetic_scenes.link(scene, variant)
+                found = synthetic_scenes.score(scene, people)
             links = {
                 "precision": found.link_precision,
                 "recall": found.link_recall,
                 "people": found.people_found,
             }
-            _show(
-                variant.name,
-                found.together["ours"],
-                f"{links['precision']:>9.1%}{links['recall']:>8.1%}{links['people']:>8}",
-            )
+            pairs = f"{found.link_precision:>9.1%}{found.link_recall:>8.1%}"
+            _show(variant.name, found.together["ours"], f"{pairs}{found.people_found:>8}")
             results[f"{number} {variant.name}"] = {"scores": found.together, **links}
-    _show("oracle links", report.together["oracle links"], f"{report.people_present:>25}")
-    share = report.together["ours"]["IDF1"] / report.together["oracle links"]["IDF1"]
+    oracle = report.together["oracle links"]
+    _show("oracle links", oracle, f"{report.people_present:>25}")
+    share = report.together["ours"]["IDF1"] / oracle["IDF1"]
     lost = synthetic_scenes.lost(scene, usual)
     print(f"ours over oracle links: {share:.3f}")
-    print(
-        "global IDF1, of 100: " + ", ".join(f"{what} {points:.1f}" for what, points in lost.items())
-    )
+    causes = [f"{cause} {points:.1f}" for cause, points in lost.items()]
+    print(f"global IDF1, of 100: {', '.join(causes)}")
     return {"variants": results, "lost": lost, "over_oracle": share}
 
 
@@ -249,53 +279,68 @@ def _show(name: str, row: Row, more: str = "") -> None:
 
 
 def robustness(scene: SyntheticScene) -> dict[str, Any]:
-    """Print global IDF1 before and after each perturbation; returns them."""
+    """Print global IDF1 before and after each perturbation.
+
+    Args:
+        scene: The scene to perturb.
+
+    Returns:
+        IDF1, 0..1, "before" and "after", by perturbation.
+    """
     camera = sorted(scene.cameras)[1]
     usual = synthetic_scenes.link(scene)
     before = _idf1(scene, usual)
     dead = perturbations.dead_camera(scene, camera)
     swapped, n_swaps = perturbations.swaps(scene, N_SWAPS)
     before_dead = _idf1(dead, perturbations.without_dead(scene, usual, camera))
-    cases: dict[str, tuple[float, SyntheticScene, dict[str, bool]]] = {}
     late = {offset_s: perturbations.late_clock(scene, camera, offset_s) for offset_s in OFFSETS_S}
+    cases: dict[str, tuple[float, SyntheticScene, dict[str, bool]]] = {}
     for offset_s, harmed in late.items():
-        cases[f"{camera} {offset_s:g} s ahead"] = before, harmed, {}
+        name = f"{camera} {offset_s:g} s ahead"
+        cases[name] = (before, harmed, {})
     for offset_s, harmed in late.items():
         name = f"{camera} {offset_s:g} s ahead, clocks applied"
-        cases[name] = before, harmed, {"apply_clocks": True}
-    cases[f"{camera} dead for a third"] = before_dead, dead, {}
-    cases[f"{N_TWINS} pairs of twins"] = before, perturbations.twins(scene, N_TWINS), {}
-    cases[f"{n_swaps} pairs swapped by the tracker"] = before, swapped, {}
+        cases[name] = (before, harmed, {"apply_clocks": True})
+    cases[f"{camera} dead for a third"] = (before_dead, dead, {})
+    cases[f"{N_TWINS} pairs of twins"] = (before, perturbations.twins(scene, N_TWINS), {})
+    cases[f"{n_swaps} pairs swapped by the tracker"] = (before, swapped, {})
     print(f"\n{scene.name}: global IDF1\n{'':<36}{'before':>8}{'after':>8}")
     results = {}
     for name, (idf1, harmed, settings) in cases.items():
-        after = _idf1(harmed, synthetic_scenes.link(harmed, Variant(name, settings=settings)))
+        people = synthetic_scenes.link(harmed, Variant(name, settings=settings))
+        after = _idf1(harmed, people)
         results[name] = {"before": idf1, "after": after}
         print(f"{name:<36}{100 * idf1:>8.1f}{100 * after:>8.1f}", flush=True)
     return results
 
 
 def online(scene: SyntheticScene) -> dict[str, Any]:
-    """Print global IDF1 offline and online, what was corrected, and the time of a step; returns
-    them.
+    """Print global IDF1 offline and online, what was corrected, and the time of a step.
+
+    Args:
+        scene: The scene to link.
+
+    Returns:
+        IDF1, 0..1, by label; numbers of events by kind; milliseconds a step.
     """
     watched = watching.watch(scene, LinkingConfig())
     offline = _idf1(scene, synthetic_scenes.link(scene))
     final = _idf1(scene, synthetic_scenes.filled(watched.final))
-    live, first = (_idf1(scene, people) for people in (watched.live, watched.first))
-    kinds = {
-        kind: sum(event.kind == kind for event in watched.said)
-        for kind in ("appeared", "merged", "split")
-    }
+    live = _idf1(scene, watched.live)
+    first = _idf1(scene, watched.first)
+    kinds = dict.fromkeys(("appeared", "merged", "split"), 0)
+    for event in watched.said:
+        if event.kind in kinds:
+            kinds[event.kind] += 1
     step_ms = 1000 * float(np.mean(watched.step_s))
     print(
         f"\n{scene.name}\n{'IDF1 offline':>12}{'online':>9}{'first':>9}{'live':>9}"
         f"{'appeared':>10}{'merged':>8}{'split':>7}"
-        f"{'ms/step':>9}\n"
-        f"{100 * offline:>12.1f}{100 * final:>9.1f}{100 * first:>9.1f}{100 * live:>9.1f}"
-        f"{kinds['appeared']:>10}{kinds['merged']:>8}{kinds['split']:>7}{step_ms:>9.0f}",
-        flush=True,
+        f"{'ms/step':>9}"
     )
+    scores = f"{100 * offline:>12.1f}{100 * final:>9.1f}{100 * first:>9.1f}{100 * live:>9.1f}"
+    counts = f"{kinds['appeared']:>10}{kinds['merged']:>8}{kinds['split']:>7}"
+    print(f"{scores}{counts}{step_ms:>9.0f}", flush=True)
     return {
         "offline": offline,
         "final": final,
@@ -307,7 +352,14 @@ def online(scene: SyntheticScene) -> dict[str, Any]:
 
 
 def all_day(n: int) -> list[Row]:
-    """Print, hour by hour, what a step of online linking costs; returns it."""
+    """Print, hour by hour, what a step of online linking costs.
+
+    Args:
+        n: Tracklets of the day.
+
+    Returns:
+        One row an hour, as `online.day` returns it.
+    """
     print(
         f"\nthe first {n:,} tracklets of the day,"
         f" online\n{'hour':>6}{'ms a step':>11}{'looked at':>11}"
@@ -324,9 +376,7 @@ def _idf1(scene: SyntheticScene, people: Sequence[Person]) -> float:
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = record.parser(__doc__)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument(
         "--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="tracklets, for scale"
@@ -356,7 +406,6 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         default=tracklet_cache.default_folder(),
         help="where embedded tracklets are kept; may be deleted at any time",
     )
-    parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
     parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args(words)
 
@@ -376,11 +425,13 @@ def _run(arguments: argparse.Namespace) -> None:
         results["scale"] = scale(arguments.sizes, arguments.plot)
     there = [folder for folder in arguments.scenes if (folder / "cameras.json").is_file()]
     for part, show in (("ablation", ablation), ("robustness", robustness), ("online", online)):
-        if part in arguments.parts:
-            results[part] = {}
-            for folder in there:
-                scene = synthetic_scenes.load(folder, arguments.cache)
-                results[part][str(folder)] = show(scene)
+        if part not in arguments.parts:
+            continue
+        by_scene = {}
+        for folder in there:
+            scene = synthetic_scenes.load(folder, arguments.cache)
+            by_scene[str(folder)] = show(scene)
+        results[part] = by_scene
     if "online" in arguments.parts:
         results["day"] = all_day(arguments.online_tracklets)
     if set(arguments.parts) - {"scale"}:

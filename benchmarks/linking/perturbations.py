@@ -1,6 +1,4 @@
-"""Perturbations of a synthetic scene: a clock that is off, a dead camera, people who look alike,
-tracks that go over from one person to another.
-"""
+"""Perturbations of a synthetic scene: clock offset, dead camera, similar people, id switches."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,177 +17,261 @@ MIN_SIDE_S = 1.0
 
 
 def late_clock(scene: SyntheticScene, camera: str, offset_s: float) -> SyntheticScene:
-    """Let the clock of one camera show `offset_s` more than it should."""
-    return replace(
-        scene,
-        embedded=[
-            e.shifted(offset_s) if e.tracklet.camera == camera else e for e in scene.embedded
-        ],
-    )
+    """Shift the clock of one camera.
+
+    Args:
+        scene: The scene.
+        camera: Name of the camera.
+        offset_s: How much more than it should the clock shows, in seconds.
+
+    Returns:
+        The scene with the tracklets of this camera shifted.
+    """
+    found = []
+    for e in scene.embedded:
+        is_late = e.tracklet.camera == camera
+        found.append(e.shifted(offset_s) if is_late else e)
+    return replace(scene, embedded=found)
 
 
 def dead_camera(scene: SyntheticScene, camera: str) -> SyntheticScene:
-    """Let a camera see nothing in the middle third of its time: tracks end there, and others begin;
-    nothing of it is truth.
+    """Let a camera see nothing in the middle third of its time.
+
+    Tracks end there and others begin; the truth has nothing of it.
+
+    Args:
+        scene: The scene.
+        camera: Name of the camera.
+
+    Returns:
+        The scene without the middle third of this camera.
     """
-    n = scene.cameras[camera].n_frames
+    n_frames = scene.cameras[camera].n_frames
+    dies = n_frames // 3
+    revives = 2 * n_frames // 3
     new_id = 1 + max(e.tracklet.track_id for e in scene.embedded)
     found: list[Embedded] = []
     for number, e in enumerate(scene.embedded):
-        t = e.tracklet
-        if t.camera != camera:
+        if e.tracklet.camera != camera:
             found.append(e)
             continue
-        early, late = part(e, t.frames < n // 3), part(e, t.frames >= 2 * n // 3)
-        renamed = [
-            replace(p, tracklet=replace(p.tracklet, track_id=new_id + number, ambiguous=False))
-            for p in late
-        ]
-        found += [*early, *(renamed if early or t.frames[0] < 2 * n // 3 else late)]
+        frames = e.tracklet.frames
+        early = part(e, frames < dies)
+        late = part(e, frames >= revives)
+        if early or frames[0] < revives:
+            late = [_as_new_track(piece, new_id + number) for piece in late]
+        found += early
+        found += late
     truth = scene.truth[camera]
-    alive = boxes.only(truth, range(n // 3)), boxes.only(truth, range(2 * n // 3, n))
+    truth_before = boxes.only(truth, range(dies))
+    truth_after = boxes.only(truth, range(revives, n_frames))
     left = boxes.Truth(
-        synthetic_scenes.stack([a.rows for a in alive]), np.concatenate([a.counts for a in alive])
+        synthetic_scenes.stack([truth_before.rows, truth_after.rows]),
+        np.concatenate([truth_before.counts, truth_after.counts]),
     )
     return replace(scene, embedded=found, truth={**scene.truth, camera: left})
 
 
+def _as_new_track(e: Embedded, track_id: int) -> Embedded:
+    return replace(e, tracklet=replace(e.tracklet, track_id=track_id, ambiguous=False))
+
+
 def without_dead(scene: SyntheticScene, people: Sequence[Person], camera: str) -> list[Person]:
-    """Take out of people what the dead camera would not have seen."""
-    n = scene.cameras[camera].n_frames
+    """Take out of people what the dead camera would not have seen.
 
-    def alive(t: Tracklet) -> list[Tracklet]:
-        keep = (
-            (t.frames < n // 3) | (t.frames >= 2 * n // 3)
-            if t.camera == camera
-            else np.ones(len(t.frames), bool)
-        )
-        return [t.rows(keep)] if keep.any() else []
+    Args:
+        scene: The scene before its camera died.
+        people: People of the whole scene.
+        camera: Name of the camera.
 
-    return [
-        replace(p, tracklets=tuple(part for t in p.tracklets for part in alive(t))) for p in people
-    ]
+    Returns:
+        The same people with what is left of their tracklets.
+    """
+    n_frames = scene.cameras[camera].n_frames
+    left = []
+    for person in people:
+        tracklets = []
+        for tracklet in person.tracklets:
+            if tracklet.camera != camera:
+                tracklets.append(tracklet)
+                continue
+            is_alive = _is_alive(tracklet.frames, n_frames)
+            if is_alive.any():
+                tracklets.append(tracklet.rows(is_alive))
+        left.append(replace(person, tracklets=tuple(tracklets)))
+    return left
+
+
+def _is_alive(frames: Array, n_frames: int) -> Array:
+    """Which frames lie outside of the middle third, (n,) bool."""
+    before = frames < n_frames // 3
+    after = frames >= 2 * n_frames // 3
+    return np.asarray(before | after)
 
 
 def twins(scene: SyntheticScene, n_pairs: int) -> SyntheticScene:
-    """Make pairs of people look alike: the second of each is half made of the first. Those seen
-    most are paired first.
+    """Make pairs of people look alike: the second of each is half made of the first.
+
+    Args:
+        scene: The scene.
+        n_pairs: How many pairs; those seen most are paired first.
+
+    Returns:
+        The scene with other embeddings of the second people.
     """
     who = people_of(scene)
-    seen = sorted(
-        set(who[who >= 0].tolist()), key=lambda person: (-int((who == person).sum()), person)
-    )
+    people, counts = np.unique(who[who >= 0], return_counts=True)
+    most_seen = people[np.lexsort([people, -counts])].tolist()
+    first_people = most_seen[: 2 * n_pairs : 2]
+    second_people = most_seen[1 : 2 * n_pairs : 2]
     found = list(scene.embedded)
-    for first, second in zip(seen[: 2 * n_pairs : 2], seen[1 : 2 * n_pairs : 2], strict=True):
-        model = unit(
-            np.mean([scene.embedded[i].embedding for i in np.flatnonzero(who == first)], axis=0)
-        )
+    for first, second in zip(first_people, second_people, strict=True):
+        own = [scene.embedded[i].embedding for i in np.flatnonzero(who == first)]
+        model = unit(np.mean(own, axis=0))
         for i in np.flatnonzero(who == second).tolist():
-            e = found[i]
-            crop_embeddings = unit((e.crop_embeddings.astype(np.float32) + model) / 2).astype(
-                np.float16
-            )
-            found[i] = replace(
-                e, embedding=unit((e.embedding + model) / 2), crop_embeddings=crop_embeddings
-            )
+            found[i] = _blended(found[i], model)
     return replace(scene, embedded=found)
 
 
+def _blended(e: Embedded, model: Array) -> Embedded:
+    """A tracklet whose embeddings lie half way to a model (D,)."""
+    precise = e.crop_embeddings.astype(np.float32)
+    crop_embeddings = unit((precise + model) / 2)
+    return replace(
+        e,
+        embedding=unit((e.embedding + model) / 2),
+        crop_embeddings=crop_embeddings.astype(np.float16),
+    )
+
+
 def swaps(scene: SyntheticScene, n_swaps: int) -> tuple[SyntheticScene, int]:
-    """Exchange the tails of tracklets of two people where they come closest; returns how many pairs
-    there were.
+    """Make id switches: exchange the tails of tracklets of two people where they come closest.
+
+    Args:
+        scene: The scene.
+        n_swaps: How many pairs of tracks, at most; a track takes part in one.
+
+    Returns:
+        The scene, and how many pairs there were.
     """
     who = people_of(scene)
-    found, touched, done = list(scene.embedded), set[tuple[str, int]](), 0
+    found = list(scene.embedded)
+    touched: set[tuple[str, int]] = set()
+    n_done = 0
     for _, i, j, time_s in _crossings(scene, who):
-        tracks = {(t.camera, t.track_id) for t in (found[i].tracklet, found[j].tracklet)}
-        if done == n_swaps or tracks & touched:
+        tracks = {_track(found[i]), _track(found[j])}
+        if n_done == n_swaps or tracks & touched:
             continue
         _swap(found, i, j, time_s)
         touched |= tracks
-        done += 1
-    return replace(scene, embedded=found), done
+        n_done += 1
+    return replace(scene, embedded=found), n_done
+
+
+def _track(e: Embedded) -> tuple[str, int]:
+    return e.tracklet.camera, e.tracklet.track_id
 
 
 def people_of(scene: SyntheticScene) -> Array:
     """The true person of each tracklet (n,), below 0 for nobody."""
-    alone = [Person(k, (e.tracklet,), ()) for k, e in enumerate(scene.embedded)]
-    met = synthetic_scenes.matched(scene, alone)
-    most = synthetic_scenes.most(
-        np.concatenate([s.results.ids for s in met]),
-        np.concatenate([synthetic_scenes.true_ids(s) for s in met]),
-    )
-    return np.array([most[k] for k in range(len(alone))], np.int64)
+    alone = [Person(number, (e.tracklet,), ()) for number, e in enumerate(scene.embedded)]
+    matches = synthetic_scenes.matched(scene, alone)
+    found = np.concatenate([match.results.ids for match in matches])
+    truth = np.concatenate([synthetic_scenes.true_ids(match) for match in matches])
+    most = synthetic_scenes.most(found, truth)
+    return np.array([most[number] for number in range(len(alone))], np.int64)
 
 
 def part(e: Embedded, keep: Array) -> list[Embedded]:
-    """Keep these rows (n,) of a tracklet, and the crops from their time; nothing if there are
-    none.
+    """Keep some rows of a tracklet, and the crops from their time.
+
+    Args:
+        e: The tracklet, of n rows.
+        keep: (n,) bool.
+
+    Returns:
+        One tracklet, or none where no row is kept.
     """
     return [e.rows(keep)] if keep.any() else []
 
 
 def _embedded(
-    t: Tracklet, crop_embeddings: Array, quality: Array, times_s: Array, otherwise: Array
+    tracklet: Tracklet, crop_embeddings: Array, quality: Array, times_s: Array, otherwise: Array
 ) -> Embedded:
-    return Embedded(
-        t,
-        pool(crop_embeddings, quality) if len(crop_embeddings) else otherwise,
-        crop_embeddings,
-        quality,
-        times_s,
-    )
+    embedding = pool(crop_embeddings, quality) if len(crop_embeddings) else otherwise
+    return Embedded(tracklet, embedding, crop_embeddings, quality, times_s)
 
 
 def _crossings(scene: SyntheticScene, who: Array) -> list[tuple[float, int, int, float]]:
-    """Where two people are closest in one camera: minus the IoU, their tracklets, and when; the
-    closest first.
+    """Where two people are closest in one camera, the closest first.
+
+    Returns:
+        Minus the IoU, the two tracklets, and the time in seconds.
     """
     found = []
     for i, first in enumerate(scene.embedded):
-        a = first.tracklet
         for j in range(i + 1, len(scene.embedded)):
-            b = scene.embedded[j].tracklet
-            if a.camera != b.camera or who[i] == who[j] or min(who[i], who[j]) < 0:
+            second = scene.embedded[j]
+            is_same_camera = first.tracklet.camera == second.tracklet.camera
+            is_known = who[i] >= 0 and who[j] >= 0
+            if not is_same_camera or not is_known or who[i] == who[j]:
                 continue
-            low, high = max(a.first_s, b.first_s) + MIN_SIDE_S, min(a.last_s, b.last_s) - MIN_SIDE_S
-            common = np.intersect1d(a.times_s, b.times_s)
-            common = common[(common >= low) & (common <= high)]
-            if len(common):
-                alike = np.diag(
-                    iou(a.boxes[np.isin(a.times_s, common)], b.boxes[np.isin(b.times_s, common)])
-                )
-                found.append((-float(alike.max()), i, j, float(common[alike.argmax()])))
+            closest = _closest(first.tracklet, second.tracklet)
+            if closest is not None:
+                overlap, time_s = closest
+                found.append((-overlap, i, j, time_s))
     return sorted(found)
 
 
+def _closest(a: Tracklet, b: Tracklet) -> tuple[float, float] | None:
+    """Largest IoU of two tracklets and its time, `MIN_SIDE_S` from their ends; None where apart."""
+    low_s = max(a.first_s, b.first_s) + MIN_SIDE_S
+    high_s = min(a.last_s, b.last_s) - MIN_SIDE_S
+    common = np.intersect1d(a.times_s, b.times_s)
+    common = common[(common >= low_s) & (common <= high_s)]
+    if len(common) == 0:
+        return None
+    a_boxes = a.boxes[np.isin(a.times_s, common)]
+    b_boxes = b.boxes[np.isin(b.times_s, common)]
+    overlaps = np.diag(iou(a_boxes, b_boxes))
+    best = overlaps.argmax()
+    return float(overlaps[best]), float(common[best])
+
+
 def _swap(found: list[Embedded], i: int, j: int, time_s: float) -> None:
-    """Let tracks go over into each other from `time_s` on, later pieces included."""
-    ids = {
-        found[i].tracklet.track_id: found[j].tracklet.track_id,
-        found[j].tracklet.track_id: found[i].tracklet.track_id,
-    }
-    camera = found[i].tracklet.camera
-    joined = _joined(found[i], found[j], time_s), _joined(found[j], found[i], time_s)
-    for k, e in enumerate(found):
-        t = e.tracklet
-        if t.camera == camera and t.track_id in ids and t.first_s > time_s:
-            found[k] = replace(e, tracklet=replace(t, track_id=ids[t.track_id]))
-    found[i], found[j] = joined
+    """Exchange two tracks from `time_s` on, later pieces included."""
+    first = found[i]
+    second = found[j]
+    camera = first.tracklet.camera
+    first_id = first.tracklet.track_id
+    second_id = second.tracklet.track_id
+    exchanged = {first_id: second_id, second_id: first_id}
+    for number, e in enumerate(found):
+        tracklet = e.tracklet
+        is_of_these = tracklet.camera == camera and tracklet.track_id in exchanged
+        if is_of_these and tracklet.first_s > time_s:
+            renamed = replace(tracklet, track_id=exchanged[tracklet.track_id])
+            found[number] = replace(e, tracklet=renamed)
+    found[i] = _joined(first, second, time_s)
+    found[j] = _joined(second, first, time_s)
 
 
 def _joined(first: Embedded, second: Embedded, time_s: float) -> Embedded:
-    a, b = first.tracklet, second.tracklet
-    head, tail = a.times_s < time_s, b.times_s >= time_s
-    columns = (
-        np.concatenate([getattr(a, k)[head], getattr(b, k)[tail]])
-        for k in ("frames", "times_s", "boxes", "scores")
+    """The first tracklet until `time_s`, and the second from then on."""
+    head = first.tracklet
+    tail = second.tracklet
+    is_head = head.times_s < time_s
+    is_tail = tail.times_s >= time_s
+    mixed = replace(
+        head,
+        frames=np.concatenate([head.frames[is_head], tail.frames[is_tail]]),
+        times_s=np.concatenate([head.times_s[is_head], tail.times_s[is_tail]]),
+        boxes=np.concatenate([head.boxes[is_head], tail.boxes[is_tail]]),
+        scores=np.concatenate([head.scores[is_head], tail.scores[is_tail]]),
     )
-    frames, times_s, at, certain = columns
-    early, late = first.crop_times_s < time_s, second.crop_times_s >= time_s
-    crop_embeddings, quality, crop_times_s = (
-        np.concatenate([getattr(first, k)[early], getattr(second, k)[late]])
-        for k in ("crop_embeddings", "crop_quality", "crop_times_s")
-    )
-    mixed = replace(a, frames=frames, times_s=times_s, boxes=at, scores=certain)
-    return _embedded(mixed, crop_embeddings, quality, crop_times_s, first.embedding)
+    early = first.crop_times_s < time_s
+    late = second.crop_times_s >= time_s
+    crops = np.concatenate([first.crop_embeddings[early], second.crop_embeddings[late]])
+    quality = np.concatenate([first.crop_quality[early], second.crop_quality[late]])
+    crop_times_s = np.concatenate([first.crop_times_s[early], second.crop_times_s[late]])
+    return _embedded(mixed, crops, quality, crop_times_s, first.embedding)

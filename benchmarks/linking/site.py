@@ -1,6 +1,4 @@
-"""A simulated site for benchmarks of linking: people who walk past a hundred cameras, as the linker
-would see them.
-
+"""A simulated site for benchmarks of linking: people who walk past a hundred cameras.
 Places of 10 m lie on a grid, 30 m apart; people enter somewhere, walk from place to place for a
 quarter of an hour, and leave. Every tenth place is a hall that two cameras with a homography see at
 the same time, the others have one camera without. Tracks break off and start again, some go on
@@ -11,6 +9,7 @@ people, not more at once.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -59,9 +58,7 @@ TWIN_SIMILARITY = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """n tracklets in the order of `Tracklet.key`, the cameras, and whose each tracklet is: people
-    (n,).
-    """
+    """n tracklets in the order of `Tracklet.key`, the cameras, and the true people, (n,)."""
 
     embedded: list[Embedded]
     cameras: dict[str, Camera]
@@ -70,45 +67,60 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """A camera and its projection (3, 4) from metres to homogeneous pixels."""
+    """A camera, its projection (3, 4) from metres to homogeneous pixels, and its shift.
+
+    shift: (EMBEDDING,), what it adds to the embedding of everybody.
+    """
 
     camera: Camera
     projection: Array
-    look: Array
+    shift: Array
 
 
 def simulate(n: int, seed: int = 0) -> Site:
-    """Simulate the first `n` tracklets of a day that is already going on; the same for the same
-    seed.
+    """Simulate the first tracklets of a day that is already going on.
+
+    Args:
+        n: How many tracklets.
+        seed: The same seed gives the same site.
+
+    Returns:
+        The site.
     """
     rng = np.random.default_rng(seed)
-    views = _views(rng)
-    people = _looks(rng)
-    every_s = TRACKLETS_PER_VISIT * DAY_S / TRACKLETS_A_DAY
+    places = _views(rng)
+    day_share = n / TRACKLETS_A_DAY
+    mean_interval_s = TRACKLETS_PER_VISIT * DAY_S / TRACKLETS_A_DAY
+    last_arrival_s = 1.05 * day_share * DAY_S + 600
     found: list[tuple[Embedded, int]] = []
     arrives_s = -WARM_UP_S
-    for person, look in enumerate(people):
-        arrives_s += float(rng.exponential(every_s))
-        if arrives_s > 1.05 * n * DAY_S / TRACKLETS_A_DAY + 600:
+    for person, appearance in enumerate(_appearances(rng)):
+        arrives_s += float(rng.exponential(mean_interval_s))
+        if arrives_s > last_arrival_s:
             break
-        found += [
-            (e, person) for e in _visit(rng, views, look, arrives_s) if e.tracklet.first_s >= 0
-        ]
-    found = sorted(found, key=lambda pair: pair[0].tracklet.key)[:n]
-    cameras = {view.camera.name: view.camera for place in views for view in place}
-    embedded = [e for e, _ in found]
-    owners = [person for _, person in found]
-    return Site(embedded, cameras, np.array(owners, np.int64))
+        for seen in _visit(rng, places, appearance, arrives_s):
+            if seen.tracklet.first_s >= 0:
+                found.append((seen, person))
+    found.sort(key=lambda pair: pair[0].tracklet.key)
+    first_n = found[:n]
+    people = [person for _, person in first_n]
+    return Site(
+        embedded=[seen for seen, _ in first_n],
+        cameras={view.camera.name: view.camera for view in chain.from_iterable(places)},
+        people=np.array(people, np.int64),
+    )
 
 
 def _views(rng: np.random.Generator) -> list[list[_View]]:
     """Cameras of each place: two across a hall, one elsewhere."""
+    n_places = N_COLUMNS * N_ROWS
     places: list[list[_View]] = []
     number = 0
-    for place in range(N_COLUMNS * N_ROWS):
-        is_hall = place % (N_COLUMNS * N_ROWS // N_HALLS) == 0
+    for place in range(n_places):
+        is_hall = place % (n_places // N_HALLS) == 0
+        angles = (0.8, 2.4) if is_hall else (0.8,)
         views = []
-        for angle in (0.8, 2.4) if is_hall else (0.8,):
+        for angle in angles:
             number += 1
             views.append(_view(rng, place, f"cam{number:03}", angle, is_hall))
         places.append(views)
@@ -118,27 +130,32 @@ def _views(rng: np.random.Generator) -> list[list[_View]]:
 def _view(rng: np.random.Generator, place: int, name: str, angle: float, on_floor: bool) -> _View:
     """A camera 5 m above the floor, 9 m from the middle of a place, that looks at it."""
     middle = np.append(_middle(place), 0.0)
-    at = middle + np.array([9 * np.cos(angle), 9 * np.sin(angle), 5.0])
-    forward = (middle - at) / np.linalg.norm(middle - at)
-    right = np.cross(forward, [0, 0, 1]) / np.linalg.norm(np.cross(forward, [0, 0, 1]))
-    turn = np.stack([right, np.cross(forward, right), forward])
+    position = middle + np.array([9 * np.cos(angle), 9 * np.sin(angle), 5.0])
+    forward = _of_unit_length(middle - position)
+    right = _of_unit_length(np.cross(forward, [0, 0, 1]))
+    down = np.cross(forward, right)
+    rotation = np.stack([right, down, forward])
+    translation = np.concatenate([np.eye(3), -position[:, None]], axis=1)
     lens = np.array([[FOCAL_PX, 0, WIDTH / 2], [0, FOCAL_PX, HEIGHT / 2], [0, 0, 1]])
-    projection = lens @ turn @ np.concatenate([np.eye(3), -at[:, None]], axis=1)
-    homography = np.linalg.inv(projection[:, [0, 1, 3]]) if on_floor else np.zeros((0, 0))
-    look = _random_unit(rng, EMBEDDING) * np.sqrt(CAMERA_SHIFT)
-    return _View(
-        Camera(name, f"{name}.mp4", WIDTH, HEIGHT, FPS, 0.0, -1, homography), projection, look
-    )
+    projection = lens @ rotation @ translation
+    homography = np.zeros((0, 0))
+    if on_floor:
+        homography = np.linalg.inv(projection[:, [0, 1, 3]])
+    shift = _random_unit(rng, EMBEDDING) * np.sqrt(CAMERA_SHIFT)
+    camera = Camera(name, f"{name}.mp4", WIDTH, HEIGHT, FPS, 0.0, -1, homography)
+    return _View(camera, projection, shift)
 
 
-def _looks(rng: np.random.Generator) -> Iterator[Array]:
-    """What people look like, (EMBEDDING,) of unit length, without end."""
+def _appearances(rng: np.random.Generator) -> Iterator[Array]:
+    """Embeddings of people, (EMBEDDING,) of unit length, without end."""
     own = _random_unit(rng, PEOPLE_DIMENSIONS)
     while True:
         other = _random_unit(rng, PEOPLE_DIMENSIONS)
         is_twin = rng.random() < TWIN_SHARE
-        twin = unit(TWIN_SIMILARITY * own + np.sqrt(1 - TWIN_SIMILARITY**2) * other)
-        own = twin if is_twin else other
+        if is_twin:
+            own = unit(TWIN_SIMILARITY * own + np.sqrt(1 - TWIN_SIMILARITY**2) * other)
+        else:
+            own = other
         appearance = np.zeros(EMBEDDING)
         appearance[:PEOPLE_DIMENSIONS] = np.sqrt(1 - COMMON) * own
         appearance[PEOPLE_DIMENSIONS] = np.sqrt(COMMON)
@@ -146,26 +163,31 @@ def _looks(rng: np.random.Generator) -> Iterator[Array]:
 
 
 def _visit(
-    rng: np.random.Generator, views: list[list[_View]], look: Array, time_s: float
+    rng: np.random.Generator, places: list[list[_View]], appearance: Array, time_s: float
 ) -> Iterator[Embedded]:
     """Everything that is seen of one person, place by place."""
     speed = rng.uniform(1.0, 1.6)
     track = int(rng.integers(1 << 40))
     before = -1
-    place = int(rng.integers(len(views)))
-    for _ in range(1 + rng.poisson(PLACES_PER_VISIT - 1)):
+    place = int(rng.integers(len(places)))
+    n_visited = 1 + rng.poisson(PLACES_PER_VISIT - 1)
+    for _ in range(n_visited):
         ahead = rng.choice([p for p in _neighbours(place) if p != before])
-        points = _middle(place) + PLACE_SIZE_M / 2 * np.stack(
-            [_side(before, place), rng.uniform(-0.8, 0.8, 2), _side(ahead, place)]
-        )
-        walks_s = np.linalg.norm(np.diff(points, axis=0), axis=1) / speed
+        stop = rng.uniform(-0.8, 0.8, 2)
+        corners = np.stack([_side(before, place), stop, _side(ahead, place)])
+        points = _middle(place) + PLACE_SIZE_M / 2 * corners
+        walks_m = np.linalg.norm(np.diff(points, axis=0), axis=1)
+        walks_s = walks_m / speed
         stands_s = rng.exponential(4.0)
         times_s = time_s + np.cumsum([0, walks_s[0], stands_s, walks_s[1]])
-        for view in views[place]:
-            for piece in _pieces(rng, view, times_s, points[[0, 1, 1, 2]], track):
-                yield _embed(rng, piece, look + view.look)
+        path = points[[0, 1, 1, 2]]
+        for view in places[place]:
+            seen_as = appearance + view.shift
+            for piece in _pieces(rng, view, times_s, path, track):
+                yield _embed(rng, piece, seen_as)
             track += 2
-        time_s = float(times_s[-1]) + (PLACE_DISTANCE_M - PLACE_SIZE_M) / speed
+        between_places_s = (PLACE_DISTANCE_M - PLACE_SIZE_M) / speed
+        time_s = float(times_s[-1]) + between_places_s
         before = place
         place = int(ahead)
 
@@ -173,21 +195,26 @@ def _visit(
 def _pieces(
     rng: np.random.Generator, view: _View, times_s: Array, points: Array, track: int
 ) -> Iterator[Tracklet]:
-    """The tracklets of one pass through a view: one, or two where the track broke off or became
-    ambiguous.
-    """
-    rows = np.arange(np.ceil(times_s[0] * FPS), np.floor(times_s[-1] * FPS), dtype=np.int64)
-    rows = rows[rng.integers(0, 3) : len(rows) - rng.integers(0, 3)]
+    """The tracklets of one pass: one, or two where the track broke off or became ambiguous."""
+    first_row = np.ceil(times_s[0] * FPS)
+    end_row = np.floor(times_s[-1] * FPS)
+    rows = np.arange(first_row, end_row, dtype=np.int64)
+    n_late = rng.integers(0, 3)
+    n_early = rng.integers(0, 3)
+    rows = rows[n_late : len(rows) - n_early]
     kind = rng.random()
-    middle = len(rows) // 2
     if kind > BROKEN_SHARE + AMBIGUOUS_SHARE:
-        yield _tracklet(rng, view, rows, times_s, points, track, False)
+        yield _tracklet(rng, view, rows, times_s, points, track, ambiguous=False)
         return
-    yield _tracklet(rng, view, rows[:middle], times_s, points, track, False)
-    gone = min(int(rng.integers(2, 11)), middle // 2) if kind < BROKEN_SHARE else 0
-    yield _tracklet(
-        rng, view, rows[middle + gone :], times_s, points, track + (gone > 0), gone == 0
-    )
+    middle = len(rows) // 2
+    yield _tracklet(rng, view, rows[:middle], times_s, points, track, ambiguous=False)
+    n_missing = 0
+    if kind < BROKEN_SHARE:
+        n_missing = min(int(rng.integers(2, 11)), middle // 2)
+    is_broken = n_missing > 0
+    rest = rows[middle + n_missing :]
+    rest_track = track + 1 if is_broken else track
+    yield _tracklet(rng, view, rest, times_s, points, rest_track, ambiguous=not is_broken)
 
 
 def _tracklet(
@@ -199,22 +226,25 @@ def _tracklet(
     track: int,
     ambiguous: bool,
 ) -> Tracklet:
-    at_s = rows / FPS
-    place = np.stack([np.interp(at_s, times_s, points[:, k]) for k in (0, 1)], axis=1)
-    on_floor = np.column_stack([place, np.zeros(len(rows))])
+    """Frames `rows` of somebody who is at `points` (m, 2), in metres, at `times_s` (m,)."""
+    row_times_s = rows / FPS
+    on_floor = np.zeros((len(rows), 3))
+    on_floor[:, 0] = np.interp(row_times_s, times_s, points[:, 0])
+    on_floor[:, 1] = np.interp(row_times_s, times_s, points[:, 1])
     feet = floor.project(on_floor, view.projection)
     heads = floor.project(on_floor + np.array([0.0, 0.0, PERSON_M]), view.projection)
-    tall = feet[:, 1] - heads[:, 1]
-    bottom = feet[:, 1] + rng.normal(0, 0.02, len(rows)) * tall
-    half = 0.2 * tall
-    boxes = np.stack([feet[:, 0] - half, heads[:, 1], feet[:, 0] + half, bottom], axis=1)
-    boxes = np.clip(boxes, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT]).astype(np.float32)
+    height = feet[:, 1] - heads[:, 1]
+    jitter = rng.normal(0, 0.02, len(rows)) * height
+    left = feet[:, 0] - 0.2 * height
+    right = feet[:, 0] + 0.2 * height
+    boxes = np.stack([left, heads[:, 1], right, feet[:, 1] + jitter], axis=1)
+    in_image = np.clip(boxes, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT])
     return Tracklet(
         view.camera.name,
         track,
         rows,
-        at_s,
-        boxes,
+        row_times_s,
+        in_image.astype(np.float32),
         np.full(len(rows), 0.8, np.float32),
         np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8),
         np.zeros(0, np.float32),
@@ -223,38 +253,49 @@ def _tracklet(
     )
 
 
-def _embed(rng: np.random.Generator, tracklet: Tracklet, look: Array) -> Embedded:
-    changed = _random_unit(rng, CHANGING_DIMENSIONS) * np.sqrt(
-        TRACKLET_NOISE * rng.lognormal(0, 0.7)
-    )
-    look = look + np.pad(changed, (0, EMBEDDING - CHANGING_DIMENSIONS))
-    crop_embeddings = unit(
-        look + rng.normal(0, np.sqrt(CROP_NOISE / EMBEDDING), (CROPS, EMBEDDING))
-    )
+def _embed(rng: np.random.Generator, tracklet: Tracklet, appearance: Array) -> Embedded:
+    direction = _random_unit(rng, CHANGING_DIMENSIONS)
+    change = direction * np.sqrt(TRACKLET_NOISE * rng.lognormal(0, 0.7))
+    appearance = appearance + np.pad(change, (0, EMBEDDING - CHANGING_DIMENSIONS))
+    noise = rng.normal(0, np.sqrt(CROP_NOISE / EMBEDDING), (CROPS, EMBEDDING))
+    crop_embeddings = unit(appearance + noise)
     quality = rng.uniform(0.2, 0.6, CROPS).astype(np.float32)
-    at_s = np.linspace(tracklet.first_s, tracklet.last_s, CROPS)
+    crop_times_s = np.linspace(tracklet.first_s, tracklet.last_s, CROPS)
     return Embedded(
-        tracklet, pool(crop_embeddings, quality), crop_embeddings.astype(np.float16), quality, at_s
+        tracklet,
+        pool(crop_embeddings, quality),
+        crop_embeddings.astype(np.float16),
+        quality,
+        crop_times_s,
     )
 
 
 def _random_unit(rng: np.random.Generator, n: int) -> Array:
-    vector = rng.normal(size=n)
+    return _of_unit_length(rng.normal(size=n))
+
+
+def _of_unit_length(vector: Array) -> Array:
     return np.asarray(vector / np.linalg.norm(vector))
 
 
 def _middle(place: int) -> Array:
-    return PLACE_DISTANCE_M * np.array([place % N_COLUMNS, place // N_COLUMNS], np.float64)
+    """Middle of a place on the floor, in metres."""
+    row, column = divmod(place, N_COLUMNS)
+    return PLACE_DISTANCE_M * np.array([column, row], np.float64)
 
 
 def _side(other: int, place: int) -> Array:
     """Direction of a neighbour (or of the entrance, -1)."""
-    return (
-        np.array([0.0, -1.0]) if other < 0 else (_middle(other) - _middle(place)) / PLACE_DISTANCE_M
-    )
+    if other < 0:
+        return np.array([0.0, -1.0])
+    return (_middle(other) - _middle(place)) / PLACE_DISTANCE_M
 
 
 def _neighbours(place: int) -> list[int]:
-    column, row = place % N_COLUMNS, place // N_COLUMNS
+    row, column = divmod(place, N_COLUMNS)
     around = [(column - 1, row), (column + 1, row), (column, row - 1), (column, row + 1)]
-    return [c + N_COLUMNS * r for c, r in around if 0 <= c < N_COLUMNS and 0 <= r < N_ROWS]
+    found = []
+    for other_column, other_row in around:
+        if 0 <= other_column < N_COLUMNS and 0 <= other_row < N_ROWS:
+            found.append(other_column + N_COLUMNS * other_row)
+    return found

@@ -1,6 +1,4 @@
-"""Synthetic scenes: rendered videos with truth, detected, tracked and embedded once, then linked in
-many ways and scored.
-
+"""Synthetic scenes: rendered videos with truth, embedded once, then linked in many ways.
 The embedded tracklets of a scene are kept in a cache (`tracklet_cache`), since only linking is
 compared here. Every case is linked, filled and scored as by `run_pipeline.py` and
 `pipeline.evaluate`, and `lost` attributes what is missing to the stages.
@@ -121,25 +119,21 @@ def load(folder: Path, cache: Path) -> SyntheticScene:
         tracklet_cache.save(kept, embedded, cameras)
     else:
         embedded, cameras = cached
-    return SyntheticScene(
-        folder.name,
-        embedded,
-        {c.name: c for c in cameras},
-        boxes.read_truth(folder / "truth", MIN_VISIBILITY),
-    )
+    truth = boxes.read_truth(folder / "truth", MIN_VISIBILITY)
+    return SyntheticScene(folder.name, embedded, {c.name: c for c in cameras}, truth)
 
 
 def _config(folder: Path) -> Config:
     """The default settings with the cameras of a scene."""
-    listed = json.loads((folder / "cameras.json").read_text(encoding="utf-8"))["cameras"]
-    cameras = [
-        {
-            "name": camera["name"],
-            "source": str(folder / f"{camera['name']}.mp4"),
-            "homography": camera["H_image_to_ground"],
+    text = (folder / "cameras.json").read_text(encoding="utf-8")
+    cameras = []
+    for listed in json.loads(text)["cameras"]:
+        camera = {
+            "name": listed["name"],
+            "source": str(folder / f"{listed['name']}.mp4"),
+            "homography": listed["H_image_to_ground"],
         }
-        for camera in listed
-    ]
+        cameras.append(camera)
     return configuration.build({"cameras": cameras}, "benchmark")
 
 
@@ -165,23 +159,28 @@ def travel_times(scene: SyntheticScene) -> list[TravelConfig]:
     """Return the travel times that somebody who knows the site would configure.
 
     They are those of the people in truth, with some room, for every two cameras.
+
+    Args:
+        scene: The scene with its truth.
     """
     gaps_s: dict[tuple[str, str], list[float]] = {}
     for visits in _visits(scene).values():
         for before, after in pairwise(sorted(visits)):
-            if before.camera != after.camera:
-                cameras = min(before.camera, after.camera), max(before.camera, after.camera)
-                gap_s = max(after.start_s - before.end_s, 0.0)
-                gaps_s.setdefault(cameras, []).append(gap_s)
-    return [
-        TravelConfig(
+            if before.camera == after.camera:
+                continue
+            cameras = min(before.camera, after.camera), max(before.camera, after.camera)
+            gap_s = max(after.start_s - before.end_s, 0.0)
+            gaps_s.setdefault(cameras, []).append(gap_s)
+    found = []
+    for cameras, observed_s in sorted(gaps_s.items()):
+        travel = TravelConfig(
             cameras=cameras,
             min_s=0.5 * min(observed_s),
             typical_s=float(np.median(observed_s)),
             max_s=2 * max(observed_s) + 1,
         )
-        for cameras, observed_s in sorted(gaps_s.items())
-    ]
+        found.append(travel)
+    return found
 
 
 class _Visit(NamedTuple):
@@ -240,9 +239,11 @@ def matched(
 
 def stack(rows: Sequence[Rows]) -> Rows:
     """Put rows one below the other."""
-    return Rows(
-        *(np.concatenate([getattr(each, column.name) for each in rows]) for column in fields(Rows))
-    )
+    columns = {}
+    for column in fields(Rows):
+        values = [getattr(each, column.name) for each in rows]
+        columns[column.name] = np.concatenate(values)
+    return Rows(**columns)
 
 
 def _rows(person: int, tracklet: Tracklet) -> Rows:
@@ -272,6 +273,10 @@ def lost(scene: SyntheticScene, people: Sequence[Person]) -> dict[str, float]:
     tracklets*); our people, taken apart where they hold tracklets of several (*fragments*); our
     people (*wrong links*).
 
+    Args:
+        scene: The scene with its truth.
+        people: People as linking returned them.
+
     Returns:
         Points by cause, and `ours`, our IDF1; together they are 100.
     """
@@ -280,15 +285,18 @@ def lost(scene: SyntheticScene, people: Sequence[Person]) -> dict[str, float]:
     row_people = [true_ids(camera) for camera in ours]
     row_tracklets = _tracklet_numbers(ours)
     shown = most(np.concatenate(row_tracklets), np.concatenate(row_people))
-    tracklet_people = [
-        np.array([shown[number] for number in numbers.tolist()], np.int64)
-        for numbers in row_tracklets
-    ]
+    tracklet_people = []
+    for numbers in row_tracklets:
+        shown_in_rows = [shown[number] for number in numbers.tolist()]
+        tracklet_people.append(np.array(shown_in_rows, np.int64))
     our_people = [camera.results.ids for camera in ours]
-    pure_people = [
-        ids * ID_STEP + true for ids, true in zip(our_people, tracklet_people, strict=True)
-    ]
-    nobody_alone = [np.where(ids < 0, -1 - np.arange(len(ids)), ids) for ids in row_people]
+    pure_people = []
+    for ids, true in zip(our_people, tracklet_people, strict=True):
+        pure_people.append(ids * ID_STEP + true)
+    nobody_alone = []
+    for ids in row_people:
+        own_numbers = -1 - np.arange(len(ids))
+        nobody_alone.append(np.where(ids < 0, own_numbers, ids))
     steps = {
         "missed boxes": (true_boxes, [true_ids(camera) for camera in true_boxes]),
         "false boxes": (ours, nobody_alone),
@@ -319,7 +327,10 @@ def most(tracklets: Array, ids: Array) -> dict[int, int]:
     shown = ids >= 0
     for tracklet, person in zip(tracklets[shown].tolist(), ids[shown].tolist(), strict=True):
         votes[tracklet][person] += 1
-    return {t: count.most_common(1)[0][0] if count else -1 - t for t, count in votes.items()}
+    people = {}
+    for tracklet, counts in votes.items():
+        people[tracklet] = counts.most_common(1)[0][0] if counts else -1 - tracklet
+    return people
 
 
 def _tracklet_numbers(cameras: Sequence[Scene]) -> list[Array]:

@@ -67,15 +67,13 @@ def save(path: Path, embedded: Sequence[Embedded], cameras: Sequence[Camera]) ->
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     tracklets = [e.tracklet for e in embedded]
-    columns = {
-        **_columns("tracklet", Tracklet, tracklets),
-        **_columns("embedded", Embedded, embedded, without="tracklet"),
-        **{f"homography.{camera.name}": camera.homography for camera in cameras},
-    }
-    plain = [
-        {name: value for name, value in _fields(camera).items() if name != "homography"}
-        for camera in cameras
-    ]
+    columns = _columns("tracklet", Tracklet, tracklets)
+    columns |= _columns("embedded", Embedded, embedded, without="tracklet")
+    plain = []
+    for camera in cameras:
+        fields = _fields(camera)
+        columns[f"homography.{camera.name}"] = fields.pop("homography")
+        plain.append(fields)
     columns["cameras"] = np.array(json.dumps(plain))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **columns)
@@ -85,6 +83,9 @@ def save(path: Path, embedded: Sequence[Embedded], cameras: Sequence[Camera]) ->
 def load(path: Path) -> tuple[list[Embedded], list[Camera]] | None:
     """Read what `save` wrote.
 
+    Args:
+        path: The .npz file.
+
     Returns:
         Tracklets and cameras in the order they were saved in; None when the file is absent or is
         no such entry.
@@ -92,10 +93,10 @@ def load(path: Path) -> tuple[list[Embedded], list[Camera]] | None:
     try:
         with np.load(path, allow_pickle=False) as stored:
             columns = {name: stored[name] for name in stored.files}
-        cameras = [
-            Camera(**plain, homography=columns[f"homography.{plain['name']}"])
-            for plain in json.loads(columns["cameras"].item())
-        ]
+        cameras = []
+        for plain in json.loads(columns["cameras"].item()):
+            homography = columns[f"homography.{plain['name']}"]
+            cameras.append(Camera(**plain, homography=homography))
         tracklets = [Tracklet(**row) for row in _rows("tracklet", columns)]
         rows = _rows("embedded", columns)
         embedded = [Embedded(tracklet=t, **row) for t, row in zip(tracklets, rows, strict=True)]
@@ -106,8 +107,13 @@ def load(path: Path) -> tuple[list[Embedded], list[Camera]] | None:
 
 def _sources(root: Path) -> list[Path]:
     unused = [root / "pipeline" / name for name in AFTER_EMBEDDING]
-    found = [path for folder in SOURCES for path in (root / folder).rglob("*.py")]
-    return [path for path in found if not any(path.is_relative_to(folder) for folder in unused)]
+    found = []
+    for folder in SOURCES:
+        for path in (root / folder).rglob("*.py"):
+            is_unused = any(map(path.is_relative_to, unused))
+            if not is_unused:
+                found.append(path)
+    return found
 
 
 def _digest(path: Path) -> str:
@@ -124,7 +130,9 @@ def _columns(
 ) -> dict[str, Array]:
     """One array per field: values of all records, or their rows one below the other and lengths."""
     found: dict[str, Array] = {f"{prefix}.n": np.array(len(records))}
-    for field in dataclasses.fields(kind) if records else ():
+    if not records:
+        return found
+    for field in dataclasses.fields(kind):
         if field.name == without:
             continue
         values = [getattr(record, field.name) for record in records]
@@ -139,15 +147,19 @@ def _columns(
 
 def _rows(prefix: str, columns: Mapping[str, Array]) -> list[dict[str, Any]]:
     """The fields of each record, from what `_columns` returned."""
-    records: list[dict[str, Any]] = [{} for _ in range(int(columns[f"{prefix}.n"]))]
+    n_records = int(columns[f"{prefix}.n"])
+    records: list[dict[str, Any]] = [{} for _ in range(n_records)]
     for name, column in columns.items():
         start, _, field = name.partition(".")
         if start != prefix or field == "n" or field.endswith(".lengths"):
             continue
         lengths = columns.get(f"{name}.lengths")
-        values: Sequence[Any] = (
-            column.tolist() if lengths is None else np.split(column, np.cumsum(lengths)[:-1])
-        )
+        values: Sequence[Any]
+        if lengths is None:
+            values = column.tolist()
+        else:
+            begins = np.cumsum(lengths)[:-1]
+            values = np.split(column, begins)
         for record, value in zip(records, values, strict=True):
             record[field] = value
     return records

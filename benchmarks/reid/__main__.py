@@ -1,6 +1,4 @@
-"""The steps of ReID evaluation against those of torchreid and ST-ReID: time, memory, and whether
-the numbers agree.
-
+"""The steps of ReID evaluation against those of torchreid and ST-ReID: time, memory, agreement.
     python -m benchmarks.reid [--dataset DIR] [--features FILE.npz] [--steps STEP ...]
                               [--samples N] [--jsonl FILE]
 
@@ -76,62 +74,89 @@ STEPS: dict[str, Callable[[Inputs], Array]] = {
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """Child process: run one step of one system, leave its result as `result.npy` and its cost as
-    `measured.json`.
+    """Run one step of one system, in a child process.
+
+    It leaves the result as `result.npy` and its cost as `measured.json`.
+
+    Args:
+        arguments: As `parse` returns them, with `step`, `system` and `output`.
     """
     torch.set_num_threads(arguments.threads)
-    step = STEPS[arguments.step] if arguments.system == "ours" else peers.PEERS[arguments.step][1]
+    step = STEPS[arguments.step]
+    if arguments.system == "peer":
+        _, step = peers.PEERS[arguments.step]
     inputs = data.load(arguments.output / "inputs.npz")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before = _memory_mib("VmRSS")
-    start = time.perf_counter()
+    before_mib = _memory_mib("VmRSS")
+    started_s = time.perf_counter()
     result = step(inputs)
-    seconds = time.perf_counter() - start
-    peak = _memory_mib("VmHWM")
+    took_s = time.perf_counter() - started_s
+    peak_mib = _memory_mib("VmHWM")
     np.save(arguments.output / "result.npy", result)
-    measured = {"seconds": seconds, "peak_mib": peak, "grown_mib": peak - before}
-    if arguments.step in ("re-ranking", "joint score"):
-        scores = ranking.rank(
-            -result if arguments.step == "joint score" else result, *inputs.labels
-        ).scores()
-        measured |= {"mAP": scores.mean_ap, "R1": scores.at(1)}
-    elif arguments.step == "ranking":
-        measured |= {"mAP": float(result[0]), "R1": float(result[1])}
+    measured = {"seconds": took_s, "peak_mib": peak_mib, "grown_mib": peak_mib - before_mib}
+    measured |= _scores(arguments.step, result, inputs)
     (arguments.output / "measured.json").write_text(json.dumps(measured))
 
 
+def _scores(step: str, result: Array, inputs: Inputs) -> dict[str, float]:
+    """Scores of a step's result, where it has some."""
+    if step == "ranking":
+        return {"mAP": float(result[0]), "R1": float(result[1])}
+    if step not in ("re-ranking", "joint score"):
+        return {}
+    apart = -result if step == "joint score" else result
+    scores = ranking.rank(apart, *inputs.labels).scores()
+    return {"mAP": scores.mean_ap, "R1": scores.at(1)}
+
+
 def _memory_mib(name: str) -> float:
-    """Memory of this process, now (VmRSS) or at its peak (VmHWM); the peak of getrusage includes
-    that of the parent.
+    """Memory of this process, now (VmRSS) or at its peak (VmHWM).
+
+    The peak of getrusage includes that of the parent.
     """
-    return int(Path("/proc/self/status").read_text().split(f"{name}:")[1].split()[0]) / 1024
+    return _kib(Path("/proc/self/status"), name) / 1024
+
+
+def _kib(path: Path, name: str) -> int:
+    """A value in KiB out of a file of /proc."""
+    _, rest = path.read_text().split(f"{name}:")
+    return int(rest.split()[0])
 
 
 def run(step: str, system: str, folder: Path, threads: int) -> tuple[dict[str, float], Array]:
-    """Measure in a process of its own; returns the cost and the result."""
-    words = [
-        sys.executable,
-        "-m",
-        "benchmarks.reid",
-        "--step",
-        step,
-        "--system",
-        system,
-        "--threads",
-        str(threads),
-    ]
-    limits = {
-        name: str(threads)
-        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    }
-    subprocess.run([*words, "--output", str(folder)], check=True, cwd=ROOT, env=os.environ | limits)
-    return json.loads((folder / "measured.json").read_text()), np.load(
-        folder / "result.npy", mmap_mode="r"
-    )
+    """Measure in a process of its own.
+
+    Args:
+        step: One of `STEPS`.
+        system: "ours" or "peer".
+        folder: Holds the inputs and gets the results.
+        threads: Of torch and numpy.
+
+    Returns:
+        The cost and the result.
+    """
+    words = [sys.executable, "-m", "benchmarks.reid", "--step", step, "--system", system]
+    words += ["--threads", str(threads), "--output", str(folder)]
+    variables = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    limits = dict.fromkeys(variables, str(threads))
+    subprocess.run(words, check=True, cwd=ROOT, env=os.environ | limits)
+    cost = json.loads((folder / "measured.json").read_text())
+    return cost, np.load(folder / "result.npy", mmap_mode="r")
 
 
 def compare(step: str, inputs: Inputs, folder: Path, threads: int) -> dict[str, Any]:
-    """Measure a step of ours and of its peer; where the peer cannot run, ours alone."""
+    """Measure a step of ours and of its peer.
+
+    Args:
+        step: One of `STEPS`.
+        inputs: What it takes.
+        folder: For inputs and results.
+        threads: Of torch and numpy.
+
+    Returns:
+        Costs of "ours" and "peer", and their "difference"; where the peer cannot run, ours alone,
+        and why ("skipped").
+    """
     inputs.save(folder / "inputs.npz")
     ours, ours_result = run(step, "ours", folder, threads)
     results: dict[str, Any] = {
@@ -141,48 +166,48 @@ def compare(step: str, inputs: Inputs, folder: Path, threads: int) -> dict[str, 
     }
     results["skipped"] = peers.missing(step)
     if not results["skipped"]:
-        mine = np.array(ours_result)
-        results["peer"], theirs = run(step, "peer", folder, threads)
-        results["difference"] = max(
-            float(np.abs(a - b).max()) for a, b in zip(mine, theirs, strict=True)
-        )
+        kept = np.array(ours_result)  # its file is written anew
+        results["peer"], peer_result = run(step, "peer", folder, threads)
+        difference = 0.0
+        for own_row, peer_row in zip(kept, peer_result, strict=True):
+            difference = max(difference, float(np.abs(own_row - peer_row).max()))
+        results["difference"] = difference
     return results
 
 
 def affordable(n_samples: int) -> float:
     """Share of the samples that torchreid's re-ranking can take in the memory that is free."""
-    free_kib = int(Path("/proc/meminfo").read_text().split("MemAvailable:")[1].split()[0])
-    return float(min(1.0, np.sqrt(0.9 * 1024 * free_kib / RERANKING_BYTES) / n_samples))
+    free_bytes = 1024 * _kib(Path("/proc/meminfo"), "MemAvailable")
+    n_affordable = np.sqrt(0.9 * free_bytes / RERANKING_BYTES)
+    return float(min(1.0, n_affordable / n_samples))
 
 
 def show(step: str, results: dict[str, Any]) -> None:
-    """Print a step's rows."""
+    """Print a step's rows.
+
+    Args:
+        step: One of `STEPS`.
+        results: As `compare` returns them.
+    """
     print(f"\n{step}, {results['n_queries']} queries, {results['n_gallery']} in the gallery")
-    names = {"ours": "ours", "peer": peers.PEERS[step][0]}
-    for key, name in names.items():
+    peer, _ = peers.PEERS[step]
+    for key, name in (("ours", "ours"), ("peer", peer)):
         if key not in results:
             print(f"{name:<18}skipped: {results['skipped']}")
             continue
         row = results[key]
         scores = f"mAP {100 * row['mAP']:.3f}  R1 {100 * row['R1']:.3f}" if "mAP" in row else ""
-        print(
-            f"{name:<18}{row['seconds']:>9.3f} s{row['peak_mib']:>8.0f} MiB"
-            f" (+{row['grown_mib']:.0f})  {scores}",
-            flush=True,
-        )
+        memory = f"{row['peak_mib']:>8.0f} MiB (+{row['grown_mib']:.0f})"
+        print(f"{name:<18}{row['seconds']:>9.3f} s{memory}  {scores}", flush=True)
     if "peer" in results:
-        print(
-            f"ours is {results['peer']['seconds'] / results['ours']['seconds']:.1f} times as fast,",
-            end=" ",
-        )
-        print(f"difference {results['difference']:.1e}", flush=True)
+        ratio = results["peer"]["seconds"] / results["ours"]["seconds"]
+        difference = f"difference {results['difference']:.1e}"
+        print(f"ours is {ratio:.1f} times as fast, {difference}", flush=True)
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = record.parser(__doc__)
     parser.add_argument(
         "--dataset", type=Path, metavar="DIR", help="folder of Market-1501; default: made-up labels"
     )
@@ -196,7 +221,6 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         help="use only so many queries and gallery items together; 0 all",
     )
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--system", choices=("ours", "peer"), help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
@@ -213,22 +237,19 @@ def _run(arguments: argparse.Namespace) -> None:
         measure(arguments)
         return
     inputs, origin = data.make(arguments.dataset, arguments.features, arguments.width)
-    n = len(inputs.query) + len(inputs.gallery)
-    wanted = min(1.0, arguments.samples / n) if arguments.samples else 1.0
+    n_samples = len(inputs.query) + len(inputs.gallery)
+    wanted = min(1.0, arguments.samples / n_samples) if arguments.samples else 1.0
     print(f"{origin}; {arguments.threads} threads")
     results: dict[str, Any] = {}
     for step in arguments.steps:
-        share = (
-            min(wanted, affordable(n))
-            if step == "re-ranking" and not peers.missing(step)
-            else wanted
-        )
+        share = wanted
+        if step == "re-ranking" and not peers.missing(step):
+            share = min(wanted, affordable(n_samples))
         if share < wanted:
             print(f"\n{step}: memory for {100 * share:.0f} % of the samples only")
+        part = inputs.part(share) if share < 1 else inputs
         with tempfile.TemporaryDirectory() as folder:
-            results[step] = compare(
-                step, inputs.part(share) if share < 1 else inputs, Path(folder), arguments.threads
-            )
+            results[step] = compare(step, part, Path(folder), arguments.threads)
         show(step, results[step])
     record.append(arguments.jsonl, "reid", {"data": origin, "threads": arguments.threads}, results)
 

@@ -1,30 +1,33 @@
-"""What the evaluation benchmark measures on: features, ids, cameras and frames of the size of
-Market-1501.
-"""
+"""Inputs of the evaluation benchmark: features and labels of the size of Market-1501."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import InputError
 from models.reid.data import catalogue
+from models.reid.data.samples import Sample
 from models.reid.evaluation import distances, spatial_temporal
 
 Array = NDArray[Any]
 
-N_LATENT, NOISE, CAMERA = 24, 0.45, 0.4
-"""Made-up features live in so many dimensions; how far pictures of a person lie apart, and what a
-camera adds.
-"""
+N_LATENT = 24
+"""Dimensions that made-up features span."""
+NOISE = 0.45
+"""How far pictures of a person lie apart."""
+CAMERA = 0.4
+"""How far a camera shifts features."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Features (Q, D), (G, D) of unit length, labels of both, and the model of transitions before
-    and after smoothing.
+    """Features (Q, D) and (G, D) of unit length, their labels, and the transition model.
+
+    raw_table, table: before and after smoothing.
     """
 
     query: Array
@@ -44,21 +47,20 @@ class Inputs:
         return self.query_ids, self.gallery_ids, self.query_cameras, self.gallery_cameras
 
     def part(self, share: float) -> "Inputs":
-        """Every so many-th query and gallery item, a `share` of both."""
+        """Keep a `share`, 0..1, of queries and gallery, evenly spread."""
         kept = {}
         for field in fields(self):
             values = getattr(self, field.name)
-            step = (
-                np.arange(0, len(values), 1 / share).astype(np.int64)
-                if "table" not in field.name
-                else slice(None)
-            )
-            kept[field.name] = values[step]
+            if "table" not in field.name:
+                places = np.arange(0, len(values), 1 / share)
+                values = values[places.astype(np.int64)]
+            kept[field.name] = values
         return Inputs(**kept)
 
     def save(self, path: Path) -> None:
         """Write a .npz."""
-        np.savez(path, **{field.name: getattr(self, field.name) for field in fields(self)})
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        np.savez(path, **columns)
 
 
 def load(path: Path) -> Inputs:
@@ -68,94 +70,128 @@ def load(path: Path) -> Inputs:
 
 
 def make(dataset: Path | None, features: Path | None, width: int) -> tuple[Inputs, str]:
-    """Inputs and where they come from: labels of Market-1501 or made up, features from a .npz
-    (query, gallery) or made up.
-    """
-    labels, origin = _labels(dataset)
-    query_ids, gallery_ids, query_cameras, gallery_cameras, query_frames, gallery_frames, *seen = (
-        labels
-    )
-    raw = spatial_temporal.estimate(seen[0], seen[1], seen[2], n_cameras=6)
-    if features:
-        with np.load(features) as file:
-            query, gallery = file["query"], file["gallery"]
-        if len(query) != len(query_ids) or len(gallery) != len(gallery_ids):
-            raise InputError(
-                f"{features}: {len(query)} and {len(gallery)} features for {len(query_ids)},"
-                f" {len(gallery_ids)} items"
-            )
-        origin += f", features of {features.name}"
-    else:
-        together = (
-            np.concatenate([query_ids, gallery_ids]),
-            np.concatenate([query_cameras, gallery_cameras]),
-        )
-        query, gallery = np.split(_features(*together, width), [len(query_ids)])
-        origin += f", made-up features of {width} numbers"
-    query, gallery = (distances.normalise(f.astype(np.float32)) for f in (query, gallery))
-    return (
-        Inputs(
-            query,
-            gallery,
-            query_ids,
-            gallery_ids,
-            query_cameras,
-            gallery_cameras,
-            query_frames,
-            gallery_frames,
-            raw.table,
-            spatial_temporal.smooth(raw).table,
-        ),
-        origin,
-    )
+    """Make the inputs.
 
+    Args:
+        dataset: folder of Market-1501, for its labels; None makes them up.
+        features: .npz with query (Q, D) and gallery (G, D); None makes them up.
+        width: of made-up features.
 
-def _labels(dataset: Path | None) -> tuple[list[Array], str]:
-    """Ids, cameras and frames, each of queries and gallery; then ids, cameras and frames of the
-    training people.
+    Returns:
+        The inputs, and a text that says where they come from.
+
+    Raises:
+        InputError: the data set cannot be read, or the features are not those of its items.
     """
     if dataset is None:
-        return _made_up(), "labels made up"
-    found = catalogue.load("market1501", dataset, {})
-    columns = [
-        np.array([getattr(sample, name) for sample in samples])
-        for name in ("person_id", "camera", "frame")
-        for samples in (found.query, found.gallery, found.train)
-    ]
-    return [*columns[0:2], *columns[3:5], *columns[6:8], *columns[2::3]], "Market-1501"
+        labels = _made_up()
+        origin = "labels made up"
+    else:
+        labels = _market1501(dataset)
+        origin = "Market-1501"
+    train = labels.train
+    raw = spatial_temporal.estimate(train.ids, train.cameras, train.frames, n_cameras=6)
+    if features:
+        query, gallery = _read_features(features, labels)
+        origin += f", features of {features.name}"
+    else:
+        query, gallery = _made_up_features(labels, width)
+        origin += f", made-up features of {width} numbers"
+    inputs = Inputs(
+        query=distances.normalise(query.astype(np.float32)),
+        gallery=distances.normalise(gallery.astype(np.float32)),
+        query_ids=labels.query.ids,
+        gallery_ids=labels.gallery.ids,
+        query_cameras=labels.query.cameras,
+        gallery_cameras=labels.gallery.cameras,
+        query_frames=labels.query.frames,
+        gallery_frames=labels.gallery.frames,
+        raw_table=raw.table,
+        table=spatial_temporal.smooth(raw).table,
+    )
+    return inputs, origin
 
 
-def _made_up() -> list[Array]:
-    """As many people, cameras and items as Market-1501 has; everybody walks along the cameras at a
-    pace of their own.
+class _Items(NamedTuple):
+    """Person, camera and frame (n,) of some items."""
+
+    ids: Array
+    cameras: Array
+    frames: Array
+
+
+class _Labels(NamedTuple):
+    query: _Items
+    gallery: _Items
+    train: _Items
+
+
+def _read_features(path: Path, labels: _Labels) -> tuple[Array, Array]:
+    """Features of queries and gallery from a .npz; raises InputError where the numbers differ."""
+    n_query = len(labels.query.ids)
+    n_gallery = len(labels.gallery.ids)
+    with np.load(path) as file:
+        query = file["query"]
+        gallery = file["gallery"]
+    if len(query) != n_query or len(gallery) != n_gallery:
+        raise InputError(
+            f"{path}: {len(query)} and {len(gallery)} features for {n_query}, {n_gallery} items"
+        )
+    return query, gallery
+
+
+def _market1501(folder: Path) -> _Labels:
+    found = catalogue.load("market1501", folder, {})
+    return _Labels(_items(found.query), _items(found.gallery), _items(found.train))
+
+
+def _items(samples: Sequence[Sample]) -> _Items:
+    ids = np.array([sample.person_id for sample in samples])
+    cameras = np.array([sample.camera for sample in samples])
+    frames = np.array([sample.frame for sample in samples])
+    return _Items(ids, cameras, frames)
+
+
+def _made_up() -> _Labels:
+    """As many people, cameras and items as Market-1501 has.
+
+    Everybody walks along the cameras at a pace of their own.
     """
     rng = np.random.default_rng(0)
 
-    def items(people: Array) -> tuple[Array, Array, Array]:
+    def items(people: Array) -> _Items:
         cameras = rng.integers(0, 6, len(people))
-        return (
-            people,
-            cameras,
-            500 * people + cameras * (2000 + 3 * people) + rng.integers(0, 200, len(people)),
-        )
+        pace = 2000 + 3 * people
+        delay = rng.integers(0, 200, len(people))
+        return _Items(people, cameras, 500 * people + cameras * pace + delay)
 
     query = items(np.repeat(np.arange(1, 751), 5)[:3368])
-    gallery = items(np.concatenate([rng.integers(1, 751, 13115), np.zeros(2798, np.int64)]))
+    distractors = np.zeros(2798, np.int64)
+    gallery = items(np.concatenate([rng.integers(1, 751, 13115), distractors]))
     train = items(rng.integers(0, 751, 12936))
-    return [column for pair in zip(query, gallery, strict=True) for column in pair] + list(train)
+    return _Labels(query, gallery, train)
+
+
+def _made_up_features(labels: _Labels, width: int) -> tuple[Array, Array]:
+    """Features of queries and gallery, drawn together."""
+    ids = np.concatenate([labels.query.ids, labels.gallery.ids])
+    cameras = np.concatenate([labels.query.cameras, labels.gallery.cameras])
+    features = _features(ids, cameras, width)
+    n_query = len(labels.query.ids)
+    return features[:n_query], features[n_query:]
 
 
 def _features(ids: Array, cameras: Array, width: int) -> Array:
-    """Return noisy copies of a vector a person, shifted by the camera, in few of `width`
-    dimensions; distractors are alone.
-    """
+    """Noisy copies of a vector a person, shifted by the camera; distractors are alone."""
     rng = np.random.default_rng(1)
-    people = rng.standard_normal((int(ids.max()) + 1, N_LATENT), dtype=np.float32)[ids]
-    people[ids == 0] = rng.standard_normal((int((ids == 0).sum()), N_LATENT), dtype=np.float32)
-    shift = (
-        CAMERA * rng.standard_normal((int(cameras.max()) + 1, N_LATENT), dtype=np.float32)[cameras]
-    )
-    noise = NOISE * rng.standard_normal(people.shape, dtype=np.float32)
-    return np.asarray(
-        (people + shift + noise) @ rng.standard_normal((N_LATENT, width), dtype=np.float32)
-    )
+
+    def drawn(n_rows: int, n_columns: int = N_LATENT) -> Array:
+        return rng.standard_normal((n_rows, n_columns), dtype=np.float32)
+
+    people = drawn(int(ids.max()) + 1)[ids]
+    is_distractor = ids == 0
+    people[is_distractor] = drawn(int(is_distractor.sum()))
+    shift = CAMERA * drawn(int(cameras.max()) + 1)[cameras]
+    noise = NOISE * drawn(len(ids))
+    latent = people + shift + noise
+    return np.asarray(latent @ drawn(N_LATENT, width))

@@ -59,8 +59,6 @@ SETS: dict[str, Callable[[Path, Path], Dataset]] = {
 }
 """What opens each set, from the data's folder and one for crops."""
 RERANKED = ("Market-1501",)
-
-
 TRACKLETS = {"kind": "tracklets", "use": "test"}
 
 
@@ -91,7 +89,19 @@ def scene(folder: Path, people: Path, options: dict[str, str]) -> Dataset:
 
 
 def sets(data: Path, scratch: Path, only: Sequence[str]) -> dict[str, Dataset]:
-    """Open the sets whose names begin with one of `only`, or all; raises InputError."""
+    """Open test sets.
+
+    Args:
+        data: folder of the data sets.
+        scratch: folder for crops.
+        only: beginnings of the names of the sets to open; empty for all.
+
+    Returns:
+        The sets by name.
+
+    Raises:
+        InputError: a set cannot be read, or none is chosen.
+    """
     chosen = [name for name in SETS if not only or name.startswith(tuple(only))]
     if not chosen:
         raise InputError(f"--only {' '.join(only)}: no such set; there are {', '.join(SETS)}")
@@ -102,8 +112,9 @@ def openable(networks: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Split networks into those that can be opened here and those that need OpenVINO."""
     if find_spec("openvino"):
         return list(networks), []
+    opened = [path for path in networks if path.suffix != ".xml"]
     left_out = [path for path in networks if path.suffix == ".xml"]
-    return [path for path in networks if path not in left_out], left_out
+    return opened, left_out
 
 
 def speed(network: Encoder) -> float:
@@ -148,25 +159,43 @@ def measure(name: str, path: Path, data: dict[str, Dataset], cache: Path) -> dic
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: mAP / rank-1 in percent, then the even points / scales of the cosine."""
-    names = [name for name in rows[0] if name not in ("network", "curves", "crops/s")]
-    titles = list(rows[0]["curves"])
-    scores = [[f"{100 * row[n][0]:.1f} / {100 * row[n][1]:.1f}" for n in names] for row in rows]
-    speeds = [f"{row['crops/s']:.0f}" for row in rows]
-    curves = [
-        [f"{row['curves'][t][0]:.2f} / {row['curves'][t][1]:.3f}" for t in titles] for row in rows
-    ]
-    spreads = [f"{np.ptp([row['curves'][t][0] for t in titles]):.2f}" for row in rows]
-    networks_measured = [row["network"] for row in rows]
-    lines = _lines(["network", *names, "crops/s"], networks_measured, scores, speeds)
+    """Make the two tables in Markdown.
+
+    Args:
+        rows: of each network, as `measure` returns them.
+
+    Returns:
+        mAP / rank-1 in percent, then the even points / scales of the cosine.
+    """
+    score_titles = [name for name in rows[0] if name not in ("network", "curves", "crops/s")]
+    curve_titles = list(rows[0]["curves"])
+    score_rows = [["network", *score_titles, "crops/s"]]
+    curve_rows = [["network", *curve_titles, "range"]]
+    for row in rows:
+        scores = [_score_cell(*row[title]) for title in score_titles]
+        score_rows.append([row["network"], *scores, f"{row['crops/s']:.0f}"])
+        curves = [_curve_cell(*row["curves"][title]) for title in curve_titles]
+        even_points = [row["curves"][title][0] for title in curve_titles]
+        curve_rows.append([row["network"], *curves, f"{np.ptp(even_points):.2f}"])
+    lines = _lines(score_rows)
     lines += ["", "Even point / scale of the cosine:", ""]
-    lines += _lines(["network", *titles, "range"], networks_measured, curves, spreads)
+    lines += _lines(curve_rows)
     return "\n".join(lines)
 
 
-def _lines(head: list[str], first: list[str], cells: list[list[str]], last: list[str]) -> list[str]:
-    rows = [[name, *row, end] for name, row, end in zip(first, cells, last, strict=True)]
-    return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
+def _score_cell(mean_ap: float, rank1: float) -> str:
+    return f"{100 * mean_ap:.1f} / {100 * rank1:.1f}"
+
+
+def _curve_cell(even: float, scale: float, _: float) -> str:
+    return f"{even:.2f} / {scale:.3f}"
+
+
+def _lines(rows: list[list[str]]) -> list[str]:
+    """Rows of a Markdown table, the first of which is its head."""
+    head = rows[0]
+    rule = ["---"] * len(head)
+    return [f"| {' | '.join(row)} |" for row in [head, rule, *rows[1:]]]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

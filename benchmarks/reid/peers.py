@@ -1,6 +1,4 @@
-"""How others evaluate ReID: torchreid's functions, and ST-ReID's loops written anew from their
-description.
-
+"""How others evaluate ReID: torchreid's functions, and ST-ReID's loops as they are described.
 torchreid is used from the files of its package (`benchmarks/requirements-peers.txt` says how to
 install it) without importing the package, which wants far more than it needs here. The package on
 the index leaves out the compiled ranking of torchreid's repository, so its Python ranking is what
@@ -26,10 +24,11 @@ Array = NDArray[Any]
 
 def rank(inputs: Inputs) -> Array:
     """Rank by torchreid's Euclid (squared): mAP, then CMC at ranks 1 to 20."""
-    measure, evaluate = _torchreid("metrics/distance.py"), _torchreid("metrics/rank.py")
-    apart = measure.compute_distance_matrix(
-        torch.from_numpy(inputs.query), torch.from_numpy(inputs.gallery)
-    ).numpy()
+    measure = _torchreid("metrics/distance.py")
+    evaluate = _torchreid("metrics/rank.py")
+    query = torch.from_numpy(inputs.query)
+    gallery = torch.from_numpy(inputs.gallery)
+    apart = measure.compute_distance_matrix(query, gallery).numpy()
     cmc, mean_ap = evaluate.evaluate_rank(
         apart,
         inputs.query_ids,
@@ -44,37 +43,39 @@ def rank(inputs: Inputs) -> Array:
 
 def rerank(inputs: Inputs) -> Array:
     """Re-rank by torchreid: distances (Q, G)."""
-    apart, function = (
-        _torchreid("metrics/distance.py").compute_distance_matrix,
-        _torchreid("utils/rerank.py").re_ranking,
-    )
-    query, gallery = torch.from_numpy(inputs.query), torch.from_numpy(inputs.gallery)
-    pairs = ((query, gallery), (query, query), (gallery, gallery))
-    return np.asarray(function(*(apart(one, other).numpy() for one, other in pairs)))
+    measure = _torchreid("metrics/distance.py").compute_distance_matrix
+    rerank_by = _torchreid("utils/rerank.py").re_ranking
+    query = torch.from_numpy(inputs.query)
+    gallery = torch.from_numpy(inputs.gallery)
+    query_gallery = measure(query, gallery).numpy()
+    query_query = measure(query, query).numpy()
+    gallery_gallery = measure(gallery, gallery).numpy()
+    return np.asarray(rerank_by(query_gallery, query_query, gallery_gallery))
 
 
 def joint(inputs: Inputs) -> Array:
     """Joint scores (Q, G), pair after pair."""
-    scores = np.empty((len(inputs.query), len(inputs.gallery)), np.float32)
+    n_gallery = len(inputs.gallery)
+    scores = np.empty((len(inputs.query), n_gallery), np.float32)
     table = inputs.table
+    n_bins = table.shape[2]
     for i, query in enumerate(inputs.query):
-        probability = np.zeros(len(inputs.gallery))
-        for j in range(len(inputs.gallery)):
-            frames = inputs.query_frames[i] - inputs.gallery_frames[j]
-            place = int(abs(frames) / 100)
-            later, earlier = inputs.query_cameras[i], inputs.gallery_cameras[j]
-            if frames <= 0:
+        probability = np.zeros(n_gallery)
+        for j in range(n_gallery):
+            gap_frames = inputs.query_frames[i] - inputs.gallery_frames[j]
+            place = int(abs(gap_frames) / 100)
+            later = inputs.query_cameras[i]
+            earlier = inputs.gallery_cameras[j]
+            if gap_frames <= 0:
                 later, earlier = earlier, later
-            probability[j] = table[later, earlier, place] if place < table.shape[2] else 0.0
+            probability[j] = table[later, earlier, place] if place < n_bins else 0.0
         likeness = inputs.gallery @ query
         scores[i] = 1 / (1 + np.exp(-5 * likeness)) * 1 / (1 + 2 * np.exp(-5 * probability))
     return scores
 
 
 def smooth(inputs: Inputs) -> Array:
-    """Smoothed histograms, each by a matrix of all bins by all bins that is filled number by
-    number.
-    """
+    """Smoothed histograms, each by a matrix of bins by bins that is filled number by number."""
     raw = inputs.raw_table
     smoothed = np.zeros_like(raw)
     for later, earlier in np.ndindex(raw.shape[:2]):
@@ -84,9 +85,10 @@ def smooth(inputs: Inputs) -> Array:
 
 def _smooth_row(row: Array, sigma: float) -> Array:
     n = len(row)
-    bell = [
-        float(np.exp(-(d**2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))) for d in range(n)
-    ]
+    bell = []
+    for offset in range(n):
+        density = np.exp(-(offset**2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))
+        bell.append(float(density))
     weights = np.zeros((n, n))
     for i in range(n):
         for j in range(i, n):
@@ -109,11 +111,10 @@ PEERS: dict[str, tuple[str, Callable[[Inputs], Array]]] = {
 
 def missing(step: str) -> str:
     """Why the peer of a step cannot run here; "" where it can."""
-    return (
-        "torchreid is not installed"
-        if PEERS[step][0] == "torchreid" and not importlib.util.find_spec("torchreid")
-        else ""
-    )
+    peer, _ = PEERS[step]
+    if peer == "torchreid" and not importlib.util.find_spec("torchreid"):
+        return "torchreid is not installed"
+    return ""
 
 
 def _torchreid(name: str) -> ModuleType:
@@ -121,9 +122,8 @@ def _torchreid(name: str) -> ModuleType:
     package = importlib.util.find_spec("torchreid")
     if package is None or package.submodule_search_locations is None:
         raise ModuleNotFoundError("torchreid is not installed")
-    spec = importlib.util.spec_from_file_location(
-        Path(name).stem, Path(package.submodule_search_locations[0]) / "reid" / name
-    )
+    path = Path(package.submodule_search_locations[0]) / "reid" / name
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["torchreid"] = None  # type: ignore[assignment] # its import of the compiled ranking fails at once

@@ -76,8 +76,9 @@ ID_STEP = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """One MOT sequence: truth, detections by frame, frames a second (on average, where some are
-    missing).
+    """One MOT sequence: truth and detections by frame.
+
+    fps: frames a second, on average where some are missing.
     """
 
     name: str
@@ -93,24 +94,35 @@ class Recording:
 
 
 def read(folder: Path, detections: str) -> Recording:
-    """Read a folder with gt.txt, seqinfo.ini and this file of detections."""
+    """Read a MOT sequence.
+
+    Args:
+        folder: Holds gt.txt, seqinfo.ini and the detections.
+        detections: Name of the file of detections.
+
+    Returns:
+        The recording, with every frame of the sequence.
+
+    Raises:
+        PipelineError: A file cannot be read.
+    """
     info = configparser.ConfigParser()
     info.read(folder / "seqinfo.ini")
+    sequence = info["Sequence"]
     found = by_frame(folder / detections, 0.0)
-    frames = {i: found.get(i, NO_DETECTIONS) for i in range(int(info["Sequence"]["seqLength"]))}
-    return Recording(
-        folder.name,
-        float(info["Sequence"]["frameRate"]),
-        boxes.truth(mot.read(folder / "gt.txt"), 0.0),
-        frames,
-    )
+    n_frames = int(sequence["seqLength"])
+    frames = {i: found.get(i, NO_DETECTIONS) for i in range(n_frames)}
+    truth = boxes.truth(mot.read(folder / "gt.txt"), 0.0)
+    return Recording(folder.name, float(sequence["frameRate"]), truth, frames)
 
 
 def thinned(recording: Recording, step: int) -> Recording:
     """Leave every `step`-th frame; 0: a random half."""
     frames = np.array(sorted(recording.frames))
-    kept = frames[::step] if step else frames[np.random.default_rng(0).random(len(frames)) < 0.5]
-    return recording.only(kept)
+    if step:
+        return recording.only(frames[::step])
+    chance = np.random.default_rng(0).random(len(frames))
+    return recording.only(frames[chance < 0.5])
 
 
 def drive(update: Update, recording: Recording, fps: float) -> tuple[Rows, float]:
@@ -137,41 +149,65 @@ def drive(update: Update, recording: Recording, fps: float) -> tuple[Rows, float
 
 
 def accuracy(make: Make, recordings: Sequence[Recording], step: int = 1) -> dict[str, float]:
-    """Scores over all sequences together, and updates a second; `step` as in `thinned`."""
+    """Score a tracker over all sequences together.
+
+    Args:
+        make: Makes a fresh tracker for a frame rate.
+        recordings: The sequences.
+        step: As in `thinned`.
+
+    Returns:
+        `METRICS`, and updates a second ("updates_s").
+    """
     scenes: list[Scene] = []
     n_frames = 0
     seconds = 0.0
     for number, whole in enumerate(recordings):
         recording = thinned(whole, step)
-        rows, took = drive(make(recording.fps), recording, whole.fps)
+        rows, took_s = drive(make(recording.fps), recording, whole.fps)
         n_frames += len(recording.frames)
-        seconds += took
-        mine = recording.truth.rows
-        truth = replace(recording.truth, rows=replace(mine, ids=mine.ids + number * ID_STEP))
-        scenes.append(
-            boxes.match_frames(
-                recording.name, replace(rows, ids=rows.ids + number * ID_STEP), truth
-            )
-        )
-    found = scores.together(scenes, [scene.results.ids for scene in scenes])
-    return {**{m: found[m] for m in METRICS}, "updates_s": n_frames / seconds}
+        seconds += took_s
+        first_id = number * ID_STEP
+        truth = recording.truth
+        apart_truth = replace(truth, rows=_with_ids_from(truth.rows, first_id))
+        apart_rows = _with_ids_from(rows, first_id)
+        scenes.append(boxes.match_frames(recording.name, apart_rows, apart_truth))
+    labels = [scene.results.ids for scene in scenes]
+    found = scores.together(scenes, labels)
+    measured = {metric: found[metric] for metric in METRICS}
+    return {**measured, "updates_s": n_frames / seconds}
+
+
+def _with_ids_from(rows: Rows, first_id: int) -> Rows:
+    return replace(rows, ids=rows.ids + first_id)
 
 
 def speed(make: Make, n_boxes: int, seconds: float = 3.0) -> float:
-    """Updates a second at a density, after a warm-up that fills the tracker."""
+    """Measure updates a second at a density, after a warm-up that fills the tracker.
+
+    Args:
+        make: Makes a fresh tracker for a frame rate.
+        n_boxes: Boxes a frame.
+        seconds: How long to measure; at most 3000 updates.
+
+    Returns:
+        Updates a second.
+    """
     crowd = Crowd(n_boxes, 1920, 1080, np.random.default_rng(0))
     update = make(FPS)
-    spent = 0.0
-    n = -WARM_UP
-    while spent < seconds and n < 3000:
+    spent_s = 0.0
+    n_measured = 0
+    frame = 0
+    while spent_s < seconds and n_measured < 3000:
         found = crowd.step()
-        start = time.perf_counter()
-        update(found.boxes, found.scores, (n + WARM_UP) / FPS, n + WARM_UP)
-        took = time.perf_counter() - start
-        if n >= 0:
-            spent += took
-        n += 1
-    return n / spent
+        started_s = time.perf_counter()
+        update(found.boxes, found.scores, frame / FPS, frame)
+        took_s = time.perf_counter() - started_s
+        if frame >= WARM_UP:
+            spent_s += took_s
+            n_measured += 1
+        frame += 1
+    return n_measured / spent_s
 
 
 def ablation(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
@@ -183,38 +219,49 @@ def ablation(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
 
 
 def week(days: int) -> list[dict[str, float]]:
-    """Let our tracker look at one busy camera for days; of each: us an update, live tracks, ids so
-    far, MiB in use.
+    """Let our tracker look at one busy camera for days.
+
+    Args:
+        days: How many.
+
+    Returns:
+        For each day: microseconds an update, live tracks, ids so far, MiB in use.
     """
     crowd = Crowd(WEEK_PEOPLE, 1920, 1080, np.random.default_rng(0))
-    ours = Tracker(TrackerConfig())
+    tracker = Tracker(TrackerConfig())
+    n_a_day = round(DAY_S * WEEK_FPS)
     found = []
     newest = 0
     for day in range(days):
-        spent = 0.0
-        for i in range(n := round(DAY_S * WEEK_FPS)):
+        spent_s = 0.0
+        for frame in range(day * n_a_day, (day + 1) * n_a_day):
             detections = crowd.step()
-            start = time.perf_counter()
-            tracks = ours.update(detections, (day * n + i) / WEEK_FPS, day * n + i)
-            spent += time.perf_counter() - start
+            started_s = time.perf_counter()
+            tracks = tracker.update(detections, frame / WEEK_FPS, frame)
+            spent_s += time.perf_counter() - started_s
             newest = max(newest, int(tracks.track_ids.max(initial=0)))
-        mib = (
-            int(Path("/proc/self/statm").read_text().split()[1])
-            * os.sysconf("SC_PAGE_SIZE")
-            / 2**20
-        )
-        found.append(
-            {"day": day + 1, "us": 1e6 * spent / n, "live": len(ours), "ids": newest, "mib": mib}
-        )
-        print("".join(f"{value:>12,.0f}" for value in found[-1].values()), flush=True)
+        row = {
+            "day": day + 1,
+            "us": 1e6 * spent_s / n_a_day,
+            "live": len(tracker),
+            "ids": newest,
+            "mib": _mib_in_use(),
+        }
+        found.append(row)
+        print("".join(f"{value:>12,.0f}" for value in row.values()), flush=True)
     return found
+
+
+def _mib_in_use() -> float:
+    """Resident memory of this process."""
+    fields = Path("/proc/self/statm").read_text().split()
+    n_pages = int(fields[1])
+    return n_pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = record.parser(__doc__)
     parser.add_argument(
         "--data",
         type=Path,
@@ -226,7 +273,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--days", type=int, default=7, help="of the part `week`, which takes minutes a day"
     )
-    parser.add_argument("--jsonl", type=Path, help="append the results as one JSON line")
     arguments = parser.parse_args()
     if ON_RECORDINGS & {*arguments.parts} and arguments.data is None:
         parser.error("--data DIR is needed, or --parts density week")
@@ -245,37 +291,45 @@ def _run(arguments: argparse.Namespace) -> None:
         name: make for name, make in found.items() if not arguments.only or name in arguments.only
     }
     results: dict[str, Any] = {}
-    for title, (pattern, detections) in SETS.items() if ON_RECORDINGS & {*arguments.parts} else ():
-        recordings = [
-            read(f, detections)
-            for f in sorted(arguments.data.glob(pattern))
-            if (f / detections).is_file()
-        ]
-        if not recordings:
-            print(f"{title}: skipped, no {pattern}/{detections} in {arguments.data}")
-            continue
-        print(f"\n{title}: {', '.join(r.name for r in recordings)}")
-        if "accuracy" in arguments.parts:
-            results[title] = _scored(
-                {name: accuracy(make, recordings) for name, make in chosen.items()}
-            )
-        if "ablation" in arguments.parts:
-            results[f"{title}, ablation"] = _scored(ablation(recordings))
-        if "rates" in arguments.parts:
-            results[f"{title}, rates"] = _rates(chosen, recordings)
+    if ON_RECORDINGS & {*arguments.parts}:
+        for title, (pattern, detections) in SETS.items():
+            recordings = _recordings(arguments.data, pattern, detections)
+            if not recordings:
+                print(f"{title}: skipped, no {pattern}/{detections} in {arguments.data}")
+                continue
+            results |= _on_recordings(title, recordings, chosen, arguments.parts)
     if "density" in arguments.parts:
         results["density"] = _densities(chosen)
     if "week" in arguments.parts:
         print(f"\none camera, {WEEK_PEOPLE} people, {WEEK_FPS:g} frames/s")
-        print(
-            "".join(
-                f"{name:>12}" for name in ("day", "us/update", "live tracks", "ids so far", "MiB")
-            )
-        )
+        head = ("day", "us/update", "live tracks", "ids so far", "MiB")
+        print("".join(f"{name:>12}" for name in head))
         results["week"] = week(arguments.days)
     for name, why in missing.items():
         print(f"skipped: {name} ({why})")
     record.append(arguments.jsonl, "trackers", {"data": str(arguments.data)}, results)
+
+
+def _recordings(data: Path, pattern: str, detections: str) -> list[Recording]:
+    """The sequences of a set that have these detections."""
+    folders = sorted(data.glob(pattern))
+    return [read(folder, detections) for folder in folders if (folder / detections).is_file()]
+
+
+def _on_recordings(
+    title: str, recordings: Sequence[Recording], chosen: dict[str, Make], parts: Sequence[str]
+) -> dict[str, Any]:
+    """Print the parts that take sequences; returns their results by title."""
+    print(f"\n{title}: {', '.join(recording.name for recording in recordings)}")
+    results: dict[str, Any] = {}
+    if "accuracy" in parts:
+        by_tracker = {name: accuracy(make, recordings) for name, make in chosen.items()}
+        results[title] = _scored(by_tracker)
+    if "ablation" in parts:
+        results[f"{title}, ablation"] = _scored(ablation(recordings))
+    if "rates" in parts:
+        results[f"{title}, rates"] = _rates(chosen, recordings)
+    return results
 
 
 def _scored(results: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -289,30 +343,30 @@ def _scored(results: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]
 
 def _rates(chosen: dict[str, Make], recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
     """Print HOTA at lower frame rates; returns it, by step."""
-    titles = {
-        **{step: f"1 of {step}" if step > 1 else "all frames" for step in STEPS},
-        0: "random half",
-    }
+    titles = {step: f"1 of {step}" if step > 1 else "all frames" for step in STEPS}
+    titles[0] = "random half"
     print(f"{'HOTA of':<42}" + "".join(f"{title:>13}" for title in titles.values()))
     results = {}
     for name, make in chosen.items():
-        row = {titles[step]: accuracy(make, recordings, step)["HOTA"] for step in titles}
+        row = {}
+        for step, title in titles.items():
+            row[title] = accuracy(make, recordings, step)["HOTA"]
         results[name] = row
-        print(f"{name:<42}" + "".join(f"{100 * hota:>13.1f}" for hota in row.values()), flush=True)
+        cells = [f"{100 * hota:>13.1f}" for hota in row.values()]
+        print(f"{name:<42}{''.join(cells)}", flush=True)
     return results
 
 
 def _densities(chosen: dict[str, Make]) -> dict[str, dict[str, float]]:
     """Print updates a second; returns them."""
-    print(
-        f"\nupdates/s at boxes a frame\n{'':<42}" + "".join(f"{n:>9}" for n in DENSITIES),
-        flush=True,
-    )
+    head = "".join(f"{n:>9}" for n in DENSITIES)
+    print(f"\nupdates/s at boxes a frame\n{'':<42}{head}", flush=True)
     results = {}
     for name, make in chosen.items():
         row = {str(n): speed(make, n) for n in DENSITIES}
         results[name] = row
-        print(f"{name:<42}" + "".join(f"{v:>9,.0f}" for v in row.values()), flush=True)
+        cells = "".join(f"{value:>9,.0f}" for value in row.values())
+        print(f"{name:<42}{cells}", flush=True)
     return results
 
 

@@ -1,3 +1,4 @@
 """Size of a person crop in pixels, in a module of its own: the size alone needs no torch."""
 
-HEIGHT_PX, WIDTH_PX = 256, 128
+HEIGHT_PX = 256
+WIDTH_PX = 128

@@ -25,7 +25,7 @@ def test_the_plain_alternative_matches_greedily_but_never_one_person_twice_in_a_
     red, blue = np.eye(4)[0], np.eye(4)[1]
     box = np.zeros(4)
     sums = {("a", 1): red, ("a", 2): red, ("b", 1): red, ("b", 2): blue}
-    rows = [(camera, 0, track, box, 1.0) for camera, track in sums]
+    rows = [pipeline._Row(camera, 0, track, box, 1.0) for camera, track in sums]
     assert list(pipeline._match_greedily(sums, rows).values()) == [1, 2, 1, 3]
 
 

@@ -194,9 +194,7 @@ def _parts(camera_folder: Path, kind: str) -> Iterator[Frames]:
     if own:
         yield Frames(camera_folder, own)
     for visit in visits:
-        names = tuple(images(visit, needed=True))
-        if names:
-            yield Frames(visit, names)
+        yield Frames(visit, tuple(images(visit, needed=True)))
 
 
 def _from_names(roles: dict[str, Path], names: str) -> tuple[dict[str, tuple[Sample, ...]], int]:

@@ -142,8 +142,8 @@ def ask_first_camera(samples: Sequence[Sample]) -> tuple[tuple[Sample, ...], tup
         Query and gallery, each in the order of the samples.
     """
     cameras = _cameras_by_person(samples)
-    query = []
-    gallery = []
+    query: list[Sample] = []
+    gallery: list[Sample] = []
     for sample in samples:
         seen = cameras[sample.person_id]
         asks = len(seen) > 1 and sample.camera == min(seen)

@@ -1,6 +1,4 @@
-"""Everything that `evaluate` measures on one data set: features, then one row of scores for each
-way to compare them.
-"""
+"""Evaluation on one data set: features, then one row of scores for each way to compare them."""
 
 import resource
 import time
@@ -36,8 +34,9 @@ class Choices:
 
 @dataclass(frozen=True)
 class Row:
-    """One way to compare. seconds: its own time without features. peak_mib: the process's largest
-    memory by then.
+    """One way to compare.
+
+    seconds: its own time without features. peak_mib: the process's largest memory by then.
     """
 
     name: str
@@ -71,19 +70,30 @@ class Report:
         choices: Choices,
     ) -> None:
         """Compute distances and their scores as one row."""
-        started = time.perf_counter()
+        started_s = time.perf_counter()
         scores, ranking = score(make(), data.query, data.gallery, choices.protocol, choices.top)
-        self.rows.append(Row(name, scores, ranking, time.perf_counter() - started, peak_mib()))
+        took_s = time.perf_counter() - started_s
+        self.rows.append(Row(name, scores, ranking, took_s, peak_mib()))
 
 
 def evaluate(
     encoder: Encoder, digest: str, data: Dataset, choices: Choices, progress: bool = False
 ) -> Report:
-    """Evaluate a network on query and gallery of a data set. `digest` stands for its weights in the
-    cache's key.
+    """Evaluate a network on query and gallery of a data set.
 
-    Raises InputError when there is nothing to rank, or no frame numbers for spatial-temporal
-    scores: before the features, which take long.
+    Args:
+        encoder: The network.
+        digest: Stands for its weights in the cache's key.
+        data: The data set.
+        choices: What to evaluate and how.
+        progress: Whether to show a bar.
+
+    Returns:
+        One row of scores for each way to compare.
+
+    Raises:
+        InputError: There is nothing to rank, or there are no frame numbers for spatial-temporal
+            scores; before the features, which take long.
     """
     if not data.query or not data.gallery:
         raise InputError(
@@ -124,20 +134,29 @@ def evaluate(
 
 
 def transitions(data: Dataset) -> TransitionModel:
-    """How long people take between cameras, learned from the training people; raises InputError
-    without frame numbers.
+    """Learn how long people take between cameras from the training people.
+
+    Args:
+        data: Its query and gallery only say how many cameras there are.
+
+    Returns:
+        The smoothed model.
+
+    Raises:
+        InputError: There are no training people, or some samples have no frame number.
     """
-    if not data.train or any(
-        s.frame < 0 for part in (data.train, data.query, data.gallery) for s in part
-    ):
+    samples = [*data.train, *data.query, *data.gallery]
+    lacks_frames = any(sample.frame < 0 for sample in samples)
+    if not data.train or lacks_frames:
         raise InputError(
             f"{data.root}: {data.name} lacks frame numbers or training people; leave out"
             " --spatial-temporal"
         )
-    people = np.array([s.person_id for s in data.train])
-    n_cameras = 1 + max(s.camera for part in (data.train, data.query, data.gallery) for s in part)
+    people = np.array([sample.person_id for sample in data.train])
+    n_cameras = 1 + max(sample.camera for sample in samples)
     cameras, frames = _when(data.train)
-    return spatial_temporal.smooth(spatial_temporal.estimate(people, cameras, frames, n_cameras))
+    raw = spatial_temporal.estimate(people, cameras, frames, n_cameras)
+    return spatial_temporal.smooth(raw)
 
 
 def peak_mib() -> float:
@@ -149,21 +168,22 @@ def _features(
     encoder: Encoder, digest: str, data: Dataset, choices: Choices, progress: bool
 ) -> tuple[Array, Array, bool]:
     """Features of query and gallery; a sample that is in both (MARS) is read once."""
-    place = {sample: i for i, sample in enumerate(dict.fromkeys([*data.query, *data.gallery]))}
-    samples = list(place)
+    samples = list(dict.fromkeys([*data.query, *data.gallery]))
+    place = {sample: i for i, sample in enumerate(samples)}
     key = {
         "weights": digest,
         "rule": choices.reading.rule,
         "length": choices.reading.length,
         "flip": choices.reading.flip,
     }
-    found, cached = features.cached(
-        choices.cache,
-        key,
-        samples,
-        lambda: features.extract(encoder, samples, choices.reading, progress),
-    )
-    return found[[place[s] for s in data.query]], found[[place[s] for s in data.gallery]], cached
+
+    def extract() -> Array:
+        return features.extract(encoder, samples, choices.reading, progress)
+
+    found, cached = features.cached(choices.cache, key, samples, extract)
+    query = found[[place[sample] for sample in data.query]]
+    gallery = found[[place[sample] for sample in data.gallery]]
+    return query, gallery, cached
 
 
 def _sightings(features: Array, samples: Sequence[Sample]) -> Sightings:

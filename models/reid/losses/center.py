@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 Reduction = Literal["masked", "own"]
-LEAST, MOST = 1e-12, 1e12
+LEAST = 1e-12
+MOST = 1e12
 
 
 class CenterLoss(nn.Module):

@@ -84,41 +84,49 @@ class Criterion(nn.Module):
         class_vectors: Tensor | None,
         taught: Tensor | None,
     ) -> dict[str, Callable[[], Tensor]]:
-        classes, triplet, soft_mining = (
-            self.settings.classification,
-            self.settings.triplet,
-            self.settings.osm,
-        )
+        """How each loss is computed; only those with a weight are."""
+        settings = self.settings
         logits = [_precise(branch) for branch in outputs.logits]
         features = [_precise(branch) for branch in outputs.features]
+
+        def classification() -> Tensor:
+            chosen = settings.classification
+            return cross_entropy(logits, people, chosen.smoothing, chosen.branches)
+
+        def triplet() -> Tensor:
+            return _mean(triplet_loss(feature, people, settings.triplet) for feature in features)
+
+        def center() -> Tensor:
+            pairs = zip(self.centers, features, strict=True)
+            return _mean(loss(feature, people) for loss, feature in pairs)
+
+        def soft_mining() -> Tensor:
+            chosen = settings.osm
+            losses = []
+            vectors = self._class_vectors(features, class_vectors)
+            for feature, own_vectors in zip(features, vectors, strict=True):
+                precise = own_vectors.to(feature.dtype)
+                loss = osm(feature, people, precise, chosen.alpha, chosen.l, chosen.sigma)
+                losses.append(loss)
+            return _mean(losses)
+
+        def embedding() -> Tensor:
+            return _mean(embedding_loss(feature, wanted(feature)) for feature in features)
+
+        def relation() -> Tensor:
+            return _mean(relation_loss(feature, wanted(feature)) for feature in features)
+
+        def wanted(feature: Tensor) -> Tensor:
+            return _targets(feature, taught)[outputs.owners]
+
         return {
-            "classification": lambda: cross_entropy(
-                logits, people, classes.smoothing, classes.branches
-            ),
-            "triplet": lambda: _mean(triplet_loss(x, people, triplet) for x in features),
-            "center": lambda: _mean(
-                loss(x, people) for loss, x in zip(self.centers, features, strict=True)
-            ),
-            "osm": lambda: _mean(
-                osm(
-                    x,
-                    people,
-                    vectors.to(x.dtype),
-                    soft_mining.alpha,
-                    soft_mining.l,
-                    soft_mining.sigma,
-                )
-                for x, vectors in zip(
-                    features, self._class_vectors(features, class_vectors), strict=True
-                )
-            ),
+            "classification": classification,
+            "triplet": triplet,
+            "center": center,
+            "osm": soft_mining,
             "attention": lambda: attention(_scores(outputs, erased), erased),
-            "embedding": lambda: _mean(
-                embedding_loss(x, _targets(x, taught)[outputs.owners]) for x in features
-            ),
-            "relation": lambda: _mean(
-                relation_loss(x, _targets(x, taught)[outputs.owners]) for x in features
-            ),
+            "embedding": embedding,
+            "relation": relation,
         }
 
     def _class_vectors(self, features: Sequence[Tensor], given: Tensor | None) -> list[Tensor]:
@@ -136,17 +144,19 @@ class Criterion(nn.Module):
 
 
 def _weights(settings: LossSettings) -> dict[str, float]:
-    """Weights of the losses that count; raises InputError if nothing does, or if OSM lacks its
-    centres.
+    """Weights of the losses that count.
+
+    Raises InputError if nothing does, or if OSM lacks its centres.
     """
+    has_teacher = bool(settings.teacher.weights)
     weights = {
         "classification": settings.classification.weight,
         "triplet": (1 - settings.osm.weight) * settings.triplet.weight,
         "center": settings.center.weight,
         "osm": settings.osm.weight,
         "attention": settings.attention,
-        "embedding": settings.teacher.embedding if settings.teacher.weights else 0,
-        "relation": settings.teacher.relation if settings.teacher.weights else 0,
+        "embedding": settings.teacher.embedding if has_teacher else 0,
+        "relation": settings.teacher.relation if has_teacher else 0,
     }
     if not any(weights.values()):
         raise InputError(

@@ -38,12 +38,9 @@ def osm(
     apart = distances.euclidean(normal)
     same = distances.same_person(targets)
     pairs = same.clone().fill_diagonal_(False)
-    log_own = (
-        (normal @ distances.unit(class_vectors).T)
-        .log_softmax(1)
-        .gather(1, targets[:, None])
-        .squeeze(1)
-    )
+    class_cosines = normal @ distances.unit(class_vectors).T
+    log_probabilities = class_cosines.log_softmax(1)
+    log_own = log_probabilities.gather(1, targets[:, None]).squeeze(1)
     log_attention = torch.minimum(log_own[:, None], log_own[None])
     inside = alpha - apart
     log_positive = log_attention - apart.square() / sigma**2
@@ -54,4 +51,5 @@ def osm(
 
 
 def _weighted_mean(values: Tensor, log_weights: Tensor, pairs: Tensor) -> Tensor:
-    return (log_weights[pairs].softmax(0) * values[pairs]).sum()
+    weights = log_weights[pairs].softmax(0)
+    return (weights * values[pairs]).sum()

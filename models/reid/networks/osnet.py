@@ -1,6 +1,4 @@
-"""OSNet: small networks whose blocks look at several scales at once (Zhou et al., arXiv 1905.00953
-and 1910.06827).
-
+"""OSNet: small multi-scale networks (Zhou et al., arXiv 1905.00953 and 1910.06827).
 A block has four streams that see 3, 5, 7 and 9 pixels and one gate, shared by the streams, that
 weighs their channels. Three variants: "plain"; "ibn", whose first convolution and first two blocks
 (after the residual sum) normalise each image by itself; "ain", where a search has placed these
@@ -21,7 +19,9 @@ from models.reid.networks.frames import FrameWise
 
 CHANNELS = (64, 256, 384, 512)
 FEATURE = 512
-NO, AFTER, INSIDE = "no", "after the sum", "inside the residual"
+NO = "no"
+AFTER = "after the sum"
+INSIDE = "inside the residual"
 VARIANTS: dict[str, tuple[tuple[str, str], ...]] = {
     "plain": ((NO, NO), (NO, NO), (NO, NO)),
     "ibn": ((AFTER, AFTER), (NO, NO), (NO, NO)),
@@ -31,16 +31,24 @@ VARIANTS: dict[str, tuple[tuple[str, str], ...]] = {
 
 
 def osnet(n_classes: int = 0, scale: float = 1.0, variant: str = "plain") -> FrameWise:
-    """Build OSNet for clips, frame by frame. `scale` multiplies all channel counts: 1, 0.75, 0.5 or
-    0.25. Raises ValueError.
+    """Build OSNet for clips, frame by frame.
+
+    Args:
+        n_classes: Training people; 0 builds no classifier.
+        scale: Factor of all channel counts: 1, 0.75, 0.5 or 0.25.
+        variant: One of `VARIANTS`.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: Scale or variant is another one.
     """
     return FrameWise(OSNet(n_classes, scale, variant), FEATURE)
 
 
 class OSNet(nn.Module):
-    """Images (N, 3, H, W) -> features (N, 512); in training ((logits,), (features,)). See the
-    module.
-    """
+    """Images (N, 3, H, W) -> features (N, 512); in training ((logits,), (features,))."""
 
     width = FEATURE
 
@@ -48,25 +56,24 @@ class OSNet(nn.Module):
         super().__init__()
         if variant not in VARIANTS:
             raise ValueError(f"OSNet variant {variant}: expected one of {', '.join(VARIANTS)}")
-        stem, *channels = (round(c * scale) for c in CHANNELS)
-        if channels[0] < 64 or any(
-            c % 4 for c in channels
-        ):  # a gate squeezes a quarter of the channels by 16
+        stem, first, second, third = (round(n * scale) for n in CHANNELS)
+        # a gate squeezes a quarter of the channels by 16
+        if first < 64 or first % 4 or second % 4 or third % 4:
             raise ValueError(f"OSNet scale {scale}: expected 1, 0.75, 0.5 or 0.25")
-        places, numbered = VARIANTS[variant], variant == "ain"
+        places = VARIANTS[variant]
+        numbered = variant == "ain"
         self.conv1 = ConvNorm(3, stem, 7, 2, norm="batch" if variant == "plain" else "instance")
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.conv2 = _stage(stem, channels[0], places[0], numbered)
-        self.conv3 = _stage(channels[0], channels[1], places[1], numbered)
-        self.conv4 = _stage(channels[1], channels[2], places[2], numbered)
-        self.pool2, self.pool3 = (
-            transition(c) if numbered else nn.Identity() for c in channels[:2]
-        )
+        self.conv2 = _stage(stem, first, places[0], numbered)
+        self.conv3 = _stage(first, second, places[1], numbered)
+        self.conv4 = _stage(second, third, places[2], numbered)
+        self.pool2 = transition(first) if numbered else nn.Identity()
+        self.pool3 = transition(second) if numbered else nn.Identity()
         if not numbered:
-            self.conv2.append(transition(channels[0]))
-            self.conv3.append(transition(channels[1]))
-        self.conv5 = ConvNorm(channels[2], channels[2])
-        self.fc = nn.Sequential(nn.Linear(channels[2], FEATURE), nn.BatchNorm1d(FEATURE), nn.ReLU())
+            self.conv2.append(transition(first))
+            self.conv3.append(transition(second))
+        self.conv5 = ConvNorm(third, third)
+        self.fc = nn.Sequential(nn.Linear(third, FEATURE), nn.BatchNorm1d(FEATURE), nn.ReLU())
         self.classifier = nn.Linear(FEATURE, n_classes) if n_classes else None
         self.apply(_start)
 
@@ -83,12 +90,11 @@ class OSNet(nn.Module):
 
 
 class OSBlock(nn.Module):
-    """Omni-scale residual block: 1x1, four gated streams summed, 1x1, residual sum, ReLU. Keeps the
-    map's size.
+    """Omni-scale residual block: 1x1, four gated streams summed, 1x1, residual sum, ReLU.
 
-    `place` is where instance normalisation sits. `numbered` names the streams conv2.0 .. conv2.3
-    instead of conv2a .. conv2d. `make_gate` builds the gate from its number of channels; `Gate`
-    when left out.
+    It keeps the map's size. `place` is where instance normalisation sits. `numbered` names the
+    streams conv2.0 .. conv2.3 instead of conv2a .. conv2d. `make_gate` builds the gate from its
+    number of channels; `Gate` when left out.
     """
 
     def __init__(
@@ -102,20 +108,19 @@ class OSBlock(nn.Module):
         super().__init__()
         middle = n_out // 4
         self.conv1 = ConvNorm(n_in, middle)
-        streams = [
-            nn.Sequential(*(LightConv(middle) for _ in range(depth))) for depth in (1, 2, 3, 4)
-        ]
+        streams = [_stream(middle, depth) for depth in (1, 2, 3, 4)]
         self.numbered = numbered
         if numbered:
-            self.conv2 = nn.ModuleList(
-                nn.Sequential(OrderedDict(layers=stream)) for stream in streams
-            )
+            layers = [nn.Sequential(OrderedDict(layers=stream)) for stream in streams]
+            self.conv2 = nn.ModuleList(layers)
         else:
-            self.conv2a, self.conv2b, self.conv2c, self.conv2d = streams[0][0], *streams[1:]
+            self.conv2a = streams[0][0]
+            self.conv2b = streams[1]
+            self.conv2c = streams[2]
+            self.conv2d = streams[3]
         self.gate = (make_gate or Gate)(middle)
-        self.conv3 = ConvNorm(
-            middle, n_out, norm="none" if place == INSIDE else "batch", relu=False
-        )
+        residual_norm = "none" if place == INSIDE else "batch"
+        self.conv3 = ConvNorm(middle, n_out, norm=residual_norm, relu=False)
         self.downsample = ConvNorm(n_in, n_out, relu=False) if n_in != n_out else nn.Identity()
         self.IN = nn.InstanceNorm2d(n_out, affine=True) if place != NO else nn.Identity()
         self.inside = place == INSIDE
@@ -123,20 +128,24 @@ class OSBlock(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """(N, n_in, h, w) -> (N, n_out, h, w)."""
         squeezed = self.conv1(maps)
-        streams = (
-            self.conv2 if self.numbered else (self.conv2a, self.conv2b, self.conv2c, self.conv2d)
-        )
+        if self.numbered:
+            streams = tuple(self.conv2)
+        else:
+            streams = (self.conv2a, self.conv2b, self.conv2c, self.conv2d)
         gated = sum(self.gate(stream(squeezed)) for stream in streams)
         residual = self.conv3(gated)
+        shortcut = self.downsample(maps)
         if self.inside:
-            return torch.relu(self.IN(residual) + self.downsample(maps))
-        return torch.relu(self.IN(residual + self.downsample(maps)))
+            return torch.relu(self.IN(residual) + shortcut)
+        return torch.relu(self.IN(residual + shortcut))
+
+
+def _stream(channels: int, depth: int) -> nn.Sequential:
+    return nn.Sequential(*(LightConv(channels) for _ in range(depth)))
 
 
 class LightConv(nn.Module):
-    """3x3 convolution in two: across channels at one pixel, linear, then across pixels in one
-    channel; normalised, ReLU.
-    """
+    """3x3 convolution in two steps: across channels, then depthwise; normalised, ReLU."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -150,9 +159,7 @@ class LightConv(nn.Module):
 
 
 class Gate(nn.Module):
-    """Weights 0..1 of the channels, from their means over the map; a 16th of the channels in
-    between.
-    """
+    """Weights 0..1 of the channels, from their means over the map, through a 16th of them."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -161,12 +168,15 @@ class Gate(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, h, w) -> the same, weighed."""
-        return maps * torch.sigmoid(self.fc2(torch.relu(self.fc1(maps.mean((2, 3), keepdim=True)))))
+        means = maps.mean((2, 3), keepdim=True)
+        inner = torch.relu(self.fc1(means))
+        return maps * torch.sigmoid(self.fc2(inner))
 
 
 class ConvNorm(nn.Module):
-    """Convolution that keeps the size (but for the stride), normalisation ("batch", "instance" or
-    "none"), ReLU.
+    """Convolution that keeps the size but for the stride, normalisation, ReLU.
+
+    norm: "batch", "instance" or "none".
     """
 
     def __init__(
@@ -181,12 +191,10 @@ class ConvNorm(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(n_in, n_out, size, stride, size // 2, bias=False)
         self.bn: nn.Module = nn.Identity()
-        if norm != "none":
-            self.bn = (
-                nn.InstanceNorm2d(n_out, affine=True)
-                if norm == "instance"
-                else nn.BatchNorm2d(n_out)
-            )
+        if norm == "instance":
+            self.bn = nn.InstanceNorm2d(n_out, affine=True)
+        elif norm == "batch":
+            self.bn = nn.BatchNorm2d(n_out)
         self.relu = relu
 
     def forward(self, maps: Tensor) -> Tensor:
@@ -196,9 +204,9 @@ class ConvNorm(nn.Module):
 
 
 def _stage(n_in: int, n_out: int, places: tuple[str, str], numbered: bool) -> nn.Sequential:
-    return nn.Sequential(
-        OSBlock(n_in, n_out, places[0], numbered), OSBlock(n_out, n_out, places[1], numbered)
-    )
+    first = OSBlock(n_in, n_out, places[0], numbered)
+    second = OSBlock(n_out, n_out, places[1], numbered)
+    return nn.Sequential(first, second)
 
 
 def transition(channels: int) -> nn.Sequential:
@@ -207,8 +215,9 @@ def transition(channels: int) -> nn.Sequential:
 
 
 def _start(layer: nn.Module) -> None:
-    """Kaiming (fan out) for convolutions and N(0, 0.01) for linear layers, biases 0; normalisations
-    start as torch has them.
+    """Kaiming (fan out) for convolutions and N(0, 0.01) for linear layers, biases 0.
+
+    Normalisations start as torch has them.
     """
     if isinstance(layer, nn.Conv2d):
         nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")

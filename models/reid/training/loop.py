@@ -1,6 +1,4 @@
-"""The training loop: batches in, a network out. Ours and short; Lightning Fabric moves it to
-devices, precisions and nodes.
-
+"""The training loop; Lightning Fabric moves it to devices, precisions and nodes.
 Whatever is random is a function of the seed and of the place in the run, so an interrupted run goes
 on to the same weights.
 """
@@ -112,8 +110,15 @@ def save(trainer: Trainer, path: Path, settings: str) -> None:
 
 
 def restore(trainer: Trainer, path: Path, settings: str) -> None:
-    """Load a checkpoint into a fresh trainer; raises InputError when it was made under other
-    settings.
+    """Load a checkpoint into a fresh trainer.
+
+    Args:
+        trainer: As `build` returns it.
+        path: The checkpoint.
+        settings: The settings of this run, as text.
+
+    Raises:
+        InputError: It cannot be read, or was made under other settings.
     """
     states, progress, theirs = checkpoint.read(path)
     if theirs != settings:
@@ -129,13 +134,22 @@ def restore(trainer: Trainer, path: Path, settings: str) -> None:
 def train_epoch(
     trainer: Trainer, data: Dataset, stop: Callable[[], bool]
 ) -> dict[str, float] | None:
-    """Do the rest of the current epoch; its first rate and mean losses, or None when `stop` asked
-    to stop between two batches.
+    """Do the rest of the current epoch.
 
-    Raises NonFiniteLossError; before the step of a batch whose loss is not finite, or after the
-    epoch for weights.
+    Args:
+        trainer: The run; its progress says where the epoch stands.
+        data: The training samples.
+        stop: Asked after every batch whether to stop there.
+
+    Returns:
+        Learning rate at the start of the epoch and mean losses; None when stopped.
+
+    Raises:
+        NonFiniteLossError: A loss (before its step) or a weight (after the epoch) is not finite.
     """
-    fabric, progress, settings = trainer.fabric, trainer.progress, trainer.settings
+    fabric = trainer.fabric
+    progress = trainer.progress
+    settings = trainer.settings
     loader = training_batches(
         data.train,
         settings,
@@ -144,9 +158,10 @@ def train_epoch(
         rank=fabric.global_rank,
         world=fabric.world_size,
     )
-    n_batches, batches = progress.batch + len(loader), iter(loader)
+    n_batches = progress.batch + len(loader)
+    batches = iter(loader)
     trainer.wrapped.train()
-    started = time.perf_counter()
+    started_s = time.perf_counter()
     while (batch := processes.together(fabric, lambda: next(batches, None))) is not None:
         within = progress.batch / n_batches if settings.schedule.every == "batch" else 0
         optimizers.set_factor(trainer.optimizer, _factor(settings, progress.epoch + within))
@@ -156,13 +171,16 @@ def train_epoch(
         progress.batch += 1
         progress.step += 1
         if processes.any_true(fabric, stop()):
-            progress.seconds += time.perf_counter() - started
+            progress.seconds += time.perf_counter() - started_s
             return None
     _check_weights(trainer)
     means = {name: total / progress.batch for name, total in (progress.sums or {}).items()}
-    progress.seconds += time.perf_counter() - started
-    progress.epoch, progress.batch, progress.sums = progress.epoch + 1, 0, None
-    return {"lr": settings.optimizer.lr * _factor(settings, progress.epoch - 1), **means}
+    progress.seconds += time.perf_counter() - started_s
+    rate = settings.optimizer.lr * _factor(settings, progress.epoch)
+    progress.epoch += 1
+    progress.batch = 0
+    progress.sums = None
+    return {"lr": rate, **means}
 
 
 def _factor(settings: Settings, epoch: float) -> float:
@@ -170,19 +188,23 @@ def _factor(settings: Settings, epoch: float) -> float:
 
 
 def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
-    """Learn from one batch; returns its losses, means over the processes. Raises
-    NonFiniteLossError.
+    """Learn from one batch; returns its losses, means over the processes.
+
+    Raises NonFiniteLossError.
     """
-    fabric, settings = trainer.fabric, trainer.settings
+    fabric = trainer.fabric
+    settings = trainer.settings
     n_before = trainer.progress.step * fabric.world_size + fabric.global_rank
     torch.manual_seed((settings.train.seed << 31) + n_before)  # dropout, the same after a resume
-    batch = Batch(*(fabric.to_device(t) for t in batch))
+    batch = Batch(*(fabric.to_device(tensor) for tensor in batch))
     outputs = trainer.wrapped(*network_input(batch))
-    taught = trainer.taught[batch.indices.cpu()].to(fabric.device) if len(trainer.taught) else None
-    total, losses = trainer.criterion(
-        outputs, batch.targets, batch.erased, class_vectors(trainer.network), taught
-    )
-    own = {**{name: float(value) for name, value in losses.items()}, "loss": float(total.detach())}
+    taught = None
+    if len(trainer.taught):
+        taught = trainer.taught[batch.indices.cpu()].to(fabric.device)
+    vectors = class_vectors(trainer.network)
+    total, losses = trainer.criterion(outputs, batch.targets, batch.erased, vectors, taught)
+    own = {name: float(value) for name, value in losses.items()}
+    own["loss"] = float(total.detach())
     values = processes.mean(fabric, own)
     if not math.isfinite(values["loss"]):
         processes.together(fabric, lambda: _check_loss(trainer, batch, own))
@@ -206,8 +228,13 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
 
 
 def network_input(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """What a network takes of a batch: clips (B, T, 3, H, W) float32 normalised, mask (B, T),
-    quality (B, T).
+    """What a network takes of a batch.
+
+    Args:
+        batch: B draws of T frames.
+
+    Returns:
+        Clips (B, T, 3, H, W) float32 normalised, mask (B, T), quality (B, T).
     """
     images = preprocess.normalise(batch.clips.flatten(0, 1))
     clips = images.reshape(*batch.mask.shape, *images.shape[1:])
@@ -215,24 +242,24 @@ def network_input(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _nothing(fabric: Fabric, outputs: Outputs) -> Tensor | float:
-    """Zero that depends on all outputs: several processes wait for every weight's gradient, also
-    where no loss uses it.
+    """Zero that depends on all outputs.
+
+    Several processes wait for every weight's gradient, also where no loss uses it.
     """
     if fabric.world_size == 1:
         return 0.0
-    return (
-        0.0
-        * torch.stack(
-            [branch.sum() for branch in (*outputs.logits, *outputs.features, outputs.attention)]
-        ).sum()
-    )
+    branches = (*outputs.logits, *outputs.features, outputs.attention)
+    sums = torch.stack([branch.sum() for branch in branches])
+    return 0.0 * sums.sum()
 
 
 def class_vectors(network: nn.Module) -> Tensor | None:
-    """The classifier's weight (C, D), whose rows OSM-CAA takes for the classes; None for networks
-    with several classifiers.
+    """The classifier's weight (C, D), whose rows OSM-CAA takes for the classes.
+
+    None for networks with several classifiers.
     """
-    classifier = getattr(getattr(network, "image", network), "classifier", None)
+    image_network = getattr(network, "image", network)
+    classifier = getattr(image_network, "classifier", None)
     return classifier.weight if isinstance(classifier, nn.Linear) else None
 
 
@@ -244,21 +271,21 @@ def _share(fabric: Fabric, criterion: Criterion) -> None:
 
 
 def _check_loss(trainer: Trainer, batch: Batch, values: dict[str, float]) -> None:
+    wrong = [f"{name} {value}" for name, value in values.items() if not math.isfinite(value)]
+    if not wrong:
+        return
+    fabric = trainer.fabric
     progress = trainer.progress
-    if wrong := ", ".join(
-        f"{name} {value}" for name, value in values.items() if not math.isfinite(value)
-    ):
-        number = progress.batch * trainer.fabric.world_size + trainer.fabric.global_rank
-        raise NonFiniteLossError(
-            f"epoch {progress.epoch}, batch {number}: {wrong}; training samples"
-            f" {batch.indices.tolist()}, people {sorted(set(batch.targets.tolist()))}; {MEND}"
-        )
+    number = progress.batch * fabric.world_size + fabric.global_rank
+    people = sorted(set(batch.targets.tolist()))
+    raise NonFiniteLossError(
+        f"epoch {progress.epoch}, batch {number}: {', '.join(wrong)}; training samples"
+        f" {batch.indices.tolist()}, people {people}; {MEND}"
+    )
 
 
 def _check_weights(trainer: Trainer) -> None:
-    """The loss shows a wrong step in the next batch; after the last batch of an epoch there is
-    none.
-    """
+    """Check the last step of an epoch; the loss of the next batch shows all others."""
     if not all(bool(parameter.isfinite().all()) for parameter in trainer.network.parameters()):
         raise NonFiniteLossError(
             f"epoch {trainer.progress.epoch}, after its last batch: weights are not finite; {MEND}"

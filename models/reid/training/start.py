@@ -1,6 +1,4 @@
-"""Weights that a training starts from: whatever part of a file fits the network, and a clear word
-when hardly anything does.
-"""
+"""Weights that a training starts from: the part of a file that fits the network."""
 
 import re
 from pathlib import Path
@@ -26,15 +24,24 @@ MIN_SHARE = 0.3
 
 
 def start_from(network: nn.Module, source: str, imagenet: str) -> str:
-    """Copy weights into `network`; returns what was done, for the log. Raises InputError.
+    """Copy weights into a network.
 
-    `source`: a .safetensors or a PyTorch state dict (.pth, .pt, .tar; read without running code
-      from it), an OpenVINO .xml of
-    the same architecture (osnet_lct_x1_0 only), or "imagenet", which lets torchvision fetch its
-    weights of the network named `imagenet` ("" where it has none that fit). A tensor is taken where
-    name and shape agree once the wrapper's name ("module.", "backbone.") is off on either side; a
-    file with other names counts as the body's tensors when all shapes agree in their order.
-    Classifiers, whose classes are other people, start anew.
+    A tensor is taken where name and shape agree once the wrapper's name ("module.", "backbone.") is
+    off on either side; a file with other names counts as the body's tensors when all shapes agree
+    in their order. Classifiers, whose classes are other people, start anew.
+
+    Args:
+        network: Gets the weights.
+        source: A .safetensors or a PyTorch state dict (.pth, .pt, .tar; read without running code
+            from it), an OpenVINO .xml of the same architecture (osnet_lct_x1_0 only), or
+            "imagenet" for torchvision's weights, which it fetches.
+        imagenet: torchvision's name of the network; "" where it has none that fits.
+
+    Returns:
+        What was done, for the log.
+
+    Raises:
+        InputError: The weights cannot be read, or fit too little of the network.
     """
     if source.endswith(".xml"):
         given = _openvino(network, Path(source))
@@ -45,13 +52,18 @@ def start_from(network: nn.Module, source: str, imagenet: str) -> str:
         given = inflate(given)
     if isinstance(network, FrameWise) and isinstance(network.image, OSNetLct):
         given = _with_resized_pooling(network.image, given)
-    own = {k: v for k, v in network.state_dict().items() if "classifier" not in k}
-    named = [_taken(own, given, a, b) for a in _prefixes(own) for b in _prefixes(given)]
-    taken = max([*named, *(_in_order(own, given, a) for a in _prefixes(own))], key=len)
-    body = [k for k in own if own[k].ndim > 0]
-    share = sum(own[k].numel() for k in body if k in taken) / max(
-        sum(own[k].numel() for k in body), 1
-    )
+    state = network.state_dict()
+    own = {key: tensor for key, tensor in state.items() if "classifier" not in key}
+    taken = _best_match(own, given)
+    n_values = 0
+    n_taken = 0
+    for key, tensor in own.items():
+        if tensor.ndim == 0:
+            continue
+        n_values += tensor.numel()
+        if key in taken:
+            n_taken += tensor.numel()
+    share = n_taken / max(n_values, 1)
     if share < MIN_SHARE:
         raise InputError(
             f"{source}: fits {share:.0%} of the network (network.init): it is of another"
@@ -84,27 +96,43 @@ def _with_resized_pooling(network: OSNetLct, given: dict[str, Tensor]) -> dict[s
     return given | resized
 
 
+def _best_match(own: dict[str, Tensor], given: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The largest part of `given` that fits, by name under any prefixes or by order."""
+    prefixes = _prefixes(own)
+    matches = []
+    for prefix in prefixes:
+        for theirs in _prefixes(given):
+            matches.append(_taken(own, given, prefix, theirs))
+    for prefix in prefixes:
+        matches.append(_in_order(own, given, prefix))
+    return max(matches, key=len)
+
+
 def _taken(
     own: dict[str, Tensor], given: dict[str, Tensor], prefix: str, theirs: str
 ) -> dict[str, Tensor]:
-    """Tensors of `given` for the keys of `own`, when `theirs` in its keys stands for `prefix` in
-    ours.
-    """
+    """Tensors of `given` for the keys of `own`, where `theirs` stands for `prefix`."""
     taken = {}
     for key, tensor in own.items():
-        match = given.get(theirs + key.removeprefix(prefix)) if key.startswith(prefix) else None
+        if not key.startswith(prefix):
+            continue
+        match = given.get(theirs + key.removeprefix(prefix))
         if match is not None and match.shape == tensor.shape:
             taken[key] = match
     return taken
 
 
 def _in_order(own: dict[str, Tensor], given: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """All of `given` for the keys of `own` that begin so, when they agree in number and shapes: the
-    same layers, renamed.
+    """All of `given` for the keys of `own` that begin so, when number and shapes agree.
+
+    These are the same layers, renamed.
     """
     keys = [key for key in own if key.startswith(prefix)]
-    same = [own[key].shape for key in keys] == [tensor.shape for tensor in given.values()]
-    return dict(zip(keys, given.values(), strict=True)) if same else {}
+    own_shapes = [own[key].shape for key in keys]
+    given_shapes = [tensor.shape for tensor in given.values()]
+    if own_shapes != given_shapes:
+        return {}
+    return dict(zip(keys, given.values(), strict=True))
 
 
 def _prefixes(tensors: dict[str, Tensor]) -> list[str]:
@@ -136,11 +164,8 @@ def _read(path: Path) -> dict[str, Tensor]:
     for key in ("state_dict", "model", "network"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
-    tensors = (
-        {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)}
-        if isinstance(loaded, dict)
-        else {}
-    )
+    entries = loaded if isinstance(loaded, dict) else {}
+    tensors = {str(key): value for key, value in entries.items() if isinstance(value, Tensor)}
     if not tensors:
         raise InputError(f"{path}: holds no tensors by name")
     return tensors
