@@ -52,6 +52,7 @@ class SourcesConfig(Section):
     stride: Annotated[int, Field(ge=1)] = 1
     max_seconds: Seconds = 0.0
     image_fps: Annotated[float, Field(ge=0)] = 0.0
+    numbers_in_names: bool = True
     read_ahead_frames: Annotated[int, Field(ge=1, le=256)] = 8
 
 

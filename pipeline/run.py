@@ -334,7 +334,10 @@ def link(prepared: Prepared, processed: Processed) -> None:
         }
     )
     result.people = fill.fill(
-        result.linked.people, config.tracklets.max_interpolated_gap_s, config.sources.stride
+        result.linked.people,
+        config.tracklets.max_interpolated_gap_s,
+        config.sources.stride,
+        result.frame_ranges,
     )
     tracklets = [tracklet for person in result.people for tracklet in person.tracklets]
     result.warnings += corrections.unknown(prepared.corrections, tracklets)

@@ -21,6 +21,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from models import files
+from pipeline import image_numbers
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import Array, Camera, Frame
@@ -167,7 +168,7 @@ class VideoFile:
 
 class ImageFolder:
     """A folder of numbered images; the rate comes from MOT's seqinfo.ini or from
-    `sources.image_fps`.
+    `sources.image_fps`. Numbers in names are frame numbers, see `image_numbers`.
     """
 
     def __init__(self, config: CameraConfig, settings: SourcesConfig) -> None:
@@ -197,19 +198,26 @@ class ImageFolder:
         if first is None:
             raise SourceError(f"{self._paths[0]}: is not an image that can be read")
         self.camera = _camera(config, first.shape[1], first.shape[0], fps, len(self._paths))
+        names = [path.name for path in self._paths]
+        self._numbering = image_numbers.number(names, fps, settings.numbers_in_names)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every `stride`-th image; unreadable ones and ones of another size are skipped and
         noted.
         """
+        self.warnings += [f"{self.camera.name}: {text}" for text in self._numbering.warnings]
         bad: list[str] = []
-        for index in range(0, len(self._paths), self._settings.stride):
-            time_s = index / self.camera.fps
+        indices = self._numbering.indices
+        period = self._settings.stride * self._numbering.step
+        for index, path in zip(indices, self._paths, strict=True):
+            time_s = (index - indices[0]) / self.camera.fps
+            if (index - indices[0]) % period:
+                continue
             if 0 < self._settings.max_seconds <= time_s:
                 break
-            image = _read_image(self._paths[index])
+            image = _read_image(path)
             if image is None or image.shape[:2] != (self.camera.height, self.camera.width):
-                bad.append(self._paths[index].name)
+                bad.append(path.name)
                 continue
             yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
         if bad:
