@@ -24,6 +24,7 @@ MAX_TYPICAL_S = 600.0
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
+ClassName = Annotated[int, Field(ge=0, strict=True)] | Annotated[str, Field(min_length=1)]
 
 
 class CameraConfig(Section):
@@ -61,7 +62,9 @@ class DetectorConfig(Section):
 
     weights: str = "auto"
     architecture: str = ""
+    classes: list[ClassName] = Field(default_factory=list)
     detections: str = ""
+    first_frame: Annotated[int, Field(ge=-1)] = -1
     size_px: Annotated[int, Field(ge=64, le=4096)] = 640
     min_score: Fraction = 0.1
     nms_iou: Fraction = 0.7

@@ -153,7 +153,9 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     if config.output.mosaic:
         _refuse_a_dark_mosaic(sources, config.sources)
     cameras = {source.camera.name: source.camera for source in sources}
-    detector, detector_notes = detectors.build(config.detector, config.device, list(cameras))
+    detector, detector_notes = detectors.build(
+        config.detector, config.device, list(cameras.values())
+    )
     embedder, embedder_notes = embed.build(config.reid, config.device)
     source_paths = [Path(camera.source) for camera in config.cameras]
     _refuse_inputs_in(output, [*source_paths, *detector.files, *embedder.files])
@@ -226,6 +228,7 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     interrupts["reading"].set()  # it is over: the next Ctrl-C stops drawing
     for source in sources:
         result.warnings += source.warnings
+    result.warnings += prepared.detector.warnings
     result.cameras = [
         replace(source.camera, n_frames=worker.n_frames[source.camera.name]) for source in sources
     ]

@@ -10,6 +10,7 @@ import configparser
 import queue
 import threading
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -99,7 +100,8 @@ class VideoFile:
             ) from None
         turned = first.rotation % 180 != 0
         width, height = (first.height, first.width) if turned else (first.width, first.height)
-        self.camera = _camera(config, width, height, float(rate), n_frames)
+        camera = _camera(config, width, height, float(rate), n_frames)
+        self.camera = replace(camera, last_index=max(n_frames, 0) - 1)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every `stride`-th frame; what is damaged is skipped and noted in `warnings`."""
@@ -197,9 +199,11 @@ class ImageFolder:
         first = _read_image(self._paths[0])
         if first is None:
             raise SourceError(f"{self._paths[0]}: is not an image that can be read")
-        self.camera = _camera(config, first.shape[1], first.shape[0], fps, len(self._paths))
         names = [path.name for path in self._paths]
         self._numbering = image_numbers.number(names, fps, settings.numbers_in_names)
+        camera = _camera(config, first.shape[1], first.shape[0], fps, len(self._paths))
+        indices = self._numbering.indices
+        self.camera = replace(camera, first_index=indices[0], last_index=indices[-1])
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every `stride`-th image; unreadable ones and ones of another size are skipped and

@@ -15,6 +15,7 @@ class YoloDetector:
 
     def __init__(self, weights: str, config: DetectorConfig, device: str) -> None:
         self.name = f"YOLO {Path(weights).name}"
+        self.warnings: list[str] = []
         on = devices.resolve(device)
         try:
             self._detector = PersonDetector(
