@@ -44,8 +44,10 @@ walk out of it.
 MAX_REACH = 1.6
 """Boxes of people who walk out of the picture end at up to 1.5 of its width and height."""
 NORMALISED = 1.5
-MAX_SMALL = 0.55
-"""Boxes made at half the resolution or less stay within this part of the picture."""
+MAX_SMALL, MIN_SPREAD = 0.55, 0.2
+"""Boxes made at half the resolution or less stay within this part of the picture's width and
+height, and are spread over more than that part of the width.
+"""
 
 
 def count_from(rows: Array, where: Path, first_frame: int, advice: str) -> Array:
@@ -222,7 +224,8 @@ def _against_picture(
         )
     if outside >= SUSPECT_OUTSIDE or overreach:
         return [f"{where}: {reach}; were they made at another resolution?"]
-    if right < MAX_SMALL * size[0] and bottom < MAX_SMALL * size[1]:
+    is_small = right < MAX_SMALL * size[0] and bottom < MAX_SMALL * size[1]
+    if is_small and right - boxes[:, 0].min() > MIN_SPREAD * size[0]:
         return [
             f"{where}: all {len(rows)} boxes lie in the upper left quarter of the picture of"
             f" {size[0]} x {size[1]} px (they reach x {right:.0f}, y {bottom:.0f}); were they made"

@@ -40,6 +40,7 @@ from models import command
 from models.errors import InputError
 from pipeline.config import LinkingConfig
 from pipeline.errors import PipelineError
+from pipeline.evaluate.scores import in_words
 from pipeline.linking import linker
 from pipeline.records import Array, Person
 
@@ -231,7 +232,8 @@ def ablation(scene: SyntheticScene) -> dict[str, Any]:
             _show(
                 variant.name,
                 found.together["ours"],
-                f"{links['precision']:>9.1%}{links['recall']:>8.1%}{links['people']:>8}",
+                f"{in_words(found.link_precision, 1, '%'):>9}"
+                f"{in_words(found.link_recall, 1, '%'):>8}{links['people']:>8}",
             )
             results[f"{number} {variant.name}"] = {"scores": found.together, **links}
     _show("oracle links", report.together["oracle links"], f"{report.people_present:>25}")
@@ -245,7 +247,8 @@ def ablation(scene: SyntheticScene) -> dict[str, Any]:
 
 
 def _show(name: str, row: Row, more: str = "") -> None:
-    print(f"{name:<28}{100 * row['IDF1']:>7.1f}{100 * row['HOTA']:>7.1f}{more}", flush=True)
+    scores = f"{in_words(row['IDF1']):>7}{in_words(row['HOTA']):>7}"
+    print(f"{name:<28}{scores}{more}", flush=True)
 
 
 def robustness(scene: SyntheticScene) -> dict[str, Any]:

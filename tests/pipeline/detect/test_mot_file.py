@@ -204,7 +204,7 @@ def test_a_file_that_cannot_be_meant_so_is_an_error_with_the_figure(
     ("text", "word"),
     [
         (
-            table([(f, x / 4, y / 4, w / 4, h / 4) for f, x, y, w, h in WALK]),
+            table([(f, x / 2, y / 2, w / 2, h / 2) for f, x, y, w, h in WALK]),
             "all 40 boxes lie in the upper left quarter",
         ),
         (
