@@ -18,7 +18,7 @@ from models import device as devices
 from models import settings, weights
 from models.interrupts import Interrupts
 from pipeline import config as configuration
-from pipeline import embed, fill
+from pipeline import embed, fill, site_checks
 from pipeline.config import Config, SourcesConfig
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
@@ -153,6 +153,9 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     if config.output.mosaic:
         _refuse_a_dark_mosaic(sources, config.sources)
     cameras = {source.camera.name: source.camera for source in sources}
+    region_warnings: list[str] = []
+    for camera in config.cameras:
+        region_warnings += site_checks.check_region(cameras[camera.name], camera.roi)
     detector, detector_notes = detectors.build(
         config.detector, config.device, list(cameras.values())
     )
@@ -167,6 +170,7 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         _sha256(detector.files),
         _sha256(embedder.files),
         notes=detector_notes + embedder_notes,
+        warnings=region_warnings,
     )
     prior = sites.load(config.linking.priors, result.reid_sha256)
     return Prepared(config, folder, sources, detector, embedder, cameras, corrected, prior, result)
@@ -229,6 +233,7 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     for source in sources:
         result.warnings += source.warnings
     result.warnings += prepared.detector.warnings
+    result.warnings += worker.warnings
     result.cameras = [
         replace(source.camera, n_frames=worker.n_frames[source.camera.name]) for source in sources
     ]
@@ -343,6 +348,7 @@ def link(prepared: Prepared, processed: Processed) -> None:
         result.frame_ranges,
     )
     tracklets = [tracklet for person in result.people for tracklet in person.tracklets]
+    result.warnings += site_checks.check_homographies(tracklets, result.cameras)
     result.warnings += corrections.unknown(prepared.corrections, tracklets)
     result.warnings += links.doubts(result.linked.calibration)
     result.warnings += links.unset(result.linked, config.linking.online)
