@@ -5,6 +5,18 @@ and exit with 2; `pipeline` turns it into its own errors. It is a ValueError, so
 `models` as a library needs no import to catch it.
 """
 
+import textwrap
+
 
 class InputError(ValueError):
     """A setting, a data set or a file of weights cannot be used as it is."""
+
+
+def one_line(error: BaseException, max_length: int = 240) -> str:
+    """Return the text of a foreign error as one line that ends with a whole word.
+
+    Args:
+        error: The error.
+        max_length: Longest text, characters.
+    """
+    return textwrap.shorten(str(error), max_length, placeholder=" ...") or type(error).__name__

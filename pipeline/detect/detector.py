@@ -69,6 +69,10 @@ def build(
     if chosen == "hog":
         from pipeline.detect.hog import HogDetector
 
+        if config.classes:
+            raise ConfigError(
+                "detector.classes: HOG knows people only; leave it out, or give detector.weights"
+            )
         return HogDetector(config), notes
     from pipeline.detect.yolo import YoloDetector
 
