@@ -6,6 +6,7 @@ this is what they share.
 """
 
 import difflib
+import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from models.errors import InputError
 
+MAX_VALUE = 80
+"""Longest value in a message, characters."""
 INSTALLED = Path(__file__).parent / "configs"
 """The folder configs/ of the checkout, where the program is installed; absent in a checkout."""
 
@@ -71,8 +74,13 @@ def build(model: type[S], values: dict[str, Any], where: str, example: str) -> S
             raise InputError(f"{where}: unknown key {key}{_nearest(model, key, example)}") from None
         text = first["msg"].removeprefix("Value error, ")
         raise InputError(
-            f"{where}: {key + ': ' if key else ''}{text} (got {first['input']!r:.60})"
+            f"{where}: {key + ': ' if key else ''}{text} (got {_short(first['input'])})"
         ) from None
+
+
+def _short(value: Any) -> str:
+    """A value as text of one line that ends with a whole word."""
+    return textwrap.shorten(repr(value), MAX_VALUE, placeholder=" ...")
 
 
 def change(

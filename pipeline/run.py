@@ -234,6 +234,7 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
         result.warnings += source.warnings
     result.warnings += prepared.detector.warnings
     result.warnings += worker.warnings
+    result.warnings += prepared.embedder.warnings
     result.cameras = [
         replace(source.camera, n_frames=worker.n_frames[source.camera.name]) for source in sources
     ]

@@ -263,7 +263,8 @@ def test_weights_of_another_task_are_an_error_unless_they_give_boxes(
     if task in ("seg", "pose"):
         assert len(detector(path, min_score=0.0).detect(frames[:1])) == 1
         return
-    with pytest.raises(ModelError, match=f"^{path}: .*network for the task '.*', not a detector.*$"):
+    reason = "network for the task '.*', not a detector"
+    with pytest.raises(ModelError, match=f"^{path}: .*{reason}.*$"):
         detector(path)
 
 
