@@ -19,4 +19,15 @@ def one_line(error: BaseException, max_length: int = 240) -> str:
         error: The error.
         max_length: Longest text, characters.
     """
-    return textwrap.shorten(str(error), max_length, placeholder=" ...") or type(error).__name__
+    return shorten(str(error), max_length) or type(error).__name__
+
+
+def shorten(text: str, max_length: int) -> str:
+    """Return a text as one line; a longer one ends with a whole word, if it has words, and "...".
+
+    Args:
+        text: Any text.
+        max_length: Longest line, characters.
+    """
+    line = textwrap.shorten(text, max_length, placeholder=" ...")
+    return f"{text[: max_length - 4]} ..." if line == "..." else line

@@ -6,7 +6,6 @@ this is what they share.
 """
 
 import difflib
-import textwrap
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Any, ClassVar, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.errors import InputError
+from models import files
+from models.errors import InputError, shorten
 
 MAX_VALUE = 80
 """Longest value in a message, characters."""
@@ -73,14 +73,8 @@ def build(model: type[S], values: dict[str, Any], where: str, example: str) -> S
         if first["type"] == "extra_forbidden":
             raise InputError(f"{where}: unknown key {key}{_nearest(model, key, example)}") from None
         text = first["msg"].removeprefix("Value error, ")
-        raise InputError(
-            f"{where}: {key + ': ' if key else ''}{text} (got {_short(first['input'])})"
-        ) from None
-
-
-def _short(value: Any) -> str:
-    """A value as text of one line that ends with a whole word."""
-    return textwrap.shorten(repr(value), MAX_VALUE, placeholder=" ...")
+        found = shorten(repr(first["input"]), MAX_VALUE)
+        raise InputError(f"{where}: {key + ': ' if key else ''}{text} (got {found})") from None
 
 
 def change(
@@ -144,7 +138,7 @@ def read(path: str, example: str) -> dict[str, Any]:
     if not file.exists() and file.parts[:1] == ("configs",):
         file = Path(config_file(str(file.relative_to("configs"))))
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.safe_load(files.read_text(file))
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); check the path given to --config"

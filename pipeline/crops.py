@@ -36,7 +36,7 @@ JPEG_QUALITY = 95
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m pipeline.crops", description="Cut people out of videos for ReID training."
     )
     add = parser.add_argument

@@ -141,7 +141,9 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     """
     if not config.cameras:
         raise ConfigError("no cameras: give --videos cam1.mp4 cam2.mp4, or a config with cameras")
-    config = config.model_copy(update={"cameras": configuration.unique_names(config.cameras)})
+    named = configuration.unique_names(config.cameras)
+    name_notes = configuration.renamed_cameras(config.cameras, named)
+    config = config.model_copy(update={"cameras": named})
     configuration.check_travel(config)
     corrected = corrections.load(config.linking.corrections)
     folder = OutputFolder(output, overwrite)
@@ -169,7 +171,7 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         embedder.name,
         _sha256(detector.files),
         _sha256(embedder.files),
-        notes=detector_notes + embedder_notes,
+        notes=name_notes + detector_notes + embedder_notes,
         warnings=region_warnings,
     )
     prior = sites.load(config.linking.priors, result.reid_sha256)

@@ -302,10 +302,10 @@ def _upright(image: Array, rotation_deg: int) -> Array:
 def _read_seqinfo(folder: Path, fps: float) -> tuple[Path, float]:
     parser = configparser.ConfigParser()
     try:
-        parser.read(folder / "seqinfo.ini", encoding="utf-8")
+        parser.read_string(files.read_text(folder / "seqinfo.ini"))
         sequence = parser["Sequence"]
         return folder / sequence.get("imDir", "img1"), float(sequence.get("frameRate", str(fps)))
-    except (configparser.Error, KeyError, ValueError) as error:
+    except (OSError, configparser.Error, KeyError, ValueError) as error:
         raise SourceError(
             f"{folder}/seqinfo.ini: needs [Sequence] with frameRate ({_reason(error)})"
         ) from None

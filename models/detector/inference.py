@@ -7,7 +7,6 @@ canvas share a batch. Networks exported with a fixed input take everything in th
 is told not to report its use and not to install anything.
 """
 
-import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 import models.torchvision_ops  # noqa: F401 - before ultralytics
 from models import device as devices
 from models.detector import network as networks
-from models.errors import InputError, one_line
+from models.errors import InputError, one_line, shorten
 
 Array = NDArray[Any]
 
@@ -185,7 +184,7 @@ def people_classes(names: dict[int, str], wanted: Sequence[int | str]) -> list[i
     # ultralytics calls classes without names by their number
     is_named = any(name not in (str(i), f"class{i}") for i, name in names.items())
     known = ", ".join(names.values() if is_named else map(str, names))
-    known = textwrap.shorten(known, MAX_NAMES, placeholder=" ...")
+    known = shorten(known, MAX_NAMES)
     chosen: list[int] = []
     for want in wanted:
         number = want if isinstance(want, int) else by_name.get(_plain_name(want), -1)

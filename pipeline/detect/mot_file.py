@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline import box_files, mot
+from pipeline.config import file_name
 from pipeline.errors import SourceError
 from pipeline.records import NO_DETECTIONS, Array, Camera, Detections, Frame
 
@@ -135,7 +136,9 @@ def by_frame(path: Path, min_score: float) -> dict[int, Detections]:
 
 
 def _file(folder: Path, camera: Camera) -> Path:
-    return folder / f"{camera.name}.txt"
+    """The camera's file in a folder; its name may have blanks where the camera's has _."""
+    alike = [path for path in sorted(folder.glob("*.txt")) if file_name(path.stem) == camera.name]
+    return next(iter(alike), folder / f"{camera.name}.txt")
 
 
 def _read(path: Path) -> Array:

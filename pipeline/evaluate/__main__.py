@@ -22,7 +22,7 @@ MIN_VISIBILITY = 0.25
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m pipeline.evaluate", description="Score results against truth."
     )
     parser.add_argument(

@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from models import files
 from models.boxes import iou
 from pipeline import box_files, mot
 from pipeline.box_files import PEDESTRIAN
+from pipeline.config import file_name
 from pipeline.errors import SourceError
 from pipeline.records import Array
 
@@ -103,16 +105,16 @@ def read_results(path: Path, with_filled: bool = True) -> dict[str, Rows]:
     table = path / "tracks.csv"
     if table.is_file():
         return _read_table(table, with_filled)
-    files = _mot_files(path)
-    if not files:
+    mot_files = _mot_files(path)
+    if not mot_files:
         raise SourceError(
             f"{path}: no results here; give an output folder with tracks.csv, or a folder of MOT"
             " files"
         )
-    tables = {camera: mot.read(file) for camera, file in files.items()}
+    tables = {camera: mot.read(file) for camera, file in mot_files.items()}
     first = box_files.origin(list(tables.values()))
     cameras: dict[str, Rows] = {}
-    for camera, file in files.items():
+    for camera, file in mot_files.items():
         frames = box_files.count_from(tables[camera], file, first, "give frames from 1")
         cameras[camera] = _rows(tables[camera], frames)
         _refuse_duplicates(cameras[camera], str(file))
@@ -162,17 +164,17 @@ def read_truth(
     Raises:
         SourceError: there is no truth, no row counts, or a file is damaged or cannot be meant so.
     """
-    files = _mot_files(path)
-    if not files:
+    mot_files = _mot_files(path)
+    if not mot_files:
         raise SourceError(
             f"{path}: no truth here; give a folder with a MOTChallenge file per camera,"
             " <camera>.txt"
         )
-    tables = {camera: mot.read(file) for camera, file in files.items()}
+    tables = {camera: mot.read(file) for camera, file in mot_files.items()}
     first = box_files.origin(list(tables.values())) if first_frame is None else first_frame
     cameras: dict[str, Truth] = {}
     reasons: dict[str, list[str]] = {}
-    for camera, file in files.items():
+    for camera, file in mot_files.items():
         table = tables[camera]
         notes = box_files.check_pixels(table, file, (sizes or {}).get(camera))
         if first == 0 and first_frame is None:
@@ -224,7 +226,7 @@ def processed(path: Path) -> dict[str, Array]:
         Frame numbers from 0, (n,) int64, by camera; empty for results without a `run.json`.
     """
     try:
-        cameras = json.loads((path / "run.json").read_text(encoding="utf-8"))["cameras"]
+        cameras = json.loads(files.read_text(path / "run.json"))["cameras"]
         return {camera["camera"]: _processed_frames(camera) for camera in cameras}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -240,7 +242,7 @@ def picture_sizes(path: Path) -> dict[str, tuple[int, int]]:
         Width and height in px, by camera; empty where they are not known.
     """
     try:
-        cameras = json.loads((path / "run.json").read_text(encoding="utf-8"))["cameras"]
+        cameras = json.loads(files.read_text(path / "run.json"))["cameras"]
         return {each["camera"]: (int(each["width"]), int(each["height"])) for each in cameras}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -309,9 +311,9 @@ def _by_frame(frames: Array) -> dict[int, Array]:
 def _mot_files(path: Path) -> dict[str, Path]:
     if not path.is_dir():
         raise SourceError(f"{path}: no such folder")
-    nested = {p.parent.parent.name: p for p in path.glob("*/gt/gt.txt")}
-    flat = {p.stem: p for p in path.glob("*.txt")}
-    below = {p.stem: p for p in path.glob("mot/*.txt")}
+    nested = {file_name(p.parent.parent.name): p for p in path.glob("*/gt/gt.txt")}
+    flat = {file_name(p.stem): p for p in path.glob("*.txt")}
+    below = {file_name(p.stem): p for p in path.glob("mot/*.txt")}
     return dict(sorted((nested or flat or below).items()))
 
 
@@ -356,7 +358,7 @@ def _refuse_duplicates(rows: Rows, where: str) -> None:
 def _read_table(path: Path, with_filled: bool) -> dict[str, Rows]:
     values: dict[str, list[list[float]]] = {}
     try:
-        for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+        for row in csv.DictReader(files.read_text(path).splitlines()):
             # tables of version 0.1.0 have no column "tracklet"
             tracklet = "tracklet" if "tracklet" in row else "track_id"
             columns = ("frame", "person_id", "track_id", tracklet, "x1", "y1", "x2", "y2")

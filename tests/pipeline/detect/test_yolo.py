@@ -305,6 +305,8 @@ def test_long_reasons_end_with_a_whole_word() -> None:
     text = one_line(ValueError("expected tensor(float16)\n" * 50))
     assert len(text) <= 240
     assert text.endswith("tensor(float16) ...") or text.endswith("expected ...")
+    assert one_line(ValueError("x" * 500), 20) == "x" * 16 + " ..."
+    assert one_line(ValueError("")) == "ValueError"
 
 
 ARCHITECTURES = {
