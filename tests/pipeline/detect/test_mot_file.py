@@ -211,6 +211,10 @@ def test_a_file_that_cannot_be_meant_so_is_an_error_with_the_figure(
             table([(f, x, y, x + w, y + h) for f, x, y, w, h in WALK]),
             "as if they were corners x1, y1, x2, y2",
         ),
+        (
+            table([(f, x + 80 + w / 2, y + 5 + h / 2, w, h) for f, x, y, w, h in WALK]),
+            "none would if columns 3 and 4 were the centres",
+        ),
         (table([*WALK, *((f + 40, *box) for f, *box in WALK)]), "40 of 80 boxes are of frames"),
         (table([*WALK, (1, 9, 9, 0, 5)]), "1 of 41 boxes have no area"),
         (table(WALK[:20]) + table(WALK[20:], "-1"), "20 of 40 boxes have score -1"),
