@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipeline.evaluate.scores import plain
 from pipeline.outputs.manifest import packages
 from pipeline.version import VERSION, git_hash
 
@@ -55,4 +56,4 @@ def append(path: Path | None, benchmark: str, settings: dict[str, Any], results:
         "results": results,
     }
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+        file.write(json.dumps(plain(line), allow_nan=False) + "\n")

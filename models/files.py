@@ -2,6 +2,7 @@
 before, and named in natural order.
 """
 
+import codecs
 import contextlib
 import errno
 import re
@@ -39,6 +40,22 @@ def write(path: Path, data: bytes) -> None:
             temporary.write_bytes(data)
     except OSError as error:
         raise InputError(f"{path}: {failure(error)}") from None
+
+
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, with or without a byte order mark, or in UTF-16 with one.
+
+    Editors and spreadsheets on Windows write the mark, which is no part of the text, and its shell
+    writes UTF-16.
+
+    Raises:
+        OSError: The file cannot be read.
+        UnicodeDecodeError: It is in another encoding.
+    """
+    data = path.read_bytes()
+    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def natural(name: str) -> tuple[list[str | int], str]:

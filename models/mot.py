@@ -6,15 +6,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import InputError
+from models import files
+from models.errors import InputError, shorten
 
 Array = NDArray[Any]
 
 MIN_COLUMNS = 6
+MAX_VALUE = 40
+"""Longest value in a message, characters."""
 
 
 def read(path: Path) -> Array:
-    """Read the rows of a file.
+    """Read the rows of a file. Values stand between commas, blanks or semicolons; names of columns
+    in the first line are skipped.
 
     Returns:
         float64 (n, columns), columns as in the file; (0, 7) for a file without rows.
@@ -23,7 +27,7 @@ def read(path: Path) -> Array:
         InputError: The file cannot be read; it names the bad line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = files.read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path}: cannot be read as a MOT file ({error.__class__.__name__})"
@@ -32,20 +36,40 @@ def read(path: Path) -> Array:
     for number, text in enumerate(lines, start=1):
         if not text.strip():
             continue
-        try:
-            row = [float(value) for value in text.replace(",", " ").split()]
-        except ValueError:
+        values = _values(text)
+        odd = [value for value in values if not _is_number(value)]
+        if not rows and len(odd) == len(values) >= MIN_COLUMNS:
+            continue  # names of the columns
+        if odd:
             raise InputError(
-                f"{path}, line {number}: expected numbers `frame,id,x,y,w,h,score,...`"
-            ) from None
+                f"{path}, line {number}: expected numbers `frame,id,x,y,w,h,score,...`, found"
+                f" {shorten(odd[0], MAX_VALUE)!r}"
+            )
+        row = [float(value) for value in values]
         is_ragged = bool(rows) and len(row) != len(rows[0])
         if len(row) < MIN_COLUMNS or is_ragged or not np.isfinite(row).all():
+            n_before = f" after lines of {len(rows[0])}" if is_ragged else ""
             raise InputError(
                 f"{path}, line {number}: expected the same {MIN_COLUMNS} or more finite columns in"
-                " every line"
+                f" every line, found {len(row)}{n_before}"
             )
         rows.append(row)
     return np.array(rows, dtype=np.float64).reshape(len(rows), -1 if rows else 7)
+
+
+def _values(line: str) -> list[str]:
+    """The values of a line; beside semicolons a comma is the sign before decimals."""
+    if ";" in line:
+        return line.replace(",", ".").replace(";", " ").split()
+    return line.replace(",", " ").split()
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def boxes(rows: Array) -> Array:

@@ -14,8 +14,11 @@ from typing import Any, ClassVar, TypeVar, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from models.errors import InputError
+from models import files
+from models.errors import InputError, shorten
 
+MAX_VALUE = 80
+"""Longest value in a message, characters."""
 INSTALLED = Path(__file__).parent / "configs"
 """The folder configs/ of the checkout, where the program is installed; absent in a checkout."""
 
@@ -70,9 +73,8 @@ def build(model: type[S], values: dict[str, Any], where: str, example: str) -> S
         if first["type"] == "extra_forbidden":
             raise InputError(f"{where}: unknown key {key}{_nearest(model, key, example)}") from None
         text = first["msg"].removeprefix("Value error, ")
-        raise InputError(
-            f"{where}: {key + ': ' if key else ''}{text} (got {first['input']!r:.60})"
-        ) from None
+        found = shorten(repr(first["input"]), MAX_VALUE)
+        raise InputError(f"{where}: {key + ': ' if key else ''}{text} (got {found})") from None
 
 
 def change(
@@ -136,7 +138,7 @@ def read(path: str, example: str) -> dict[str, Any]:
     if not file.exists() and file.parts[:1] == ("configs",):
         file = Path(config_file(str(file.relative_to("configs"))))
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = yaml.safe_load(files.read_text(file))
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); check the path given to --config"

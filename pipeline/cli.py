@@ -27,7 +27,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     Args:
         arguments: The words after the command; None for those of this process.
     """
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         description="Track people in several cameras and give each person one identity.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -4,13 +4,15 @@ A run takes the defaults, then the YAML file of `--config`, then `--set key=valu
 of the command line. An unknown key is an error that names the nearest valid one.
 """
 
+import datetime
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from models import settings
 from models.errors import InputError
@@ -24,13 +26,44 @@ MAX_TYPICAL_S = 600.0
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
+ClassName = Annotated[int, Field(ge=0, strict=True)] | Annotated[str, Field(min_length=1)]
+
+
+NAME = re.compile(r"[\w. -]*")
+
+
+def _name(value: Any) -> Any:
+    """A camera's name as text; numbers are names too. Raises ValueError."""
+    if isinstance(value, bool):
+        raise ValueError(
+            "YAML reads on, off, yes, no, true and false as switches; put the name in quotes, as in"
+            ' name: "on"'
+        )
+    if isinstance(value, int | float | datetime.date):
+        return str(value)
+    if isinstance(value, str) and not NAME.fullmatch(value):
+        odd = next(c for c in value if not NAME.fullmatch(c))
+        raise ValueError(
+            f"a camera's name becomes a file name and may have letters, digits, blanks, _ - and ."
+            f" but not {odd!r}; call it, for example, {file_name(value) or 'camera'!r}"
+        )
+    return value.strip() if isinstance(value, str) else value
+
+
+def file_name(name: str) -> str:
+    """Return a name as cameras have it in files and results: other characters become _."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)
+
+
+CameraName = Annotated[str, BeforeValidator(_name)]
+NameInFiles = Annotated[CameraName, AfterValidator(file_name)]
 
 
 class CameraConfig(Section):
     """One camera of a site."""
 
     source: str = Field(min_length=1)
-    name: Annotated[str, Field(pattern=r"^[\w.-]*$")] = ""
+    name: CameraName = ""
     start_s: float = 0.0
     homography: list[list[float]] = Field(default_factory=list)
     roi: list[tuple[float, float]] = Field(default_factory=list)
@@ -52,6 +85,7 @@ class SourcesConfig(Section):
     stride: Annotated[int, Field(ge=1)] = 1
     max_seconds: Seconds = 0.0
     image_fps: Annotated[float, Field(ge=0)] = 0.0
+    numbers_in_names: bool = True
     read_ahead_frames: Annotated[int, Field(ge=1, le=256)] = 8
 
 
@@ -60,7 +94,9 @@ class DetectorConfig(Section):
 
     weights: str = "auto"
     architecture: str = ""
+    classes: list[ClassName] = Field(default_factory=list)
     detections: str = ""
+    first_frame: Annotated[int, Field(ge=-1)] = -1
     size_px: Annotated[int, Field(ge=64, le=4096)] = 640
     min_score: Fraction = 0.1
     nms_iou: Fraction = 0.7
@@ -110,7 +146,7 @@ class ReidConfig(Section):
 class TravelConfig(Section):
     """Travel time of people between two cameras, for both directions; typical_s 0 if unknown."""
 
-    cameras: tuple[str, str]
+    cameras: tuple[NameInFiles, NameInFiles]
     min_s: Seconds = 0.0
     typical_s: Seconds = 0.0
     max_s: Seconds = 3600.0
@@ -278,7 +314,7 @@ def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
     taken = {"mosaic"}  # mosaic.mp4 is the video of all cameras
     for camera in cameras:
         wanted = camera.name or Path(camera.source.rstrip("/")).stem or "camera"
-        wanted = "".join(c if c.isalnum() or c in "-_." else "_" for c in wanted)
+        wanted = file_name(wanted)
         name = wanted
         n = 1
         while name.lower() in taken:
@@ -287,6 +323,20 @@ def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
         taken.add(name.lower())
         named.append(camera.model_copy(update={"name": name}))
     return named
+
+
+def renamed_cameras(before: Sequence[CameraConfig], after: Sequence[CameraConfig]) -> list[str]:
+    """Say which cameras could not keep their names.
+
+    Args:
+        before: cameras as they were given.
+        after: the same cameras with the names that they have in the results.
+    """
+    return [
+        f"the camera {given.name!r} is called {named.name} in all files and settings"
+        for given, named in zip(before, after, strict=True)
+        if given.name and given.name != named.name
+    ]
 
 
 def check_travel(config: Config) -> None:

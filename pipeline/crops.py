@@ -36,7 +36,7 @@ JPEG_QUALITY = 95
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m pipeline.crops", description="Cut people out of videos for ReID training."
     )
     add = parser.add_argument
@@ -198,7 +198,7 @@ def _camera_of(video: str, rows: Mapping[str, Rows], run_sources: Mapping[str, s
     """Name of a video's camera.
 
     Where the run read this file, or just one file of this name, its camera; otherwise the name of
-    the file, as it is or as a run would make it a camera name.
+    the file, as a run would make it a camera name.
     """
     path = Path(video).resolve()
     if str(path) in run_sources:
@@ -209,8 +209,8 @@ def _camera_of(video: str, rows: Mapping[str, Rows], run_sources: Mapping[str, s
     if len(same_file_name) == 1:
         return same_file_name[0]
     (cleaned,) = configuration.unique_names([CameraConfig(source=video)])
-    stem = Path(video).stem
-    return cleaned.name if cleaned.name in rows and stem not in rows else stem
+    as_file = configuration.file_name(Path(video).stem)
+    return cleaned.name if cleaned.name in rows and as_file not in rows else as_file
 
 
 def read_boxes(path: Path, min_visibility: float) -> dict[str, Rows]:

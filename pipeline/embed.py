@@ -44,6 +44,11 @@ class Embedder(Protocol):
         """Whether the embedding of a tracklet is the mean of its crops; else it takes clips."""
         ...
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is suspect in the embeddings; complete when the last tracklet has been embedded."""
+        ...
+
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Return one `Embedded` per tracklet, in order and without its crops."""
         ...
@@ -78,9 +83,10 @@ def build(config: ReidConfig, device: str) -> tuple[Embedder, list[str]]:
         embedder = NetworkEmbedder(path, config.batch_crops, device, convention)
     except InputError as error:
         raise ModelError(str(error)) from None
+    notes = [f"{path.name}: {embedder.note}"] if embedder.note else []
     if on == "cuda" and not embedder.on_cuda:
-        return embedder, [NO_CUDA[path.suffix]]
-    return embedder, []
+        notes.append(NO_CUDA[path.suffix])
+    return embedder, notes
 
 
 class NoEmbedder:
@@ -90,6 +96,9 @@ class NoEmbedder:
     width = 0
     files: tuple[Path, ...] = ()
     frame_wise = True
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Return tracklets with embeddings of length 0, in order."""
@@ -111,11 +120,24 @@ class NetworkEmbedder:
         self._encoder = encoder.load(path, device, batch_crops, convention)
         self.width = self._encoder.width
         self.on_cuda = self._encoder.on_cuda
+        self.note = self._encoder.note
+        self._n_crops = 0
+        self._n_without = 0
 
     @property
     def frame_wise(self) -> bool:
         """Whether the embedding of a tracklet is the mean of its crops; else it takes clips."""
         return self._encoder.frame_wise
+
+    @property
+    def warnings(self) -> list[str]:
+        """How many crops the network gave nothing finite for."""
+        if not self._n_without:
+            return []
+        return [
+            f"{self.name}: {self._n_without} of {self._n_crops} crops got NaN or infinite features"
+            " and count as alike to nobody; export the network as float32, or take another one"
+        ]
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
         """Embed in batches of about `batch_crops` crops.
@@ -134,6 +156,8 @@ class NetworkEmbedder:
             crops += [crop[None] for crop in tracklet.crops]
             ends.append(len(crops))
         all_embeddings = unit(self._encoder.features(crops))
+        self._n_crops += len(crops)
+        self._n_without += int((~all_embeddings.any(axis=1)).sum())
         crop_embeddings = np.split(all_embeddings, ends[:-1]) if with_crops else []
         if self.frame_wise:
             embeddings = [

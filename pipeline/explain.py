@@ -19,7 +19,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from models import command
+from models import command, files
 from pipeline.errors import ConfigError, PipelineError, SourceError
 from pipeline.linking.reasons import CORRECTED, FLOOR, ONE_TRACK, SAME_TIME, SPEED, TRAVEL
 
@@ -38,7 +38,7 @@ CURE = (
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = command.Parser(
         prog="python -m pipeline.explain",
         description="Explain why tracklets were linked to one person.",
     )
@@ -85,7 +85,7 @@ def explain(folder: Path, who: str) -> Json:
 
 def _read(path: Path, key: str) -> Json:
     try:
-        document: Json = json.loads(path.read_text(encoding="utf-8"))
+        document: Json = json.loads(files.read_text(path))
         document[key]
     except OSError:
         raise SourceError(f"{path}: cannot be read; give the output folder of a run") from None

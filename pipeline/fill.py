@@ -11,7 +11,7 @@ person; the rows filled after a piece end before that next piece begins.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -25,13 +25,24 @@ MAX_SPEED = 1.5
 """How much that distance grows with the gap, in box heights per second: a fast walk."""
 
 
-def fill(people: Sequence[Person], max_gap_s: float, stride: int) -> list[Person]:
+FrameRanges = Mapping[str, Sequence[tuple[int, int]]]
+"""First and last frame processed without a break, by camera; see `Worker.frame_ranges`."""
+
+
+def fill(
+    people: Sequence[Person],
+    max_gap_s: float,
+    stride: int,
+    frame_ranges: FrameRanges | None = None,
+) -> list[Person]:
     """Fill the gaps of all people. Rows of a gap between two tracklets go to the earlier one.
 
     Args:
         people: identities with their tracklets.
         max_gap_s: longest gap that is filled, seconds; 0 fills none.
         stride: processed frames are this many frames apart.
+        frame_ranges: what was processed; frames that do not exist, such as missing images of a
+            folder, get no rows. None: all frames were processed.
 
     Returns:
         The same people in the same order; their tracklets have the same keys and detected rows.
@@ -39,7 +50,23 @@ def fill(people: Sequence[Person], max_gap_s: float, stride: int) -> list[Person
     if not max_gap_s:
         return list(people)
     track_resumes = _next_pieces(people)
-    return [_fill_person(person, track_resumes, max_gap_s, stride) for person in people]
+    filled = [_fill_person(person, track_resumes, max_gap_s, stride) for person in people]
+    if frame_ranges is None:
+        return filled
+    processed: dict[str, Array] = {}
+    for camera, ranges in frame_ranges.items():
+        parts = [np.arange(first, last + 1, stride) for first, last in ranges]
+        processed[camera] = np.concatenate([np.zeros(0, np.int64), *parts])
+    return [_only_processed(person, processed) for person in filled]
+
+
+def _only_processed(person: Person, processed: Mapping[str, Array]) -> Person:
+    """Drop filled rows of frames that were not processed."""
+    tracklets: list[Tracklet] = []
+    for tracklet in person.tracklets:
+        keep = (tracklet.scores > 0) | np.isin(tracklet.frames, processed[tracklet.camera])
+        tracklets.append(tracklet if keep.all() else tracklet.rows(keep))
+    return replace(person, tracklets=tuple(tracklets))
 
 
 def _next_pieces(people: Sequence[Person]) -> dict[Key, int]:

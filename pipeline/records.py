@@ -51,6 +51,8 @@ class Camera:
     n_frames: int
     homography: Array
     n_dropped: int = 0
+    first_index: int = 0
+    last_index: int = -1
 
     def __post_init__(self) -> None:
         if self.homography.shape not in ((3, 3), (0, 0)):

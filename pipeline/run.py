@@ -18,7 +18,7 @@ from models import device as devices
 from models import settings, weights
 from models.interrupts import Interrupts
 from pipeline import config as configuration
-from pipeline import embed, fill
+from pipeline import embed, fill, site_checks
 from pipeline.config import Config, SourcesConfig
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
@@ -141,7 +141,9 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     """
     if not config.cameras:
         raise ConfigError("no cameras: give --videos cam1.mp4 cam2.mp4, or a config with cameras")
-    config = config.model_copy(update={"cameras": configuration.unique_names(config.cameras)})
+    named = configuration.unique_names(config.cameras)
+    name_notes = configuration.renamed_cameras(config.cameras, named)
+    config = config.model_copy(update={"cameras": named})
     configuration.check_travel(config)
     corrected = corrections.load(config.linking.corrections)
     folder = OutputFolder(output, overwrite)
@@ -153,7 +155,12 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     if config.output.mosaic:
         _refuse_a_dark_mosaic(sources, config.sources)
     cameras = {source.camera.name: source.camera for source in sources}
-    detector, detector_notes = detectors.build(config.detector, config.device, list(cameras))
+    region_warnings: list[str] = []
+    for camera in config.cameras:
+        region_warnings += site_checks.check_region(cameras[camera.name], camera.roi)
+    detector, detector_notes = detectors.build(
+        config.detector, config.device, list(cameras.values())
+    )
     embedder, embedder_notes = embed.build(config.reid, config.device)
     source_paths = [Path(camera.source) for camera in config.cameras]
     _refuse_inputs_in(output, [*source_paths, *detector.files, *embedder.files])
@@ -164,7 +171,8 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         embedder.name,
         _sha256(detector.files),
         _sha256(embedder.files),
-        notes=detector_notes + embedder_notes,
+        notes=name_notes + detector_notes + embedder_notes,
+        warnings=region_warnings,
     )
     prior = sites.load(config.linking.priors, result.reid_sha256)
     return Prepared(config, folder, sources, detector, embedder, cameras, corrected, prior, result)
@@ -226,6 +234,9 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     interrupts["reading"].set()  # it is over: the next Ctrl-C stops drawing
     for source in sources:
         result.warnings += source.warnings
+    result.warnings += prepared.detector.warnings
+    result.warnings += worker.warnings
+    result.warnings += prepared.embedder.warnings
     result.cameras = [
         replace(source.camera, n_frames=worker.n_frames[source.camera.name]) for source in sources
     ]
@@ -334,9 +345,13 @@ def link(prepared: Prepared, processed: Processed) -> None:
         }
     )
     result.people = fill.fill(
-        result.linked.people, config.tracklets.max_interpolated_gap_s, config.sources.stride
+        result.linked.people,
+        config.tracklets.max_interpolated_gap_s,
+        config.sources.stride,
+        result.frame_ranges,
     )
     tracklets = [tracklet for person in result.people for tracklet in person.tracklets]
+    result.warnings += site_checks.check_homographies(tracklets, result.cameras)
     result.warnings += corrections.unknown(prepared.corrections, tracklets)
     result.warnings += links.doubts(result.linked.calibration)
     result.warnings += links.unset(result.linked, config.linking.online)

@@ -10,6 +10,7 @@ import configparser
 import queue
 import threading
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from models import files
+from pipeline import image_numbers
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import Array, Camera, Frame
@@ -98,7 +100,8 @@ class VideoFile:
             ) from None
         turned = first.rotation % 180 != 0
         width, height = (first.height, first.width) if turned else (first.width, first.height)
-        self.camera = _camera(config, width, height, float(rate), n_frames)
+        camera = _camera(config, width, height, float(rate), n_frames)
+        self.camera = replace(camera, last_index=max(n_frames, 0) - 1)
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every `stride`-th frame; what is damaged is skipped and noted in `warnings`."""
@@ -167,7 +170,7 @@ class VideoFile:
 
 class ImageFolder:
     """A folder of numbered images; the rate comes from MOT's seqinfo.ini or from
-    `sources.image_fps`.
+    `sources.image_fps`. Numbers in names are frame numbers, see `image_numbers`.
     """
 
     def __init__(self, config: CameraConfig, settings: SourcesConfig) -> None:
@@ -196,20 +199,29 @@ class ImageFolder:
         first = _read_image(self._paths[0])
         if first is None:
             raise SourceError(f"{self._paths[0]}: is not an image that can be read")
-        self.camera = _camera(config, first.shape[1], first.shape[0], fps, len(self._paths))
+        names = [path.name for path in self._paths]
+        self._numbering = image_numbers.number(names, fps, settings.numbers_in_names)
+        camera = _camera(config, first.shape[1], first.shape[0], fps, len(self._paths))
+        indices = self._numbering.indices
+        self.camera = replace(camera, first_index=indices[0], last_index=indices[-1])
 
     def __iter__(self) -> Iterator[Frame]:
         """Yield every `stride`-th image; unreadable ones and ones of another size are skipped and
         noted.
         """
+        self.warnings += [f"{self.camera.name}: {text}" for text in self._numbering.warnings]
         bad: list[str] = []
-        for index in range(0, len(self._paths), self._settings.stride):
-            time_s = index / self.camera.fps
+        indices = self._numbering.indices
+        period = self._settings.stride * self._numbering.step
+        for index, path in zip(indices, self._paths, strict=True):
+            time_s = (index - indices[0]) / self.camera.fps
+            if (index - indices[0]) % period:
+                continue
             if 0 < self._settings.max_seconds <= time_s:
                 break
-            image = _read_image(self._paths[index])
+            image = _read_image(path)
             if image is None or image.shape[:2] != (self.camera.height, self.camera.width):
-                bad.append(self._paths[index].name)
+                bad.append(path.name)
                 continue
             yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
         if bad:
@@ -290,10 +302,10 @@ def _upright(image: Array, rotation_deg: int) -> Array:
 def _read_seqinfo(folder: Path, fps: float) -> tuple[Path, float]:
     parser = configparser.ConfigParser()
     try:
-        parser.read(folder / "seqinfo.ini", encoding="utf-8")
+        parser.read_string(files.read_text(folder / "seqinfo.ini"))
         sequence = parser["Sequence"]
         return folder / sequence.get("imDir", "img1"), float(sequence.get("frameRate", str(fps)))
-    except (configparser.Error, KeyError, ValueError) as error:
+    except (OSError, configparser.Error, KeyError, ValueError) as error:
         raise SourceError(
             f"{folder}/seqinfo.ini: needs [Sequence] with frameRate ({_reason(error)})"
         ) from None

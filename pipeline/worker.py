@@ -40,6 +40,8 @@ class Worker:
         self._trackers = {name: Tracker(config.tracker) for name in names}
         self._gatherers = {name: Gatherer(name, config.tracklets) for name in names}
         self._rois = {camera.name: np.array(camera.roi, np.float32) for camera in config.cameras}
+        self._n_boxes = dict.fromkeys(names, 0)
+        self._n_in_roi = dict.fromkeys(names, 0)
         self.n_frames = dict.fromkeys(names, 0)
         self.last_s = dict.fromkeys(names, -np.inf)
         self.frame_ranges: dict[str, list[tuple[int, int]]] = {name: [] for name in names}
@@ -48,6 +50,16 @@ class Worker:
     def now_s(self) -> float:
         """Time of the latest frame."""
         return max(self.last_s.values())
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is suspect in what was processed; complete when the run has ended."""
+        return [
+            f"{name}: its roi has the feet of none of the {n_boxes} people boxes that were found;"
+            " draw it on a picture of this camera, in pixels"
+            for name, n_boxes in self._n_boxes.items()
+            if n_boxes and not self._n_in_roi[name]
+        ]
 
     def provisional(self) -> list[Tracklet]:
         """Return the open tracklets as if they closed now, for online linking."""
@@ -98,6 +110,8 @@ class Worker:
             tracker = self._trackers[frame.camera]
             with self._timings.stage("track"):
                 in_roi = _with_feet_inside(in_frame, self._rois[frame.camera])
+                self._n_boxes[frame.camera] += len(in_frame)
+                self._n_in_roi[frame.camera] += len(in_roi)
                 tracks = tracker.update(in_roi, frame.time_s, frame.index)
             with self._timings.stage("gather"):
                 closed += self._gatherers[frame.camera].add(frame, tracks, tracker.live_ids)

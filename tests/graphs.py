@@ -62,3 +62,35 @@ def write_convolution(
             constants[f"shape{i}"] = np.array(shape)
             nodes.append(helper.make_node("Reshape", [names[i], f"shape{i}"], [names[i + 1]]))
     return write_graph(path, nodes, [batch, 3, 32, 16], **constants)
+
+
+def write_outputs(
+    path: Path, outputs: dict[str, list[int]], pixel_type: int = TensorProto.FLOAT
+) -> Path:
+    """A graph with several outputs: for each, random weights times the mean colour of a crop.
+
+    Args:
+        path: where to write it.
+        outputs: shape of each output for one crop, by name; an empty one gives the maps themselves.
+        pixel_type: type of the input and of all outputs.
+    """
+    rng = np.random.default_rng(3)
+    nodes = [helper.make_node("ReduceMean", ["crops"], ["colour"], axes=[2, 3], keepdims=0)]
+    initial: list[onnx.TensorProto] = []
+    kind = helper.tensor_dtype_to_np_dtype(pixel_type)
+    for name, shape in outputs.items():
+        if not shape:
+            nodes.append(helper.make_node("Identity", ["crops"], [name]))
+            continue
+        weights = rng.normal(size=(3, int(np.prod(shape)))).astype(kind)
+        target = np.array([-1, *shape], np.int64)
+        initial.append(numpy_helper.from_array(weights, f"{name}.weight"))
+        initial.append(numpy_helper.from_array(target, f"{name}.shape"))
+        nodes.append(helper.make_node("MatMul", ["colour", f"{name}.weight"], [f"{name}.flat"]))
+        nodes.append(helper.make_node("Reshape", [f"{name}.flat", f"{name}.shape"], [name]))
+    crops = helper.make_tensor_value_info("crops", pixel_type, ["n", 3, 32, 16])
+    values = [helper.make_tensor_value_info(name, pixel_type, None) for name in outputs]
+    graph = helper.make_graph(nodes, "reid", [crops], values, initial)
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return path

@@ -40,6 +40,7 @@ from models import command
 from models.errors import InputError
 from pipeline.config import LinkingConfig
 from pipeline.errors import PipelineError
+from pipeline.evaluate.scores import in_words
 from pipeline.linking import linker
 from pipeline.records import Array, Person
 
@@ -261,7 +262,9 @@ def ablation(scene: SyntheticScene) -> dict[str, Any]:
                 "recall": found.link_recall,
                 "people": found.people_found,
             }
-            pairs = f"{found.link_precision:>9.1%}{found.link_recall:>8.1%}"
+            precision = in_words(found.link_precision, 1, "%")
+            recall = in_words(found.link_recall, 1, "%")
+            pairs = f"{precision:>9}{recall:>8}"
             _show(variant.name, found.together["ours"], f"{pairs}{found.people_found:>8}")
             results[f"{number} {variant.name}"] = {"scores": found.together, **links}
     oracle = report.together["oracle links"]
@@ -275,7 +278,8 @@ def ablation(scene: SyntheticScene) -> dict[str, Any]:
 
 
 def _show(name: str, row: Row, more: str = "") -> None:
-    print(f"{name:<28}{100 * row['IDF1']:>7.1f}{100 * row['HOTA']:>7.1f}{more}", flush=True)
+    scores = f"{in_words(row['IDF1']):>7}{in_words(row['HOTA']):>7}"
+    print(f"{name:<28}{scores}{more}", flush=True)
 
 
 def robustness(scene: SyntheticScene) -> dict[str, Any]:

@@ -101,7 +101,9 @@ def load(folder: Path, cache: Path) -> SyntheticScene:
     config = _config(folder)
     sources = [open_source(camera, config.sources) for camera in config.cameras]
     names = [source.camera.name for source in sources]
-    people_detector, _ = detector.build(config.detector, config.device, names)
+    people_detector, _ = detector.build(
+        config.detector, config.device, [source.camera for source in sources]
+    )
     embedder, _ = embed.build(config.reid, config.device)
     inputs = [folder / "cameras.json", *(Path(camera.source) for camera in config.cameras)]
     inputs += [*people_detector.files, *embedder.files]

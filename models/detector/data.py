@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models import mot, settings
+from models import files, mot, settings
 from models.errors import InputError
 from models.settings import Section
 
@@ -105,7 +105,7 @@ def read_labels(path: Path, width_px: int, height_px: int) -> Array:
     Raises:
         InputError: A line is not `class x y width height`.
     """
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    text = files.read_text(path) if path.is_file() else ""
     lines = [line.split() for line in text.splitlines() if line.strip()]
     try:
         rows = np.array([list(map(float, line)) for line in lines]).reshape(-1, 5)

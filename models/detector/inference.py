@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 import models.torchvision_ops  # noqa: F401 - before ultralytics
 from models import device as devices
 from models.detector import network as networks
-from models.errors import InputError
+from models.errors import InputError, one_line, shorten
 
 Array = NDArray[Any]
 
@@ -30,6 +30,10 @@ BATCH = 16
 MIN_SCORE = 0.001
 """Weaker boxes are never returned; what evaluation asks for."""
 MAX_PEOPLE = 1000
+BOX_TASKS = ("detect", "segment", "pose")
+"""Tasks of ultralytics whose networks give upright boxes."""
+MAX_NAMES = 200
+"""Longest list of classes in a message, characters."""
 
 
 class PersonDetector:
@@ -45,8 +49,9 @@ class PersonDetector:
         min_score: float = MIN_SCORE,
         nms_iou: float = 0.7,
         device: str = "auto",
+        classes: Sequence[int | str] = (),
     ) -> None:
-        """Load the weights and run them once.
+        """Load the weights, run them once and read what comes out.
 
         Args:
             weights: A file, a folder, or a name that ultralytics publishes.
@@ -55,9 +60,10 @@ class PersonDetector:
             min_score: Weaker boxes are left out, 0..1.
             nms_iou: Of two boxes that overlap more, the weaker is left out, 0..1.
             device: As for `models.device.resolve`.
+            classes: Names or numbers of the classes that are people; () for all that are called so.
 
         Raises:
-            InputError: The weights cannot be used.
+            InputError: The weights cannot be used, or have no class of this name.
         """
         self._size_px = size_px
         self._min_score = max(min_score, MIN_SCORE)
@@ -65,10 +71,10 @@ class PersonDetector:
         self._device = devices.resolve(device)
         self._yolo, self.path = load(weights, architecture)
         try:
-            self._warm_up()
+            self._warm_up(classes)
         except Exception as error:  # noqa: BLE001 - the edge of a foreign loader: whatever it raises means unusable weights
             raise InputError(
-                f"{weights}: cannot be used as a YOLO detector ({_one_line(error)})"
+                f"{weights}: cannot be used as a YOLO detector ({one_line(error)})"
             ) from None
 
     def detect(self, images: Sequence[Array]) -> list[tuple[Array, Array]]:
@@ -96,10 +102,11 @@ class PersonDetector:
         """Find people in one image; see `detect`."""
         return self.detect([image])[0]
 
-    def _warm_up(self) -> None:
-        """Run once, to load what is loaded late and to learn the person class and a fixed input
-        size.
+    def _warm_up(self, classes: Sequence[int | str]) -> None:
+        """Run once, to load what is loaded late, to see that boxes come out, and to learn the
+        classes of people and a fixed input size.
         """
+        _refuse_task(self._yolo.task)
         self._fixed: tuple[int, int] | None = None
         self._fixed_batch = 0
         side_px = self._size_px // STRIDE_PX * STRIDE_PX
@@ -111,18 +118,28 @@ class PersonDetector:
             blank = torch.zeros(self._fixed_batch or 1, 3, height, width)
         self._person = [0]
         self._precision: AbstractContextManager[object] = nullcontext()
-        self._predict(blank)
-        if not is_exported:
-            network = self._yolo.predictor.model.model  # fused by now
-            self._precision = networks.optimize_for_inference(network, self._device)
+        try:
             self._predict(blank)
-        names: dict[int, str] = self._yolo.predictor.model.names
-        person = [i for i, name in names.items() if name.lower() in networks.PERSON]
-        # ultralytics calls classes without names by their number
-        named = any(name not in (str(i), f"class{i}") for i, name in names.items())
-        if not person and len(names) > 1 and named:
-            raise ValueError(f"none of its {len(names)} classes is a person")
-        self._person = person[:1] or [0]
+        except Exception:
+            self._read_answer(blank)  # says why, where it can
+            raise
+        self._read_answer(blank)
+        network = self._yolo.predictor.model
+        names: dict[int, str] = network.names
+        if not is_exported:
+            # fused by now
+            self._precision = networks.optimize_for_inference(network.model, self._device)
+            self._predict(blank)
+        self._person = people_classes(names, classes)
+
+    def _read_answer(self, batch: torch.Tensor) -> None:
+        """Raise InputError unless what the network gives for a batch is boxes."""
+        network = getattr(self._yolo.predictor, "model", None)
+        if network is None:
+            return
+        _refuse_task(getattr(network, "task", None) or "detect")
+        pixels = batch.half() if network.fp16 else batch
+        _refuse_answer(network(pixels.to(self._device)))
 
     def _detect_batch(
         self, images: list[Array], canvas: tuple[int, int]
@@ -143,6 +160,7 @@ class PersonDetector:
                 conf=self._min_score,
                 iou=self._nms_iou,
                 classes=self._person,
+                agnostic_nms=len(self._person) > 1,  # one person may be two kinds of people
                 verbose=False,
                 device=str(self._device),
                 quantize=16 if self._device.type == "cuda" else None,
@@ -150,6 +168,65 @@ class PersonDetector:
                 imgsz=list(batch.shape[2:]),
             )
         return results
+
+
+def people_classes(names: dict[int, str], wanted: Sequence[int | str]) -> list[int]:
+    """Return the classes of a network that are people, by number.
+
+    Args:
+        names: Names of its classes, by number.
+        wanted: Names or numbers of those that are people; empty for all that are called so.
+
+    Raises:
+        InputError: There is no such class, or none is called so.
+    """
+    by_name = {_plain_name(name): number for number, name in names.items()}
+    # ultralytics calls classes without names by their number
+    is_named = any(name not in (str(i), f"class{i}") for i, name in names.items())
+    known = ", ".join(names.values() if is_named else map(str, names))
+    known = shorten(known, MAX_NAMES)
+    chosen: list[int] = []
+    for want in wanted:
+        number = want if isinstance(want, int) else by_name.get(_plain_name(want), -1)
+        if number not in names:
+            raise InputError(f"there is no class {want}; the network has {known}")
+        chosen.append(number)
+    if chosen:
+        return sorted(set(chosen))
+    people = [i for i, name in names.items() if _plain_name(name) in networks.PEOPLE]
+    if not people and len(names) > 1 and is_named:
+        raise InputError(
+            f"none of its {len(names)} classes is a person, but {known}; name the class of people"
+        )
+    return people or [0]
+
+
+def _plain_name(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+
+
+def _refuse_task(task: str) -> None:
+    """Raise InputError when a network of this task of ultralytics gives no upright boxes."""
+    if task not in BOX_TASKS:
+        raise InputError(
+            f"it is a network for the task {task!r}, not a detector; give weights for detection,"
+            " such as yolo11n.pt"
+        )
+
+
+def _refuse_answer(answer: Any) -> None:
+    """Raise InputError unless a network's raw answer is boxes, all finite."""
+    while isinstance(answer, list | tuple) and answer:
+        answer = answer[0]
+    if not isinstance(answer, torch.Tensor) or answer.ndim != 3 or min(answer.shape[1:]) < 5:
+        shape = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+        raise InputError(
+            f"its output is {shape}, not boxes (N, 4 + classes, places); give weights for detection"
+        )
+    if not bool(torch.isfinite(answer).all()):
+        raise InputError(
+            "it gives NaN or infinite boxes, so its weights are damaged; train or download it again"
+        )
 
 
 def canvas_size(
@@ -212,7 +289,7 @@ def load(weights: str, architecture: str) -> tuple[Any, Path]:
         raise
     except Exception as error:  # noqa: BLE001 - the edge of a foreign loader, which raises anything from pickle to OSError
         raise InputError(
-            f"{weights}: cannot be loaded as YOLO weights ({_one_line(error)})"
+            f"{weights}: cannot be loaded as YOLO weights ({one_line(error)})"
         ) from None
 
 
@@ -252,8 +329,3 @@ def _exported_input(yolo: Any) -> tuple[tuple[int, int] | None, int]:
         return None, 0
     height, width = about["imgsz"]
     return (height, width), int(about["batch"])
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return text if len(text) < 160 else text[:157] + "..."

@@ -19,7 +19,7 @@ from torch import nn
 import models.torchvision_ops  # noqa: F401 - before ultralytics
 from models import device as devices
 from models import files
-from models.errors import InputError
+from models.errors import InputError, one_line
 
 os.environ.update(
     YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false"
@@ -28,7 +28,10 @@ os.environ.setdefault(
     "ULTRALYTICS_SAFE_LOAD", "true"
 )  # a .pt may only hold known layers, not code; "false" loads any other
 
-PERSON = ("person", "pedestrian", "people")
+SINGULAR = ("person", "pedestrian", "human", "man", "woman", "boy", "girl", "child")
+PLURAL = ("persons", "people", "pedestrians", "humans", "men", "women", "boys", "girls", "children")
+PEOPLE = frozenset(SINGULAR + PLURAL)
+"""Names of classes that are people, in small letters."""
 
 
 def disable_telemetry() -> None:
@@ -125,7 +128,7 @@ def person(network: Any) -> int:
     """Index of the person class; the only class of a one-class network, whatever its name. Raises
     InputError.
     """
-    rows = [i for i, name in network.names.items() if name.lower() in PERSON]
+    rows = [i for i, name in network.names.items() if name.lower() in PEOPLE]
     if not rows and len(network.names) > 1:
         raise InputError(f"none of the {len(network.names)} classes of the network is a person")
     return rows[0] if rows else 0
@@ -172,9 +175,7 @@ def _with_weights(
         network = build(architecture, len(last), _tower(state, head))
         network.load_state_dict(state)
     except (OSError, RuntimeError, KeyError, AssertionError) as error:
-        raise InputError(
-            f"{where}: does not fit {architecture} ({' '.join(str(error).split())[:120]})"
-        ) from None
+        raise InputError(f"{where}: does not fit {architecture} ({one_line(error)})") from None
     if names and len(names) != len(last):
         raise InputError(f"{where}: has {len(last)} classes but {len(names)} names")
     network.names = dict(enumerate(names)) if names else _names(len(last))

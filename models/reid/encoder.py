@@ -41,6 +41,8 @@ class Encoder(Protocol):
     """
     about: dict[str, Any]
     """What was written with a network of ours; empty for exported ones."""
+    note: str
+    """What the user should know of how it is read; "" for nothing."""
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
         """Clips, each (k, h, w, 3) uint8 BGR with k >= 1 -> (n, width) float32, raw; non-finite
@@ -107,6 +109,7 @@ class NetworkEncoder:
         self.on_cuda = device.type == "cuda"
         self.frame_wise = frame_wise(loaded.network)
         self.about = loaded.about
+        self.note = ""
         self._device, self._batch_crops = device, batch_crops
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
@@ -149,6 +152,7 @@ class ExportedEncoder:
         )
         self.frame_wise = not (isinstance(network, ExportedNetwork) and network.clips)
         self.about: dict[str, Any] = {}
+        self.note = network.note
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
         """See `Encoder`. Features of an image network are brought to unit length before they are

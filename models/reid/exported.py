@@ -8,7 +8,7 @@ mended in memory: the normalisation is rewritten from differences, the batch is 
 allows it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from models.errors import InputError
+from models.errors import InputError, one_line
 from models.reid import crop_size, preprocess
 from models.reid.preprocess import Convention
 
@@ -34,8 +34,11 @@ class ExportedNetwork:
     `width`: length of a feature. `size`: (height, width) px of a crop as the network sees it, from
       its input or else from its
     metadata. `clips`: whether it takes clips (B, T, 3, H, W), as video networks of ours do, rather
-    than images (N, 3, H, W).
+    than images (N, 3, H, W). `note`: which of several outputs is taken, in words; "" for a single
+    one.
     """
+
+    note = ""
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class ExportedNetwork:
         call.
         """
         self._convention = convention
+        self._output = ""
         cuda = "CUDAExecutionProvider"
         self.on_cuda = device.type == "cuda" and cuda in onnxruntime.get_available_providers()
         self._providers = (
@@ -58,6 +62,7 @@ class ExportedNetwork:
             stabilise(model)
             self._session = self._open(model)
             shape = self._session.get_inputs()[0].shape
+            self._dtype = _pixel_type(self._session.get_inputs()[0].type)
             if len(self._session.get_inputs()) != 1 or len(shape) not in (4, 5) or shape[-3] != 3:
                 raise ValueError(f"its input is {shape}")
             self.clips, self.size = len(shape) == 5, _size(model, shape[-2:])
@@ -66,9 +71,11 @@ class ExportedNetwork:
             if isinstance(shape[0], int):
                 self._batch = shape[0]
                 self._try_free_batch(model, batch)
-            self.width = self.features(np.zeros((1, *self.size, 3), np.uint8)).shape[1]
+            probe = self._raw_rows([noise(self.size)])
+            refuse_not_finite(probe)
+            self.width = probe.shape[1]
         except Exception as error:  # noqa: BLE001 - onnx and onnxruntime raise anything for a foreign file
-            reason = " ".join(str(error).split())[:120]
+            reason = one_line(error)
             form = "input (N, 3, H, W) or (B, T, 3, H, W), output (N, D)"
             raise InputError(f"{path}: is not a ReID network with {form} ({reason})") from None
 
@@ -108,9 +115,11 @@ class ExportedNetwork:
         return features
 
     def _rows(self, clips: Sequence[Array]) -> Array:
-        """Raw output, 0 for what is not finite, for clips that can share a call: alike long; one
-        frame each for images.
-        """
+        """As `_raw_rows`, but 0 for what is not finite."""
+        return np.asarray(np.nan_to_num(self._raw_rows(clips), posinf=0, neginf=0))
+
+    def _raw_rows(self, clips: Sequence[Array]) -> Array:
+        """Raw output for clips that can share a call: alike long; one frame each for images."""
         rows: list[Array] = [] if clips else [np.zeros((0, getattr(self, "width", 0)), np.float32)]
         n_frames = self._n_frames or max([1, *map(len, clips)])
         batch = self._batch if self._padded else max(1, self._batch // n_frames)
@@ -127,7 +136,7 @@ class ExportedNetwork:
                     pixels.reshape(*part.shape[:2], *pixels.shape[1:]) if self.clips else pixels
                 )[:n]
             )
-        return np.asarray(np.nan_to_num(np.concatenate(rows), posinf=0, neginf=0))
+        return np.concatenate(rows)
 
     def _frames(self, clip: Array) -> Array:
         """Frames of a clip that the network sees, at its size."""
@@ -145,10 +154,13 @@ class ExportedNetwork:
         )
 
     def _run(self, batch: Array) -> Array:
-        out = np.asarray(self._session.run(None, {self._session.get_inputs()[0].name: batch})[0])
-        if out.ndim != 2 or len(out) != len(batch):
-            raise ValueError(f"it gives {out.shape} for {batch.shape}")
-        return out
+        given = {self._session.get_inputs()[0].name: batch.astype(self._dtype, copy=False)}
+        if not self._output:
+            names = [output.name for output in self._session.get_outputs()]
+            outputs = dict(zip(names, self._session.run(None, given), strict=True))
+            self._output, self.note = choose_output(outputs, len(batch))
+        out = np.asarray(self._session.run([self._output], given)[0])
+        return as_rows(out, len(batch))
 
     def _try_free_batch(self, model: onnx.ModelProto, batch: int) -> None:
         """Open the batch when that changes no number; graphs that hard-code their batch stay as
@@ -178,6 +190,71 @@ class ExportedNetwork:
         except Exception:  # noqa: BLE001 - any failure here means the graph needs its batch
             pass
         self._session = fixed
+
+
+def _pixel_type(name: str) -> type[np.floating[Any]]:
+    """The type of an input by onnxruntime's name; raises ValueError."""
+    types: dict[str, type[np.floating[Any]]] = {
+        "tensor(float)": np.float32,
+        "tensor(float16)": np.float16,
+        "tensor(double)": np.float64,
+    }
+    if name not in types:
+        raise ValueError(f"its input is {name}; export it with a float32 input")
+    return types[name]
+
+
+def noise(size: tuple[int, int]) -> Array:
+    """Return a clip of one crop (1, height, width, 3) uint8 with something in every pixel."""
+    return np.random.default_rng(0).integers(0, 256, (1, *size, 3), np.uint8)
+
+
+def refuse_not_finite(features: Array) -> None:
+    """Raise ValueError when features (n, D) of sound crops are not finite."""
+    if not np.isfinite(features).all():
+        raise ValueError(
+            "it gives NaN or infinite features, so its weights are damaged or its precision is too"
+            " low; export it again, as float32"
+        )
+
+
+def choose_output(outputs: Mapping[str, Array], n: int) -> tuple[str, str]:
+    """Tell the features among the outputs of a network by their shapes.
+
+    Features are (n, D) or (n, D, 1, 1) with D > 1. Of several, those are taken whose length is a
+    multiple of 32, as features have it and numbers of classes hardly ever, and of those the
+    longest, and of equals the first.
+
+    Args:
+        outputs: what a network gives for `n` crops, by name.
+        n: how many crops.
+
+    Returns:
+        The name, and what to tell: "" if there is only one output.
+
+    Raises:
+        ValueError: None has the shape of features.
+    """
+    widths = {name: _width(np.asarray(out), n) for name, out in outputs.items()}
+    shapes = ", ".join(f"{name} {np.shape(out)}" for name, out in outputs.items())
+    best = max(widths, key=lambda name: (widths[name] > 1, widths[name] % 32 == 0, widths[name]))
+    if widths[best] < 2:
+        raise ValueError(f"it gives {shapes} for {n} crops, none of which is features (N, D)")
+    note = f"of its outputs {shapes}, {best} is taken as the features" if len(outputs) > 1 else ""
+    return best, note
+
+
+def _width(out: Array, n: int) -> int:
+    """Length of a feature in an output, 0 if the output has not the shape of features."""
+    is_flat = out.ndim >= 2 and len(out) == n and all(axis == 1 for axis in out.shape[2:])
+    return int(out.shape[1]) if is_flat else 0
+
+
+def as_rows(out: Array, n: int) -> Array:
+    """Return features of `n` crops as (n, D) float32; raises ValueError for another shape."""
+    if not _width(out, n):
+        raise ValueError(f"it gives {out.shape} for {n} crops")
+    return np.asarray(out.reshape(n, -1), np.float32)
 
 
 def _size(model: onnx.ModelProto, shape: Sequence[int | str]) -> tuple[int, int]:

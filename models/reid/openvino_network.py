@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from models import device as devices
-from models.errors import InputError
+from models.errors import InputError, one_line
 from models.reid import preprocess
-from models.reid.exported import Array
+from models.reid.exported import Array, as_rows, choose_output, noise, refuse_not_finite
 from models.reid.preprocess import Convention
 
 MAX_APART = 0.05
@@ -27,15 +27,18 @@ class OpenVinoNetwork:
     """A network of images from an .xml file: crops -> features.
 
     `width`: length of a feature. `size`: (height, width) px of a crop as the network sees it.
+    `note`: which of several outputs is taken, in words; "" for a single one.
     """
 
     on_cuda = False
+    note = ""
 
     def __init__(self, path: Path, batch: int, convention: Convention) -> None:
         """Open the file; raises InputError when it is not a ReID network. `batch` crops go into one
         call.
         """
         self._convention = convention
+        self._output = ""
         try:
             from openvino import Core
         except ImportError:
@@ -66,9 +69,11 @@ class OpenVinoNetwork:
             if self._padded:
                 self._batch = shape[0].get_length()
                 self._try_free_batch(path, batch)
-            self.width = self.features(np.zeros((1, *self.size, 3), np.uint8)).shape[1]
+            probe = self._raw_rows(noise(self.size))
+            refuse_not_finite(probe)
+            self.width = probe.shape[1]
         except Exception as error:  # noqa: BLE001 - openvino raises anything for a foreign file
-            reason = " ".join(str(error).split())[:120]
+            reason = one_line(error)
             raise InputError(
                 f"{path}: is not a ReID network with input (N, 3, H, W), output (N, D) ({reason})"
             ) from None
@@ -77,6 +82,14 @@ class OpenVinoNetwork:
         """Crops, each (h, w, 3) uint8 BGR -> (n, width) float32 of unit length, or 0 where the
         network gives nothing finite.
         """
+        features = np.nan_to_num(self._raw_rows(crops), posinf=0, neginf=0)
+        return np.asarray(
+            features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12),
+            np.float32,
+        )
+
+    def _raw_rows(self, crops: Sequence[Array] | Array) -> Array:
+        """Raw output for crops, (n, width) float32."""
         rows: list[Array] = [] if len(crops) else [np.zeros((0, self.width), np.float32)]
         for start in range(0, len(crops), self._batch):
             part = np.stack(
@@ -90,11 +103,7 @@ class OpenVinoNetwork:
                     :n
                 ]
             )
-        features = np.nan_to_num(np.concatenate(rows), posinf=0, neginf=0)
-        return np.asarray(
-            features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12),
-            np.float32,
-        )
+        return np.concatenate(rows)
 
     def _compiled(self, model: Any) -> Any:
         """A request of the model, ready to infer."""
@@ -107,12 +116,11 @@ class OpenVinoNetwork:
         """Raw output of one call, not shared: the request's own memory is written again by the
         next.
         """
-        out = np.asarray(
-            self._request.infer([np.ascontiguousarray(batch)], share_outputs=False)[0], np.float32
-        )
-        if out.ndim != 2 or len(out) != len(batch):
-            raise ValueError(f"it gives {out.shape} for {batch.shape}")
-        return out
+        found = self._request.infer([np.ascontiguousarray(batch)], share_outputs=False)
+        outputs = {str(i): np.asarray(found[i]) for i in range(len(found))}
+        if not self._output:
+            self._output, self.note = choose_output(outputs, len(batch))
+        return as_rows(outputs[self._output], len(batch))
 
     def _try_free_batch(self, path: Path, batch: int) -> None:
         """Open the batch when that changes no number; graphs that hard-code their batch stay as

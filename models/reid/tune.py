@@ -29,7 +29,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from models import command, files
 from models import settings as sections
-from models.errors import InputError
+from models.errors import InputError, one_line
 from models.interrupts import Interrupts
 from models.reid import settings as training_settings
 from models.reid.settings import Settings
@@ -243,8 +243,7 @@ def _open(log: Path) -> optuna.Study:
             study.tell(trial.number, state=TrialState.FAIL)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{log}: is damaged ({' '.join(str(error).split())[:80]}); remove its folder to start"
-            " anew"
+            f"{log}: is damaged ({one_line(error)}); remove its folder to start anew"
         ) from None
     return study
 

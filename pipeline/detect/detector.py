@@ -1,5 +1,6 @@
 """The one seam through which people are found, and the choice of who finds them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -8,7 +9,7 @@ from models import weights
 from models.errors import InputError
 from pipeline.config import DetectorConfig
 from pipeline.errors import ConfigError, ModelError
-from pipeline.records import Detections, Frame
+from pipeline.records import Camera, Detections, Frame
 
 
 class Detector(Protocol):
@@ -19,12 +20,19 @@ class Detector(Protocol):
     files: tuple[Path, ...]
     """What it was loaded from; empty when nothing was."""
 
+    @property
+    def warnings(self) -> list[str]:
+        """What is suspect in what it finds; complete when the last frame has been given."""
+        ...
+
     def detect(self, frames: list[Frame]) -> list[Detections]:
         """Return one `Detections` per frame, in the order of `frames`."""
         ...
 
 
-def build(config: DetectorConfig, device: str, cameras: list[str]) -> tuple[Detector, list[str]]:
+def build(
+    config: DetectorConfig, device: str, cameras: Sequence[Camera]
+) -> tuple[Detector, list[str]]:
     """Return the detector that `config` asks for and notes for the user; raises ConfigError,
     ModelError, SourceError.
     """
@@ -35,7 +43,14 @@ def build(config: DetectorConfig, device: str, cameras: list[str]) -> tuple[Dete
             raise ConfigError(
                 "detector.detections and detector.weights exclude each other; give one of them"
             )
-        return MotFileDetector(Path(config.detections), cameras, config.min_score), []
+        from_file = MotFileDetector(
+            Path(config.detections),
+            cameras,
+            config.min_score,
+            config.first_frame,
+            _numbers(config.classes),
+        )
+        return from_file, []
     chosen = config.weights
     notes: list[str] = []
     if chosen == "auto":
@@ -54,7 +69,21 @@ def build(config: DetectorConfig, device: str, cameras: list[str]) -> tuple[Dete
     if chosen == "hog":
         from pipeline.detect.hog import HogDetector
 
+        if config.classes:
+            raise ConfigError(
+                "detector.classes: HOG knows people only; leave it out, or give detector.weights"
+            )
         return HogDetector(config), notes
     from pipeline.detect.yolo import YoloDetector
 
     return YoloDetector(chosen, config, device), notes
+
+
+def _numbers(classes: Sequence[int | str]) -> list[int]:
+    """Classes as numbers, as files of boxes have them; raises ConfigError."""
+    if names := [name for name in classes if isinstance(name, str)]:
+        raise ConfigError(
+            f"detector.classes: {names[0]} is a name, but the boxes of detector.detections have"
+            " numbers in column 8; give the number"
+        )
+    return [number for number in classes if isinstance(number, int)]

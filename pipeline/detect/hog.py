@@ -48,6 +48,7 @@ class HogDetector:
     files: tuple[Path, ...] = ()
 
     def __init__(self, config: DetectorConfig) -> None:
+        self.warnings: list[str] = []
         svm = np.asarray(cv2.HOGDescriptor().getDefaultPeopleDetector(), np.float32).ravel()
         self._weights = svm[:-1].reshape(BLOCKS[0] * BLOCKS[1], -1)
         self._bias = float(svm[-1])

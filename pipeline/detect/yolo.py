@@ -15,6 +15,7 @@ class YoloDetector:
 
     def __init__(self, weights: str, config: DetectorConfig, device: str) -> None:
         self.name = f"YOLO {Path(weights).name}"
+        self.warnings: list[str] = []
         on = devices.resolve(device)
         try:
             self._detector = PersonDetector(
@@ -24,11 +25,14 @@ class YoloDetector:
                 config.min_score,
                 config.nms_iou,
                 str(on),
+                config.classes,
             )
         except InputError as error:
             hint = ""
             if "name its architecture" in str(error):
                 hint = "; for example --set detector.architecture=yolo11n.yaml"
+            elif "name the class of people" in str(error):
+                hint = "; for example --set detector.classes=[NAME]"
             raise ModelError(f"{error}{hint}") from None
         self.files: tuple[Path, ...] = (self._detector.path,)
 

@@ -9,23 +9,30 @@ visibility, rows whose flag is not set are not there.
 
 import csv
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from models import files
 from models.boxes import iou
-from pipeline import mot
+from pipeline import box_files, mot
+from pipeline.box_files import PEDESTRIAN
+from pipeline.config import file_name
 from pipeline.errors import SourceError
 from pipeline.records import Array
 
 MIN_IOU = 0.5
-PEDESTRIAN = 1
+FIRST_FRAME_ADVICE = "add --first-frame {first}"
+CLASS_ADVICE = "add --truth-class {found}"
 DISTRACTORS = (2, 6, 7, 8, 12)
 """Person on vehicle, vehicle, static person, distractor, reflection: column 8 of MOT16, 17 and 20.
 """
+CLASS_COLUMNS = (8, 9)
+"""Files with so many columns have a class in the eighth, and a visibility in the ninth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +63,12 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class Truth:
     """Truth of one camera; `counts` (n,) bool is False where a row counts neither for nor
-    against.
+    against. `notes` says what in its file may not be meant.
     """
 
     rows: Rows
     counts: Array
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,44 +105,115 @@ def read_results(path: Path, with_filled: bool = True) -> dict[str, Rows]:
     table = path / "tracks.csv"
     if table.is_file():
         return _read_table(table, with_filled)
-    files = _mot_files(path)
-    if not files:
+    mot_files = _mot_files(path)
+    if not mot_files:
         raise SourceError(
             f"{path}: no results here; give an output folder with tracks.csv, or a folder of MOT"
             " files"
         )
+    tables = {camera: mot.read(file) for camera, file in mot_files.items()}
+    first = box_files.origin(list(tables.values()))
     cameras: dict[str, Rows] = {}
-    for camera, file in files.items():
-        cameras[camera] = _rows(mot.read(file))
+    for camera, file in mot_files.items():
+        frames = box_files.count_from(tables[camera], file, first, "give frames from 1")
+        cameras[camera] = _rows(tables[camera], frames)
         _refuse_duplicates(cameras[camera], str(file))
     return cameras
 
 
-def read_truth(path: Path, min_visibility: float) -> dict[str, Truth]:
+def doubts(path: Path) -> list[str]:
+    """Say what in results given as MOT files may not be meant; nothing for a table.
+
+    Args:
+        path: an output folder with `tracks.csv`, or a folder of MOT files.
+
+    Raises:
+        SourceError: a file is damaged, or cannot be meant so.
+    """
+    if (path / "tracks.csv").is_file():
+        return []
+    notes = ["MOT files have no track ids: every id of a camera is taken for one track of it"]
+    tables = {file: mot.read(file) for file in _mot_files(path).values()}
+    if box_files.origin(list(tables.values())) == 0:
+        notes.append(f"{path}: frames count from 0, since a frame 0 was found in the results")
+    for file, table in tables.items():
+        notes += box_files.check_pixels(table, file, None)
+    return notes
+
+
+def read_truth(
+    path: Path,
+    min_visibility: float,
+    classes: Sequence[int] = (PEDESTRIAN,),
+    first_frame: int | None = None,
+    sizes: Mapping[str, tuple[int, int]] | None = None,
+) -> dict[str, Truth]:
     """Read MOTChallenge truth.
 
     Args:
         path: a folder with `<camera>.txt` or `<camera>/gt/gt.txt`.
         min_visibility: people less visible than this (0..1) count neither for nor against.
+        classes: classes that count, in files with a class in column 8.
+        first_frame: number that the files give to the first frame; None: 1, or 0 if a frame 0 is
+            found.
+        sizes: width and height of the picture in px, by camera, as far as they are known.
 
     Returns:
         Truth by camera.
 
     Raises:
-        SourceError: there is no truth, or a file is damaged.
+        SourceError: there is no truth, no row counts, or a file is damaged or cannot be meant so.
     """
-    files = _mot_files(path)
-    if not files:
+    mot_files = _mot_files(path)
+    if not mot_files:
         raise SourceError(
             f"{path}: no truth here; give a folder with a MOTChallenge file per camera,"
             " <camera>.txt"
         )
+    tables = {camera: mot.read(file) for camera, file in mot_files.items()}
+    first = box_files.origin(list(tables.values())) if first_frame is None else first_frame
     cameras: dict[str, Truth] = {}
-    for camera, file in files.items():
-        in_camera = truth(mot.read(file), min_visibility)
+    reasons: dict[str, list[str]] = {}
+    for camera, file in mot_files.items():
+        table = tables[camera]
+        notes = box_files.check_pixels(table, file, (sizes or {}).get(camera))
+        if first == 0 and first_frame is None:
+            notes.append(f"{file}: frames count from 0, since a frame 0 was found in the truth")
+        frames = box_files.count_from(table, file, first, FIRST_FRAME_ADVICE)
+        in_camera = truth(table, min_visibility, classes, frames)
+        if not in_camera.counts.any():
+            reasons[camera] = _why_nothing_counts(table, file, min_visibility, classes)
+            notes += reasons[camera]
         _refuse_duplicates(in_camera.rows.take(in_camera.counts), str(file))
-        cameras[camera] = in_camera
+        cameras[camera] = replace(in_camera, notes=tuple(notes))
+    if len(reasons) == len(cameras):
+        first_reason = next(reason for lines in reasons.values() for reason in lines)
+        n_others = len(reasons) - 1
+        raise SourceError(first_reason + (f" (and {n_others} more files)" if n_others else ""))
     return cameras
+
+
+def _why_nothing_counts(
+    table: Array, where: Path, min_visibility: float, classes: Sequence[int]
+) -> list[str]:
+    """Say why no row of a file of truth counts, and what to type."""
+    if not len(table):
+        return [f"{where}: has no rows, so that there is nobody to be found"]
+    if table.shape[1] in CLASS_COLUMNS:
+        if reasons := box_files.of_classes(table, where, classes, CLASS_ADVICE):
+            return reasons
+        table = table[np.isin(table[:, 7], classes)]
+    n = len(table)
+    if table.shape[1] > 6 and (table[:, 6] == 0).all():
+        return [
+            f"{where}: 0 of {n} rows count: their flag (column 7) is 0, which means that a row does"
+            " not count; write 1"
+        ]
+    highest = f"{table[:, 8].max():g}" if table.shape[1] == 9 else "unknown"
+    return [
+        f"{where}: 0 of {n} rows count: their visibility (column 9) is at most {highest}, below"
+        f" {min_visibility:g}; add --min-visibility 0 if the column does not mean visibility"
+    ]
 
 
 def processed(path: Path) -> dict[str, Array]:
@@ -147,8 +226,24 @@ def processed(path: Path) -> dict[str, Array]:
         Frame numbers from 0, (n,) int64, by camera; empty for results without a `run.json`.
     """
     try:
-        cameras = json.loads((path / "run.json").read_text(encoding="utf-8"))["cameras"]
+        cameras = json.loads(files.read_text(path / "run.json"))["cameras"]
         return {camera["camera"]: _processed_frames(camera) for camera in cameras}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def picture_sizes(path: Path) -> dict[str, tuple[int, int]]:
+    """Read from `run.json` how large the pictures of each camera are.
+
+    Args:
+        path: folder of results.
+
+    Returns:
+        Width and height in px, by camera; empty where they are not known.
+    """
+    try:
+        cameras = json.loads(files.read_text(path / "run.json"))["cameras"]
+        return {each["camera"]: (int(each["width"]), int(each["height"])) for each in cameras}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -164,7 +259,7 @@ def _processed_frames(camera: dict[str, Any]) -> Array:
 def only(truth: Truth, frames: Array | range) -> Truth:
     """Return the truth of these frames, numbered from 0."""
     keep = np.isin(truth.rows.frames, frames)
-    return Truth(truth.rows.take(keep), truth.counts[keep])
+    return replace(truth, rows=truth.rows.take(keep), counts=truth.counts[keep])
 
 
 def match_frames(camera: str, results: Rows, truth: Truth) -> Scene:
@@ -216,26 +311,38 @@ def _by_frame(frames: Array) -> dict[int, Array]:
 def _mot_files(path: Path) -> dict[str, Path]:
     if not path.is_dir():
         raise SourceError(f"{path}: no such folder")
-    nested = {p.parent.parent.name: p for p in path.glob("*/gt/gt.txt")}
-    flat = {p.stem: p for p in path.glob("*.txt")}
-    below = {p.stem: p for p in path.glob("mot/*.txt")}
+    nested = {file_name(p.parent.parent.name): p for p in path.glob("*/gt/gt.txt")}
+    flat = {file_name(p.stem): p for p in path.glob("*.txt")}
+    below = {file_name(p.stem): p for p in path.glob("mot/*.txt")}
     return dict(sorted((nested or flat or below).items()))
 
 
-def _rows(table: Array) -> Rows:
+def _rows(table: Array, frames: Array) -> Rows:
     ids = table[:, 1].astype(np.int64)
-    return _checked(Rows(table[:, 0].astype(np.int64) - 1, mot.boxes(table), ids, ids, ids))
+    return Rows(frames, mot.boxes(table), ids, ids, ids)
 
 
-def truth(table: Array, min_visibility: float) -> Truth:
-    """Rows of one MOTChallenge truth file as `pipeline.mot.read` returns them, and which of them
-    count.
+def truth(
+    table: Array,
+    min_visibility: float,
+    classes: Sequence[int] = (PEDESTRIAN,),
+    frames: Array | None = None,
+) -> Truth:
+    """Rows of one MOTChallenge truth file, and which of them count.
+
+    Args:
+        table: as `pipeline.mot.read` returns it.
+        min_visibility: people less visible than this (0..1) count neither for nor against.
+        classes: classes that count.
+        frames: frame of each row from 0, (n,) int64; None: those of the table count from 1.
     """
-    rows = _rows(table)
+    rows = _rows(table, table[:, 0].astype(np.int64) - 1 if frames is None else frames)
     keep = counts = np.ones(len(table), bool)
-    if table.shape[1] == 9:  # MOT16, 17 and 20
-        counts = (table[:, 6] != 0) & (table[:, 7] == PEDESTRIAN) & (table[:, 8] >= min_visibility)
-        keep = counts | np.isin(table[:, 7], [PEDESTRIAN, *DISTRACTORS])
+    if table.shape[1] in CLASS_COLUMNS:  # MOT16, 17 and 20
+        counts = (table[:, 6] != 0) & np.isin(table[:, 7], classes)
+        if table.shape[1] == 9:
+            counts &= table[:, 8] >= min_visibility
+        keep = counts | np.isin(table[:, 7], [*classes, *DISTRACTORS])
     elif table.shape[1] > 6:  # MOT15: only the flag
         keep = table[:, 6] != 0
     return Truth(rows.take(keep), counts[keep])
@@ -248,16 +355,10 @@ def _refuse_duplicates(rows: Rows, where: str) -> None:
         raise SourceError(f"{where}: an id stands twice in one frame")
 
 
-def _checked(rows: Rows) -> Rows:
-    if len(rows.frames) and rows.frames.min() < 0:
-        raise SourceError("MOT files count frames from 1; a frame 0 was found")
-    return rows
-
-
 def _read_table(path: Path, with_filled: bool) -> dict[str, Rows]:
     values: dict[str, list[list[float]]] = {}
     try:
-        for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+        for row in csv.DictReader(files.read_text(path).splitlines()):
             # tables of version 0.1.0 have no column "tracklet"
             tracklet = "tracklet" if "tracklet" in row else "track_id"
             columns = ("frame", "person_id", "track_id", tracklet, "x1", "y1", "x2", "y2")

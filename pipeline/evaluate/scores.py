@@ -11,10 +11,12 @@ Two controls tell what linking adds and what is left: *local ids only* gives eve
 id of the person in truth that it follows most.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -26,6 +28,7 @@ from pipeline.records import Array
 METRICS = ("HOTA", "DetA", "AssA", "IDF1", "IDP", "IDR", "MOTA", "IDSW")
 
 Scores = dict[str, float]
+"""nan where a score is not defined: a share of nothing, such as precision without results."""
 Labels = list[Array]
 """One id per row of `Scene.results`, for each scene."""
 Name = tuple[str | int, ...]
@@ -90,7 +93,8 @@ def together(scenes: list[Scene], labels: Labels) -> Scores:
         labels: ids of their results.
 
     Returns:
-        All metrics, 0..1, but for MOTA (can be negative) and IDSW (a count).
+        All metrics, 0..1, but for MOTA (can be negative) and IDSW (a count); nan where there is
+        nothing that a metric could be computed over.
     """
     quiet = {"PRINT_CONFIG": False}
     data = _trackeval(scenes, labels)
@@ -106,10 +110,38 @@ def together(scenes: list[Scene], labels: Labels) -> Scores:
     scores |= {name: float(identity[name]) for name in ("IDF1", "IDP", "IDR")}
     scores["MOTA"] = float(summed["MOTA"])
     scores["IDSW"] = float(summed["IDSW"])
-    return scores
+    return scores | dict.fromkeys(_undefined(data, hota), math.nan)
 
 
-def _trackeval(scenes: list[Scene], labels: Labels) -> dict[str, object]:
+def _undefined(data: dict[str, Any], hota: dict[str, Any]) -> list[str]:
+    """Metrics that are a share of nothing; TrackEval gives 0, 1 or large numbers for them."""
+    names: list[str] = []
+    if not data["num_gt_dets"]:
+        names += ["IDR", "MOTA", "IDSW"]
+    if not data["num_tracker_dets"]:
+        names += ["IDP"]
+    if not data["num_gt_dets"] and not data["num_tracker_dets"]:
+        names += ["HOTA", "DetA", "IDF1"]
+    if not np.any(hota["HOTA_TP"]):
+        names += ["AssA"]
+    return names
+
+
+def plain(value: Any) -> Any:
+    """Return nested scores as JSON has them: null where a score is not defined."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def in_words(value: float, decimals: int = 1, unit: str = "") -> str:
+    """Return a score as text: a percentage of a share, "-" where it is not defined."""
+    return "-" if math.isnan(value) else f"{100 * value:.{decimals}f}{unit}"
+
+
+def _trackeval(scenes: list[Scene], labels: Labels) -> dict[str, Any]:
     """Cameras one after the other, ids numbered from 0, in TrackEval's form."""
     truth: list[Array] = []
     results: list[Array] = []
@@ -191,7 +223,7 @@ def _link_scores(
     scenes: list[Scene], tracklets: Labels, followed: dict[int, int]
 ) -> tuple[float, float]:
     """Precision and recall over pairs of tracklets that are one person; one that follows nobody
-    belongs with no other.
+    belongs with no other. nan where there are no pairs.
     """
     assigned: set[tuple[int, int]] = set()
     for scene, labels in zip(scenes, tracklets, strict=True):
@@ -201,8 +233,8 @@ def _link_scores(
     found = _pairs_of_one_person(assigned)
     true = _pairs_of_one_person(followed.items())
     n_right = len(found & true)
-    precision = n_right / len(found) if found else 1.0
-    recall = n_right / len(true) if true else 1.0
+    precision = n_right / len(found) if found else math.nan
+    recall = n_right / len(true) if true else math.nan
     return precision, recall
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from models import files
 from pipeline.errors import ConfigError
 from pipeline.linking.learning.clocks import Offset
 from pipeline.linking.learning.homographies import Homography
@@ -52,7 +53,7 @@ def load(path: str, network_sha256: str) -> Site:
     if not path:
         return NONE
     try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
+        document = json.loads(files.read_text(Path(path)), parse_constant=_refuse)
         if document["schema"] != SCHEMA:
             raise ValueError(f"its schema is {document['schema']}")
         same_network = document["network_sha256"] == network_sha256

@@ -73,6 +73,8 @@ def _camera(camera: Camera, stride: int, frame_ranges: Sequence[tuple[int, int]]
     return {
         "camera": camera.name,
         "source": camera.source,
+        "width": camera.width,
+        "height": camera.height,
         "n_frames": camera.n_frames,
         "n_dropped": camera.n_dropped,
         "stride": stride,

@@ -275,10 +275,42 @@ def test_given_names_are_kept_but_never_twice() -> None:
     assert [camera.name for camera in named] == ["gate", "gate-2", "a.b"]
 
 
-@pytest.mark.parametrize("name", ["a/b", "my camera", "../up"])
-def test_a_given_name_that_is_no_good_file_name_is_refused_and_not_changed(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"cameras\.0\.name"):
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a/b", "may have letters, digits, blanks, _ - and . but not '/'; call it, .* 'a_b'"),
+        ("../up", "not '/'; call it, for example, '.._up'"),
+        ("a\nb", r"not '\\n'; call it, for example, 'a_b'"),
+        (True, 'put the name in quotes, as in name: "on"'),
+    ],
+)
+def test_a_given_name_that_is_no_good_file_name_is_refused_with_one_that_is(
+    name: object, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^site.yaml: cameras\.0\.name: .*{words}.*$"):
         config.build({"cameras": [{"source": "x.mp4", "name": name}]}, "site.yaml")
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [(1, "1"), (1.5, "1.5"), ("my camera", "my_camera"), (" gate ", "gate"), ("on", "on")],
+)
+def test_numbers_and_blanks_are_names_and_a_change_is_told(given: object, name: str) -> None:
+    cameras = [{"source": "x.mp4", "name": given}, {"source": "y.mp4", "name": "b"}]
+    travel = [{"cameras": [given, "b"], "max_s": 9}]
+    built = config.build({"cameras": cameras, "linking": {"travel": travel}}, "site.yaml")
+    named = config.unique_names(built.cameras)
+    assert [camera.name for camera in named] == [name, "b"]
+    config.check_travel(built.model_copy(update={"cameras": named}))
+    notes = config.renamed_cameras(built.cameras, named)
+    is_told = ["the camera 'my camera' is called my_camera in all files and settings"]
+    assert notes == (is_told if given == "my camera" else [])
+
+
+def test_a_name_that_is_taken_is_told() -> None:
+    cameras = [CameraConfig(source=source, name="gate") for source in "ab"]
+    notes = config.renamed_cameras(cameras, config.unique_names(cameras))
+    assert notes == ["the camera 'gate' is called gate-2 in all files and settings"]
 
 
 @settings(deadline=None, derandomize=True, max_examples=100)

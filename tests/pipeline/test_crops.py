@@ -215,7 +215,7 @@ def test_a_camera_that_the_config_names_is_found_by_its_source(tmp_path: Path) -
 def test_truth_may_be_named_as_the_video_is_also_with_a_blank(tmp_path: Path) -> None:
     video = write_video(tmp_path / "my cam.mp4", 5, 10, SIZE)
     boxes = truth(tmp_path / "truth", "my cam", [(1, 1, 20, 16, 12, 30)])
-    assert cut_run(video, boxes, tmp_path / "people") == {"0001/my cam/000000"}
+    assert cut_run(video, boxes, tmp_path / "people") == {"0001/my_cam/000000"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from onnx import helper
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from models import device as devices
 from models import weights
@@ -22,7 +25,7 @@ from pipeline.config import ReidConfig
 from pipeline.embed import Embedder
 from pipeline.errors import ModelError
 from pipeline.records import Array, Tracklet
-from tests.graphs import write_convolution, write_graph
+from tests.graphs import write_convolution, write_graph, write_outputs
 
 MakeEmbedder = Callable[[int], Embedder]
 
@@ -200,10 +203,49 @@ def test_auto_takes_the_network_that_ships_for_the_device(
     assert embed.build(ReidConfig(), device)[0].name == f"{taken}.safetensors"
 
 
+def test_the_output_that_is_taken_of_several_is_a_note(tmp_path: Path) -> None:
+    path = write_outputs(tmp_path / "two.onnx", {"quality": [1], "features": [64]})
+    embedder, notes = embed.build(ReidConfig(weights=str(path)), "cpu")
+    assert embedder.width == 64
+    assert "two.onnx: of its outputs" in notes[0]
+
+
+def test_crops_without_finite_features_are_counted_and_told(tmp_path: Path) -> None:
+    """The logarithm of a colour is finite for noise, and not for what is black."""
+    nodes = [
+        helper.make_node("ReduceMean", ["crops"], ["colour"], axes=[2, 3], keepdims=0),
+        helper.make_node("Log", ["colour"], ["logarithm"]),
+        helper.make_node("Concat", ["logarithm", "colour"], ["features"], axis=1),
+    ]
+    path = write_graph(tmp_path / "log.onnx", nodes, ["n", 3, 32, 16])
+    settings = ReidConfig(weights=str(path), convention="rgb_0_1")
+    embedder, _ = embed.build(settings, "cpu")
+    sound = tracklet(1, 3)
+    black = replace(sound, crops=np.zeros_like(sound.crops))
+    embedder.embed([sound])
+    assert embedder.warnings == []
+    embedder.embed([black])
+    assert embedder.warnings[0].startswith("log.onnx: 3 of 6 crops got NaN or infinite features")
+
+
+def test_a_network_of_ours_with_weights_that_are_not_finite_is_an_error(
+    tmp_path: Path, compact_file: Path
+) -> None:
+    state = load_file(compact_file)
+    with safe_open(compact_file, "pt") as file:
+        metadata = file.metadata()
+    name = next(key for key, values in state.items() if values.is_floating_point())
+    state[name].view(-1)[0] = torch.nan
+    path = tmp_path / "nan.safetensors"
+    save_file(state, path, metadata)
+    with pytest.raises(ModelError, match=f"^{path}: its weights are damaged: {name} holds NaN"):
+        embed.build(ReidConfig(weights=str(path)), "cpu")
+
+
 class NoNetwork:
     """Stands for a network on a device that this machine lacks."""
 
-    width, size = 1, (HEIGHT_PX, WIDTH_PX)
+    width, size, note = 1, (HEIGHT_PX, WIDTH_PX), ""
 
     def __init__(self, path: Path, device: str) -> None:
         self.on_cuda = device == "cuda"

@@ -21,6 +21,8 @@ def write(folder: Path, text: str) -> Path:
         "1,7,10,20,30,40,0.9\n\n2,7,11,21,30,40,0.8\n",
         "1 7 10 20 30 40 0.9\n2 7 11 21 30 40 0.8",
         "1, 7, 10, 20, 30, 40, 0.9\r\n2, 7, 11, 21, 30, 40, 0.8\r\n",
+        "1;7;10;20;30;40;0,9\n2;7;11;21;30;40;0,8\n",
+        "frame,id,x,y,w,h,score\n1,7,10,20,30,40,0.9\n2,7,11,21,30,40,0.8\n",
     ],
 )
 def test_commas_spaces_blank_lines_and_either_line_end_are_read_alike(
@@ -51,6 +53,13 @@ def test_a_bad_line_is_an_error_that_names_it(tmp_path: Path, line: str) -> None
     path = write(tmp_path, f"1,1,0,0,9,9,1\n\n{line}\n")
     with pytest.raises(SourceError, match=r"^[^\n]*boxes\.txt, line 3: expected [^\n]*$"):
         mot.read(path)
+
+
+def test_a_bad_line_is_told_with_what_stands_there(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"line 2: expected numbers .*, found 'five'"):
+        mot.read(write(tmp_path, "1,1,0,0,9,9,1\n1,1,0,0,five,9,1\n"))
+    with pytest.raises(SourceError, match=r"line 2: expected .*, found 6 after lines of 7"):
+        mot.read(write(tmp_path, "1,1,0,0,9,9,1\n1,1,0,0,9,9\n"))
 
 
 def test_a_file_that_is_missing_or_binary_is_an_error(tmp_path: Path) -> None:

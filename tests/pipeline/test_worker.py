@@ -34,7 +34,7 @@ def test_cameras_out_of_phase_share_their_rounds_whatever_the_stride(
         (tmp_path / f"{name}.txt").touch()
     config = Config(cameras=cameras, sources=settings)
     sources = [open_source(camera, settings) for camera in cameras]
-    detector = MotFileDetector(tmp_path, ["early", "late"], 0.1)
+    detector = MotFileDetector(tmp_path, [source.camera for source in sources], 0.1)
     found: list[int] = []
     worker = Worker(sources, detector, config, Timings())
     list(worker.run(threading.Event(), found.append))

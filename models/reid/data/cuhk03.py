@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from models import files
 from models.errors import InputError
 from models.reid.data.layout import (
     OfficialOptions,
@@ -132,7 +133,7 @@ def _testset(here: Path, options: Options) -> set[int]:
     ours, theirs = here / TESTSETS, here / f"splits_classic_{options.labels}.json"
     file = ours if ours.is_file() or not theirs.is_file() else theirs
     try:
-        split: Any = json.loads(file.read_text(encoding="utf-8"))[options.split]
+        split: Any = json.loads(files.read_text(file))[options.split]
         if file == ours:
             return {_person(int(pair), int(number)) for pair, number in split}
         return {_parse(file, re.split(r"[/\\]", item[0])[-1])[0] for item in split["query"]}

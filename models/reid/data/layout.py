@@ -171,7 +171,7 @@ def require(listed: Iterable[Frames]) -> None:
 def text_lines(path: Path) -> list[str]:
     """Lines of a text file without the empty ones; raises InputError."""
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line for line in files.read_text(path).splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); unpack the data set again") from None
 

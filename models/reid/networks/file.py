@@ -12,7 +12,7 @@ from safetensors import torch as safetensors
 from torch import Tensor, nn
 
 from models import files
-from models.errors import InputError
+from models.errors import InputError, one_line
 from models.reid.networks import table
 
 SCHEMA = "reid/1"
@@ -68,6 +68,12 @@ def load(path: Path) -> Loaded:
         raise InputError(
             f"{path}: is not a readable safetensors file ({str(error).splitlines()[0]})"
         ) from None
+    for name, values in state.items():
+        if not bool(values.isfinite().all()):
+            raise InputError(
+                f"{path}: its weights are damaged: {name} holds NaN or infinite numbers; train or"
+                " download it again"
+            )
     if metadata.get("schema") != SCHEMA:
         raise InputError(
             f"{path}: is not a ReID network of this program (its metadata lack schema {SCHEMA})"
@@ -84,7 +90,5 @@ def load(path: Path) -> Loaded:
         network.load_state_dict(state)
     except RuntimeError as error:
         what = f"{recipe.architecture} {recipe.options}"
-        raise InputError(
-            f"{path}: weights do not fit {what} ({str(error).splitlines()[1].strip():.100})"
-        ) from None
+        raise InputError(f"{path}: weights do not fit {what} ({one_line(error)})") from None
     return Loaded(network.eval(), recipe, about)

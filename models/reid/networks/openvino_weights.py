@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.errors import InputError
+from models.errors import InputError, one_line
 from models.reid.networks.osnet import ConvNorm, Gate, LightConv, OSBlock
 from models.reid.networks.osnet_lct import LinearContextTransform, OSNetLct
 
@@ -115,8 +115,7 @@ def _constants(path: Path) -> list[Tensor]:
     try:
         operations = Core().read_model(path).get_ordered_ops()
     except RuntimeError as error:
-        reason = str(error).splitlines()[0][:100]
-        raise InputError(f"{path}: cannot be read by OpenVINO ({reason})") from None
+        raise InputError(f"{path}: cannot be read by OpenVINO ({one_line(error)})") from None
     weighted = [
         operation for operation in operations if operation.get_type_name() in WITH_CONSTANTS
     ]

@@ -17,7 +17,7 @@ from safetensors import torch as safetensors
 from torch import Tensor
 
 from models import files
-from models.errors import InputError
+from models.errors import InputError, one_line
 
 SCHEMA = "reid-checkpoint/1"
 
@@ -76,9 +76,7 @@ def read(path: Path) -> tuple[dict[str, dict[str, Any]], Progress, str]:
             metadata["settings"],
         )
     except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read as a checkpoint ({' '.join(str(error).split())[:100]})"
-        ) from None
+        raise InputError(f"{path}: cannot be read as a checkpoint ({one_line(error)})") from None
 
 
 def _flatten(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:

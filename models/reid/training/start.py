@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import models.torchvision_ops  # noqa: F401 - before torchvision
-from models.errors import InputError
+from models.errors import InputError, one_line
 from models.reid.networks import openvino_weights
 from models.reid.networks.frames import FrameWise
 from models.reid.networks.osnet_lct import POOLING, OSNetLct, resized_pooling
@@ -156,9 +156,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise InputError(
-            f"{path}: cannot be read as weights ({' '.join(str(error).split())[:120]})"
-        ) from None
+        raise InputError(f"{path}: cannot be read as weights ({one_line(error)})") from None
     except Exception as error:  # noqa: BLE001 - pickle raises anything; weights_only keeps it from running anything
         raise InputError(f"{path}: is not a plain state dict ({type(error).__name__})") from None
     for key in ("state_dict", "model", "network"):

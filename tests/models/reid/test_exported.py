@@ -11,12 +11,13 @@ import onnxruntime
 import pytest
 import torch
 from numpy.testing import assert_allclose
-from onnx import helper
+from onnx import TensorProto, helper
 
+from models.errors import InputError
 from models.reid.exported import ExportedNetwork
 from models.reid.preprocess import normalise
 from pipeline.records import Array
-from tests.graphs import N_FEATURES, write_convolution, write_graph
+from tests.graphs import N_FEATURES, write_convolution, write_graph, write_outputs
 
 CPU = torch.device("cpu")
 
@@ -237,6 +238,71 @@ def test_a_graph_that_is_no_reid_network_is_an_error_of_one_line(
     )
     with pytest.raises(ValueError, match=f"^{path}: is not a ReID network .*$"):
         ExportedNetwork(path, CPU, 8)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "taken", "width"),
+    [
+        ({"quality": [1], "features": [64]}, "features", 64),
+        ({"logits": [751], "features": [512]}, "features", 512),
+        ({"features": [64, 1, 1], "logits": [90]}, "features", 64),
+        ({"maps": [], "before": [128], "after": [128]}, "before", 128),
+        ({"parts": [32], "whole": [256]}, "whole", 256),
+    ],
+    ids=["quality", "classes", "pooled maps", "maps and two alike", "longest"],
+)
+def test_features_are_told_among_several_outputs_by_their_shape(
+    tmp_path: Path, crops: Array, outputs: dict[str, list[int]], taken: str, width: int
+) -> None:
+    path = write_outputs(tmp_path / "reid.onnx", outputs)
+    network = ExportedNetwork(path, CPU, 4)
+    assert network.width == width
+    assert network.features(crops).shape == (len(crops), width)
+    assert f"{taken} is taken as the features" in network.note
+
+
+@pytest.mark.parametrize("outputs", [{"quality": [1]}, {"quality": [1], "maps": []}])
+def test_outputs_of_which_none_can_be_features_are_an_error(
+    tmp_path: Path, outputs: dict[str, list[int]]
+) -> None:
+    path = write_outputs(tmp_path / "reid.onnx", outputs)
+    with pytest.raises(InputError, match=r"quality \(1, 1\).*none of which is features"):
+        ExportedNetwork(path, CPU, 4)
+
+
+def test_a_network_in_half_precision_gives_nearly_the_same_features(
+    tmp_path: Path, crops: Array
+) -> None:
+    shape = {"features": [64]}
+    half = write_outputs(tmp_path / "half.onnx", shape, TensorProto.FLOAT16)
+    whole = write_outputs(tmp_path / "whole.onnx", shape)
+    found = ExportedNetwork(half, CPU, 4).features(crops)
+    assert found.dtype == np.float32
+    assert_allclose(found, ExportedNetwork(whole, CPU, 4).features(crops), atol=0.02)
+
+
+def test_an_input_that_is_no_float_is_an_error_with_the_whole_type(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Cast", ["crops"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float"], ["features"], axes=[2, 3], keepdims=0),
+    ]
+    path = write_graph(tmp_path / "reid.onnx", nodes, ["n", 3, 32, 16])
+    model = onnx.load(path)
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    onnx.save(model, path)
+    with pytest.raises(InputError, match=r"its input is tensor\(uint8\); export it with a float32"):
+        ExportedNetwork(path, CPU, 4)
+
+
+def test_a_network_that_gives_nan_is_an_error(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("ReduceMean", ["crops"], ["colour"], axes=[2, 3], keepdims=0),
+        helper.make_node("MatMul", ["colour", "weight"], ["features"]),
+    ]
+    weight = np.full((3, 32), np.nan, np.float32)
+    path = write_graph(tmp_path / "reid.onnx", nodes, ["n", 3, 32, 16], weight=weight)
+    with pytest.raises(InputError, match="it gives NaN or infinite features"):
+        ExportedNetwork(path, CPU, 4)
 
 
 def test_a_text_file_is_no_reid_network(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from models.weights import public
 from pipeline import embed
 from pipeline.config import ReidConfig
 from pipeline.records import Array
-from tests.graphs import N_FEATURES, write_convolution
+from tests.graphs import N_FEATURES, write_convolution, write_outputs
 from tests.pipeline.test_embed import TRACKLETS
 
 TEACHER = "person-reidentification-retail-0277.xml"
@@ -140,7 +140,7 @@ def test_what_is_no_reid_network_or_has_lost_its_weights_is_an_error_of_one_line
     ):
         OpenVinoNetwork(text, 8, IMAGENET)
     text.with_suffix(".bin").write_bytes(b"")
-    maps = convert(write_convolution(tmp_path / "maps.onnx", 1, "1,8,1,1"))
+    maps = convert(write_convolution(tmp_path / "maps.onnx", 1, "1,2,2,2"))
     for path in (text, maps):
         with pytest.raises(
             InputError, match=f"^{path}: is not a ReID network with input .*$"
@@ -186,3 +186,15 @@ def test_the_teacher_tells_people_apart_and_best_with_the_colours_that_are_recor
         rank1[convention] = float((alike.argmax(axis=1) == np.arange(len(people))).mean())
     assert margins["auto"] > margins["rgb_0_255"] + 0.02
     assert rank1["auto"] > 0.9
+
+
+@pytest.mark.usefixtures("openvino")
+def test_features_are_told_among_several_outputs_by_their_shape(
+    tmp_path: Path, crops: Array
+) -> None:
+    source = write_outputs(tmp_path / "two.onnx", {"quality": [1], "features": [64]})
+    network = OpenVinoNetwork(convert(source), 4, IMAGENET)
+    assert (network.width, network.features(crops).shape) == (64, (11, 64))
+    assert "is taken as the features" in network.note
+    expected = ExportedNetwork(source, torch.device("cpu"), 4).features(crops)
+    assert_allclose(network.features(crops), expected, atol=1e-3)

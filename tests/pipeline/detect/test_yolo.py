@@ -18,10 +18,13 @@ from safetensors.torch import save_file
 
 from models import device as devices
 from models.detector.inference import PersonDetector
+from models.errors import one_line
+from pipeline import cli
 from pipeline.config import DetectorConfig
 from pipeline.detect.yolo import YoloDetector
 from pipeline.errors import ModelError
 from pipeline.records import Array, Detections, Frame
+from tests.videos import write_video
 
 SIZE_PX = 128
 SHAPES = [(90, 160), (160, 90), (90, 160), (48, 64), (300, 500)]
@@ -196,6 +199,114 @@ def test_only_people_are_returned_and_a_network_without_them_is_an_error(
             detector(path)
     else:
         assert (len(detector(path).detect(frames[:1])[0]) > 0) is n_people
+
+
+def two_classes(path: Path, names: list[str], both: bool = True) -> Path:
+    """A network that sees its second class everywhere, and its first one if `both`."""
+    network = random_yolo(n_classes=2)
+    for branch in network.model[-1].cv3:
+        torch.nn.init.zeros_(branch[-1].weight)
+        branch[-1].bias.data = torch.tensor([3.0 if both else -20.0, 2.5])
+    return write_state(path, network, architecture="yolo11n.yaml", names=json.dumps(names))
+
+
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [
+        (["car", "People"], []),
+        (["car", "human"], []),
+        (["car", "hard-hat_worker"], ["Hard hat worker"]),
+        (["car", "head"], ["head"]),
+        (["car", "head"], [1]),
+        (["pedestrian", "people"], []),
+    ],
+)
+def test_every_class_of_people_counts_and_any_class_can_be_named(
+    tmp_path: Path, frames: list[Frame], names: list[str], classes: list[str | int]
+) -> None:
+    path = two_classes(tmp_path / "two.safetensors", names, both=False)
+    assert len(detector(path, classes=classes).detect(frames[:1])[0]) > 0
+
+
+def test_one_person_of_two_classes_of_people_is_one_box(
+    tmp_path: Path, frames: list[Frame]
+) -> None:
+    two = two_classes(tmp_path / "two.safetensors", ["pedestrian", "people"])
+    one = two_classes(tmp_path / "one.safetensors", ["pedestrian", "car"])
+    assert_same(detector(two).detect(frames), detector(one).detect(frames))
+
+
+@pytest.mark.parametrize(
+    ("names", "classes", "reason"),
+    [
+        (["car", "head"], [], r"none of its 2 classes is a person, but car, head; .*classes="),
+        (["car", "head"], ["heads"], "there is no class heads; the network has car, head"),
+        (["car", "head"], [2], "there is no class 2; the network has car, head"),
+    ],
+)
+def test_a_class_that_is_not_there_is_an_error_that_lists_those_that_are(
+    tmp_path: Path, names: list[str], classes: list[str | int], reason: str
+) -> None:
+    path = two_classes(tmp_path / "two.safetensors", names)
+    with pytest.raises(ModelError, match=f"^{path}: .*{reason}.*$"):
+        detector(path, classes=classes)
+
+
+@pytest.mark.parametrize("task", ["cls", "obb", "seg", "pose"])
+def test_weights_of_another_task_are_an_error_unless_they_give_boxes(
+    tmp_path: Path, frames: list[Frame], task: str
+) -> None:
+    from ultralytics import YOLO
+
+    path = tmp_path / f"{task}.pt"
+    YOLO(f"yolo11n-{task}.yaml").save(path)
+    if task in ("seg", "pose"):
+        assert len(detector(path, min_score=0.0).detect(frames[:1])) == 1
+        return
+    reason = "network for the task '.*', not a detector"
+    with pytest.raises(ModelError, match=f"^{path}: .*{reason}.*$"):
+        detector(path)
+
+
+def test_an_exported_network_that_gives_no_boxes_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "features.onnx"
+    pixels = onnx.helper.make_tensor_value_info("images", 1, [1, 3, SIZE_PX, SIZE_PX])
+    logits = onnx.helper.make_tensor_value_info("logits", 1, [1, 3])
+    mean = onnx.helper.make_node("ReduceMean", ["images"], ["logits"], axes=[2, 3], keepdims=0)
+    graph = onnx.helper.make_graph([mean], "classifier", [pixels], [logits])
+    opset = [onnx.helper.make_opsetid("", 13)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    with pytest.raises(ModelError, match=rf"^{path}: .*its output is \(1, 3\), not boxes.*$"):
+        detector(path)
+
+
+def test_weights_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
+    network = random_yolo()
+    network.model[0].conv.weight.data[0] = torch.nan
+    path = write_state(tmp_path / "nan.safetensors", network, architecture="yolo11n.yaml")
+    with pytest.raises(ModelError, match=f"^{path}: .*it gives NaN or infinite boxes.*$"):
+        detector(path)
+
+
+def test_weights_for_another_purpose_leave_no_output_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ultralytics import YOLO
+
+    video = write_video(tmp_path / "cam.mp4", 3)
+    YOLO("yolo11n-cls.yaml").save(tmp_path / "cls.pt")
+    given = ["--videos", str(video), "--set", f"detector.weights={tmp_path / 'cls.pt'}"]
+    assert cli.main([*given, "--output", str(tmp_path / "out")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_long_reasons_end_with_a_whole_word() -> None:
+    text = one_line(ValueError("expected tensor(float16)\n" * 50))
+    assert len(text) <= 240
+    assert text.endswith("tensor(float16) ...") or text.endswith("expected ...")
+    assert one_line(ValueError("x" * 500), 20) == "x" * 16 + " ..."
+    assert one_line(ValueError("")) == "ValueError"
 
 
 ARCHITECTURES = {

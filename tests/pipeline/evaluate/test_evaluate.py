@@ -3,6 +3,7 @@ sequence.
 """
 
 import json
+import math
 from pathlib import Path
 
 import cv2
@@ -13,6 +14,7 @@ from trackers.eval import compute_clear_metrics, compute_hota_metrics, compute_i
 from pipeline import cli, mot
 from pipeline.config import TrackerConfig
 from pipeline.detect.mot_file import by_frame
+from pipeline.errors import SourceError
 from pipeline.evaluate import __main__ as command
 from pipeline.evaluate import boxes, scores
 from pipeline.evaluate.scores import Report
@@ -81,7 +83,8 @@ def test_two_people_merged_across_cameras_cost_the_global_score_but_no_camera(
     assert found.together["ours"]["IDF1"] == pytest.approx(0.5)
     assert found.together["local ids only"]["IDF1"] == pytest.approx(1)
     assert found.together["oracle links"]["IDF1"] == pytest.approx(1)
-    assert (found.link_precision, found.link_recall) == (0, 1)
+    assert found.link_precision == 0
+    assert math.isnan(found.link_recall)
     assert (found.people_found, found.people_present) == (1, 2)
 
 
@@ -91,17 +94,172 @@ def test_a_person_split_across_cameras_costs_half_and_changes_no_mota(tmp_path: 
     assert found.together["ours"]["IDSW"] == 0
     assert found.together["ours"]["MOTA"] == pytest.approx(1)
     assert found.together["oracle links"]["IDF1"] == pytest.approx(1)
-    assert (found.link_precision, found.link_recall) == (1, 0)
+    assert math.isnan(found.link_precision)
+    assert found.link_recall == 0
 
 
-@pytest.mark.parametrize(("results", "truth"), [([], stay(1, 1)), (stay(1, 1), []), ([], [])])
-def test_empty_results_or_truth_score_zero_and_do_not_crash(
-    tmp_path: Path, results: list, truth: list
+def test_nothing_found_scores_zero_where_a_score_is_defined(tmp_path: Path) -> None:
+    ours = report(tmp_path, {"a": []}, {"a": stay(1, 1)}).together["ours"]
+    assert all(ours[m] == 0 for m in ("HOTA", "DetA", "IDF1", "IDR", "MOTA", "IDSW"))
+    assert np.isnan([ours["IDP"], ours["AssA"]]).all()
+
+
+@pytest.mark.parametrize("results", [[], stay(1, 1)])
+def test_a_camera_without_truth_has_no_score_that_is_a_share_of_truth(
+    tmp_path: Path, results: list[tuple[int, int, int]]
 ) -> None:
-    ours = report(tmp_path, {"a": results}, {"a": truth}).together["ours"]
-    assert ours["IDF1"] == 0
-    assert ours["HOTA"] in (0, 1)  # TrackEval's word for nothing against nothing is 1
-    assert np.isfinite(list(ours.values())).all()
+    truth = write(tmp_path / "t", {"a": [], "b": stay(1, 1)})
+    found, notes = command.evaluate(write(tmp_path / "r", {"a": results, "b": stay(1, 1)}), truth)
+    empty = found.cameras["a"]
+    assert np.isnan([empty["MOTA"], empty["IDR"], empty["IDSW"], empty["AssA"]]).all()
+    assert [np.isnan(empty["IDF1"]), np.isnan(empty["HOTA"])] == [not results] * 2
+    assert all(not np.isnan(score) for score in found.together["ours"].values())
+    assert any("a.txt: has no rows" in note for note in notes)
+
+
+def test_what_is_not_defined_is_a_dash_on_the_screen_and_null_in_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = {"a": stay(1, 1)}
+    folders = [str(write(tmp_path / name, rows)) for name in "rt"]
+    file = tmp_path / "s.json"
+    assert command.main([*folders, "--json", str(file)]) == 0
+    assert "links: precision -, recall - over" in capsys.readouterr().out
+    written = json.loads(file.read_text(), parse_constant=pytest.fail)
+    assert written["link_precision"] is None
+    write(tmp_path / "none", {"a": []})
+    assert command.main([str(tmp_path / "none"), folders[1], "--json", str(file)]) == 0
+    table = capsys.readouterr().out.splitlines()
+    # HOTA, DetA, AssA, IDF1, IDP, IDR, MOTA, IDSW
+    assert table[1].split() == ["a", "0.0", "0.0", "-", "0.0", "-", "0.0", "0.0", "0"]
+
+
+def refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], *options: str, results: str = "r"
+) -> str:
+    """The one line of the error that scoring r against t gives."""
+    assert command.main([str(tmp_path / results), str(tmp_path / "t"), *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("tail", "words", "option"),
+    [
+        (
+            "1,2,1",
+            "0 of 10 rows count: their class (column 8) is 2 (person on vehicle in MOTChallenge),"
+            " not 1; if people are class 2 here, add --truth-class 2",
+            ["--truth-class", "2"],
+        ),
+        ("1,80,1", "is 80, not 1; if people are class 80 here", ["--truth-class", "1", "80"]),
+        ("1,4", "their class (column 8) is 4 (bicycle", ["--truth-class", "4"]),
+        ("0,1,1", "their flag (column 7) is 0", None),
+        ("1,1,0.1", "their visibility (column 9) is at most 0.1", ["--min-visibility", "0"]),
+    ],
+    ids=["class", "unknown class", "eight columns", "flag", "visibility"],
+)
+def test_truth_without_a_row_that_counts_is_an_error_that_says_why(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    tail: str,
+    words: str,
+    option: list[str] | None,
+) -> None:
+    write(tmp_path / "r", {"a": stay(1, 1)})
+    write(tmp_path / "t", {"a": stay(1, 1)}, tail)
+    line = refused(tmp_path, capsys)
+    assert "a.txt: " in line
+    assert words in line
+    if option:
+        arguments = [str(tmp_path / "r"), str(tmp_path / "t"), *option]
+        assert command.main(arguments) == 0
+        assert "people: 1 found, 1 present" in capsys.readouterr().out
+
+
+def test_truth_without_rows_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "r", {"a": stay(1, 1)})
+    write(tmp_path / "t", {"a": []})
+    assert "a.txt: has no rows" in refused(tmp_path, capsys)
+
+
+def test_cameras_of_which_none_is_on_both_sides_are_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "r", {"lobby": stay(1, 1)})
+    write(tmp_path / "t", {"cam1": stay(1, 1)})
+    line = refused(tmp_path, capsys)
+    assert "has the cameras lobby" in line
+    assert "has truth of cam1: no camera in common" in line
+
+
+def test_frames_of_which_none_is_on_both_sides_are_an_error_that_says_what_to_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "r", {"a": stay(1, 1)})
+    write(tmp_path / "t", {"a": stay(1, 1, 5001, 5010)})
+    line = refused(tmp_path, capsys)
+    assert "a: results have frames 1 to 10, the truth has frames 5001 to 5010: no frame in" in line
+    assert line.endswith("add --first-frame 5001")
+    found, _ = command.evaluate(tmp_path / "r", tmp_path / "t", first_frame=5001)
+    assert found.together["ours"]["IDF1"] == 1
+
+
+def test_truth_of_frames_that_a_run_did_not_process_at_all_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pieces(tmp_path / "r", (1, 1))
+    cameras = [{"camera": "a", "n_frames": 4, "stride": 1, "frame_ranges": [[20, 23]]}]
+    (tmp_path / "r" / "run.json").write_text(json.dumps({"cameras": cameras}))
+    write(tmp_path / "t", {"a": stay(1, 1, 1, 4)})
+    line = refused(tmp_path, capsys)
+    assert "the run processed frames 21 to 24, the truth has frames 1 to 4" in line
+    assert line.endswith("--first-frame -19")
+    assert command.main([str(tmp_path / "r"), str(tmp_path / "t"), "--first-frame", "-19"]) == 0
+
+
+def test_frame_0_is_the_first_frame_and_is_told(tmp_path: Path) -> None:
+    truth = write(tmp_path / "t", {"a": stay(1, 1, 0, 9)})
+    found, notes = command.evaluate(write(tmp_path / "r", {"a": stay(1, 1)}), truth)
+    assert found.together["ours"]["IDF1"] == 1
+    assert any("a.txt: frames count from 0" in note for note in notes)
+    results = write(tmp_path / "r0", {"a": stay(1, 1, 0, 9)})
+    found, notes = command.evaluate(results, truth)
+    assert found.together["ours"]["IDF1"] == 1
+    assert any("was found in the results" in note for note in notes)
+
+
+def test_frames_before_the_first_are_an_error_that_names_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "r", {"a": stay(1, 1)})
+    write(tmp_path / "t", {"a": stay(1, 1, -3, 9)})
+    assert "t/a.txt: frame -3 was found" in refused(tmp_path, capsys)
+
+
+def test_truth_in_other_pixels_than_the_results_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = write(tmp_path / "r", {"a": stay(1, 1)})
+    large = write(tmp_path / "large", {"a": []})
+    (large / "a.txt").write_text("".join(f"{f},1,300,0,30,60,1\n" for f in range(1, 11)))
+    _, notes = command.evaluate(results, large)
+    assert any("not one of 10 boxes matches the truth; boxes reach x 110, y 20" in n for n in notes)
+    write(tmp_path / "t", {"a": []})
+    (tmp_path / "t" / "a.txt").write_text("".join(f"{f},1,.3,0,.1,.3,1\n" for f in range(1, 11)))
+    assert "a.txt: all boxes lie within 0..0.3" in refused(tmp_path, capsys)
+
+
+def test_truth_is_compared_with_the_picture_of_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pieces(tmp_path / "r", (1, 1))
+    camera = {"camera": "a", "n_frames": 10, "stride": 1, "width": 120, "height": 30}
+    (tmp_path / "r" / "run.json").write_text(json.dumps({"cameras": [camera]}))
+    write(tmp_path / "t", {"a": stay(1, 3)})
+    assert "100% of 10 boxes lie mostly outside the picture of 120 x 30 px" in refused(
+        tmp_path, capsys
+    )
 
 
 def test_cameras_on_one_side_only_are_named_and_missing_results_count_as_missed(
@@ -166,7 +324,8 @@ def test_visibility_is_an_option_and_other_classes_are_not_there_at_all(tmp_path
         file.writelines(f"{f},{i},{100 * at},0,10,20,0,3,1\n" for f, i, at in stay(2, 2))  # a car
     results = write(tmp_path / "r", {"a": stay(1, 1) + stay(2, 2)})
     assert command.evaluate(results, truth, 0)[0].together["ours"]["IDP"] == pytest.approx(0.5)
-    assert command.evaluate(results, truth)[0].people_present == 0
+    with pytest.raises(SourceError, match="visibility"):
+        command.evaluate(results, truth)
 
 
 def pieces(path: Path, people: tuple[int, int], column: bool = True) -> Path:
@@ -193,10 +352,13 @@ def test_the_pieces_of_a_track_are_one_track_for_the_control_without_links(
     assert found.together["ours"]["IDF1"] == pytest.approx(0.5)
     assert found.together["local ids only"]["IDF1"] == pytest.approx(1)
     assert found.together["oracle links"]["IDF1"] == pytest.approx(1)
-    assert (found.link_precision, found.link_recall) == (1, 0 if column else 1)
+    links = (found.link_precision, found.link_recall)
+    assert links == pytest.approx((math.nan, 0 if column else math.nan), nan_ok=True)
 
 
-@pytest.mark.parametrize(("people", "links"), [((1, 2), (1, 1)), ((1, 1), (0, 1))])
+@pytest.mark.parametrize(
+    ("people", "links"), [((1, 2), (math.nan, math.nan)), ((1, 1), (0, math.nan))]
+)
 def test_the_pieces_of_a_track_that_went_over_to_somebody_else_have_each_their_person(
     tmp_path: Path, people: tuple[int, int], links: tuple[float, float]
 ) -> None:
@@ -204,7 +366,7 @@ def test_the_pieces_of_a_track_that_went_over_to_somebody_else_have_each_their_p
     found, _ = command.evaluate(pieces(tmp_path / "r", people), truth)
     assert found.together["oracle links"]["IDF1"] == pytest.approx(1)
     assert found.together["local ids only"]["IDF1"] == pytest.approx(0.5)
-    assert (found.link_precision, found.link_recall) == links
+    assert (found.link_precision, found.link_recall) == pytest.approx(links, nan_ok=True)
 
 
 def track(detections: Path, fps: float) -> boxes.Rows:
