@@ -2,11 +2,14 @@
 
 A file is read completely and loses nothing. Time is the presentation timestamp minus that of the
 first frame, plus the camera's `start_s`; a frame count is never turned into time, so 29.97 stays
-29.97 and variable rates are right. A live source will be one more class with the same three members
-(`camera`, `warnings`, iteration), chosen in `open_source`.
+29.97 and variable rates are right. Clocks that jump are repaired, with a warning (see `clock`):
+times in all results are seconds of the repaired clock. A live source will be one more class with
+the same three members (`camera`, `warnings`, iteration), chosen in `open_source`.
 
 - `source`: what all sources have in common
 - `video`, `images`: the two kinds
+- `picture`: shown pictures, upright and with square pixels
+- `clock`: times that always grow
 - `ahead`: reading on a thread
 """
 
@@ -31,6 +34,11 @@ def open_source(config: CameraConfig, settings: SourcesConfig) -> Source:
         n_bytes = path.stat().st_size
     except (OSError, ValueError):
         raise SourceError(f"{config.source}: no such file or folder; check the path") from None
+    if path.is_dir() and config.track:
+        raise SourceError(
+            f"{config.source}: a folder of images has no tracks; leave out track of camera"
+            f" {config.name}"
+        )
     if path.is_dir():
         return ImageFolder(config, settings)
     if n_bytes == 0:
