@@ -17,7 +17,12 @@ MAX_BACK_FRAMES = 2.5
 MIN_GAP_FRAMES = 10
 """A step of fewer frame intervals is no jump, however long, so that time lapse is possible."""
 MIN_STEP_FRAMES = 0.01
-"""Frames that are stamped no later than the frame before come this much later."""
+MIN_STEP_S = 5e-4
+"""Frames that are stamped no later than the frame before come this much later, or
+`MIN_STEP_FRAMES` if that is less.
+"""
+MAX_STEP_OF_RATE_S = 10.0
+"""Longer steps say nothing of the rate, whether they are jumps or pauses."""
 MAX_BURST_STEP_S = 0.008
 """Frames closer than this are of one burst, if others are further apart: no camera that has pauses
 is as fast.
@@ -45,15 +50,15 @@ class Pace:
     irregular: bool = False
 
 
-def pace(stamps_s: Array, announced_fps: float, max_gap_s: float) -> Pace:
+def pace(stamps_s: Array, announced_fps: float) -> Pace:
     """Tell the pace from the first timestamps of a video, or from all.
 
-    The announced rate holds unless there are jumps, which falsify it, or bursts.
+    The announced rate holds unless there are jumps or pauses, which falsify it, or bursts; or
+    unless steps are so much longer that they would count as jumps.
 
     Args:
         stamps_s: timestamps (n,) in the order of decoding, seconds.
         announced_fps: rate that the file announces, frames/s.
-        max_gap_s: longest step that is believed.
     """
     announced = Pace(1 / announced_fps)
     steps_s = np.diff(stamps_s)
@@ -61,12 +66,12 @@ def pace(stamps_s: Array, announced_fps: float, max_gap_s: float) -> Pace:
     if not len(steps_s) or not steps_s.any():
         return announced
     typical_s = float(np.median(steps_s[steps_s > 0]))
-    is_jump = steps_s > max(max_gap_s, MIN_GAP_FRAMES * typical_s)
-    believed_s = steps_s[~is_jump]
-    mean_s = float(believed_s.mean())
-    if is_jump.any() and mean_s > 0:
+    is_jump = steps_s > max(MAX_STEP_OF_RATE_S, MIN_GAP_FRAMES * typical_s)
+    within_s = steps_s[~is_jump]
+    mean_s = float(within_s.mean())
+    if is_jump.any() or mean_s > MIN_GAP_FRAMES * announced.interval_s:
         announced = Pace(mean_s)
-    return _burst_pace(believed_s, mean_s, announced)
+    return _burst_pace(within_s, mean_s, announced)
 
 
 def _burst_pace(steps_s: Array, mean_s: float, otherwise: Pace) -> Pace:
@@ -158,7 +163,8 @@ class Clock:
             return self.last_s
         if told_s <= self.last_s:
             self._late.add(self.last_s - told_s, self.last_s)
-        self.last_s = max(told_s, self.last_s + MIN_STEP_FRAMES * self._pace.interval_s)
+        min_step_s = min(MIN_STEP_S, MIN_STEP_FRAMES * self._pace.interval_s)
+        self.last_s = max(told_s, self.last_s + min_step_s)
         return self.last_s
 
     def _follow_jump(self, stamp_s: float, expected_s: float) -> None:

@@ -158,7 +158,7 @@ class VideoFile:
         """What the file says, and what its timestamps say in the order of decoding."""
         rate = float(stream.average_rate or stream.guessed_rate or FALLBACK_FPS)
         stamps_s = np.array(stamps, np.float64) * float(stream.time_base or 1)
-        pace = clock.pace(stamps_s, rate, self._settings.max_gap_s)
+        pace = clock.pace(stamps_s, rate)
         fps = rate if pace.interval_s == 1 / rate else 1 / pace.interval_s
         own_s = float((stream.duration or 0) * (stream.time_base or 0))
         duration_s = own_s or (container.duration or 0) / av.time_base
