@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from models import settings
 from models.errors import InputError
@@ -23,6 +23,11 @@ EXAMPLE = settings.config_file("default.yaml")
 
 MAX_TYPICAL_S = 600.0
 """Longest gap between two cameras that is evidence of travel: a longer one is another visit."""
+
+MAX_START_S = 4e9
+"""In the year 2096, if counted from 1970: starts beyond are no seconds. Up to here, times that are
+1e-6 s apart differ.
+"""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -65,8 +70,19 @@ class CameraConfig(Section):
     source: str = Field(min_length=1)
     name: CameraName = ""
     start_s: float = 0.0
+    track: Annotated[int, Field(ge=0)] = 0
     homography: list[list[float]] = Field(default_factory=list)
     roi: list[tuple[float, float]] = Field(default_factory=list)
+
+    @field_validator("start_s")
+    @classmethod
+    def _seconds(cls, start_s: float) -> float:
+        if abs(start_s) > MAX_START_S:
+            raise ValueError(
+                f"start_s is in seconds, at most {MAX_START_S:g}; divide milliseconds by 1e3 and"
+                " microseconds by 1e6"
+            )
+        return start_s
 
     @model_validator(mode="after")
     def _shapes(self) -> "CameraConfig":
@@ -84,6 +100,7 @@ class SourcesConfig(Section):
 
     stride: Annotated[int, Field(ge=1)] = 1
     max_seconds: Seconds = 0.0
+    max_gap_s: Annotated[float, Field(gt=0)] = 10.0
     image_fps: Annotated[float, Field(ge=0)] = 0.0
     numbers_in_names: bool = True
     read_ahead_frames: Annotated[int, Field(ge=1, le=256)] = 8

@@ -39,7 +39,9 @@ class Camera:
 
     `fps` is the nominal rate, only for display and for writing video; `n_frames` what the container
     promises (-1 unknown) and, after the run, what was processed; `n_dropped` frames that a live
-    camera lost; `homography` maps image px to floor metres, (3, 3) or (0, 0).
+    camera lost; `homography` maps image px to floor metres, (3, 3) or (0, 0). `first_index` and
+    `last_index` are the first and last frame numbers that the source promises; a `last_index` of -1
+    is unknown.
     """
 
     name: str

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import sources
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import Camera, Frame
-from pipeline.sources import open_source, read_ahead
+from pipeline.sources import ahead, open_source, read_ahead
 from pipeline.timings import Timings
 from tests.videos import write_video
 
@@ -103,7 +102,7 @@ class Hanging(Counted):
 def test_a_source_that_hangs_is_reported_and_does_not_hold_up_whoever_closes_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sources, "JOIN_S", 0.2)
+    monkeypatch.setattr(ahead, "JOIN_S", 0.2)
     source = Hanging()
     frames = read_ahead(source, 2, Timings())
     next(frames)

@@ -1,0 +1,46 @@
+"""Cameras as iterables of `Frame` with true timestamps: video files and folders of images.
+
+A file is read completely and loses nothing. Time is the presentation timestamp minus that of the
+first frame, plus the camera's `start_s`; a frame count is never turned into time, so 29.97 stays
+29.97 and variable rates are right. Clocks that jump are repaired, with a warning (see `clock`):
+times in all results are seconds of the repaired clock. A live source will be one more class with
+the same three members (`camera`, `warnings`, iteration), chosen in `open_source`.
+
+- `source`: what all sources have in common
+- `video`, `images`: the two kinds
+- `picture`: shown pictures, upright and with square pixels
+- `clock`: times that always grow
+- `ahead`: reading on a thread
+"""
+
+from pathlib import Path
+
+from pipeline.config import CameraConfig, SourcesConfig
+from pipeline.errors import SourceError
+from pipeline.sources.ahead import read_ahead
+from pipeline.sources.images import ImageFolder
+from pipeline.sources.source import Source
+from pipeline.sources.video import VideoFile
+
+__all__ = ["ImageFolder", "Source", "VideoFile", "open_source", "read_ahead"]
+
+
+def open_source(config: CameraConfig, settings: SourcesConfig) -> Source:
+    """Open a named camera; raises SourceError when it cannot be read."""
+    if "://" in config.source:
+        raise SourceError(f"{config.source}: streams are not supported yet; record to a file first")
+    path = Path(config.source)
+    try:
+        n_bytes = path.stat().st_size
+    except (OSError, ValueError):
+        raise SourceError(f"{config.source}: no such file or folder; check the path") from None
+    if path.is_dir() and config.track:
+        raise SourceError(
+            f"{config.source}: a folder of images has no tracks; leave out track of camera"
+            f" {config.name}"
+        )
+    if path.is_dir():
+        return ImageFolder(config, settings)
+    if n_bytes == 0:
+        raise SourceError(f"{config.source}: the file is empty; record or copy it again")
+    return VideoFile(config, settings)

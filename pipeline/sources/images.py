@@ -1,0 +1,100 @@
+"""Folders of numbered images."""
+
+import configparser
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+
+from models import files
+from pipeline import image_numbers
+from pipeline.config import CameraConfig, SourcesConfig
+from pipeline.errors import SourceError
+from pipeline.records import Array, Frame
+from pipeline.sources.source import camera_of, reason
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+
+
+class ImageFolder:
+    """A folder of numbered images; the rate comes from MOT's seqinfo.ini or from
+    `sources.image_fps`. Numbers in names are frame numbers, see `image_numbers`.
+    """
+
+    def __init__(self, config: CameraConfig, settings: SourcesConfig) -> None:
+        self._settings = settings
+        self.warnings: list[str] = []
+        folder = Path(config.source)
+        fps = settings.image_fps
+        if (folder / "seqinfo.ini").is_file():
+            folder, fps = _read_seqinfo(folder, fps)
+        try:
+            images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+        except OSError as error:
+            raise SourceError(
+                f"{folder}: is not a folder of images that can be read ({reason(error)})"
+            ) from None
+        self._paths = sorted(images, key=lambda p: files.natural(p.name))
+        if not self._paths:
+            raise SourceError(
+                f"{config.source}: no images in this folder (looked for"
+                f" {', '.join(sorted(IMAGE_SUFFIXES))})"
+            )
+        if fps <= 0:
+            raise SourceError(
+                f"{config.source}: a folder of images needs a rate; add --set sources.image_fps=25"
+            )
+        first = _read_image(self._paths[0])
+        if first is None:
+            raise SourceError(f"{self._paths[0]}: is not an image that can be read")
+        names = [path.name for path in self._paths]
+        self._numbering = image_numbers.number(names, fps, settings.numbers_in_names)
+        camera = camera_of(config, first.shape[1], first.shape[0], fps, len(self._paths))
+        indices = self._numbering.indices
+        self.camera = replace(camera, first_index=indices[0], last_index=indices[-1])
+
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every `stride`-th image; unreadable ones and ones of another size are skipped and
+        noted.
+        """
+        self.warnings += [f"{self.camera.name}: {text}" for text in self._numbering.warnings]
+        bad: list[str] = []
+        indices = self._numbering.indices
+        period = self._settings.stride * self._numbering.step
+        for index, path in zip(indices, self._paths, strict=True):
+            time_s = (index - indices[0]) / self.camera.fps
+            if (index - indices[0]) % period:
+                continue
+            if 0 < self._settings.max_seconds <= time_s:
+                break
+            image = _read_image(path)
+            if image is None or image.shape[:2] != (self.camera.height, self.camera.width):
+                bad.append(path.name)
+                continue
+            yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
+        if bad:
+            self.warnings.append(
+                f"{self.camera.name}: {len(bad)} images unreadable or of another size, first"
+                f" {bad[0]}"
+            )
+
+
+def _read_seqinfo(folder: Path, fps: float) -> tuple[Path, float]:
+    parser = configparser.ConfigParser()
+    try:
+        parser.read_string(files.read_text(folder / "seqinfo.ini"))
+        sequence = parser["Sequence"]
+        return folder / sequence.get("imDir", "img1"), float(sequence.get("frameRate", str(fps)))
+    except (OSError, configparser.Error, KeyError, ValueError) as error:
+        raise SourceError(
+            f"{folder}/seqinfo.ini: needs [Sequence] with frameRate ({reason(error)})"
+        ) from None
+
+
+def _read_image(path: Path) -> Array | None:
+    try:
+        image: Array | None = cv2.imread(str(path))
+    except cv2.error:  # larger than OpenCV allows, as a damaged header may claim
+        return None
+    return image

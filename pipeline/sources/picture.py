@@ -1,0 +1,107 @@
+"""Shown pictures: what ffmpeg and a player show of the stored ones.
+
+The display matrix of a phone turns or mirrors the stored picture, and its sample aspect ratio says
+how wide a stored pixel is. A shown picture is upright and has square pixels. A picture with neither
+is converted to BGR and nothing else.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import SideData, SideDataContainer, Type
+
+from pipeline.records import Array
+
+MAX_ASPECT = 8
+"""Pixels that are longer than this are not believed; 2:1 is the most that is in use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orientation:
+    """How a stored picture is turned and mirrored, in this order.
+
+    transposed: rows and columns change places.
+    mirrored: left and right change places.
+    flipped: top and bottom change places.
+    angle_deg: what is left to turn clockwise, in a picture that keeps its size.
+    """
+
+    transposed: bool = False
+    mirrored: bool = False
+    flipped: bool = False
+    angle_deg: float = 0.0
+
+    def apply(self, image: Array) -> Array:
+        """Return the image (H, W, 3) as it is shown; the same array where nothing is to be done."""
+        if self == PLAIN:
+            return image
+        if self.transposed:
+            image = image.swapaxes(0, 1)
+        if self.mirrored:
+            image = image[:, ::-1]
+        if self.flipped:
+            image = image[::-1]
+        image = np.ascontiguousarray(image)
+        return _turned(image, self.angle_deg) if self.angle_deg else image
+
+
+PLAIN = Orientation()
+
+
+def orientation(picture: av.VideoFrame) -> Orientation:
+    """Return what the display matrix of a decoded picture asks for.
+
+    The matrix maps a stored point (x, y) to (a x + c y, b x + d y).
+    """
+    matrix = _display_matrix(picture)
+    if matrix is None:
+        return PLAIN
+    a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).tolist()
+    angle_deg = math.degrees(math.atan2(b, a))
+    if abs(angle_deg - 90 * round(angle_deg / 90)) >= 1:
+        return Orientation(angle_deg=angle_deg)
+    if abs(b) > abs(a):
+        return Orientation(True, c < 0, b < 0)
+    return Orientation(False, a < 0, d < 0)
+
+
+def shown_size(picture: av.VideoFrame, aspect: Fraction) -> tuple[int, int]:
+    """Return width and height of the shown picture; the longer side of its pixels is kept.
+
+    Args:
+        picture: as it was decoded.
+        aspect: width of a stored pixel through its height.
+    """
+    width = picture.width
+    height = picture.height
+    if aspect > 1:
+        width = round(width * aspect)
+    else:
+        height = round(height / aspect)
+    return (height, width) if orientation(picture).transposed else (width, height)
+
+
+def shown(picture: av.VideoFrame, size: tuple[int, int]) -> Array:
+    """Return the shown picture (H, W, 3) uint8 BGR, scaled to `size` (width, height)."""
+    turned = orientation(picture)
+    width, height = size[::-1] if turned.transposed else size
+    if (picture.width, picture.height) == (width, height):
+        return turned.apply(picture.to_ndarray(format="bgr24"))
+    return turned.apply(picture.to_ndarray(format="bgr24", width=width, height=height))
+
+
+def _display_matrix(picture: av.VideoFrame) -> SideData | None:
+    side_data: SideDataContainer = picture.side_data  # type: ignore[assignment]
+    return side_data.get(Type.DISPLAYMATRIX)
+
+
+def _turned(image: Array, angle_deg: float) -> Array:
+    height, width = image.shape[:2]
+    centre = ((width - 1) / 2, (height - 1) / 2)
+    matrix = cv2.getRotationMatrix2D(centre, -angle_deg, 1)
+    turned: Array = cv2.warpAffine(image, matrix, (width, height))
+    return turned
