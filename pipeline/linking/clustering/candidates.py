@@ -50,8 +50,8 @@ def spatial_candidates(index: TrackletIndex, constraints: Constraints) -> Array:
         is_candidate = np.where(row_camera == column_camera, gap_s > 0, is_near)
         is_candidate &= gap_s < position.MAX_GAP_S
         is_candidate &= columns > rows
-        i, j = np.nonzero(is_candidate)
-        pairs = np.stack([rows[i, 0], columns[0, j]], axis=1)
+        row, column = np.nonzero(is_candidate)
+        pairs = np.stack([rows[row, 0], columns[0, column]], axis=1)
         found.append(pairs)
     return np.concatenate(found)
 

@@ -43,9 +43,9 @@ class Constraints:
         self._config = config
         self.least_s, self.most_s = travel_limits(index.names, config)
         self._different: dict[int, set[int]] = {}
-        for i, j in different:
-            self._different.setdefault(i, set()).add(j)
-            self._different.setdefault(j, set()).add(i)
+        for first, second in different:
+            self._different.setdefault(first, set()).add(second)
+            self._different.setdefault(second, set()).add(first)
         self._compared: dict[tuple[int, int], position.Compared] = {}
         have_floor = index.has_floor[:, None] & index.has_floor
         is_other_camera = ~np.eye(len(have_floor), dtype=bool)

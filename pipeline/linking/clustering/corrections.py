@@ -113,12 +113,12 @@ class Corrections(Section):
         same = []
         for group in self.same:
             tracklets = chain.from_iterable(members.get(name, ()) for name in group)
-            same += [_ordered(i, j) for i, j in pairwise(tracklets)]
+            same += [_ordered(*pair) for pair in pairwise(tracklets)]
         different = []
         for group in self.different:
             for first, second in combinations(group, 2):
                 pairs = product(members.get(first, ()), members.get(second, ()))
-                different += [_ordered(i, j) for i, j in pairs]
+                different += [_ordered(*pair) for pair in pairs]
         return same, different
 
     def _refuse_contradictions(self) -> None:
@@ -136,18 +136,18 @@ class Corrections(Section):
 
         same, different = self.pairs(members)
         people = _People()
-        for i, j in same:
-            people.join(i, j)
-        for i, j in different:
-            person = people.find(i)
-            if person != people.find(j):
+        for pair in same:
+            people.join(*pair)
+        for first, second in different:
+            person = people.find(first)
+            if person != people.find(second):
                 continue
-            mentioned_there = {i, j, *chain.from_iterable(same)}
-            told = sorted(k for k in mentioned_there if people.find(k) == person)
-            whole = ", ".join(names[k] for k in told)
+            all_mentioned = {first, second, *chain.from_iterable(same)}
+            told = sorted(number for number in all_mentioned if people.find(number) == person)
+            whole = ", ".join(names[number] for number in told)
             raise ValueError(
-                f"{names[i]} and {names[j]} are said to be different, and yet to be one person"
-                f" ({whole}); take one out"
+                f"{names[first]} and {names[second]} are said to be different, and yet to be one"
+                f" person ({whole}); take one out"
             )
 
 
@@ -250,10 +250,10 @@ def must_links(
         Must-links; each joins two groups that those before leave apart.
     """
     people = _People()
-    for i, j in different:
-        people.part(i, j)
-    links = [MustLink(i, j, CORRECTED) for i, j in same]
-    links += [MustLink(i, j, ONE_TRACK) for i, j in pieces]
+    for pair in different:
+        people.part(*pair)
+    links = [MustLink(first, second, CORRECTED) for first, second in same]
+    links += [MustLink(first, second, ONE_TRACK) for first, second in pieces]
     return [link for link in links if people.join(link.first, link.second)]
 
 
