@@ -1,6 +1,4 @@
-"""Pictures with people in them, to train on and to judge by: folders of labelled images, and videos
-with MOT truth.
-
+"""Pictures with labelled people, for training and tests: folders of images, and videos with truth.
 A labelled folder is in YOLO layout: `images/NAME.jpg` beside `labels/NAME.txt`, one line `class x y
 width height` a person, centre and size as fractions of the image. Its last fifth by name is held
 back from training (`part`), so that a set of video frames is cut once in time instead of having
@@ -25,14 +23,17 @@ from models.settings import Section
 Array = NDArray[Any]
 Part = Literal["train", "held_back", "all"]
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 MIN_VISIBILITY = 0.3
 EXAMPLE = settings.config_file("detector/test_sets.yaml")
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One image (H, W, 3) uint8 BGR with the boxes of people, x1 y1 x2 y2 px, and regions that are
-    neither right nor wrong.
+    """One image (H, W, 3) uint8 BGR with boxes x1 y1 x2 y2 px.
+
+    truth: (n, 4), people. ignored: (k, 4), regions where finding someone is neither right nor
+    wrong.
     """
 
     image: Array
@@ -55,40 +56,59 @@ class PictureSet:
 
 
 def image_files(folder: Path, part: Part) -> list[Path]:
-    """Images of a labelled folder by name; `train` is the first four fifths, `held_back` the rest.
-    Raises InputError.
+    """List the images of a labelled folder.
+
+    Args:
+        folder: Holds images/.
+        part: `train` is the first four fifths by name, `held_back` the rest.
+
+    Returns:
+        Paths, by name.
+
+    Raises:
+        InputError: There are no images.
     """
-    files = sorted(
-        path
-        for path in (folder / "images").glob("*")
-        if path.suffix.lower() in (".jpg", ".jpeg", ".png")
-    )
+    found = (folder / "images").glob("*")
+    files = sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise InputError(
             f"{folder}: no images/*.jpg there; expected a folder with images/ and labels/"
         )
     cut = len(files) * 4 // 5
-    return {"train": files[:cut], "held_back": files[cut:], "all": files}[part]
+    parts: dict[Part, list[Path]] = {
+        "train": files[:cut],
+        "held_back": files[cut:],
+        "all": files,
+    }
+    return parts[part]
 
 
 def label_file(image: Path) -> Path:
-    """Where the labels of an image are; the file is absent or empty when nobody is in the
-    picture.
-    """
+    """Where the labels of an image are; the file is absent or empty where nobody is."""
     return image.parent.parent / "labels" / f"{image.stem}.txt"
 
 
 def labelled(folder: Path, part: Part = "all") -> Iterator[Picture]:
-    """Pictures of a labelled folder; raises InputError."""
+    """Read the pictures of a labelled folder.
+
+    Args:
+        folder: Holds images/ and labels/.
+        part: As for `image_files`.
+
+    Yields:
+        One picture after the other, by name.
+
+    Raises:
+        InputError: An image or its labels cannot be read.
+    """
     for path in image_files(folder, part):
         image = cv2.imread(str(path))
         if image is None:
             raise InputError(f"{path}: cannot be read as an image; remove it or save it again")
-        yield Picture(
-            image,
-            read_labels(label_file(path), image.shape[1], image.shape[0]),
-            np.zeros((0, 4), np.float32),
-        )
+        height, width = image.shape[:2]
+        truth = read_labels(label_file(path), width, height)
+        nothing_ignored = np.zeros((0, 4), np.float32)
+        yield Picture(image, truth, nothing_ignored)
 
 
 def read_labels(path: Path, width_px: int, height_px: int) -> Array:
@@ -118,14 +138,20 @@ def read_labels(path: Path, width_px: int, height_px: int) -> Array:
 
 
 def write_labels(path: Path, boxes: Array, width_px: int, height_px: int) -> None:
-    """Write boxes (n, 4) x1 y1 x2 y2 px as a YOLO label file, clipped to the image, class 0."""
-    corners = np.clip(boxes.reshape(-1, 4) / [width_px, height_px, width_px, height_px], 0, 1)
+    """Write a YOLO label file, class 0.
+
+    Args:
+        path: The file.
+        boxes: (n, 4) x1 y1 x2 y2 px; they are clipped to the image.
+        width_px: Width of the image.
+        height_px: Height of the image.
+    """
+    size = [width_px, height_px, width_px, height_px]
+    corners = np.clip(boxes.reshape(-1, 4) / size, 0, 1)
     centre = (corners[:, :2] + corners[:, 2:]) / 2
     sides = corners[:, 2:] - corners[:, :2]
-    lines = [
-        f"0 {x:.6f} {y:.6f} {width:.6f} {height:.6f}\n"
-        for x, y, width, height in np.concatenate([centre, sides], axis=1).tolist()
-    ]
+    rows = np.concatenate([centre, sides], axis=1).tolist()
+    lines = [f"0 {x:.6f} {y:.6f} {width:.6f} {height:.6f}\n" for x, y, width, height in rows]
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(lines), encoding="utf-8")
 
@@ -133,11 +159,22 @@ def write_labels(path: Path, boxes: Array, width_px: int, height_px: int) -> Non
 def clip(
     video: Path, truth: Path, every: int, min_visibility: float = MIN_VISIBILITY
 ) -> Iterator[Picture]:
-    """Every `every`-th frame of a video that has MOT truth; people seen less than `min_visibility`
-    are ignored.
+    """Read frames of a video that has MOT truth.
 
     Frames before the first and after the last that the truth mentions are left out: nobody labelled
     them.
+
+    Args:
+        video: The video.
+        truth: MOT file.
+        every: Every so many-th frame is read.
+        min_visibility: People seen less than this, 0..1, are ignored.
+
+    Yields:
+        One picture after the other.
+
+    Raises:
+        InputError: A file cannot be read, or the truth is empty.
     """
     rows = mot.read(truth)
     if not len(rows):
@@ -153,7 +190,18 @@ def clip(
 
 
 def frames_of(video: Path, every: int) -> Iterator[tuple[int, Array]]:
-    """0-based index and image (H, W, 3) uint8 BGR of every `every`-th frame; raises InputError."""
+    """Read frames of a video.
+
+    Args:
+        video: The video.
+        every: Every so many-th frame is read.
+
+    Yields:
+        0-based index, and image (H, W, 3) uint8 BGR.
+
+    Raises:
+        InputError: The video cannot be read.
+    """
     import av
 
     try:
@@ -162,9 +210,8 @@ def frames_of(video: Path, every: int) -> Iterator[tuple[int, Array]]:
                 if index % every == 0:
                     yield index, frame.to_ndarray(format="bgr24")
     except (OSError, av.FFmpegError) as error:
-        raise InputError(
-            f"{video}: cannot be read as a video ({' '.join(str(error).split())})"
-        ) from None
+        reason = " ".join(str(error).split())
+        raise InputError(f"{video}: cannot be read as a video ({reason})") from None
 
 
 class Clip(Section):

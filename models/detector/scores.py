@@ -1,6 +1,4 @@
-"""How well boxes were found: average precision as COCO computes it, and recall at one false alarm a
-frame.
-
+"""Detection scores: average precision as COCO computes it, and recall at one false alarm a frame.
 AP is COCO's (greedy matching by score, 101 recall levels, `iscrowd` for what is to be ignored),
 equal to pycocotools to the last digit; the third number is what a tracker feels: how many people
 are found when each frame may show one who is not there.
@@ -44,59 +42,82 @@ class Scores(NamedTuple):
 
 
 def score(pictures: Sequence[Found]) -> Scores:
-    """Scores over all pictures together; every picture is a frame."""
+    """Score a detector over all pictures together; every picture is a frame.
+
+    Args:
+        pictures: What it found, beside the truth.
+
+    Returns:
+        Scores in 0..1; -1 where the pictures show nobody.
+    """
     n_truth = sum(len(picture.truth) for picture in pictures)
-    if not n_truth:
+    if n_truth == 0:
         return Scores(-1.0, -1.0, -1.0)
-    confidence = np.concatenate([np.zeros(0), *(picture.scores for picture in pictures)])
-    verdicts = np.concatenate(
-        [np.zeros((0, len(THRESHOLDS)), np.int8), *(judge(picture) for picture in pictures)]
-    )
+    confidence = np.concatenate([picture.scores for picture in pictures])
+    verdicts = np.concatenate([judge(picture) for picture in pictures])
     verdicts = verdicts[np.argsort(-confidence, kind="stable")]
     precisions = [average_precision(column, n_truth) for column in verdicts.T]
-    right = np.cumsum(verdicts[:, 0] == 1)
-    wrong = np.cumsum(verdicts[:, 0] == 0)
-    within = right[wrong <= len(pictures)]
-    return Scores(
-        precisions[0],
-        float(np.mean(precisions)),
-        float(within[-1]) / n_truth if len(within) else 0.0,
-    )
+    n_right = np.cumsum(verdicts[:, 0] == 1)
+    n_wrong = np.cumsum(verdicts[:, 0] == 0)
+    n_right_within = n_right[n_wrong <= len(pictures)]
+    recall = float(n_right_within[-1]) / n_truth if len(n_right_within) else 0.0
+    return Scores(ap50=precisions[0], ap=float(np.mean(precisions)), recall=recall)
 
 
 def judge(picture: Found) -> Array:
-    """Right (1), wrong (0) or ignored (-1): int8 (n, thresholds), in the order of `picture.boxes`.
+    """Judge every box at every IoU threshold.
 
     Boxes are taken by descending score; each takes the free person it overlaps most, then any
     ignored region that holds more than the threshold of it (a region may take many).
+
+    Args:
+        picture: n boxes beside the truth.
+
+    Returns:
+        Right (1), wrong (0) or ignored (-1): int8 (n, thresholds), in the order of the boxes.
     """
-    verdicts = np.zeros((len(picture.boxes), len(THRESHOLDS)), np.int8)
     found = _precise(picture.boxes)
     overlap = boxes.iou(found, _precise(picture.truth))
     inside = _shares(found, _precise(picture.ignored)).max(axis=1, initial=0.0)
     order = np.argsort(-picture.scores, kind="stable")
-    for t, threshold in enumerate(THRESHOLDS):
+    verdicts = np.zeros((len(found), len(THRESHOLDS)), np.int8)
+    for column, threshold in enumerate(THRESHOLDS):
         free = overlap.copy()
-        for i in order:
-            best = len(free[i]) - 1 - int(np.argmax(free[i][::-1])) if len(free[i]) else -1
-            if best >= 0 and free[i, best] >= threshold:
-                free[:, best] = -1
-                verdicts[i, t] = 1
-            elif inside[i] >= threshold:
-                verdicts[i, t] = -1
+        for box in order:
+            person = _last_largest(free[box])
+            if person >= 0 and free[box, person] >= threshold:
+                free[:, person] = -1
+                verdicts[box, column] = 1
+            elif inside[box] >= threshold:
+                verdicts[box, column] = -1
     return verdicts
 
 
+def _last_largest(values: Array) -> int:
+    """Index of the largest value, the last one where several are; -1 where there is none."""
+    if len(values) == 0:
+        return -1
+    from_behind = int(np.argmax(values[::-1]))
+    return len(values) - 1 - from_behind
+
+
 def average_precision(verdicts: Array, n_truth: int) -> float:
-    """Area under the precision-recall curve at 101 recalls; `verdicts` (n,) by descending score, as
-    `judge` gives them.
+    """Area under the precision-recall curve at 101 recalls.
+
+    Args:
+        verdicts: (n,) by descending score, as `judge` returns them for one threshold.
+        n_truth: How many people there are to find.
+
+    Returns:
+        The average precision, 0..1.
     """
     counted = verdicts[verdicts >= 0]
-    right = np.cumsum(counted)
-    precision = right / np.arange(1, len(counted) + 1)
+    n_right = np.cumsum(counted)
+    precision = n_right / np.arange(1, len(counted) + 1)
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    reached = np.searchsorted(right / n_truth, RECALLS, side="left")
-    return float(np.append(envelope, 0.0)[reached].mean())
+    reached = np.searchsorted(n_right / n_truth, RECALLS, side="left")
+    at_recalls = np.append(envelope, 0.0)[reached]
+    return float(at_recalls.mean())
 
 
 def _shares(found: Array, regions: Array) -> Array:

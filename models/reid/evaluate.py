@@ -177,35 +177,30 @@ def heading(data: Dataset, options: dict[str, Any]) -> str:
 
 def table(report: Report) -> list[str]:
     """One line a row, in percent."""
-    names = [f"rank-{k}" for k in RANKS]
-    lines = [
-        f"{'':18}{'mAP':>8}"
-        + "".join(f"{name:>8}" for name in names)
-        + f"{'queries':>14}{'seconds':>9}{'peak MiB':>10}"
-    ]
+    names = "".join(f"{f'rank-{rank}':>8}" for rank in RANKS)
+    lines = [f"{'':18}{'mAP':>8}{names}{'queries':>14}{'seconds':>9}{'peak MiB':>10}"]
     for row in report.rows:
         scores = row.scores
-        numbers = "".join(
-            f"{100 * v:8.1f}" for v in (scores.mean_ap, *(scores.at(k) for k in RANKS))
-        )
+        values = [scores.mean_ap]
+        values += [scores.at(rank) for rank in RANKS]
+        numbers = "".join(f"{100 * value:8.1f}" for value in values)
         valid = f"{scores.n_valid}/{scores.n_queries}"
         lines.append(f"{row.name:18}{numbers}{valid:>14}{row.seconds:9.1f}{row.peak_mib:10.0f}")
-    came = "from the cache" if report.cached else f"{report.feature_seconds:.1f} s"
-    return [*lines, f"features: {came}"]
+    origin = "from the cache" if report.cached else f"{report.feature_seconds:.1f} s"
+    return [*lines, f"features: {origin}"]
 
 
 def over_splits(splits: Sequence[dict[str, Any]]) -> list[str]:
     """Mean and standard deviation of every row over the splits, in percent."""
+    keys = ["map"]
+    keys += [f"rank{rank}" for rank in RANKS]
     lines = []
     for rows in zip(*(split["rows"] for split in splits), strict=True):
-        values = {
-            key: 100 * np.array([row[key] for row in rows])
-            for key in ("map", *(f"rank{k}" for k in RANKS))
-        }
-        lines.append(
-            f"{rows[0]['name']:18}"
-            + "  ".join(f"{key} {v.mean():.1f} +- {v.std(ddof=1):.1f}" for key, v in values.items())
-        )
+        cells = []
+        for key in keys:
+            values = 100 * np.array([row[key] for row in rows])
+            cells.append(f"{key} {values.mean():.1f} +- {values.std(ddof=1):.1f}")
+        lines.append(f"{rows[0]['name']:18}{'  '.join(cells)}")
     return lines
 
 

@@ -22,7 +22,7 @@ import sys
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -82,26 +82,25 @@ class _Lstm(nn.Module):
 
     def __init__(self, lstm: nn.LSTM) -> None:
         super().__init__()
-        weights = (lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0, lstm.bias_hh_l0)
-        inward, across, *biases = (
-            torch.cat([cast(Tensor, w).chunk(4)[gate] for gate in (0, 3, 1, 2)])[None]
-            for w in weights
-        )
-        self.inward, self.across, self.bias = (
-            nn.Buffer(inward),
-            nn.Buffer(across),
-            nn.Buffer(torch.cat(biases, 1)),
-        )
+        self.inward = nn.Buffer(_in_order_of_onnx(lstm.weight_ih_l0))
+        self.across = nn.Buffer(_in_order_of_onnx(lstm.weight_hh_l0))
+        inward_bias = _in_order_of_onnx(lstm.bias_ih_l0)
+        across_bias = _in_order_of_onnx(lstm.bias_hh_l0)
+        self.bias = nn.Buffer(torch.cat([inward_bias, across_bias], 1))
 
     def forward(self, features: Tensor) -> tuple[Tensor, None]:
         outputs = _lstm(features.transpose(0, 1), self.inward, self.across, self.bias)
         return outputs.squeeze(1).transpose(0, 1), None
 
 
+def _in_order_of_onnx(weights: Any) -> Tensor:
+    """Weights of the gates (4 H, ...) of torch as ONNX has them, (1, 4 H, ...)."""
+    enter, forget, cell, leave = cast(Tensor, weights).chunk(4)
+    return torch.cat([enter, leave, forget, cell])[None]
+
+
 def _lstm(sequence: Tensor, inward: Tensor, across: Tensor, bias: Tensor) -> Tensor:
-    """Sequence (T, B, D) -> outputs (T, 1, B, hidden); computes nothing but in the exported
-    graph.
-    """
+    """Sequence (T, B, D) -> outputs (T, 1, B, hidden), computed in the exported graph alone."""
     hidden = across.shape[2]
     shape = (sequence.shape[0], 1, sequence.shape[1], hidden)
     inputs = (sequence, inward, across, bias)

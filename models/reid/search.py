@@ -102,23 +102,28 @@ def _run(parsed: argparse.Namespace) -> None:
 
 
 def images(folder: Path) -> list[Path]:
-    """All image files below a folder, in natural order, without hidden ones; raises InputError when
-    there are none.
+    """Find all image files below a folder.
+
+    Args:
+        folder: Hidden files and folders in it are left out.
+
+    Returns:
+        The files, in natural order.
+
+    Raises:
+        InputError: There is no such folder, or it holds no images.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; --gallery is a folder of images")
-    visible = (
-        p
-        for p in folder.rglob("*")
-        if not any(part.startswith(".") for part in p.relative_to(folder).parts)
-    )
-    found = sorted(
-        (p for p in visible if p.suffix.lower() in SUFFIXES and p.is_file()),
-        key=lambda p: files.natural(p.as_posix()),
-    )
+    found = []
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        is_hidden = any(part.startswith(".") for part in parts)
+        if not is_hidden and path.suffix.lower() in SUFFIXES and path.is_file():
+            found.append(path)
     if not found:
         raise InputError(f"{folder}: holds no images ({', '.join(SUFFIXES)})")
-    return found
+    return sorted(found, key=lambda path: files.natural(path.as_posix()))
 
 
 def _unlabelled(paths: Sequence[Path]) -> Sample:

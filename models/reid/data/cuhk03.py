@@ -19,6 +19,8 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from models import files
@@ -96,18 +98,22 @@ def _new(here: Path, folder: Path, labels: str) -> Dataset:
     ids = whole_numbers(people.ravel(), 0, 10**6, f"{file}: labels")
     if len(ids) != len(names):
         raise InputError(f"{file}: has {len(names)} names and {len(ids)} labels; get it again")
-    chosen = [
-        whole_numbers(v.ravel(), 1, len(names), f"{file}: {key}") - 1
-        for key, v in zip(keys[2:], roles, strict=True)
-    ]
-    require([Frames(folder, tuple(names[i] for i in rows)) for rows in chosen])
-    train, query, gallery = (
-        tuple(
-            Sample(Frames(folder, (names[i],)), int(ids[i]), _parse(folder, names[i])[1])
-            for i in sorted(rows, key=names.__getitem__)
-        )
-        for rows in chosen
-    )
+    chosen = []
+    needed = []
+    for key, numbers in zip(keys[2:], roles, strict=True):
+        rows = whole_numbers(numbers.ravel(), 1, len(names), f"{file}: {key}") - 1
+        chosen.append(rows)
+        needed.append(Frames(folder, tuple(names[row] for row in rows)))
+    require(needed)
+
+    def samples(rows: NDArray[np.int64]) -> tuple[Sample, ...]:
+        found = []
+        for row in sorted(rows, key=names.__getitem__):
+            _, camera, _ = _parse(folder, names[row])
+            found.append(Sample(Frames(folder, (names[row],)), int(ids[row]), camera))
+        return tuple(found)
+
+    train, query, gallery = map(samples, chosen)
     return Dataset(f"cuhk03 new {labels}", here, relabel(train), query, gallery, False)
 
 

@@ -47,24 +47,25 @@ def _tracklets(folder: Path) -> tuple[Sample, ...]:
     people = subfolders(folder)
     if not people:
         raise InputError(f"{folder}: has no folders of people; unpack the data set again")
-    return tuple(
-        _tracklet(folder / person / tracklet, person)
-        for person in people
-        for tracklet in subfolders(folder / person)
-    )
+    found = []
+    for person in people:
+        for tracklet in subfolders(folder / person):
+            found.append(_tracklet(folder / person / tracklet, person))
+    return tuple(found)
 
 
 def _tracklet(folder: Path, person: str) -> Sample:
-    frames = sorted(
-        (tuple(int(part) for part in match(NAME, folder, name, EXAMPLE).groups()), name)
-        for name in images(folder)
-    )
+    frames = []
+    for name in images(folder):
+        fields = match(NAME, folder, name, EXAMPLE).groups()
+        frames.append((tuple(map(int, fields)), name))
+    frames.sort()
     number, camera = one(folder, ((values[0], values[1] - 1) for values, _ in frames))
+    first_values, first_name = frames[0]
     if not person.isdigit() or int(person) != number or not 0 <= camera < N_CAMERAS:
         raise InputError(
-            f"{folder}: {frames[0][1]} is not of person {person} in cameras 1 to {N_CAMERAS}; check"
+            f"{folder}: {first_name} is not of person {person} in cameras 1 to {N_CAMERAS}; check"
             " data.root"
         )
-    return Sample(
-        Frames(folder, tuple(name for _, name in frames)), number, camera, frames[0][0][3]
-    )
+    names = tuple(name for _, name in frames)
+    return Sample(Frames(folder, names), number, camera, first_values[3])

@@ -58,17 +58,26 @@ class SplitOptions(OfficialOptions):
 
 
 def locate(root: Path, folders: Sequence[str], needed: Sequence[str]) -> Path:
-    """The data set's own folder: `root` or one of `folders` in it, the first that holds all of
-    `needed`; raises InputError.
+    """Find the data set's own folder.
+
+    Args:
+        root: Where to look.
+        folders: Folders in it where to look as well.
+        needed: Names that the folder must hold.
+
+    Returns:
+        `root` or one of `folders` in it, the first that holds all of `needed`.
+
+    Raises:
+        InputError: There is no such folder.
     """
     if not root.is_dir():
         raise InputError(
             f"{root}: is not a folder; set data.root to the folder that holds {', '.join(needed)}"
         )
-    missing = {
-        here: [name for name in needed if not (here / name).exists()]
-        for here in (root, *(root / f for f in folders))
-    }
+    missing: dict[Path, list[str]] = {}
+    for here in (root, *map(root.joinpath, folders)):
+        missing[here] = [name for name in needed if not (here / name).exists()]
     here = min(missing, key=lambda folder: len(missing[folder]))
     if len(missing[here]) == len(needed):
         inside = f" and in {', '.join(folders)} inside it" if folders else ""

@@ -1,6 +1,4 @@
-"""One training run: data, network, epochs, held-out scores, checkpoints, a model to use; `folder`
-says which files.
-"""
+"""One training run: data, network, epochs, held-out scores, checkpoints and the final model."""
 
 import copy
 import math
@@ -55,19 +53,27 @@ class Outcome:
 
 
 def load_data(settings: Settings) -> Dataset:
-    """Training people and held-out people as settings say; query and gallery are those of the
-    held-out, or none.
+    """Load training people and held-out people.
+
+    Args:
+        settings: Of the run.
+
+    Returns:
+        The data set; its query and gallery are those of the held-out people, or empty.
+
+    Raises:
+        InputError: A data set cannot be read, or has too few people to hold out.
     """
-    data = catalogue.load(settings.data.name, Path(settings.data.root), settings.data.options)
-    further = [
-        catalogue.load(more.name, Path(more.root), more.options) for more in settings.data.further
-    ]
-    if settings.data.max_people:
-        data = replace(
-            data, train=tuple(s for s in data.train if s.person_id < settings.data.max_people)
-        )
-    if settings.data.validation:
-        data = hold_out(data, settings.data.validation, settings.train.seed)
+    chosen = settings.data
+    data = catalogue.load(chosen.name, Path(chosen.root), chosen.options)
+    further = []
+    for more in chosen.further:
+        further.append(catalogue.load(more.name, Path(more.root), more.options))
+    if chosen.max_people:
+        train = tuple(s for s in data.train if s.person_id < chosen.max_people)
+        data = replace(data, train=train)
+    if chosen.validation:
+        data = hold_out(data, chosen.validation, settings.train.seed)
     else:
         data = replace(data, query=(), gallery=())
     return train_also_on(data, further)
@@ -81,13 +87,24 @@ def fit(
     report: Report = lambda row: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Train as settings say, into `output`; `report` gets every epoch's row, `stop` is asked after
-    every batch.
+    """Train a network.
 
-    `resume` goes on with the run in `output`; `overwrite` replaces it, once data and network are
-    known to be usable. Raises InputError for data, weights or settings that cannot be used, and on
-    a non-finite loss. With several devices the command that called this is run once more for each:
-    a script is then all that can call it.
+    With several devices the command that called this is run once more for each: a script is then
+    all that can call it.
+
+    Args:
+        settings: Of the run.
+        output: Folder of the run.
+        resume: Whether to go on with the run in `output`.
+        overwrite: Whether to replace it, once data and network are known to be usable.
+        report: Gets every epoch's row.
+        stop: Asked after every batch.
+
+    Returns:
+        How the run ended.
+
+    Raises:
+        InputError: Data, weights or settings cannot be used, or a loss is not finite.
     """
     folder.check(output, resume, overwrite)
     data = load_data(settings)
@@ -100,7 +117,8 @@ def fit(
     fabric = _fabric(settings)
     processes.launch(fabric)
     trainer = loop.build(fabric, settings, network, criterion)
-    resolved, saved = sections.dump(settings), output / folder.CHECKPOINT
+    resolved = sections.dump(settings)
+    saved = output / folder.CHECKPOINT
     if resume:
         processes.together(fabric, lambda: loop.restore(trainer, saved, resolved))
     else:
@@ -119,20 +137,29 @@ def fit(
         processes.first(fabric, keeper.draw)
     finally:
         keeper.close()
-    return Outcome(
-        trainer.progress.epoch, trainer.progress.best, trainer.progress.best_epoch, stopped
-    )
+    progress = trainer.progress
+    return Outcome(progress.epoch, progress.best, progress.best_epoch, stopped)
 
 
 def score(
     network: nn.Module, recipe: Recipe, data: Dataset, device: torch.device, reranked: bool = False
 ) -> dict[str, float]:
-    """Held-out people ranked by cosine distance, query against gallery: map, rank1 and perhaps
-    reranked_map, in 0..1.
+    """Rank held-out people by cosine distance, query against gallery.
+
+    Args:
+        network: As it is trained.
+        recipe: What it was built from.
+        data: Its query and gallery are the held-out people.
+        device: Where to run.
+        reranked: Whether to re-rank as well.
+
+    Returns:
+        map, rank1 and perhaps reranked_map, in 0..1.
     """
     was_training = network.training
     encoder = NetworkEncoder(Loaded(network, recipe, {}), device, batch_crops=64)
-    query, gallery = (extract(encoder, part) for part in (data.query, data.gallery))
+    query = extract(encoder, data.query)
+    gallery = extract(encoder, data.gallery)
     network.train(was_training)
     known = labels(data.query, data.gallery)
     plain = ranking.rank(distances.blocks(query, gallery), *known).scores()
@@ -320,24 +347,20 @@ class _Keeper:
             self.log.close()
 
     def _select(self) -> dict[str, float]:
-        """Score the held-out people when it is time to, and keep the model when it is the best so
-        far.
-        """
-        progress, settings = self.trainer.progress, self.trainer.settings.train
+        """Score the held-out people when it is due, and keep the best model so far."""
+        progress = self.trainer.progress
+        settings = self.trainer.settings.train
         if progress.epoch < settings.epochs and progress.epoch % settings.evaluate_every:
             return {}
-        row: dict[str, float] = {}
         network = self.trainer.evaluated
+        device = self.trainer.fabric.device
+        row: dict[str, float] = {}
         if self.data.query:
-            row = score(
-                network,
-                self.recipe,
-                self.data,
-                self.trainer.fabric.device,
-                settings.select == "reranked_map",
-            )
+            reranked = settings.select == "reranked_map"
+            row = score(network, self.recipe, self.data, device, reranked)
         if not self.data.query or row[settings.select] > progress.best:
-            progress.best, progress.best_epoch = row.get(settings.select, -1.0), progress.epoch - 1
+            progress.best = row.get(settings.select, -1.0)
+            progress.best_epoch = progress.epoch - 1
             file.save(network, self.recipe, self.output / folder.MODEL, self._about(row))
         return row
 
