@@ -23,7 +23,8 @@ class Result:
     not stop the run.
 
     linked: what linking found and why; people: the same people with short gaps filled;
-    frame_ranges: first and last number of the frames processed without a break, by camera.
+    frame_ranges: first and last number of the frames processed without a break, by camera;
+    n_boxes, n_tracked: detected boxes by camera, and those that belong to a track (`untracked`).
     """
 
     config: Config
@@ -34,6 +35,8 @@ class Result:
     reid_sha256: str = ""
     cameras: list[Camera] = field(default_factory=list)
     frame_ranges: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    n_boxes: dict[str, int] = field(default_factory=dict)
+    n_tracked: dict[str, int] = field(default_factory=dict)
     linked: Linked = field(default_factory=_nobody)
     people: list[Person] = field(default_factory=list)
     files: list[str] = field(default_factory=list)

@@ -40,6 +40,7 @@ from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
 from pipeline.timings import Timings
+from pipeline.tracking import untracked
 from pipeline.worker import Worker
 
 N_DRAWING = 2
@@ -241,6 +242,7 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
         replace(source.camera, n_frames=worker.n_frames[source.camera.name]) for source in sources
     ]
     result.frame_ranges = worker.frame_ranges
+    result.n_boxes = worker.n_boxes
     return Processed(tracklets, online, worker.last_s)
 
 
@@ -344,6 +346,7 @@ def link(prepared: Prepared, processed: Processed) -> None:
             ]
         }
     )
+    _count_tracked(result)
     result.people = fill.fill(
         result.linked.people,
         config.tracklets.max_interpolated_gap_s,
@@ -355,6 +358,16 @@ def link(prepared: Prepared, processed: Processed) -> None:
     result.warnings += corrections.unknown(prepared.corrections, tracklets)
     result.warnings += links.doubts(result.linked.calibration)
     result.warnings += links.unset(result.linked, config.linking.online)
+
+
+def _count_tracked(result: Result) -> None:
+    """Note how many detected boxes belong to a track, with a warning where many do not."""
+    tracklets = [tracklet for person in result.linked.people for tracklet in person.tracklets]
+    min_score = result.config.tracker.new_track_confidence
+    result.n_tracked = untracked.count_tracked(tracklets, min_score)
+    stride = result.config.sources.stride
+    intervals_s = {camera.name: stride / camera.fps for camera in result.cameras}
+    result.warnings += untracked.warnings(result.n_boxes, result.n_tracked, intervals_s)
 
 
 def write(folder: OutputFolder, result: Result) -> None:

@@ -25,6 +25,7 @@ class Worker:
     """Runs its cameras to their end.
 
     n_frames, last_s: how far each camera came: frames processed, and time of the last one.
+    n_boxes: boxes that were detected inside the region, with a score that can start a track.
     frame_ranges: first and last number of frames processed without a break, by camera. Frames of a
         range are `sources.stride` apart; a frame that a source cannot read ends a range.
     """
@@ -43,6 +44,7 @@ class Worker:
         self._n_boxes = dict.fromkeys(names, 0)
         self._n_in_roi = dict.fromkeys(names, 0)
         self.n_frames = dict.fromkeys(names, 0)
+        self.n_boxes = dict.fromkeys(names, 0)
         self.last_s = dict.fromkeys(names, -np.inf)
         self.frame_ranges: dict[str, list[tuple[int, int]]] = {name: [] for name in names}
 
@@ -113,6 +115,8 @@ class Worker:
                 self._n_boxes[frame.camera] += len(in_frame)
                 self._n_in_roi[frame.camera] += len(in_roi)
                 tracks = tracker.update(in_roi, frame.time_s, frame.index)
+            is_counted = in_roi.scores >= self._config.tracker.new_track_confidence
+            self.n_boxes[frame.camera] += int(np.count_nonzero(is_counted))
             with self._timings.stage("gather"):
                 closed += self._gatherers[frame.camera].add(frame, tracks, tracker.live_ids)
             self._count(frame)

@@ -2,7 +2,6 @@
 
 import json
 import platform
-from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
@@ -49,10 +48,7 @@ def to_json(result: Result, files: list[str]) -> str:
         "clocks_applied_s": dict(result.linked.applied_s),
         "overlaps": [found.in_words() for found in result.linked.homographies],
         "travel": travel_times.in_words(result.linked.travel),
-        "cameras": [
-            _camera(c, result.config.sources.stride, result.frame_ranges.get(c.name, []))
-            for c in result.cameras
-        ],
+        "cameras": [_camera(camera, result) for camera in result.cameras],
         "stages": {
             stage: _stage(stage, result.timings) for stage in sorted(result.timings.seconds)
         },
@@ -69,15 +65,16 @@ def _stage(stage: str, timings: Timings) -> dict[str, float]:
     return {"seconds": round(timings.seconds[stage], 4), unit: timings.counts[stage]}
 
 
-def _camera(camera: Camera, stride: int, frame_ranges: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def _camera(camera: Camera, result: Result) -> dict[str, Any]:
+    frame_ranges = result.frame_ranges.get(camera.name, [])
     return {
         "camera": camera.name,
         "source": camera.source,
-        "width": camera.width,
-        "height": camera.height,
         "n_frames": camera.n_frames,
         "n_dropped": camera.n_dropped,
-        "stride": stride,
+        "n_boxes": result.n_boxes.get(camera.name, 0),
+        "n_boxes_in_tracks": result.n_tracked.get(camera.name, 0),
+        "stride": result.config.sources.stride,
         "frame_ranges": [list(frame_range) for frame_range in frame_ranges],
     }
 

@@ -14,6 +14,8 @@ from pipeline.records import Tracklet
 
 MAX_SHARE = 0.1
 """A larger share of boxes without a track is told as a warning."""
+LONG_INTERVAL_S = 0.3
+"""Where processed frames are farther apart, people pass between two of them."""
 
 
 def count_tracked(tracklets: Iterable[Tracklet], min_score: float) -> dict[str, int]:
@@ -59,7 +61,3 @@ def warnings(
             )
         lines.append(f"{camera}: {n_lost:,} of {n:,} boxes belong to no track; {remedy}")
     return lines
-
-
-LONG_INTERVAL_S = 0.3
-"""Where processed frames are farther apart, people pass between two of them."""
