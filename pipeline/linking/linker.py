@@ -189,7 +189,7 @@ class _Problem:
             Edges(self._pairs, positions),
             self._index.is_reliable,
             to_log_odds(self._config.min_probability),
-            self._constraints.between,
+            self._constraints.violated_by,
             [(link.first, link.second) for link in self._must_links],
             near_miss,
             with_rivals=np.isfinite(near_miss),

@@ -2,7 +2,7 @@
 
 Each step links the window anew. The groups that it finds take the ids of the people with whom they
 share rows (`identities`). Changes are reported as events (`events`), and a wrong decision is
-corrected as soon as the engine knows better. A tracklet has settled `SETTLED_S` after it closed:
+revised as soon as the engine knows better. A tracklet has settled `SETTLED_S` after it closed:
 settled tracklets of one person stay together, though people may still merge. So old decisions do
 not alternate, and settled tracklets can leave the window.
 
@@ -104,7 +104,14 @@ class OnlineLinker:
             self._closing.add(key)
 
     def step(self, now_s: float) -> list[Event]:
-        """Decide anew about all that is remembered; returns what has changed."""
+        """Link the window anew, and revise earlier decisions.
+
+        Args:
+            now_s: time of the latest frame, seconds.
+
+        Returns:
+            What has changed.
+        """
         said = self._forget(now_s)
         people = self._identities.people
         settled = [

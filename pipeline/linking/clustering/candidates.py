@@ -82,7 +82,7 @@ def appearance_candidates(
         odds = appearance.rows[row] @ column_partners.T
         odds[is_unseen[row]] = -np.inf
         odds[:, is_unseen[column]] = -np.inf
-        _forbid(odds, rows, columns, index, constraints)
+        _rule_out_by_time(odds, rows, columns, index, constraints)
 
         row_limit = np.maximum(_about_nth_best(odds), min_odds)
         i, j = np.nonzero(odds >= row_limit[:, None])
@@ -113,10 +113,10 @@ def unique(pairs: Array) -> Array:
     return np.stack([first, second], axis=1)
 
 
-def _forbid(
+def _rule_out_by_time(
     odds: Array, rows: Array, columns: Array, index: TrackletIndex, constraints: Constraints
 ) -> None:
-    """Set to -inf the odds of pairs that time rules out.
+    """Set to -inf the odds of pairs that time rules out: `Constraints` decides, this saves work.
 
     Columns are sorted by start time, so only the first can be too early and only the last too late.
     """

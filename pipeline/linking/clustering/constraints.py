@@ -1,10 +1,10 @@
 """Cannot-link constraints between two tracklets, or two groups of them.
 
 One camera shows a person once at a time. The travel time between two cameras has a minimum and a
-maximum. On a common floor, simultaneous positions agree, and nobody walks between cameras faster
-than `max_speed_m_s`. Corrections of a human hold without exception. Constraints of the floor hold
-between reliable tracklets only: a fragment is short because its feet were hidden, so its position
-is wrong.
+maximum in the settings (`linking.travel`). On a common floor, simultaneous positions agree, and
+nobody walks between cameras faster than `max_speed_m_s`. Corrections of a human hold without
+exception. Constraints of the floor hold between reliable tracklets only: a fragment is short
+because its feet were hidden, so its position is wrong.
 """
 
 from collections.abc import Iterator, Sequence
@@ -100,8 +100,8 @@ class Constraints:
         odds[is_close] = [self.compared(i, j).odds for i, j in pairs[is_close].tolist()]
         return odds
 
-    def between(self, first: Sequence[int], second: Sequence[int]) -> tuple[str, int, int]:
-        """Find a constraint that keeps two groups apart.
+    def violated_by(self, first: Sequence[int], second: Sequence[int]) -> tuple[str, int, int]:
+        """Find a cannot-link constraint that forbids two groups to be one person.
 
         Args:
             first: indices of the members of one group.

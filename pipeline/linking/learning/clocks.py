@@ -165,11 +165,6 @@ def agree(offsets: Sequence[Offset]) -> Clocks:
     return Clocks(solved, tuple(measured))
 
 
-def estimate(index: TrackletIndex, pairs: Array, known: Sequence[Offset] = ()) -> Clocks:
-    """Measure the clocks, and return the offset of each; arguments as in `measure`."""
-    return agree(measure(index, pairs, known))
-
-
 def shift(embedded: Sequence[Embedded], offsets_s: Mapping[str, float]) -> list[Embedded]:
     """Correct the times of tracklets by the offsets of their cameras.
 

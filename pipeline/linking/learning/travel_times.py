@@ -247,11 +247,6 @@ def observe(index: TrackletIndex, groups: Iterable[Sequence[int]], certain: Arra
     return Observed(index.names, earlier_camera, later_camera, gap_ms[order], later)
 
 
-def learn(index: TrackletIndex, groups: Iterable[Sequence[int]], certain: Array) -> TravelTimes:
-    """Return travel times of people whom linking found; arguments as in `observe`."""
-    return observe(index, groups, certain).times()
-
-
 def add(earlier: TravelTimes, new: TravelTimes) -> TravelTimes:
     """Add new travel times to earlier ones.
 

@@ -29,7 +29,8 @@ from tests.pipeline.linking.walkers import (
 
 def found(seen: Sequence[Embedded], known: Sequence[Offset] = ()) -> Clocks:
     index = TrackletIndex(seen, ON_FLOOR)
-    return clocks.estimate(index, correspondences.likely_pairs(index, judge(index)), known)
+    pairs = correspondences.likely_pairs(index, judge(index))
+    return clocks.agree(clocks.measure(index, pairs, known))
 
 
 @pytest.mark.parametrize("ahead_s", [-4.5, -3, -1, 0.6, 1.8, 3])
@@ -168,7 +169,8 @@ def test_the_names_of_cameras_do_not_change_an_offset(seed: int, ahead_s: float)
     ]
     cameras = {"a": ON_FLOOR["b"], "b": ON_FLOOR["a"]}
     index = TrackletIndex(renamed, cameras)
-    turned = clocks.estimate(index, correspondences.likely_pairs(index, judge(index))).offsets_s
+    pairs = correspondences.likely_pairs(index, judge(index))
+    turned = clocks.agree(clocks.measure(index, pairs)).offsets_s
     assert turned.get("b", 0.0) == pytest.approx(-found(seen).offsets_s.get("b", 0.0), abs=0.051)
 
 
@@ -204,16 +206,16 @@ def test_known_slack_makes_the_floor_tolerant() -> None:
     assert position.compare(index, 0, 1, LinkingConfig(max_floor_m=1)).rule == FLOOR
     index = index.with_slack(np.array([[0, 2.9], [2.9, 0]]))
     assert position.compare(index, 0, 1, LinkingConfig(max_floor_m=1)).rule == ""
-    assert Constraints(index, LinkingConfig(max_floor_m=1)).between([0], [1])[0] == ""
+    assert Constraints(index, LinkingConfig(max_floor_m=1)).violated_by([0], [1])[0] == ""
 
 
 def test_known_slack_gives_people_longer_to_walk() -> None:
     walk = lambda t: np.stack([1.2 * t - 4, np.zeros(len(t))], axis=1)  # noqa: E731
     seen = [watch("a", 0, walk, 0, 2, look(0)), watch("b", 1, walk, 5, 7, look(0), clock_s=-2.9)]
     index = TrackletIndex(seen, ON_FLOOR)
-    assert Constraints(index, LinkingConfig()).between([0], [1])[0] == SPEED
+    assert Constraints(index, LinkingConfig()).violated_by([0], [1])[0] == SPEED
     index = index.with_slack(np.array([[0, 2.9], [2.9, 0]]))
-    assert Constraints(index, LinkingConfig()).between([0], [1])[0] == ""
+    assert Constraints(index, LinkingConfig()).violated_by([0], [1])[0] == ""
 
 
 def test_the_appearance_of_a_tracklet_stays_its_own_when_clocks_are_applied() -> None:

@@ -64,7 +64,9 @@ def test_it_is_found_though_clocks_disagree_and_tells_by_how_much(ahead_s: float
     assert h.offset.cameras == ("a", "b")
     assert h.offset.offset_s == pytest.approx(ahead_s, abs=0.1)
     assert h.offset.before_m > h.offset.after_m or np.isnan(h.offset.before_m)
-    told = clocks.estimate(TrackletIndex(seen, BARE), np.zeros((0, 2), np.int64), [h.offset])
+    told = clocks.agree(
+        clocks.measure(TrackletIndex(seen, BARE), np.zeros((0, 2), np.int64), [h.offset])
+    )
     assert told.offsets_s["b"] == pytest.approx(ahead_s, abs=0.1)
 
 

@@ -130,7 +130,7 @@ def test_nobody_crosses_the_floor_faster_than_max_speed(
 ) -> None:
     late = seen("b", 1, start_s, start_s + 4, RED, foot=np.array([foot_x, 500]))
     index = TrackletIndex([late, seen("a", 1, 0, 5, RED)], ON_FLOOR)
-    assert Constraints(index, LinkingConfig()).between([0], [1])[0] == rule
+    assert Constraints(index, LinkingConfig()).violated_by([0], [1])[0] == rule
 
 
 def test_without_embeddings_overlapping_cameras_on_one_floor_are_linked_by_place() -> None:

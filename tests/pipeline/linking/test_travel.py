@@ -158,7 +158,7 @@ def test_two_visits_with_a_certain_one_between_them_are_no_step() -> None:
         assert np.isnan(Travel(s, A_TO_B, CONFIG, certain).odds(i, j))
     group = [int(i[0]), int(k[0]), int(j[0])]
     both_ways = np.array([[group[0], group[1]], [group[1], group[2]], [group[0], group[2]]])
-    assert travel_times.learn(s, [group], both_ways).transitions == {
+    assert travel_times.observe(s, [group], both_ways).times().transitions == {
         ("a", "c"): Transitions((10.0,)),
         ("c", "b"): Transitions((5.0,)),
     }
@@ -167,22 +167,22 @@ def test_two_visits_with_a_certain_one_between_them_are_no_step() -> None:
 def test_it_learns_gaps_and_overlaps_of_certain_pairs_of_one_group_and_of_no_others() -> None:
     s = at(("a", 0, 10), ("b", 8, 20), ("c", 23.5, 30), ("a", 31, 40), ("b", 1000, 1010))
     pairs = np.array([[0, 1], [1, 2], [2, 3], [0, 3], [3, 4]])
-    found = travel_times.learn(s, [[0, 1, 2], [3, 4]], pairs)
+    found = travel_times.observe(s, [[0, 1, 2], [3, 4]], pairs).times()
     assert found.transitions == {("a", "b"): Transitions((), 1), ("b", "c"): Transitions((3.5,))}
-    assert travel_times.learn(s, [[0], [1]], NOBODY).transitions == {}
+    assert travel_times.observe(s, [[0], [1]], NOBODY).times().transitions == {}
 
 
 def test_pieces_of_one_track_are_one_visit() -> None:
     pieces = [seen("a", 1, 0, 100), seen("a", 1, 100.1, 200), seen("b", 2, 220, 230)]
     s = TrackletIndex(pieces, CAMERAS)
-    assert travel_times.learn(s, [[0, 1, 2]], np.array([[0, 2], [1, 2]])).transitions == {
+    assert travel_times.observe(s, [[0, 1, 2]], np.array([[0, 2], [1, 2]])).times().transitions == {
         ("a", "b"): Transitions((20.0,))
     }
     early, late = Travel(s, A_TO_B, CONFIG, NOBODY).odds(np.array([0, 1]), np.array([2, 2]))
     assert early == late
     ambiguous = replace(pieces[1], tracklet=replace(pieces[1].tracklet, ambiguous=True))
     s = TrackletIndex([pieces[0], ambiguous, pieces[2]], CAMERAS)
-    assert travel_times.learn(s, [[0, 1, 2]], np.array([[0, 2]])).transitions == {
+    assert travel_times.observe(s, [[0, 1, 2]], np.array([[0, 2]])).times().transitions == {
         ("a", "b"): Transitions((120.0,))
     }
 
@@ -309,7 +309,11 @@ def learned(
     ]
     certain = travel_times.followed(s, groups)
     i, j = np.triu_indices(len(s), 1)
-    found = Travel(s, travel_times.learn(s, groups, certain), CONFIG, certain).odds(i, j).tolist()
+    found = (
+        Travel(s, travel_times.observe(s, groups, certain).times(), CONFIG, certain)
+        .odds(i, j)
+        .tolist()
+    )
     tracks = [t.track_id for t in s.tracklets]
     return {
         (min(tracks[a], tracks[b]), max(tracks[a], tracks[b])): o
@@ -362,12 +366,12 @@ def test_travel_times_that_a_run_learns_from_certain_links_tell_people_apart_who
         scores, place = [], np.full(len(pairs), np.nan)
         for _ in range(3):
             groups = solver.solve(
-                looks, Edges(pairs, place), s.is_reliable, 0.0, constraints.between
+                looks, Edges(pairs, place), s.is_reliable, 0.0, constraints.violated_by
             ).groups
             scores.append(f1(groups, people))
             followed = travel_times.followed(s, groups)
             certain = followed[looks.odds(*followed.T) >= CERTAIN]
-            times = travel_times.learn(s, groups, certain)
+            times = travel_times.observe(s, groups, certain).times()
             place = Travel(s, times, CONFIG, certain).odds(i, j) - NO_POSITION_PENALTY
         assert np.median(times.of("a", "b").gaps_s) == pytest.approx(20, abs=3)
         assert np.median(times.of("b", "c").gaps_s) == pytest.approx(40, abs=6)
@@ -391,5 +395,5 @@ def test_it_tells_in_words_what_was_learned() -> None:
 
 def test_an_empty_site_has_nothing_to_learn_from() -> None:
     s = TrackletIndex([], CAMERAS)
-    assert travel_times.learn(s, [], travel_times.followed(s, [])).transitions == {}
+    assert travel_times.observe(s, [], travel_times.followed(s, [])).times().transitions == {}
     assert len(Travel(s, A_TO_B, CONFIG, NOBODY).odds(NOBODY[:, 0], NOBODY[:, 1])) == 0
