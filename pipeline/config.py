@@ -115,6 +115,7 @@ class DetectorConfig(Section):
     detections: str = ""
     first_frame: Annotated[int, Field(ge=-1)] = -1
     size_px: Annotated[int, Field(ge=64, le=4096)] = 640
+    rate: Literal["auto", "all"] | Annotated[float, Field(gt=0)] = "auto"
     min_score: Fraction = 0.1
     nms_iou: Fraction = 0.7
 

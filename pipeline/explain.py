@@ -155,10 +155,12 @@ def _gathered(person: Json, why: Json, owner: dict[str, int]) -> Json:
 
 
 def _seen(tracklet: Json) -> Json:
-    """Describe a tracklet as it was detected, without the rows of score 0 that were filled in."""
+    """Describe a tracklet as it was detected, without the rows that were filled in."""
     times_s = tracklet["times_s"]
-    rows = zip(times_s, tracklet["scores"], strict=True)
-    detected_s = [time_s for time_s, score in rows if score > 0] or times_s
+    scores = tracklet["scores"]
+    filled = tracklet.get("filled", [0] * len(scores))  # results of version 0.1.0 have only scores
+    rows = zip(times_s, scores, filled, strict=True)
+    detected_s = [time_s for time_s, score, flag in rows if score > 0 and not flag] or times_s
     return {
         "name": _name(tracklet),
         "camera": tracklet["camera"],

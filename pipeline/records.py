@@ -6,7 +6,7 @@ keep ids apart: a *track* lives in one camera, a *person* in all of them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -63,10 +63,13 @@ class Camera:
             )
 
 
+NO_IMAGE: Array = np.zeros((0, 0, 3), np.uint8)
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One picture: `index` counts from 0 in its source, `time_s` is on the common clock, `image`
-    (H, W, 3) uint8 BGR.
+    (H, W, 3) uint8 BGR, or `NO_IMAGE` where nobody looks at it.
     """
 
     camera: str
@@ -77,6 +80,11 @@ class Frame:
     def __post_init__(self) -> None:
         _check("image", self.image, (-1, -1, 3), np.uint8)
         self.image.flags.writeable = False
+
+    @property
+    def has_image(self) -> bool:
+        """Whether the frame is looked at."""
+        return self.image.size > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +156,9 @@ def join(parts: Sequence[Tracks]) -> Tracks:
     )
 
 
+NONE_FILLED: Array = np.zeros(0, np.bool_)
+
+
 @dataclass(frozen=True, slots=True)
 class Tracklet:
     """One person in one camera for one stretch of time: a track, or a piece of one. It is named by
@@ -156,7 +167,8 @@ class Tracklet:
     `ambiguous` says that it is a later piece of a track, cut where the tracker was not sure that it
     still followed the same person; a piece that is not ambiguous goes on from the piece before it.
 
-    frames (n,) int64, times_s (n,) float64 increasing, boxes (n, 4) float32, scores (n,) float32;
+    frames (n,) int64, times_s (n,) float64 increasing, boxes (n, 4) float32, scores (n,) float32,
+    is_filled (n,) bool: rows that were interpolated, not detected (by default none are);
     crops (k, HEIGHT_PX, WIDTH_PX, 3) uint8 BGR in time order with crop_quality (k,) float32 in 0..1
     and crop_times_s (k,) float64, k may be 0.
     """
@@ -171,9 +183,13 @@ class Tracklet:
     crop_quality: Array
     crop_times_s: Array
     ambiguous: bool = False
+    is_filled: Array = field(default_factory=lambda: NONE_FILLED)
 
     def __post_init__(self) -> None:
         n, k = len(self.frames), len(self.crop_quality)
+        if not self.is_filled.any():
+            object.__setattr__(self, "is_filled", np.zeros(n, np.bool_))
+        _check("is_filled", self.is_filled, (n,), np.bool_)
         _check("frames", self.frames, (-1,), np.int64)
         _check("times_s", self.times_s, (n,), np.float64)
         _check("boxes", self.boxes, (n, 4), np.float32)
@@ -220,6 +236,7 @@ class Tracklet:
             times_s=times_s,
             boxes=self.boxes[keep],
             scores=self.scores[keep],
+            is_filled=self.is_filled[keep],
         )
         return piece.with_crops(is_inside)
 

@@ -152,7 +152,8 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         devices.resolve(config.device)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    sources = [open_source(camera, config.sources) for camera in config.cameras]
+    looks_per_s = detectors.rate(config.detector)
+    sources = [open_source(camera, config.sources, looks_per_s) for camera in config.cameras]
     if config.output.mosaic:
         _refuse_a_dark_mosaic(sources, config.sources)
     cameras = {source.camera.name: source.camera for source in sources}
@@ -352,12 +353,22 @@ def link(prepared: Prepared, processed: Processed) -> None:
         config.tracklets.max_interpolated_gap_s,
         config.sources.stride,
         result.frame_ranges,
+        _look_intervals_s(result),
     )
     tracklets = [tracklet for person in result.people for tracklet in person.tracklets]
     result.warnings += site_checks.check_homographies(tracklets, result.cameras)
     result.warnings += corrections.unknown(prepared.corrections, tracklets)
     result.warnings += links.doubts(result.linked.calibration)
     result.warnings += links.unset(result.linked, config.linking.online)
+
+
+def _look_intervals_s(result: Result) -> dict[str, float]:
+    """Longest time from one look of the detector to the next, by camera; empty if at all frames."""
+    looks_per_s = detectors.rate(result.config.detector)
+    if not looks_per_s:
+        return {}
+    frame_s = {camera.name: result.config.sources.stride / camera.fps for camera in result.cameras}
+    return {name: 1 / looks_per_s + interval_s for name, interval_s in frame_s.items()}
 
 
 def _count_tracked(result: Result) -> None:

@@ -105,10 +105,13 @@ class Worker:
         yield last
 
     def _round(self, frames: list[Frame]) -> list[Tracklet]:
-        with self._timings.stage("detect", len(frames)):
-            detections = self._detector.detect(frames)
+        looked_at = [frame for frame in frames if frame.has_image]
+        detections: list[Detections] = []
+        if looked_at:
+            with self._timings.stage("detect", len(looked_at)):
+                detections = self._detector.detect(looked_at)
         closed: list[Tracklet] = []
-        for frame, in_frame in zip(frames, detections, strict=True):
+        for frame, in_frame in zip(looked_at, detections, strict=True):
             tracker = self._trackers[frame.camera]
             with self._timings.stage("track"):
                 in_roi = _with_feet_inside(in_frame, self._rois[frame.camera])
@@ -119,6 +122,7 @@ class Worker:
             self.n_boxes[frame.camera] += int(np.count_nonzero(is_counted))
             with self._timings.stage("gather"):
                 closed += self._gatherers[frame.camera].add(frame, tracks, tracker.live_ids)
+        for frame in frames:
             self._count(frame)
         return closed
 

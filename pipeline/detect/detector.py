@@ -11,6 +11,9 @@ from pipeline.config import DetectorConfig
 from pipeline.errors import ConfigError, ModelError
 from pipeline.records import Camera, Detections, Frame
 
+AUTO_RATE = 5.0
+"""Frames of a camera that are looked at in a second, by `detector.rate: auto`."""
+
 
 class Detector(Protocol):
     """Finds people in frames of any number of cameras."""
@@ -77,6 +80,15 @@ def build(
     from pipeline.detect.yolo import YoloDetector
 
     return YoloDetector(chosen, config, device), notes
+
+
+def rate(config: DetectorConfig) -> float:
+    """Return how many frames of a camera are looked at in a second; 0 for all."""
+    if isinstance(config.rate, float):
+        return config.rate
+    if config.rate == "all" or config.detections:
+        return 0.0
+    return AUTO_RATE
 
 
 def _numbers(classes: Sequence[int | str]) -> list[int]:

@@ -362,7 +362,8 @@ def _read_table(path: Path, with_filled: bool) -> dict[str, Rows]:
             # tables of version 0.1.0 have no column "tracklet"
             tracklet = "tracklet" if "tracklet" in row else "track_id"
             columns = ("frame", "person_id", "track_id", tracklet, "x1", "y1", "x2", "y2")
-            if with_filled or float(row["score"]) > 0:
+            is_filled = row.get("filled", "") == "1" or float(row["score"]) == 0
+            if with_filled or not is_filled:
                 in_camera = values.setdefault(row["camera"], [])
                 in_camera.append([float(row[column]) for column in columns])
     except (KeyError, TypeError, ValueError) as error:

@@ -28,6 +28,7 @@ COLUMNS = (
     "x2",
     "y2",
     "score",
+    "filled",
 )
 
 
@@ -97,6 +98,7 @@ def _tracklet(
         "times_s": _rounded(tracklet.times_s, 4),
         "boxes": _rounded(tracklet.boxes, 2),
         "scores": _rounded(tracklet.scores, 4),
+        "filled": tracklet.is_filled.astype(int).tolist(),
     }
     if camera.homography.size:
         feet = floor.foot_points(tracklet.boxes)
@@ -154,7 +156,8 @@ def csv_lines(people: Sequence[Person]) -> Iterator[str]:
             box = [f"{side:.2f}" for side in rows.boxes[i].tolist()]
             score = f"{rows.scores[i]:.4f}"
             names = [rows.track_ids[i], rows.first_frames[i], rows.person_ids[i]]
-            yield writer.writerow([camera, rows.frames[i], time_s, *names, *box, score])
+            filled = int(rows.is_filled[i])
+            yield writer.writerow([camera, rows.frames[i], time_s, *names, *box, score, filled])
 
 
 def mot_lines(people: Sequence[Person], camera: str) -> Iterator[str]:
@@ -199,6 +202,7 @@ class _Rows:
     times_s: Array
     boxes: Array
     scores: Array
+    is_filled: Array
     track_ids: Array
     first_frames: Array
     person_ids: Array
@@ -213,6 +217,7 @@ class _Rows:
             times_s=np.concatenate([tracklet.times_s for tracklet in tracklets]),
             boxes=np.concatenate([tracklet.boxes for tracklet in tracklets]),
             scores=np.concatenate([tracklet.scores for tracklet in tracklets]),
+            is_filled=np.concatenate([tracklet.is_filled for tracklet in tracklets]),
             track_ids=np.repeat([tracklet.track_id for tracklet in tracklets], n_rows),
             first_frames=np.repeat([tracklet.frames[0] for tracklet in tracklets], n_rows),
             person_ids=np.repeat([person_id for person_id, _ in pieces], n_rows),

@@ -10,6 +10,7 @@ the same three members (`camera`, `warnings`, iteration), chosen in `open_source
 - `video`, `images`: the two kinds
 - `picture`: shown pictures, upright and with square pixels
 - `clock`: times that always grow
+- `looks`: which frames have their image, where the detector does not look at all
 - `ahead`: reading on a thread
 """
 
@@ -25,8 +26,17 @@ from pipeline.sources.video import VideoFile
 __all__ = ["ImageFolder", "Source", "VideoFile", "open_source", "read_ahead"]
 
 
-def open_source(config: CameraConfig, settings: SourcesConfig) -> Source:
-    """Open a named camera; raises SourceError when it cannot be read."""
+def open_source(config: CameraConfig, settings: SourcesConfig, looks_per_s: float = 0) -> Source:
+    """Open a named camera.
+
+    Args:
+        config: the camera.
+        settings: how sources are read.
+        looks_per_s: how many frames a second have their image, the others `NO_IMAGE`; 0 for all.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
     if "://" in config.source:
         raise SourceError(f"{config.source}: streams are not supported yet; record to a file first")
     path = Path(config.source)
@@ -40,7 +50,7 @@ def open_source(config: CameraConfig, settings: SourcesConfig) -> Source:
             f" {config.name}"
         )
     if path.is_dir():
-        return ImageFolder(config, settings)
+        return ImageFolder(config, settings, looks_per_s)
     if n_bytes == 0:
         raise SourceError(f"{config.source}: the file is empty; record or copy it again")
-    return VideoFile(config, settings)
+    return VideoFile(config, settings, looks_per_s)

@@ -11,7 +11,8 @@ from models import files
 from pipeline import image_numbers
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
-from pipeline.records import Array, Frame
+from pipeline.records import NO_IMAGE, Array, Frame
+from pipeline.sources.looks import Looks
 from pipeline.sources.source import camera_of, reason
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
@@ -22,8 +23,11 @@ class ImageFolder:
     `sources.image_fps`. Numbers in names are frame numbers, see `image_numbers`.
     """
 
-    def __init__(self, config: CameraConfig, settings: SourcesConfig) -> None:
+    def __init__(
+        self, config: CameraConfig, settings: SourcesConfig, looks_per_s: float = 0
+    ) -> None:
         self._settings = settings
+        self._looks_per_s = looks_per_s
         self.warnings: list[str] = []
         folder = Path(config.source)
         fps = settings.image_fps
@@ -61,6 +65,7 @@ class ImageFolder:
         self.warnings += [f"{self.camera.name}: {text}" for text in self._numbering.warnings]
         bad: list[str] = []
         indices = self._numbering.indices
+        looks = Looks(self._looks_per_s)
         period = self._settings.stride * self._numbering.step
         for index, path in zip(indices, self._paths, strict=True):
             time_s = (index - indices[0]) / self.camera.fps
@@ -68,6 +73,9 @@ class ImageFolder:
                 continue
             if 0 < self._settings.max_seconds <= time_s:
                 break
+            if not looks.is_due(time_s):
+                yield Frame(self.camera.name, index, self.camera.start_s + time_s, NO_IMAGE)
+                continue
             image = _read_image(path)
             if image is None or image.shape[:2] != (self.camera.height, self.camera.width):
                 bad.append(path.name)

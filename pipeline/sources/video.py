@@ -14,9 +14,10 @@ from av.video.stream import VideoStream
 
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
-from pipeline.records import Frame
+from pipeline.records import NO_IMAGE, Frame
 from pipeline.sources import clock
 from pipeline.sources.clock import Clock, Pace
+from pipeline.sources.looks import Looks
 from pipeline.sources.picture import MAX_ASPECT, shown, shown_size
 from pipeline.sources.source import camera_of, reason
 
@@ -50,8 +51,11 @@ class VideoFile:
     first; a damaged file is read up to its break.
     """
 
-    def __init__(self, config: CameraConfig, settings: SourcesConfig) -> None:
+    def __init__(
+        self, config: CameraConfig, settings: SourcesConfig, looks_per_s: float = 0
+    ) -> None:
         self._config, self._settings = config, settings
+        self._looks_per_s = looks_per_s
         self._n_damaged = 0
         self._at_opening: list[str] = []
         self.warnings: list[str] = []
@@ -71,6 +75,7 @@ class VideoFile:
         self._n_damaged = 0
         size = (self.camera.width, self.camera.height)
         sizes = _Sizes(size)
+        looks = Looks(self._looks_per_s)
         times = Clock(self._facts.pace, self._settings.max_gap_s)
         try:
             for index, (picture, aspect) in enumerate(self._pictures()):
@@ -79,7 +84,7 @@ class VideoFile:
                     return
                 sizes.note(shown_size(picture, aspect), time_s)
                 if index % self._settings.stride == 0:
-                    image = shown(picture, size)
+                    image = shown(picture, size) if looks.is_due(time_s) else NO_IMAGE
                     yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
             self._warn_of_missing(max(times.last_s, times.span_s) + self._facts.pace.interval_s)
         finally:

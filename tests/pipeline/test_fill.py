@@ -1,5 +1,7 @@
 """Short gaps are filled by straight lines."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -45,6 +47,21 @@ def test_a_gap_inside_a_tracklet_gets_rows_on_a_straight_line_with_score_0() -> 
     assert_allclose(one.boxes, tracklet(list(range(7))).boxes, atol=1e-4)
     assert_allclose(one.times_s, np.arange(7) / FPS)
     assert_allclose(one.scores, [0.9, 0.9, 0, 0, 0, 0.9, 0.9])
+
+
+def test_rows_between_two_looks_have_the_lower_score_of_both_ends_and_others_0() -> None:
+    seen = replace(tracklet([0, 2, 4, 10]), scores=np.array([0.9, 0.6, 0.8, 0.7], np.float32))
+    (person,) = fill([Person(1, (seen,), ())], 1.5, 1, look_s={"cam": 0.25})
+    (one,) = person.tracklets
+    assert one.frames.tolist() == list(range(11))
+    assert_allclose(one.scores, [0.9, 0.6, 0.6, 0.6, 0.8, 0, 0, 0, 0, 0, 0.7])
+    assert one.is_filled.tolist() == [frame not in (0, 2, 4, 10) for frame in range(11)]
+
+
+def test_between_two_looks_rows_are_filled_though_no_other_gap_is() -> None:
+    first, second = tracklet([0, 2, 9]), tracklet([11, 13], track_id=2)
+    (person,) = fill([Person(1, (first, second), ())], 0, 1, look_s={"cam": 0.25})
+    assert [t.frames.tolist() for t in person.tracklets] == [[0, 1, 2, 9, 10], [11, 12, 13]]
 
 
 @pytest.mark.parametrize(("last", "is_filled"), [(16, True), (17, False)])

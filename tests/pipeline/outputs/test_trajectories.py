@@ -123,7 +123,10 @@ def test_a_tracklet_is_named_by_its_first_frame() -> None:
 
 def test_the_csv_has_one_row_per_box_by_camera_frame_and_track_and_frames_count_from_0() -> None:
     header, *rows = csv.reader(trajectories.csv_lines(PEOPLE))
-    assert ",".join(header) == "camera,frame,time_s,track_id,tracklet,person_id,x1,y1,x2,y2,score"
+    assert (
+        ",".join(header)
+        == "camera,frame,time_s,track_id,tracklet,person_id,x1,y1,x2,y2,score,filled"
+    )
     assert [row[:6] for row in rows] == [
         ["gate", "0", "0.0000", "3", "0", "1"],
         ["gate", "1", "0.1000", "3", "0", "1"],
@@ -132,13 +135,13 @@ def test_the_csv_has_one_row_per_box_by_camera_frame_and_track_and_frames_count_
         ["gate", "12", "1.2000", "5", "1", "1"],
         ["lobby", "5", "0.5000", "1", "5", "1"],
     ]
-    assert rows[2][6:] == ["-3.00", "0.00", "9.00", "48.00", "0.8750"]
+    assert rows[2][6:] == ["-3.00", "0.00", "9.00", "48.00", "0.8750", "0"]
 
 
 def test_a_camera_name_with_a_comma_stays_one_column() -> None:
     people = [person(1, tracklet("a,b", 1, [0], [[0, 0, 1, 1]]))]
     rows = list(csv.reader(trajectories.csv_lines(people)))
-    assert [len(row) for row in rows] == [11, 11]
+    assert [len(row) for row in rows] == [12, 12]
 
 
 def test_mot_files_read_back_as_the_same_boxes_with_person_ids_and_frames_from_1(
