@@ -212,7 +212,7 @@ def test_a_file_that_cannot_be_meant_so_is_an_error_with_the_figure(
             "as if they were corners x1, y1, x2, y2",
         ),
         (
-            table([(f, x + 80 + w / 2, y + 5 + h / 2, w, h) for f, x, y, w, h in WALK]),
+            table([(f, x + 80 + w / 2, y + 25 + h / 2, w, h) for f, x, y, w, h in WALK]),
             "none would if columns 3 and 4 were the centres",
         ),
         (table([*WALK, *((f + 40, *box) for f, *box in WALK)]), "40 of 80 boxes are of frames"),
@@ -229,6 +229,7 @@ def test_a_file_that_cannot_be_meant_so_is_an_error_with_the_figure(
     ids=[
         "small",
         "corners",
+        "centres",
         "beyond",
         "no area",
         "some scores",
