@@ -84,6 +84,8 @@ def check_region(camera: Camera, roi: Sequence[tuple[float, float]]) -> list[str
 
 def _drawn_at(points: Array, size: Array) -> str:
     """Guess the resolution that a region was drawn at."""
+    if points.min() >= 0 and (points[:, ::-1] <= size).all():
+        return f"; if x and y are exchanged, it is roi: {_polygon(points[:, ::-1])}"
     for width, height in RESOLUTIONS:
         fits = (points.max(axis=0) <= [width, height]).all() and points.min() >= 0
         same_aspect = abs(width / height * size[1] / size[0] - 1) < 0.02

@@ -56,10 +56,11 @@ def test_a_region_that_holds_nothing_is_an_error(roi: Polygon, reason: str) -> N
     [
         (scaled(SQUARE, 2, 2), "if it was drawn at 1920 x 1080, it is roi: [[96.0, 108.0],"),
         ([(-900, 0), (300, 0), (300, 500)], "beyond the picture of 960 x 540 px"),
+        ([(y, x) for x, y in SQUARE], "if x and y are exchanged, it is roi: [[96.0, 108.0],"),
         (scaled(SQUARE, 1 / 9, 1 / 5), "if these are percent, it is roi: [[102.4, 116.6],"),
         ([SQUARE[0], SQUARE[2], SQUARE[1], SQUARE[3]], "has sides that cross"),
     ],
-    ids=["larger picture", "far beyond", "percent", "order"],
+    ids=["larger picture", "far beyond", "y x", "percent", "order"],
 )
 def test_a_region_that_is_hardly_meant_so_is_a_warning(roi: Polygon, word: str) -> None:
     (warning,) = site_checks.check_region(camera(), roi)

@@ -215,6 +215,10 @@ def test_a_file_that_cannot_be_meant_so_is_an_error_with_the_figure(
             table([(f, x + 80 + w / 2, y + 25 + h / 2, w, h) for f, x, y, w, h in WALK]),
             "none would if columns 3 and 4 were the centres",
         ),
+        (
+            table([(f, x, 20, h, w) for f, x, y, w, h in WALK]),
+            "the boxes are 2.5 times as wide as tall (median)",
+        ),
         (table([*WALK, *((f + 40, *box) for f, *box in WALK)]), "40 of 80 boxes are of frames"),
         (table([*WALK, (1, 9, 9, 0, 5)]), "1 of 41 boxes have no area"),
         (table(WALK[:20]) + table(WALK[20:], "-1"), "20 of 40 boxes have score -1"),
@@ -230,6 +234,7 @@ def test_a_file_that_cannot_be_meant_so_is_an_error_with_the_figure(
         "small",
         "corners",
         "centres",
+        "lying",
         "beyond",
         "no area",
         "some scores",
