@@ -39,6 +39,8 @@ MAX_MARGIN = 5.0
 ROUNDING = 0.01
 MIN_STICKING_OUT = 0.05
 """Share of boxes with more than a tenth of their area outside the picture."""
+MIN_SLIMNESS = 0.7
+"""Median height over width of boxes; people have 2 to 3, and 1 from above."""
 FEW_ROWS = 10
 """Fewer boxes say nothing about units."""
 KNOWN_OUTSIDE, SUSPECT_OUTSIDE = 0.5, 0.15
@@ -195,6 +197,12 @@ def check_pixels(rows: Array, where: Path, size: tuple[int, int] | None) -> list
     if len(rows) < FEW_ROWS:
         return warnings
     are_corners = bool((rows[:, 4:6] > rows[:, 2:4]).all() and (rows[:, 2:4] >= 0).any())
+    slimness = float(np.median(rows[:, 5] / rows[:, 4]))
+    if slimness < MIN_SLIMNESS and not are_corners:
+        warnings.append(
+            f"{where}: the boxes are {1 / slimness:.1f} times as wide as tall (median); are width"
+            " and height (columns 5 and 6) exchanged, or was the picture turned?"
+        )
     if size is None:
         if are_corners and np.ptp(rows[:, 2]) > 0:
             warnings.append(_corners(where))

@@ -31,6 +31,13 @@ MAX_START_S = 4e9
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
+
+
+def _listed(value: Any) -> Any:
+    """A single value as a list of one."""
+    return [value] if isinstance(value, str | int) else value
+
+
 ClassName = Annotated[int, Field(ge=0, strict=True)] | Annotated[str, Field(min_length=1)]
 
 
@@ -111,7 +118,7 @@ class DetectorConfig(Section):
 
     weights: str = "auto"
     architecture: str = ""
-    classes: list[ClassName] = Field(default_factory=list)
+    classes: Annotated[list[ClassName], BeforeValidator(_listed)] = Field(default_factory=list)
     detections: str = ""
     first_frame: Annotated[int, Field(ge=-1)] = -1
     size_px: Annotated[int, Field(ge=64, le=4096)] = 640
@@ -389,6 +396,7 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     """
 
     def resolve(name: str) -> str:
+        name = str(Path(name).expanduser()) if name.startswith("~/") else name
         is_relative = bool(name) and "://" not in name and not Path(name).is_absolute()
         return str(folder / name) if is_relative and (folder / name).exists() else name
 

@@ -322,13 +322,24 @@ def link(prepared: Prepared, processed: Processed) -> None:
     """
     config = prepared.config
     result = prepared.result
+    tracked = [embedded.tracklet for embedded in processed.tracklets]
     if processed.online is not None:
         result.linked = processed.online
-    else:
+        tracked = [each for person in result.linked.people for each in person.tracklets]
+    doubts = site_checks.check_homographies(tracked, result.cameras, processed.online is None)
+    result.warnings += [doubt.text for doubt in doubts]
+    if processed.online is None:
+        result.cameras = [
+            site_checks.without_homographies(camera, doubts) for camera in result.cameras
+        ]
+        cameras = {
+            name: site_checks.without_homographies(camera, doubts)
+            for name, camera in prepared.cameras.items()
+        }
         with result.timings.stage("link", sum(camera.n_frames for camera in result.cameras)):
             result.linked = linker.link(
                 processed.tracklets,
-                prepared.cameras,
+                cameras,
                 config.linking,
                 prepared.corrections,
                 prepared.prior,
@@ -356,7 +367,6 @@ def link(prepared: Prepared, processed: Processed) -> None:
         _look_intervals_s(result),
     )
     tracklets = [tracklet for person in result.people for tracklet in person.tracklets]
-    result.warnings += site_checks.check_homographies(tracklets, result.cameras)
     result.warnings += corrections.unknown(prepared.corrections, tracklets)
     result.warnings += links.doubts(result.linked.calibration)
     result.warnings += links.unset(result.linked, config.linking.online)

@@ -7,7 +7,8 @@ matter.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -26,6 +27,10 @@ MAX_ROWS = 2000
 """Boxes of a camera that are compared with its homography, spread over the run."""
 TYPICAL_WIDTH_M = 0.65
 WIDTHS_M = (0.3, 1.4)
+POSSIBLE_WIDTHS_M = (0.15, 1.9)
+"""The median width of people is within the first limits, and cannot be outside the second ones. In
+eight rendered views it is 0.63 to 0.70 m.
+"""
 MAX_WIDTH_RATIO = 4.0
 """Of the widths of people nine tenths are at most this much larger than the smallest tenth."""
 MAX_BEHIND = 0.02
@@ -84,6 +89,8 @@ def check_region(camera: Camera, roi: Sequence[tuple[float, float]]) -> list[str
 
 def _drawn_at(points: Array, size: Array) -> str:
     """Guess the resolution that a region was drawn at."""
+    if points.min() >= 0 and (points[:, ::-1] <= size).all():
+        return f"; if x and y are exchanged, it is roi: {_polygon(points[:, ::-1])}"
     for width, height in RESOLUTIONS:
         fits = (points.max(axis=0) <= [width, height]).all() and points.min() >= 0
         same_aspect = abs(width / height * size[1] / size[0] - 1) < 0.02
@@ -117,27 +124,51 @@ def _crosses_itself(points: Array) -> bool:
     return False
 
 
-def check_homographies(tracklets: Sequence[Tracklet], cameras: Sequence[Camera]) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What is wrong with a camera's homography, in words; `is_impossible`: nobody can be so wide,
+    so that linking is better without it.
+    """
+
+    camera: str
+    text: str
+    is_impossible: bool
+
+
+def check_homographies(
+    tracklets: Sequence[Tracklet], cameras: Iterable[Camera], can_leave_out: bool
+) -> list[Doubt]:
     """Compare homographies with the people on their floor.
 
     Args:
         tracklets: all of a run.
         cameras: all of a run.
+        can_leave_out: whether impossible homographies are left out of linking; for the text.
 
     Returns:
-        Warnings, with the width and the speed of people and what would make them right.
+        A doubt for each homography that does not fit, with the width and the speed of people and
+        what would make them right.
     """
     of_camera: dict[str, list[Tracklet]] = defaultdict(list)
     for tracklet in tracklets:
         of_camera[tracklet.camera].append(tracklet)
-    warnings: list[str] = []
+    doubts: list[Doubt] = []
     for camera in cameras:
         if len(camera.homography):
-            warnings += _check_homography(camera, of_camera[camera.name])
-    return warnings
+            doubts += _check_homography(camera, of_camera[camera.name], can_leave_out)
+    return doubts
 
 
-def _check_homography(camera: Camera, tracklets: Sequence[Tracklet]) -> list[str]:
+def without_homographies(camera: Camera, doubts: Sequence[Doubt]) -> Camera:
+    """Return a camera without its homography, if that is impossible."""
+    if any(doubt.camera == camera.name and doubt.is_impossible for doubt in doubts):
+        return replace(camera, homography=np.zeros((0, 0)))
+    return camera
+
+
+def _check_homography(
+    camera: Camera, tracklets: Sequence[Tracklet], can_leave_out: bool
+) -> list[Doubt]:
     boxes = np.concatenate([np.zeros((0, 4)), *(tracklet.boxes for tracklet in tracklets)])
     places, _ = floor.positions(boxes, camera)
     upright = boxes[np.isfinite(places).all(axis=1)]
@@ -149,16 +180,19 @@ def _check_homography(camera: Camera, tracklets: Sequence[Tracklet]) -> list[str
     speed_m_s = float(np.median(speeds_m_s)) if len(speeds_m_s) else float("nan")
     walk = f" and walk {speed_m_s:.3g} m/s" if len(speeds_m_s) else ""
     found = f"{camera.name}: with its homography people are {width_m:.3g} m wide{walk} (medians)"
-    if not _fits(upright, camera.homography):
-        return [
-            f"{found}; {_remedy(upright, camera.homography)}; until then, floor positions and the"
-            " links that rest on them are wrong"
-        ]
+    if not _fits(upright, camera.homography, WIDTHS_M):
+        is_impossible = not _fits(upright, camera.homography, POSSIBLE_WIDTHS_M)
+        effect = "until then, floor positions and the links that rest on them are wrong"
+        if is_impossible and can_leave_out:
+            effect = "it is left out of linking and of the results"
+        text = f"{found}; {_remedy(upright, camera.homography)}; {effect}"
+        return [Doubt(camera.name, text, is_impossible)]
     if speed_m_s > MAX_WALK_M_S:
-        return [
+        text = (
             f"{found}; check the frame rate: frames are {1 / camera.fps:.3g} s apart"
             " (sources.image_fps for folders of images)"
-        ]
+        )
+        return [Doubt(camera.name, text, False)]
     return []
 
 
@@ -169,14 +203,16 @@ def _widths(boxes: Array, matrix: Array) -> Array:
     return np.asarray(np.linalg.norm(right - left, axis=1))
 
 
-def _fits(boxes: Array, matrix: Array) -> bool:
-    """Whether people are as wide as people, everywhere, and before the camera."""
+def _fits(boxes: Array, matrix: Array, limits_m: tuple[float, float] = WIDTHS_M) -> bool:
+    """Whether the median width of people is within limits, alike everywhere, and all people are
+    before the camera.
+    """
     widths_m = _widths(boxes, matrix)
     low, middle, high = np.quantile(widths_m, [0.1, 0.5, 0.9])
     feet = floor.foot_points(boxes)
     depth = np.concatenate([feet, np.ones((len(feet), 1))], axis=1) @ matrix[2]
     behind = min(float(np.mean(depth > 0)), float(np.mean(depth < 0)))
-    is_person = WIDTHS_M[0] <= middle <= WIDTHS_M[1] and high <= MAX_WIDTH_RATIO * max(low, 1e-9)
+    is_person = limits_m[0] <= middle <= limits_m[1] and high <= MAX_WIDTH_RATIO * max(low, 1e-9)
     return bool(is_person and behind <= MAX_BEHIND)
 
 

@@ -24,6 +24,11 @@ Array = NDArray[Any]
 Part = Literal["train", "held_back", "all"]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+ROUNDING = 0.01
+"""Labels may exceed the image by this share."""
+PEDESTRIAN = 1
+DISTRACTORS = (2, 6, 7, 8, 12)
+"""Classes of people, and of what looks like people, in MOTChallenge's truth."""
 MIN_VISIBILITY = 0.3
 EXAMPLE = settings.config_file("detector/test_sets.yaml")
 
@@ -123,7 +128,7 @@ def read_labels(path: Path, width_px: int, height_px: int) -> Array:
         Boxes (n, 4) float32 x1 y1 x2 y2 px.
 
     Raises:
-        InputError: A line is not `class x y width height`.
+        InputError: A line is not `class x y width height`, with class 0 and shares of the image.
     """
     text = files.read_text(path) if path.is_file() else ""
     lines = [line.split() for line in text.splitlines() if line.strip()]
@@ -131,6 +136,16 @@ def read_labels(path: Path, width_px: int, height_px: int) -> Array:
         rows = np.array([list(map(float, line)) for line in lines]).reshape(-1, 5)
     except ValueError:
         raise InputError(f"{path}: expected lines `class x y width height`") from None
+    if len(rows) and (np.abs(rows[:, 1:] - 0.5).max() > 0.5 + ROUNDING):
+        raise InputError(
+            f"{path}: x, y, width and height are shares of the image, 0..1, but"
+            f" {rows[:, 1:].max():g} was found; divide pixels by {width_px} and {height_px}"
+        )
+    if (rows[:, 0] != 0).any():
+        raise InputError(
+            f"{path}: class {rows[:, 0].max():g} was found, but people are class 0 and nothing else"
+            " is labelled; leave only people, as class 0"
+        )
     centre = rows[:, 1:3]
     half = rows[:, 3:] / 2
     corners = np.concatenate([centre - half, centre + half], axis=1)
@@ -179,10 +194,27 @@ def clip(
     rows = mot.read(truth)
     if not len(rows):
         raise InputError(f"{truth}: has no rows; expected lines `frame,id,x,y,w,h,...`")
+    if rows[:, 0].min() < 1:
+        raise InputError(
+            f"{truth}: frames count from 1, but frame {rows[:, 0].min():g} was found; add"
+            f" {1 - rows[:, 0].min():g} to column 1"
+        )
     frames = rows[:, 0].astype(np.int64) - 1
     corners = mot.boxes(rows)
     visibility = rows[:, 8] if rows.shape[1] > 8 else np.full(len(rows), -1.0)
     clear = (visibility < 0) | (visibility > min_visibility)  # -1: the file does not say
+    if rows.shape[1] == 9:
+        is_person = (rows[:, 6] != 0) & (rows[:, 7] == PEDESTRIAN)
+        if not is_person.any():
+            raise InputError(
+                f"{truth}: no row has flag 1 and class {PEDESTRIAN}, a pedestrian (columns 7 and"
+                f" 8); there are classes {', '.join(f'{c:g}' for c in np.unique(rows[:, 7]))}"
+            )
+        clear &= is_person
+        is_known = np.isin(rows[:, 7], (PEDESTRIAN, *DISTRACTORS))
+        frames = frames[is_known]
+        corners = corners[is_known]
+        clear = clear[is_known]
     for index, image in frames_of(video, every):
         if frames.min() <= index <= frames.max():
             here = frames == index

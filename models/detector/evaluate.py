@@ -18,6 +18,7 @@ import torch
 from models import command, files
 from models.detector import data, scores
 from models.detector.inference import Array, PersonDetector
+from models.errors import InputError
 
 Find = Callable[[Array], tuple[Array, Array]]
 """image (H, W, 3) uint8 BGR -> boxes (n, 4) px, scores (n,)"""
@@ -61,6 +62,11 @@ def _judge(name: str, find: Find, pictures: data.PictureSet) -> Row:
         boxes, confidence = find(picture.image)
         spent_s += time.perf_counter() - begin
         answers.append(scores.Found(boxes, confidence, picture.truth, picture.ignored))
+    if not any(len(answer.truth) for answer in answers):
+        raise InputError(
+            f"{pictures.name}: none of its {len(answers)} pictures has a person in the truth, so"
+            " that it has no scores; leave it out with --sets"
+        )
     result = scores.score(answers)
     return Row(name, pictures.name, len(answers), *result, len(answers) / max(spent_s, 1e-9))
 

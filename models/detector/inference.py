@@ -25,6 +25,8 @@ from models.errors import InputError, one_line, shorten
 Array = NDArray[Any]
 
 STRIDE_PX = 32
+STRIDES_PX = (8, 16, 32)
+"""Of the places of a YOLO's answer."""
 PADDING = 114
 BATCH = 16
 MIN_SCORE = 0.001
@@ -139,7 +141,14 @@ class PersonDetector:
             return
         _refuse_task(getattr(network, "task", None) or "detect")
         pixels = batch.half() if network.fp16 else batch
-        _refuse_answer(network(pixels.to(self._device)))
+        answer = _refuse_answer(network(pixels.to(self._device)))
+        n_places = sum((batch.shape[2] // s) * (batch.shape[3] // s) for s in STRIDES_PX)
+        places_first = answer.shape[1] % n_places == 0 and answer.shape[2] % n_places != 0
+        if isinstance(self._yolo.model, str) and places_first:
+            raise InputError(
+                f"its output is {tuple(answer.shape)}, places before classes, as YOLOX and YOLOv5"
+                " have it, not (N, 4 + classes, places); export it with ultralytics"
+            )
 
     def _detect_batch(
         self, images: list[Array], canvas: tuple[int, int]
@@ -214,8 +223,8 @@ def _refuse_task(task: str) -> None:
         )
 
 
-def _refuse_answer(answer: Any) -> None:
-    """Raise InputError unless a network's raw answer is boxes, all finite."""
+def _refuse_answer(answer: Any) -> torch.Tensor:
+    """Return the boxes of a network's raw answer; raises InputError unless they are finite."""
     while isinstance(answer, list | tuple) and answer:
         answer = answer[0]
     if not isinstance(answer, torch.Tensor) or answer.ndim != 3 or min(answer.shape[1:]) < 5:
@@ -227,6 +236,7 @@ def _refuse_answer(answer: Any) -> None:
         raise InputError(
             "it gives NaN or infinite boxes, so its weights are damaged; train or download it again"
         )
+    return answer
 
 
 def canvas_size(

@@ -179,6 +179,11 @@ def read_truth(
         notes = box_files.check_pixels(table, file, (sizes or {}).get(camera))
         if first == 0 and first_frame is None:
             notes.append(f"{file}: frames count from 0, since a frame 0 was found in the truth")
+        if len(table) and (table[:, 1] < 0).all():
+            raise SourceError(
+                f"{file}: the ids (column 2) are negative in every row, as in files of detections;"
+                " truth says who each box is"
+            )
         frames = box_files.count_from(table, file, first, FIRST_FRAME_ADVICE)
         in_camera = truth(table, min_visibility, classes, frames)
         if not in_camera.counts.any():
@@ -351,8 +356,12 @@ def truth(
 def _refuse_duplicates(rows: Rows, where: str) -> None:
     """Raise SourceError when an id stands twice in one frame."""
     pairs = np.stack([rows.frames, rows.ids], axis=1)
-    if len(np.unique(pairs, axis=0)) != len(pairs):
-        raise SourceError(f"{where}: an id stands twice in one frame")
+    values, counts = np.unique(pairs, axis=0, return_counts=True)
+    if len(values) != len(pairs):
+        frame, person = values[counts > 1][0].tolist()
+        raise SourceError(
+            f"{where}: an id stands twice in one frame: {person} in frame {frame + 1}"
+        )
 
 
 def _read_table(path: Path, with_filled: bool) -> dict[str, Rows]:

@@ -307,6 +307,20 @@ def test_numbers_and_blanks_are_names_and_a_change_is_told(given: object, name: 
     assert notes == (is_told if given == "my camera" else [])
 
 
+@pytest.mark.parametrize(("given", "listed"), [("head", ["head"]), (3, [3]), (["a", 1], ["a", 1])])
+def test_one_class_of_people_needs_no_brackets(given: object, listed: list[object]) -> None:
+    assert config.build({"detector": {"classes": given}}, "site.yaml").detector.classes == listed
+
+
+def test_a_path_may_begin_with_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "site.yaml").write_text("cameras: [{source: ~/cam.mp4}]\n")
+    loaded = config.load(str(tmp_path / "site.yaml"))
+    assert loaded.cameras[0].source == str(tmp_path / "cam.mp4")
+
+
 def test_a_name_that_is_taken_is_told() -> None:
     cameras = [CameraConfig(source=source, name="gate") for source in "ab"]
     notes = config.renamed_cameras(cameras, config.unique_names(cameras))

@@ -9,6 +9,7 @@ import yaml
 
 from pipeline import cli, mot, site_checks
 from pipeline.errors import ConfigError
+from pipeline.evaluate.__main__ import evaluate
 from pipeline.records import Array, Camera, Tracklet
 from tests.videos import write_video
 
@@ -56,10 +57,11 @@ def test_a_region_that_holds_nothing_is_an_error(roi: Polygon, reason: str) -> N
     [
         (scaled(SQUARE, 2, 2), "if it was drawn at 1920 x 1080, it is roi: [[96.0, 108.0],"),
         ([(-900, 0), (300, 0), (300, 500)], "beyond the picture of 960 x 540 px"),
+        ([(y, x) for x, y in SQUARE], "if x and y are exchanged, it is roi: [[96.0, 108.0],"),
         (scaled(SQUARE, 1 / 9, 1 / 5), "if these are percent, it is roi: [[102.4, 116.6],"),
         ([SQUARE[0], SQUARE[2], SQUARE[1], SQUARE[3]], "has sides that cross"),
     ],
-    ids=["larger picture", "far beyond", "percent", "order"],
+    ids=["larger picture", "far beyond", "y x", "percent", "order"],
 )
 def test_a_region_that_is_hardly_meant_so_is_a_warning(roi: Polygon, word: str) -> None:
     (warning,) = site_checks.check_region(camera(), roi)
@@ -123,9 +125,9 @@ def homography(sample: Path) -> Array:
 
 
 def test_a_homography_in_metres_needs_no_warning(people: list[Tracklet], homography: Array) -> None:
-    assert site_checks.check_homographies(people, [camera(homography)]) == []
-    assert site_checks.check_homographies(people, [camera()]) == []
-    assert site_checks.check_homographies([], [camera(homography)]) == []
+    assert site_checks.check_homographies(people, [camera(homography)], True) == []
+    assert site_checks.check_homographies(people, [camera()], True) == []
+    assert site_checks.check_homographies([], [camera(homography)], True) == []
 
 
 @pytest.mark.parametrize(
@@ -145,9 +147,12 @@ def test_a_homography_that_makes_people_too_wide_is_told_with_the_remedy(
 ) -> None:
     assert callable(change)
     changed = camera(np.asarray(change(homography), np.float64))
-    (warning,) = site_checks.check_homographies(people, [changed])
-    assert warning.startswith("cam1: with its homography people are ")
-    assert all(word in warning for word in words)
+    (doubt,) = site_checks.check_homographies(people, [changed], True)
+    assert doubt.text.startswith("cam1: with its homography people are ")
+    assert all(word in doubt.text for word in words)
+    assert doubt.is_impossible
+    assert doubt.text.endswith("it is left out of linking and of the results")
+    assert site_checks.without_homographies(changed, [doubt]).homography.shape == (0, 0)
 
 
 def test_people_who_are_too_fast_are_told_with_the_frame_rate(
@@ -167,5 +172,32 @@ def test_people_who_are_too_fast_are_told_with_the_frame_rate(
             each.crop_times_s,
         )
         fast.append(repeated)
-    (warning,) = site_checks.check_homographies(fast, [camera(homography, 125)])
-    assert "check the frame rate: frames are 0.008 s apart" in warning
+    (doubt,) = site_checks.check_homographies(fast, [camera(homography, 125)], True)
+    assert "check the frame rate: frames are 0.008 s apart" in doubt.text
+    assert not doubt.is_impossible
+
+
+def test_a_homography_that_is_only_suspect_stays_in_use(
+    people: list[Tracklet], homography: Array
+) -> None:
+    changed = camera(np.diag([2.5, 2.5, 1]) @ homography)
+    (doubt,) = site_checks.check_homographies(people, [changed], True)
+    assert doubt.text.endswith("floor positions and the links that rest on them are wrong")
+    assert site_checks.without_homographies(changed, [doubt]) is changed
+
+
+def test_homographies_in_centimetres_cost_no_links(sample: Path, tmp_path: Path) -> None:
+    site = yaml.safe_load(Path("configs/plaza.yaml").read_text())
+    for each in site["cameras"]:
+        each["source"] = str(sample / f"{each['name']}.mp4")
+        each["homography"] = (np.diag([100, 100, 1]) @ np.array(each["homography"])).tolist()
+    site["detector"] = {"detections": str(sample / "truth")}
+    site["sources"] = {"max_seconds": 12}
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(site))
+    arguments = ["--config", str(tmp_path / "site.yaml"), "--no-video", "--quiet"]
+    assert cli.main([*arguments, "--output", str(tmp_path / "out")]) == 0
+    manifest = json.loads((tmp_path / "out" / "run.json").read_text())
+    told = [warning for warning in manifest["warnings"] if "is it in centimetres?" in warning]
+    assert len(told) == 2
+    found, _ = evaluate(tmp_path / "out", sample / "truth", cameras=["cam1", "cam2"])
+    assert found.together["ours"]["IDF1"] > 0.95

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from models.detector import data
+from models.detector import data, evaluate
 from models.errors import InputError
 from tests.models.detector.pictures import folder, picture
 
@@ -59,6 +59,47 @@ def test_a_bad_label_file_is_named(tmp_path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=f"^{path}: expected lines"):
         data.read_labels(path, 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("0 120 80 20 40\n", "are shares of the image, 0..1, but 120 was found; divide .* 200 and"),
+        ("0 0.5 0.5 0.1 0.1\n2 0.5 0.5 0.1 0.1\n", "class 2 was found, but people are class 0"),
+    ],
+)
+def test_labels_in_pixels_or_of_other_classes_are_an_error(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=f"^{path}: .*{reason}.*$"):
+        data.read_labels(path, 200, 100)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("0,1,10,5,20,30,1,1,0.9\n", "frame 0 was found; add 1 to column 1"),
+        ("1,1,10,5,20,30,1,2,0.9\n", r"no row has flag 1 and class 1, .*there are classes 2$"),
+    ],
+)
+def test_truth_that_means_something_else_is_an_error(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    truth = tmp_path / "gt.txt"
+    truth.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=f"^{truth}: .*{reason}.*$"):
+        next(data.clip(video(tmp_path / "a.mp4", 2), truth, every=1))
+
+
+def test_cars_are_nobody_and_distractors_are_ignored(tmp_path: Path) -> None:
+    truth = tmp_path / "gt.txt"
+    rows = [(1, 10, 1), (2, 20, 3), (3, 30, 7)]
+    truth.write_text("".join(f"1,{i},{x},5,9,30,1,{kind},1\n" for i, x, kind in rows))
+    (found,) = data.clip(video(tmp_path / "a.mp4", 2), truth, every=2)
+    assert found.truth[:, 0].tolist() == [10]
+    assert found.ignored[:, 0].tolist() == [30]
 
 
 def test_people_who_are_hardly_seen_are_ignored_and_unlabelled_frames_are_left_out(
@@ -137,3 +178,16 @@ def test_the_test_sets_are_all_there_and_share_no_picture_with_training(shared_d
         train, held_back = (set(data.image_files(path, part)) for part in ("train", "held_back"))
         assert not train & held_back
         assert len(train) == len(train | held_back) * 4 // 5
+
+
+def test_a_set_without_people_has_no_scores_and_is_an_error(tmp_path: Path) -> None:
+    picture = data.Picture(
+        np.zeros((48, 64, 3), np.uint8), np.zeros((0, 4), np.float32), np.zeros((0, 4), np.float32)
+    )
+    nobody = data.PictureSet("empty", lambda: iter([picture]))
+
+    def find(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+
+    with pytest.raises(InputError, match="empty: none of its 1 pictures has a person in the truth"):
+        evaluate.evaluate("nothing", find, [nobody])

@@ -212,8 +212,12 @@ def test_a_file_that_cannot_be_meant_so_is_an_error_with_the_figure(
             "as if they were corners x1, y1, x2, y2",
         ),
         (
-            table([(f, x + 80 + w / 2, y + 5 + h / 2, w, h) for f, x, y, w, h in WALK]),
+            table([(f, x + 80 + w / 2, y + 25 + h / 2, w, h) for f, x, y, w, h in WALK]),
             "none would if columns 3 and 4 were the centres",
+        ),
+        (
+            table([(f, x, 20, h, w) for f, x, y, w, h in WALK]),
+            "the boxes are 2.5 times as wide as tall (median)",
         ),
         (table([*WALK, *((f + 40, *box) for f, *box in WALK)]), "40 of 80 boxes are of frames"),
         (table([*WALK, (1, 9, 9, 0, 5)]), "1 of 41 boxes have no area"),
@@ -229,6 +233,8 @@ def test_a_file_that_cannot_be_meant_so_is_an_error_with_the_figure(
     ids=[
         "small",
         "corners",
+        "centres",
+        "lying",
         "beyond",
         "no area",
         "some scores",

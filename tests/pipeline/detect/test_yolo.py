@@ -280,6 +280,25 @@ def test_an_exported_network_that_gives_no_boxes_is_an_error(tmp_path: Path) -> 
         detector(path)
 
 
+def test_an_exported_network_with_places_before_classes_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "yolox.onnx"
+    n_places = sum((SIZE_PX // stride) ** 2 for stride in (8, 16, 32))
+    pixels = onnx.helper.make_tensor_value_info("images", 1, [1, 3, SIZE_PX, SIZE_PX])
+    answer = onnx.helper.make_tensor_value_info("output", 1, [1, n_places, 85])
+    shape = onnx.numpy_helper.from_array(np.array([1, n_places, 85]), "shape")
+    nodes = [
+        onnx.helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        onnx.helper.make_node("Unsqueeze", ["mean", "axes"], ["point"]),
+        onnx.helper.make_node("Expand", ["point", "shape"], ["output"]),
+    ]
+    axes = onnx.numpy_helper.from_array(np.array([1, 2]), "axes")
+    graph = onnx.helper.make_graph(nodes, "yolox", [pixels], [answer], [shape, axes])
+    opset = [onnx.helper.make_opsetid("", 13)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    with pytest.raises(ModelError, match=rf"^{path}: .*\(1, {n_places}, 85\), places before .*$"):
+        detector(path)
+
+
 def test_weights_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
     network = random_yolo()
     network.model[0].conv.weight.data[0] = torch.nan

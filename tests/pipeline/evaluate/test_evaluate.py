@@ -482,7 +482,23 @@ def test_an_id_twice_in_one_frame_of_the_results_is_refused(
 ) -> None:
     results = write(tmp_path / "r", {"a": stay(1, 1) + stay(1, 2)})
     assert command.main([str(results), str(write(tmp_path / "t", {"a": stay(1, 1)}))]) == 2
-    assert "a.txt: an id stands twice in one frame" in capsys.readouterr().err
+    assert "a.txt: an id stands twice in one frame: 1 in frame 1\n" in capsys.readouterr().err
+
+
+def test_detections_are_no_truth(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "r", {"a": stay(1, 1)})
+    write(tmp_path / "t", {"a": stay(-1, 1)})
+    line = refused(tmp_path, capsys)
+    assert "a.txt: the ids (column 2) are negative in every row, as in files of detections" in line
+
+
+def test_scores_are_not_given_for_a_visibility_in_percent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "r", {"a": stay(1, 1)})
+    write(tmp_path / "t", {"a": stay(1, 1)}, "1,1,0.9")
+    line = refused(tmp_path, capsys, "--min-visibility", "25")
+    assert "0 of 10 rows count: their visibility (column 9) is at most 0.9, below 25" in line
 
 
 def test_scores_that_cannot_be_written_are_one_line(
