@@ -16,6 +16,8 @@ from pipeline.records import Array, Camera
 from pipeline.sources import VideoFile
 
 TILE_WIDTH_PX = 640
+TILE_SHAPES = (0.25, 2.0)
+"""Height of a tile through its width: flatter and higher pictures get margins."""
 DARK = 24
 TOLERANCE_S = 1e-4
 """Files round times to 1/90000 s: without it, every other frame of a 7 or 59.94 fps camera would
@@ -112,7 +114,8 @@ def tile(
     n_columns = math.ceil(math.sqrt(len(cameras)))
     n_rows = math.ceil(len(cameras) / n_columns)
     flattest = min(camera.height / camera.width for camera in cameras)
-    height = round(TILE_WIDTH_PX * flattest / 2) * 2  # H.264 takes even sizes only
+    shape = float(np.clip(flattest, *TILE_SHAPES))
+    height = round(TILE_WIDTH_PX * shape / 2) * 2  # H.264 takes even sizes only
     tiles = [
         _Tile(camera, video, TILE_WIDTH_PX, height)
         for camera, video in zip(cameras, videos, strict=True)
@@ -139,7 +142,7 @@ def _fit(image: Array, empty: Array) -> Array:
     """Scale an image into a tile, centred, its proportions kept."""
     height, width = empty.shape[:2]
     scale = min(width / image.shape[1], height / image.shape[0])
-    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     fitted = np.full_like(empty, DARK)
     top = (height - small.shape[0]) // 2

@@ -41,6 +41,10 @@ def open_source(config: CameraConfig, settings: SourcesConfig) -> Source:
         )
     if path.is_dir():
         return ImageFolder(config, settings)
+    if not path.is_file():
+        raise SourceError(
+            f"{config.source}: is a pipe or a device, not a file; record to a file first"
+        )
     if n_bytes == 0:
         raise SourceError(f"{config.source}: the file is empty; record or copy it again")
     return VideoFile(config, settings)

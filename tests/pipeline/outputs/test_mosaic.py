@@ -117,6 +117,30 @@ def test_times_in_which_no_camera_has_a_picture_are_bounded(
     assert bool(said) == bool(too_dark(spans_s))
 
 
+@pytest.mark.parametrize(
+    ("sizes", "tile_height"),
+    [
+        ([(4000, 2)], 160),
+        ([(2, 4000)], 1280),
+        ([(4000, 2), (2, 4000)], 160),
+        ([(64, 48), (2, 4000)], 480),
+    ],
+)
+def test_pictures_of_extreme_shapes_get_tiles_of_a_usual_shape(
+    tmp_path: Path, sizes: list[tuple[int, int]], tile_height: int
+) -> None:
+    made = [make(tmp_path, f"cam{i}", 2, size=size) for i, size in enumerate(sizes)]
+    images = tiled(tmp_path, *made)
+    assert [image.shape for image in images] == [(tile_height, len(sizes) * TILE_WIDTH_PX, 3)] * 2
+
+
+def test_a_flat_picture_is_shown_in_the_middle_of_its_tile(tmp_path: Path) -> None:
+    (image,) = tiled(tmp_path, make(tmp_path, "cam", 1, size=(4000, 80)))
+    rows = np.flatnonzero((image.min(axis=2) > 150).any(axis=1))
+    assert image.shape == (160, TILE_WIDTH_PX, 3)
+    assert (rows[0], rows[-1]) == (pytest.approx(74, abs=3), pytest.approx(77, abs=3))
+
+
 def test_an_interrupted_mosaic_says_so(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         tiled(tmp_path, make(tmp_path, "cam", 2), stop=True)
