@@ -17,7 +17,7 @@ from pipeline.errors import SourceError
 from pipeline.records import Frame
 from pipeline.sources import clock
 from pipeline.sources.clock import Clock, Pace
-from pipeline.sources.picture import MAX_ASPECT, shown, shown_size
+from pipeline.sources.picture import MAX_ASPECT, Orientations, shown, shown_size
 from pipeline.sources.source import camera_of, reason
 
 FALLBACK_FPS = 25
@@ -30,13 +30,13 @@ MAX_LOOKED_AT_BYTES = 16_000_000
 class _Facts:
     """What a file says of its video track before it is read.
 
-    first: the first picture.
+    size: width and height of the first picture as it is shown.
     aspect: width of a stored pixel through its height.
     follows_codec: the aspect is the codec's, which can change; otherwise it is the file's.
     announced_s: duration of the track; 0 unknown.
     """
 
-    first: av.VideoFrame
+    size: tuple[int, int]
     aspect: Fraction
     follows_codec: bool
     pace: Pace
@@ -53,7 +53,7 @@ class VideoFile:
     def __init__(self, config: CameraConfig, settings: SourcesConfig) -> None:
         self._config, self._settings = config, settings
         self._n_damaged = 0
-        self._at_opening: list[str] = []
+        self._orientations = Orientations()
         self.warnings: list[str] = []
         try:
             with self._open() as container:
@@ -63,7 +63,7 @@ class VideoFile:
                 f"{config.source}: is not a video that can be read ({reason(error)}); convert it"
                 " to MP4 (H.264)"
             ) from None
-        width, height = shown_size(self._facts.first, self._facts.aspect)
+        width, height = self._facts.size
         self.camera = camera_of(config, width, height, self._facts.fps, self._facts.n_frames)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -77,9 +77,10 @@ class VideoFile:
                 time_s = times.time_s(picture.time)
                 if 0 < self._settings.max_seconds <= time_s:
                     return
-                sizes.note(shown_size(picture, aspect), time_s)
+                orientation = self._orientations.of(picture)
+                sizes.note(shown_size(picture, aspect, orientation), time_s)
                 if index % self._settings.stride == 0:
-                    image = shown(picture, size)
+                    image = shown(picture, size, orientation)
                     yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
             self._warn_of_missing(max(times.last_s, times.span_s) + self._facts.pace.interval_s)
         finally:
@@ -165,9 +166,10 @@ class VideoFile:
         n_frames = stream.frames or round(duration_s * fps) or -1
         # the container's duration is that of its longest stream
         announced_s = duration_s if own_s or len(container.streams) == 1 else 0.0
-        aspect = stream.sample_aspect_ratio
-        follows_codec = aspect == stream.codec_context.sample_aspect_ratio
-        return _Facts(first, _believed(aspect), follows_codec, pace, fps, n_frames, announced_s)
+        follows_codec = stream.sample_aspect_ratio == stream.codec_context.sample_aspect_ratio
+        aspect = _believed(stream.sample_aspect_ratio)
+        size = shown_size(first, aspect, self._orientations.of(first))
+        return _Facts(size, aspect, follows_codec, pace, fps, n_frames, announced_s)
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         for packet in _packets(container, stream):
