@@ -1,11 +1,15 @@
 """Times always grow and mean seconds, whatever the timestamps of a video do."""
 
+import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from pipeline import cli
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.sources import clock, open_source
 from tests.videos import write_video
@@ -181,3 +185,35 @@ def test_other_uneven_stamps_are_no_bursts_and_keep_the_announced_rate(
 ) -> None:
     assert clock.pace(np.array(stamps_s), 12.5) == clock.Pace(1 / 12.5)
     assert repaired(stamps_s)[1] == []
+
+
+@pytest.mark.parametrize("jump_s", [-0.76, 36_000.0, 1e6])
+def test_a_run_keeps_its_people_over_a_jump_and_says_so_on_the_screen_and_in_its_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], jump_s: float
+) -> None:
+    if jump_s < 0:
+        part = write_video(tmp_path / "part.ts", 20, RATE).read_bytes()
+        path = tmp_path / "cam.ts"
+        path.write_bytes(part * 2)
+    else:
+        stamps_s = [time_s + jump_s * (i >= 20) for i, time_s in enumerate(EVEN)]
+        path = write_video(tmp_path / "cam.mkv", 40, RATE, times_s=stamps_s)
+    boxes = tmp_path / "boxes.txt"
+    boxes.write_text("".join(f"{frame},-1,20,16,12,30,1\n" for frame in range(1, 41)))
+    results = tmp_path / "run"
+    given = ["--videos", str(path), "--quiet", "--output", str(results)]
+    settings = ["--set", f"detector.detections={boxes}", "--set", "reid.weights=none"]
+    assert cli.main([*given, *settings]) == 0
+    with (results / "tracks.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert {row["track_id"] for row in rows} == {"1"}
+    assert [float(row["time_s"]) for row in rows] == pytest.approx(EVEN, abs=2e-3)
+    with av.open(str(results / "cam.mp4")) as written:
+        assert (written.duration or 0) / av.time_base == pytest.approx(1.6, abs=0.05)
+    (warning,) = [
+        line
+        for line in json.loads((results / "run.json").read_text())["warnings"]
+        if "clock of the video" in line
+    ]
+    assert f"by {abs(jump_s + 0.04 * (jump_s > 0)):.2f} s at 0.80 s" in warning
+    assert f"warning: {warning}\n" in capsys.readouterr().err
