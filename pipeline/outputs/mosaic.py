@@ -2,7 +2,6 @@
 videos.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -28,13 +27,18 @@ MAX_DARK_S = 600.0
 would fill the disk with dark frames.
 """
 
+ANY_GAP_S = 1e12
+"""The annotated videos have the times that were meant, pauses among them."""
+MAX_STILL_S = 10.0
+"""After this long without a new picture, the same one is not written again until the next."""
+
 
 class _Tile:
     """One camera's place in the mosaic, of `width` x `height` px."""
 
     def __init__(self, camera: Camera, video: Path, width: int, height: int) -> None:
         config = CameraConfig(source=str(video), name=camera.name, start_s=camera.start_s)
-        self._frames = iter(VideoFile(config, SourcesConfig()))
+        self._frames = iter(VideoFile(config, SourcesConfig(max_gap_s=ANY_GAP_S)))
         self._following = next(self._frames, None)
         self._interval_s = 1 / camera.fps
         self._until_s = -math.inf
@@ -60,6 +64,12 @@ class _Tile:
             self._until_s = self._following.time_s + self._interval_s - TOLERANCE_S
             self._following = next(self._frames, None)
         return self._picture if self.runs(time_s) else self._empty
+
+    def changes_s(self, time_s: float) -> float:
+        """Return when something else is shown than at this time; inf for never."""
+        if self._following is not None:
+            return self._following.time_s
+        return self._until_s if time_s < self._until_s else math.inf
 
     def runs(self, time_s: float) -> bool:
         """Whether this camera has pictures at or after this time."""
@@ -123,7 +133,8 @@ def tile(
     fps = max(camera.fps for camera in cameras)
     start_s = min(camera.start_s for camera in cameras)
     with Encoder(path, n_columns * TILE_WIDTH_PX, n_rows * height, fps, crf) as encoder:
-        for index in itertools.count():
+        index = 0
+        while True:
             if stop():
                 raise Interrupted
             time_s = start_s + index / fps
@@ -136,6 +147,10 @@ def tile(
             if not any(each.runs(time_s) for each in tiles):
                 break
             encoder.write(canvas, index / fps)
+            index += 1
+            still_until_s = min(each.changes_s(time_s) for each in tiles)
+            if MAX_STILL_S < still_until_s - time_s < math.inf:
+                index = max(index, math.floor((still_until_s - start_s) * fps))
 
 
 def _fit(image: Array, empty: Array) -> Array:

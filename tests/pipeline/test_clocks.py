@@ -142,6 +142,14 @@ def test_frames_stamped_in_bursts_are_spaced_evenly_with_a_warning(
     assert f"in bursts of about {n_in_burst}, every {n_in_burst / RATE:.3g} s" in warning
 
 
+def test_stamps_in_whole_seconds_are_bursts_too(tmp_path: Path) -> None:
+    stamps_s = [float(i // 25) for i in range(150)]
+    found = clock.pace(np.array(stamps_s), RATE)
+    assert found == clock.Pace(pytest.approx(1 / RATE), pytest.approx(1.0), pytest.approx(25))
+    times_s, _ = repaired(stamps_s, burst_period_s=1.0, burst_frames=25)
+    assert times_s == pytest.approx([i / RATE for i in range(150)])
+
+
 def test_even_frames_between_bursts_follow_a_camera_whose_rate_is_not_quite_as_told() -> None:
     true_s = [i * 0.041 for i in range(2000)]
     stamps_s = [true_s[i // 10 * 10] + i % 10 * 0.001 for i in range(2000)]
