@@ -21,6 +21,8 @@ from pipeline.sources.picture import MAX_ASPECT, Orientations, shown, shown_size
 from pipeline.sources.source import camera_of, reason
 
 FALLBACK_FPS = 25
+FORMATS_WITHOUT_PTS = {"avi"}
+"""What is read as presentation timestamps of these is guessed, and out of order with B-frames."""
 N_LOOKED_AT = 300
 """The first frames, whose timestamps tell the pace of a file that has no index."""
 MAX_LOOKED_AT_BYTES = 16_000_000
@@ -33,6 +35,7 @@ class _Facts:
     size: width and height of the first picture as it is shown.
     aspect: width of a stored pixel through its height.
     follows_codec: the aspect is the codec's, which can change; otherwise it is the file's.
+    has_pts: pictures have presentation timestamps; otherwise only times of decoding are right.
     announced_s: duration of the track; 0 unknown.
     """
 
@@ -42,6 +45,7 @@ class _Facts:
     pace: Pace
     fps: float
     n_frames: int
+    has_pts: bool
     announced_s: float
 
 
@@ -74,7 +78,7 @@ class VideoFile:
         times = Clock(self._facts.pace, self._settings.max_gap_s)
         try:
             for index, (picture, aspect) in enumerate(self._pictures()):
-                time_s = times.time_s(picture.time)
+                time_s = times.time_s(self._stamp_s(picture))
                 if 0 < self._settings.max_seconds <= time_s:
                     return
                 orientation = self._orientations.of(picture)
@@ -104,6 +108,12 @@ class VideoFile:
                     yield picture, aspect
         except FFmpegError as error:
             self._warn(f"reading stopped at a damaged place ({reason(error)})")
+
+    def _stamp_s(self, picture: av.VideoFrame) -> float | None:
+        """Timestamp of a picture in seconds; None where it has none."""
+        if not self._facts.has_pts:
+            return None if picture.dts is None else float(picture.dts * picture.time_base)
+        return picture.time
 
     def _open(self) -> InputContainer:
         return av.open(
@@ -169,7 +179,8 @@ class VideoFile:
         follows_codec = stream.sample_aspect_ratio == stream.codec_context.sample_aspect_ratio
         aspect = _believed(stream.sample_aspect_ratio)
         size = shown_size(first, aspect, self._orientations.of(first))
-        return _Facts(size, aspect, follows_codec, pace, fps, n_frames, announced_s)
+        has_pts = container.format.name not in FORMATS_WITHOUT_PTS
+        return _Facts(size, aspect, follows_codec, pace, fps, n_frames, has_pts, announced_s)
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         for packet in _packets(container, stream):

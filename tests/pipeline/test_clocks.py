@@ -12,7 +12,7 @@ import pytest
 from pipeline import cli
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.sources import clock, open_source
-from tests.videos import write_video
+from tests.videos import picture, write_video
 
 RATE = 25.0
 EVEN = [i / RATE for i in range(40)]
@@ -31,6 +31,23 @@ def repaired(stamps_s: Sequence[float | None], **pace: float) -> tuple[list[floa
     """Times and warnings that a clock of 25 frames/s makes of timestamps."""
     a_clock = clock.Clock(clock.Pace(1 / RATE, **pace), 10.0)
     return [a_clock.time_s(stamp_s) for stamp_s in stamps_s], a_clock.warnings()
+
+
+@pytest.mark.parametrize("n_b_frames", [0, 1, 3])
+def test_avi_which_has_no_presentation_times_is_even_also_with_b_frames(
+    tmp_path: Path, n_b_frames: int
+) -> None:
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        options = {"bf": str(n_b_frames), "b-adapt": "0"}
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(40):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), format="bgr24")))
+        container.mux(stream.encode(None))
+    times_s, warnings, _ = read(path)
+    assert times_s == pytest.approx(EVEN, abs=1e-6)
+    assert warnings == []
 
 
 @pytest.mark.parametrize("n_first", [20, 5])
