@@ -21,8 +21,6 @@ from pipeline.sources.picture import MAX_ASPECT, Orientations, shown, shown_size
 from pipeline.sources.source import camera_of, reason
 
 FALLBACK_FPS = 25
-FORMATS_WITHOUT_PTS = {"avi"}
-"""What is read as presentation timestamps of these is guessed, and out of order with B-frames."""
 N_LOOKED_AT = 300
 """The first frames, whose timestamps tell the pace of a file that has no index."""
 MAX_LOOKED_AT_BYTES = 16_000_000
@@ -35,7 +33,8 @@ class _Facts:
     size: width and height of the first picture as it is shown.
     aspect: width of a stored pixel through its height.
     follows_codec: the aspect is the codec's, which can change; otherwise it is the file's.
-    has_pts: pictures have presentation timestamps; otherwise only times of decoding are right.
+    has_pts: pictures have presentation timestamps. AVI and careless copies have times of decoding
+        in their place, which are out of order with B-frames: then those are the right ones.
     announced_s: duration of the track; 0 unknown.
     """
 
@@ -140,24 +139,28 @@ class VideoFile:
 
     def _look(self, container: InputContainer, stream: VideoStream) -> _Facts:
         """Read the beginning; raises StopIteration when there are no pictures."""
-        index = stream.index_entries
-        stamps = [entry.timestamp for entry in index] if len(index) == stream.frames else []
-        n_wanted = 0 if stamps else N_LOOKED_AT
+        stamps: list[int] = []
+        delays: set[int] = set()
         first = None
         n_bytes = 0
         for packet in _packets(container, stream):
-            if n_wanted and packet.dts is not None:
+            if packet.dts is not None:
                 stamps.append(packet.dts)
+                delays.add(packet.dts if packet.pts is None else packet.pts - packet.dts)
             n_bytes += packet.size
             if first is None:
                 first = next(self._decoded(packet), None)
-            if first and (len(stamps) >= n_wanted or n_bytes > MAX_LOOKED_AT_BYTES):
+            if first and (len(stamps) >= N_LOOKED_AT or n_bytes > MAX_LOOKED_AT_BYTES):
                 break
         if first is None:
             first = next(iter(stream.decode(None)))
         self._warn_of_tracks(container)
         self._warn_of_aspect(stream)
-        return self._facts_of(container, stream, first, stamps)
+        index = stream.index_entries
+        if 0 < len(index) == stream.frames:
+            stamps = [entry.timestamp for entry in index]
+        has_pts = len(delays) > 1 or not stream.codec_context.has_b_frames
+        return self._facts_of(container, stream, first, stamps, has_pts)
 
     def _facts_of(
         self,
@@ -165,6 +168,7 @@ class VideoFile:
         stream: VideoStream,
         first: av.VideoFrame,
         stamps: list[int],
+        has_pts: bool,
     ) -> _Facts:
         """What the file says, and what its timestamps say in the order of decoding."""
         rate = float(stream.average_rate or stream.guessed_rate or FALLBACK_FPS)
@@ -179,7 +183,6 @@ class VideoFile:
         follows_codec = stream.sample_aspect_ratio == stream.codec_context.sample_aspect_ratio
         aspect = _believed(stream.sample_aspect_ratio)
         size = shown_size(first, aspect, self._orientations.of(first))
-        has_pts = container.format.name not in FORMATS_WITHOUT_PTS
         return _Facts(size, aspect, follows_codec, pace, fps, n_frames, has_pts, announced_s)
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:

@@ -50,6 +50,33 @@ def test_avi_which_has_no_presentation_times_is_even_also_with_b_frames(
     assert warnings == []
 
 
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_a_copy_with_times_of_decoding_for_times_of_presentation_is_even(
+    tmp_path: Path, kind: str
+) -> None:
+    original = tmp_path / "original.mp4"
+    with av.open(str(original), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "3", "b-adapt": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(40):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), format="bgr24")))
+        container.mux(stream.encode(None))
+    path = tmp_path / f"copy.{kind}"
+    with av.open(str(original)) as video, av.open(str(path), "w") as copy:
+        stream = copy.add_stream_from_template(video.streams.video[0])
+        packets = [packet for packet in video.demux(video=0) if packet.dts is not None]
+        first_dts = packets[0].dts or 0
+        for packet in packets:
+            packet.stream = stream
+            packet.dts = (packet.dts or 0) - first_dts
+            packet.pts = packet.dts
+            copy.mux(packet)
+    assert read(original)[:2] == (pytest.approx(EVEN, abs=1e-4), [])
+    times_s, warnings, _ = read(path)
+    assert times_s == pytest.approx(EVEN, abs=2e-3)
+    assert warnings == []
+
+
 @pytest.mark.parametrize("n_first", [20, 5])
 def test_a_clock_that_goes_back_goes_on_at_the_nominal_rate_with_a_warning(
     tmp_path: Path, n_first: int
