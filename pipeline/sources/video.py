@@ -110,9 +110,11 @@ class VideoFile:
 
     def _stamp_s(self, picture: av.VideoFrame) -> float | None:
         """Timestamp of a picture in seconds; None where it has none."""
-        if not self._facts.has_pts:
-            return None if picture.dts is None else float(picture.dts * picture.time_base)
-        return picture.time
+        if self._facts.has_pts:
+            return picture.time
+        if picture.dts is None or picture.time_base is None:
+            return None
+        return float(picture.dts * picture.time_base)
 
     def _open(self) -> InputContainer:
         return av.open(
