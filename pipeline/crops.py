@@ -85,7 +85,7 @@ def write(
     output: Path,
     every_s: float,
     min_height_px: float,
-    run_sources: Mapping[str, str] | None = None,
+    run_cameras: Sequence[CameraConfig] = (),
 ) -> int:
     """Write the crops of all videos.
 
@@ -95,8 +95,7 @@ def write(
         output: a new or empty folder.
         every_s: seconds between two crops of a person.
         min_height_px: boxes lower than this are left out.
-        run_sources: where the boxes come from a run, its cameras by the path of their sources (see
-            `read_run_sources`).
+        run_cameras: where the boxes come from a run, its cameras (see `read_run_cameras`).
 
     Returns:
         How many crops were written.
@@ -108,8 +107,10 @@ def write(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise OutputError(f"{output}: is not an empty folder; give another --output")
     sources: dict[str, Source] = {}
-    for camera, video in _match_cameras(videos, rows, run_sources or {}).items():
-        (config,) = configuration.unique_names([CameraConfig(source=video)])
+    tracks = {camera.name: camera.track for camera in run_cameras}
+    for camera, video in _match_cameras(videos, rows, run_cameras).items():
+        given = CameraConfig(source=video, track=tracks.get(camera, 0))
+        (config,) = configuration.unique_names([given])
         sources[camera] = open_source(config, SourcesConfig())
     n_written = 0
     for camera, source in sources.items():
@@ -175,42 +176,42 @@ def _share_inside(box: Array, image: Array) -> float:
 
 
 def _match_cameras(
-    videos: Sequence[str], rows: Mapping[str, Rows], run_sources: Mapping[str, str]
+    videos: Sequence[str], rows: Mapping[str, Rows], run_cameras: Sequence[CameraConfig]
 ) -> dict[str, str]:
     """Videos by camera, one each and all with boxes; raises SourceError."""
     matched: dict[str, str] = {}
     for video in videos:
-        camera = _camera_of(video, rows, run_sources)
-        if camera not in rows:
-            raise SourceError(
-                f"{video}: no boxes for camera {camera}; there are boxes for {', '.join(rows)}"
-            )
-        if camera in matched:
-            raise SourceError(
-                f"{video}: there is another video of camera {camera}, {matched[camera]}; give one a"
-                " camera"
-            )
-        matched[camera] = video
+        for camera in _cameras_of(video, rows, run_cameras):
+            if camera not in rows:
+                raise SourceError(
+                    f"{video}: no boxes for camera {camera}; there are boxes for {', '.join(rows)}"
+                )
+            if camera in matched:
+                raise SourceError(
+                    f"{video}: there is another video of camera {camera}, {matched[camera]}; give"
+                    " one a camera"
+                )
+            matched[camera] = video
     return matched
 
 
-def _camera_of(video: str, rows: Mapping[str, Rows], run_sources: Mapping[str, str]) -> str:
-    """Name of a video's camera.
+def _cameras_of(
+    video: str, rows: Mapping[str, Rows], run_cameras: Sequence[CameraConfig]
+) -> list[str]:
+    """Names of a video's cameras, of which there are several where it has several tracks.
 
-    Where the run read this file, or just one file of this name, its camera; otherwise the name of
+    Where the run read this file, or just one file of this name, its cameras; otherwise the name of
     the file, as a run would make it a camera name.
     """
     path = Path(video).resolve()
-    if str(path) in run_sources:
-        return run_sources[str(path)]
-    same_file_name = [
-        camera for source, camera in run_sources.items() if Path(source).name == path.name
-    ]
-    if len(same_file_name) == 1:
-        return same_file_name[0]
+    same_name = {camera.source for camera in run_cameras if Path(camera.source).name == path.name}
+    if str(path) in same_name:
+        same_name = {str(path)}
+    if len(same_name) == 1:
+        return [camera.name for camera in run_cameras if camera.source in same_name]
     (cleaned,) = configuration.unique_names([CameraConfig(source=video)])
     as_file = configuration.file_name(Path(video).stem)
-    return cleaned.name if cleaned.name in rows and as_file not in rows else as_file
+    return [cleaned.name if cleaned.name in rows and as_file not in rows else as_file]
 
 
 def read_boxes(path: Path, min_visibility: float) -> dict[str, Rows]:
@@ -237,25 +238,32 @@ def read_boxes(path: Path, min_visibility: float) -> dict[str, Rows]:
     }
 
 
-def read_run_sources(path: Path) -> dict[str, str]:
-    """Read which camera each source of a run was, from the `config.yaml` of its output folder.
+def read_run_cameras(path: Path) -> list[CameraConfig]:
+    """Read the cameras of a run from the `config.yaml` of its output folder.
 
     Args:
         path: the output folder.
 
     Returns:
-        Camera names by resolved path of the source; empty where there is no `config.yaml`.
+        Name, resolved path of the source and video track of each camera; empty where there is no
+        `config.yaml`.
 
     Raises:
         SourceError: the file is damaged.
     """
     file = path / "config.yaml"
     if not file.is_file():
-        return {}
+        return []
     try:
-        cameras = settings.read(str(file), configuration.EXAMPLE)["cameras"]
-        return {str(Path(camera["source"]).resolve()): camera["name"] for camera in cameras}
-    except (InputError, KeyError, TypeError):
+        return [
+            CameraConfig(
+                source=str(Path(camera["source"]).resolve()),
+                name=camera["name"],
+                track=camera.get("track", 0),
+            )
+            for camera in settings.read(str(file), configuration.EXAMPLE)["cameras"]
+        ]
+    except (InputError, KeyError, TypeError, ValueError, AttributeError):
         raise SourceError(f"{file}: is not the config.yaml of a run; repair or delete it") from None
 
 
@@ -272,7 +280,7 @@ def _run(parsed: argparse.Namespace) -> None:
         parsed.output,
         parsed.every_s,
         parsed.min_height,
-        read_run_sources(parsed.boxes),
+        read_run_cameras(parsed.boxes),
     )
     n_people = sum(1 for _ in parsed.output.glob("*/")) if n_written else 0
     print(f"{parsed.output}: {n_written} crops of {n_people} people")

@@ -480,7 +480,7 @@ def _annotate(
     config = result.config
     frames = read_ahead(source, config.sources.read_ahead_frames, result.timings)
     with closing(frames), folder.file(f"{camera.name}.mp4") as path:
-        video.annotate(
+        wrong_length = video.annotate(
             _until(frames, until_s, progress),
             camera,
             result.people,
@@ -489,6 +489,8 @@ def _annotate(
             result.timings,
             interrupts["drawing"].is_set,
         )
+    if wrong_length:
+        result.warnings.append(f"{camera.name}.mp4: {wrong_length}")
 
 
 def _until(

@@ -141,7 +141,8 @@ def rounds(
 ) -> Iterator[list[Frame]]:
     """Group frames into batches with at most one frame per camera, in step with the clocks.
 
-    A round takes every frame less than the shortest frame interval after the earliest one. Cameras
+    A round takes the earliest frame and every other one that is less than the shortest frame
+    interval later. Cameras
     that start later, end earlier or run at another rate are absent from some rounds.
 
     Args:
@@ -159,7 +160,11 @@ def rounds(
     while heads:
         earliest_s = min(frame.time_s for frame in heads.values())
         limit_s = earliest_s + min(intervals_s[name] for name in heads)
-        taken = [frame for frame in heads.values() if frame.time_s < limit_s]
+        taken = [
+            frame
+            for frame in heads.values()
+            if frame.time_s == earliest_s or frame.time_s < limit_s
+        ]
         yield taken
         for frame in taken:
             following = next(readers[frame.camera], None)

@@ -3,6 +3,7 @@
 import itertools
 import struct
 from collections.abc import Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
@@ -75,4 +76,18 @@ def write_beginning(source: Path, path: Path, n_frames: int) -> Path:
         for frame in itertools.islice(whole.decode(original), n_frames):
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def write_tracks(path: Path, videos: Sequence[Path]) -> Path:
+    """Write a file that has the pictures of each video as one track."""
+    with av.open(str(path), "w") as container, ExitStack() as stack:
+        inputs = [stack.enter_context(av.open(str(video))) for video in videos]
+        for each in inputs:
+            container.add_stream_from_template(each.streams.video[0])
+        for stream, each in zip(container.streams.video, inputs, strict=True):
+            for packet in each.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    container.mux(packet)
     return path

@@ -2,7 +2,6 @@
 videos.
 """
 
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,8 @@ from pipeline.records import Array, Camera
 from pipeline.sources import VideoFile
 
 TILE_WIDTH_PX = 640
+TILE_SHAPES = (0.25, 2.0)
+"""Height of a tile through its width: flatter and higher pictures get margins."""
 DARK = 24
 TOLERANCE_S = 1e-4
 """Files round times to 1/90000 s: without it, every other frame of a 7 or 59.94 fps camera would
@@ -26,13 +27,18 @@ MAX_DARK_S = 600.0
 would fill the disk with dark frames.
 """
 
+ANY_GAP_S = 1e12
+"""The annotated videos have the times that were meant, pauses among them."""
+MAX_STILL_S = 10.0
+"""After this long without a new picture, the same one is not written again until the next."""
+
 
 class _Tile:
     """One camera's place in the mosaic, of `width` x `height` px."""
 
     def __init__(self, camera: Camera, video: Path, width: int, height: int) -> None:
         config = CameraConfig(source=str(video), name=camera.name, start_s=camera.start_s)
-        self._frames = iter(VideoFile(config, SourcesConfig()))
+        self._frames = iter(VideoFile(config, SourcesConfig(max_gap_s=ANY_GAP_S)))
         self._following = next(self._frames, None)
         self._interval_s = 1 / camera.fps
         self._until_s = -math.inf
@@ -58,6 +64,12 @@ class _Tile:
             self._until_s = self._following.time_s + self._interval_s - TOLERANCE_S
             self._following = next(self._frames, None)
         return self._picture if self.runs(time_s) else self._empty
+
+    def changes_s(self, time_s: float) -> float:
+        """Return when something else is shown than at this time; inf for never."""
+        if self._following is not None:
+            return self._following.time_s
+        return self._until_s if time_s < self._until_s else math.inf
 
     def runs(self, time_s: float) -> bool:
         """Whether this camera has pictures at or after this time."""
@@ -112,7 +124,8 @@ def tile(
     n_columns = math.ceil(math.sqrt(len(cameras)))
     n_rows = math.ceil(len(cameras) / n_columns)
     flattest = min(camera.height / camera.width for camera in cameras)
-    height = round(TILE_WIDTH_PX * flattest / 2) * 2  # H.264 takes even sizes only
+    shape = float(np.clip(flattest, *TILE_SHAPES))
+    height = round(TILE_WIDTH_PX * shape / 2) * 2  # H.264 takes even sizes only
     tiles = [
         _Tile(camera, video, TILE_WIDTH_PX, height)
         for camera, video in zip(cameras, videos, strict=True)
@@ -120,7 +133,8 @@ def tile(
     fps = max(camera.fps for camera in cameras)
     start_s = min(camera.start_s for camera in cameras)
     with Encoder(path, n_columns * TILE_WIDTH_PX, n_rows * height, fps, crf) as encoder:
-        for index in itertools.count():
+        index = 0
+        while True:
             if stop():
                 raise Interrupted
             time_s = start_s + index / fps
@@ -133,13 +147,17 @@ def tile(
             if not any(each.runs(time_s) for each in tiles):
                 break
             encoder.write(canvas, index / fps)
+            index += 1
+            still_until_s = min(each.changes_s(time_s) for each in tiles)
+            if MAX_STILL_S < still_until_s - time_s < math.inf:
+                index = max(index, math.floor((still_until_s - start_s) * fps))
 
 
 def _fit(image: Array, empty: Array) -> Array:
     """Scale an image into a tile, centred, its proportions kept."""
     height, width = empty.shape[:2]
     scale = min(width / image.shape[1], height / image.shape[0])
-    size = (round(image.shape[1] * scale), round(image.shape[0] * scale))
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     fitted = np.full_like(empty, DARK)
     top = (height - small.shape[0]) // 2

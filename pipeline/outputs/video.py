@@ -22,6 +22,13 @@ from pipeline.timings import Timings
 
 TICKS = 90_000
 """Time base of the files: exact for 24, 25, 29.97, 30, 50 and 60 frames a second."""
+MAX_STEP_TICKS = 6 * 3600 * TICKS
+"""Longest time from one frame to the next. From 2**31 ticks (6.6 hours) on, the file would squeeze
+all that follows.
+"""
+SLOWEST_RATE = Fraction(1, 1001)
+"""Nominal rate of time lapse with fewer frames; the time of each frame is right all the same."""
+LENGTH_TOLERANCE_S = 0.2
 HOLD_S = 0.6
 ROUNDING_S = 1e-6
 SAME_FRAME_S = 1e-3
@@ -44,7 +51,7 @@ class Encoder:
         self._container = av.open(
             f"file:{path}", "w", format="mp4", options={"movflags": "faststart"}
         )
-        rate = Fraction(fps).limit_denominator(1001)
+        rate = max(Fraction(fps).limit_denominator(1001), SLOWEST_RATE)
         # with B-frames, MP4 notes a wrong length at variable rates
         options = {"preset": "veryfast", "crf": str(crf), "bf": "0"}
         self._stream = self._container.add_stream("libx264", rate=rate, options=options)
@@ -53,9 +60,13 @@ class Encoder:
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, TICKS)
         self._last_pts = -1
+        self._left_out = 0
 
     def write(self, image: Array, time_s: float) -> None:
         """Append an image.
+
+        Of a step that is too long for the file, the rest is left out, so that all other steps keep
+        their length.
 
         Args:
             image: (H, W, 3) uint8 BGR; odd sizes are padded by a row or column.
@@ -65,7 +76,9 @@ class Encoder:
         if height % 2 or width % 2:
             image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
         frame = av.VideoFrame.from_ndarray(image, format="bgr24")
-        self._last_pts = max(round(time_s * TICKS), self._last_pts + 1)
+        step = max(1, round(time_s * TICKS) - self._left_out - self._last_pts)
+        self._left_out += max(0, step - MAX_STEP_TICKS)
+        self._last_pts += min(step, MAX_STEP_TICKS)
         frame.pts = self._last_pts
         frame.time_base = Fraction(1, TICKS)
         self._container.mux(self._stream.encode(frame))
@@ -221,7 +234,7 @@ def annotate(
     config: OutputConfig,
     timings: Timings,
     stop: Callable[[], bool],
-) -> None:
+) -> str:
     """Draw the frames of one camera into an H.264 file.
 
     Args:
@@ -233,9 +246,13 @@ def annotate(
         timings: the stages "draw" and "encode" are counted here.
         stop: is asked before each frame whether to stop.
 
+    Returns:
+        What is wrong with the length of the file, for the user; "" where nothing is.
+
     Raises:
         Interrupted: `stop` said so.
     """
+    last_s = 0.0
     drawing = Drawing(camera, people, config.trail_s)
     with Encoder(path, camera.width, camera.height, camera.fps, config.crf) as encoder:
         for frame in frames:
@@ -244,7 +261,32 @@ def annotate(
             with timings.stage("draw"):
                 image = drawing.draw(frame.image, frame.time_s)
             with timings.stage("encode"):
-                encoder.write(image, frame.time_s - camera.start_s)
+                last_s = frame.time_s - camera.start_s
+                encoder.write(image, last_s)
+    return wrong_length(path, last_s, camera.fps)
+
+
+def wrong_length(path: Path, last_s: float, fps: float) -> str:
+    """Say in one line when a written video does not last as long as it was meant to.
+
+    Args:
+        path: the video.
+        last_s: time of its last frame, seconds since its first.
+        fps: its nominal rate; the last frame is shown for about as long.
+
+    Returns:
+        What is wrong, without the name of the file; "" where nothing is.
+    """
+    with av.open(f"file:{path}") as container:
+        lasts_s = (container.duration or 0) / av.time_base
+        n_frames = max(container.streams.video[0].frames, 1)
+    shown_last_s = max(1 / fps, last_s / n_frames)
+    if last_s - LENGTH_TOLERANCE_S <= lasts_s <= last_s + 2 * shown_last_s + LENGTH_TOLERANCE_S:
+        return ""
+    return (
+        f"the video lasts {lasts_s:.1f} s and its frames {last_s:.1f} s, since an MP4 can hold no"
+        f" step of more than {MAX_STEP_TICKS // TICKS} s; lower sources.max_gap_s"
+    )
 
 
 @lru_cache(maxsize=4096)

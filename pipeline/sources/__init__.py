@@ -51,6 +51,10 @@ def open_source(config: CameraConfig, settings: SourcesConfig, looks_per_s: floa
         )
     if path.is_dir():
         return ImageFolder(config, settings, looks_per_s)
+    if not path.is_file():
+        raise SourceError(
+            f"{config.source}: is a pipe or a device, not a file; record to a file first"
+        )
     if n_bytes == 0:
         raise SourceError(f"{config.source}: the file is empty; record or copy it again")
     return VideoFile(config, settings, looks_per_s)

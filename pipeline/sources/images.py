@@ -16,6 +16,9 @@ from pipeline.sources.looks import Looks
 from pipeline.sources.source import camera_of, reason
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+MIN_FPS = 1e-6
+"""One picture in 11 days."""
+MAX_FPS = 1e6
 
 
 class ImageFolder:
@@ -33,8 +36,13 @@ class ImageFolder:
         fps = settings.image_fps
         if (folder / "seqinfo.ini").is_file():
             folder, fps = _read_seqinfo(folder, fps)
+        _check_rate(config.source, fps)
         try:
-            images = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+            images = [
+                path
+                for path in folder.iterdir()
+                if path.suffix.lower() in IMAGE_SUFFIXES and not _is_special(path)
+            ]
         except OSError as error:
             raise SourceError(
                 f"{folder}: is not a folder of images that can be read ({reason(error)})"
@@ -45,7 +53,7 @@ class ImageFolder:
                 f"{config.source}: no images in this folder (looked for"
                 f" {', '.join(sorted(IMAGE_SUFFIXES))})"
             )
-        if fps <= 0:
+        if fps == 0:
             raise SourceError(
                 f"{config.source}: a folder of images needs a rate; add --set sources.image_fps=25"
             )
@@ -98,6 +106,20 @@ def _read_seqinfo(folder: Path, fps: float) -> tuple[Path, float]:
         raise SourceError(
             f"{folder}/seqinfo.ini: needs [Sequence] with frameRate ({reason(error)})"
         ) from None
+
+
+def _check_rate(source: str, fps: float) -> None:
+    """Raise SourceError when a rate can be that of no camera; 0 stands for an unknown one."""
+    if fps != 0 and not MIN_FPS <= fps <= MAX_FPS:
+        raise SourceError(
+            f"{source}: {fps:g} frames/s is no rate of a camera (from {MIN_FPS:g} to {MAX_FPS:g});"
+            " correct frameRate in seqinfo.ini, or sources.image_fps"
+        )
+
+
+def _is_special(path: Path) -> bool:
+    """Whether this is a pipe or a device, which may never end; a broken link is none."""
+    return path.exists() and not path.is_file()
 
 
 def _read_image(path: Path) -> Array | None:

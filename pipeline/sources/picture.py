@@ -12,7 +12,7 @@ from fractions import Fraction
 import av
 import cv2
 import numpy as np
-from av.sidedata.sidedata import SideData, SideDataContainer, Type
+from av.sidedata.sidedata import SideDataContainer, Type
 
 from pipeline.records import Array
 
@@ -52,12 +52,28 @@ class Orientation:
 PLAIN = Orientation()
 
 
-def orientation(picture: av.VideoFrame) -> Orientation:
-    """Return what the display matrix of a decoded picture asks for.
+class Orientations:
+    """Tells the orientation of decoded pictures by their display matrices.
 
-    The matrix maps a stored point (x, y) to (a x + c y, b x + d y).
+    The matrix is read once for each angle: PyAV ties a picture of which it was read to it in a
+    circle, so that its memory would wait for Python's collector.
     """
-    matrix = _display_matrix(picture)
+
+    def __init__(self) -> None:
+        self._by_angle: dict[int, Orientation] = {}
+
+    def of(self, picture: av.VideoFrame) -> Orientation:
+        """Return what the display matrix of a picture asks for."""
+        angle_deg = picture.rotation
+        if angle_deg not in self._by_angle:
+            self._by_angle[angle_deg] = _orientation(picture)
+        return self._by_angle[angle_deg]
+
+
+def _orientation(picture: av.VideoFrame) -> Orientation:
+    """Read the display matrix, which maps a stored point (x, y) to (a x + c y, b x + d y)."""
+    side_data: SideDataContainer = picture.side_data  # type: ignore[assignment]
+    matrix = side_data.get(Type.DISPLAYMATRIX)
     if matrix is None:
         return PLAIN
     a, b, _, c, d, *_ = np.frombuffer(bytes(matrix), np.int32).tolist()
@@ -69,12 +85,15 @@ def orientation(picture: av.VideoFrame) -> Orientation:
     return Orientation(False, a < 0, d < 0)
 
 
-def shown_size(picture: av.VideoFrame, aspect: Fraction) -> tuple[int, int]:
+def shown_size(
+    picture: av.VideoFrame, aspect: Fraction, orientation: Orientation
+) -> tuple[int, int]:
     """Return width and height of the shown picture; the longer side of its pixels is kept.
 
     Args:
         picture: as it was decoded.
         aspect: width of a stored pixel through its height.
+        orientation: how it is turned.
     """
     width = picture.width
     height = picture.height
@@ -82,21 +101,15 @@ def shown_size(picture: av.VideoFrame, aspect: Fraction) -> tuple[int, int]:
         width = round(width * aspect)
     else:
         height = round(height / aspect)
-    return (height, width) if orientation(picture).transposed else (width, height)
+    return (height, width) if orientation.transposed else (width, height)
 
 
-def shown(picture: av.VideoFrame, size: tuple[int, int]) -> Array:
+def shown(picture: av.VideoFrame, size: tuple[int, int], orientation: Orientation) -> Array:
     """Return the shown picture (H, W, 3) uint8 BGR, scaled to `size` (width, height)."""
-    turned = orientation(picture)
-    width, height = size[::-1] if turned.transposed else size
+    width, height = size[::-1] if orientation.transposed else size
     if (picture.width, picture.height) == (width, height):
-        return turned.apply(picture.to_ndarray(format="bgr24"))
-    return turned.apply(picture.to_ndarray(format="bgr24", width=width, height=height))
-
-
-def _display_matrix(picture: av.VideoFrame) -> SideData | None:
-    side_data: SideDataContainer = picture.side_data  # type: ignore[assignment]
-    return side_data.get(Type.DISPLAYMATRIX)
+        return orientation.apply(picture.to_ndarray(format="bgr24"))
+    return orientation.apply(picture.to_ndarray(format="bgr24", width=width, height=height))
 
 
 def _turned(image: Array, angle_deg: float) -> Array:

@@ -18,7 +18,7 @@ from pipeline.records import NO_IMAGE, Frame
 from pipeline.sources import clock
 from pipeline.sources.clock import Clock, Pace
 from pipeline.sources.looks import Looks
-from pipeline.sources.picture import MAX_ASPECT, shown, shown_size
+from pipeline.sources.picture import MAX_ASPECT, Orientations, shown, shown_size
 from pipeline.sources.source import camera_of, reason
 
 FALLBACK_FPS = 25
@@ -31,18 +31,21 @@ MAX_LOOKED_AT_BYTES = 16_000_000
 class _Facts:
     """What a file says of its video track before it is read.
 
-    first: the first picture.
+    size: width and height of the first picture as it is shown.
     aspect: width of a stored pixel through its height.
     follows_codec: the aspect is the codec's, which can change; otherwise it is the file's.
+    has_pts: pictures have presentation timestamps. AVI and careless copies have times of decoding
+        in their place, which are out of order with B-frames: then those are the right ones.
     announced_s: duration of the track; 0 unknown.
     """
 
-    first: av.VideoFrame
+    size: tuple[int, int]
     aspect: Fraction
     follows_codec: bool
     pace: Pace
     fps: float
     n_frames: int
+    has_pts: bool
     announced_s: float
 
 
@@ -57,7 +60,7 @@ class VideoFile:
         self._config, self._settings = config, settings
         self._looks_per_s = looks_per_s
         self._n_damaged = 0
-        self._at_opening: list[str] = []
+        self._orientations = Orientations()
         self.warnings: list[str] = []
         try:
             with self._open() as container:
@@ -67,7 +70,7 @@ class VideoFile:
                 f"{config.source}: is not a video that can be read ({reason(error)}); convert it"
                 " to MP4 (H.264)"
             ) from None
-        width, height = shown_size(self._facts.first, self._facts.aspect)
+        width, height = self._facts.size
         self.camera = camera_of(config, width, height, self._facts.fps, self._facts.n_frames)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -79,12 +82,14 @@ class VideoFile:
         times = Clock(self._facts.pace, self._settings.max_gap_s)
         try:
             for index, (picture, aspect) in enumerate(self._pictures()):
-                time_s = times.time_s(picture.time)
+                time_s = times.time_s(self._stamp_s(picture))
                 if 0 < self._settings.max_seconds <= time_s:
                     return
-                sizes.note(shown_size(picture, aspect), time_s)
+                orientation = self._orientations.of(picture)
+                sizes.note(shown_size(picture, aspect, orientation), time_s)
                 if index % self._settings.stride == 0:
-                    image = shown(picture, size) if looks.is_due(time_s) else NO_IMAGE
+                    is_looked_at = looks.is_due(time_s)
+                    image = shown(picture, size, orientation) if is_looked_at else NO_IMAGE
                     yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
             self._warn_of_missing(max(times.last_s, times.span_s) + self._facts.pace.interval_s)
         finally:
@@ -108,6 +113,14 @@ class VideoFile:
                     yield picture, aspect
         except FFmpegError as error:
             self._warn(f"reading stopped at a damaged place ({reason(error)})")
+
+    def _stamp_s(self, picture: av.VideoFrame) -> float | None:
+        """Timestamp of a picture in seconds; None where it has none."""
+        if self._facts.has_pts:
+            return picture.time
+        if picture.dts is None or picture.time_base is None:
+            return None
+        return float(picture.dts * picture.time_base)
 
     def _open(self) -> InputContainer:
         return av.open(
@@ -134,24 +147,28 @@ class VideoFile:
 
     def _look(self, container: InputContainer, stream: VideoStream) -> _Facts:
         """Read the beginning; raises StopIteration when there are no pictures."""
-        index = stream.index_entries
-        stamps = [entry.timestamp for entry in index] if len(index) == stream.frames else []
-        n_wanted = 0 if stamps else N_LOOKED_AT
+        stamps: list[int] = []
+        delays: set[int] = set()
         first = None
         n_bytes = 0
         for packet in _packets(container, stream):
-            if n_wanted and packet.dts is not None:
+            if packet.dts is not None:
                 stamps.append(packet.dts)
+                delays.add(packet.dts if packet.pts is None else packet.pts - packet.dts)
             n_bytes += packet.size
             if first is None:
                 first = next(self._decoded(packet), None)
-            if first and (len(stamps) >= n_wanted or n_bytes > MAX_LOOKED_AT_BYTES):
+            if first and (len(stamps) >= N_LOOKED_AT or n_bytes > MAX_LOOKED_AT_BYTES):
                 break
         if first is None:
             first = next(iter(stream.decode(None)))
         self._warn_of_tracks(container)
         self._warn_of_aspect(stream)
-        return self._facts_of(container, stream, first, stamps)
+        index = stream.index_entries
+        if 0 < len(index) == stream.frames:
+            stamps = [entry.timestamp for entry in index]
+        has_pts = len(delays) > 1 or not stream.codec_context.has_b_frames
+        return self._facts_of(container, stream, first, stamps, has_pts)
 
     def _facts_of(
         self,
@@ -159,6 +176,7 @@ class VideoFile:
         stream: VideoStream,
         first: av.VideoFrame,
         stamps: list[int],
+        has_pts: bool,
     ) -> _Facts:
         """What the file says, and what its timestamps say in the order of decoding."""
         rate = float(stream.average_rate or stream.guessed_rate or FALLBACK_FPS)
@@ -170,9 +188,10 @@ class VideoFile:
         n_frames = stream.frames or round(duration_s * fps) or -1
         # the container's duration is that of its longest stream
         announced_s = duration_s if own_s or len(container.streams) == 1 else 0.0
-        aspect = stream.sample_aspect_ratio
-        follows_codec = aspect == stream.codec_context.sample_aspect_ratio
-        return _Facts(first, _believed(aspect), follows_codec, pace, fps, n_frames, announced_s)
+        follows_codec = stream.sample_aspect_ratio == stream.codec_context.sample_aspect_ratio
+        aspect = _believed(stream.sample_aspect_ratio)
+        size = shown_size(first, aspect, self._orientations.of(first))
+        return _Facts(size, aspect, follows_codec, pace, fps, n_frames, has_pts, announced_s)
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         for packet in _packets(container, stream):

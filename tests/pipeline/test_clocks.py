@@ -1,14 +1,18 @@
 """Times always grow and mean seconds, whatever the timestamps of a video do."""
 
+import csv
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
+from pipeline import cli
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.sources import clock, open_source
-from tests.videos import write_video
+from tests.videos import picture, write_video
 
 RATE = 25.0
 EVEN = [i / RATE for i in range(40)]
@@ -27,6 +31,50 @@ def repaired(stamps_s: Sequence[float | None], **pace: float) -> tuple[list[floa
     """Times and warnings that a clock of 25 frames/s makes of timestamps."""
     a_clock = clock.Clock(clock.Pace(1 / RATE, **pace), 10.0)
     return [a_clock.time_s(stamp_s) for stamp_s in stamps_s], a_clock.warnings()
+
+
+@pytest.mark.parametrize("n_b_frames", [0, 1, 3])
+def test_avi_which_has_no_presentation_times_is_even_also_with_b_frames(
+    tmp_path: Path, n_b_frames: int
+) -> None:
+    path = tmp_path / "a.avi"
+    with av.open(str(path), "w") as container:
+        options = {"bf": str(n_b_frames), "b-adapt": "0"}
+        stream = container.add_stream("libx264", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(40):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), format="bgr24")))
+        container.mux(stream.encode(None))
+    times_s, warnings, _ = read(path)
+    assert times_s == pytest.approx(EVEN, abs=1e-6)
+    assert warnings == []
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_a_copy_with_times_of_decoding_for_times_of_presentation_is_even(
+    tmp_path: Path, kind: str
+) -> None:
+    original = tmp_path / "original.mp4"
+    with av.open(str(original), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"bf": "3", "b-adapt": "0"})
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(40):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(i), format="bgr24")))
+        container.mux(stream.encode(None))
+    path = tmp_path / f"copy.{kind}"
+    with av.open(str(original)) as video, av.open(str(path), "w") as copy:
+        stream = copy.add_stream_from_template(video.streams.video[0])
+        packets = [packet for packet in video.demux(video=0) if packet.dts is not None]
+        first_dts = packets[0].dts or 0
+        for packet in packets:
+            packet.stream = stream
+            packet.dts = (packet.dts or 0) - first_dts
+            packet.pts = packet.dts
+            copy.mux(packet)
+    assert read(original)[:2] == (pytest.approx(EVEN, abs=1e-4), [])
+    times_s, warnings, _ = read(path)
+    assert times_s == pytest.approx(EVEN, abs=2e-3)
+    assert warnings == []
 
 
 @pytest.mark.parametrize("n_first", [20, 5])
@@ -138,6 +186,14 @@ def test_frames_stamped_in_bursts_are_spaced_evenly_with_a_warning(
     assert f"in bursts of about {n_in_burst}, every {n_in_burst / RATE:.3g} s" in warning
 
 
+def test_stamps_in_whole_seconds_are_bursts_too(tmp_path: Path) -> None:
+    stamps_s = [float(i // 25) for i in range(150)]
+    found = clock.pace(np.array(stamps_s), RATE)
+    assert found == clock.Pace(pytest.approx(1 / RATE), pytest.approx(1.0), pytest.approx(25))
+    times_s, _ = repaired(stamps_s, burst_period_s=1.0, burst_frames=25)
+    assert times_s == pytest.approx([i / RATE for i in range(150)])
+
+
 def test_even_frames_between_bursts_follow_a_camera_whose_rate_is_not_quite_as_told() -> None:
     true_s = [i * 0.041 for i in range(2000)]
     stamps_s = [true_s[i // 10 * 10] + i % 10 * 0.001 for i in range(2000)]
@@ -181,3 +237,35 @@ def test_other_uneven_stamps_are_no_bursts_and_keep_the_announced_rate(
 ) -> None:
     assert clock.pace(np.array(stamps_s), 12.5) == clock.Pace(1 / 12.5)
     assert repaired(stamps_s)[1] == []
+
+
+@pytest.mark.parametrize("jump_s", [-0.76, 36_000.0, 1e6])
+def test_a_run_keeps_its_people_over_a_jump_and_says_so_on_the_screen_and_in_its_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], jump_s: float
+) -> None:
+    if jump_s < 0:
+        part = write_video(tmp_path / "part.ts", 20, RATE).read_bytes()
+        path = tmp_path / "cam.ts"
+        path.write_bytes(part * 2)
+    else:
+        stamps_s = [time_s + jump_s * (i >= 20) for i, time_s in enumerate(EVEN)]
+        path = write_video(tmp_path / "cam.mkv", 40, RATE, times_s=stamps_s)
+    boxes = tmp_path / "boxes.txt"
+    boxes.write_text("".join(f"{frame},-1,20,16,12,30,1\n" for frame in range(1, 41)))
+    results = tmp_path / "run"
+    given = ["--videos", str(path), "--quiet", "--output", str(results)]
+    settings = ["--set", f"detector.detections={boxes}", "--set", "reid.weights=none"]
+    assert cli.main([*given, *settings]) == 0
+    with (results / "tracks.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert {row["track_id"] for row in rows} == {"1"}
+    assert [float(row["time_s"]) for row in rows] == pytest.approx(EVEN, abs=2e-3)
+    with av.open(str(results / "cam.mp4")) as written:
+        assert (written.duration or 0) / av.time_base == pytest.approx(1.6, abs=0.05)
+    (warning,) = [
+        line
+        for line in json.loads((results / "run.json").read_text())["warnings"]
+        if "clock of the video" in line
+    ]
+    assert f"by {abs(jump_s + 0.04 * (jump_s > 0)):.2f} s at 0.80 s" in warning
+    assert f"warning: {warning}\n" in capsys.readouterr().err

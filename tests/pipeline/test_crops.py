@@ -15,7 +15,7 @@ from pipeline import cli, crops
 from pipeline.evaluate import boxes
 from tests.conftest import ROOT
 from tests.models.reid.training.runs import rows
-from tests.videos import write_video
+from tests.videos import write_tracks, write_video
 
 SIZE = (64, 48)
 TABLE_HEAD = "camera,frame,time_s,track_id,person_id,x1,y1,x2,y2,score\n"
@@ -210,6 +210,34 @@ def test_a_camera_that_the_config_names_is_found_by_its_source(tmp_path: Path) -
     (tmp_path / "moved").mkdir()
     moved = video.rename(tmp_path / "moved" / "0001.mp4")
     assert cut_run(moved, results, tmp_path / "again") == expected
+
+
+def test_crops_of_a_run_come_from_the_video_tracks_that_it_read(tmp_path: Path) -> None:
+    small = write_video(tmp_path / "small.mp4", 20, 10, SIZE)
+    large = write_video(tmp_path / "large.mp4", 20, 10, (96, 72))
+    video = write_tracks(tmp_path / "dash.mkv", [small, large])
+    config = tmp_path / "site.yaml"
+    config.write_text(
+        "cameras: [{source: dash.mkv, name: road, track: 2}, {source: dash.mkv, name: cabin}]\n",
+        encoding="utf-8",
+    )
+    boxes = tmp_path / "boxes"
+    boxes.mkdir()
+    lines = [f"{frame},-1,20,16,12,30,1\n" for frame in range(1, 21)]
+    for camera in ("road", "cabin"):
+        (boxes / f"{camera}.txt").write_text("".join(lines))
+    results = tmp_path / "run"
+    given = ["--config", str(config), "--no-video", "--quiet", "--output", str(results)]
+    settings = ["--set", f"detector.detections={boxes}", "--set", "reid.weights=none"]
+    assert cli.main([*given, *settings]) == 0
+    people = tmp_path / "people"
+    cut_run(video, results, people)
+    brightest = {
+        camera: max(cv2.imread(str(path)).max() for path in people.glob(f"*/{camera}/000000.jpg"))
+        for camera in ("road", "cabin")
+    }
+    assert brightest["road"] > 200  # the box meets the white corner of the large pictures only
+    assert brightest["cabin"] < 100
 
 
 def test_truth_may_be_named_as_the_video_is_also_with_a_blank(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Pictures are what a player shows: matrix, shape of the pixels, changes of size, tracks."""
 
+import csv
 import struct
 from fractions import Fraction
 from pathlib import Path
@@ -9,11 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline import cli
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import Array
 from pipeline.sources import Source, open_source
-from tests.videos import write_beginning, write_video
+from tests.videos import write_beginning, write_tracks, write_video
 
 ONE = 0x10000
 TURN_30 = tuple(round(ONE * value) for value in (0.8660254, 0.5, -0.5, 0.8660254))
@@ -193,19 +195,8 @@ def test_pixels_that_become_wide_in_the_stream_are_stretched_from_there_on(tmp_p
 
 def two_tracks(tmp_path: Path, sample: Path) -> Path:
     """A file whose first track is cam1 of the sample and whose second is cam2."""
-    path = tmp_path / "dash.mp4"
     parts = [write_beginning(sample / f"cam{i}.mp4", tmp_path / f"{i}.mp4", 5) for i in (1, 2)]
-    with av.open(str(path), "w") as container:
-        inputs = [av.open(str(part)) for part in parts]
-        for each in inputs:
-            container.add_stream_from_template(each.streams.video[0])
-        for stream, each in zip(container.streams.video, inputs, strict=True):
-            for packet in each.demux(video=0):
-                if packet.dts is not None:
-                    packet.stream = stream
-                    container.mux(packet)
-            each.close()
-    return path
+    return write_tracks(tmp_path / "dash.mp4", parts)
 
 
 @pytest.mark.parametrize("track", [1, 2])
@@ -268,3 +259,29 @@ def test_plain_pictures_are_exactly_what_the_decoder_gives(tmp_path: Path) -> No
         decoded = [frame.to_ndarray(format="bgr24") for frame in container.decode(video=0)]
     for image, expected in zip(images(open_one(path)), decoded, strict=True):
         np.testing.assert_array_equal(image, expected)
+
+
+def test_regions_detections_results_and_the_written_video_are_in_shown_pixels(
+    tmp_path: Path,
+) -> None:
+    squeezed = cv2.resize(quarters(320, 180), (160, 180))
+    write(tmp_path / "cam.mp4", [squeezed] * 10, [Fraction(2)] * 10)
+    boxes = tmp_path / "boxes.txt"
+    boxes.write_text("".join(f"{i},-1,{x},60,20,60,1\n" for i in range(1, 11) for x in (40, 240)))
+    config = tmp_path / "site.yaml"
+    config.write_text(
+        "cameras:\n- {source: cam.mp4, roi: [[200, 0], [320, 0], [320, 180], [200, 180]]}\n",
+        encoding="utf-8",
+    )
+    results = tmp_path / "run"
+    given = ["--config", str(config), "--quiet", "--output", str(results)]
+    settings = ["--set", f"detector.detections={boxes}", "--set", "reid.weights=none"]
+    assert cli.main([*given, *settings]) == 0
+    with (results / "tracks.csv").open() as table:
+        rows = list(csv.DictReader(table))
+    assert len(rows) == 10
+    assert all(float(row["x1"]) == pytest.approx(240, abs=0.5) for row in rows)
+    with av.open(str(results / "cam.mp4")) as written:
+        stream = written.streams.video[0]
+        assert (stream.width, stream.height) == (320, 180)
+        assert stream.sample_aspect_ratio in (None, 1)

@@ -1,4 +1,5 @@
 import itertools
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -193,6 +194,16 @@ def write_seqinfo(folder: Path, text: str) -> None:
             "needs [Sequence] with frameRate",
         ),
         ("folder", lambda path: write_seqinfo(path, "[Sequence]\nimDir=.\n"), "needs a rate"),
+        *(
+            (
+                "folder",
+                lambda path, rate=rate: write_seqinfo(
+                    path, f"[Sequence]\nimDir=.\nframeRate={rate}\n"
+                ),
+                "frames/s is no rate of a camera",
+            )
+            for rate in ("inf", "nan", "-inf", "-25", "1e300", "1e-300")
+        ),
         (
             "folder",
             lambda path: write_seqinfo(path, "[Sequence]\nframeRate=30\n"),
@@ -292,6 +303,78 @@ def test_images_that_cannot_be_read_or_have_another_size_are_skipped_with_a_warn
     assert [frame.index for frame in frames] == [0, 5]
     assert times_s(frames) == [0, 0.5]
     assert warnings == ["cam: 4 images unreadable or of another size, first 2.bmp"]
+
+
+@pytest.mark.parametrize("name", ["0.png", "5.png", "link.png"])
+def test_a_pipe_in_a_folder_of_images_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    folder = write_images(tmp_path / "cam", *(f"{i}.png" for i in (1, 2, 3)))
+    os.mkfifo(tmp_path / "pipe")
+    if name == "link.png":
+        (folder / name).symlink_to(tmp_path / "pipe")
+    else:
+        os.mkfifo(folder / name)
+    frames, warnings = read(folder, image_fps=10)
+    assert len(frames) == 3
+    assert warnings == []
+
+
+def test_a_pipe_is_no_video(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(SourceError, match="is a pipe or a device, not a file"):
+        open_one(tmp_path / "a.mp4")
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mkv"])
+def test_a_title_that_is_not_utf_8_is_no_obstacle(tmp_path: Path, kind: str) -> None:
+    plain = write_video(tmp_path / "plain.mp4", 5)
+    path = tmp_path / f"a.{kind}"
+    with av.open(str(plain)) as video, av.open(str(path), "w") as titled:
+        titled.metadata["title"] = "Tur Sud"
+        stream = titled.add_stream_from_template(video.streams.video[0])
+        for packet in video.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                titled.mux(packet)
+    data = path.read_bytes()
+    assert b"Tur Sud" in data
+    path.write_bytes(data.replace(b"Tur Sud", b"T\xfcr S\xfcd"))  # Latin-1
+    frames, warnings = read(path)
+    assert (len(frames), warnings) == (5, [])
+
+
+def write_noise(path: Path, n_frames: int, n_sounds: int) -> bytes:
+    """Write a large MPEG-TS, and return its bytes."""
+    images = np.random.default_rng(0).integers(0, 255, (n_frames, 240, 320, 3), np.uint8)
+    with av.open(str(path), "w") as container:
+        options = {"qmin": "1", "qmax": "1", "g": "1"}
+        video = container.add_stream("mpeg2video", rate=25, options=options)
+        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+        sounds = [container.add_stream("mp2", rate=48000) for _ in range(n_sounds)]
+        for i, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame.pts, frame.time_base = i, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        for sound in sounds:
+            for i in range(10):
+                silence = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), layout="mono")
+                silence.rate, silence.pts = 48000, i * 1152
+                container.mux(sound.encode(silence))
+            container.mux(sound.encode(None))
+        container.mux(video.encode(None))
+    return path.read_bytes()
+
+
+def test_tracks_of_sound_that_appear_late_cost_no_picture(tmp_path: Path) -> None:
+    silent = write_noise(tmp_path / "silent.ts", 10, 0)
+    with_sound = write_noise(tmp_path / "sound.ts", 10, 12)
+    path = tmp_path / "late.ts"
+    path.write_bytes(silent * 6 + with_sound + silent)  # beyond what is probed at both ends
+    with av.open(str(path)) as container:
+        assert len(container.streams) == 1
+    frames, warnings = read(path)
+    assert len(frames) == 80
+    assert times_s(frames) == pytest.approx([i / 25 for i in range(80)], abs=1e-3)
+    assert len(warnings) == 1  # the recordings are joined
 
 
 def test_frames_are_read_only(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """Cameras are read in rounds, in step with their clocks."""
 
 import threading
+from collections.abc import Generator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.config import CameraConfig, Config, SourcesConfig
 from pipeline.detect.mot_file import MotFileDetector
+from pipeline.records import Frame
 from pipeline.sources import open_source
 from pipeline.timings import Timings
-from pipeline.worker import Worker
+from pipeline.worker import Worker, rounds
 from tests.videos import write_video
 
 
@@ -40,3 +43,17 @@ def test_cameras_out_of_phase_share_their_rounds_whatever_the_stride(
     list(worker.run(threading.Event(), found.append))
     assert found == sizes
     assert worker.n_frames == {"early": 20 // stride, "late": 20 // stride}
+
+
+@pytest.mark.parametrize("interval_s", [0.04, 0.0])
+def test_rounds_end_also_where_times_are_too_large_to_tell_frames_apart(interval_s: float) -> None:
+    image = np.zeros((2, 2, 3), np.uint8)
+
+    def frames(camera: str, start_s: float) -> Generator[Frame, None, None]:
+        for i in range(3):
+            yield Frame(camera, i, start_s + i * interval_s, image)
+
+    readers = {"late": frames("late", 1e18), "early": frames("early", 0.0)}
+    found = list(rounds(readers, dict.fromkeys(readers, interval_s)))
+    assert sum(len(each) for each in found) == 6
+    assert [frame.camera for frame in found[0]] == ["early"]

@@ -1,3 +1,4 @@
+import time
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -115,6 +116,44 @@ def test_times_in_which_no_camera_has_a_picture_are_bounded(
 ) -> None:
     assert said in too_dark(spans_s)
     assert bool(said) == bool(too_dark(spans_s))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tile_height"),
+    [
+        ([(4000, 2)], 160),
+        ([(2, 4000)], 1280),
+        ([(4000, 2), (2, 4000)], 160),
+        ([(64, 48), (2, 4000)], 480),
+    ],
+)
+def test_pictures_of_extreme_shapes_get_tiles_of_a_usual_shape(
+    tmp_path: Path, sizes: list[tuple[int, int]], tile_height: int
+) -> None:
+    made = [make(tmp_path, f"cam{i}", 2, size=size) for i, size in enumerate(sizes)]
+    images = tiled(tmp_path, *made)
+    assert [image.shape for image in images] == [(tile_height, len(sizes) * TILE_WIDTH_PX, 3)] * 2
+
+
+def test_a_flat_picture_is_shown_in_the_middle_of_its_tile(tmp_path: Path) -> None:
+    (image,) = tiled(tmp_path, make(tmp_path, "cam", 1, size=(4000, 80)))
+    rows = np.flatnonzero((image.min(axis=2) > 150).any(axis=1))
+    assert image.shape == (160, TILE_WIDTH_PX, 3)
+    assert (rows[0], rows[-1]) == (pytest.approx(74, abs=3), pytest.approx(77, abs=3))
+
+
+def test_a_pause_of_hours_is_one_still_picture_of_its_length(tmp_path: Path) -> None:
+    times_s = [i / 10 + 18_000 * (i >= 10) for i in range(20)]
+    video = write_video(tmp_path / "cam.mp4", 20, 10, times_s=times_s)
+    other = make(tmp_path, "short", 5)
+    started_s = time.monotonic()
+    cameras = [camera("cam", fps=10.0, size=(64, 48)), other[0]]
+    tile(cameras, [video, other[1]], tmp_path / "mosaic.mp4", 23, lambda: False)
+    assert time.monotonic() - started_s < 20
+    with av.open(str(tmp_path / "mosaic.mp4")) as container:
+        shown_s = [frame.time for frame in container.decode(video=0)]
+    assert shown_s == pytest.approx(times_s, abs=0.11)
+    assert len(shown_s) <= 22
 
 
 def test_an_interrupted_mosaic_says_so(tmp_path: Path) -> None:

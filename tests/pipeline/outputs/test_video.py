@@ -10,7 +10,15 @@ import pytest
 
 from pipeline.config import CameraConfig, OutputConfig, SourcesConfig
 from pipeline.outputs.folder import OutputFolder
-from pipeline.outputs.video import HOLD_S, Drawing, Encoder, Interrupted, annotate, colour
+from pipeline.outputs.video import (
+    HOLD_S,
+    Drawing,
+    Encoder,
+    Interrupted,
+    annotate,
+    colour,
+    wrong_length,
+)
 from pipeline.records import Array, Person
 from pipeline.sources import Source, open_source
 from pipeline.timings import Timings
@@ -108,6 +116,40 @@ def test_frames_closer_than_the_files_clock_can_tell_are_still_written_in_order(
     _, _, times_s = facts(tmp_path / "out.mp4")
     assert times_s == pytest.approx([0, 0, 0, 0.1], abs=1e-4)
     assert np.diff(times_s).min() > 0
+
+
+@pytest.mark.parametrize("step_s", [6 * 3600 - 1, 23_861, 1e6, 1e7])
+def test_a_step_too_long_for_the_file_squeezes_no_other_step(tmp_path: Path, step_s: float) -> None:
+    with Encoder(tmp_path / "out.mp4", 64, 48, 10, 23) as encoder:
+        for i in range(20):
+            encoder.write(picture(i), i / 10 + step_s * (i >= 5) + step_s * (i >= 15))
+    _, duration_s, times_s = facts(tmp_path / "out.mp4")
+    steps_s = np.diff(times_s)
+    assert np.delete(steps_s, [4, 14]) == pytest.approx(np.full(17, 0.1), abs=1e-4)
+    assert steps_s[[4, 14]] == pytest.approx(min(step_s + 0.1, 6 * 3600), abs=1e-4)
+    assert duration_s > times_s[-1]
+
+
+def test_a_video_that_became_shorter_than_its_frames_is_told(tmp_path: Path) -> None:
+    times = [0, 0.1, 0.2, 30_000.2, 30_000.3]
+    for name, pause_s in (("short.mp4", 0), ("long.mp4", 29_000)):
+        with Encoder(tmp_path / name, 64, 48, 10, 23) as encoder:
+            for i, time_s in enumerate(times):
+                encoder.write(picture(i), time_s - pause_s * (i >= 3))
+    assert wrong_length(tmp_path / "long.mp4", 1000.3, 10) == ""
+    said = wrong_length(tmp_path / "short.mp4", 30_000.3, 10)
+    assert said.startswith("the video lasts ")
+    assert "and its frames 30000.3 s" in said
+    assert "lower sources.max_gap_s" in said
+
+
+def test_time_lapse_is_written_with_its_times(tmp_path: Path) -> None:
+    times = [i * 7200.0 for i in range(4)]
+    with Encoder(tmp_path / "out.mp4", 64, 48, 1 / 7200, 23) as encoder:
+        for i, time_s in enumerate(times):
+            encoder.write(picture(i), time_s)
+    assert facts(tmp_path / "out.mp4")[2] == pytest.approx(times, abs=1e-4)
+    assert wrong_length(tmp_path / "out.mp4", times[-1], 1 / 7200) == ""
 
 
 @pytest.mark.parametrize("n_frames", [0, 3])
