@@ -49,7 +49,8 @@ walk out of it.
 """
 MAX_REACH = 1.6
 """Boxes of people who walk out of the picture end at up to 1.5 of its width and height."""
-NORMALISED = 1.5
+MAX_FRACTION = 1.5
+"""Coordinates up to this are fractions of the picture (normalised), not pixels."""
 MAX_SMALL, MIN_SPREAD = 0.55, 0.2
 """Boxes made at half the resolution or less stay within this part of the picture's width and
 height, and are spread over more than that part of the width.
@@ -164,7 +165,7 @@ def of_classes(rows: Array, where: Path, classes: Sequence[int], option: str) ->
 
 
 def check_pixels(rows: Array, where: Path, size: tuple[int, int] | None) -> list[str]:
-    """Compare the boxes with the picture.
+    """Check the unit of boxes: x, y, width, height in pixels, not fractions, corners or centres.
 
     Args:
         rows: (n, 6 or more).
@@ -188,7 +189,7 @@ def check_pixels(rows: Array, where: Path, size: tuple[int, int] | None) -> list
     if not len(rows):
         return warnings
     is_tiny = size is None or min(size) > 8
-    if is_tiny and np.abs(rows[:, 2:6]).max() <= NORMALISED:
+    if is_tiny and np.abs(rows[:, 2:6]).max() <= MAX_FRACTION:
         by = f"width {size[0]} and height {size[1]}" if size else "the width and height"
         raise SourceError(
             f"{where}: all boxes lie within 0..{np.abs(rows[:, 2:6]).max():.2g}, so they are"

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from pipeline import floor
+from pipeline.box_files import MAX_FRACTION
 from pipeline.errors import ConfigError
 from pipeline.records import Array, Camera, Tracklet
 
-FRACTIONS = 1.5
 MAX_BEYOND = 0.1
 """A region may reach beyond the picture by this share of its width and height without a word."""
 RESOLUTIONS = ((640, 360), (640, 480), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
@@ -60,7 +60,7 @@ def check_region(camera: Camera, roi: Sequence[tuple[float, float]]) -> list[str
     picture = f"the picture of {camera.width} x {camera.height} px"
     where = f"{camera.name}: its roi"
     reach = f"reaches from {_point(points.min(axis=0))} to {_point(points.max(axis=0))}"
-    if points.min() >= -FRACTIONS and points.max() <= FRACTIONS:
+    if np.abs(points).max() <= MAX_FRACTION:
         raise ConfigError(
             f"{where} {reach}, as fractions of the picture do; in pixels of {picture} it is"
             f" roi: {_polygon(points * size)}"
