@@ -13,9 +13,11 @@ import numpy as np
 
 from pipeline import floor
 from pipeline.config import Config
+from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
-from pipeline.records import Array, Detections, Frame, Tracklet
+from pipeline.records import Array, Detections, Frame, Tracklet, Tracks
 from pipeline.sources import Source, read_ahead
+from pipeline.sources.looks import LookRate
 from pipeline.timings import Timings
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracklets import Gatherer
@@ -38,6 +40,10 @@ class Worker:
         self._config = config
         self._timings = timings
         names = [source.camera.name for source in self._sources]
+        self._looks = {source.camera.name: source.looks for source in self._sources}
+        self._look_rates: dict[str, LookRate] = {}
+        if detectors.is_adaptive(config.detector):
+            self._look_rates = {name: LookRate() for name in names}
         self._trackers = {name: Tracker(config.tracker) for name in names}
         self._gatherers = {name: Gatherer(name, config.tracklets) for name in names}
         self._rois = {camera.name: np.array(camera.roi, np.float32) for camera in config.cameras}
@@ -120,11 +126,22 @@ class Worker:
                 tracks = tracker.update(in_roi, frame.time_s, frame.index)
             is_counted = in_roi.scores >= self._config.tracker.new_track_confidence
             self.n_boxes[frame.camera] += int(np.count_nonzero(is_counted))
+            self._learn_rate(frame, tracks)
             with self._timings.stage("gather"):
                 closed += self._gatherers[frame.camera].add(frame, tracks, tracker.live_ids)
         for frame in frames:
             self._count(frame)
+            if self._look_rates:
+                self._looks[frame.camera].tell(self._look_rates[frame.camera].per_s)
         return closed
+
+    def _learn_rate(self, frame: Frame, tracks: Tracks) -> None:
+        if not self._look_rates:
+            return
+        in_frame = tracks.frames == frame.index
+        n_ambiguous = int(np.count_nonzero(tracks.ambiguous[in_frame]))
+        n_matches = int(np.count_nonzero(in_frame))
+        self._look_rates[frame.camera].learn(frame.time_s, n_matches, n_ambiguous)
 
     def _count(self, frame: Frame) -> None:
         self.n_frames[frame.camera] += 1

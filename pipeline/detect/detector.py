@@ -10,9 +10,7 @@ from models.errors import InputError
 from pipeline.config import DetectorConfig
 from pipeline.errors import ConfigError, ModelError
 from pipeline.records import Camera, Detections, Frame
-
-AUTO_RATE = 5.0
-"""Frames of a camera that are looked at in a second, by `detector.rate: auto`."""
+from pipeline.sources.looks import RATES_PER_S
 
 
 class Detector(Protocol):
@@ -83,12 +81,15 @@ def build(
 
 
 def rate(config: DetectorConfig) -> float:
-    """Return how many frames of a camera are looked at in a second; 0 for all."""
+    """Return how many frames of a camera are looked at in a second, at first; 0 for all."""
     if isinstance(config.rate, float):
         return config.rate
-    if config.rate == "all" or config.detections:
-        return 0.0
-    return AUTO_RATE
+    return RATES_PER_S[0] if is_adaptive(config) else 0.0
+
+
+def is_adaptive(config: DetectorConfig) -> bool:
+    """Whether each camera's rate follows what it shows (`LookRate`)."""
+    return config.rate == "auto" and not config.detections
 
 
 def _numbers(classes: Sequence[int | str]) -> list[int]:

@@ -30,7 +30,7 @@ class ImageFolder:
         self, config: CameraConfig, settings: SourcesConfig, looks_per_s: float = 0
     ) -> None:
         self._settings = settings
-        self._looks_per_s = looks_per_s
+        self.looks = Looks(looks_per_s, lag=settings.read_ahead_frames + 1)
         self.warnings: list[str] = []
         folder = Path(config.source)
         fps = settings.image_fps
@@ -73,7 +73,6 @@ class ImageFolder:
         self.warnings += [f"{self.camera.name}: {text}" for text in self._numbering.warnings]
         bad: list[str] = []
         indices = self._numbering.indices
-        looks = Looks(self._looks_per_s)
         period = self._settings.stride * self._numbering.step
         for index, path in zip(indices, self._paths, strict=True):
             time_s = (index - indices[0]) / self.camera.fps
@@ -81,12 +80,13 @@ class ImageFolder:
                 continue
             if 0 < self._settings.max_seconds <= time_s:
                 break
-            if not looks.is_due(time_s):
+            if not self.looks.is_due(time_s):
                 yield Frame(self.camera.name, index, self.camera.start_s + time_s, NO_IMAGE)
                 continue
             image = _read_image(path)
             if image is None or image.shape[:2] != (self.camera.height, self.camera.width):
                 bad.append(path.name)
+                self.looks.unread()
                 continue
             yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
         if bad:

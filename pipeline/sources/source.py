@@ -7,12 +7,17 @@ import numpy as np
 
 from pipeline.config import CameraConfig
 from pipeline.records import Camera, Frame
+from pipeline.sources.looks import Looks
 
 
 class Source(Protocol):
-    """A camera that can be read once; `warnings` is complete when the iteration has ended."""
+    """A camera that can be read once; `warnings` is complete when the iteration has ended.
+
+    looks: which frames have an image; others have `NO_IMAGE`.
+    """
 
     camera: Camera
+    looks: Looks
     warnings: list[str]
 
     def __iter__(self) -> Iterator[Frame]:

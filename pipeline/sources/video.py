@@ -58,7 +58,7 @@ class VideoFile:
         self, config: CameraConfig, settings: SourcesConfig, looks_per_s: float = 0
     ) -> None:
         self._config, self._settings = config, settings
-        self._looks_per_s = looks_per_s
+        self.looks = Looks(looks_per_s, lag=settings.read_ahead_frames + 1)
         self._n_damaged = 0
         self._orientations = Orientations()
         self.warnings: list[str] = []
@@ -78,7 +78,6 @@ class VideoFile:
         self._n_damaged = 0
         size = (self.camera.width, self.camera.height)
         sizes = _Sizes(size)
-        looks = Looks(self._looks_per_s)
         times = Clock(self._facts.pace, self._settings.max_gap_s)
         try:
             for index, (picture, aspect) in enumerate(self._pictures()):
@@ -88,7 +87,7 @@ class VideoFile:
                 orientation = self._orientations.of(picture)
                 sizes.note(shown_size(picture, aspect, orientation), time_s)
                 if index % self._settings.stride == 0:
-                    is_looked_at = looks.is_due(time_s)
+                    is_looked_at = self.looks.is_due(time_s)
                     image = shown(picture, size, orientation) if is_looked_at else NO_IMAGE
                     yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
             self._warn_of_missing(max(times.last_s, times.span_s) + self._facts.pace.interval_s)

@@ -2,8 +2,10 @@
 
 import csv
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 import cv2
 import numpy as np
@@ -13,9 +15,9 @@ from hypothesis import strategies as st
 
 from pipeline import cli
 from pipeline.config import CameraConfig, DetectorConfig, SourcesConfig
-from pipeline.detect.detector import AUTO_RATE, rate
+from pipeline.detect.detector import rate
 from pipeline.sources import open_source
-from pipeline.sources.looks import Looks
+from pipeline.sources.looks import RATES_PER_S, LookRate, Looks
 from tests.videos import picture, write_video
 
 
@@ -56,7 +58,7 @@ def test_after_any_pause_the_next_frame_is_looked_at_and_looks_are_never_too_den
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, AUTO_RATE),
+        ({}, RATES_PER_S[0]),
         ({"rate": "all"}, 0),
         ({"rate": 3}, 3),
         ({"detections": "boxes"}, 0),
@@ -114,3 +116,67 @@ def test_a_run_with_a_rate_has_rows_in_all_frames_and_marks_those_between_looks(
 def looked_at_frames(fps: float, per_s: float, n_frames: int) -> list[int]:
     looks = Looks(per_s)
     return [i for i in range(n_frames) if looks.is_due(i / fps)]
+
+
+def rate_after(share: float, seconds: int, rate: LookRate | None = None) -> float:
+    """The rate of a camera with ten matches a look, so many of them ambiguous."""
+    rate = rate or LookRate()
+    for i in range(5 * seconds):
+        rate.learn(i / 5, 10, round(10 * share))
+    return rate.per_s
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0.0, 5), (0.1, 5), (0.2, 5), (0.3, 10), (0.5, 20), (1.0, 20)]
+)
+def test_a_camera_with_more_ambiguous_matches_is_looked_at_more_often(
+    share: float, expected: float
+) -> None:
+    assert rate_after(share, 60) == expected
+
+
+def test_the_rate_falls_when_matches_are_clear_again_and_stays_where_nobody_is() -> None:
+    rate = LookRate()
+    assert rate_after(0.5, 60, rate) == 20
+    for i in range(1000):
+        rate.learn(60 + i / 20, 10, 0)
+    assert rate.per_s == 5
+    empty = LookRate()
+    for i in range(1000):
+        empty.learn(float(i), 0, 0)
+    assert empty.per_s == 5
+
+
+@given(
+    st.lists(st.sampled_from([0.0, 2.0, 5.0, 10.0]), min_size=1, max_size=60),
+    st.integers(1, 8),
+    st.randoms(),
+)
+def test_which_frames_are_looked_at_does_not_depend_on_how_far_ahead_they_are_read(
+    rates: list[float], n_ahead: int, random: Random
+) -> None:
+    def chosen(is_far_ahead: Callable[[], bool]) -> list[bool]:
+        looks = Looks(5, lag=n_ahead + 1)
+        due: list[bool] = []
+        n_told = 0
+        while len(due) < len(rates):
+            may_read = len(due) <= n_told + n_ahead
+            if may_read and (n_told == len(due) or is_far_ahead()):
+                due.append(looks.is_due(len(due) / 25))
+            elif n_told < len(due):
+                looks.tell(rates[n_told])
+                n_told += 1
+        return due
+
+    assert chosen(lambda: random.random() < 0.5) == chosen(lambda: True) == chosen(lambda: False)
+
+
+def test_a_frame_that_cannot_be_read_does_not_shift_when_a_rate_begins() -> None:
+    looks, other = Looks(5, lag=1), Looks(5, lag=1)
+    assert looks.is_due(0.0) and other.is_due(0.0)
+    looks.is_due(0.01)
+    looks.unread()
+    looks.tell(0)
+    other.tell(0)
+    times_s = [0.02 + 0.04 * i for i in range(10)]
+    assert [looks.is_due(t) for t in times_s] == [other.is_due(t) for t in times_s]
