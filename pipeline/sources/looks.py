@@ -23,7 +23,7 @@ that is carried, 5 lose 1 to 8 points of HOTA and 10 at most 2.
 MORE_ABOVE = (0.2, 0.4)
 """Share of ambiguous matches above which the next higher rate is taken ..."""
 FEWER_BELOW = (0.12, 0.3)
-"""... and below which the rate goes back. At 5 looks a second, the share is 0.06 to 0.15 in the scenes
+"""... and below which the rate goes back. At 5 looks a second, the share is 0.06 to 0.15 in scenes
 where these are enough, and 0.2 to 0.9 where they are not.
 """
 MEMORY_S = 10.0
