@@ -87,7 +87,7 @@ def write(
     min_height_px: float,
     run_cameras: Sequence[CameraConfig] = (),
 ) -> int:
-    """Write the crops of all videos.
+    """Write the crops of all videos; warnings of their reading go to the screen.
 
     Args:
         videos: video files or folders of images, one per camera.
@@ -125,6 +125,8 @@ def write(
                     f"{path}: cannot be written ({error.strerror}); {n_written} crops were"
                 ) from None
             n_written += 1
+        for warning in source.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
     return n_written
 
 

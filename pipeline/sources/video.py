@@ -23,7 +23,9 @@ from pipeline.sources.source import camera_of, reason
 
 FALLBACK_FPS = 25
 N_LOOKED_AT = 300
-"""The first frames, whose timestamps tell the pace of a file that has no index."""
+"""Packets at the beginning, whose timestamps tell the pace of a file that has no full index, and
+whether there are times of presentation.
+"""
 MAX_LOOKED_AT_BYTES = 16_000_000
 
 
@@ -153,7 +155,8 @@ class VideoFile:
         for packet in _packets(container, stream):
             if packet.dts is not None:
                 stamps.append(packet.dts)
-                delays.add(packet.dts if packet.pts is None else packet.pts - packet.dts)
+            if packet.dts is not None and packet.pts is not None:
+                delays.add(packet.pts - packet.dts)
             n_bytes += packet.size
             if first is None:
                 first = next(self._decoded(packet), None)
@@ -166,7 +169,8 @@ class VideoFile:
         index = stream.index_entries
         if 0 < len(index) == stream.frames:
             stamps = [entry.timestamp for entry in index]
-        has_pts = len(delays) > 1 or not stream.codec_context.has_b_frames
+        in_order = bool(delays) and not stream.codec_context.has_b_frames
+        has_pts = in_order or len(delays) > 1
         return self._facts_of(container, stream, first, stamps, has_pts)
 
     def _facts_of(

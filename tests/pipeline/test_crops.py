@@ -240,6 +240,16 @@ def test_crops_of_a_run_come_from_the_video_tracks_that_it_read(tmp_path: Path) 
     assert brightest["cabin"] < 100
 
 
+def test_what_was_found_while_reading_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = write_video(tmp_path / "small.mp4", 20, 10, SIZE)
+    video = write_tracks(tmp_path / "gate.mp4", [small, small])
+    boxes = truth(tmp_path / "truth", "gate", [(1, 1, 20, 16, 12, 30)])
+    assert cut_run(video, boxes, tmp_path / "people") == {"0001/gate/000000"}
+    assert "warning: gate: the file has 2 video tracks" in capsys.readouterr().err
+
+
 def test_truth_may_be_named_as_the_video_is_also_with_a_blank(tmp_path: Path) -> None:
     video = write_video(tmp_path / "my cam.mp4", 5, 10, SIZE)
     boxes = truth(tmp_path / "truth", "my cam", [(1, 1, 20, 16, 12, 30)])
