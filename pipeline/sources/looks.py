@@ -22,14 +22,14 @@ that is carried, 5 lose 1 to 8 points of HOTA and 10 at most 2.
 """
 MORE_ABOVE = (0.2, 0.4)
 """Share of ambiguous matches above which the next higher rate is taken ..."""
-FEWER_BELOW = (0.12, 0.3)
+FEWER_BELOW = (0.15, 0.3)
 """... and below which the rate goes back. At 5 looks a second, the share is 0.06 to 0.15 in scenes
 where these are enough, and 0.2 to 0.9 where they are not.
 """
+START_S = 5.0
+"""At first the highest rate is kept for this long: short clips lose nothing."""
 MEMORY_S = 10.0
 """Time after which a match counts a third."""
-N_BEFORE, SHARE_BEFORE = 20.0, 0.12
-"""At first, as if so many matches with this share had been seen."""
 
 
 class LookRate:
@@ -40,10 +40,11 @@ class LookRate:
     """
 
     def __init__(self) -> None:
-        self._level = 0
+        self._level = len(RATES_PER_S) - 1
+        self._first_s = math.nan
         self._time_s = math.nan
-        self._n_matches = N_BEFORE
-        self._n_ambiguous = N_BEFORE * SHARE_BEFORE
+        self._n_matches = 0.0
+        self._n_ambiguous = 0.0
 
     @property
     def per_s(self) -> float:
@@ -58,11 +59,16 @@ class LookRate:
             n_matches: how many there are.
             n_ambiguous: how many of them are ambiguous.
         """
-        elapsed_s = 0.0 if math.isnan(self._time_s) else time_s - self._time_s
+        if math.isnan(self._first_s):
+            self._first_s = time_s
+            self._time_s = time_s
+        elapsed_s = time_s - self._time_s
         kept = math.exp(-elapsed_s / MEMORY_S)
         self._time_s = time_s
         self._n_matches = kept * self._n_matches + n_matches
         self._n_ambiguous = kept * self._n_ambiguous + n_ambiguous
+        if time_s - self._first_s < START_S:
+            return
         share = self._n_ambiguous / max(self._n_matches, 1.0)
         if self._level < len(MORE_ABOVE) and share > MORE_ABOVE[self._level]:
             self._level += 1

@@ -58,7 +58,7 @@ def test_after_any_pause_the_next_frame_is_looked_at_and_looks_are_never_too_den
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, RATES_PER_S[0]),
+        ({}, RATES_PER_S[-1]),
         ({"rate": "all"}, 0),
         ({"rate": 3}, 3),
         ({"detections": "boxes"}, 0),
@@ -127,12 +127,17 @@ def rate_after(share: float, seconds: int, rate: LookRate | None = None) -> floa
 
 
 @pytest.mark.parametrize(
-    ("share", "expected"), [(0.0, 5), (0.1, 5), (0.2, 5), (0.3, 10), (0.5, 20), (1.0, 20)]
+    ("share", "expected"), [(0.0, 5), (0.1, 5), (0.2, 10), (0.3, 10), (0.5, 20), (1.0, 20)]
 )
 def test_a_camera_with_more_ambiguous_matches_is_looked_at_more_often(
     share: float, expected: float
 ) -> None:
     assert rate_after(share, 60) == expected
+
+
+def test_the_first_seconds_are_looked_at_most_often() -> None:
+    assert rate_after(0.0, 4) == 20
+    assert rate_after(0.0, 6) == 5
 
 
 def test_the_rate_falls_when_matches_are_clear_again_and_stays_where_nobody_is() -> None:
