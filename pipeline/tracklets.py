@@ -26,7 +26,10 @@ from models.reid.preprocess import resize
 from pipeline.config import TrackletsConfig
 from pipeline.records import Array, Frame, Tracklet, Tracks
 
-FIRST_STRETCH_S = 0.25
+FIRST_STRETCH_S = 0.5
+"""Crops are at least about this far apart: with 0.25 they are a quarter more and global IDF1 is the
+same, within 0.2, on four scenes.
+"""
 GOOD_HEIGHT_PX = 128.0
 SHARP_VARIANCE = 200.0
 BORDER_PX = 2
