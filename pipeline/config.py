@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from models import settings
-from models.errors import InputError
+from models.errors import InputError, shorten
 from models.settings import S, Section
 from pipeline.errors import ConfigError
 
@@ -28,6 +28,9 @@ MAX_START_S = 4e9
 """In the year 2096, if counted from 1970: starts beyond are no seconds. Up to here, times that are
 1e-6 s apart differ.
 """
+
+MAX_NAME_BYTES = 255 - len(".mp4")
+"""File systems take names of 255 bytes."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -326,7 +329,11 @@ def _config_errors() -> Iterator[None]:
 
 
 def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
-    """Give every camera a unique name that is valid as a file name: cam, cam-2, cam-3."""
+    """Give every camera a unique name that is valid as a file name: cam, cam-2, cam-3.
+
+    Raises:
+        ConfigError: A name is too long.
+    """
     named: list[CameraConfig] = []
     taken = {"mosaic"}  # mosaic.mp4 is the video of all cameras
     for camera in cameras:
@@ -337,6 +344,12 @@ def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
         while name.lower() in taken:
             n += 1
             name = f"{wanted}-{n}"
+        n_bytes = len(name.encode())
+        if n_bytes > MAX_NAME_BYTES:
+            raise ConfigError(
+                f"the name {shorten(name, 40)} of a camera has {n_bytes} bytes, and its files"
+                f" cannot be named by more than {MAX_NAME_BYTES}; give a shorter name under cameras"
+            )
         taken.add(name.lower())
         named.append(camera.model_copy(update={"name": name}))
     return named
