@@ -1,7 +1,7 @@
 """One run, from sources to results: prepare, process, link, write, draw.
 
-The first Ctrl-C stops reading; what was read by then is linked, written and drawn. The second stops
-drawing. The third raises KeyboardInterrupt.
+The first Ctrl-C, SIGTERM or SIGHUP stops reading; what was read by then is linked, written and
+drawn. The second stops drawing. The third raises KeyboardInterrupt.
 """
 
 import math

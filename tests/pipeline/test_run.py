@@ -461,8 +461,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
 
 
 @pytest.mark.slow
-def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(
-    sample: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_stop_finishes_what_was_read_and_says_what_was_written(
+    sample: Path, tmp_path: Path, number: int
 ) -> None:
     out = tmp_path / "out"
     command = [
@@ -480,7 +481,7 @@ def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(
     while not out.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in said
