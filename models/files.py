@@ -12,13 +12,15 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.errors import InputError
+from models.errors import InputError, shorten
 
 DIGITS = re.compile(r"([0-9]+)")
 MAX_TEXT_BYTES = 1_000_000_000
 """Largest table of boxes or results that is read."""
 MAX_SETTINGS_BYTES = 10_000_000
 """Largest file of settings that is read."""
+MAX_PATH = 200
+"""Longest path in a message, characters."""
 O_BINARY = getattr(os, "O_BINARY", 0)
 
 
@@ -87,6 +89,20 @@ def _read_regular(path: Path, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise OSError(errno.EFBIG, f"Larger than {max_bytes / 1e6:.0f} MB", str(path))
     return data
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there; raises InputError where that cannot be known, as in a folder that
+    may not be searched.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{shorten(str(path), MAX_PATH)}: cannot be read ({reason})") from None
+    return True
 
 
 def natural(name: str) -> tuple[list[str | int], str]:

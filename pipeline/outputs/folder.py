@@ -8,7 +8,6 @@ folder, which the next run deletes. A run holds a lock on the folder as long as 
 """
 
 import errno
-import json
 import os
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from models import files
+from models import documents, files
 from pipeline.errors import OutputError
 
 try:
@@ -166,9 +165,9 @@ class OutputFolder:
     def _listed(self) -> list[str]:
         """Names that an earlier `run.json` lists."""
         try:
-            old = json.loads(files.read_text(self.path / MANIFEST))
+            old = documents.from_json(files.read_text(self.path / MANIFEST))
             return [str(n) for n in old["files"]] if old["schema"].startswith("run/") else []
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return []
 
     def _delete(self, names: Iterable[str]) -> None:

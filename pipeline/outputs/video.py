@@ -22,6 +22,8 @@ from pipeline.timings import Timings
 
 TICKS = 90_000
 """Time base of the files: exact for 24, 25, 29.97, 30, 50 and 60 frames a second."""
+MIN_RATE = Fraction(1, 1001)
+"""Lowest rate that is noted in a file; its pictures have their true times all the same."""
 HOLD_S = 0.6
 ROUNDING_S = 1e-6
 SAME_FRAME_S = 1e-3
@@ -44,7 +46,7 @@ class Encoder:
         self._container = av.open(
             f"file:{path}", "w", format="mp4", options={"movflags": "faststart"}
         )
-        rate = Fraction(fps).limit_denominator(1001)
+        rate = max(Fraction(fps).limit_denominator(1001), MIN_RATE)
         # with B-frames, MP4 notes a wrong length at variable rates
         options = {"preset": "veryfast", "crf": str(crf), "bf": "0"}
         self._stream = self._container.add_stream("libx264", rate=rate, options=options)
