@@ -5,13 +5,23 @@ before, and named in natural order.
 import codecs
 import contextlib
 import errno
+import os
 import re
+import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from models.errors import InputError
+from models.errors import InputError, shorten
 
 DIGITS = re.compile(r"([0-9]+)")
+MAX_TEXT_BYTES = 1_000_000_000
+"""Largest table of boxes or results that is read."""
+MAX_SETTINGS_BYTES = 10_000_000
+"""Largest file of settings that is read."""
+MAX_PATH = 200
+"""Longest path in a message, characters."""
+O_BINARY = getattr(os, "O_BINARY", 0)
 
 
 @contextlib.contextmanager
@@ -19,11 +29,13 @@ def staged(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, in a folder that is made if need be.
 
     The temporary file takes the place of `path` when the block ends well, and is deleted when not.
-    It has the suffix of `path`, which tells some writers the format. Raises OSError.
+    It has the suffix of `path`, which tells some writers the format, and a name that nobody can
+    guess and plant a link under. Raises OSError.
     """
-    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.partial{path.suffix}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
+        temporary.open("xb").close()
         yield temporary
         temporary.replace(path)
     finally:
@@ -42,20 +54,55 @@ def write(path: Path, data: bytes) -> None:
         raise InputError(f"{path}: {failure(error)}") from None
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
     """Read a text file in UTF-8, with or without a byte order mark, or in UTF-16 with one.
 
     Editors and spreadsheets on Windows write the mark, which is no part of the text, and its shell
     writes UTF-16.
 
+    Args:
+        path: The file.
+        max_bytes: A larger file is not read.
+
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, is too large, or is no regular file: a pipe or a device
+            may never end.
         UnicodeDecodeError: It is in another encoding.
     """
-    data = path.read_bytes()
+    data = _read_regular(path, max_bytes)
     is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read_regular(path: Path, max_bytes: int) -> bytes:
+    """Bytes of a regular file; raises OSError."""
+    # what is opened for reading only and not to block cannot hang, also if it is a pipe
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | O_BINARY)
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            if stat.S_ISDIR(facts.st_mode):
+                raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
+            raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise OSError(errno.EFBIG, f"Larger than {max_bytes / 1e6:.0f} MB", str(path))
+    return data
+
+
+def exists(path: Path) -> bool:
+    """Whether something is there; raises InputError where that cannot be known, as in a folder that
+    may not be searched.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{shorten(str(path), MAX_PATH)}: cannot be read ({reason})") from None
+    return True
 
 
 def natural(name: str) -> tuple[list[str | int], str]:

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
-from models import files
-from models.errors import InputError, shorten
+from models import documents, files
+from models.errors import InputError, one_line, shorten
 
+MAX_NUMBER = 1e12
 MAX_VALUE = 80
 """Longest value in a message, characters."""
 INSTALLED = Path(__file__).parent / "configs"
@@ -37,6 +38,14 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     renamed: ClassVar[Mapping[str, str]] = {}
+
+    @field_validator("*")
+    @classmethod
+    def _moderate(cls, value: Any) -> Any:
+        """Refuse numbers whose products are no longer finite."""
+        if isinstance(value, int | float) and abs(value) > MAX_NUMBER:
+            raise ValueError(f"a number must be at most {MAX_NUMBER:g}")
+        return value
 
 
 S = TypeVar("S", bound=Section)
@@ -112,9 +121,13 @@ def overrides(texts: Sequence[str], example: str) -> dict[str, Any]:
                 f"--set {override}: write it as key=value, for example --set {example}"
             )
         try:
-            values[key.strip()] = yaml.safe_load(text) if text else ""
-        except (yaml.YAMLError, ValueError):
-            raise InputError(f"--set {override}: the value is not valid YAML; quote it") from None
+            values[key.strip()] = documents.from_yaml(text) if text else ""
+        except ValueError as error:
+            reason = one_line(error)
+            raise InputError(
+                f"--set {shorten(override, MAX_VALUE)}: the value is not valid YAML ({reason});"
+                " quote it"
+            ) from None
     return values
 
 
@@ -135,19 +148,16 @@ def read(path: str, example: str) -> dict[str, Any]:
         InputError: The file cannot be read or does not hold `key: value` pairs.
     """
     file = Path(path)
-    if not file.exists() and file.parts[:1] == ("configs",):
+    if not files.exists(file) and file.parts[:1] == ("configs",):
         file = Path(config_file(str(file.relative_to("configs"))))
     try:
-        values = yaml.safe_load(files.read_text(file))
+        values = documents.from_yaml(files.read_text(file, files.MAX_SETTINGS_BYTES))
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); check the path given to --config"
         ) from None
-    except (
-        yaml.YAMLError,
-        ValueError,
-    ) as error:  # ValueError: not UTF-8, or a date such as 2024-13-01
-        raise InputError(f"{path}: is not valid YAML ({' '.join(str(error).split())})") from None
+    except ValueError as error:
+        raise InputError(f"{path}: is not valid YAML ({one_line(error)})") from None
     if values is None:
         return {}
     if not isinstance(values, dict):

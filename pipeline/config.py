@@ -14,9 +14,10 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
-from models import settings
-from models.errors import InputError
+from models import files, settings
+from models.errors import InputError, shorten
 from models.settings import S, Section
+from pipeline import floor
 from pipeline.errors import ConfigError
 
 EXAMPLE = settings.config_file("default.yaml")
@@ -28,6 +29,10 @@ MAX_START_S = 4e9
 """In the year 2096, if counted from 1970: starts beyond are no seconds. Up to here, times that are
 1e-6 s apart differ.
 """
+
+MIN_IMAGE_FPS = 1e-5
+MAX_NAME_BYTES = 255 - len(".mp4")
+"""File systems take names of 255 bytes."""
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
@@ -95,8 +100,11 @@ class CameraConfig(Section):
     def _shapes(self) -> "CameraConfig":
         if self.homography and [len(row) for row in self.homography] != [3, 3, 3]:
             raise ValueError("homography needs 3 rows of 3 numbers, image pixels to floor metres")
-        if self.homography and abs(np.linalg.det(np.array(self.homography))) < 1e-12:
-            raise ValueError("homography cannot be inverted; take points that are not on one line")
+        if self.homography and not floor.is_homography(np.array(self.homography)):
+            raise ValueError(
+                "homography cannot be inverted; take points that are not on one line, and numbers"
+                f" up to {floor.MAX_FACTOR:g}"
+            )
         if self.roi and len(self.roi) < 3:
             raise ValueError("roi needs at least 3 points [x, y] in pixels")
         return self
@@ -108,9 +116,18 @@ class SourcesConfig(Section):
     stride: Annotated[int, Field(ge=1)] = 1
     max_seconds: Seconds = 0.0
     max_gap_s: Annotated[float, Field(gt=0)] = 10.0
-    image_fps: Annotated[float, Field(ge=0)] = 0.0
+    image_fps: Annotated[float, Field(ge=0, le=10_000)] = 0.0
     numbers_in_names: bool = True
     read_ahead_frames: Annotated[int, Field(ge=1, le=256)] = 8
+
+    @field_validator("image_fps")
+    @classmethod
+    def _at_least_one_a_day(cls, image_fps: float) -> float:
+        if 0 < image_fps < MIN_IMAGE_FPS:
+            raise ValueError(
+                f"image_fps is in images a second, at least {MIN_IMAGE_FPS:g}, one a day"
+            )
+        return image_fps
 
 
 class DetectorConfig(Section):
@@ -334,7 +351,11 @@ def _config_errors() -> Iterator[None]:
 
 
 def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
-    """Give every camera a unique name that is valid as a file name: cam, cam-2, cam-3."""
+    """Give every camera a unique name that is valid as a file name: cam, cam-2, cam-3.
+
+    Raises:
+        ConfigError: A name is too long.
+    """
     named: list[CameraConfig] = []
     taken = {"mosaic"}  # mosaic.mp4 is the video of all cameras
     for camera in cameras:
@@ -345,6 +366,12 @@ def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
         while name.lower() in taken:
             n += 1
             name = f"{wanted}-{n}"
+        n_bytes = len(name.encode())
+        if n_bytes > MAX_NAME_BYTES:
+            raise ConfigError(
+                f"the name {shorten(name, 40)} of a camera has {n_bytes} bytes, and its files"
+                f" cannot be named by more than {MAX_NAME_BYTES}; give a shorter name under cameras"
+            )
         taken.add(name.lower())
         named.append(camera.model_copy(update={"name": name}))
     return named
@@ -398,7 +425,7 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     def resolve(name: str) -> str:
         name = str(Path(name).expanduser()) if name.startswith("~/") else name
         is_relative = bool(name) and "://" not in name and not Path(name).is_absolute()
-        return str(folder / name) if is_relative and (folder / name).exists() else name
+        return str(folder / name) if is_relative and files.exists(folder / name) else name
 
     def resolve_all(section: S, *keys: str) -> S:
         return section.model_copy(update={key: resolve(getattr(section, key)) for key in keys})

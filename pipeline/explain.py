@@ -12,14 +12,15 @@ writes the names into a file of corrections for the next run (`run_pipeline.py -
 
 import argparse
 import json
-import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from models import command, files
+from models import command, documents, files
 from pipeline.errors import ConfigError, PipelineError, SourceError
 from pipeline.linking.reasons import CORRECTED, FLOOR, ONE_TRACK, SAME_TIME, SPEED, TRAVEL
 
@@ -70,6 +71,23 @@ def explain(folder: Path, who: str) -> Json:
     """
     people = _read(folder / "trajectories.json", "people")["people"]
     why = _read(folder / "links.json", "links")
+    with _written_by_us(folder):
+        return _explained(people, why, who, folder)
+
+
+@contextmanager
+def _written_by_us(folder: Path) -> Iterator[None]:
+    """Turn what a document of another form causes into one line."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        raise SourceError(
+            f"{folder}: its trajectories.json or links.json was not written by this program; give"
+            " the output folder of a run"
+        ) from None
+
+
+def _explained(people: list[Json], why: Json, who: str, folder: Path) -> Json:
     owner = {}
     for person in people:
         for tracklet in person["tracklets"]:
@@ -85,7 +103,7 @@ def explain(folder: Path, who: str) -> Json:
 
 def _read(path: Path, key: str) -> Json:
     try:
-        document: Json = json.loads(files.read_text(path))
+        document: Json = documents.from_json(files.read_text(path))
         document[key]
     except OSError:
         raise SourceError(f"{path}: cannot be read; give the output folder of a run") from None
@@ -314,11 +332,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(parsed: argparse.Namespace) -> None:
     found = explain(parsed.folder, parsed.who)
-    try:
-        print(json.dumps(found, indent=1) if parsed.json else text(found), flush=True)
-    # the reader, such as `head`, has seen enough; Python would complain once more on its way out
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with _written_by_us(parsed.folder):
+        said = json.dumps(found, indent=1) if parsed.json else text(found)
+    print(said)
 
 
 if __name__ == "__main__":

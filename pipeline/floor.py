@@ -15,6 +15,26 @@ box is broader.
 """
 
 
+SINGULAR = 1e-12
+MAX_FACTOR = 1e12
+"""A homography may be multiplied by any number; its largest one is at most this, and at least its
+inverse, so that products stay finite.
+"""
+
+
+def is_homography(matrix: Array) -> bool:
+    """Whether a matrix (3, 3) can be inverted, in whatever units it is given."""
+    largest = float(np.abs(matrix).max())
+    if not 1 / MAX_FACTOR <= largest <= MAX_FACTOR:  # false for nan as well
+        return False
+    rows = np.abs(matrix).max(axis=1, keepdims=True)
+    if not rows.all():
+        return False
+    level = matrix / rows
+    columns = np.abs(level).max(axis=0, keepdims=True)
+    return bool(columns.all() and abs(np.linalg.det(level / columns)) > SINGULAR)
+
+
 def foot_points(boxes: Array) -> Array:
     """Middle of the bottom edge, (n, 2) float64 px."""
     return np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1).astype(np.float64)

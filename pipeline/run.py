@@ -1,12 +1,12 @@
 """One run, from sources to results: prepare, process, link, write, draw.
 
-The first Ctrl-C stops reading; what was read by then is linked, written and drawn. The second stops
-drawing. The third raises KeyboardInterrupt.
+The first Ctrl-C, SIGTERM or SIGHUP stops reading; what was read by then is linked, written and
+drawn. The second stops drawing. The third raises KeyboardInterrupt.
 """
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +16,11 @@ import tqdm
 
 from models import device as devices
 from models import settings, weights
+from models.errors import one_line
 from models.interrupts import Interrupts
 from pipeline import config as configuration
 from pipeline import embed, fill, site_checks
-from pipeline.config import Config, SourcesConfig
+from pipeline.config import CameraConfig, Config, SourcesConfig
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
 from pipeline.embed import Embedder
@@ -35,7 +36,7 @@ from pipeline.online.events import Event
 from pipeline.online.linker import engine_of
 from pipeline.online.runner import OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
-from pipeline.outputs.folder import OutputFolder, writing
+from pipeline.outputs.folder import MANIFEST, OutputFolder, writing
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
@@ -45,6 +46,8 @@ from pipeline.worker import Worker
 
 N_DRAWING = 2
 """Cameras that are drawn at the same time."""
+NOT_DRAWN = "the run ended while videos were drawn: some were not written"
+"""Stands in `run.json` until they are."""
 ROUNDING_S = 1e-6
 """Times of the same frame may differ by this, since clocks are shifted before or after adding."""
 
@@ -113,20 +116,31 @@ def run(
     result = prepared.result
     for note in result.notes:
         tqdm.tqdm.write(f"note: {note}")
-    prepared.folder.create()
     interrupts = interrupts or stages()
-    with interrupts:
+    with interrupts, closing(prepared.folder) as folder:
+        folder.create()
         processed = process(prepared, interrupts, quiet)
         link(prepared, processed)
-        write(prepared.folder, result)
+        write(folder, result)
         if config.output.video:
-            draw(prepared.folder, result, processed.last_s, interrupts, quiet)
-    result.interrupted |= interrupts["drawing"].is_set()
-    prepared.folder.write_text(
-        "run.json", manifest.to_json(result, [*prepared.folder.written, "run.json"])
-    )
-    result.files = prepared.folder.written
+            _publish(folder, replace(result, warnings=[*result.warnings, NOT_DRAWN]))
+            try:
+                draw(folder, result, processed.last_s, interrupts, quiet)
+            finally:
+                result.interrupted |= interrupts["drawing"].is_set()
+                _publish(folder, result)
+        else:
+            _publish(folder, result)
+    result.files = folder.written
     return result
+
+
+def _publish(folder: OutputFolder, result: Result) -> None:
+    folder.publish(manifest.to_json(result, [*_without_manifest(folder), MANIFEST]))
+
+
+def _without_manifest(folder: OutputFolder) -> list[str]:
+    return [name for name in folder.written if name != MANIFEST]
 
 
 def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
@@ -439,18 +453,14 @@ def draw(
     last_s = {name: time_s - applied_s.get(name, 0.0) for name, time_s in last_s.items()}
     every_frame = result.config.sources.model_copy(update={"stride": 1})
     pairs = zip(result.config.cameras, result.cameras, strict=True)
-    jobs = [
-        (open_source(camera_config, every_frame), camera)
-        for camera_config, camera in pairs
-        if camera.n_frames
-    ]
+    jobs = [(config, camera) for config, camera in pairs if camera.n_frames]
     if not jobs:
         return
-    total = sum(_n_expected(source.camera, every_frame) for source, _ in jobs)
+    total = sum(camera.n_frames for _, camera in jobs) * result.config.sources.stride
     until_s = last_s if result.interrupted else {}
 
-    def annotate(job: tuple[Source, Camera]) -> None:
-        source, camera = job
+    def annotate(camera_config: CameraConfig, camera: Camera) -> None:
+        source = open_source(camera_config, every_frame)
         last_frame_s = until_s.get(camera.name, math.inf)
         _annotate(folder, result, source, camera, last_frame_s, bar.update, interrupts)
 
@@ -459,12 +469,24 @@ def draw(
             tqdm.tqdm(total=total, unit="frame", desc="drawing", disable=quiet or None) as bar,
             ThreadPoolExecutor(N_DRAWING) as pool,
         ):
-            for _ in pool.map(annotate, jobs):
-                pass  # what failed is raised here
+            drawn = {camera.name: pool.submit(annotate, config, camera) for config, camera in jobs}
+        _refuse_missing(drawn, result)
         if result.config.output.mosaic:
             _tile(folder, result, [camera for _, camera in jobs], last_s, total, interrupts)
     except video.Interrupted:
         result.warnings.append("drawing was interrupted: some videos were not written")
+
+
+def _refuse_missing(drawn: Mapping[str, Future[None]], result: Result) -> None:
+    """Note the videos that could not be drawn, and raise why the first one could not."""
+    failures = {name: future.exception() for name, future in drawn.items()}
+    for name, failure in failures.items():
+        if failure is not None and not isinstance(failure, video.Interrupted):
+            result.warnings.append(f"{name}.mp4 was not written: {one_line(failure)}")
+    raised = [failure for failure in failures.values() if failure is not None]
+    raised.sort(key=lambda failure: isinstance(failure, video.Interrupted))
+    if raised:
+        raise raised[0]
 
 
 def _annotate(
@@ -517,7 +539,7 @@ def _tile(
     if reason := mosaic.too_dark(spans_s):
         result.warnings.append(reason)
         return
-    videos = [folder.path / f"{camera.name}.mp4" for camera in cameras]
+    videos = [folder.find(f"{camera.name}.mp4") for camera in cameras]
     crf = result.config.output.crf
     with result.timings.stage("mosaic", n_frames), folder.file("mosaic.mp4") as path:
         mosaic.tile(cameras, videos, path, crf, interrupts["drawing"].is_set)

@@ -18,7 +18,7 @@ from torch import nn
 
 import models.torchvision_ops  # noqa: F401 - before ultralytics
 from models import device as devices
-from models import files
+from models import documents, files
 from models.errors import InputError, one_line
 
 os.environ.update(
@@ -72,7 +72,7 @@ def load(path: Path, architecture: str = "") -> Any:
 def _read_names(metadata: dict[str, str], path: Path) -> list[str]:
     """Class names in the metadata of a file, [] where it has none; raises InputError."""
     try:
-        names = json.loads(metadata.get("names", "[]"))
+        names = documents.from_json(metadata.get("names", "[]"))
     except ValueError:
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

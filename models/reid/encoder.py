@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 
 from models import device as devices
-from models.errors import InputError
+from models.errors import InputError, one_line
 from models.reid import preprocess
-from models.reid.exported import ExportedNetwork
+from models.reid.exported import ExportedNetwork, noise
 from models.reid.networks import file
 from models.reid.networks.frames import FrameWise
 from models.reid.networks.heads import MeanPooling, QualityPooling
@@ -68,7 +68,16 @@ def load(
             raise InputError(
                 f"{path}: a network of ours says itself what it takes; leave the convention at auto"
             )
-        return NetworkEncoder(file.load(path), devices.resolve(device), batch_crops)
+        network = NetworkEncoder(file.load(path), devices.resolve(device), batch_crops)
+        try:
+            network.features([noise(network.size)])
+        except RuntimeError as error:
+            height, width = network.size
+            raise InputError(
+                f"{path}: its network does not take crops of its own size {height}x{width}"
+                f" ({one_line(error)})"
+            ) from None
+        return network
     if path.suffix not in (".onnx", ".xml"):
         raise InputError(
             f"{path}: ReID weights are .safetensors (ours), .onnx (any exported network) or .xml"

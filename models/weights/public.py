@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from models import settings
+from models import files, settings
 from models.errors import InputError
 from models.settings import Section
 from models.weights import checksums
@@ -83,7 +83,7 @@ def find(weights: str | Path) -> Path:
     """The file that ReID weights are in: a path, or the name of a fetched public model; raises
     InputError.
     """
-    if Path(weights).is_file():
+    if files.exists(Path(weights)) and Path(weights).is_file():
         return Path(weights)
     model = catalogue().get(str(weights))
     if model is None:
@@ -93,13 +93,12 @@ def find(weights: str | Path) -> Path:
         )
         raise InputError(f"{weights}: no such ReID weights, {what}")
     folder = cache_folder()
-    wrong = [(f, reason) for f in model.files if (reason := fault(f, folder))]
-    if wrong:
-        file, reason = wrong[0]
-        raise InputError(
-            f"{weights}: {folder / file.file} {reason}; fetch it: python -m models.weights get"
-            f" {weights}"
-        )
+    for file in model.files:
+        if reason := fault(file, folder):
+            raise InputError(
+                f"{weights}: {folder / file.file} {reason}; fetch it: python -m models.weights get"
+                f" {weights}"
+            )
     return folder / model.files[0].file
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from models import files
+from models.errors import InputError
 from pipeline import box_files, mot
 from pipeline.config import file_name
 from pipeline.errors import SourceError
@@ -55,7 +57,11 @@ class MotFileDetector:
         Raises:
             SourceError: a file is missing or damaged, or cannot mean what it has to.
         """
-        if not path.exists():
+        try:
+            is_there = files.exists(path)
+        except InputError as error:
+            raise SourceError(f"{error} (detector.detections)") from None
+        if not is_there:
             raise SourceError(f"{path}: no such detections file or folder (detector.detections)")
         if path.is_file() and len(cameras) > 1:
             raise SourceError(

@@ -8,7 +8,6 @@ visibility, rows whose flag is not set are not there.
 """
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from models import files
+from models import documents, files
 from models.boxes import iou
 from pipeline import box_files, mot
 from pipeline.box_files import PEDESTRIAN
@@ -231,7 +230,7 @@ def processed(path: Path) -> dict[str, Array]:
         Frame numbers from 0, (n,) int64, by camera; empty for results without a `run.json`.
     """
     try:
-        cameras = json.loads(files.read_text(path / "run.json"))["cameras"]
+        cameras = documents.from_json(files.read_text(path / "run.json"))["cameras"]
         return {camera["camera"]: _processed_frames(camera) for camera in cameras}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -247,7 +246,7 @@ def picture_sizes(path: Path) -> dict[str, tuple[int, int]]:
         Width and height in px, by camera; empty where they are not known.
     """
     try:
-        cameras = json.loads(files.read_text(path / "run.json"))["cameras"]
+        cameras = documents.from_json(files.read_text(path / "run.json"))["cameras"]
         return {each["camera"]: (int(each["width"]), int(each["height"])) for each in cameras}
     except (OSError, ValueError, KeyError, TypeError):
         return {}

@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from models import files
+from models import documents, files
+from models.errors import shorten
+from pipeline import floor
 from pipeline.errors import ConfigError
 from pipeline.linking.learning.clocks import Offset
 from pipeline.linking.learning.homographies import Homography
@@ -22,6 +24,11 @@ from pipeline.linking.learning.similarity import NOTHING_KNOWN, SimilarityStats
 from pipeline.linking.learning.travel_times import Transitions, TravelTimes
 
 SCHEMA = "priors/1"
+MAX_SIMILARITY = 2.0
+MAX_GAP_S = 4e9
+MAX_COUNT = 1e15
+MAX_SHOWN = 40
+"""Longest value in a message, characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +60,14 @@ def load(path: str, network_sha256: str) -> Site:
     if not path:
         return NONE
     try:
-        document = json.loads(files.read_text(Path(path)), parse_constant=_refuse)
+        document = documents.from_json(files.read_text(Path(path), files.MAX_SETTINGS_BYTES))
         if document["schema"] != SCHEMA:
             raise ValueError(f"its schema is {document['schema']}")
         same_network = document["network_sha256"] == network_sha256
         similarity = _similarity(document["looks"]) if same_network else NOTHING_KNOWN
         transitions = {}
         for way in document["travel"]:
-            transitions[way["earlier"], way["later"]] = _steps(way)
+            transitions[_text(way["earlier"]), _text(way["later"])] = _steps(way)
         homographies = tuple(_homography(entry) for entry in document["homographies"])
         return Site(similarity, TravelTimes(transitions), homographies)
     except OSError as error:
@@ -129,48 +136,59 @@ def _homography_entry(homography: Homography) -> dict[str, Any]:
     }
 
 
-def _refuse(constant: str) -> float:
-    raise ValueError(f"{constant} is no number")
-
-
 def _similarity(entry: dict[str, Any]) -> SimilarityStats:
-    similarity = SimilarityStats(
-        same=float(entry["same"]),
-        different=float(entry["different"]),
-        spread=float(entry["spread"]),
-        n_same=int(entry["n_same"]),
-        n_different=int(entry["n_different"]),
+    return SimilarityStats(
+        same=_number(entry, "same", -MAX_SIMILARITY, MAX_SIMILARITY),
+        different=_number(entry, "different", -MAX_SIMILARITY, MAX_SIMILARITY),
+        spread=_number(entry, "spread", 0, MAX_SIMILARITY),
+        n_same=_count(entry, "n_same"),
+        n_different=_count(entry, "n_different"),
     )
-    if min(similarity.n_same, similarity.n_different, similarity.spread) < 0:
-        raise ValueError("spread and counts of its similarities must not be negative")
-    return similarity
 
 
 def _steps(entry: dict[str, Any]) -> Transitions:
-    gaps_s = tuple(float(gap_s) for gap_s in entry["gaps_s"])
-    steps = Transitions(gaps_s, int(entry["n_overlaps"]))
-    if min(steps.gaps_s, default=1) <= 0 or steps.n_overlaps < 0:
+    gaps_s = entry["gaps_s"]
+    if not isinstance(gaps_s, list) or not all(
+        isinstance(gap_s, int | float) and 0 < gap_s <= MAX_GAP_S for gap_s in gaps_s
+    ):
         raise ValueError(
-            f"gaps from {entry['earlier']} to {entry['later']} must be above 0, and overlaps not"
-            " negative"
+            f"gaps from {entry['earlier']} to {entry['later']} must be numbers above 0, in seconds"
         )
-    return steps
+    return Transitions(tuple(map(float, gaps_s)), _count(entry, "n_overlaps"))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{shorten(repr(value), MAX_SHOWN)} is no name of a camera")
+    return value
+
+
+def _number(entry: dict[str, Any], key: str, least: float, most: float) -> float:
+    value = entry[key]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        shown = shorten(repr(value), MAX_SHOWN)
+        raise ValueError(f"{key} must be a number from {least:g} to {most:g}, not {shown}")
+    return float(value)
+
+
+def _count(entry: dict[str, Any], key: str) -> int:
+    return int(_number(entry, key, 0, MAX_COUNT))
 
 
 def _homography(entry: dict[str, Any]) -> Homography:
-    first, second = entry["cameras"]
+    first, second = map(_text, entry["cameras"])
     matrix = np.array(entry["matrix"], np.float64)
-    if matrix.shape != (3, 3) or abs(np.linalg.det(matrix)) < 1e-12:
+    if matrix.shape != (3, 3) or not floor.is_homography(matrix):
         raise ValueError(f"the matrix of {first} and {second} is no homography")
-    error_m = float(entry["error_m"])
-    n_pairs = int(entry["n_pairs"])
+    error_m = _number(entry, "error_m", 0, MAX_GAP_S)
+    n_pairs = _count(entry, "n_pairs")
     no_offset = Offset((first, second), 0.0, error_m, error_m, n_pairs)  # it is of one recording
     return Homography(
         cameras=(first, second),
         matrix=matrix,
         error_m=error_m,
-        n_points=int(entry["n_points"]),
+        n_points=_count(entry, "n_points"),
         n_pairs=n_pairs,
-        agree=float(entry["agree"]),
+        agree=_number(entry, "agree", 0, 1),
         offset=no_offset,
     )

@@ -1,19 +1,32 @@
-"""The results folder: nothing half-written, nothing of others deleted.
+"""The results folder: nothing half-written, nothing of others deleted, nothing of an earlier run
+lost before there is something in its place.
 
-Files are written under a temporary name and renamed when complete. `run.json`, written last, lists
-them; `--overwrite` deletes the files that an earlier `run.json` lists, and nothing else.
+Files are written into a hidden folder with a name that nobody can guess, and moved to where they
+belong by `publish`, together, with a `run.json` that lists them. `--overwrite` then deletes the
+files that an earlier `run.json` lists, and nothing else. What a killed run leaves is its hidden
+folder, which the next run deletes. A run holds a lock on the folder as long as it lives.
 """
 
 import errno
-import json
+import os
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from models import files
+from models import documents, files
 from pipeline.errors import OutputError
 
+try:
+    import fcntl
+except ImportError:  # on Windows there is no lock
+    fcntl = None  # type: ignore[assignment]
+
 MANIFEST = "run.json"
+MOT = "mot"
+"""The only subfolder of the results."""
+HIDDEN = ".people-tracker-"
 
 
 class OutputFolder:
@@ -25,40 +38,57 @@ class OutputFolder:
         """
         self.path = path
         self.written: list[str] = []
+        self._overwrite = overwrite
+        self._lock = -1
+        self._hidden = path
+        self._published: set[str] = set()
         with writing(path):
             if path.exists() and not path.is_dir():
                 raise OutputError(f"{path}: is a file; choose another --output")
-            if path.is_dir() and any(path.iterdir()) and not overwrite:
-                raise OutputError(
-                    f"{path}: is not empty; choose another --output or add --overwrite"
-                )
+            self._check()
 
     def create(self) -> None:
-        """Make the folder, and delete what an earlier run left in it."""
+        """Make the folder and lock it; what an earlier run left in it stays until `publish`.
+
+        Raises:
+            OutputError: it cannot be made, another run writes into it, or it has been filled since.
+        """
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            self._clear()
+            self._take_lock()
+            self._check()
+            for left in self.path.glob(f"{HIDDEN}*"):
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+            self._hidden = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=self.path))
 
-    def _clear(self) -> None:
-        try:
-            old = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
-            names = [*old["files"], MANIFEST] if old["schema"].startswith("run/") else []
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return
-        for name in names:
-            file = self.path / str(name)
-            if file.is_file() and file.resolve().is_relative_to(self.path.resolve()):
-                file.unlink()
+    def close(self) -> None:
+        """Delete what was not published, and let others write into the folder."""
+        if self._hidden != self.path:
+            shutil.rmtree(self._hidden, ignore_errors=True)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     @contextmanager
     def file(self, name: str) -> Iterator[Path]:
-        """Give a temporary path to write; it becomes `name` when the block ends well, and is
-        deleted when not.
+        """Give a path to write; the file counts as written when the block ends well, and is deleted
+        when not.
         """
-        target = self.path / name
-        with writing(target), files.staged(target) as temporary:
-            yield temporary
+        path = self._hidden / name
+        with writing(self.path / name):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                yield path
+            except BaseException:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
+                raise
         self.written.append(name)
+
+    def find(self, name: str) -> Path:
+        """Where a written file lies now."""
+        return (self.path if name in self._published else self._hidden) / name
 
     def write_text(self, name: str, text: str) -> None:
         """Write a text file; raises OutputError."""
@@ -74,6 +104,87 @@ class OutputFolder:
         with self.file(name) as path, path.open("w", encoding="utf-8") as file:
             file.writelines(parts)
 
+    def publish(self, manifest: str) -> None:
+        """Put all written files in the place of those of the earlier run, `run.json` last.
+
+        Args:
+            manifest: text of `run.json`, which lists the written files and itself.
+
+        Raises:
+            OutputError: a file cannot be put in its place; all are then kept where they are.
+        """
+        is_first = not self._published
+        if not is_first:
+            self.written.remove(MANIFEST)
+            self._published.remove(MANIFEST)
+        self.write_text(MANIFEST, manifest)
+        try:
+            if is_first:
+                old = self._listed()
+                (self.path / MANIFEST).unlink(missing_ok=True)
+                self._delete([name for name in old if name not in self.written])
+            for name in self.written:
+                if name not in self._published:
+                    self._move(name)
+        except OSError as error:
+            kept = self._hidden
+            self._hidden = self.path
+            raise OutputError(
+                f"{error.filename2 or error.filename or self.path}: cannot be written"
+                f" ({error.strerror}); the results are kept in {kept}, move them from there"
+            ) from None
+
+    def _check(self) -> None:
+        """Raise OutputError when the folder may not be written into."""
+        if self.path.is_dir() and any(self.path.iterdir()) and not self._overwrite:
+            raise OutputError(
+                f"{self.path}: is not empty; choose another --output or add --overwrite"
+            )
+        inner = self.path / MOT
+        if inner.is_symlink() or (inner.exists() and not inner.is_dir()):
+            raise OutputError(
+                f"{inner}: is not a folder of results (a link or a file); remove it or choose"
+                " another --output"
+            )
+
+    def _take_lock(self) -> None:
+        """Lock the folder itself, so that no file is left; not on file systems without locks."""
+        if fcntl is None:
+            return
+        self._lock = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise OutputError(
+                f"{self.path}: another run is writing into it; choose another --output, or wait"
+            ) from None
+        except OSError:
+            return
+
+    def _listed(self) -> list[str]:
+        """Names that an earlier `run.json` lists."""
+        try:
+            old = documents.from_json(files.read_text(self.path / MANIFEST))
+            return [str(n) for n in old["files"]] if old["schema"].startswith("run/") else []
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return []
+
+    def _delete(self, names: Iterable[str]) -> None:
+        for name in names:
+            file = self.path / name
+            if file.is_file() and file.resolve().is_relative_to(self.path.resolve()):
+                file.unlink()
+
+    def _move(self, name: str) -> None:
+        target = self.path / name
+        if target.parent != self.path:
+            target.parent.mkdir(exist_ok=True)
+            if target.parent.is_symlink():
+                raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(target.parent))
+        (self._hidden / name).replace(target)
+        self._published.add(name)
+
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
@@ -83,7 +194,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         hint = (
             "free some space or choose another --output"
-            if error.errno == errno.ENOSPC
+            if error.errno in (errno.ENOSPC, errno.EDQUOT)
             else "choose another --output"
         )
         raise OutputError(

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -104,6 +105,57 @@ def test_a_block_that_fails_leaves_the_earlier_file_and_nothing_else(tmp_path: P
         raise ValueError("stop")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_written_through_links_that_others_planted(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    for name in ("model.bin", ".model.partial.bin"):
+        (tmp_path / name).symlink_to(victim)
+    files.write(tmp_path / "model.bin", b"new")
+    assert victim.read_bytes() == b"precious"
+    assert (tmp_path / "model.bin").read_bytes() == b"new"
+    assert not (tmp_path / "model.bin").is_symlink()
+
+
+def test_two_writers_of_one_file_do_not_share_a_temporary_one(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    with files.staged(path) as first, files.staged(path) as second:
+        first.write_bytes(b"first")
+        second.write_bytes(b"second")
+    assert path.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "socket", "folder"])
+def test_what_is_no_regular_file_is_not_read_and_does_not_hang(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)  # addresses of sockets are short
+    path = tmp_path / "settings.yaml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "link to a pipe":
+        os.mkfifo(tmp_path / "pipe")
+        path.symlink_to(tmp_path / "pipe")
+    elif kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path.name)
+    else:
+        path.mkdir()
+    with pytest.raises(OSError, match=r"Not a regular file|No such device|Is a directory"):
+        files.read_text(path)
+
+
+def test_a_text_that_is_larger_than_it_can_be_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("12345")
+    assert files.read_text(path, max_bytes=5) == "12345"
+    with pytest.raises(OSError, match="Larger than 0 MB"):
+        files.read_text(path, max_bytes=4)
 
 
 def test_numbers_in_names_are_ordered_by_value() -> None:

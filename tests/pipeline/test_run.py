@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +23,7 @@ import pytest
 from pipeline import cli, mot
 from pipeline import config as configuration
 from pipeline import run as run_module
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, SourceError
 from pipeline.outputs import manifest
 from pipeline.records import Embedded, Tracklet
 from tests.conftest import ROOT
@@ -460,8 +461,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
 
 
 @pytest.mark.slow
-def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(
-    sample: Path, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_stop_finishes_what_was_read_and_says_what_was_written(
+    sample: Path, tmp_path: Path, number: int
 ) -> None:
     out = tmp_path / "out"
     command = [
@@ -479,7 +481,7 @@ def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(
     while not out.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted" in said
@@ -584,6 +586,81 @@ def test_ctrl_c_while_drawing_stops_drawing_and_keeps_the_rest(tmp_path: Path) -
     assert {"trajectories.json", "run.json"} <= set(result.files)
     assert not (tmp_path / "out" / "cam.mp4").exists()
     assert "drawing was interrupted" in result.warnings[0]
+
+
+class Removing(threading.Event):
+    """Set when reading is over; then the first camera's video is gone, as a disk that is pulled."""
+
+    def __init__(self, video: Path) -> None:
+        super().__init__()
+        self._video = video
+
+    def set(self) -> None:
+        self._video.unlink()
+        super().set()
+
+
+def test_a_camera_that_cannot_be_drawn_costs_neither_the_others_nor_run_json(
+    tmp_path: Path,
+) -> None:
+    videos = [write_video(tmp_path / f"cam{i}.mp4", 5) for i in (1, 2, 3)]
+    interrupts = run_module.stages()
+    interrupts._events["reading"] = Removing(videos[0])
+    loaded = configuration.load("", ["detector.weights=hog", "output.mosaic=true"])
+    loaded = configuration.change(loaded, {"cameras": [{"source": str(v)} for v in videos]})
+    out = tmp_path / "out"
+    with pytest.raises(SourceError, match=r"cam1\.mp4"):
+        run_module.run(loaded, out, quiet=True, interrupts=interrupts)
+    manifest = json.loads((out / "run.json").read_text())
+    found = {p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file()}
+    assert set(manifest["files"]) == found
+    assert {"cam2.mp4", "cam3.mp4", "trajectories.json"} <= found
+    assert "cam1.mp4" not in found
+    assert any(text.startswith("cam1.mp4 was not written") for text in manifest["warnings"])
+
+
+def test_with_fewer_cameras_overwriting_leaves_nothing_of_the_others_to_be_scored(
+    tmp_path: Path,
+) -> None:
+    videos = [write_video(tmp_path / f"cam{i}.mp4", 5) for i in (1, 2)]
+    hog = ("--set", "detector.weights=hog", "--quiet")
+    assert run(tmp_path / "out", "--videos", *videos, *hog) == 0
+    assert run(tmp_path / "out", "--videos", videos[0], *hog, "--overwrite") == 0
+    left = {p.name for p in (tmp_path / "out").rglob("cam*")}
+    assert left == {"cam1.mp4", "cam1.txt"}
+
+
+def test_a_run_that_fails_while_reading_leaves_the_results_of_the_last_one(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "cam.mp4", 5)
+    out = tmp_path / "out"
+    assert run(out, "--videos", video, "--set", "detector.weights=hog", "--quiet") == 0
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    values = {"cameras": [{"source": str(video)}]}
+    config = configuration.change(configuration.load("", ["detector.weights=hog"]), values)
+    prepared = run_module.prepare(config, out, overwrite=True)
+    with pytest.raises(ModelError), closing(prepared.folder) as folder:
+        folder.create()
+        broken = replace(prepared, embedder=Failing())
+        run_module.process(broken, run_module.stages(), quiet=True)
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("letter", ["x", "摄"])
+def test_a_camera_with_a_name_that_no_file_can_have_is_refused_at_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], letter: str
+) -> None:
+    video = write_video(tmp_path / "cam.mp4", 5)
+    longest = letter * (251 // len(letter.encode()))
+    config = tmp_path / "site.yaml"
+    config.write_text(f"cameras: [{{source: {video}, name: {longest}}}]\n", encoding="utf-8")
+    hog = ("--set", "detector.weights=hog", "--quiet")
+    assert run(tmp_path / "out", "--config", config, *hog) == 0
+    assert (tmp_path / "out" / f"{longest}.mp4").is_file()
+    config.write_text(f"cameras: [{{source: {video}, name: {longest}x}}]\n", encoding="utf-8")
+    assert run(tmp_path / "new", "--config", config, *hog) == (2 if letter == "x" else 0)
+    config.write_text(f"cameras: [{{source: {video}, name: {longest}xyz}}]\n", encoding="utf-8")
+    assert run(tmp_path / "new", "--config", config, *hog) == 2
+    assert "give a shorter name under cameras" in capsys.readouterr().err
 
 
 def test_files_named_in_the_help_exist() -> None:

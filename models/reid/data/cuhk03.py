@@ -14,7 +14,6 @@ rule of the same camera keeps the view apart), and the score is the CMC with one
 each person drawn anew, the mean over draws and splits: `single gallery shot` in the evaluation.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from models import files
+from models import documents, files
 from models.errors import InputError
 from models.reid.data.layout import (
     OfficialOptions,
@@ -139,7 +138,7 @@ def _testset(here: Path, options: Options) -> set[int]:
     ours, theirs = here / TESTSETS, here / f"splits_classic_{options.labels}.json"
     file = ours if ours.is_file() or not theirs.is_file() else theirs
     try:
-        split: Any = json.loads(files.read_text(file))[options.split]
+        split: Any = documents.from_json(files.read_text(file))[options.split]
         if file == ours:
             return {_person(int(pair), int(number)) for pair, number in split}
         return {_parse(file, re.split(r"[/\\]", item[0])[-1])[0] for item in split["query"]}

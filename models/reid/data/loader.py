@@ -7,17 +7,20 @@ has had.
 Workers are forked from a clean server process ("forkserver"), not from a process with threads:
 where OpenCV's were in use, forked workers were seen to abort. The server does the imports once, so
 that an epoch's two workers have their first batch after 0.1 s; with "spawn", or without the
-imports, after 2.5 s of every epoch (two cores). Ctrl-C reaches every process of a terminal: the
-workers ignore it, from their first moment, and end with the process that uses them.
+imports, after 2.5 s of every epoch (two cores). Ctrl-C, the end of a terminal and that of a job
+reach all processes: the workers ignore them, from their first moment, and end with the process that
+uses them.
 """
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import cv2
@@ -33,6 +36,12 @@ from models.reid.data.samples import Sample
 from models.reid.settings import Settings
 
 JPEG_QUALITY = 92
+TO_ALL = [
+    getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)
+]
+"""Signals that reach all processes of a terminal or a job; Windows has no SIGHUP."""
+GRACE_S = 15.0
+"""How long workers go on after SIGTERM, so that the training ends its batch and is saved."""
 
 
 class Batch(NamedTuple):
@@ -232,12 +241,13 @@ def _context() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "models.reid.training.run"])
     if threading.current_thread() is threading.main_thread():
-        # the server inherits that SIGINT is ignored, and so do its workers
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # the server inherits what is ignored, and so do its workers
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in TO_ALL}
         try:
             forkserver.ensure_running()
         finally:
-            signal.signal(signal.SIGINT, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
     return context
 
 
@@ -246,5 +256,16 @@ def _as_it_is(batch: Any) -> Any:
 
 
 def _start_worker(number: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where there is no server
+    for signal_number in TO_ALL:
+        signal.signal(signal_number, signal.SIG_IGN)  # where there is no server
+    signal.signal(signal.SIGTERM, _leave_late)
     cv2.setNumThreads(0)  # the processes are the threads
+
+
+def _leave_late(number: int, frame: FrameType | None) -> None:
+    """End this worker when the training has had time to stop at a good place: service managers and
+    batch systems end all processes of a job at once.
+    """
+    timer = threading.Timer(GRACE_S, os._exit, (0,))
+    timer.daemon = True
+    timer.start()

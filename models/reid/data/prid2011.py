@@ -10,12 +10,11 @@ than the published ones.
 """
 
 import hashlib
-import json
 import re
 from pathlib import Path
 from typing import Any
 
-from models import files
+from models import documents, files
 from models.errors import InputError
 from models.reid.data.layout import SplitOptions, halves, images, locate, match
 from models.reid.data.samples import Dataset, Frames, Sample
@@ -93,7 +92,7 @@ def derive(people: list[str], split: int) -> tuple[list[str], list[str]]:
 
 def _read(file: Path, split: int) -> tuple[list[str], list[str]]:
     try:
-        splits: Any = json.loads(files.read_text(file))
+        splits: Any = documents.from_json(files.read_text(file))
         train, test = (
             sorted(str(name) for name in splits[split][half]) for half in ("train", "test")
         )

@@ -11,11 +11,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 from torch import Tensor, nn
 
-from models import files
-from models.errors import InputError, one_line
+from models import documents, files
+from models.errors import InputError, one_line, shorten
 from models.reid.networks import table
 
 SCHEMA = "reid/1"
+MIN_SIDE_PX = 8
+MAX_SIDE_PX = 2048
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,18 @@ def save(
     )
 
 
+def _checked(recipe: Recipe) -> Recipe:
+    """The recipe, whose values have their types and ranges; raises ValueError."""
+    if not isinstance(recipe.architecture, str) or not isinstance(recipe.options, dict):
+        raise ValueError("architecture is a name, options are a mapping")
+    for name in ("height_px", "width_px"):
+        value = getattr(recipe, name)
+        if type(value) is not int or not MIN_SIDE_PX <= value <= MAX_SIDE_PX:
+            found = shorten(repr(value), 40)
+            raise ValueError(f"{name} is from {MIN_SIDE_PX} to {MAX_SIDE_PX}, not {found}")
+    return recipe
+
+
 def load(path: Path) -> Loaded:
     """Read a network for evaluation; raises InputError that says what is wrong with the file."""
     try:
@@ -79,12 +93,12 @@ def load(path: Path) -> Loaded:
             f"{path}: is not a ReID network of this program (its metadata lack schema {SCHEMA})"
         )
     try:
-        recipe = Recipe(**json.loads(metadata["recipe"]))
+        recipe = _checked(Recipe(**documents.from_json(metadata["recipe"])))
         network = table.build(recipe.architecture, recipe.options)
-        about = json.loads(metadata["about"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        about = dict(json.loads(metadata["about"]))
+    except (KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         raise InputError(
-            f"{path}: its recipe describes no network of this program ({error})"
+            f"{path}: its recipe describes no network of this program ({one_line(error)})"
         ) from None
     try:
         network.load_state_dict(state)

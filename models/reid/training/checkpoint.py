@@ -75,7 +75,7 @@ def read(path: Path) -> tuple[dict[str, dict[str, Any]], Progress, str]:
             progress,
             metadata["settings"],
         )
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: cannot be read as a checkpoint ({one_line(error)})") from None
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from models import settings
+from models import files, settings
 from models.errors import InputError
 from models.settings import Section
 from pipeline.errors import ConfigError
@@ -183,9 +183,9 @@ def load(path: str) -> Corrections:
     """
     if not path:
         return NONE
-    if not Path(path).is_file():
-        raise ConfigError(f"{path}: no such file; check linking.corrections or --corrections")
     try:
+        if not files.exists(Path(path)):
+            raise ConfigError(f"{path}: no such file; check linking.corrections or --corrections")
         return settings.build(Corrections, settings.read(path, EXAMPLE), path, EXAMPLE)
     except InputError as error:
         raise ConfigError(str(error)) from None

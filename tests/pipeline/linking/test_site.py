@@ -83,11 +83,11 @@ def test_a_file_that_is_none_is_one_line_that_says_so(
 @pytest.mark.parametrize(
     ("value", "broken", "says"),
     [
-        ("3.5", "-3.5", "must be above 0"),
+        ("3.5", "-3.5", "must be numbers above 0"),
         ("3.5", "NaN", "NaN is no number"),
-        ('"n_overlaps": 7', '"n_overlaps": -7', "not negative"),
-        ('"spread": 0.05', '"spread": "wide"', "could not convert"),
-        ('"n_same": 40', '"n_same": -40', "must not be negative"),
+        ('"n_overlaps": 7', '"n_overlaps": -7', "n_overlaps must be a number from 0"),
+        ('"spread": 0.05', '"spread": "wide"', "spread must be a number"),
+        ('"n_same": 40', '"n_same": -40', "n_same must be a number from 0"),
         ("9.0", "[9.0]", "is not a priors.json"),
     ],
 )

@@ -138,27 +138,31 @@ def test_any_number_of_workers_loads_the_same_bytes_and_no_global_generator_is_t
     assert np.random.get_state()[1].tolist() == before[1]  # noqa: NPY002
 
 
-def test_an_interrupt_of_the_terminal_leaves_the_workers_at_work(tracklets: list[Sample]) -> None:
+@pytest.mark.parametrize("number", loader.TO_ALL)
+def test_a_signal_to_all_processes_leaves_the_workers_at_work(
+    tracklets: list[Sample], number: int
+) -> None:
     before = signal.getsignal(signal.SIGINT)
     batches = iter(training_batches(tracklets, chosen(workers=2), epoch=1))
     first = next(batches)
     workers = multiprocessing.active_children()
     for worker in workers:
-        os.kill(worker.pid or 0, signal.SIGINT)
+        os.kill(worker.pid or 0, number)
         worker.join(0.3)
     assert len(workers) == 2 and all(worker.is_alive() for worker in workers)
     assert_same([first, *batches], training_batches(tracklets, chosen(), epoch=1))
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_a_worker_ignores_an_interrupt_from_its_first_moment() -> None:
+@pytest.mark.parametrize("number", loader.TO_ALL)
+def test_a_worker_ignores_a_signal_to_all_from_its_first_moment(number: int) -> None:
     worker = loader._context().Process(target=time.sleep, args=(30,))
     worker.start()
     for _ in range(50):
-        os.kill(worker.pid or 0, signal.SIGINT)
+        os.kill(worker.pid or 0, number)
         worker.join(0.01)
         assert worker.is_alive()
-    worker.terminate()
+    worker.kill()
     worker.join()
 
 

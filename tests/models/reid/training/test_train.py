@@ -1,6 +1,7 @@
 """The command, as people call it."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -32,10 +33,13 @@ def settings(people: Path, **changed: object) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("whole_group", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(
-    people: Path, tmp_path: Path
+    people: Path, tmp_path: Path, number: int, whole_group: bool
 ) -> None:
-    given = settings(people, train__epochs=12, train__evaluate_every=12)
+    n_workers = 2 if whole_group else 0
+    given = settings(people, train__epochs=12, train__evaluate_every=12, train__workers=n_workers)
     output = tmp_path / "run"
     process = subprocess.Popen(
         [*COMMAND, "--output", str(output), *given],
@@ -43,11 +47,15 @@ def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 60
     while not (output / "checkpoint.safetensors").is_file() and time.monotonic() < deadline:
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    if whole_group:  # as a closed terminal, a service manager and a batch system do
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
     printed, said = process.communicate(timeout=60)
     assert process.returncode == 130
     n_epochs = len(rows(output))

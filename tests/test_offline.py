@@ -1,0 +1,123 @@
+"""The program sends nothing anywhere: it runs where the only network is loopback, with a name
+server that notes every query.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.videos import write_video
+
+WATCH = """
+import fcntl, json, socket, struct, subprocess, sys, threading
+
+UP = 0x8914, 0x1 | 0x40  # SIOCSIFFLAGS, IFF_UP and IFF_RUNNING
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+fcntl.ioctl(server, UP[0], struct.pack("16sh14x", b"lo", UP[1]))
+server.bind(("127.0.0.1", 53))
+queries = []
+
+def serve():
+    while True:
+        queries.append(server.recv(4096)[12:].decode("latin-1"))
+
+threading.Thread(target=serve, daemon=True).start()
+code = subprocess.run(sys.argv[1:]).returncode
+print("watched", json.dumps([code, queries]))
+"""
+
+ASK = "import socket; socket.setdefaulttimeout(1); socket.getaddrinfo('example.org', 80)"
+STAY = """
+import sys, time
+from pipeline.cli import main
+code = main(sys.argv[1:])
+time.sleep(15)  # what waits in a queue of events is sent later
+sys.exit(code)
+"""
+
+
+class Watched:
+    """Runs Python with an empty HOME, no network, and a name server that answers nobody."""
+
+    def __init__(self, folder: Path) -> None:
+        self._resolv = folder / "resolv.conf"
+        self._resolv.write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        self._home = folder / "home"
+        self._home.mkdir()
+
+    def run(self, *arguments: str) -> str:
+        """Return what was printed, with one line `watched [exit code, [queries]]`."""
+        bind = f"mount --bind {self._resolv} /etc/resolv.conf && exec " + '"$@"'
+        isolated = ["unshare", "--net", "--mount", "sh", "-c", bind, "sh"]
+        watch = [sys.executable, "-c", WATCH, sys.executable, *arguments]
+        given_by_ci = {"CI", "TF_BUILD", "JENKINS_URL", "ORT_DISABLE_TELEMETRY"}
+        environment = {key: value for key, value in os.environ.items() if key not in given_by_ci}
+        environment |= {"HOME": str(self._home), "PYTHONPATH": str(ROOT)}
+        environment.pop("XDG_CACHE_HOME", None)
+        done = subprocess.run(
+            [*isolated, *watch],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        if done.returncode:
+            pytest.skip(f"needs the right to make namespaces: {done.stderr.strip()[-200:]}")
+        return done.stdout
+
+    def files(self) -> set[str]:
+        """Files in HOME, but for the settings that ultralytics keeps for itself."""
+        found = {p.relative_to(self._home).as_posix() for p in self._home.rglob("*") if p.is_file()}
+        return {name for name in found if "Ultralytics" not in name}
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    if not shutil.which("unshare"):
+        pytest.skip("needs unshare")
+    return Watched(tmp_path)
+
+
+def test_the_watcher_sees_a_query(watched: Watched) -> None:
+    said = watched.run("-c", ASK)
+    assert "example" in said
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "models.reid.exported",
+        "models.reid.export",
+        "models.reid.openvino_network; import openvino",
+        "models.detector.inference; import onnxruntime, openvino",
+    ],
+)
+def test_importing_a_runtime_asks_for_no_host_and_leaves_nothing_in_home(
+    watched: Watched, module: str
+) -> None:
+    if "openvino" in module:
+        pytest.importorskip("openvino")
+    said = watched.run("-c", f"import time, {module}; time.sleep(6)")
+    assert "watched [0, []]" in said
+    assert watched.files() == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reid", ["none", "auto"])
+def test_a_run_asks_for_no_host_and_leaves_nothing_in_home(
+    watched: Watched, tmp_path: Path, reid: str
+) -> None:
+    video = write_video(tmp_path / "cam.mp4", 20)
+    said = watched.run(
+        "-c", STAY, "--videos", str(video), "--output", str(tmp_path / "out"),
+        "--set", f"reid.weights={reid}", "--quiet",
+    )  # fmt: skip
+    assert "watched [0, []]" in said
+    assert watched.files() == set()
