@@ -20,15 +20,15 @@ RATES_PER_S = (5.0, 10.0, 20.0)
 frames a second), 5 lose nothing of global IDF1; on MOT17, with up to 40 people in view or a camera
 that is carried, 5 lose 1 to 8 points of HOTA and 10 at most 2.
 """
-MORE_ABOVE = (0.2, 0.4)
+MORE_ABOVE = (0.28, 0.45)
 """Share of ambiguous matches above which the next higher rate is taken ..."""
-FEWER_BELOW = (0.15, 0.3)
+FEWER_BELOW = (0.18, 0.35)
 """... and below which the rate goes back. At 5 looks a second, the share is 0.06 to 0.15 in scenes
 where these are enough, and 0.2 to 0.9 where they are not.
 """
 START_S = 5.0
 """At first the highest rate is kept for this long: short clips lose nothing."""
-MEMORY_S = 10.0
+MEMORY_S = 20.0
 """Time after which a match counts a third."""
 
 
