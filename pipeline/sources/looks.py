@@ -22,7 +22,7 @@ that is carried, 5 lose 1 to 8 points of HOTA and 10 at most 2.
 """
 MORE_ABOVE = (0.28, 0.45)
 """Share of ambiguous matches above which the next higher rate is taken ..."""
-FEWER_BELOW = (0.18, 0.35)
+FEWER_BELOW = (0.22, 0.35)
 """... and below which the rate goes back. At 5 looks a second, the share is 0.06 to 0.15 in scenes
 where these are enough, and 0.2 to 0.9 where they are not.
 """

@@ -127,7 +127,7 @@ def rate_after(share: float, seconds: int, rate: LookRate | None = None) -> floa
 
 
 @pytest.mark.parametrize(
-    ("share", "expected"), [(0.0, 5), (0.1, 5), (0.2, 10), (0.3, 10), (0.5, 20), (1.0, 20)]
+    ("share", "expected"), [(0.0, 5), (0.1, 5), (0.2, 5), (0.3, 10), (0.5, 20), (1.0, 20)]
 )
 def test_a_camera_with_more_ambiguous_matches_is_looked_at_more_often(
     share: float, expected: float
