@@ -40,6 +40,7 @@ from pipeline.outputs.folder import MANIFEST, OutputFolder, writing
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
+from pipeline.sources.looks import SHORT_S
 from pipeline.timings import Timings
 from pipeline.tracking import untracked
 from pipeline.worker import Worker
@@ -166,8 +167,7 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         devices.resolve(config.device)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    looks_per_s = detectors.rate(config.detector)
-    sources = [open_source(camera, config.sources, looks_per_s) for camera in config.cameras]
+    sources = [_open(camera, config) for camera in config.cameras]
     if config.output.mosaic:
         _refuse_a_dark_mosaic(sources, config.sources)
     cameras = {source.camera.name: source.camera for source in sources}
@@ -192,6 +192,16 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     )
     prior = sites.load(config.linking.priors, result.reid_sha256)
     return Prepared(config, folder, sources, detector, embedder, cameras, corrected, prior, result)
+
+
+def _open(camera: CameraConfig, config: Config) -> Source:
+    """Open a source with the rate of its detection; raises SourceError."""
+    source = open_source(camera, config.sources, detectors.rate(config.detector))
+    opened = source.camera
+    is_short = 0 < opened.n_frames < SHORT_S * opened.fps
+    if is_short and detectors.is_adaptive(config.detector):
+        return open_source(camera, config.sources)
+    return source
 
 
 def _refuse_a_dark_mosaic(sources: list[Source], config: SourcesConfig) -> None:
@@ -378,7 +388,7 @@ def link(prepared: Prepared, processed: Processed) -> None:
         config.tracklets.max_interpolated_gap_s,
         config.sources.stride,
         result.frame_ranges,
-        _look_intervals_s(result),
+        _look_intervals_s(prepared),
     )
     tracklets = [tracklet for person in result.people for tracklet in person.tracklets]
     result.warnings += corrections.unknown(prepared.corrections, tracklets)
@@ -386,13 +396,15 @@ def link(prepared: Prepared, processed: Processed) -> None:
     result.warnings += links.unset(result.linked, config.linking.online)
 
 
-def _look_intervals_s(result: Result) -> dict[str, float]:
-    """Longest time from one look of the detector to the next, by camera; empty if at all frames."""
-    looks_per_s = detectors.rate(result.config.detector)
-    if not looks_per_s:
-        return {}
-    frame_s = {camera.name: result.config.sources.stride / camera.fps for camera in result.cameras}
-    return {name: 1 / looks_per_s + interval_s for name, interval_s in frame_s.items()}
+def _look_intervals_s(prepared: Prepared) -> dict[str, float]:
+    """Longest time from one look of the detector to the next, by camera that has not all frames."""
+    looks_per_s = detectors.rate(prepared.config.detector)
+    stride = prepared.config.sources.stride
+    intervals_s: dict[str, float] = {}
+    for source in prepared.sources:
+        if not source.looks.has_all:
+            intervals_s[source.camera.name] = 1 / looks_per_s + stride / source.camera.fps
+    return intervals_s
 
 
 def _count_tracked(result: Result) -> None:

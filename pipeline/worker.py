@@ -43,7 +43,8 @@ class Worker:
         self._looks = {source.camera.name: source.looks for source in self._sources}
         self._look_rates: dict[str, LookRate] = {}
         if detectors.is_adaptive(config.detector):
-            self._look_rates = {name: LookRate() for name in names}
+            some = [name for name in names if not self._looks[name].has_all]
+            self._look_rates = {name: LookRate() for name in some}
         self._trackers = {name: Tracker(config.tracker) for name in names}
         self._gatherers = {name: Gatherer(name, config.tracklets) for name in names}
         self._rois = {camera.name: np.array(camera.roi, np.float32) for camera in config.cameras}
@@ -131,12 +132,12 @@ class Worker:
                 closed += self._gatherers[frame.camera].add(frame, tracks, tracker.live_ids)
         for frame in frames:
             self._count(frame)
-            if self._look_rates:
+            if frame.camera in self._look_rates:
                 self._looks[frame.camera].tell(self._look_rates[frame.camera].per_s)
         return closed
 
     def _learn_rate(self, frame: Frame, tracks: Tracks) -> None:
-        if not self._look_rates:
+        if frame.camera not in self._look_rates:
             return
         in_frame = tracks.frames == frame.index
         n_ambiguous = int(np.count_nonzero(tracks.ambiguous[in_frame]))

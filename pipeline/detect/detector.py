@@ -84,7 +84,7 @@ def rate(config: DetectorConfig) -> float:
     """Return how many frames of a camera are looked at in a second, at first; 0 for all."""
     if isinstance(config.rate, float):
         return config.rate
-    return RATES_PER_S[-1] if is_adaptive(config) else 0.0
+    return RATES_PER_S[0] if is_adaptive(config) else 0.0
 
 
 def is_adaptive(config: DetectorConfig) -> bool:

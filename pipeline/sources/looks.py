@@ -26,10 +26,12 @@ FEWER_BELOW = (0.22, 0.35)
 """... and below which the rate goes back. At 5 looks a second, the share is 0.06 to 0.15 in scenes
 where these are enough, and 0.2 to 0.9 where they are not.
 """
-START_S = 5.0
-"""At first the highest rate is kept for this long: short clips lose nothing."""
+SHORT_S = 10.0
+"""All frames of shorter files are looked at: there is little to gain."""
 MEMORY_S = 20.0
 """Time after which a match counts a third."""
+N_BEFORE, SHARE_BEFORE = 20.0, 0.12
+"""At first, as if so many matches with this share had been seen."""
 
 
 class LookRate:
@@ -40,11 +42,10 @@ class LookRate:
     """
 
     def __init__(self) -> None:
-        self._level = len(RATES_PER_S) - 1
-        self._first_s = math.nan
+        self._level = 0
         self._time_s = math.nan
-        self._n_matches = 0.0
-        self._n_ambiguous = 0.0
+        self._n_matches = N_BEFORE
+        self._n_ambiguous = N_BEFORE * SHARE_BEFORE
 
     @property
     def per_s(self) -> float:
@@ -59,16 +60,11 @@ class LookRate:
             n_matches: how many there are.
             n_ambiguous: how many of them are ambiguous.
         """
-        if math.isnan(self._first_s):
-            self._first_s = time_s
-            self._time_s = time_s
-        elapsed_s = time_s - self._time_s
+        elapsed_s = 0.0 if math.isnan(self._time_s) else time_s - self._time_s
         kept = math.exp(-elapsed_s / MEMORY_S)
         self._time_s = time_s
         self._n_matches = kept * self._n_matches + n_matches
         self._n_ambiguous = kept * self._n_ambiguous + n_ambiguous
-        if time_s - self._first_s < START_S:
-            return
         share = self._n_ambiguous / max(self._n_matches, 1.0)
         if self._level < len(MORE_ABOVE) and share > MORE_ABOVE[self._level]:
             self._level += 1
@@ -88,6 +84,11 @@ class Looks:
         self._n_told = 0
         self._changes = [(0, per_s)]
         """From which frame on, counted from 0, which rate."""
+
+    @property
+    def has_all(self) -> bool:
+        """Whether all frames are looked at, as set at first."""
+        return not self._changes[0][1]
 
     def tell(self, per_s: float) -> None:
         """Set the rate, after each frame in turn has been processed."""

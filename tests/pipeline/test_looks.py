@@ -58,7 +58,7 @@ def test_after_any_pause_the_next_frame_is_looked_at_and_looks_are_never_too_den
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, RATES_PER_S[-1]),
+        ({}, RATES_PER_S[0]),
         ({"rate": "all"}, 0),
         ({"rate": 3}, 3),
         ({"detections": "boxes"}, 0),
@@ -113,6 +113,18 @@ def test_a_run_with_a_rate_has_rows_in_all_frames_and_marks_those_between_looks(
     assert manifest["stages"]["detect"]["frames"] == len(looked_at_frames(12.5, 2, 100))
 
 
+@pytest.mark.parametrize(("seconds", "n_looks"), [(9, 9 * 20), (12, 12 * 5)])
+def test_short_files_are_looked_at_in_full_by_a_rate_of_auto(
+    tmp_path: Path, seconds: int, n_looks: int
+) -> None:
+    video = write_video(tmp_path / "cam.mp4", n_frames=20 * seconds, fps=20)
+    arguments = ["--videos", str(video), "--no-video", "--quiet", "--output", str(tmp_path / "out")]
+    settings = ["--set", "detector.weights=hog", "--set", "reid.weights=none"]
+    assert cli.main([*arguments, *settings]) == 0
+    manifest = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert manifest["stages"]["detect"]["frames"] == n_looks
+
+
 def looked_at_frames(fps: float, per_s: float, n_frames: int) -> list[int]:
     looks = Looks(per_s)
     return [i for i in range(n_frames) if looks.is_due(i / fps)]
@@ -133,11 +145,6 @@ def test_a_camera_with_more_ambiguous_matches_is_looked_at_more_often(
     share: float, expected: float
 ) -> None:
     assert rate_after(share, 60) == expected
-
-
-def test_the_first_seconds_are_looked_at_most_often() -> None:
-    assert rate_after(0.0, 4) == 20
-    assert rate_after(0.0, 6) == 5
 
 
 def test_the_rate_falls_when_matches_are_clear_again_and_stays_where_nobody_is() -> None:
