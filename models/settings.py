@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from models import documents, files
 from models.errors import InputError, one_line, shorten
 
-MAX_NUMBER = 1e12
+MAX_NUMBER = 1e30
 MAX_VALUE = 80
 """Longest value in a message, characters."""
 INSTALLED = Path(__file__).parent / "configs"

@@ -123,10 +123,13 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parsed = parse(arguments)
     if parsed.version:
-        print(f"multi-camera people tracker {VERSION} {git_hash()[:12]}".rstrip())
-        return 0
+        return command.run(_print_version, parsed)
     interrupted = "interrupted; the output folder holds what was complete by then"
-    return command.run(_run, parsed, PipelineError, interrupted)
+    return command.run(_run, parsed, PipelineError, interrupted, results_are_files=True)
+
+
+def _print_version(parsed: argparse.Namespace) -> None:
+    print(f"multi-camera people tracker {VERSION} {git_hash()[:12]}".rstrip())
 
 
 def _run(parsed: argparse.Namespace) -> int:

@@ -113,7 +113,7 @@ class CameraConfig(Section):
 class SourcesConfig(Section):
     """Which frames are read."""
 
-    stride: Annotated[int, Field(ge=1)] = 1
+    stride: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1
     max_seconds: Seconds = 0.0
     max_gap_s: Annotated[float, Field(gt=0)] = 10.0
     image_fps: Annotated[float, Field(ge=0, le=10_000)] = 0.0

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from models import streams
 from models.errors import InputError
 from models.interrupts import Interrupts
 from models.reid import settings as training_settings
@@ -54,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parsed = parse(arguments)
     try:
-        with Interrupts(training="") as interrupts:
+        with streams.steady(), Interrupts(training="") as interrupts:
             return _train(parsed, interrupts["training"].is_set)
     except InputError as error:
         return _end(2, f"error: {error}")

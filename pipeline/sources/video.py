@@ -62,6 +62,7 @@ class VideoFile:
         self._config, self._settings = config, settings
         self.looks = Looks(looks_per_s, lag=settings.read_ahead_frames + 1)
         self._n_damaged = 0
+        self._n_without_memory = 0
         self._orientations = Orientations()
         self.warnings: list[str] = []
         try:
@@ -78,6 +79,7 @@ class VideoFile:
     def __iter__(self) -> Iterator[Frame]:
         """Yield every `stride`-th frame; what was damaged or repaired is noted in `warnings`."""
         self._n_damaged = 0
+        self._n_without_memory = 0
         size = (self.camera.width, self.camera.height)
         sizes = _Sizes(size)
         times = Clock(self._facts.pace, self._settings.max_gap_s)
@@ -95,7 +97,9 @@ class VideoFile:
             self._warn_of_missing(max(times.last_s, times.span_s) + self._facts.pace.interval_s)
         finally:
             if self._n_damaged:
-                self._warn(f"{self._n_damaged} damaged packets were skipped")
+                why = f", {self._n_without_memory} of them for lack of memory"
+                reason_given = why if self._n_without_memory else ""
+                self._warn(f"{self._n_damaged} damaged packets were skipped{reason_given}")
             for line in [*sizes.warnings(), *times.warnings()]:
                 self._warn(line)
 
@@ -204,8 +208,9 @@ class VideoFile:
         """Pictures that a packet completes; a damaged packet is counted."""
         try:
             yield from packet.decode()
-        except FFmpegError:
+        except FFmpegError as error:
             self._n_damaged += 1
+            self._n_without_memory += isinstance(error, MemoryError)
 
     def _warn(self, text: str) -> None:
         self.warnings.append(f"{self._config.name}: {text}")

@@ -1,8 +1,13 @@
 """The edge of a command."""
 
 from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import torch
 
 from models import command
 from models.errors import InputError
@@ -29,6 +34,32 @@ def test_an_interrupt_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     again = "interrupted; run it again"
     assert command.run(raising(KeyboardInterrupt()), Namespace(), interrupted=again) == 130
     assert capsys.readouterr().err == "interrupted; run it again\n"
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda: np.ones(2**50),
+        lambda: torch.ones(2**50),
+        lambda: cv2.resize(np.ones((2, 2)), (2**24, 2**24)),
+        lambda: "x" * 2**60,
+    ],
+)
+def test_no_memory_is_one_line(
+    capsys: pytest.CaptureFixture[str], allocate: Callable[[], object]
+) -> None:
+    assert command.run(lambda parsed: bool(allocate()) and None, Namespace()) == 2
+    assert capsys.readouterr().err.startswith("error: out of memory; free some")
+
+
+def test_a_file_that_cannot_be_used_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def read(parsed: Namespace) -> None:
+        (tmp_path / "gone.txt").read_text()
+
+    assert command.run(read, Namespace()) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}/gone.txt: No such file or directory\n"
 
 
 def test_a_fault_of_the_program_is_not_hidden() -> None:
