@@ -127,8 +127,8 @@ def openvino_ssd(path: Path) -> Find:
 def detectors(ours: list[Path], size_px: int, baselines: Path) -> Iterator[tuple[str, Find]]:
     """All detectors by name; raises InputError."""
     for path in ours:
-        yield path.stem, PersonDetector(str(path), size_px=size_px)
-    start = PersonDetector(str(baselines / START), "yolo11n.yaml", size_px)
+        yield path.stem, PersonDetector(str(path), size_px=size_px, runtime="auto")
+    start = PersonDetector(str(baselines / START), "yolo11n.yaml", size_px, runtime="auto")
     yield "start (YOLO11n COCO)", start
     yield "HOG", hog()
     yield "FastestDet", fastest_det(baselines / FASTEST)

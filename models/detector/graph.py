@@ -38,6 +38,25 @@ class FromPictures(nn.Module):
         return answer  # type: ignore[no-any-return]
 
 
+class Expectation(nn.Module):
+    """What ultralytics' `DFL` computes, the expected distance (n, 4, places) from its distribution
+    (n, 4 * bins, places), without a convolution.
+
+    OpenVINO keeps what follows the last convolution in float32, so that boxes are decoded in
+    float32 also where the network is computed in bfloat16.
+    """
+
+    def __init__(self, n_bins: int) -> None:
+        super().__init__()
+        self.register_buffer("bins", torch.arange(n_bins, dtype=torch.float32).view(1, 1, -1, 1))
+
+    def forward(self, distribution: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        n, channels, places = distribution.shape
+        bins = distribution.view(n, 4, channels // 4, places).softmax(2)
+        return (bins * self.bins).sum(2)  # type: ignore[operator]
+
+
 def pixels(pictures: torch.Tensor) -> torch.Tensor:
     """Turn pictures (n, height, width, 3) uint8 BGR into what YOLO takes: (n, 3, height, width)
     float32 RGB, 0..1.
@@ -70,6 +89,8 @@ def build(network: Any, path: Path, architecture: str) -> Graph:
         parameter.requires_grad_(False)
     head = own.model[-1]
     head.dynamic = True  # places follow from the size of each picture
+    if head.reg_max > 1:
+        head.dfl = Expectation(head.reg_max)
     parts = {"weights": checksums.of_file(path, "sha256"), "architecture": architecture}
     return Graph(
         FromPictures(own).eval(),

@@ -24,7 +24,7 @@ from models.weights import public
 
 Array = NDArray[Any]
 
-EXPORTER = "1"
+EXPORTER = "2"
 """Version of what is exported; a change of the graphs changes it, so that old files are left."""
 OPSET = 17
 INPUT = "pictures"
