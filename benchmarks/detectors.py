@@ -27,6 +27,7 @@ from models.detector import data
 from models.detector.evaluate import Find, Row, add_sets, evaluate, table
 from models.detector.inference import PersonDetector
 from models.errors import InputError
+from models.runtimes import openvino_package
 from pipeline.config import DetectorConfig
 from pipeline.detect.hog import HogDetector
 from pipeline.records import Frame
@@ -104,9 +105,7 @@ def openvino_ssd(path: Path) -> Find:
     """An Open Model Zoo SSD of one class: BGR 0 to 255 stretched to 544x320, rows of image, class,
     score and box.
     """
-    import openvino
-
-    model = openvino.Core().compile_model(str(path), "CPU")
+    model = openvino_package.load().Core().compile_model(str(path), "CPU")
 
     def find(image: Array) -> tuple[Array, Array]:
         small = cv2.resize(image, SSD_SIZE_PX, interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)[
@@ -128,8 +127,8 @@ def openvino_ssd(path: Path) -> Find:
 def detectors(ours: list[Path], size_px: int, baselines: Path) -> Iterator[tuple[str, Find]]:
     """All detectors by name; raises InputError."""
     for path in ours:
-        yield path.stem, PersonDetector(str(path), size_px=size_px)
-    start = PersonDetector(str(baselines / START), "yolo11n.yaml", size_px)
+        yield path.stem, PersonDetector(str(path), size_px=size_px, runtime="auto")
+    start = PersonDetector(str(baselines / START), "yolo11n.yaml", size_px, runtime="auto")
     yield "start (YOLO11n COCO)", start
     yield "HOG", hog()
     yield "FastestDet", fastest_det(baselines / FASTEST)

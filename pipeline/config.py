@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from models import files, settings
 from models.errors import InputError, shorten
+from models.runtimes.names import PrecisionName, RuntimeName
 from models.settings import S, Section
 from pipeline import floor
 from pipeline.errors import ConfigError
@@ -269,6 +270,8 @@ class Config(Section):
 
     cameras: list[CameraConfig] = Field(default_factory=list)
     device: str = "auto"
+    runtime: RuntimeName = "auto"
+    precision: PrecisionName = "auto"
     sources: SourcesConfig = SourcesConfig()
     detector: DetectorConfig = DetectorConfig()
     tracker: TrackerConfig = TrackerConfig()

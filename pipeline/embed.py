@@ -14,6 +14,8 @@ from models import device as devices
 from models import weights as bundle
 from models.errors import InputError
 from models.reid import encoder
+from models.runtimes.choice import NO_RUNTIME, Choice
+from models.runtimes.names import PrecisionName, RuntimeName
 from pipeline.config import ReidConfig
 from pipeline.errors import ModelError
 from pipeline.records import Array, Embedded, Tracklet
@@ -38,6 +40,8 @@ class Embedder(Protocol):
     width: int
     files: tuple[Path, ...]
     """What it was loaded from; empty when nothing was."""
+    choice: Choice
+    """The runtime that computes it, and its precision; empty when it is no network."""
 
     @property
     def frame_wise(self) -> bool:
@@ -54,12 +58,19 @@ class Embedder(Protocol):
         ...
 
 
-def build(config: ReidConfig, device: str) -> tuple[Embedder, list[str]]:
+def build(
+    config: ReidConfig,
+    device: str,
+    runtime: RuntimeName = "torch",
+    precision: PrecisionName = "auto",
+) -> tuple[Embedder, list[str]]:
     """Return the embedder that the config asks for.
 
     Args:
         config: the ReID network.
         device: name of a device, or "auto".
+        runtime: what computes the network, see `models.runtimes.choice`.
+        precision: in which precision.
 
     Returns:
         The embedder, and notes for the user.
@@ -80,7 +91,7 @@ def build(config: ReidConfig, device: str) -> tuple[Embedder, list[str]]:
                 " weights: --set reid.weights=FILE.onnx"
             ]
         convention = "auto" if is_auto else config.convention
-        embedder = NetworkEmbedder(path, config.batch_crops, device, convention)
+        embedder = NetworkEmbedder(path, config.batch_crops, device, convention, runtime, precision)
     except InputError as error:
         raise ModelError(str(error)) from None
     notes = [f"{path.name}: {embedder.note}"] if embedder.note else []
@@ -96,6 +107,7 @@ class NoEmbedder:
     width = 0
     files: tuple[Path, ...] = ()
     frame_wise = True
+    choice = NO_RUNTIME
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -112,12 +124,21 @@ class NetworkEmbedder:
     A network for clips embeds all crops of a tracklet once more, together, as one clip.
     """
 
-    def __init__(self, path: Path, batch_crops: int, device: str, convention: str = "auto") -> None:
+    def __init__(
+        self,
+        path: Path,
+        batch_crops: int,
+        device: str,
+        convention: str = "auto",
+        runtime: RuntimeName = "torch",
+        precision: PrecisionName = "auto",
+    ) -> None:
         self.name = path.name
         self.files: tuple[Path, ...] = (
             (path, path.with_suffix(".bin")) if path.suffix == ".xml" else (path,)
         )
-        self._encoder = encoder.load(path, device, batch_crops, convention)
+        self._encoder = encoder.load(path, device, batch_crops, convention, runtime, precision)
+        self.choice = self._encoder.choice
         self.width = self._encoder.width
         self.on_cuda = self._encoder.on_cuda
         self.note = self._encoder.note

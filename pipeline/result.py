@@ -5,6 +5,7 @@ summary.
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from models.runtimes.choice import NO_RUNTIME, Choice
 from pipeline.config import Config, LinkingConfig
 from pipeline.linking import linker
 from pipeline.linking.linker import Linked
@@ -23,6 +24,7 @@ class Result:
     not stop the run.
 
     linked: what linking found and why; people: the same people with short gaps filled;
+    detector_choice, reid_choice: runtimes of the networks and their precision;
     frame_ranges: first and last number of the frames processed without a break, by camera;
     n_boxes, n_tracked: detected boxes by camera, and those that belong to a track (`untracked`).
     """
@@ -33,6 +35,8 @@ class Result:
     reid: str
     detector_sha256: str = ""
     reid_sha256: str = ""
+    detector_choice: Choice = NO_RUNTIME
+    reid_choice: Choice = NO_RUNTIME
     cameras: list[Camera] = field(default_factory=list)
     frame_ranges: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     n_boxes: dict[str, int] = field(default_factory=dict)

@@ -175,9 +175,15 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     for camera in config.cameras:
         region_warnings += site_checks.check_region(cameras[camera.name], camera.roi)
     detector, detector_notes = detectors.build(
-        config.detector, config.device, list(cameras.values())
+        config.detector,
+        config.device,
+        list(cameras.values()),
+        config.runtime,
+        config.precision,
     )
-    embedder, embedder_notes = embed.build(config.reid, config.device)
+    embedder, embedder_notes = embed.build(
+        config.reid, config.device, config.runtime, config.precision
+    )
     source_paths = [Path(camera.source) for camera in config.cameras]
     _refuse_inputs_in(output, [*source_paths, *detector.files, *embedder.files])
     result = Result(
@@ -187,6 +193,8 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         embedder.name,
         _sha256(detector.files),
         _sha256(embedder.files),
+        detector_choice=detector.choice,
+        reid_choice=embedder.choice,
         notes=name_notes + detector_notes + embedder_notes,
         warnings=region_warnings,
     )

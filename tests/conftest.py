@@ -1,12 +1,15 @@
 """What all tests share: where data are, which tests run by default, and in how many processes."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 # Before torch is imported. Tensors are tiny here, so that more threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Exported networks are kept from one session to the next, but not among those of the user.
+os.environ["PEOPLE_TRACKER_CACHE"] = str(Path(tempfile.gettempdir()) / "people-tracker-tests")
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"

@@ -31,9 +31,10 @@ def requirements(name: str) -> list[str]:
 
 
 def bounds(requirements: list[str]) -> dict[str, set[str]]:
-    """Version bounds by the name of the package."""
+    """Version bounds by the name of the package; on which machines is left out."""
     found = {}
-    for requirement in requirements:
+    for line in requirements:
+        requirement = line.partition(";")[0].strip()
         name = re.split("[<>=]", requirement)[0].strip()
         found[name] = set(requirement.removeprefix(name).replace(" ", "").split(","))
     return found

@@ -102,9 +102,13 @@ def load(folder: Path, cache: Path) -> SyntheticScene:
     sources = [open_source(camera, config.sources) for camera in config.cameras]
     names = [source.camera.name for source in sources]
     people_detector, _ = detector.build(
-        config.detector, config.device, [source.camera for source in sources]
+        config.detector,
+        config.device,
+        [source.camera for source in sources],
+        config.runtime,
+        config.precision,
     )
-    embedder, _ = embed.build(config.reid, config.device)
+    embedder, _ = embed.build(config.reid, config.device, config.runtime, config.precision)
     inputs = [folder / "cameras.json", *(Path(camera.source) for camera in config.cameras)]
     inputs += [*people_detector.files, *embedder.files]
     device = str(devices.resolve(config.device))

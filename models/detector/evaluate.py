@@ -19,6 +19,7 @@ from models import command, files
 from models.detector import data, scores
 from models.detector.inference import Array, PersonDetector
 from models.errors import InputError
+from models.runtimes import names as runtimes
 
 Find = Callable[[Array], tuple[Array, Array]]
 """image (H, W, 3) uint8 BGR -> boxes (n, 4) px, scores (n,)"""
@@ -159,6 +160,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="threads of torch; 0: as many as it likes",
     )
+    runtimes.add_options(parser)
     add("--json", type=Path, metavar="FILE", help="also write the rows here")
     return parser.parse_args(arguments)
 
@@ -174,7 +176,13 @@ def _run(parsed: argparse.Namespace) -> None:
     sets = data.test_sets(parsed.test_sets, parsed.data, parsed.sets)
     rows: list[Row] = []
     for path in parsed.weights:
-        detector = PersonDetector(str(path), parsed.architecture, parsed.size_px)
+        detector = PersonDetector(
+            str(path),
+            parsed.architecture,
+            parsed.size_px,
+            runtime=parsed.runtime,
+            precision=parsed.precision,
+        )
         rows += evaluate(path.stem, detector, sets)
     if parsed.json:
         files.write(parsed.json, json.dumps([asdict(row) for row in rows], indent=1).encode())

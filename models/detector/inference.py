@@ -1,13 +1,14 @@
 """People in images by any YOLO that ultralytics can load: the one inference path of the product,
 the model card and the benchmarks.
 
-Letterboxing is ours, so that the boxes of an image do not depend on the others of its batch: each
-image is scaled to `size_px` on its long side and padded to multiples of 32, and images of equal
-canvas share a batch. Networks exported with a fixed input take everything in that size. ultralytics
-is told not to report its use and not to install anything.
+Torch networks run in the runtime that `models.runtimes` chooses; what is around the network is the
+same for all runtimes. Letterboxing is ours, so that the boxes of an image do not depend on the
+others of its batch: each image is scaled to `size_px` on its long side and padded to multiples of
+32, and images of equal canvas share a batch. Networks exported with a fixed input take everything
+in that size. ultralytics is told not to report its use and not to install anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,13 @@ from numpy.typing import NDArray
 
 import models.torchvision_ops  # noqa: F401 - before ultralytics
 from models import device as devices
+from models.detector import graph as graphs
 from models.detector import network as networks
 from models.errors import InputError, one_line, shorten
+from models.runtimes import choice as runtimes
+from models.runtimes.choice import Choice, Chosen
+from models.runtimes.graph import Graph, blotches
+from models.runtimes.names import PrecisionName, RuntimeName
 
 Array = NDArray[Any]
 
@@ -34,6 +40,8 @@ MIN_SCORE = 0.001
 MAX_PEOPLE = 1000
 BOX_TASKS = ("detect", "segment", "pose")
 """Tasks of ultralytics whose networks give upright boxes."""
+EXPORTED_RUNTIMES = {".onnx": "onnxruntime", ".engine": "tensorrt", "": "openvino"}
+"""Runtimes of exported weights by suffix; OpenVINO's is a folder."""
 MAX_NAMES = 200
 """Longest list of classes in a message, characters."""
 
@@ -52,6 +60,8 @@ class PersonDetector:
         nms_iou: float = 0.7,
         device: str = "auto",
         classes: Sequence[int | str] = (),
+        runtime: RuntimeName = "torch",
+        precision: PrecisionName = "auto",
     ) -> None:
         """Load the weights, run them once and read what comes out.
 
@@ -63,21 +73,41 @@ class PersonDetector:
             nms_iou: Of two boxes that overlap more, the weaker is left out, 0..1.
             device: As for `models.device.resolve`.
             classes: Names or numbers of the classes that are people; () for all that are called so.
+            runtime: What computes a torch network, see `models.runtimes.choice`; exported weights
+                have a runtime of their own.
+            precision: In which precision it computes.
 
         Raises:
-            InputError: The weights cannot be used, or have no class of this name.
+            InputError: The weights cannot be used, or have no class of this name; or the runtime
+                cannot be used.
         """
         self._size_px = size_px
         self._min_score = max(min_score, MIN_SCORE)
         self._nms_iou = nms_iou
         self._device = devices.resolve(device)
         self._yolo, self.path = load(weights, architecture)
+        self._agrees: dict[tuple[int, int], bool] = {}
+        self.warnings: list[str] = []
+        self._graph: Graph | None = None
         try:
+            if runtime != "torch":
+                self._graph = self._graph_of_network(architecture)
             self._warm_up(classes)
         except Exception as error:  # noqa: BLE001 - the edge of a foreign loader: whatever it raises means unusable weights
             raise InputError(
                 f"{weights}: cannot be used as a YOLO detector ({one_line(error)})"
             ) from None
+        self._chosen = self._choose(runtime, precision)
+
+    @property
+    def choice(self) -> Choice:
+        """The runtime that computes the network, and its precision."""
+        return self._chosen.choice
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the choice."""
+        return self._chosen.notes
 
     def detect(self, images: Sequence[Array]) -> list[tuple[Array, Array]]:
         """Find people in images of any sizes.
@@ -103,6 +133,14 @@ class PersonDetector:
     def __call__(self, image: Array) -> tuple[Array, Array]:
         """Find people in one image; see `detect`."""
         return self.detect([image])[0]
+
+    def _graph_of_network(self, architecture: str) -> Graph | None:
+        """The network for other runtimes, before ultralytics changes it; None for what has none."""
+        if isinstance(self._yolo.model, str) or self._device.type != "cpu":
+            return None
+        _refuse_task(self._yolo.task)
+        network = self._yolo.model
+        return graphs.build(network, self.path, architecture) if graphs.has_graph(network) else None
 
     def _warm_up(self, classes: Sequence[int | str]) -> None:
         """Run once, to load what is loaded late, to see that boxes come out, and to learn the
@@ -150,33 +188,99 @@ class PersonDetector:
                 " have it, not (N, 4 + classes, places); export it with ultralytics"
             )
 
+    def _choose(self, runtime: RuntimeName, precision: PrecisionName) -> Chosen:
+        """Choose what computes the network; raises InputError."""
+        weights = self.path.name
+        if isinstance(self._yolo.model, str):
+            name = EXPORTED_RUNTIMES.get(self.path.suffix, "as its format says")
+            notes: tuple[str, ...] = ()
+            if runtime not in ("auto", name):
+                notes = (f"{weights}: exported weights choose their runtime themselves ({name})",)
+            return Chosen(Choice(name, "as exported"), None, notes)
+        if self._device.type != "cpu":
+            reason = f"{weights} runs on {self._device}, and only torch does"
+            return runtimes.without_graph(runtime, precision, self._device, reason)
+        in_torch = runtimes.torch_precision(self._device, precision)
+        if in_torch == "float32":
+            self._precision = nullcontext()
+        if self._graph is None:
+            reason = f"{weights} has a head that only torch runs"
+            return runtimes.without_graph(runtime, precision, self._device, reason)
+        return runtimes.choose(self._graph, self._run_torch, graphs.difference, runtime, precision)
+
     def _detect_batch(
         self, images: list[Array], canvas: tuple[int, int]
     ) -> list[tuple[Array, Array]]:
         batch = np.full((self._fixed_batch or len(images), *canvas, 3), PADDING, np.uint8)
         scales = [letterbox(image, batch[i]) for i, image in enumerate(images)]
-        rgb = torch.from_numpy(batch).flip(-1).permute(0, 3, 1, 2).contiguous()
-        results = self._predict(rgb.to(self._device).float().div_(255))[: len(images)]
+        answers = self._run_for(canvas)(batch)
         return [
-            in_image(result.boxes.xyxy, result.boxes.conf, scale, image.shape)
-            for result, scale, image in zip(results, scales, images, strict=True)
+            in_image(*self._suppress(answers[i : i + 1]), scale, image.shape)
+            for i, (scale, image) in enumerate(zip(scales, images, strict=True))
         ]
 
-    def _predict(self, batch: torch.Tensor) -> list[Any]:
+    def _run_for(self, canvas: tuple[int, int]) -> Callable[[Array], Any]:
+        """What computes pictures of this size: the chosen runtime, if it agrees with torch on this
+        size too.
+        """
+        run = self._chosen.run
+        if run is None or self._graph is None:
+            return self._run_torch
+        if canvas not in self._agrees:
+            sample = blotches((1, *canvas))
+            reason = graphs.difference(run(sample), self._graph.reference(sample))
+            self._agrees[canvas] = not reason
+            if reason:
+                self.warnings.append(
+                    f"{self.path.name}: torch computes pictures of {canvas[1]}x{canvas[0]}, not"
+                    f" {self.choice.runtime}, because {reason}"
+                )
+        return run if self._agrees[canvas] else self._run_torch
+
+    @torch.inference_mode()
+    def _run_torch(self, pictures: Array) -> Any:
+        """Raw answer (n, 4 + classes, places), a tensor on the device, for pictures (n, height,
+        width, 3) uint8 BGR.
+        """
+        rgb = torch.from_numpy(pictures).flip(-1).permute(0, 3, 1, 2).contiguous()
+        pixels = rgb.to(self._device).float().div_(255)
+        network = self._yolo.predictor.model
         with self._precision:
-            results: list[Any] = self._yolo.predict(
+            answer = network(pixels.half() if network.fp16 else pixels)
+        while isinstance(answer, list | tuple):
+            answer = answer[0]
+        return answer
+
+    def _suppress(self, answer: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Boxes (n, 4) x1 y1 x2 y2 and scores (n,) of one picture by its raw answer (1, 4 +
+        classes, places), or (1, n, 6) of a network that suppresses by itself.
+        """
+        from ultralytics.utils import nms
+
+        network = self._yolo.predictor.model
+        with torch.inference_mode():
+            (found,) = nms.non_max_suppression(
+                torch.as_tensor(answer),
+                self._min_score,
+                self._nms_iou,
+                self._person,
+                agnostic=len(self._person) > 1,  # one person may be two kinds of people
+                max_det=MAX_PEOPLE,
+                nc=0 if self._yolo.task == "detect" else len(network.names),
+                end2end=getattr(network, "end2end", False),
+            )
+        return found[:, :4], found[:, 4]
+
+    def _predict(self, batch: torch.Tensor) -> None:
+        """Let ultralytics load, fuse and run the network as it does for its own users."""
+        with self._precision:
+            self._yolo.predict(
                 batch,
-                conf=self._min_score,
-                iou=self._nms_iou,
-                classes=self._person,
-                agnostic_nms=len(self._person) > 1,  # one person may be two kinds of people
                 verbose=False,
                 device=str(self._device),
                 quantize=16 if self._device.type == "cuda" else None,
-                max_det=MAX_PEOPLE,
                 imgsz=list(batch.shape[2:]),
             )
-        return results
 
 
 def people_classes(names: dict[int, str], wanted: Sequence[int | str]) -> list[int]:

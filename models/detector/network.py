@@ -20,6 +20,7 @@ import models.torchvision_ops  # noqa: F401 - before ultralytics
 from models import device as devices
 from models import documents, files
 from models.errors import InputError, one_line
+from models.runtimes import openvino_package
 
 os.environ.update(
     YOLO_OFFLINE="true", YOLO_AUTOINSTALL="false", YOLO_VERBOSE="false"
@@ -35,9 +36,10 @@ PEOPLE = frozenset(SINGULAR + PLURAL)
 
 
 def disable_telemetry() -> None:
-    """Tell ultralytics not to report its use, for this process and not in the user's settings
-    file.
+    """Tell ultralytics, and OpenVINO, which it may import, not to report their use: for this
+    process, and not in the user's settings files.
     """
+    openvino_package.disable_telemetry()
     from ultralytics.utils import SETTINGS
 
     dict.__setitem__(SETTINGS, "sync", False)

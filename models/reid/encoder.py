@@ -3,10 +3,12 @@ whatever file it came from.
 
 One seam, `Encoder`, with two implementations: networks of ours (.safetensors), which see a clip as
 a whole, and exported ones (.onnx, OpenVINO's .xml), where the features of an image network are
-averaged over the clip by crop quality.
+averaged over the clip by crop quality. A network of ours runs in the runtime that
+`models.runtimes` chooses.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,13 +18,17 @@ from numpy.typing import NDArray
 
 from models import device as devices
 from models.errors import InputError, one_line
+from models.reid import graph as graphs
 from models.reid import preprocess
 from models.reid.exported import ExportedNetwork, noise
 from models.reid.networks import file
 from models.reid.networks.frames import FrameWise
 from models.reid.networks.heads import MeanPooling, QualityPooling
 from models.reid.openvino_network import OpenVinoNetwork
-from models.weights import public
+from models.runtimes import choice as runtimes
+from models.runtimes.choice import Choice, Chosen
+from models.runtimes.names import PrecisionName, RuntimeName
+from models.weights import checksums, public
 
 Array = NDArray[Any]
 
@@ -43,6 +49,8 @@ class Encoder(Protocol):
     """What was written with a network of ours; empty for exported ones."""
     note: str
     """What the user should know of how it is read; "" for nothing."""
+    choice: Choice
+    """The runtime that computes it, and its precision."""
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
         """Clips, each (k, h, w, 3) uint8 BGR with k >= 1 -> (n, width) float32, raw; non-finite
@@ -54,13 +62,28 @@ class Encoder(Protocol):
 
 
 def load(
-    weights: str | Path, device: str = "auto", batch_crops: int = 64, convention: str = "auto"
+    weights: str | Path,
+    device: str = "auto",
+    batch_crops: int = 64,
+    convention: str = "auto",
+    runtime: RuntimeName = "torch",
+    precision: PrecisionName = "auto",
 ) -> Encoder:
-    """Open ReID weights; raises InputError. `batch_crops` crops go into one call.
+    """Open ReID weights.
 
-    weights: a .safetensors network of ours, any exported .onnx, an OpenVINO .xml, or the name of a
-    fetched public model. convention: what an exported network takes, a key of
-    `preprocess.CONVENTIONS`, or "auto": what is recorded of it.
+    Args:
+        weights: A .safetensors network of ours, any exported .onnx, an OpenVINO .xml, or the name
+            of a fetched public model.
+        device: As for `models.device.resolve`.
+        batch_crops: Crops that go into one call.
+        convention: What an exported network takes, a key of `preprocess.CONVENTIONS`, or "auto":
+            what is recorded of it.
+        runtime: What computes a network of ours, see `models.runtimes.choice`; exported networks
+            have a runtime of their own.
+        precision: In which precision it computes.
+
+    Raises:
+        InputError: The weights or the runtime cannot be used.
     """
     path = public.find(weights)
     if path.suffix == ".safetensors":
@@ -68,14 +91,17 @@ def load(
             raise InputError(
                 f"{path}: a network of ours says itself what it takes; leave the convention at auto"
             )
-        network = NetworkEncoder(file.load(path), devices.resolve(device), batch_crops)
+        loaded = file.load(path)
         try:
+            network = NetworkEncoder(
+                loaded, devices.resolve(device), batch_crops, path, runtime, precision
+            )
             network.features([noise(network.size)])
         except RuntimeError as error:
-            height, width = network.size
+            recipe = loaded.recipe
             raise InputError(
-                f"{path}: its network does not take crops of its own size {height}x{width}"
-                f" ({one_line(error)})"
+                f"{path}: its network does not take crops of its own size"
+                f" {recipe.height_px}x{recipe.width_px} ({one_line(error)})"
             ) from None
         return network
     if path.suffix not in (".onnx", ".xml"):
@@ -111,22 +137,87 @@ def recorded(path: Path) -> preprocess.Convention:
 class NetworkEncoder:
     """A network of `models.reid.networks`, with the input size it was trained for."""
 
-    def __init__(self, loaded: file.Loaded, device: torch.device, batch_crops: int) -> None:
+    def __init__(
+        self,
+        loaded: file.Loaded,
+        device: torch.device,
+        batch_crops: int,
+        path: Path | None = None,
+        runtime: RuntimeName = "torch",
+        precision: PrecisionName = "auto",
+    ) -> None:
+        """Prepare the network.
+
+        Args:
+            loaded: The network and its recipe.
+            device: Where torch runs it.
+            batch_crops: Crops of one call in torch.
+            path: Its file; None only for runtime "torch".
+            runtime: What computes it.
+            precision: In which precision.
+
+        Raises:
+            InputError: The runtime cannot be used.
+        """
         self.network = loaded.network.to(device).eval()
         self.width = int(loaded.network.width)  # type: ignore[arg-type]
         self.size = (loaded.recipe.height_px, loaded.recipe.width_px)
         self.on_cuda = device.type == "cuda"
         self.frame_wise = frame_wise(loaded.network)
         self.about = loaded.about
-        self.note = ""
         self._device, self._batch_crops = device, batch_crops
+        self._is_fast = precision != "float32"
+        self._chosen = self._choose(loaded, path, runtime, precision)
+        self.choice = self._chosen.choice
+        self.note = "; ".join(self._chosen.notes)
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
-        """See `Encoder`. Clips of different length share a batch, padded and masked."""
+        """See `Encoder`. In torch, clips of different length share a batch, padded and masked."""
         rows = [np.zeros((0, self.width), np.float32)]
         for part in _batches(clips, self._batch_crops):
-            rows.append(self._batch(clips[part], quality[part] if quality else None))
+            in_part = quality[part] if quality else None
+            if self._chosen.run is None:
+                rows.append(self._batch(clips[part], in_part))
+            else:
+                rows.append(self._means(clips[part], in_part))
         return np.concatenate(rows)
+
+    def _choose(
+        self,
+        loaded: file.Loaded,
+        path: Path | None,
+        runtime: RuntimeName,
+        precision: PrecisionName,
+    ) -> Chosen:
+        """Choose what computes the network; raises InputError."""
+        if path is None or runtime == "torch":
+            in_torch = runtimes.torch_precision(self._device, precision)
+            return Chosen(Choice("torch", in_torch), None)
+        if self._device.type != "cpu":
+            reason = f"{path.name} runs on {self._device}, and only torch does"
+            return runtimes.without_graph(runtime, precision, self._device, reason)
+        if not self.frame_wise:
+            reason = f"{path.name} takes clips, which only torch runs"
+            return runtimes.without_graph(runtime, precision, self._device, reason)
+        graph = graphs.build(loaded, path.stem, checksums.of_file(path, "sha256"))
+
+        def in_torch_run(crops: Array) -> Array:
+            return self._batch([crop[None] for crop in crops], None)
+
+        return runtimes.choose(graph, in_torch_run, graphs.difference, runtime, precision)
+
+    def _means(self, clips: Sequence[Array], quality: Sequence[Array] | None) -> Array:
+        """Features of clips from the chosen runtime: means over the frames."""
+        assert self._chosen.run is not None
+        crops = np.concatenate([_resized(clip, self.size) for clip in clips])
+        of_crops = self._chosen.run(crops)
+        lengths = [len(clip) for clip in clips]
+        given = [np.ones(n) for n in lengths] if quality is None else quality
+        weights = np.concatenate([graphs.frame_weights(self.network, q) for q in given])
+        starts = np.cumsum([0, *lengths])[:-1]
+        totals = np.add.reduceat(weights, starts)[:, None]
+        sums = np.add.reduceat(of_crops * weights[:, None], starts)
+        return _finite(sums / totals)
 
     @torch.inference_mode()
     def _batch(self, clips: Sequence[Array], quality: Sequence[Array] | None) -> Array:
@@ -139,7 +230,7 @@ class NetworkEncoder:
                 weights[i, : len(clip)] = quality[i]
         pixels = torch.from_numpy(crops.reshape(-1, *crops.shape[2:])).to(self._device)
         images = preprocess.normalise(pixels).reshape(*shape, 3, *self.size)
-        with devices.autocast(self._device):
+        with devices.autocast(self._device) if self._is_fast else nullcontext():
             out = self.network(
                 images,
                 torch.from_numpy(mask).to(self._device),
@@ -162,6 +253,8 @@ class ExportedEncoder:
         self.frame_wise = not (isinstance(network, ExportedNetwork) and network.clips)
         self.about: dict[str, Any] = {}
         self.note = network.note
+        name = "onnxruntime" if isinstance(network, ExportedNetwork) else "openvino"
+        self.choice = Choice(name, "as exported")
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
         """See `Encoder`. Features of an image network are brought to unit length before they are

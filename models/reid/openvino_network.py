@@ -16,6 +16,7 @@ from models.errors import InputError, one_line
 from models.reid import preprocess
 from models.reid.exported import Array, as_rows, choose_output, noise, refuse_not_finite
 from models.reid.preprocess import Convention
+from models.runtimes import openvino_package
 
 MAX_APART = 0.05
 """Largest distance of a crop's unit features in batches of different size; up to 0.015 was seen
@@ -40,7 +41,7 @@ class OpenVinoNetwork:
         self._convention = convention
         self._output = ""
         try:
-            from openvino import Core
+            openvino = openvino_package.load()
         except ImportError:
             raise InputError(
                 f"{path}: .xml networks need the package openvino (pip install openvino); or take"
@@ -51,7 +52,7 @@ class OpenVinoNetwork:
                 f"{path}: its weights {path.with_suffix('.bin').name} do not lie beside it"
             )
         try:
-            self._core = Core()
+            self._core = openvino.Core()
             model = self._core.read_model(path)
             shape = list(model.input().partial_shape)
             if (

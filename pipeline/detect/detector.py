@@ -7,6 +7,8 @@ from typing import Protocol
 from models import device as devices
 from models import weights
 from models.errors import InputError
+from models.runtimes.choice import Choice
+from models.runtimes.names import PrecisionName, RuntimeName
 from pipeline.config import DetectorConfig
 from pipeline.errors import ConfigError, ModelError
 from pipeline.records import Camera, Detections, Frame
@@ -20,6 +22,8 @@ class Detector(Protocol):
     """What runs, for people: "YOLO yolo11n.pt", "HOG", "detections file"."""
     files: tuple[Path, ...]
     """What it was loaded from; empty when nothing was."""
+    choice: Choice
+    """The runtime that computes it, and its precision; empty when it is no network."""
 
     @property
     def warnings(self) -> list[str]:
@@ -32,10 +36,26 @@ class Detector(Protocol):
 
 
 def build(
-    config: DetectorConfig, device: str, cameras: Sequence[Camera]
+    config: DetectorConfig,
+    device: str,
+    cameras: Sequence[Camera],
+    runtime: RuntimeName = "torch",
+    precision: PrecisionName = "auto",
 ) -> tuple[Detector, list[str]]:
-    """Return the detector that `config` asks for and notes for the user; raises ConfigError,
-    ModelError, SourceError.
+    """Choose and load the detector.
+
+    Args:
+        config: The settings of the detector.
+        device: Name of a device, or "auto".
+        cameras: The cameras that it is for.
+        runtime: What computes a network, see `models.runtimes.choice`.
+        precision: In which precision.
+
+    Returns:
+        The detector, and notes for the user.
+
+    Raises:
+        PipelineError: A setting, the weights or a file of detections cannot be used.
     """
     if config.detections:
         from pipeline.detect.mot_file import MotFileDetector
@@ -77,7 +97,8 @@ def build(
         return HogDetector(config), notes
     from pipeline.detect.yolo import YoloDetector
 
-    return YoloDetector(chosen, config, device), notes
+    yolo = YoloDetector(chosen, config, device, runtime, precision)
+    return yolo, [*notes, *yolo.notes]
 
 
 def rate(config: DetectorConfig) -> float:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from models import boxes
+from models.runtimes.choice import NO_RUNTIME
 from pipeline.config import DetectorConfig
 from pipeline.records import Array, Detections, Frame
 
@@ -46,6 +47,7 @@ class HogDetector:
 
     name = "HOG"
     files: tuple[Path, ...] = ()
+    choice = NO_RUNTIME
 
     def __init__(self, config: DetectorConfig) -> None:
         self.warnings: list[str] = []

@@ -8,6 +8,7 @@ import numpy as np
 
 from models import files
 from models.errors import InputError
+from models.runtimes.choice import NO_RUNTIME
 from pipeline import box_files, mot
 from pipeline.config import file_name
 from pipeline.errors import SourceError
@@ -35,6 +36,7 @@ class MotFileDetector:
     """
 
     name = "detections file"
+    choice = NO_RUNTIME
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from pathlib import Path
 from models import device as devices
 from models.detector.inference import PersonDetector
 from models.errors import InputError
+from models.runtimes.names import PrecisionName, RuntimeName
 from pipeline.config import DetectorConfig
 from pipeline.errors import ModelError
 from pipeline.records import Detections, Frame
@@ -13,9 +14,15 @@ from pipeline.records import Detections, Frame
 class YoloDetector:
     """Any weights that `PersonDetector` can load."""
 
-    def __init__(self, weights: str, config: DetectorConfig, device: str) -> None:
+    def __init__(
+        self,
+        weights: str,
+        config: DetectorConfig,
+        device: str,
+        runtime: RuntimeName = "torch",
+        precision: PrecisionName = "auto",
+    ) -> None:
         self.name = f"YOLO {Path(weights).name}"
-        self.warnings: list[str] = []
         on = devices.resolve(device)
         try:
             self._detector = PersonDetector(
@@ -26,6 +33,8 @@ class YoloDetector:
                 config.nms_iou,
                 str(on),
                 config.classes,
+                runtime,
+                precision,
             )
         except InputError as error:
             hint = ""
@@ -35,6 +44,13 @@ class YoloDetector:
                 hint = "; for example --set detector.classes=[NAME]"
             raise ModelError(f"{error}{hint}") from None
         self.files: tuple[Path, ...] = (self._detector.path,)
+        self.choice = self._detector.choice
+        self.notes = self._detector.notes
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sizes of pictures that the chosen runtime cannot compute."""
+        return self._detector.warnings
 
     def detect(self, frames: list[Frame]) -> list[Detections]:
         """Return people with score >= `min_score`, boxes clipped to the image."""

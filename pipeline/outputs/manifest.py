@@ -40,8 +40,16 @@ def to_json(result: Result, files: list[str]) -> str:
         "python": platform.python_version(),
         "packages": packages(),
         "device": f"{device} ({name})",
-        "detector": {"name": result.detector, "sha256": result.detector_sha256},
-        "reid": {"name": result.reid, "sha256": result.reid_sha256},
+        "detector": {
+            "name": result.detector,
+            "sha256": result.detector_sha256,
+            **result.detector_choice._asdict(),
+        },
+        "reid": {
+            "name": result.reid,
+            "sha256": result.reid_sha256,
+            **result.reid_choice._asdict(),
+        },
         "people": len(result.people),
         "appearance": result.linked.calibration.in_words(),
         "clocks": result.linked.clocks.in_words(),

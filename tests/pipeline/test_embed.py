@@ -19,6 +19,7 @@ from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from models.reid.exported import ExportedNetwork
 from models.reid.networks import table
 from models.reid.networks.file import Recipe, save
+from models.runtimes.choice import NO_RUNTIME
 from models.weights import shipped
 from pipeline import embed
 from pipeline.config import ReidConfig
@@ -246,6 +247,7 @@ class NoNetwork:
     """Stands for a network on a device that this machine lacks."""
 
     width, size, note = 1, (HEIGHT_PX, WIDTH_PX), ""
+    choice = NO_RUNTIME
 
     def __init__(self, path: Path, device: str) -> None:
         self.on_cuda = device == "cuda"

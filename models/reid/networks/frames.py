@@ -32,15 +32,20 @@ class Outputs(NamedTuple):
     attention: Tensor
 
 
+def _is_exporting() -> bool:
+    """Whether either exporter of torch reads the network; all frames are real then."""
+    return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
+
+
 def pack(clips: Tensor, mask: Tensor) -> Tensor:
     """Real frames of the clips as one batch of images (R, 3, H, W), channels last."""
-    frames = clips.flatten(0, 1) if torch.compiler.is_exporting() else clips[mask]
+    frames = clips.flatten(0, 1) if _is_exporting() else clips[mask]
     return frames.contiguous(memory_format=torch.channels_last)
 
 
 def unpack(rows: Tensor, mask: Tensor) -> Tensor:
     """Rows (R, D) of the real frames back at their places: (B, T, D), zero elsewhere."""
-    if torch.compiler.is_exporting():
+    if _is_exporting():
         return rows.reshape(*mask.shape, rows.shape[1])
     spread = rows.new_zeros(*mask.shape, rows.shape[1])
     spread[mask] = rows

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from models.errors import InputError, one_line
 from models.reid.networks.osnet import ConvNorm, Gate, LightConv, OSBlock
 from models.reid.networks.osnet_lct import LinearContextTransform, OSNetLct
+from models.runtimes import openvino_package
 
 Normalisation = nn.BatchNorm1d | nn.BatchNorm2d
 WITH_CONSTANTS = ("Convolution", "GroupConvolution", "MatMul", "Add", "Multiply", "PRelu")
@@ -107,13 +108,13 @@ class _Moments:
 def _constants(path: Path) -> list[Tensor]:
     """Constants of the weighted operations, in the order in which they are computed."""
     try:
-        from openvino import Core
+        openvino = openvino_package.load()
     except ImportError:
         raise InputError(
             f"{path}: reading it needs the package openvino (pip install openvino)"
         ) from None
     try:
-        operations = Core().read_model(path).get_ordered_ops()
+        operations = openvino.Core().read_model(path).get_ordered_ops()
     except RuntimeError as error:
         raise InputError(f"{path}: cannot be read by OpenVINO ({one_line(error)})") from None
     weighted = [
