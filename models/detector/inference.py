@@ -228,7 +228,10 @@ class PersonDetector:
             return self._run_torch
         if canvas not in self._agrees:
             sample = blotches((1, *canvas))
-            reason = graphs.difference(run(sample), self._graph.reference(sample))
+            try:
+                reason = graphs.difference(run(sample), self._graph.reference(sample))
+            except Exception as error:  # noqa: BLE001 - whatever a foreign runtime raises, torch is left
+                reason = f"it fails ({one_line(error)})"
             self._agrees[canvas] = not reason
             if reason:
                 self.warnings.append(
