@@ -398,7 +398,7 @@ def test_old_keys_are_no_keys_any_more_and_new_ones_stay_in_their_section() -> N
         assert old.split(".")[0] == new.split(".")[0]
 
 
-@pytest.mark.parametrize("start_s", [1.7e12, 1.7e15, -1e10, 1e300])
+@pytest.mark.parametrize("start_s", [1.7e12, 1.7e15, -1e10, 1e30])
 def test_a_start_in_milliseconds_or_microseconds_is_an_error_that_says_so(start_s: float) -> None:
     values = {"cameras": [{"source": "a.mp4", "start_s": start_s}]}
     with pytest.raises(ConfigError, match=r"start_s is in seconds.*divide milliseconds by 1e3"):
