@@ -18,12 +18,13 @@ MAX_DEPTH = 50
 MAX_YAML_VALUES = 100_000
 """Most values of a YAML document with all its aliases written out."""
 MAX_INTEGER = 2**63
-BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
+NO_DECIMAL = re.compile(r"[-+]?([0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?|0[0-9_]+)")
+"""What YAML 1.1 reads in base 60 or 8, and people mean as a time or a name."""
 TOO_DEEP = f"it is nested more than {MAX_DEPTH} deep"
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses keys given twice and deep nesting; 190:20:30 is text, not the number 685230."""
+    """Refuses keys given twice and deep nesting; 190:20:30 and 010 are text, not 685230 and 8."""
 
     _depth = 0
 
@@ -56,7 +57,7 @@ class _Loader(yaml.SafeLoader):
 
 def _number_or_text(loader: _Loader, node: yaml.ScalarNode) -> Any:
     text = str(node.value)
-    if BASE_60.fullmatch(text):
+    if NO_DECIMAL.fullmatch(text):
         return text
     build = loader.construct_yaml_int if node.tag.endswith("int") else loader.construct_yaml_float
     return build(node)
