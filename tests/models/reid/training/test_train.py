@@ -61,8 +61,10 @@ def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(
     n_epochs = len(rows(output))
     assert said == f"interrupted in epoch {n_epochs}; go on with --resume --output {output}\n"
     assert 1 <= n_epochs < 12 and printed.count("\n") == n_epochs
-    assert train.main(["--output", str(output), "--resume", "--quiet"]) == 0
-    assert train.main(["--output", str(tmp_path / "whole"), "--quiet", *given]) == 0
+    resumed = ["--output", str(output), "--resume", "--quiet"]
+    whole = ["--output", str(tmp_path / "whole"), "--quiet", *given]
+    for arguments_of_run in (resumed, whole):  # in processes of their own, as the first
+        subprocess.run([*COMMAND, *arguments_of_run], cwd=ROOT, check=True, timeout=60)
     assert same_weights(output, tmp_path / "whole") and rows(output) == rows(tmp_path / "whole")
 
 
