@@ -105,7 +105,7 @@ def openvino_ssd(path: Path) -> Find:
     """An Open Model Zoo SSD of one class: BGR 0 to 255 stretched to 544x320, rows of image, class,
     score and box.
     """
-    model = openvino_package.load().Core().compile_model(str(path), "CPU")
+    model = openvino_package.core().compile_model(str(path), "CPU")
 
     def find(image: Array) -> tuple[Array, Array]:
         small = cv2.resize(image, SSD_SIZE_PX, interpolation=cv2.INTER_LINEAR).transpose(2, 0, 1)[

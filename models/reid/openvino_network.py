@@ -41,7 +41,7 @@ class OpenVinoNetwork:
         self._convention = convention
         self._output = ""
         try:
-            openvino = openvino_package.load()
+            openvino_package.load()
         except ImportError:
             raise InputError(
                 f"{path}: .xml networks need the package openvino (pip install openvino); or take"
@@ -52,7 +52,7 @@ class OpenVinoNetwork:
                 f"{path}: its weights {path.with_suffix('.bin').name} do not lie beside it"
             )
         try:
-            self._core = openvino.Core()
+            self._core = openvino_package.core()
             model = self._core.read_model(path)
             shape = list(model.input().partial_shape)
             if (

@@ -43,7 +43,7 @@ class OpenVinoRunner:
             RuntimeError: The file is damaged.
         """
         self._openvino = openvino_package.load()
-        self._core = self._openvino.Core()
+        self._core = openvino_package.core()
         self._data = data
         self._precision = OPENVINO_PRECISIONS[precision]
         self._batch = batch

@@ -108,13 +108,13 @@ class _Moments:
 def _constants(path: Path) -> list[Tensor]:
     """Constants of the weighted operations, in the order in which they are computed."""
     try:
-        openvino = openvino_package.load()
+        openvino_package.load()
     except ImportError:
         raise InputError(
             f"{path}: reading it needs the package openvino (pip install openvino)"
         ) from None
     try:
-        operations = openvino.Core().read_model(path).get_ordered_ops()
+        operations = openvino_package.core().read_model(path).get_ordered_ops()
     except RuntimeError as error:
         raise InputError(f"{path}: cannot be read by OpenVINO ({one_line(error)})") from None
     weighted = [

@@ -231,3 +231,25 @@ assert not reporting, reporting
     command = [sys.executable, "-c", script]
     subprocess.run(command, check=True, env=environment, cwd=ROOT, timeout=100)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("openvino")
+def test_signals_are_handled_after_networks_on_openvino_are_gone() -> None:
+    script = """
+import gc, signal
+from models.runtimes.runners import OpenVinoRunner
+from tests.models.runtimes.test_choice import graph
+data = graph().export()[0]
+runners = [OpenVinoRunner(data, "float32", 2) for _ in range(3)]
+for runner in runners:
+    runner(graph().sample)
+del runner
+while runners:
+    del runners[0]
+    gc.collect()
+signal.signal(signal.SIGTERM, lambda *_: print("handled"))
+signal.raise_signal(signal.SIGTERM)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
