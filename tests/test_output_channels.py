@@ -103,13 +103,18 @@ def test_a_result_that_cannot_be_printed_is_an_error(
 def test_ctrl_c_while_libraries_are_loaded_is_one_line(
     video: Path, tmp_path: Path, loaded: str
 ) -> None:
-    process = subprocess.Popen(
-        command(video, tmp_path / "out"),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # a child ignores what its parent ignores, as tests do that a shell runs in the background
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen(
+            command(video, tmp_path / "out"),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     maps = Path(f"/proc/{process.pid}/maps")
     deadline = time.monotonic() + 60
     while loaded not in maps.read_text() and time.monotonic() < deadline:
