@@ -40,7 +40,7 @@ from pipeline.outputs.folder import MANIFEST, OutputFolder, writing
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
-from pipeline.sources.looks import SHORT_S
+from pipeline.sources.looks import SHORT_S, Looks
 from pipeline.timings import Timings
 from pipeline.tracking import untracked
 from pipeline.worker import Worker
@@ -208,7 +208,7 @@ def _open(camera: CameraConfig, config: Config) -> Source:
     opened = source.camera
     is_short = 0 < opened.n_frames < SHORT_S * opened.fps
     if is_short and detectors.is_adaptive(config.detector):
-        return open_source(camera, config.sources)
+        source.looks = Looks(0)
     return source
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
@@ -267,6 +268,15 @@ def test_similarities_in_priors_that_are_no_numbers_are_refused_at_the_start(
     assert_refused(run(output, video, "--priors", priors), output, capsys, "priors.json")
 
 
+def shipped_reid() -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata of the ReID network that ships."""
+    path = weights.bundled("reid", "cpu")
+    assert path is not None
+    with safe_open(str(path), "pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        return state, file.metadata()
+
+
 @pytest.mark.parametrize(
     "changed",
     [
@@ -284,11 +294,7 @@ def test_a_recipe_that_cannot_be_is_refused_when_it_is_read(
     video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, Any]
 ) -> None:
     path = tmp_path / "reid.safetensors"
-    shipped = weights.bundled("reid", "cpu")
-    assert shipped is not None
-    with safe_open(str(shipped), "pt") as file:
-        metadata = file.metadata()
-        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a dict
+    state, metadata = shipped_reid()
     metadata["recipe"] = json.dumps(json.loads(metadata["recipe"]) | changed)
     save_file(state, path, metadata)
     output = tmp_path / "out"
@@ -301,11 +307,7 @@ def test_metadata_of_weights_that_are_nested_deeply_are_refused(
     video: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
     path = tmp_path / "reid.safetensors"
-    shipped = weights.bundled("reid", "cpu")
-    assert shipped is not None
-    with safe_open(str(shipped), "pt") as file:
-        metadata = file.metadata()
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    state, metadata = shipped_reid()
     save_file(state, path, metadata | {key: DEEP})
     output = tmp_path / "out"
     code = run(output, video, "--set", f"reid.weights={path}")
