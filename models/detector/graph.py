@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.runtimes.graph import Array, Graph, blotches
+from models.runtimes.graph import Array, Graph, blotches, wrong_form
 from models.weights import checksums
 
 SAMPLE_SHAPE = (1, 384, 640)
@@ -109,8 +109,8 @@ def difference(found: Array, expected: Array) -> str:
         found: What a runtime gives.
         expected: What torch gives in float32.
     """
-    if found.shape != expected.shape or not np.isfinite(found).all():
-        return f"its answer has the shape {found.shape}, or is not finite"
+    if reason := wrong_form(found, expected):
+        return reason
     scores = expected[0, 4:].max(axis=0)
     best = np.argsort(-scores, kind="stable")[:N_BEST]
     boxes = expected[0, :4, best]

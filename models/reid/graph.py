@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.reid import preprocess
 from models.reid.networks.file import Loaded
 from models.reid.networks.heads import QualityPooling
-from models.runtimes.graph import Array, Graph, blotches
+from models.runtimes.graph import Array, Graph, blotches, wrong_form
 
 CROPS = 4
 MAX_APART = 0.06
@@ -65,8 +65,8 @@ def difference(found: Array, expected: Array) -> str:
         found: Features from a runtime.
         expected: Features from torch in float32.
     """
-    if found.shape != expected.shape or not np.isfinite(found).all():
-        return f"its answer has the shape {found.shape}, or is not finite"
+    if reason := wrong_form(found, expected):
+        return reason
     apart = float(np.linalg.norm(_unit(found) - _unit(expected), axis=1).max())
     if apart > MAX_APART:
         return f"its features are {apart:.3f} from torch's, in unit length; {MAX_APART} is allowed"

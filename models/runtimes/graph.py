@@ -134,3 +134,15 @@ def blotches(shape: tuple[int, int, int], seed: int = 0) -> Array:
             cells = rng.uniform(0, 85, (n_cells, n_cells, 3)).astype(np.float32)
             pictures[i] += cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)
     return np.clip(pictures, 0, 255).astype(np.uint8)
+
+
+def wrong_form(found: Array, expected: Array) -> str:
+    """Say why an answer cannot be compared with the expected one; "" if it can.
+
+    Args:
+        found: What a runtime gives.
+        expected: What torch gives.
+    """
+    if found.shape != expected.shape or not np.isfinite(found).all():
+        return f"its answer has the shape {found.shape}, or is not finite"
+    return ""
