@@ -9,6 +9,10 @@ import os
 import sys
 from typing import cast
 
+from models import threads
+
+# before torch and BLAS are loaded, and before ultralytics sets it to 1
+os.environ.setdefault("OMP_NUM_THREADS", str(threads.available()))
 # onnxruntime looks up a host of its vendor, and keeps a device id in the user's cache folder
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # `import openvino` sends an event unless this package is missing; then it takes its own stub

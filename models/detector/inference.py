@@ -276,14 +276,18 @@ class PersonDetector:
 
     def _predict(self, batch: torch.Tensor) -> None:
         """Let ultralytics load, fuse and run the network as it does for its own users."""
-        with self._precision:
-            self._yolo.predict(
-                batch,
-                verbose=False,
-                device=str(self._device),
-                quantize=16 if self._device.type == "cuda" else None,
-                imgsz=list(batch.shape[2:]),
-            )
+        n_threads = torch.get_num_threads()
+        try:
+            with self._precision:
+                self._yolo.predict(
+                    batch,
+                    verbose=False,
+                    device=str(self._device),
+                    quantize=16 if self._device.type == "cuda" else None,
+                    imgsz=list(batch.shape[2:]),
+                )
+        finally:
+            torch.set_num_threads(n_threads)  # ultralytics leaves one CPU unused
 
 
 def people_classes(names: dict[int, str], wanted: Sequence[int | str]) -> list[int]:
