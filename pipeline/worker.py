@@ -2,25 +2,38 @@
 
 A worker reads all its cameras in step with their clocks, detects in one batch, and tracks and
 collects tracklets camera by camera. Cameras are taken in the order of their names, so that the
-order on the command line changes nothing.
+order on the command line changes nothing. Each camera is read on a thread of its own, and people
+are found on another one, while those of earlier rounds are tracked and embedded.
 """
 
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from pipeline import floor
+from pipeline.ahead import JOIN_S, ahead
 from pipeline.config import Config
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
 from pipeline.records import Array, Detections, Frame, Tracklet, Tracks
 from pipeline.sources import Source, read_ahead
-from pipeline.sources.looks import LookRate
+from pipeline.sources.looks import ROUNDS_AHEAD, LookRate
 from pipeline.timings import Timings
 from pipeline.tracking.tracker import Tracker
 from pipeline.tracklets import Gatherer
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Frames of one round, and what was found in those that have their image."""
+
+    frames: list[Frame]
+    looked_at: list[Frame]
+    detections: list[Detections]
 
 
 class Worker:
@@ -50,6 +63,7 @@ class Worker:
         self._rois = {camera.name: np.array(camera.roi, np.float32) for camera in config.cameras}
         self._n_boxes = dict.fromkeys(names, 0)
         self._n_in_roi = dict.fromkeys(names, 0)
+        self._warnings: list[str] = []
         self.n_frames = dict.fromkeys(names, 0)
         self.n_boxes = dict.fromkeys(names, 0)
         self.last_s = dict.fromkeys(names, -np.inf)
@@ -63,7 +77,7 @@ class Worker:
     @property
     def warnings(self) -> list[str]:
         """What is suspect in what was processed; complete when the run has ended."""
-        return [
+        return self._warnings + [
             f"{name}: its roi has the feet of none of the {n_boxes} people boxes that were found;"
             " draw it on a picture of this camera, in pixels"
             for name, n_boxes in self._n_boxes.items()
@@ -89,6 +103,20 @@ class Worker:
         Yields:
             The tracklets that close, round by round.
         """
+        detected = ahead(self._detect(), ROUNDS_AHEAD, "detect", self._timings, self._warn_of_hang)
+        with closing(detected):
+            for round_ in detected:
+                yield self._track(round_)
+                progress(len(round_.frames))
+                if stop.is_set():
+                    break
+        last: list[Tracklet] = []
+        for gatherer in self._gatherers.values():
+            last += gatherer.flush()
+        yield last
+
+    def _detect(self) -> Generator[_Round, None, None]:
+        """Read all cameras, and find people in the frames of each round."""
         stride = self._config.sources.stride
         n_ahead = self._config.sources.read_ahead_frames
         readers: dict[str, Generator[Frame, None, None]] = {}
@@ -99,26 +127,19 @@ class Worker:
             intervals_s[camera.name] = stride / camera.fps
         try:
             for frames in rounds(readers, intervals_s):
-                yield self._round(frames)
-                progress(len(frames))
-                if stop.is_set():
-                    break
+                looked_at = [frame for frame in frames if frame.has_image]
+                detections: list[Detections] = []
+                if looked_at:
+                    with self._timings.stage("detect", len(looked_at)):
+                        detections = self._detector.detect(looked_at)
+                yield _Round(frames, looked_at, detections)
         finally:
             for reader in readers.values():
                 reader.close()
-        last: list[Tracklet] = []
-        for gatherer in self._gatherers.values():
-            last += gatherer.flush()
-        yield last
 
-    def _round(self, frames: list[Frame]) -> list[Tracklet]:
-        looked_at = [frame for frame in frames if frame.has_image]
-        detections: list[Detections] = []
-        if looked_at:
-            with self._timings.stage("detect", len(looked_at)):
-                detections = self._detector.detect(looked_at)
+    def _track(self, round_: _Round) -> list[Tracklet]:
         closed: list[Tracklet] = []
-        for frame, in_frame in zip(looked_at, detections, strict=True):
+        for frame, in_frame in zip(round_.looked_at, round_.detections, strict=True):
             tracker = self._trackers[frame.camera]
             with self._timings.stage("track"):
                 in_roi = _with_feet_inside(in_frame, self._rois[frame.camera])
@@ -130,11 +151,16 @@ class Worker:
             self._learn_rate(frame, tracks)
             with self._timings.stage("gather"):
                 closed += self._gatherers[frame.camera].add(frame, tracks, tracker.live_ids)
-        for frame in frames:
+        for frame in round_.frames:
             self._count(frame)
             if frame.camera in self._look_rates:
                 self._looks[frame.camera].tell(self._look_rates[frame.camera].per_s)
         return closed
+
+    def _warn_of_hang(self) -> None:
+        self._warnings.append(
+            f"detection did not stop within {JOIN_S:g} s of being told to; the results are complete"
+        )
 
     def _learn_rate(self, frame: Frame, tracks: Tracks) -> None:
         if frame.camera not in self._look_rates:

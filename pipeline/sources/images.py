@@ -12,7 +12,7 @@ from pipeline import image_numbers
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import NO_IMAGE, Array, Frame
-from pipeline.sources.looks import Looks
+from pipeline.sources.looks import Looks, lag_of
 from pipeline.sources.source import camera_of, reason
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
@@ -30,7 +30,7 @@ class ImageFolder:
         self, config: CameraConfig, settings: SourcesConfig, looks_per_s: float = 0
     ) -> None:
         self._settings = settings
-        self.looks = Looks(looks_per_s, lag=settings.read_ahead_frames + 1)
+        self.looks = Looks(looks_per_s, lag_of(settings.read_ahead_frames))
         self.warnings: list[str] = []
         folder = Path(config.source)
         fps = settings.image_fps

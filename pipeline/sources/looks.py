@@ -15,6 +15,10 @@ import math
 ROUNDING_S = 1e-3
 """Timestamps may be rounded by this, in some containers."""
 
+ROUNDS_AHEAD = 2
+"""Rounds, with at most a frame of each camera, in which people may be found before those of earlier
+rounds are tracked.
+"""
 RATES_PER_S = (5.0, 10.0, 20.0)
 """What `detector.rate: auto` chooses from. On four scenes with truth in all cameras (12.5 and 25
 frames a second), 5 lose nothing of global IDF1; on MOT17, with up to 40 people in view or a camera
@@ -70,6 +74,12 @@ class LookRate:
             self._level += 1
         elif self._level and share < FEWER_BELOW[self._level - 1]:
             self._level -= 1
+
+
+def lag_of(n_read_ahead: int) -> int:
+    """Return the `lag` of a source of which so many frames may be read ahead."""
+    n_in_round = 1  # that is put together
+    return n_read_ahead + n_in_round + ROUNDS_AHEAD
 
 
 class Looks:

@@ -17,7 +17,7 @@ from pipeline.errors import SourceError
 from pipeline.records import NO_IMAGE, Frame
 from pipeline.sources import clock
 from pipeline.sources.clock import Clock, Pace
-from pipeline.sources.looks import Looks
+from pipeline.sources.looks import Looks, lag_of
 from pipeline.sources.picture import MAX_ASPECT, Orientations, shown, shown_size
 from pipeline.sources.source import camera_of, reason
 
@@ -60,7 +60,7 @@ class VideoFile:
         self, config: CameraConfig, settings: SourcesConfig, looks_per_s: float = 0
     ) -> None:
         self._config, self._settings = config, settings
-        self.looks = Looks(looks_per_s, lag=settings.read_ahead_frames + 1)
+        self.looks = Looks(looks_per_s, lag_of(settings.read_ahead_frames))
         self._n_damaged = 0
         self._n_without_memory = 0
         self._orientations = Orientations()

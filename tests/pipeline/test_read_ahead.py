@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import ahead
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import Camera, Frame
-from pipeline.sources import ahead, open_source, read_ahead
+from pipeline.sources import open_source, read_ahead
 from pipeline.timings import Timings
 from tests.videos import write_video
 
@@ -38,7 +39,7 @@ class Counted:
 
 
 def readers() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("read ")]
+    return [thread.name for thread in threading.enumerate() if thread.name == "decode"]
 
 
 def settled(source: Counted, n_frames: int) -> int:
@@ -60,9 +61,9 @@ def test_reading_ahead_yields_every_frame_in_order(tmp_path: Path, n_ahead: int)
     source, same = (
         open_source(CameraConfig(source=str(path), name="cam"), SourcesConfig()) for _ in range(2)
     )
-    ahead = list(read_ahead(source, n_ahead, timings))
-    assert [(f.index, f.time_s) for f in ahead] == [(f.index, f.time_s) for f in same]
-    assert len(ahead) == 30
+    found = list(read_ahead(source, n_ahead, timings))
+    assert [(f.index, f.time_s) for f in found] == [(f.index, f.time_s) for f in same]
+    assert len(found) == 30
     assert set(timings.seconds) == {"decode", "wait for decode"}
     assert readers() == []
 
