@@ -1,6 +1,7 @@
 """Make torchvision importable when its compiled operators cannot be loaded.
 
-Import this module before `torchvision` or `ultralytics`, anywhere. A CPU build of torch beside a
+Import this module before `torchvision` or `ultralytics`, anywhere, and call `complete` before
+torchvision's operators are used. A CPU build of torch beside a
 torchvision that was compiled against CUDA (or any other mix of the two) fails on import with
 `operator torchvision::nms does not exist`, because torchvision registers fake kernels for operators
 that its library never declared. When the library loads, this module does nothing. When it does not,
@@ -53,9 +54,9 @@ def _library_loads() -> bool:
     return False
 
 
-def install() -> bool:
-    """Declare the missing operators if they are missing; returns whether that was needed. Safe to
-    call twice.
+def declare() -> bool:
+    """Declare the missing operators if they are missing, so that torchvision can be imported;
+    returns whether that was needed. Safe to call twice.
     """
     global _library  # noqa: PLW0603 - one process, one operator table
     if _library is not None:
@@ -68,10 +69,16 @@ def install() -> bool:
     for key in ("CPU", "CUDA"):
         library.impl("nms", nms, key)
     _library = library
-    import torchvision.extension
-
-    torchvision.extension._has_ops = lambda: True
     return True
 
 
-install()
+def complete() -> None:
+    """Let torchvision use its operators; to be called after it has been imported, by whoever may
+    have done that, since the import takes a second that most runs can do without.
+    """
+    extension = sys.modules.get("torchvision.extension")
+    if declare() and extension is not None:
+        extension._has_ops = lambda: True  # type: ignore[attr-defined]
+
+
+declare()

@@ -8,18 +8,18 @@ others of its batch: each image is scaled to `size_px` on its long side and padd
 in that size. ultralytics is told not to report its use and not to install anything.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import models.torchvision_ops  # noqa: F401 - before ultralytics
 from models import device as devices
+from models import torchvision_ops
 from models.detector import graph as graphs
 from models.detector import network as networks
 from models.errors import InputError, one_line, shorten
@@ -81,23 +81,28 @@ class PersonDetector:
             InputError: The weights cannot be used, or have no class of this name; or the runtime
                 cannot be used.
         """
+        if size_px < STRIDE_PX:
+            raise InputError(f"an input of {size_px} px is too small; give {STRIDE_PX} or more")
         self._size_px = size_px
         self._min_score = max(min_score, MIN_SCORE)
         self._nms_iou = nms_iou
         self._device = devices.resolve(device)
-        self._yolo, self.path = load(weights, architecture)
         self._agrees: dict[tuple[int, int], bool] = {}
         self.warnings: list[str] = []
-        self._graph: Graph | None = None
-        try:
-            if runtime != "torch":
-                self._graph = self._graph_of_network(architecture)
-            self._warm_up(classes)
-        except Exception as error:  # noqa: BLE001 - the edge of a foreign loader: whatever it raises means unusable weights
-            raise InputError(
-                f"{weights}: cannot be used as a YOLO detector ({one_line(error)})"
-            ) from None
+        loaded = load(weights, architecture)
+        self.path = loaded.path
+        self._task = loaded.task
+        self._is_exported = loaded.network is None
+        with _usable(weights):
+            _refuse_task(loaded.task)
+            self._graph = self._graph_of(loaded, architecture) if runtime != "torch" else None
+            self._open(loaded)
+            names: dict[int, str] = self._network.names
+            self._person = people_classes(names, classes)
         self._chosen = self._choose(runtime, precision)
+        if self._chosen.run is None:
+            with _usable(weights):
+                self._check_answer()
 
     @property
     def choice(self) -> Choice:
@@ -134,55 +139,40 @@ class PersonDetector:
         """Find people in one image; see `detect`."""
         return self.detect([image])[0]
 
-    def _graph_of_network(self, architecture: str) -> Graph | None:
+    def _graph_of(self, loaded: "Loaded", architecture: str) -> Graph | None:
         """The network for other runtimes, before ultralytics changes it; None for what has none."""
-        if isinstance(self._yolo.model, str) or self._device.type != "cpu":
+        network = loaded.network
+        if network is None or self._device.type != "cpu" or not graphs.has_graph(network):
             return None
-        _refuse_task(self._yolo.task)
-        network = self._yolo.model
-        return graphs.build(network, self.path, architecture) if graphs.has_graph(network) else None
+        return graphs.build(network, loaded.path, architecture)
 
-    def _warm_up(self, classes: Sequence[int | str]) -> None:
-        """Run once, to load what is loaded late, to see that boxes come out, and to learn the
-        classes of people and a fixed input size.
-        """
-        _refuse_task(self._yolo.task)
+    def _open(self, loaded: "Loaded") -> None:
+        """Prepare the network for torch, or open exported weights, whose input may be fixed."""
+        from ultralytics.nn.autobackend import AutoBackend
+
         self._fixed: tuple[int, int] | None = None
         self._fixed_batch = 0
-        side_px = self._size_px // STRIDE_PX * STRIDE_PX
-        blank = torch.zeros(1, 3, side_px, side_px)
-        is_exported = isinstance(self._yolo.model, str)
-        if is_exported:
-            self._fixed, self._fixed_batch = _exported_input(self._yolo)
-            height, width = self._fixed or blank.shape[2:]
-            blank = torch.zeros(self._fixed_batch or 1, 3, height, width)
-        self._person = [0]
         self._precision: AbstractContextManager[object] = nullcontext()
-        try:
-            self._predict(blank)
-        except Exception:
-            self._read_answer(blank)  # says why, where it can
-            raise
-        self._read_answer(blank)
-        network = self._yolo.predictor.model
-        names: dict[int, str] = network.names
-        if not is_exported:
-            # fused by now
-            self._precision = networks.optimize_for_inference(network.model, self._device)
-            self._predict(blank)
-        self._person = people_classes(names, classes)
+        is_half = self._device.type == "cuda"
+        opened = loaded.network if loaded.network is not None else str(loaded.path)
+        self._network = AutoBackend(opened, self._device, fp16=is_half, verbose=False).eval()
+        if self._is_exported:
+            self._fixed, self._fixed_batch = _exported_input(loaded.path)
+        else:
+            self._precision = networks.optimize_for_inference(self._network.model, self._device)
 
-    def _read_answer(self, batch: torch.Tensor) -> None:
-        """Raise InputError unless what the network gives for a batch is boxes."""
-        network = getattr(self._yolo.predictor, "model", None)
-        if network is None:
-            return
-        _refuse_task(getattr(network, "task", None) or "detect")
-        pixels = batch.half() if network.fp16 else batch
-        answer = _refuse_answer(network(pixels.to(self._device)))
-        n_places = sum((batch.shape[2] // s) * (batch.shape[3] // s) for s in STRIDES_PX)
+    def _check_answer(self) -> None:
+        """Run once, which also loads what is loaded late; raises InputError unless boxes come out
+        that are finite.
+        """
+        _refuse_task(getattr(self._network, "task", None) or "detect")
+        side_px = self._size_px // STRIDE_PX * STRIDE_PX
+        height, width = self._fixed or (side_px, side_px)
+        blank = np.zeros((self._fixed_batch or 1, height, width, 3), np.uint8)
+        answer = _refuse_answer(self._run_torch(blank))
+        n_places = sum((height // stride) * (width // stride) for stride in STRIDES_PX)
         places_first = answer.shape[1] % n_places == 0 and answer.shape[2] % n_places != 0
-        if isinstance(self._yolo.model, str) and places_first:
+        if self._is_exported and places_first:
             raise InputError(
                 f"its output is {tuple(answer.shape)}, places before classes, as YOLOX and YOLOv5"
                 " have it, not (N, 4 + classes, places); export it with ultralytics"
@@ -191,7 +181,7 @@ class PersonDetector:
     def _choose(self, runtime: RuntimeName, precision: PrecisionName) -> Chosen:
         """Choose what computes the network; raises InputError."""
         weights = self.path.name
-        if isinstance(self._yolo.model, str):
+        if self._is_exported:
             name = EXPORTED_RUNTIMES.get(self.path.suffix, "as its format says")
             notes: tuple[str, ...] = ()
             if runtime not in ("auto", name):
@@ -229,7 +219,7 @@ class PersonDetector:
         if canvas not in self._agrees:
             sample = blotches((1, *canvas))
             try:
-                reason = graphs.difference(run(sample), self._graph.reference(sample))
+                reason = graphs.difference(run(sample), self._graph.expected(sample))
             except Exception as error:  # noqa: BLE001 - whatever a foreign runtime raises, torch is left
                 reason = f"it fails ({one_line(error)})"
             self._agrees[canvas] = not reason
@@ -247,9 +237,8 @@ class PersonDetector:
         """
         rgb = torch.from_numpy(pictures).flip(-1).permute(0, 3, 1, 2).contiguous()
         pixels = rgb.to(self._device).float().div_(255)
-        network = self._yolo.predictor.model
         with self._precision:
-            answer = network(pixels.half() if network.fp16 else pixels)
+            answer = self._network(pixels.half() if self._network.fp16 else pixels)
         while isinstance(answer, list | tuple):
             answer = answer[0]
         return answer
@@ -260,7 +249,8 @@ class PersonDetector:
         """
         from ultralytics.utils import nms
 
-        network = self._yolo.predictor.model
+        torchvision_ops.complete()  # suppression uses it where it has been imported
+        network = self._network
         with torch.inference_mode():
             (found,) = nms.non_max_suppression(
                 torch.as_tensor(answer),
@@ -269,25 +259,10 @@ class PersonDetector:
                 self._person,
                 agnostic=len(self._person) > 1,  # one person may be two kinds of people
                 max_det=MAX_PEOPLE,
-                nc=0 if self._yolo.task == "detect" else len(network.names),
+                nc=0 if self._task == "detect" else len(network.names),
                 end2end=getattr(network, "end2end", False),
             )
         return found[:, :4], found[:, 4]
-
-    def _predict(self, batch: torch.Tensor) -> None:
-        """Let ultralytics load, fuse and run the network as it does for its own users."""
-        n_threads = torch.get_num_threads()
-        try:
-            with self._precision:
-                self._yolo.predict(
-                    batch,
-                    verbose=False,
-                    device=str(self._device),
-                    quantize=16 if self._device.type == "cuda" else None,
-                    imgsz=list(batch.shape[2:]),
-                )
-        finally:
-            torch.set_num_threads(n_threads)  # ultralytics leaves one CPU unused
 
 
 def people_classes(names: dict[int, str], wanted: Sequence[int | str]) -> list[int]:
@@ -387,9 +362,22 @@ def in_image(
     return corners[kept], scores.float().cpu().numpy().reshape(-1)[kept]
 
 
-def load(weights: str, architecture: str) -> tuple[Any, Path]:
-    """Open the weights and say where they are; only names that ultralytics publishes may be
-    downloaded, and only when named.
+class Loaded(NamedTuple):
+    """Weights of a YOLO.
+
+    path: where they are.
+    task: of ultralytics' names, what the network is for.
+    network: ultralytics' network, in evaluation mode; None for exported weights.
+    """
+
+    path: Path
+    task: str
+    network: Any
+
+
+def load(weights: str, architecture: str) -> Loaded:
+    """Open the weights; only names that ultralytics publishes may be downloaded, and only when
+    named. Raises InputError.
     """
     networks.disable_telemetry()
     from ultralytics import YOLO
@@ -404,8 +392,10 @@ def load(weights: str, architecture: str) -> tuple[Any, Path]:
                 )
             weights = attempt_download_asset(weights)
         if weights.endswith(".safetensors"):
-            return _load_state_dict(weights, architecture), Path(weights)
-        return YOLO(weights, task="detect"), Path(weights)
+            return Loaded(Path(weights), "detect", _load_state_dict(weights, architecture))
+        yolo = YOLO(weights, task="detect")
+        network = None if isinstance(yolo.model, str) else yolo.model.eval()
+        return Loaded(Path(weights), yolo.task, network)
     except InputError:
         raise
     except Exception as error:  # noqa: BLE001 - the edge of a foreign loader, which raises anything from pickle to OSError
@@ -416,23 +406,28 @@ def load(weights: str, architecture: str) -> tuple[Any, Path]:
 
 def _load_state_dict(weights: str, architecture: str) -> Any:
     """A state dict without pickle; its architecture is in its metadata or given."""
-    from ultralytics import YOLO
-
     try:
-        network = networks.load(Path(weights), architecture)
+        return networks.load(Path(weights), architecture)
     except InputError as error:
         text = str(error).removeprefix(f"{weights}: ")
         raise InputError(f"{weights}: cannot be loaded as YOLO weights ({text})") from None
-    yolo = YOLO(network.yaml["yaml_file"], task="detect")
-    yolo.model = network
-    return yolo
 
 
-def _exported_input(yolo: Any) -> tuple[tuple[int, int] | None, int]:
+@contextmanager
+def _usable(weights: str) -> Iterator[None]:
+    """Say of whatever is raised that the weights cannot be used."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the edge of a foreign loader: whatever it raises means unusable weights
+        raise InputError(
+            f"{weights}: cannot be used as a YOLO detector ({one_line(error)})"
+        ) from None
+
+
+def _exported_input(path: Path) -> tuple[tuple[int, int] | None, int]:
     """Height and width, and batch, that an exported network is fixed to; None and 0 when it takes
     any.
     """
-    path = Path(yolo.model)
     if path.suffix == ".onnx":
         import onnxruntime
 

@@ -108,9 +108,11 @@ def build(architecture: str, n_classes: int, tower: int = 0) -> Any:
     disable_telemetry()
     from ultralytics.nn.tasks import DetectionModel
 
-    network = DetectionModel(architecture, nc=n_classes, verbose=False)
+    # towers of 64 to 100 channels are those of as many classes
+    network = DetectionModel(architecture, nc=max(n_classes, tower), verbose=False)
     if tower and tower != _tower(network.state_dict(), len(network.model) - 1):
-        network = DetectionModel(architecture, nc=tower, verbose=False)
+        return DetectionModel(architecture, nc=n_classes, verbose=False)
+    if tower > n_classes:
         _keep_rows(network, list(range(n_classes)))
     return network
 

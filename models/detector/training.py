@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from models import device as devices
-from models import files, settings
+from models import files, settings, torchvision_ops
 from models.detector import data, loss
 from models.detector import network as networks
 from models.detector.settings import Settings
@@ -97,8 +97,10 @@ def _trainer(chosen: Settings, folder: Path, model: Path, about: dict[str, str])
     """Ultralytics' trainer, with our start, our loss and our file; its own files go into
     `folder`.
     """
+    import torchvision  # noqa: F401 - validation suppresses with it
     from ultralytics.models.yolo.detect import DetectionTrainer
 
+    torchvision_ops.complete()
     network = start(chosen)
     before = (
         start(chosen).requires_grad_(False).fuse(verbose=False)

@@ -168,7 +168,7 @@ def _candidates(runtime: RuntimeName, precision: PrecisionName) -> list[Choice]:
 def _first_that_agrees(graph: Graph, candidates: list[Choice], difference: Difference) -> Chosen:
     """The first choice that gives what torch gives; without `run` when none does."""
     notes: list[str] = []
-    expected = graph.reference(graph.sample)
+    expected = graph.expected(graph.sample)
     for choice in candidates:
         title = f"{graph.name}: {choice.runtime} in {choice.precision} is not used"
         try:

@@ -6,8 +6,10 @@ run does not have, and takes several times as long.
 """
 
 import contextlib
+import hashlib
 import io
 import warnings
+import zipfile
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -57,6 +59,20 @@ class Graph:
         with torch.autocast("cpu", enabled=False):
             answer: torch.Tensor = self.module(torch.from_numpy(pictures))
         return answer.numpy()
+
+    def expected(self, pictures: Array) -> Array:
+        """As `reference`, computed once on a machine: it is kept beside the exported file."""
+        shown = hashlib.sha256(pictures.tobytes()).hexdigest()
+        path = cache.path_of(self.name, {**self.key, "pictures": shown}, ".npz")
+        with contextlib.suppress(OSError, ValueError, KeyError, zipfile.BadZipFile):
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as kept:
+                answer: Array = kept["answer"]  # checks its sum
+            return answer
+        answer = self.reference(pictures)
+        written = io.BytesIO()
+        np.savez(written, answer=answer)
+        cache.write(path, written.getvalue())
+        return answer
 
     @property
     def key(self) -> dict[str, str]:
@@ -143,6 +159,8 @@ def wrong_form(found: Array, expected: Array) -> str:
         found: What a runtime gives.
         expected: What torch gives.
     """
-    if found.shape != expected.shape or not np.isfinite(found).all():
-        return f"its answer has the shape {found.shape}, or is not finite"
+    if found.shape != expected.shape:
+        return f"its answer has the shape {found.shape}, not {expected.shape}"
+    if not np.isfinite(found).all() or not np.isfinite(expected).all():
+        return "its answer or torch's is not finite"
     return ""

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.torchvision_ops import install, nms
+from models.torchvision_ops import declare, nms
 
 ROOT = Path(__file__).parent.parent.parent
 side = st.integers(0, 12)  # few values: equal boxes, touching boxes and equal scores come up
@@ -51,13 +51,15 @@ def test_nms_keeps_what_the_definition_keeps(
 def test_torchvision_imports_in_a_fresh_process_and_installing_again_is_harmless(
     first: str,
 ) -> None:
-    if first and install():
+    if first and declare():
         pytest.skip("torchvision cannot be imported on its own here")
     code = (
-        f"{first}import models.torchvision_ops as ops, torch, torchvision; again = ops.install(),"
-        " ops.install();boxes = torch.tensor([[0., 0, 10, 10], [0, 0, 10, 9], [20, 0, 30,"
-        " 10]]);print(again[0] == again[1], torchvision.ops.nms(boxes, torch.tensor([.5, .9, .1]),"
-        " 0.5).tolist())"
+        f"{first}import models.torchvision_ops as ops, torch, torchvision\n"
+        "again = ops.declare(), ops.declare()\n"
+        "ops.complete()\n"
+        "boxes = torch.tensor([[0., 0, 10, 10], [0, 0, 10, 9], [20, 0, 30, 10]])\n"
+        "kept = torchvision.ops.nms(boxes, torch.tensor([.5, .9, .1]), 0.5)\n"
+        "print(again[0] == again[1], kept.tolist())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],

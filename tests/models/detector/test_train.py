@@ -219,7 +219,7 @@ def test_the_table_has_a_row_per_set_and_a_column_per_detector(tmp_path: Path, s
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        (["--size-px", "0"], "cannot be used as a YOLO detector"),
+        (["--size-px", "0"], "an input of 0 px is too small; give 32"),
         (["--sets", "paris"], "no such set; there are a"),
         (["--weights", "missing.safetensors"], "missing.safetensors: no such file"),
     ],

@@ -16,7 +16,7 @@ from models import device as devices
 from models.errors import InputError
 from models.runtimes import choice as runtimes
 from models.runtimes.choice import Choice, Chosen
-from models.runtimes.graph import Array, Graph, blotches
+from models.runtimes.graph import Array, Graph, blotches, wrong_form
 from models.weights import public
 from tests.conftest import ROOT
 
@@ -255,3 +255,24 @@ signal.raise_signal(signal.SIGTERM)
         command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=100
     )
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
+def test_what_torch_gives_is_computed_once_and_again_where_the_file_is_damaged(cache: Path) -> None:
+    expected = graph().expected(blotches(SHAPE))
+    (kept,) = cache.glob("*.npz")
+    assert_array_equal(expected, graph().reference(blotches(SHAPE)))
+    other = graph()
+    other.module.layer.weight.zero_()  # type: ignore[operator, union-attr]
+    assert_array_equal(other.expected(blotches(SHAPE)), expected)
+    kept.write_bytes(kept.read_bytes()[:-40])
+    assert not np.array_equal(other.expected(blotches(SHAPE)), expected)
+
+
+@pytest.mark.parametrize("damaged", ["runtime", "torch"])
+def test_answers_that_are_not_finite_never_agree(damaged: str) -> None:
+    whole = np.ones((1, 8), np.float32)
+    broken = np.full((1, 8), np.nan, np.float32)
+    found = broken if damaged == "runtime" else whole
+    expected = broken if damaged == "torch" else whole
+    assert wrong_form(found, expected) == "its answer or torch's is not finite"
+    assert wrong_form(whole, whole) == ""
