@@ -141,6 +141,7 @@ class DetectorConfig(Section):
     first_frame: Annotated[int, Field(ge=-1)] = -1
     size_px: Annotated[int, Field(ge=64, le=4096)] = 640
     rate: Literal["auto", "all"] | Annotated[float, Field(gt=0)] = "auto"
+    skip_unchanged: bool = True
     min_score: Fraction = 0.1
     nms_iou: Fraction = 0.7
 

@@ -26,6 +26,7 @@ class Result:
     linked: what linking found and why; people: the same people with short gaps filled;
     detector_choice, reid_choice: runtimes of the networks and their precision;
     frame_ranges: first and last number of the frames processed without a break, by camera;
+    n_unchanged: frames by camera that no network saw, because they show what the last one did.
     n_boxes, n_tracked: detected boxes by camera, and those that belong to a track (`untracked`).
     """
 
@@ -40,6 +41,7 @@ class Result:
     cameras: list[Camera] = field(default_factory=list)
     frame_ranges: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     n_boxes: dict[str, int] = field(default_factory=dict)
+    n_unchanged: dict[str, int] = field(default_factory=dict)
     n_tracked: dict[str, int] = field(default_factory=dict)
     linked: Linked = field(default_factory=_nobody)
     people: list[Person] = field(default_factory=list)

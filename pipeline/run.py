@@ -276,6 +276,7 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     ]
     result.frame_ranges = worker.frame_ranges
     result.n_boxes = worker.n_boxes
+    result.n_unchanged = worker.n_unchanged
     return Processed(tracklets, online, worker.last_s)
 
 

@@ -19,6 +19,7 @@ from pipeline.ahead import JOIN_S, ahead
 from pipeline.config import Config
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
+from pipeline.detect.unchanged import LastLook
 from pipeline.records import Array, Detections, Frame, Tracklet, Tracks
 from pipeline.sources import Source, read_ahead
 from pipeline.sources.looks import ROUNDS_AHEAD, LookRate
@@ -41,6 +42,7 @@ class Worker:
 
     n_frames, last_s: how far each camera came: frames processed, and time of the last one.
     n_boxes: boxes that were detected inside the region, with a score that can start a track.
+    n_unchanged: pictures that no network saw, because they show what the last one did.
     frame_ranges: first and last number of frames processed without a break, by camera. Frames of a
         range are `sources.stride` apart; a frame that a source cannot read ends a range.
     """
@@ -58,6 +60,9 @@ class Worker:
         if detectors.is_adaptive(config.detector):
             some = [name for name in names if not self._looks[name].has_all]
             self._look_rates = {name: LookRate() for name in some}
+        self._last_looks: dict[str, LastLook] = {}
+        if detectors.skips_unchanged(config.detector):
+            self._last_looks = {name: LastLook() for name in names}
         self._trackers = {name: Tracker(config.tracker) for name in names}
         self._gatherers = {name: Gatherer(name, config.tracklets) for name in names}
         self._rois = {camera.name: np.array(camera.roi, np.float32) for camera in config.cameras}
@@ -66,6 +71,7 @@ class Worker:
         self._warnings: list[str] = []
         self.n_frames = dict.fromkeys(names, 0)
         self.n_boxes = dict.fromkeys(names, 0)
+        self.n_unchanged = dict.fromkeys(names, 0)
         self.last_s = dict.fromkeys(names, -np.inf)
         self.frame_ranges: dict[str, list[tuple[int, int]]] = {name: [] for name in names}
 
@@ -128,14 +134,29 @@ class Worker:
         try:
             for frames in rounds(readers, intervals_s):
                 looked_at = [frame for frame in frames if frame.has_image]
-                detections: list[Detections] = []
-                if looked_at:
-                    with self._timings.stage("detect", len(looked_at)):
-                        detections = self._detector.detect(looked_at)
-                yield _Round(frames, looked_at, detections)
+                yield _Round(frames, looked_at, self._find(looked_at))
         finally:
             for reader in readers.values():
                 reader.close()
+
+    def _find(self, frames: list[Frame]) -> list[Detections]:
+        """People in at most one picture of each camera; no network sees those that are the same."""
+        found: dict[str, Detections] = {}
+        for frame in frames:
+            if frame.camera in self._last_looks:
+                again = self._last_looks[frame.camera].again(frame)
+                if again is not None:
+                    found[frame.camera] = again
+                    self.n_unchanged[frame.camera] += 1
+        changed = [frame for frame in frames if frame.camera not in found]
+        if changed:
+            with self._timings.stage("detect", len(changed)):
+                detections = self._detector.detect(changed)
+            for frame, in_frame in zip(changed, detections, strict=True):
+                found[frame.camera] = in_frame
+                if frame.camera in self._last_looks:
+                    self._last_looks[frame.camera].take(in_frame)
+        return [found[frame.camera] for frame in frames]
 
     def _track(self, round_: _Round) -> list[Tracklet]:
         closed: list[Tracklet] = []

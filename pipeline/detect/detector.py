@@ -113,6 +113,11 @@ def is_adaptive(config: DetectorConfig) -> bool:
     return config.rate == "auto" and not config.detections
 
 
+def skips_unchanged(config: DetectorConfig) -> bool:
+    """Whether pictures that have not changed are not looked at again (`LastLook`)."""
+    return config.skip_unchanged and config.rate != "all" and not config.detections
+
+
 def _numbers(classes: Sequence[int | str]) -> list[int]:
     """Classes as numbers, as files of boxes have them; raises ConfigError."""
     if names := [name for name in classes if isinstance(name, str)]:

@@ -80,6 +80,7 @@ def _camera(camera: Camera, result: Result) -> dict[str, Any]:
         "source": camera.source,
         "n_frames": camera.n_frames,
         "n_dropped": camera.n_dropped,
+        "n_unchanged": result.n_unchanged.get(camera.name, 0),
         "n_boxes": result.n_boxes.get(camera.name, 0),
         "n_boxes_in_tracks": result.n_tracked.get(camera.name, 0),
         "stride": result.config.sources.stride,
