@@ -107,9 +107,9 @@ def shown_size(
 def shown(picture: av.VideoFrame, size: tuple[int, int], orientation: Orientation) -> Array:
     """Return the shown picture (H, W, 3) uint8 BGR, scaled to `size` (width, height)."""
     width, height = size[::-1] if orientation.transposed else size
-    if (picture.width, picture.height) == (width, height):
-        return orientation.apply(picture.to_ndarray(format="bgr24"))
-    return orientation.apply(picture.to_ndarray(format="bgr24", width=width, height=height))
+    # more threads give the same pixels for more CPU time
+    image = picture.to_ndarray(format="bgr24", width=width, height=height, threads=1)
+    return orientation.apply(image)
 
 
 def _turned(image: Array, angle_deg: float) -> Array:
