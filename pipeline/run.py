@@ -480,7 +480,7 @@ def draw(
     until_s = last_s if result.interrupted else {}
 
     def annotate(camera_config: CameraConfig, camera: Camera) -> None:
-        source = open_source(camera_config, every_frame)
+        source = open_source(camera_config, every_frame, in_yuv=True)
         last_frame_s = until_s.get(camera.name, math.inf)
         _annotate(folder, result, source, camera, last_frame_s, bar.update, interrupts)
 
