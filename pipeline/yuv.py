@@ -123,6 +123,14 @@ def converted(
     return made
 
 
+def in_planes(picture: av.VideoFrame) -> av.VideoFrame:
+    """Return a picture whose chroma is in one plane, as hardware decodes it, as one with three.
+
+    The samples are the same, and are from then on converted as those that software decodes.
+    """
+    return picture.reformat(format=FORMAT, threads=1) if picture.format.name == "nv12" else picture
+
+
 def _range(colours: Colours) -> ColorRange:
     return ColorRange.JPEG if colours.value_range == FULL else ColorRange.MPEG
 

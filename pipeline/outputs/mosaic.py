@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from av.video.reformatter import Interpolation
 
-from pipeline import yuv
+from pipeline import hardware, yuv
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.outputs.video import Encoder, Interrupted
 from pipeline.records import Camera, Frame
@@ -142,6 +142,7 @@ def tile(
     path: Path,
     crf: int,
     stop: Callable[[], bool],
+    encoder: str = hardware.X264,
 ) -> None:
     """Write the mosaic, at the highest frame rate among the cameras.
 
@@ -151,6 +152,7 @@ def tile(
         path: the file to write.
         crf: quality, 0 (best) to 51.
         stop: is asked before each frame whether to stop.
+        encoder: what encodes it, see `hardware`.
 
     Raises:
         Interrupted: `stop` said so.
@@ -167,19 +169,20 @@ def tile(
     ]
     fps = max(camera.fps for camera in cameras)
     start_s = min(camera.start_s for camera in cameras)
-    with Encoder(path, n_columns * TILE_WIDTH_PX, n_rows * height, fps, crf) as encoder:
+    size = (n_columns * TILE_WIDTH_PX, n_rows * height)
+    with Encoder(path, *size, fps, crf, encoder) as writer:
         index = 0
         while True:
             if stop():
                 raise Interrupted
             time_s = start_s + index / fps
-            canvas = _dark(n_columns * TILE_WIDTH_PX, n_rows * height, colours)
+            canvas = _dark(*size, colours)
             for place, in_place in enumerate(tiles):
                 row, column = divmod(place, n_columns)
                 _put(in_place.at(time_s), canvas, column * TILE_WIDTH_PX, row * height)
             if not any(each.runs(time_s) for each in tiles):
                 break
-            encoder.write(canvas, index / fps)
+            writer.write(canvas, index / fps)
             index += 1
             still_until_s = min(each.changes_s(time_s) for each in tiles)
             if MAX_STILL_S < still_until_s - time_s < math.inf:

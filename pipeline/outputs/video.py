@@ -15,15 +15,14 @@ import av
 import cv2
 import numpy as np
 
-from pipeline import floor, yuv
+from pipeline import floor, hardware, yuv
 from pipeline.config import OutputConfig
+from pipeline.hardware import TICKS
 from pipeline.outputs.canvas import Canvas, Colour, Plate, plate
 from pipeline.records import Array, Camera, Frame, Person
 from pipeline.timings import Timings
 from pipeline.yuv import Colours
 
-TICKS = 90_000
-"""Time base of the files: exact for 24, 25, 29.97, 30, 50 and 60 frames a second."""
 MAX_STEP_TICKS = 6 * 3600 * TICKS
 """Longest time from one frame to the next. From 2**31 ticks (6.6 hours) on, the file would squeeze
 all that follows.
@@ -47,18 +46,23 @@ class Interrupted(Exception):
 class Encoder:
     """Writes pictures in YUV 4:2:0 with times to an H.264 file, all in the first one's colours."""
 
-    def __init__(self, path: Path, width: int, height: int, fps: float, crf: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        width: int,
+        height: int,
+        fps: float,
+        crf: int,
+        encoder: str = hardware.X264,
+    ) -> None:
         self._container = av.open(
             f"file:{path}", "w", format="mp4", options={"movflags": "faststart"}
         )
         rate = max(Fraction(fps).limit_denominator(1001), SLOWEST_RATE)
-        # with B-frames, MP4 notes a wrong length at variable rates
-        options = {"preset": "veryfast", "crf": str(crf), "bf": "0"}
-        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
-        self._stream.width = width + width % 2
-        self._stream.height = height + height % 2
-        self._stream.pix_fmt = yuv.FORMAT
-        self._stream.codec_context.time_base = Fraction(1, TICKS)
+        width += width % 2
+        height += height % 2
+        name = hardware.encoder(encoder, width, height)
+        self._stream = hardware.add_stream(self._container, name, width, height, rate, crf)
         self._last_pts = -1
         self._left_out = 0
 
@@ -237,7 +241,7 @@ def annotate(
         camera: the camera, on whose clock the frames are.
         people: all people of the run.
         path: the file to write.
-        config: quality and length of the trails.
+        config: encoder, quality and length of the trails.
         timings: the stages "draw" and "encode" are counted here.
         stop: is asked before each frame whether to stop.
 
@@ -249,7 +253,9 @@ def annotate(
     """
     last_s = 0.0
     drawing = Drawing(camera, people, config.trail_s)
-    with Encoder(path, camera.width, camera.height, camera.fps, config.crf) as encoder:
+    with Encoder(
+        path, camera.width, camera.height, camera.fps, config.crf, config.encoder
+    ) as encoder:
         for frame in frames:
             if stop():
                 raise Interrupted

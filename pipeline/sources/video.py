@@ -12,6 +12,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from pipeline import hardware, yuv
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import NO_IMAGE, Frame
@@ -76,6 +77,7 @@ class VideoFile:
         self._config, self._settings = config, settings
         self._in_yuv = in_yuv
         self.looks = Looks(looks_per_s, lag_of(settings.read_ahead_frames))
+        self._is_accelerated = hardware.decoder(settings.decoder) != hardware.SOFTWARE
         self._n_damaged = 0
         self._n_without_memory = 0
         self._orientations = Orientations()
@@ -156,6 +158,7 @@ class VideoFile:
         return av.open(
             f"file:{self._config.source}",  # without "file:", a colon makes the name a protocol
             metadata_errors="replace",
+            hwaccel=hardware.acceleration(self._settings.decoder),
         )
 
     def _track(self, container: InputContainer) -> VideoStream:
@@ -235,7 +238,8 @@ class VideoFile:
     def _decoded(self, packet: "av.Packet[VideoStream]") -> Iterator[av.VideoFrame]:
         """Pictures that a packet completes; a damaged packet is counted."""
         try:
-            yield from packet.decode()
+            for picture in packet.decode():
+                yield yuv.in_planes(picture) if self._is_accelerated else picture
         except FFmpegError as error:
             self._n_damaged += 1
             self._n_without_memory += isinstance(error, MemoryError)
