@@ -16,6 +16,7 @@ import torch
 
 from benchmarks import record
 from benchmarks.tracking.crowd import FPS, Crowd
+from pipeline import yuv
 from pipeline.config import Config
 from pipeline.embed import bare
 from pipeline.linking import linker
@@ -60,10 +61,11 @@ def measure(n_people: int, seconds: float, width: int, height: int) -> Timings:
         )
         output.write_parts("tracks.csv", trajectories.csv_lines(people))
         output.write_parts("camera.txt", trajectories.mot_lines(people, camera.name))
+    pictures = [yuv.from_bgr(image) for image in images]
     drawing = video.Drawing(camera, people, config.output.trail_s)
     for i in range(camera.n_frames):
         with timings.stage("draw"):
-            drawing.draw(images[i % 4], i / FPS)
+            drawing.draw(pictures[i % 4], i / FPS)
     return timings
 
 

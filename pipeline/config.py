@@ -120,6 +120,7 @@ class SourcesConfig(Section):
     image_fps: Annotated[float, Field(ge=0, le=10_000)] = 0.0
     numbers_in_names: bool = True
     read_ahead_frames: Annotated[int, Field(ge=1, le=256)] = 8
+    decoder: Literal["software", "auto", "cuda", "vaapi"] = "software"
 
     @field_validator("image_fps")
     @classmethod
@@ -251,6 +252,7 @@ class OutputConfig(Section):
     mosaic: bool = False
     trail_s: Seconds = 2.0
     crf: Annotated[int, Field(ge=0, le=51)] = 23
+    encoder: Literal["libx264", "auto", "h264_nvenc", "h264_qsv", "h264_vaapi"] = "libx264"
 
 
 class Config(Section):

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -68,14 +69,17 @@ NO_IMAGE: Array = np.zeros((0, 0, 3), np.uint8)
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture: `index` counts from 0 in its source, `time_s` is on the common clock, `image`
-    (H, W, 3) uint8 BGR, or `NO_IMAGE` where nobody looks at it.
+    """One picture: `index` counts from 0 in its source, `time_s` is on the common clock.
+
+    image: (H, W, 3) uint8 BGR, or `NO_IMAGE` where nobody looks at it.
+    picture: the same in YUV 4:2:0 (see `pipeline.yuv`), read-only; only where it is to be drawn on.
     """
 
     camera: str
     index: int
     time_s: float
     image: Array
+    picture: av.VideoFrame | None = None
 
     def __post_init__(self) -> None:
         _check("image", self.image, (-1, -1, 3), np.uint8)

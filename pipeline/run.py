@@ -19,7 +19,7 @@ from models import settings, weights
 from models.errors import one_line
 from models.interrupts import Interrupts
 from pipeline import config as configuration
-from pipeline import embed, fill, site_checks
+from pipeline import embed, fill, hardware, site_checks
 from pipeline.config import CameraConfig, Config, SourcesConfig
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
@@ -195,11 +195,22 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         _sha256(embedder.files),
         detector_choice=detector.choice,
         reid_choice=embedder.choice,
-        notes=name_notes + detector_notes + embedder_notes,
+        notes=name_notes + _codec_notes(config, cameras) + detector_notes + embedder_notes,
         warnings=region_warnings,
     )
     prior = sites.load(config.linking.priors, result.reid_sha256)
     return Prepared(config, folder, sources, detector, embedder, cameras, corrected, prior, result)
+
+
+def _codec_notes(config: Config, cameras: Mapping[str, Camera]) -> list[str]:
+    """Say which hardware that the settings name decodes or encodes nothing."""
+    sizes = [
+        (camera.width + camera.width % 2, camera.height + camera.height % 2)
+        for camera in cameras.values()
+    ]
+    return hardware.notes(
+        config.sources.decoder, config.output.encoder, sizes if config.output.video else []
+    )
 
 
 def _open(camera: CameraConfig, config: Config) -> Source:
@@ -481,7 +492,7 @@ def draw(
     until_s = last_s if result.interrupted else {}
 
     def annotate(camera_config: CameraConfig, camera: Camera) -> None:
-        source = open_source(camera_config, every_frame)
+        source = open_source(camera_config, every_frame, in_yuv=True)
         last_frame_s = until_s.get(camera.name, math.inf)
         _annotate(folder, result, source, camera, last_frame_s, bar.update, interrupts)
 
@@ -561,6 +572,6 @@ def _tile(
         result.warnings.append(reason)
         return
     videos = [folder.find(f"{camera.name}.mp4") for camera in cameras]
-    crf = result.config.output.crf
+    config = result.config.output
     with result.timings.stage("mosaic", n_frames), folder.file("mosaic.mp4") as path:
-        mosaic.tile(cameras, videos, path, crf, interrupts["drawing"].is_set)
+        mosaic.tile(cameras, videos, path, config.crf, interrupts["drawing"].is_set, config.encoder)

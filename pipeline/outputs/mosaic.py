@@ -3,16 +3,20 @@ videos.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
+from av.video.reformatter import Interpolation
 
+from pipeline import hardware, yuv
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.outputs.video import Encoder, Interrupted
-from pipeline.records import Array, Camera
+from pipeline.records import Camera, Frame
 from pipeline.sources import VideoFile
+from pipeline.yuv import Colours
 
 TILE_WIDTH_PX = 640
 TILE_SHAPES = (0.25, 2.0)
@@ -34,17 +38,19 @@ MAX_STILL_S = 10.0
 
 
 class _Tile:
-    """One camera's place in the mosaic, of `width` x `height` px."""
+    """One camera's place in the mosaic, of `width` x `height` px, which are even."""
 
-    def __init__(self, camera: Camera, video: Path, width: int, height: int) -> None:
-        config = CameraConfig(source=str(video), name=camera.name, start_s=camera.start_s)
-        self._frames = iter(VideoFile(config, SourcesConfig(max_gap_s=ANY_GAP_S)))
+    def __init__(
+        self, camera: Camera, video: Path, width: int, height: int, colours: Colours
+    ) -> None:
+        self._colours = colours
+        self._frames = _read(camera, video)
         self._following = next(self._frames, None)
         self._interval_s = 1 / camera.fps
         self._until_s = -math.inf
-        self._empty = np.full((height, width, 3), DARK, np.uint8)
+        empty = np.full((height, width, 3), DARK, np.uint8)
         cv2.putText(
-            self._empty,
+            empty,
             camera.name,
             (16, 40),
             cv2.FONT_HERSHEY_SIMPLEX,
@@ -53,14 +59,16 @@ class _Tile:
             2,
             cv2.LINE_AA,
         )
+        self._empty = yuv.from_bgr(empty, colours)
         self._picture = self._empty
 
-    def at(self, time_s: float) -> Array:
+    def at(self, time_s: float) -> av.VideoFrame:
         """Return the latest picture, or an empty tile before the camera's start and after its
         end.
         """
         while self._following is not None and self._following.time_s <= time_s + TOLERANCE_S:
-            self._picture = _fit(self._following.image, self._empty)
+            if self._following.picture is not None:
+                self._picture = self._fit(self._following.picture)
             self._until_s = self._following.time_s + self._interval_s - TOLERANCE_S
             self._following = next(self._frames, None)
         return self._picture if self.runs(time_s) else self._empty
@@ -74,6 +82,32 @@ class _Tile:
     def runs(self, time_s: float) -> bool:
         """Whether this camera has pictures at or after this time."""
         return self._following is not None or time_s < self._until_s
+
+    def _fit(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """Scale a picture into the tile, centred, its proportions kept."""
+        width = self._empty.width
+        height = self._empty.height
+        scale = min(width / picture.width, height / picture.height)
+        small = yuv.converted(
+            picture,
+            _even(picture.width * scale),
+            _even(picture.height * scale),
+            self._colours,
+            Interpolation.AREA if scale < 1 else Interpolation.BILINEAR,
+        )
+        if (small.width, small.height) == (width, height):
+            return small
+        fitted = _dark(width, height, self._colours)
+        left = (width - small.width) // 4 * 2
+        top = (height - small.height) // 4 * 2
+        _put(small, fitted, left, top)
+        return fitted
+
+
+def _read(camera: Camera, video: Path) -> Iterator[Frame]:
+    """Read the annotated video of a camera, on the common clock."""
+    config = CameraConfig(source=str(video), name=camera.name, start_s=camera.start_s)
+    return iter(VideoFile(config, SourcesConfig(max_gap_s=ANY_GAP_S), in_yuv=True))
 
 
 def too_dark(spans_s: Mapping[str, tuple[float, float]]) -> str:
@@ -108,6 +142,7 @@ def tile(
     path: Path,
     crf: int,
     stop: Callable[[], bool],
+    encoder: str = hardware.X264,
 ) -> None:
     """Write the mosaic, at the highest frame rate among the cameras.
 
@@ -117,6 +152,7 @@ def tile(
         path: the file to write.
         crf: quality, 0 (best) to 51.
         stop: is asked before each frame whether to stop.
+        encoder: what encodes it, see `hardware`.
 
     Raises:
         Interrupted: `stop` said so.
@@ -126,41 +162,54 @@ def tile(
     flattest = min(camera.height / camera.width for camera in cameras)
     shape = float(np.clip(flattest, *TILE_SHAPES))
     height = round(TILE_WIDTH_PX * shape / 2) * 2  # H.264 takes even sizes only
+    colours = _colours_of(cameras[0], videos[0])
     tiles = [
-        _Tile(camera, video, TILE_WIDTH_PX, height)
+        _Tile(camera, video, TILE_WIDTH_PX, height, colours)
         for camera, video in zip(cameras, videos, strict=True)
     ]
     fps = max(camera.fps for camera in cameras)
     start_s = min(camera.start_s for camera in cameras)
-    with Encoder(path, n_columns * TILE_WIDTH_PX, n_rows * height, fps, crf) as encoder:
+    size = (n_columns * TILE_WIDTH_PX, n_rows * height)
+    with Encoder(path, *size, fps, crf, encoder) as writer:
         index = 0
         while True:
             if stop():
                 raise Interrupted
             time_s = start_s + index / fps
-            canvas = np.full((n_rows * height, n_columns * TILE_WIDTH_PX, 3), DARK, np.uint8)
+            canvas = _dark(*size, colours)
             for place, in_place in enumerate(tiles):
                 row, column = divmod(place, n_columns)
-                top = row * height
-                left = column * TILE_WIDTH_PX
-                canvas[top : top + height, left : left + TILE_WIDTH_PX] = in_place.at(time_s)
+                _put(in_place.at(time_s), canvas, column * TILE_WIDTH_PX, row * height)
             if not any(each.runs(time_s) for each in tiles):
                 break
-            encoder.write(canvas, index / fps)
+            writer.write(canvas, index / fps)
             index += 1
             still_until_s = min(each.changes_s(time_s) for each in tiles)
             if MAX_STILL_S < still_until_s - time_s < math.inf:
                 index = max(index, math.floor((still_until_s - start_s) * fps))
 
 
-def _fit(image: Array, empty: Array) -> Array:
-    """Scale an image into a tile, centred, its proportions kept."""
-    height, width = empty.shape[:2]
-    scale = min(width / image.shape[1], height / image.shape[0])
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    fitted = np.full_like(empty, DARK)
-    top = (height - small.shape[0]) // 2
-    left = (width - small.shape[1]) // 2
-    fitted[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return fitted
+def _colours_of(camera: Camera, video: Path) -> Colours:
+    """Return the colours of a video, which has pictures."""
+    picture = next(_read(camera, video)).picture
+    return yuv.BT709 if picture is None else yuv.colours_of(picture)
+
+
+def _dark(width: int, height: int, colours: Colours) -> av.VideoFrame:
+    made = yuv.blank(width, height, colours)
+    yuv.fill(yuv.planes(made), yuv.samples((DARK, DARK, DARK), colours))
+    return made
+
+
+def _put(picture: av.VideoFrame, canvas: av.VideoFrame, left: int, top: int) -> None:
+    """Copy a picture to an even place of another one."""
+    for source, target, step in zip(
+        yuv.planes(picture), yuv.planes(canvas), (1, 2, 2), strict=True
+    ):
+        height, width = source.shape
+        target[top // step :, left // step :][:height, :width] = source
+
+
+def _even(n_px: float) -> int:
+    """Return the nearest even number, but for 0: chroma has half the rows and columns."""
+    return max(2, round(n_px / 2) * 2)

@@ -1,8 +1,8 @@
 """Annotated video: a second pass over the source, when the final identities are known.
 
-H.264 that browsers play, with the timestamps of the source, so rate and length stay. A person has
-one colour in every camera. Rows up to `HOLD_S` apart are joined by interpolation (thin boxes), so
-that a stride or a short miss makes no box flicker.
+H.264 that browsers play, with the timestamps and the colours of the source, so rate and length stay
+and pictures look the same. A person has one colour in every camera. Rows up to `HOLD_S` apart are
+joined by interpolation (thin boxes), so that a stride or a short miss makes no box flicker.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,13 +15,14 @@ import av
 import cv2
 import numpy as np
 
-from pipeline import floor
+from pipeline import floor, hardware, yuv
 from pipeline.config import OutputConfig
+from pipeline.hardware import TICKS
+from pipeline.outputs.canvas import Canvas, Colour, Plate, plate
 from pipeline.records import Array, Camera, Frame, Person
 from pipeline.timings import Timings
+from pipeline.yuv import Colours
 
-TICKS = 90_000
-"""Time base of the files: exact for 24, 25, 29.97, 30, 50 and 60 frames a second."""
 MAX_STEP_TICKS = 6 * 3600 * TICKS
 """Longest time from one frame to the next. From 2**31 ticks (6.6 hours) on, the file would squeeze
 all that follows.
@@ -37,51 +38,52 @@ GOLDEN_ANGLE_DEG = 137.508
 TRAIL_POINTS = 12
 HEADER = (32, 32, 32)
 
-Colour = tuple[int, int, int]
-
 
 class Interrupted(Exception):
     """Drawing was stopped by the user."""
 
 
 class Encoder:
-    """Writes BGR images with times to an H.264 file."""
+    """Writes pictures in YUV 4:2:0 with times to an H.264 file, all in the first one's colours."""
 
-    def __init__(self, path: Path, width: int, height: int, fps: float, crf: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        width: int,
+        height: int,
+        fps: float,
+        crf: int,
+        encoder: str = hardware.X264,
+    ) -> None:
         self._container = av.open(
             f"file:{path}", "w", format="mp4", options={"movflags": "faststart"}
         )
         rate = max(Fraction(fps).limit_denominator(1001), SLOWEST_RATE)
-        # with B-frames, MP4 notes a wrong length at variable rates
-        options = {"preset": "veryfast", "crf": str(crf), "bf": "0"}
-        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
-        self._stream.width = width + width % 2
-        self._stream.height = height + height % 2
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.codec_context.time_base = Fraction(1, TICKS)
+        width += width % 2
+        height += height % 2
+        name = hardware.encoder(encoder, width, height)
+        self._stream = hardware.add_stream(self._container, name, width, height, rate, crf)
         self._last_pts = -1
         self._left_out = 0
 
-    def write(self, image: Array, time_s: float) -> None:
-        """Append an image.
+    def write(self, picture: av.VideoFrame, time_s: float) -> None:
+        """Append a picture.
 
         Of a step that is too long for the file, the rest is left out, so that all other steps keep
         their length.
 
         Args:
-            image: (H, W, 3) uint8 BGR; odd sizes are padded by a row or column.
+            picture: of the size of the file, which is even. Its timestamp is changed.
             time_s: time from which it is shown, seconds.
         """
-        height, width = image.shape[:2]
-        if height % 2 or width % 2:
-            image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+        if self._last_pts < 0:
+            yuv.colours_of(picture).tag(self._stream.codec_context)
         step = max(1, round(time_s * TICKS) - self._left_out - self._last_pts)
         self._left_out += max(0, step - MAX_STEP_TICKS)
         self._last_pts += min(step, MAX_STEP_TICKS)
-        frame.pts = self._last_pts
-        frame.time_base = Fraction(1, TICKS)
-        self._container.mux(self._stream.encode(frame))
+        picture.pts = self._last_pts
+        picture.time_base = Fraction(1, TICKS)
+        self._container.mux(self._stream.encode(picture))
 
     def __enter__(self) -> "Encoder":
         return self
@@ -130,25 +132,26 @@ class Drawing:
         self._open: list[_Stretch] = []
         self._scale = max(min(camera.width, camera.height) / 720, 0.45)
 
-    def draw(self, image: Array, time_s: float) -> Array:
+    def draw(self, picture: av.VideoFrame, time_s: float) -> av.VideoFrame:
         """Draw boxes, ids, trails, the camera's name and the time; call in time order.
 
         Args:
-            image: (H, W, 3) uint8 BGR.
+            picture: in YUV 4:2:0.
             time_s: its time, seconds.
 
         Returns:
-            A copy of the image with the drawing.
+            A copy of the picture with the drawing; an odd size gets a row or column more.
         """
-        image = image.copy()
+        drawn = yuv.copy(picture)
+        canvas = Canvas(drawn)
         marks = list(self._marks(time_s))
         for stretch in self._open:
-            self._draw_trail(image, stretch, time_s)
+            self._draw_trail(canvas, stretch, time_s)
         for mark in marks:
-            self._draw_box(image, mark)
+            self._draw_box(canvas, mark)
         title = f"{self._camera.name}  {_clock(time_s)}"
-        _paste(image, _label(title, HEADER, self._scale), 0, 0)
-        return image
+        canvas.paste(_label(title, HEADER, self._scale, canvas.colours), 0, 0)
+        return drawn
 
     def _marks(self, time_s: float) -> Iterator[_Mark]:
         self._open_stretches(time_s)
@@ -177,7 +180,7 @@ class Drawing:
         trail_s = self._trail_s
         self._open = [each for each in self._open if each.times_s[-1] + trail_s >= time_s]
 
-    def _draw_trail(self, image: Array, stretch: _Stretch, now_s: float) -> None:
+    def _draw_trail(self, canvas: Canvas, stretch: _Stretch, now_s: float) -> None:
         span_s = [now_s - self._trail_s, now_s + ROUNDING_S]
         first, last = np.searchsorted(stretch.times_s, span_s)
         if last - first < 2:
@@ -187,19 +190,20 @@ class Drawing:
         kept = [*range(first_kept, last - 1, step), last - 1]
         points = floor.foot_points(stretch.boxes[kept]).round().astype(np.int32)
         thickness = max(1, round(2 * self._scale))
-        cv2.polylines(image, [points], False, colour(stretch.person_id), thickness, cv2.LINE_AA)
+        canvas.polyline(points, colour(stretch.person_id), thickness)
 
-    def _draw_box(self, image: Array, mark: _Mark) -> None:
+    def _draw_box(self, canvas: Canvas, mark: _Mark) -> None:
         x1, y1, x2, y2 = (round(float(side)) for side in mark.box)
         thickness = max(1, round(3 * self._scale)) if mark.seen else 1
-        cv2.rectangle(image, (x1, y1), (x2, y2), colour(mark.person_id), thickness)
-        label = _label(str(mark.person_id), colour(mark.person_id), self._scale)
-        _paste(image, label, x1, y1 - label.shape[0])
+        ink = colour(mark.person_id)
+        canvas.rectangle((x1, y1), (x2, y2), ink, thickness)
+        label = _label(str(mark.person_id), ink, self._scale, canvas.colours)
+        canvas.paste(label, x1, y1 - label.height)
 
 
 @lru_cache(maxsize=1024)
-def _label(text: str, background: Colour, scale: float) -> Array:
-    """Draw text on a coloured plate, (h, w, 3) uint8.
+def _label(text: str, background: Colour, scale: float, colours: Colours) -> Plate:
+    """Draw text on a coloured plate.
 
     Plates are cached, because text is the most expensive part of drawing.
     """
@@ -207,23 +211,18 @@ def _label(text: str, background: Colour, scale: float) -> Array:
     thickness = max(1, round(1.6 * scale))
     margin = max(2, round(4 * scale))
     (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thickness)
-    shape = (height + base + margin, width + 2 * margin, 3)
-    plate = np.full(shape, background, np.uint8)
+    image = np.full(
+        (_even(height + base + margin), _even(width + 2 * margin), 3), background, np.uint8
+    )
     brightness = np.dot(background, (0.114, 0.587, 0.299))
     ink = (0, 0, 0) if brightness > 140 else (255, 255, 255)
     origin = (margin, height + margin // 2 + 1)
-    cv2.putText(plate, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, ink, thickness, cv2.LINE_AA)
-    return plate
+    cv2.putText(image, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, ink, thickness, cv2.LINE_AA)
+    return plate(image, colours)
 
 
-def _paste(image: Array, plate: Array, x: int, y: int) -> None:
-    """Copy a plate into the image, moved inside it as far as it fits."""
-    image_height, image_width = image.shape[:2]
-    height = min(plate.shape[0], image_height)
-    width = min(plate.shape[1], image_width)
-    left = max(0, min(x, image_width - width))
-    top = max(0, min(y, image_height - height))
-    image[top : top + height, left : left + width] = plate[:height, :width]
+def _even(n_px: int) -> int:
+    return n_px + n_px % 2
 
 
 def annotate(
@@ -238,11 +237,11 @@ def annotate(
     """Draw the frames of one camera into an H.264 file.
 
     Args:
-        frames: the frames, in time order.
+        frames: the frames, in time order, with their pictures in YUV.
         camera: the camera, on whose clock the frames are.
         people: all people of the run.
         path: the file to write.
-        config: quality and length of the trails.
+        config: encoder, quality and length of the trails.
         timings: the stages "draw" and "encode" are counted here.
         stop: is asked before each frame whether to stop.
 
@@ -254,15 +253,19 @@ def annotate(
     """
     last_s = 0.0
     drawing = Drawing(camera, people, config.trail_s)
-    with Encoder(path, camera.width, camera.height, camera.fps, config.crf) as encoder:
+    with Encoder(
+        path, camera.width, camera.height, camera.fps, config.crf, config.encoder
+    ) as encoder:
         for frame in frames:
             if stop():
                 raise Interrupted
+            if frame.picture is None:
+                raise ValueError("frames to draw on need their pictures in YUV")
             with timings.stage("draw"):
-                image = drawing.draw(frame.image, frame.time_s)
+                picture = drawing.draw(frame.picture, frame.time_s)
             with timings.stage("encode"):
                 last_s = frame.time_s - camera.start_s
-                encoder.write(image, last_s)
+                encoder.write(picture, last_s)
     return wrong_length(path, last_s, camera.fps)
 
 

@@ -26,13 +26,16 @@ from pipeline.sources.video import VideoFile
 __all__ = ["ImageFolder", "Source", "VideoFile", "open_source", "read_ahead"]
 
 
-def open_source(config: CameraConfig, settings: SourcesConfig, looks_per_s: float = 0) -> Source:
+def open_source(
+    config: CameraConfig, settings: SourcesConfig, looks_per_s: float = 0, in_yuv: bool = False
+) -> Source:
     """Open a named camera.
 
     Args:
         config: the camera.
         settings: how sources are read.
         looks_per_s: how many frames a second have their image, the others `NO_IMAGE`; 0 for all.
+        in_yuv: read the pictures to draw on them, in YUV 4:2:0.
 
     Raises:
         SourceError: it cannot be read.
@@ -50,11 +53,11 @@ def open_source(config: CameraConfig, settings: SourcesConfig, looks_per_s: floa
             f" {config.name}"
         )
     if path.is_dir():
-        return ImageFolder(config, settings, looks_per_s)
+        return ImageFolder(config, settings, looks_per_s, in_yuv)
     if not path.is_file():
         raise SourceError(
             f"{config.source}: is a pipe or a device, not a file; record to a file first"
         )
     if n_bytes == 0:
         raise SourceError(f"{config.source}: the file is empty; record or copy it again")
-    return VideoFile(config, settings, looks_per_s)
+    return VideoFile(config, settings, looks_per_s, in_yuv)

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from models import files
-from pipeline import image_numbers
+from pipeline import image_numbers, yuv
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import NO_IMAGE, Array, Frame
@@ -27,9 +27,14 @@ class ImageFolder:
     """
 
     def __init__(
-        self, config: CameraConfig, settings: SourcesConfig, looks_per_s: float = 0
+        self,
+        config: CameraConfig,
+        settings: SourcesConfig,
+        looks_per_s: float = 0,
+        in_yuv: bool = False,
     ) -> None:
         self._settings = settings
+        self._in_yuv = in_yuv
         self.looks = Looks(looks_per_s, lag_of(settings.read_ahead_frames))
         self.warnings: list[str] = []
         folder = Path(config.source)
@@ -88,7 +93,8 @@ class ImageFolder:
                 bad.append(path.name)
                 self.looks.unread()
                 continue
-            yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
+            in_yuv = yuv.from_bgr(image) if self._in_yuv else None
+            yield Frame(self.camera.name, index, self.camera.start_s + time_s, image, in_yuv)
         if bad:
             self.warnings.append(
                 f"{self.camera.name}: {len(bad)} images unreadable or of another size, first"

@@ -2,7 +2,7 @@
 
 The display matrix of a phone turns or mirrors the stored picture, and its sample aspect ratio says
 how wide a stored pixel is. A shown picture is upright and has square pixels. A picture with neither
-is converted to BGR and nothing else.
+is converted to BGR and nothing else; to be drawn on, it is not even that (see `pipeline.yuv`).
 """
 
 import math
@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 from av.sidedata.sidedata import SideDataContainer, Type
 
+from pipeline import yuv
 from pipeline.records import Array
+from pipeline.yuv import Colours
 
 MAX_ASPECT = 8
 """Pixels that are longer than this are not believed; 2:1 is the most that is in use."""
@@ -35,8 +37,13 @@ class Orientation:
     flipped: bool = False
     angle_deg: float = 0.0
 
-    def apply(self, image: Array) -> Array:
-        """Return the image (H, W, 3) as it is shown; the same array where nothing is to be done."""
+    def apply(self, image: Array, black: int = 0) -> Array:
+        """Return the image (H, W, 3), or plane (H, W), as it is shown.
+
+        Args:
+            image: as it was stored; it is returned itself where nothing is to be done.
+            black: value of what a turned picture does not cover.
+        """
         if self == PLAIN:
             return image
         if self.transposed:
@@ -46,7 +53,7 @@ class Orientation:
         if self.flipped:
             image = image[::-1]
         image = np.ascontiguousarray(image)
-        return _turned(image, self.angle_deg) if self.angle_deg else image
+        return _turned(image, self.angle_deg, black) if self.angle_deg else image
 
 
 PLAIN = Orientation()
@@ -107,14 +114,38 @@ def shown_size(
 def shown(picture: av.VideoFrame, size: tuple[int, int], orientation: Orientation) -> Array:
     """Return the shown picture (H, W, 3) uint8 BGR, scaled to `size` (width, height)."""
     width, height = size[::-1] if orientation.transposed else size
-    if (picture.width, picture.height) == (width, height):
-        return orientation.apply(picture.to_ndarray(format="bgr24"))
-    return orientation.apply(picture.to_ndarray(format="bgr24", width=width, height=height))
+    # more threads give the same pixels for more CPU time
+    image = picture.to_ndarray(format="bgr24", width=width, height=height, threads=1)
+    return orientation.apply(image)
 
 
-def _turned(image: Array, angle_deg: float) -> Array:
+def shown_in_yuv(
+    picture: av.VideoFrame, size: tuple[int, int], orientation: Orientation, colours: Colours
+) -> av.VideoFrame:
+    """Return the shown picture in YUV 4:2:0.
+
+    Args:
+        picture: as it was decoded. It is returned itself where nothing is to be done, so the
+            result must not be changed: the decoder may refer to it.
+        size: width and height of the result, px.
+        orientation: how it is turned.
+        colours: those of the result.
+    """
+    width, height = size[::-1] if orientation.transposed else size
+    picture = yuv.converted(picture, width, height, colours)
+    if orientation == PLAIN:
+        return picture
+    made = yuv.blank(*size, colours)
+    for source, target, black in zip(
+        yuv.planes(picture), yuv.planes(made), colours.black, strict=True
+    ):
+        target[:] = orientation.apply(source, black)
+    return made
+
+
+def _turned(image: Array, angle_deg: float, black: int) -> Array:
     height, width = image.shape[:2]
     centre = ((width - 1) / 2, (height - 1) / 2)
     matrix = cv2.getRotationMatrix2D(centre, -angle_deg, 1)
-    turned: Array = cv2.warpAffine(image, matrix, (width, height))
+    turned: Array = cv2.warpAffine(image, matrix, (width, height), borderValue=(black,) * 3)
     return turned

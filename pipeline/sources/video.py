@@ -12,14 +12,23 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from pipeline import hardware, yuv
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import NO_IMAGE, Frame
 from pipeline.sources import clock
 from pipeline.sources.clock import Clock, Pace
 from pipeline.sources.looks import Looks, lag_of
-from pipeline.sources.picture import MAX_ASPECT, Orientations, shown, shown_size
+from pipeline.sources.picture import (
+    MAX_ASPECT,
+    Orientation,
+    Orientations,
+    shown,
+    shown_in_yuv,
+    shown_size,
+)
 from pipeline.sources.source import camera_of, reason
+from pipeline.yuv import Colours, colours_of
 
 FALLBACK_FPS = 25
 N_LOOKED_AT = 300
@@ -34,6 +43,7 @@ class _Facts:
     """What a file says of its video track before it is read.
 
     size: width and height of the first picture as it is shown.
+    colours: those of the first picture in YUV.
     aspect: width of a stored pixel through its height.
     follows_codec: the aspect is the codec's, which can change; otherwise it is the file's.
     has_pts: pictures have presentation timestamps. AVI and careless copies have times of decoding
@@ -42,6 +52,7 @@ class _Facts:
     """
 
     size: tuple[int, int]
+    colours: Colours
     aspect: Fraction
     follows_codec: bool
     pace: Pace
@@ -57,10 +68,16 @@ class VideoFile:
     """
 
     def __init__(
-        self, config: CameraConfig, settings: SourcesConfig, looks_per_s: float = 0
+        self,
+        config: CameraConfig,
+        settings: SourcesConfig,
+        looks_per_s: float = 0,
+        in_yuv: bool = False,
     ) -> None:
         self._config, self._settings = config, settings
+        self._in_yuv = in_yuv
         self.looks = Looks(looks_per_s, lag_of(settings.read_ahead_frames))
+        self._is_accelerated = hardware.decoder(settings.decoder) != hardware.SOFTWARE
         self._n_damaged = 0
         self._n_without_memory = 0
         self._orientations = Orientations()
@@ -80,8 +97,7 @@ class VideoFile:
         """Yield every `stride`-th frame; what was damaged or repaired is noted in `warnings`."""
         self._n_damaged = 0
         self._n_without_memory = 0
-        size = (self.camera.width, self.camera.height)
-        sizes = _Sizes(size)
+        sizes = _Sizes(self._facts.size)
         times = Clock(self._facts.pace, self._settings.max_gap_s)
         try:
             for index, (picture, aspect) in enumerate(self._pictures()):
@@ -91,9 +107,7 @@ class VideoFile:
                 orientation = self._orientations.of(picture)
                 sizes.note(shown_size(picture, aspect, orientation), time_s)
                 if index % self._settings.stride == 0:
-                    is_looked_at = self.looks.is_due(time_s)
-                    image = shown(picture, size, orientation) if is_looked_at else NO_IMAGE
-                    yield Frame(self.camera.name, index, self.camera.start_s + time_s, image)
+                    yield self._frame(index, time_s, picture, orientation)
             self._warn_of_missing(max(times.last_s, times.span_s) + self._facts.pace.interval_s)
         finally:
             if self._n_damaged:
@@ -102,6 +116,19 @@ class VideoFile:
                 self._warn(f"{self._n_damaged} damaged packets were skipped{reason_given}")
             for line in [*sizes.warnings(), *times.warnings()]:
                 self._warn(line)
+
+    def _frame(
+        self, index: int, time_s: float, picture: av.VideoFrame, orientation: Orientation
+    ) -> Frame:
+        """A frame, with its picture in YUV or with its image where it is looked at."""
+        size = self._facts.size
+        image = NO_IMAGE
+        in_yuv = None
+        if self._in_yuv:
+            in_yuv = shown_in_yuv(picture, size, orientation, self._facts.colours)
+        elif self.looks.is_due(time_s):
+            image = shown(picture, size, orientation)
+        return Frame(self.camera.name, index, self.camera.start_s + time_s, image, in_yuv)
 
     def _pictures(self) -> Iterator[tuple[av.VideoFrame, Fraction]]:
         """Decoded pictures, each with the aspect of its pixels."""
@@ -131,6 +158,7 @@ class VideoFile:
         return av.open(
             f"file:{self._config.source}",  # without "file:", a colon makes the name a protocol
             metadata_errors="replace",
+            hwaccel=hardware.acceleration(self._settings.decoder),
         )
 
     def _track(self, container: InputContainer) -> VideoStream:
@@ -198,7 +226,10 @@ class VideoFile:
         follows_codec = stream.sample_aspect_ratio == stream.codec_context.sample_aspect_ratio
         aspect = _believed(stream.sample_aspect_ratio)
         size = shown_size(first, aspect, self._orientations.of(first))
-        return _Facts(size, aspect, follows_codec, pace, fps, n_frames, has_pts, announced_s)
+        colours = colours_of(first)
+        return _Facts(
+            size, colours, aspect, follows_codec, pace, fps, n_frames, has_pts, announced_s
+        )
 
     def _decode(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         for packet in _packets(container, stream):
@@ -207,7 +238,8 @@ class VideoFile:
     def _decoded(self, packet: "av.Packet[VideoStream]") -> Iterator[av.VideoFrame]:
         """Pictures that a packet completes; a damaged packet is counted."""
         try:
-            yield from packet.decode()
+            for picture in packet.decode():
+                yield yuv.in_planes(picture) if self._is_accelerated else picture
         except FFmpegError as error:
             self._n_damaged += 1
             self._n_without_memory += isinstance(error, MemoryError)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline import yuv
 from pipeline.errors import OutputError
 from pipeline.outputs.folder import OutputFolder
 from pipeline.outputs.video import Encoder
@@ -306,7 +307,7 @@ def write_noise(path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (20, 240, 320, 3), np.uint8)
     with Encoder(path, 320, 240, 10, crf=5) as encoder:
         for i, image in enumerate(noise):
-            encoder.write(image, i / 10)
+            encoder.write(yuv.from_bgr(image), i / 10)
 
 
 @pytest.mark.parametrize(

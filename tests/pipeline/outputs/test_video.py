@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline import yuv
 from pipeline.config import CameraConfig, OutputConfig, SourcesConfig
 from pipeline.outputs.folder import OutputFolder
 from pipeline.outputs.video import (
@@ -26,12 +27,12 @@ from tests.pipeline.outputs.people import camera, person, tracklet
 from tests.videos import picture, write_video
 
 BOX = [50, 60, 90, 140]
-BLACK = np.zeros((200, 300, 3), np.uint8)
+BLACK = yuv.from_bgr(np.zeros((200, 300, 3), np.uint8))
 
 
 def open_one(path: Path, start_s: float = 0.0) -> Source:
     config = CameraConfig(source=str(path), name="cam", start_s=start_s)
-    return open_source(config, SourcesConfig(image_fps=10))
+    return open_source(config, SourcesConfig(image_fps=10), in_yuv=True)
 
 
 def annotated(
@@ -58,7 +59,12 @@ def facts(path: Path) -> tuple[Fraction | None, Fraction, list[float]]:
 def drawn(time_s: float, *people: Person, name: str = "cam", trail_s: float = 0.0) -> Array:
     """What is drawn at a time on a black picture, without the camera's name."""
     drawing = Drawing(camera(name, size=(300, 200)), list(people), trail_s)
-    return drawing.draw(BLACK, time_s)[40:]
+    return yuv.to_bgr(drawing.draw(BLACK, time_s))[40:]
+
+
+def is_colour(found: Sequence[int], person_id: int) -> bool:
+    """Whether this is a person's colour, which thin lines have nearly: chroma has half the size."""
+    return int(np.abs(np.subtract(found, colour(person_id))).max()) < 35
 
 
 def edge(box: Sequence[float], image: Array) -> tuple[int, ...]:
@@ -112,7 +118,7 @@ def test_frames_closer_than_the_files_clock_can_tell_are_still_written_in_order(
 ) -> None:
     with Encoder(tmp_path / "out.mp4", 64, 48, 10, 23) as encoder:
         for i, time_s in enumerate([0, 1e-6, 2e-6, 0.1]):
-            encoder.write(picture(i), time_s)
+            encoder.write(yuv.from_bgr(picture(i)), time_s)
     _, _, times_s = facts(tmp_path / "out.mp4")
     assert times_s == pytest.approx([0, 0, 0, 0.1], abs=1e-4)
     assert np.diff(times_s).min() > 0
@@ -122,7 +128,7 @@ def test_frames_closer_than_the_files_clock_can_tell_are_still_written_in_order(
 def test_a_step_too_long_for_the_file_squeezes_no_other_step(tmp_path: Path, step_s: float) -> None:
     with Encoder(tmp_path / "out.mp4", 64, 48, 10, 23) as encoder:
         for i in range(20):
-            encoder.write(picture(i), i / 10 + step_s * (i >= 5) + step_s * (i >= 15))
+            encoder.write(yuv.from_bgr(picture(i)), i / 10 + step_s * (i >= 5) + step_s * (i >= 15))
     _, duration_s, times_s = facts(tmp_path / "out.mp4")
     steps_s = np.diff(times_s)
     assert np.delete(steps_s, [4, 14]) == pytest.approx(np.full(17, 0.1), abs=1e-4)
@@ -135,7 +141,7 @@ def test_a_video_that_became_shorter_than_its_frames_is_told(tmp_path: Path) -> 
     for name, pause_s in (("short.mp4", 0), ("long.mp4", 29_000)):
         with Encoder(tmp_path / name, 64, 48, 10, 23) as encoder:
             for i, time_s in enumerate(times):
-                encoder.write(picture(i), time_s - pause_s * (i >= 3))
+                encoder.write(yuv.from_bgr(picture(i)), time_s - pause_s * (i >= 3))
     assert wrong_length(tmp_path / "long.mp4", 1000.3, 10) == ""
     said = wrong_length(tmp_path / "short.mp4", 30_000.3, 10)
     assert said.startswith("the video lasts ")
@@ -147,7 +153,7 @@ def test_time_lapse_is_written_with_its_times(tmp_path: Path) -> None:
     times = [i * 7200.0 for i in range(4)]
     with Encoder(tmp_path / "out.mp4", 64, 48, 1 / 7200, 23) as encoder:
         for i, time_s in enumerate(times):
-            encoder.write(picture(i), time_s)
+            encoder.write(yuv.from_bgr(picture(i)), time_s)
     assert facts(tmp_path / "out.mp4")[2] == pytest.approx(times, abs=1e-4)
     assert wrong_length(tmp_path / "out.mp4", times[-1], 1 / 7200) == ""
 
@@ -186,7 +192,18 @@ def test_the_first_twelve_people_have_colours_that_can_be_told_apart() -> None:
 @pytest.mark.parametrize("name", ["cam", "another"])
 def test_a_person_has_the_same_colour_in_every_camera(name: str) -> None:
     seen = person(3, tracklet("cam", 1, [1.0], [BOX]), tracklet("another", 9, [1.0], [BOX]))
-    assert edge(BOX, drawn(1.0, seen, name=name)) == colour(3)
+    assert is_colour(edge(BOX, drawn(1.0, seen, name=name)), 3)
+
+
+@pytest.mark.parametrize("matrix", [1, 2, 6])
+@pytest.mark.parametrize("value_range", [yuv.LIMITED, yuv.FULL])
+def test_a_person_has_the_same_colour_in_videos_of_all_kinds(matrix: int, value_range: int) -> None:
+    black = np.zeros((400, 600, 3), np.uint8)
+    picture = yuv.from_bgr(black, yuv.Colours(matrix, value_range, 2, 2))
+    seen = person(8, tracklet("cam", 1, [1.0], [BOX]))
+    drawing = Drawing(camera("cam", size=(1920, 1080)), [seen], trail_s=0)
+    image = yuv.to_bgr(drawing.draw(picture, 1.0))
+    assert np.abs(np.subtract(image[100, 50], colour(8), dtype=np.int16)).max() <= 6
 
 
 def test_people_of_other_cameras_are_not_drawn() -> None:
@@ -200,17 +217,18 @@ def test_a_short_gap_is_bridged_by_a_box_half_way_and_a_long_one_is_not(
     far = [150, 60, 190, 140]
     seen = person(1, tracklet("cam", 1, [1.0, 1.0 + gap_s], [BOX, far]))
     image = drawn(1.0 + gap_s / 2, seen)
-    assert (edge([100, 60, 140, 140], image) == colour(1)) == joined
+    assert is_colour(edge([100, 60, 140, 140], image), 1) == joined
     assert image.any() == joined
-    assert edge(far, drawn(1.0 + gap_s, seen)) == colour(1)
+    assert is_colour(edge(far, drawn(1.0 + gap_s, seen)), 1)
 
 
 def test_interpolated_boxes_are_thinner_than_seen_ones() -> None:
+    def luma_in_row(picture: av.VideoFrame) -> int:
+        return np.count_nonzero(yuv.planes(picture)[0][100, :80] > 16)
+
     seen = person(1, tracklet("cam", 1, [1.0, 1.2], [BOX]))
     big = Drawing(camera("cam", size=(1920, 1080)), [seen], trail_s=0)
-    at_row, between = (
-        np.count_nonzero(big.draw(BLACK, time_s)[100, :80].any(axis=1)) for time_s in (1.0, 1.1)
-    )
+    at_row, between = (luma_in_row(big.draw(BLACK, time_s)) for time_s in (1.0, 1.1))
     assert 0 < between < at_row
 
 
@@ -239,7 +257,7 @@ def test_a_box_beyond_the_picture_still_shows_its_number_inside(box: list[float]
         drawing.draw(BLACK, 1.0),
         Drawing(camera("cam", size=(300, 200)), [], 2).draw(BLACK, 1.0),
     )
-    assert (with_box != without).any()
+    assert (yuv.to_bgr(with_box) != yuv.to_bgr(without)).any()
 
 
 @pytest.mark.parametrize(
@@ -249,13 +267,15 @@ def test_the_clock_rounds_to_tenths_and_never_shows_60_seconds(
     time_s: float, same: float, other: float
 ) -> None:
     shown = {
-        t: Drawing(camera("cam"), [], 0).draw(BLACK, t).tobytes() for t in (time_s, same, other)
+        t: yuv.to_bgr(Drawing(camera("cam"), [], 0).draw(BLACK, t)).tobytes()
+        for t in (time_s, same, other)
     }
     assert shown[time_s] == shown[same] != shown[other]
 
 
-def test_drawing_leaves_the_frame_itself_alone() -> None:
-    image = BLACK.copy()
-    image.flags.writeable = False
-    assert Drawing(camera("cam", size=(300, 200)), [], 0).draw(image, 0.0).any()
-    assert not image.any()
+def test_drawing_leaves_the_picture_itself_alone() -> None:
+    before = yuv.to_bgr(BLACK)
+    seen = person(1, tracklet("cam", 1, [1.0], [BOX]))
+    drawn_on = Drawing(camera("cam", size=(300, 200)), [seen], 0).draw(BLACK, 1.0)
+    assert (yuv.to_bgr(drawn_on) != before).any()
+    np.testing.assert_array_equal(yuv.to_bgr(BLACK), before)
