@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline import cli
+from pipeline import cli, yuv
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.records import Array
@@ -76,6 +76,12 @@ def images(source: Source) -> list[Array]:
     return [frame.image for frame in source]
 
 
+def images_to_draw_on(path: Path) -> list[Array]:
+    """Pictures in YUV, as BGR images."""
+    source = open_source(CameraConfig(source=str(path), name="cam"), SourcesConfig(), in_yuv=True)
+    return [yuv.to_bgr(frame.picture) for frame in source if frame.picture is not None]
+
+
 def corners(image: Array) -> list[int]:
     """Grey levels near the corners in reading order, as far as they are those of `quarters`."""
     height, width = image.shape[:2]
@@ -105,6 +111,9 @@ def test_a_display_matrix_turns_and_mirrors_the_picture_as_it_says(
     assert (source.camera.width, source.camera.height) == size
     assert [corners(image) for image in images(source)] == [shown] * 2
     assert source.warnings == []
+    to_draw_on = images_to_draw_on(tmp_path / "a.mp4")
+    assert [image.shape[1::-1] for image in to_draw_on] == [size] * 2
+    assert [corners(image) for image in to_draw_on] == [shown] * 2
 
 
 def test_a_matrix_that_turns_by_30_degrees_turns_clockwise_and_keeps_the_size(
@@ -116,6 +125,8 @@ def test_a_matrix_that_turns_by_30_degrees_turns_clockwise_and_keeps_the_size(
     assert image.shape == picture.shape
     y, x = np.argwhere(image[..., 0] > 128).mean(axis=0)
     assert (x, y) == pytest.approx((48 + 32 * 0.866, 32 + 32 * 0.5), abs=1)
+    (to_draw_on,) = images_to_draw_on(tmp_path / "a.mp4")
+    assert np.abs(np.subtract(to_draw_on, image, dtype=np.int16)).max() <= 8
 
 
 @pytest.mark.parametrize(
@@ -138,6 +149,25 @@ def test_pixels_that_are_not_square_are_stretched_until_they_are(
     rows, columns = np.nonzero(image[..., 0] > 128)
     assert np.ptp(rows) == pytest.approx(160, abs=4)
     assert np.ptp(columns) == pytest.approx(160, abs=4)
+
+
+@pytest.mark.parametrize(
+    ("stored", "aspect", "matrix"),
+    [
+        ((64, 48), Fraction(3, 2), (ONE, 0, 0, ONE)),
+        ((64, 48), Fraction(33, 32), (0, ONE, -ONE, 0)),
+        ((32, 48), Fraction(63, 32), (-ONE, 0, 0, ONE)),
+    ],
+)
+def test_pictures_to_draw_on_are_those_that_people_are_found_in(
+    tmp_path: Path, stored: tuple[int, int], aspect: Fraction, matrix: tuple[int, ...]
+) -> None:
+    blurred = cv2.GaussianBlur(quarters(*stored), (9, 9), 3)
+    path = write(tmp_path / "a.mp4", [blurred] * 2, [aspect] * 2, matrix)
+    found_in = images(open_one(path))
+    for image, to_draw_on in zip(found_in, images_to_draw_on(path), strict=True):
+        assert to_draw_on.shape == image.shape
+        assert np.abs(np.subtract(to_draw_on, image, dtype=np.int16)).max() <= 10
 
 
 def test_a_phone_held_upright_has_its_pixels_stretched_before_they_are_turned(
@@ -169,6 +199,7 @@ def test_after_a_change_of_size_all_pictures_have_the_first_size_with_one_warnin
     seen = images(source)
     assert {image.shape for image in seen} == {(48, 64, 3)}
     assert [corners(image) for image in seen] == [[0, 80, 160, 240]] * 24
+    assert [corners(image) for image in images_to_draw_on(path)] == [[0, 80, 160, 240]] * 24
     assert source.warnings == [
         "cam: the picture changes its size 2 times, first at 0.80 s to 96x72; all pictures are"
         " scaled to the first size, 64x48"
