@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import av
 import cv2
+import numpy as np
 
 from pipeline import yuv
 from pipeline.records import Array
@@ -19,6 +20,8 @@ N_FRACTION_BITS = 2
 """Of coordinates on chroma, which are in quarters: x of luma is (2 x - 1) / 4 there, since sample c
 lies between 2 c and 2 c + 1.
 """
+MAX_PX = 2**20
+"""Coordinates further away are drawn as if they were here; OpenCV cannot take all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Canvas:
         self._planes = yuv.planes(picture)
 
     def polyline(self, points: Array, colour: Colour, thickness: int) -> None:
-        """Draw a smooth open line through points (n, 2) int32, px."""
+        """Draw a smooth open line through points (n, 2), px."""
+        points = points.clip(-MAX_PX, MAX_PX).round().astype(np.int32)
         luma, *chromas = self._planes
         value, *chroma_values = yuv.samples(colour, self.colours)
         cv2.polylines(luma, [points], False, value, thickness, cv2.LINE_AA)
@@ -56,14 +60,15 @@ class Canvas:
             cv2.polylines(plane, halved, False, chroma, thin, cv2.LINE_AA, N_FRACTION_BITS)
 
     def rectangle(
-        self, first: tuple[int, int], last: tuple[int, int], colour: Colour, thickness: int
+        self, first: tuple[float, float], last: tuple[float, float], colour: Colour, thickness: int
     ) -> None:
         """Draw the outline of a rectangle between two corners (x, y), px."""
+        x1, y1, x2, y2 = (round(max(-MAX_PX, min(side, MAX_PX))) for side in (*first, *last))
         luma, *chromas = self._planes
         value, *chroma_values = yuv.samples(colour, self.colours)
-        cv2.rectangle(luma, first, last, value, thickness)
-        halved_first = (2 * first[0] - 1, 2 * first[1] - 1)
-        halved_last = (2 * last[0] - 1, 2 * last[1] - 1)
+        cv2.rectangle(luma, (x1, y1), (x2, y2), value, thickness)
+        halved_first = (2 * x1 - 1, 2 * y1 - 1)
+        halved_last = (2 * x2 - 1, 2 * y2 - 1)
         thin = _on_chroma(thickness)
         for plane, chroma in zip(chromas, chroma_values, strict=True):
             cv2.rectangle(

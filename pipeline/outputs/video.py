@@ -188,17 +188,17 @@ class Drawing:
         step = max(1, (last - first) // TRAIL_POINTS)
         first_kept = -(-first // step) * step  # the same rows in every frame
         kept = [*range(first_kept, last - 1, step), last - 1]
-        points = floor.foot_points(stretch.boxes[kept]).round().astype(np.int32)
+        points = floor.foot_points(stretch.boxes[kept])
         thickness = max(1, round(2 * self._scale))
         canvas.polyline(points, colour(stretch.person_id), thickness)
 
     def _draw_box(self, canvas: Canvas, mark: _Mark) -> None:
-        x1, y1, x2, y2 = (round(float(side)) for side in mark.box)
+        x1, y1, x2, y2 = mark.box.tolist()
         thickness = max(1, round(3 * self._scale)) if mark.seen else 1
         ink = colour(mark.person_id)
         canvas.rectangle((x1, y1), (x2, y2), ink, thickness)
         label = _label(str(mark.person_id), ink, self._scale, canvas.colours)
-        canvas.paste(label, x1, y1 - label.height)
+        canvas.paste(label, round(x1), round(y1) - label.height)
 
 
 @lru_cache(maxsize=1024)

@@ -247,16 +247,20 @@ def test_the_trail_shows_the_last_seconds_and_then_fades() -> None:
 
 
 @pytest.mark.parametrize(
-    "box", [[-80, -90, 10, 20], [290, 190, 500, 700], [-1e5, 60, 1e5, 140], [1000, 60, 1040, 140]]
+    "box",
+    [
+        [-80, -90, 10, 20],
+        [290, 190, 500, 700],
+        [-1e5, 60, 1e5, 140],
+        [1000, 60, 1040, 140],
+        [-4e9, 60, 4e9, 3e9],
+    ],
 )
 def test_a_box_beyond_the_picture_still_shows_its_number_inside(box: list[float]) -> None:
-    drawing = Drawing(
-        camera("cam", size=(300, 200)), [person(1, tracklet("cam", 1, [1.0], [box]))], trail_s=2
-    )
-    with_box, without = (
-        drawing.draw(BLACK, 1.0),
-        Drawing(camera("cam", size=(300, 200)), [], 2).draw(BLACK, 1.0),
-    )
+    seen = person(1, tracklet("cam", 1, [0.9, 1.0], [BOX, box]))
+    size = (300, 200)
+    with_box = Drawing(camera("cam", size=size), [seen], trail_s=2).draw(BLACK, 1.0)
+    without = Drawing(camera("cam", size=size), [], trail_s=2).draw(BLACK, 1.0)
     assert (yuv.to_bgr(with_box) != yuv.to_bgr(without)).any()
 
 
