@@ -8,8 +8,8 @@
 Systems: for each scene one row a system, ours over the others, and time by stage.
 - ours: `run_pipeline.py` with its default settings, and with detector.rate=all.
 - earlier: the same in a checkout of an earlier commit, with the weights that ship there.
-- plain and demo: two scripts (`alternatives`) with our networks. ultralytics sets one thread
-  unless OMP_NUM_THREADS says otherwise, so plain has one; plain-threads has one per core.
+- plain and demo: two scripts (`alternatives`) with our networks. plain has as many threads as
+  ultralytics sets, one less than there are cores; plain-threads has one per core.
 Nobody writes annotated videos; --videos adds rows in which ours and earlier do, as they do by
 default.
 
@@ -85,8 +85,8 @@ def _run(arguments: argparse.Namespace) -> None:
     chosen = _scenes(arguments)
     compared = _systems(arguments)
     options = _options(arguments)
-    print("warming up", file=sys.stderr, flush=True)
-    systems.run(systems.ours("warm-up"), chosen[0], replace(options, max_seconds=WARM_UP_S))
+    first = replace(chosen[0], truth=None)
+    systems.run(systems.ours("warm-up"), first, replace(options, max_seconds=WARM_UP_S))
     if "systems" in arguments.parts:
         _compare(arguments, chosen, compared, options)
     if "cameras" in arguments.parts:
@@ -132,8 +132,7 @@ def _compare(
     by_scene: dict[str, tables.Ratios] = {}
     for scene in chosen:
         runs = systems.run_rounds(compared, scene, options, arguments.rounds)
-        n_frames = max((run.frames for each in runs.values() for run in each if run), default=0)
-        print(f"\n{scene.name}: {len(scene.videos)} cameras, {n_frames} frames")
+        print(f"\n{tables.title(scene.name, runs)}")
         print(f"{tables.costs('', runs)}\n", flush=True)
         if stages := tables.stage_table(runs):
             print(stages, flush=True)

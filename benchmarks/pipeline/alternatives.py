@@ -2,12 +2,13 @@
 
     python -m benchmarks.pipeline.alternatives plain|demo --config FILE --output DIR
                                                           [--max-seconds S] [--device NAME]
-                                                          [--set KEY=VALUE]
+                                                          [--set KEY=VALUE] [--threads N]
 
 Both take the detector and the ReID network of the settings, and look at every frame and every box.
 
 - plain: ultralytics' `model.track` (its ByteTrack) on one video after the other, and the ReID
-  network in torch.
+  network in torch. On a CPU ultralytics sets the threads of torch to one less than there are cores,
+  8 at most; --threads sets another number.
 - demo: the loop of multi-camera demos: a frame of every camera at a time, networks in the runtime
   that `models.runtimes` chooses, and a tracker that joins boxes by overlap and appearance.
 
@@ -26,6 +27,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from scipy.optimize import linear_sum_assignment
 
 from models import command, weights
@@ -102,13 +104,14 @@ class Found:
             self.sums[track] = self.sums.get(track, 0) + looks[i]
 
 
-def plain(config: Config, detector: Path, reid: Path) -> Found:
+def plain(config: Config, detector: Path, reid: Path, n_threads: int = 0) -> Found:
     """Run the script with ultralytics.
 
     Args:
         config: Cameras and settings.
         detector: Weights of the detector.
         reid: Weights of the ReID network.
+        n_threads: Threads of torch; 0 leaves what ultralytics sets.
     """
     device = str(devices.resolve(config.device))
     model, _ = inference.load(str(detector), config.detector.architecture)
@@ -127,6 +130,8 @@ def plain(config: Config, detector: Path, reid: Path) -> Found:
             device=device,
             verbose=False,
         )
+        if n_threads:
+            torch.set_num_threads(n_threads)  # after `track`, which sets them for each video
         last = _n_wanted(cv2.VideoCapture(camera.source), config)
         for frame, result in enumerate(itertools.islice(tracked, last)):
             found.n_frames[camera.name] = frame + 1
@@ -334,6 +339,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--max-seconds", type=float, default=0.0, metavar="S")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="of plain")
     return parser.parse_args(words)
 
 
@@ -349,8 +355,11 @@ def _run(arguments: argparse.Namespace) -> None:
     on = devices.resolve(config.device).type
     detector = used("detector", config.detector.weights, on)
     reid = used("reid", config.reid.weights, on)
-    script = plain if arguments.name == "plain" else demo
-    write(script(config, detector, reid), config, arguments.output)
+    if arguments.name == "plain":
+        found = plain(config, detector, reid, arguments.threads)
+    else:
+        found = demo(config, detector, reid)
+    write(found, config, arguments.output)
 
 
 def used(kind: Role, given: str, device: str) -> Path:

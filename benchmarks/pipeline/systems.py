@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,12 @@ class System:
         words: Python's arguments before the options.
         folder: Where it runs.
         settings: `--set` of this system, beside those of all.
-        environment: Variables beside those of this process.
     """
 
     name: str
     words: tuple[str, ...]
     folder: Path = ROOT
     settings: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,26 +127,18 @@ def all_systems(earlier: Path | None, videos: bool) -> list[System]:
     found = [ours(), ours("ours, rate=all", "detector.rate=all")]
     if earlier is not None:
         found.append(ours("earlier", folder=checkouts["earlier"]))
-    found += [_plain("plain", os.environ.get("OMP_NUM_THREADS") or "1")]
-    n_cores = str(len(os.sched_getaffinity(0)))
-    found += [_plain("plain-threads", n_cores), _alternative("demo", "demo")]
+    n_cores = len(os.sched_getaffinity(0))
+    found.append(_alternative("plain", "plain"))
+    found.append(_alternative("plain-threads", "plain", "--threads", str(n_cores)))
+    found.append(_alternative("demo", "demo"))
     if videos:
         for name, folder in checkouts.items():
             found.append(ours(f"{name}, videos", videos=True, folder=folder))
     return found
 
 
-def _plain(name: str, n_threads: str) -> System:
-    """ultralytics sets one thread when it is imported, unless the user has set a number. It is set
-    here because that has an effect only before torch is imported, as in a script that imports
-    ultralytics first.
-    """
-    return _alternative(name, "plain", {"OMP_NUM_THREADS": n_threads})
-
-
-def _alternative(name: str, script: str, environment: Mapping[str, str] | None = None) -> System:
-    words = ("-m", "benchmarks.pipeline.alternatives", script)
-    return System(name, words, environment=environment or {})
+def _alternative(name: str, *words: str) -> System:
+    return System(name, ("-m", "benchmarks.pipeline.alternatives", *words))
 
 
 def run(system: System, scene: Scene, options: Options) -> Run | None:
@@ -175,7 +165,6 @@ def run(system: System, scene: Scene, options: Options) -> Run | None:
             words,
             check=False,
             cwd=system.folder,
-            env={**os.environ, **system.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",
@@ -187,6 +176,7 @@ def run(system: System, scene: Scene, options: Options) -> Run | None:
             print(f"{scene.name}, {system.name}: failed ({done.returncode}): {reason}", flush=True)
             return None
         cost = json.loads((scratch / "cost.json").read_text(encoding="utf-8"))
+        print(f"{scene.name}, {system.name}: {cost['wall_s']:.1f} s", file=sys.stderr, flush=True)
         return _read(scene, system, scratch / "results", cost)
 
 
@@ -218,13 +208,9 @@ def run_rounds(compared: Sequence[System], scene: Scene, options: Options, n_rou
         n_rounds: Runs of each system.
     """
     runs: Runs = {system.name: [] for system in compared}
-    for i in range(n_rounds):
+    for _ in range(n_rounds):
         for system in compared:
-            found = run(system, scene, options)
-            runs[system.name].append(found)
-            if found is not None:
-                about = f"{scene.name}, round {i + 1} of {n_rounds}, {system.name}"
-                print(f"{about}: {found.wall_s:.1f} s", file=sys.stderr, flush=True)
+            runs[system.name].append(run(system, scene, options))
     return runs
 
 

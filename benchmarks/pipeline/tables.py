@@ -17,14 +17,36 @@ Ratios = dict[str, dict[str, float]]
 """By other system, then by name of the value."""
 
 
-def costs(title: str, runs: Runs) -> str:
+def title(scene: str, runs: Runs) -> str:
+    """Name a scene, its frames, and the commits that were run.
+
+    Args:
+        scene: Its name.
+        runs: Runs by system.
+    """
+    ended: dict[str, Run] = {}
+    for name, of_system in runs.items():
+        for found in of_system:
+            if found is not None:
+                ended[name] = found
+    words = [scene]
+    if ended:
+        n_frames = max(found.frames for found in ended.values())
+        words.append(f"{n_frames} frames of all cameras")
+    for name in ("ours", "earlier"):
+        if name in ended:
+            words.append(f"{name} {ended[name].git[:7] or 'not in git'}")
+    return ", ".join(words)
+
+
+def costs(head: str, runs: Runs) -> str:
     """Lay out one row a system: medians over the rounds, "-" for what is not known.
 
     Args:
-        title: Of the first column.
+        head: Title of the first column.
         runs: Runs by system.
     """
-    lines = [f"{title:<{WIDTH}}" + "".join(f"{column:>14}" for column in COLUMNS)]
+    lines = [f"{head:<{WIDTH}}" + "".join(f"{column:>14}" for column in COLUMNS)]
     lines += [f"{name:<{WIDTH}}{_cost_cells(of_system)}" for name, of_system in runs.items()]
     return "\n".join(lines)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.pipeline import __main__ as benchmark
 from benchmarks.pipeline import alternatives, scenes, systems, tables
@@ -16,6 +17,7 @@ from benchmarks.pipeline.alternatives import Found, Tracker
 from benchmarks.pipeline.scenes import Scene
 from benchmarks.pipeline.systems import COST, Options, Run, System
 from models.errors import InputError
+from pipeline import config as settings
 from pipeline import mot
 from tests.videos import write_beginning, write_video
 
@@ -128,6 +130,25 @@ def test_the_tracker_of_the_demo_joins_by_overlap_and_appearance_and_ends_lost_t
     assert tracker.update(BOX[None], RED[None], late) == [4]
 
 
+@pytest.mark.slow
+def test_threads_of_the_plain_script_are_those_that_are_asked_for(
+    miniature: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "scene.yaml"
+    scenes.load(miniature).write_config(config)
+    given = settings.load(str(config), ["sources.max_seconds=0.1"])
+    detector = alternatives.used("detector", "auto", "cpu")
+    reid = alternatives.used("reid", "auto", "cpu")
+    before = torch.get_num_threads()
+    try:
+        alternatives.plain(given, detector, reid)
+        ordinary = torch.get_num_threads()
+        alternatives.plain(given, detector, reid, n_threads=ordinary + 1)
+        assert torch.get_num_threads() == ordinary + 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_medians_and_ratios_leave_out_what_failed() -> None:
     runs = [took(wall_s=1.0), None, took(wall_s=5.0), took(wall_s=2.0)]
     others = [took(wall_s=2.0), took(wall_s=100.0), None, took(wall_s=6.0)]
@@ -140,6 +161,7 @@ def test_medians_and_ratios_leave_out_what_failed() -> None:
 
 def test_tables_have_a_row_for_a_system_that_failed_and_geometric_means() -> None:
     runs = {"ours": [took()], "earlier": [took(wall_s=2.0)], "plain": [None]}
+    assert tables.title("a", runs).startswith("a, 10 frames of all cameras, ours not in git")
     rows = tables.costs("", runs).splitlines()
     assert rows[1].split() == ["ours", "10.0", "1.0", "2.0", "200.0", "100", "50.0", "50.0"]
     assert rows[3].split() == ["plain"] + ["-"] * 7
@@ -182,7 +204,7 @@ def test_systems_run_on_a_scene_and_are_scored(
     words = ["--parts", "systems", "--scenes", str(miniature), "--jsonl", str(kept)]
     assert benchmark.main([*words, "--systems", "ours", "plain", "demo"]) == 0
     out = capsys.readouterr().out
-    assert f"miniature: 2 cameras, {2 * N_FRAMES} frames" in out
+    assert f"miniature, {2 * N_FRAMES} frames of all cameras, ours" in out
     assert "failed" not in out
     (line,) = [json.loads(text) for text in kept.read_text().splitlines()]
     assert line["settings"]["weights"]["detector"]["sha256"]
