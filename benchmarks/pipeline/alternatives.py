@@ -23,17 +23,18 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from models import command, weights
+from models import command, torchvision_ops, weights
 from models import device as devices
 from models.boxes import iou
 from models.detector import inference
+from models.detector import network as networks
 from models.detector.inference import PersonDetector
 from models.errors import InputError
 from models.reid import encoder
@@ -114,7 +115,7 @@ def plain(config: Config, detector: Path, reid: Path, n_threads: int = 0) -> Fou
         n_threads: Threads of torch; 0 leaves what ultralytics sets.
     """
     device = str(devices.resolve(config.device))
-    model, _ = inference.load(str(detector), config.detector.architecture)
+    model = _yolo(detector, config.detector.architecture)
     people = inference.people_classes(model.names, ())
     network = encoder.load(reid, device, BATCH_CROPS, precision=_torch_precision(device))
     found = Found()
@@ -143,6 +144,21 @@ def plain(config: Config, detector: Path, reid: Path, n_threads: int = 0) -> Fou
             found.add(camera.name, frame, result.boxes.id.int().tolist(), boxes, scores, looks)
         model.predictor = None
     return found
+
+
+def _yolo(weights_path: Path, architecture: str) -> Any:
+    """Open weights as a user of ultralytics does; files of ours hold a state dict."""
+    networks.disable_telemetry()
+    import torchvision  # noqa: F401 - as `model.track` does
+    from ultralytics import YOLO
+
+    torchvision_ops.complete()
+    if weights_path.suffix != ".safetensors":
+        return YOLO(weights_path, task="detect")
+    network = networks.load(weights_path, architecture)
+    model = YOLO(network.yaml["yaml_file"], task="detect")
+    model.model = network
+    return model
 
 
 def _torch_precision(device: str) -> PrecisionName:

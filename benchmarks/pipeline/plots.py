@@ -8,6 +8,8 @@ from typing import Any
 from benchmarks.pipeline.systems import Runs, median
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+AUTO = "auto"
+"""A rate that is no point of a line."""
 
 
 def cameras(runs: Runs, folder: Path | None) -> None:
@@ -42,10 +44,14 @@ def rates(by_scene: Mapping[str, Runs], folder: Path | None) -> None:
     for i, (scene, runs) in enumerate(by_scene.items()):
         colour = COLOURS[i % len(COLOURS)]
         rates = list(runs)
+        fixed = [place for place, rate in enumerate(rates) if rate != AUTO]
+        adaptive = [place for place, rate in enumerate(rates) if rate == AUTO]
         idf1 = [100 * median(of_rate, "idf1") for of_rate in runs.values()]
         cpu_ms = [median(of_rate, "cpu_ms") for of_rate in runs.values()]
         for axes, values in ((accuracy, idf1), (cost, cpu_ms)):
-            axes.plot(range(len(rates)), values, "o-", color=colour, linewidth=1, label=scene)
+            lines = [values[place] for place in fixed]
+            axes.plot(fixed, lines, "o-", color=colour, linewidth=1, label=scene)
+            axes.plot(adaptive, [values[place] for place in adaptive], "s", color=colour)
             axes.set_xticks(range(len(rates)), rates)
     _finish(accuracy, "detector.rate, frames/s", "global IDF1", from_zero=False)
     _finish(cost, "detector.rate, frames/s", "CPU ms a frame")
@@ -73,7 +79,7 @@ def _finish(axes: Any, along: str, unit: str, from_zero: bool = True) -> None:
     axes.set_xlabel(along)
     axes.set_ylabel(unit)
     if from_zero:
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.05 * axes.get_ylim()[1])
     axes.grid(linewidth=0.3)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -12,12 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pipeline import scenes
+from benchmarks.pipeline import OMP_NUM_THREADS, scenes
 from benchmarks.pipeline.scenes import ROOT, Scene
+from models import threads
 from models.errors import InputError, shorten
 from pipeline.errors import PipelineError
 
 PRODUCT = "run_pipeline.py"
+ALTERNATIVE = ("-m", "benchmarks.pipeline.alternatives")
 COST = Path(__file__).with_name("cost.py")
 MAX_REASON = 200
 """Longest reason of a failure, characters."""
@@ -32,12 +34,21 @@ class System:
         words: Python's arguments before the options.
         folder: Where it runs.
         settings: `--set` of this system, beside those of all.
+        n_threads: OMP_NUM_THREADS where the user has not set it; "" leaves it unset.
     """
 
     name: str
     words: tuple[str, ...]
     folder: Path = ROOT
     settings: tuple[str, ...] = ()
+    n_threads: str = ""
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables of the process, with the number of threads of the user."""
+        variables = dict(os.environ)
+        variables.pop("OMP_NUM_THREADS", None)
+        n_threads = OMP_NUM_THREADS or self.n_threads
+        return {**variables, "OMP_NUM_THREADS": n_threads} if n_threads else variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +138,16 @@ def all_systems(earlier: Path | None, videos: bool) -> list[System]:
     found = [ours(), ours("ours, rate=all", "detector.rate=all")]
     if earlier is not None:
         found.append(ours("earlier", folder=checkouts["earlier"]))
-    n_cores = len(os.sched_getaffinity(0))
-    found.append(_alternative("plain", "plain"))
-    found.append(_alternative("plain-threads", "plain", "--threads", str(n_cores)))
-    found.append(_alternative("demo", "demo"))
+    n_cores = str(threads.available())
+    # `import ultralytics`, with which the script would begin, sets one thread
+    found.append(System("plain", (*ALTERNATIVE, "plain"), n_threads="1"))
+    with_threads = (*ALTERNATIVE, "plain", "--threads", n_cores)
+    found.append(System("plain-threads", with_threads, n_threads=n_cores))
+    found.append(System("demo", (*ALTERNATIVE, "demo")))
     if videos:
         for name, folder in checkouts.items():
             found.append(ours(f"{name}, videos", videos=True, folder=folder))
     return found
-
-
-def _alternative(name: str, *words: str) -> System:
-    return System(name, ("-m", "benchmarks.pipeline.alternatives", *words))
 
 
 def run(system: System, scene: Scene, options: Options) -> Run | None:
@@ -165,6 +174,7 @@ def run(system: System, scene: Scene, options: Options) -> Run | None:
             words,
             check=False,
             cwd=system.folder,
+            env=system.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             encoding="utf-8",

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 import subprocess
 import sys
@@ -181,6 +182,29 @@ def test_a_system_that_fails_is_named_in_one_line(
     assert systems.run(fails, scene, Options()) is None
     name = tmp_path.name
     assert capsys.readouterr().out == f"{name}, broken: failed (1): the disk is full\n"
+
+
+def test_systems_get_the_threads_of_the_user_and_not_those_that_the_product_sets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    product, _, plain, *_ = systems.all_systems(None, videos=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "64")  # as `models` does when it is imported
+    monkeypatch.setattr(systems, "OMP_NUM_THREADS", None)
+    assert "OMP_NUM_THREADS" not in product.environment()
+    assert plain.environment()["OMP_NUM_THREADS"] == "1"
+    monkeypatch.setattr(systems, "OMP_NUM_THREADS", "3")
+    assert product.environment()["OMP_NUM_THREADS"] == "3"
+    assert plain.environment()["OMP_NUM_THREADS"] == "3"
+
+
+def test_the_threads_of_the_user_are_read_before_the_product_sets_its_own() -> None:
+    program = "from benchmarks.pipeline import __main__, systems; print(systems.OMP_NUM_THREADS)"
+    unset = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(
+        words, check=True, cwd=scenes.ROOT, env=unset, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "None"
 
 
 def test_what_is_not_there_is_refused_before_anything_runs(
