@@ -9,7 +9,8 @@ Systems: for each scene one row a system, ours over the others, and time by stag
 - ours: `run_pipeline.py` with its default settings, and with detector.rate=all.
 - earlier: the same in a checkout of an earlier commit, with the weights that ship there.
 - plain and demo: two scripts (`alternatives`) with our networks. plain has as many threads as
-  ultralytics sets, one less than there are cores; plain-threads has one per core.
+  ultralytics sets, one less than there are cores. plain-threads, which runs only where --systems
+  names it, has one per core; it needs a machine with nothing else running.
 Nobody writes annotated videos; --videos adds rows in which ours and earlier do, as they do by
 default.
 
@@ -107,7 +108,7 @@ def _systems(arguments: argparse.Namespace) -> list[System]:
     """The systems that are asked for; raises InputError."""
     there = systems.all_systems(arguments.earlier, arguments.videos)
     if not arguments.systems:
-        return there
+        return [system for system in there if system.name not in systems.ON_REQUEST]
     names = [system.name for system in there]
     if unknown := sorted(set(arguments.systems) - set(names)):
         raise InputError(f"--systems {unknown[0]}: there is no such row; there are {names}")

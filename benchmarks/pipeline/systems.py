@@ -20,6 +20,8 @@ from pipeline.errors import PipelineError
 
 PRODUCT = "run_pipeline.py"
 ALTERNATIVE = ("-m", "benchmarks.pipeline.alternatives")
+ON_REQUEST = ("plain-threads",)
+"""Systems that run only when they are named: threads that wait for each other crawl under load."""
 COST = Path(__file__).with_name("cost.py")
 MAX_REASON = 200
 """Longest reason of a failure, characters."""

@@ -207,6 +207,13 @@ def test_the_threads_of_the_user_are_read_before_the_product_sets_its_own() -> N
     assert done.stdout.strip() == "None"
 
 
+def test_the_plain_script_with_all_threads_runs_only_when_it_is_named() -> None:
+    usual = benchmark._systems(benchmark.parse([]))
+    assert [system.name for system in usual] == ["ours", "ours, rate=all", "plain", "demo"]
+    (named,) = benchmark._systems(benchmark.parse(["--systems", "plain-threads"]))
+    assert named.name == "plain-threads"
+
+
 def test_what_is_not_there_is_refused_before_anything_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
