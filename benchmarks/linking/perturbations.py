@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.linking import synthetic_scenes
-from benchmarks.linking.synthetic_scenes import SyntheticScene
+from benchmarks.linking.synthetic_scenes import EmbeddedScene
 from models.boxes import iou
 from pipeline.evaluate import boxes
 from pipeline.records import Array, Embedded, Person, Tracklet
@@ -16,7 +16,7 @@ MIN_SIDE_S = 1.0
 """A swap leaves so much of both tracklets on either side."""
 
 
-def late_clock(scene: SyntheticScene, camera: str, offset_s: float) -> SyntheticScene:
+def late_clock(scene: EmbeddedScene, camera: str, offset_s: float) -> EmbeddedScene:
     """Shift the clock of one camera.
 
     Args:
@@ -34,7 +34,7 @@ def late_clock(scene: SyntheticScene, camera: str, offset_s: float) -> Synthetic
     return replace(scene, embedded=found)
 
 
-def dead_camera(scene: SyntheticScene, camera: str) -> SyntheticScene:
+def dead_camera(scene: EmbeddedScene, camera: str) -> EmbeddedScene:
     """Let a camera see nothing in the middle third of its time.
 
     Tracks end there and others begin; the truth has nothing of it.
@@ -76,7 +76,7 @@ def _as_new_track(e: Embedded, track_id: int) -> Embedded:
     return replace(e, tracklet=replace(e.tracklet, track_id=track_id, ambiguous=False))
 
 
-def without_dead(scene: SyntheticScene, people: Sequence[Person], camera: str) -> list[Person]:
+def without_dead(scene: EmbeddedScene, people: Sequence[Person], camera: str) -> list[Person]:
     """Take out of people what the dead camera would not have seen.
 
     Args:
@@ -109,7 +109,7 @@ def _is_alive(frames: Array, n_frames: int) -> Array:
     return np.asarray(before | after)
 
 
-def twins(scene: SyntheticScene, n_pairs: int) -> SyntheticScene:
+def twins(scene: EmbeddedScene, n_pairs: int) -> EmbeddedScene:
     """Make pairs of people look alike: the second of each is half made of the first.
 
     Args:
@@ -144,7 +144,7 @@ def _blended(e: Embedded, model: Array) -> Embedded:
     )
 
 
-def swaps(scene: SyntheticScene, n_swaps: int) -> tuple[SyntheticScene, int]:
+def swaps(scene: EmbeddedScene, n_swaps: int) -> tuple[EmbeddedScene, int]:
     """Make id switches: exchange the tails of tracklets of two people where they come closest.
 
     Args:
@@ -172,7 +172,7 @@ def _track(e: Embedded) -> tuple[str, int]:
     return e.tracklet.camera, e.tracklet.track_id
 
 
-def people_of(scene: SyntheticScene) -> Array:
+def people_of(scene: EmbeddedScene) -> Array:
     """The true person of each tracklet (n,), below 0 for nobody."""
     alone = [Person(number, (e.tracklet,), ()) for number, e in enumerate(scene.embedded)]
     matches = synthetic_scenes.matched(scene, alone)
@@ -202,7 +202,7 @@ def _embedded(
     return Embedded(tracklet, embedding, crop_embeddings, quality, times_s)
 
 
-def _crossings(scene: SyntheticScene, who: Array) -> list[tuple[float, int, int, float]]:
+def _crossings(scene: EmbeddedScene, who: Array) -> list[tuple[float, int, int, float]]:
     """Where two people are closest in one camera, the closest first.
 
     Returns:

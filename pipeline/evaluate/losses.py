@@ -11,7 +11,8 @@ The other ones meet in pairs: somebody was found, under an identity that is not 
 gets the first cause that holds:
 
 1. *switches*: the tracklet of the box follows somebody else for most of its time.
-2. *wrong merges*: the identity belongs to somebody else, who has more boxes in it.
+2. *wrong merges*: the identity belongs to somebody else, who has more boxes in it (of equals, it
+   belongs to who is paired with it).
 3. *fragments*: the identity that the person is paired with has other tracklets of this person in
    this camera; *missed merges*: it has some in other cameras only.
 4. *wrong merges* where tracklets of several people have the identity, otherwise *switches*.
@@ -227,7 +228,8 @@ def _causes(boxes: _Boxes, met: _Met, pairing: Array) -> list[str]:
     in_camera = set(map(tuple, held.tolist()))
     held_people, counts = np.unique(held[:, :2], axis=0, return_counts=True)
     in_identity = set(map(tuple, held_people.tolist()))
-    owners = _owners(held_people, counts)
+    pairs = set(zip(boxes.person.tolist(), pairing.tolist(), strict=True))
+    owners = _owners(held_people, counts, pairs)
     identities, n_people = np.unique(held_people[:, 0], return_counts=True)
     shared = set(identities[n_people > 1].tolist())
     person = boxes.person[met.truth].tolist()
@@ -253,15 +255,16 @@ def _causes(boxes: _Boxes, met: _Met, pairing: Array) -> list[str]:
     return causes
 
 
-def _owners(held_people: Array, counts: Array) -> dict[int, int]:
-    """Return who has most boxes in each identity.
+def _owners(held_people: Array, counts: Array, pairs: set[tuple[int, int]]) -> dict[int, int]:
+    """Return who has most boxes in each identity; of equals, who is paired with it.
 
     Args:
         held_people: identity and person, (k, 2).
         counts: how many boxes of the tracklets that follow this person, (k,).
+        pairs: person and identity that IDF1 pairs.
     """
-    owners: dict[int, int] = {}
-    for row in np.argsort(-counts, kind="stable").tolist():
-        identity, person = held_people[row].tolist()
-        owners.setdefault(identity, person)
-    return owners
+    found: dict[int, tuple[int, bool, int]] = {}
+    for (identity, person), count in zip(held_people.tolist(), counts.tolist(), strict=True):
+        claim = (count, (person, identity) in pairs, person)
+        found[identity] = max(found.get(identity, claim), claim)
+    return {identity: person for identity, (_, _, person) in found.items()}

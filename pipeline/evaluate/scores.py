@@ -60,13 +60,13 @@ def score(scenes: list[Scene]) -> Report:
     tracklets = tracklet_numbers(scenes)
     followed = followed_people(scenes, tracklets)
     oracle = oracle_ids(tracklets, followed)
-    precision, recall = _link_scores(scenes, tracklets, followed)
+    precision, recall = link_scores(scenes, tracklets, followed)
     cameras: dict[str, Scores] = {}
     people_found: set[int] = set()
     people_present: set[int] = set()
     for scene, labels in zip(scenes, ours, strict=True):
         cameras[scene.camera] = together([scene], [labels])
-        people_found.update(labels[_scored_rows(scene)].tolist())
+        people_found.update(labels[scored_rows(scene)].tolist())
         for truth_ids in scene.truth_ids:
             people_present.update(truth_ids.tolist())
     return Report(
@@ -201,8 +201,8 @@ def _numbered(names: list[list[Name]]) -> Labels:
     return labels
 
 
-def _scored_rows(scene: Scene) -> Array:
-    """Rows of the results without those that count neither for nor against, (k,) int64."""
+def scored_rows(scene: Scene) -> Array:
+    """Return the rows of the results that count for or against, (k,) int64."""
     return np.concatenate([np.zeros(0, np.int64), *scene.result_rows])
 
 
@@ -246,15 +246,21 @@ def followed_people(scenes: list[Scene], tracklets: Labels) -> dict[int, int]:
     return {tracklet: count.most_common(1)[0][0] for tracklet, count in votes.items()}
 
 
-def _link_scores(
+def link_scores(
     scenes: list[Scene], tracklets: Labels, followed: dict[int, int]
 ) -> tuple[float, float]:
-    """Precision and recall over pairs of tracklets that are one person; one that follows nobody
-    belongs with no other. nan where there are no pairs.
+    """Return precision and recall over pairs of tracklets that are one person.
+
+    A tracklet that follows nobody belongs with no other. nan where there are no pairs.
+
+    Args:
+        scenes: all cameras.
+        tracklets: the tracklet of each row, as `tracklet_numbers` returns it.
+        followed: person by tracklet, as `followed_people` returns it.
     """
     assigned: set[tuple[int, int]] = set()
     for scene, labels in zip(scenes, tracklets, strict=True):
-        rows = _scored_rows(scene)
+        rows = scored_rows(scene)
         ids = scene.results.ids[rows]
         assigned.update(zip(labels[rows].tolist(), ids.tolist(), strict=True))
     found = _pairs_of_one_person(assigned)

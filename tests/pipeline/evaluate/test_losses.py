@@ -172,6 +172,14 @@ def test_a_tracklet_of_somebody_who_owns_another_identity_is_lost_to_the_wrong_m
     assert lost(here, there) == {"wrong merges": 4}
 
 
+def test_two_people_who_change_identities_between_cameras_are_wrong_merges() -> None:
+    frames = range(4)
+    truth = true(1, frames) + true(2, frames)
+    here = scene("a", seen(1, frames, 1, 1) + seen(2, frames, 2, 2), truth)
+    there = scene("b", seen(1, frames, 3, 2) + seen(2, frames, 4, 1), truth)
+    assert lost(here, there) == {"wrong merges": 16}
+
+
 def test_the_command_prints_losses_that_add_up_to_100_and_writes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

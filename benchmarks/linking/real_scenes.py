@@ -1,0 +1,576 @@
+"""Identities at sites of which nothing is known: real and rendered people, no homographies.
+
+Every scene is linked with default settings and without homographies, as by a user who only names
+videos. Sequences of boxes appear in all looks of `borrowed_looks`. Scenes are divided into two
+fixed halves of the same kinds: what is chosen is chosen on half A, and half B shows whether it
+holds.
+
+Columns, in percent but for counts:
+
+- ours, local, oracle: global IDF1 of our people, of tracks as they are, and of links by truth
+- P, R: precision and recall over pairs of tracklets
+- found, there: people found (false boxes have people too), and people in truth
+- wrong, missed: people. A tracklet shows the person whom it follows most. *Wrong merges* are the
+  least number of times that found people must be cut so that nobody holds tracklets of two people;
+  *missed merges* the least number of times that people of truth, so cut, must then be joined.
+- missed boxes ... wrong merges: points of IDF1 by cause, see `pipeline.evaluate.losses`
+
+Links: of those said to be 90 to 99 %, and 99 % or more, likely, how many join two tracklets of one
+person. Kinds: within one camera; between cameras that overlap, which show somebody at the same
+second `MIN_OVERLAP_S` times or more in truth; between others. Within each, with and without
+evidence of place. Links that the tracker makes (pieces of one track), and links of tracklets that
+show nobody in truth, are not judged.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.linking import borrowed_looks, synthetic_scenes
+from benchmarks.linking.synthetic_scenes import EmbeddedScene
+from pipeline import config as configuration
+from pipeline import embed
+from pipeline.config import Config, LinkingConfig
+from pipeline.embed import Embedder
+from pipeline.evaluate import boxes, losses, scores
+from pipeline.evaluate.__main__ import MIN_VISIBILITY
+from pipeline.linking import linker
+from pipeline.records import Array, Link, Person, Tracklet
+
+HALVES: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "A": {
+        "rendered": ("mall",),
+        "yard": ("PETS09-S2L1",),
+        "2d_v1": ("2d_v1-00", "2d_v1-04", "2d_v1-08", "2d_v1-12"),
+        "2d_v2": ("2d_v2-20", "2d_v2-24"),
+        "2d_v3": ("2d_v3-02", "2d_v3-06", "2d_v3-10"),
+        "2d_v4": ("2d_v4-02", "2d_v4-06", "2d_v4-10"),
+    },
+    "B": {
+        "rendered": ("plaza", "sample"),
+        "yard": ("terrace1",),
+        "2d_v1": ("2d_v1-02", "2d_v1-06", "2d_v1-10", "2d_v1-14"),
+        "2d_v2": ("2d_v2-22",),
+        "2d_v3": ("2d_v3-04", "2d_v3-08", "2d_v3-12"),
+        "2d_v4": ("2d_v4-04", "2d_v4-08", "2d_v4-12"),
+    },
+}
+"""A is chosen on, B is held back. Of each kind every other one in the order of names; the sample
+shows the same people as plaza, so it goes with it."""
+TERRACE = "terrace1"
+TERRACE_LABELLED = range(0, 1976, 25)
+"""Frames that the truth of terrace1 is about, from 0."""
+NOBODY = -1
+NOT_SCORED = -2
+MIN_OVERLAP_S = 2
+KINDS = ("one camera", "overlapping", "apart")
+BANDS = ((0.9, 0.99), (0.99, 1.01))
+EDGES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.01)
+"""Bins of the diagram; below `linking.min_probability` are pairs that were nearly linked."""
+BLUE = "#0072b2"
+N_WORST = 5
+"""Wrong links that are kept of each scene."""
+N_SHOWN = 25
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A link, or a near miss, and what truth says of it.
+
+    Attributes:
+        link: What was said.
+        kind: One of `KINDS`.
+        people: Whom the two tracklets show; NOBODY or NOT_SCORED where truth does not say.
+        cost: Rows that would change their person if this link were cut; 0 for a near miss.
+    """
+
+    link: Link
+    kind: str
+    people: tuple[int, int]
+    cost: int = 0
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether linking decided it from evidence, and truth knows both ends."""
+        return not self.link.rule and min(self.people) >= 0
+
+    @property
+    def is_right(self) -> bool:
+        """Whether both ends are one person."""
+        return self.people[0] == self.people[1]
+
+    @property
+    def has_place(self) -> bool:
+        """Whether there was evidence of place."""
+        return not np.isnan(self.link.place)
+
+
+def load(data: Path, detections: Path | None, cache: Path, sample: Path) -> list[EmbeddedScene]:
+    """Read all scenes that are there, without homographies.
+
+    Args:
+        data: Folder with multicam/, worlds/ and reid/.
+        detections: Folder with <scene>/<camera>.txt, boxes of the videos; None detects people.
+        cache: Folder of `tracklet_cache`.
+        sample: Folder of the rendered scene that ships.
+
+    Returns:
+        The scenes in the order of `HALVES`; those of one sequence one after the other.
+
+    Raises:
+        InputError, PipelineError: A scene, or the weights that ship, cannot be read.
+    """
+    config = Config()
+    embedder, _ = embed.build(config.reid, config.device, config.runtime, config.precision)
+    found = []
+    for folder in _folders(data, sample):
+        if (folder / "about.yaml").is_file():
+            found += borrowed_looks.load(folder, data, config, embedder, cache)
+        else:
+            found.append(_with_pixels(folder, detections, embedder, cache))
+    return found
+
+
+def _folders(data: Path, sample: Path) -> list[Path]:
+    """Folders of all scenes of `HALVES` that are there."""
+    found = []
+    for kinds in HALVES.values():
+        for kind, names in kinds.items():
+            parent = data / ("worlds" if kind == "rendered" else "multicam")
+            found += [sample if name == "sample" else parent / name for name in names]
+    return [folder for folder in found if folder.is_dir()]
+
+
+def _with_pixels(
+    folder: Path, detections: Path | None, embedder: Embedder, cache: Path
+) -> EmbeddedScene:
+    name = scene_name(folder)
+    videos = sorted(folder.glob("*.mp4"))
+    settings: dict[str, Any] = {
+        "cameras": [{"name": path.stem, "source": str(path)} for path in videos]
+    }
+    inputs = []
+    if detections is not None:
+        settings["detector"] = {"detections": str(detections / name)}
+        inputs = [detections / name / f"{path.stem}.txt" for path in videos]
+    config = configuration.build(settings, "benchmark")
+    embedded, cameras = synthetic_scenes.embed_videos(name, config, embedder, inputs, cache)
+    truth = boxes.read_truth(folder / "truth", MIN_VISIBILITY)
+    labelled: dict[str, Array] = {}
+    if name == TERRACE:
+        labelled = {camera.name: np.array(TERRACE_LABELLED) for camera in cameras}
+    return EmbeddedScene(name, embedded, {c.name: c for c in cameras}, truth, labelled)
+
+
+def scene_name(folder: Path) -> str:
+    """Return the name of a scene in `HALVES`; that of the sample is not its folder's."""
+    return "sample" if folder.parent.name == "samples" else folder.name
+
+
+def half_of(scene: str) -> str:
+    """Return the half, "A" or "B", of a scene.
+
+    Args:
+        scene: Its name, with or without looks.
+    """
+    sequence = scene.split(maxsplit=1)[0]
+    for half, kinds in HALVES.items():
+        if any(sequence in names for names in kinds.values()):
+            return half
+    raise ValueError(f"{scene} belongs to no half")
+
+
+def measure(scene: EmbeddedScene) -> tuple[Row, list[Judged]]:
+    """Link a scene, and compare people and links with truth.
+
+    Args:
+        scene: The scene; homographies of its cameras are not used.
+
+    Returns:
+        The columns of the table, and all links and near misses.
+    """
+    no_homography = np.zeros((0, 0))
+    cameras = {
+        name: replace(camera, homography=no_homography) for name, camera in scene.cameras.items()
+    }
+    linked = linker.link(scene.embedded, cameras, LinkingConfig())
+    matched = synthetic_scenes.matched(scene, synthetic_scenes.filled(linked.people))
+    tracklets = scores.tracklet_numbers(matched)
+    followed = scores.followed_people(matched, tracklets)
+    precision, recall = scores.link_scores(matched, tracklets, followed)
+    lost = losses.attribute(matched).shares()
+    local = losses.attribute(matched, scores.track_numbers(matched)).shares()
+    oracle = losses.attribute(matched, scores.oracle_ids(tracklets, followed)).shares()
+    found: set[int] = set()
+    present: set[int] = set()
+    for camera in matched:
+        found.update(camera.results.ids[scores.scored_rows(camera)].tolist())
+        for ids in camera.truth_ids:
+            present.update(ids.tolist())
+    shown = _shown(matched, tracklets, followed)
+    wrong, missed = merges(linked.people, shown)
+    row = {
+        "scene": scene.name,
+        "half": half_of(scene.name),
+        "tracklets": len(scene.embedded),
+        "ours": lost["IDF1"],
+        "local": local["IDF1"],
+        "oracle": oracle["IDF1"],
+        "precision": precision,
+        "recall": recall,
+        "found": len(found),
+        "present": len(present),
+        "wrong": wrong,
+        "missed": missed,
+        "lost": {cause: lost[cause] for cause in losses.CAUSES},
+    }
+    return row, _judge(linked.people, linked.near_misses, shown, overlapping(scene))
+
+
+def _shown(
+    matched: Sequence[boxes.Scene], tracklets: scores.Labels, followed: Mapping[int, int]
+) -> dict[str, int]:
+    """Whom each tracklet with rows that are scored shows, or NOBODY, by the tracklet's name."""
+    shown = {}
+    for camera, numbers in zip(matched, tracklets, strict=True):
+        for row in scores.scored_rows(camera).tolist():
+            results = camera.results
+            name = f"{camera.camera}/{results.tracks[row]}@{results.tracklets[row]}"
+            shown[name] = followed.get(int(numbers[row]), NOBODY)
+    return shown
+
+
+def merges(people: Sequence[Person], shown: Mapping[str, int]) -> tuple[int, int]:
+    """Count wrong merges and missed merges of people.
+
+    Args:
+        people: People as linking returned them.
+        shown: Whom each tracklet shows, by its name.
+
+    Returns:
+        How often people must be cut, and how often the parts must then be joined.
+    """
+    parts: Counter[int] = Counter()
+    n_wrong = 0
+    for person in people:
+        whom = {shown.get(t.name, NOT_SCORED) for t in person.tracklets} - {NOBODY, NOT_SCORED}
+        n_wrong += max(len(whom) - 1, 0)
+        parts.update(whom)
+    n_missed = sum(count - 1 for count in parts.values())
+    return n_wrong, n_missed
+
+
+def overlapping(scene: EmbeddedScene) -> set[tuple[str, str]]:
+    """Return the pairs of cameras, in order, that show somebody at the same time in truth."""
+    seen: dict[str, set[tuple[int, int]]] = {}
+    for camera, truth in scene.truth.items():
+        rows = truth.rows.take(truth.counts)
+        times_s = scene.cameras[camera].start_s + rows.frames / scene.cameras[camera].fps
+        seconds = times_s.astype(np.int64).tolist()
+        seen[camera] = set(zip(rows.ids.tolist(), seconds, strict=True))
+    pairs = combinations(sorted(seen), 2)
+    return {pair for pair in pairs if len(seen[pair[0]] & seen[pair[1]]) >= MIN_OVERLAP_S}
+
+
+def _judge(
+    people: Sequence[Person],
+    near_misses: Sequence[Link],
+    shown: Mapping[str, int],
+    overlap: set[tuple[str, str]],
+) -> list[Judged]:
+    found = []
+    for person in people:
+        for link in person.links:
+            found.append(_judged(link, shown, overlap, _cost(person, link)))
+    return found + [_judged(link, shown, overlap, 0) for link in near_misses]
+
+
+def _judged(
+    link: Link, shown: Mapping[str, int], overlap: set[tuple[str, str]], cost: int
+) -> Judged:
+    cameras = sorted((link.first.camera, link.second.camera))
+    kind = "overlapping" if tuple(cameras) in overlap else "apart"
+    if cameras[0] == cameras[1]:
+        kind = "one camera"
+    first = shown.get(link.first.name, NOT_SCORED)
+    second = shown.get(link.second.name, NOT_SCORED)
+    return Judged(link, kind, (first, second), cost)
+
+
+def _cost(person: Person, cut: Link) -> int:
+    """Rows on the smaller side of a link; the links of a person form a tree."""
+    neighbours: dict[str, list[str]] = defaultdict(list)
+    for link in person.links:
+        if link is not cut:
+            neighbours[link.first.name].append(link.second.name)
+            neighbours[link.second.name].append(link.first.name)
+    reached = {cut.first.name}
+    waiting = [cut.first.name]
+    while waiting:
+        for name in neighbours[waiting.pop()]:
+            if name not in reached:
+                reached.add(name)
+                waiting.append(name)
+    here = sum(len(t.frames) for t in person.tracklets if t.name in reached)
+    there = sum(len(t.frames) for t in person.tracklets if t.name not in reached)
+    return min(here, there)
+
+
+def run(scenes: Iterable[EmbeddedScene], plot: Path | None) -> Row:
+    """Measure all scenes and print the tables.
+
+    Args:
+        scenes: The scenes.
+        plot: File for the reliability diagram; None draws nothing.
+
+    Returns:
+        Rows by scene, means, calibration, and the links that cost most.
+    """
+    print(_header())
+    rows: list[Row] = []
+    judged: dict[str, list[Judged]] = {}
+    for scene in scenes:
+        row, links = measure(scene)
+        rows.append(row)
+        judged[scene.name] = links
+        print(_line(row), flush=True)
+    means = _means(rows)
+    print("\nmeans of the halves, by looks")
+    print(_header())
+    for row in means:
+        print(_line(row))
+    calibration = {}
+    for half in HALVES:
+        of_half = [j for name, links in judged.items() if half_of(name) == half for j in links]
+        calibration[half] = _calibration(of_half)
+        print(f"\nhalf {half}, links: said, and right")
+        for line in calibration[half]:
+            print(_calibration_line(line))
+    everything = [j for links in judged.values() for j in links]
+    diagram = reliability(everything)
+    if plot is not None:
+        draw(diagram, plot)
+    worst = {name: _worst(links) for name, links in judged.items()}
+    _show_worst({name: links for name, links in worst.items() if half_of(name) == "A"})
+    return {
+        "scenes": rows,
+        "means": means,
+        "calibration": calibration,
+        "reliability": diagram,
+        "worst": worst,
+    }
+
+
+def _header() -> str:
+    causes = "".join(f"{cause:>15}" for cause in losses.CAUSES)
+    return (
+        f"{'':<24}{'ours':>7}{'local':>7}{'oracle':>7}{'P':>7}{'R':>7}{'found':>7}{'there':>7}"
+        f"{'wrong':>7}{'missed':>7}{causes}"
+    )
+
+
+def _line(row: Row) -> str:
+    shares = [row[name] for name in ("ours", "local", "oracle", "precision", "recall")]
+    cells = "".join(f"{scores.in_words(share):>7}" for share in shares)
+    counts = "".join(f"{row[name]:>7.4g}" for name in ("found", "present", "wrong", "missed"))
+    causes = "".join(f"{scores.in_words(row['lost'][cause]):>15}" for cause in losses.CAUSES)
+    return f"{row['half']} {row['scene']:<22}{cells}{counts}{causes}"
+
+
+def _looks(scene: str) -> str:
+    """What a scene is counted with: its looks, or its kind where it has pixels."""
+    name, _, looks = scene.partition(" ")
+    if looks:
+        return looks
+    return "real pixels" if name == TERRACE else "rendered"
+
+
+def _means(rows: Sequence[Row]) -> list[Row]:
+    """The mean row of each half and looks, and of all of a half."""
+    groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row["half"], _looks(row["scene"])].append(row)
+        groups[row["half"], "all"].append(row)
+    found = []
+    for (half, looks), members in sorted(groups.items()):
+        mean: Row = {"scene": f"{looks} ({len(members)})", "half": half}
+        for name in ("ours", "local", "oracle", "precision", "recall"):
+            mean[name] = float(np.nanmean([row[name] for row in members]))
+        for name in ("found", "present", "wrong", "missed"):
+            mean[name] = float(np.mean([row[name] for row in members]))
+        mean["lost"] = {
+            cause: float(np.mean([row["lost"][cause] for row in members]))
+            for cause in losses.CAUSES
+        }
+        found.append(mean)
+    return found
+
+
+def _calibration(judged: Sequence[Judged]) -> list[Row]:
+    """How many links of each kind and band are right."""
+    found = []
+    for kind in KINDS:
+        for has_place in (True, False):
+            row: Row = {"kind": kind, "place": has_place, "bands": []}
+            for low, high in BANDS:
+                band = [
+                    j.is_right
+                    for j in judged
+                    if j.is_judged
+                    and j.cost
+                    and j.kind == kind
+                    and j.has_place == has_place
+                    and low <= j.link.probability < high
+                ]
+                row["bands"].append({"n": len(band), "right": sum(band)})
+            found.append(row)
+    return found
+
+
+def _calibration_line(row: Row) -> str:
+    place = "with place" if row["place"] else "without place"
+    cells = []
+    for name, band in zip(("90-99 %", ">= 99 %"), row["bands"], strict=True):
+        share = f"{100 * band['right'] / band['n']:.1f} %" if band["n"] else "-"
+        cells.append(f"{name}: {band['right']:>5} of {band['n']:>5} {share:>8}")
+    return f"{row['kind']:<12} {place:<14} {'   '.join(cells)}"
+
+
+def reliability(judged: Sequence[Judged]) -> list[Row]:
+    """Return how many links and near misses are right, by what was said of them.
+
+    Args:
+        judged: Links and near misses.
+
+    Returns:
+        For each bin of `EDGES`: the mean of what was said, the share that is right, 0..1, and how
+        many there are. Bins without links are left out.
+    """
+    links = [j for j in judged if j.is_judged]
+    said = np.array([j.link.probability for j in links])
+    is_right = np.array([j.is_right for j in links], np.bool_)
+    found = []
+    for low, high in pairwise(EDGES):
+        inside = (said >= low) & (said < high)
+        if inside.any():
+            row = {
+                "said": float(said[inside].mean()),
+                "right": float(is_right[inside].mean()),
+                "n": int(inside.sum()),
+            }
+            found.append(row)
+    return found
+
+
+def draw(diagram: Sequence[Row], path: Path) -> None:
+    """Draw the share of links that are right against what was said, in log odds.
+
+    It says so when matplotlib, which is optional, is not installed.
+
+    Args:
+        diagram: As `reliability` returns it.
+        path: The PNG.
+    """
+    if not find_spec("matplotlib"):
+        print("no plot: matplotlib is not installed")
+        return
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 5), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    said = np.array([row["said"] for row in diagram])
+    right = np.array([row["right"] for row in diagram])
+    n_links = np.array([row["n"] for row in diagram])
+    lowest = 0.5 / n_links
+    shown = np.clip(right, lowest, 1 - lowest)
+    axes.plot([0.02, 0.9999], [0.02, 0.9999], color="grey", linewidth=1, label="as said")
+    axes.plot(np.clip(said, 0, 0.9999), shown, "o-", color=BLUE, linewidth=1, label="links")
+    for x, y, n in zip(said, shown, n_links, strict=True):
+        place = (min(x, 0.9999), y)
+        axes.annotate(str(n), place, (4, -8), textcoords="offset points", fontsize=7)
+    axes.set_xscale("logit")
+    axes.set_yscale("logit")
+    axes.set_xlabel("probability as said")
+    axes.set_ylabel("share that is one person (none or all: half a link)")
+    axes.grid(which="major", linewidth=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path, format="png")
+
+
+def _worst(judged: Sequence[Judged]) -> dict[str, list[Row]]:
+    """The wrong links that cost most, and the likeliest of the right ones that were not made."""
+    made = [j for j in judged if j.cost and not j.link.rule and min(j.people) >= 0]
+    wrong = sorted((j for j in made if not j.is_right), key=lambda j: -j.cost)
+    near = [j for j in judged if not j.cost and min(j.people) >= 0 and j.is_right]
+    missed = sorted(near, key=lambda j: -j.link.probability)
+    return {
+        "wrong": [_described(j) for j in wrong[:N_WORST]],
+        "missed": [_described(j) for j in missed[:N_WORST]],
+    }
+
+
+def _show_worst(worst: Mapping[str, Mapping[str, Sequence[Row]]]) -> None:
+    """Print the wrong links of all scenes that cost most, and right ones that were not made."""
+    wrong = [(row["cost"], scene, row) for scene, of in worst.items() for row in of["wrong"]]
+    missed = [
+        (row["probability"], scene, row) for scene, of in worst.items() for row in of["missed"]
+    ]
+    titles = {
+        "half A, wrong links by the rows that they move": wrong,
+        "half A, right links that were not made, by their probability": missed,
+    }
+    for title, found in titles.items():
+        print(f"\n{title}")
+        found.sort(key=lambda one: one[0], reverse=True)
+        for _, scene, row in found[:N_SHOWN]:
+            print(_worst_line(scene, row))
+
+
+def _worst_line(scene: str, row: Row) -> str:
+    people = "/".join(map(str, row["people"]))
+    evidence = (
+        f"cosine {row['similarity']:.2f} appearance {row['appearance']:+.1f}"
+        f" place {row['place']:+.1f} travel {row['travel']:+.1f} gap {row['gap_s']:.1f} s"
+        f" floor {row['floor_m']:.1f} m"
+    )
+    said = f"{100 * row['probability']:.1f} %"
+    rule = f" forbidden: {row['rule']}" if row["rule"] else ""
+    rival = f" rival {row['rival']} {row['rival_probability']:.2f}" if row["rival"] else ""
+    return (
+        f"{scene:<22} {row['first']} + {row['second']}, people {people}, {row['kind']}, rows"
+        f" {row['cost']}, said {said}: {evidence}{rule}{rival}"
+    )
+
+
+def _described(judged: Judged) -> Row:
+    link = judged.link
+    return {
+        "first": _stretch(link.first),
+        "second": _stretch(link.second),
+        "people": list(judged.people),
+        "kind": judged.kind,
+        "cost": judged.cost,
+        "probability": link.probability,
+        "similarity": link.similarity,
+        "appearance": link.appearance,
+        "place": link.place,
+        "travel": link.travel,
+        "gap_s": link.gap_s,
+        "floor_m": link.floor_m,
+        "rule": link.rule,
+        "rival": link.rival,
+        "rival_probability": link.rival_probability,
+    }
+
+
+def _stretch(tracklet: Tracklet) -> str:
+    return f"{tracklet.name} {tracklet.first_s:.1f}-{tracklet.last_s:.1f} s"
