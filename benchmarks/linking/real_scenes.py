@@ -18,8 +18,8 @@ Columns, in percent but for counts:
 Links: of those said to be 90 to 99 %, and 99 % or more, likely, how many join two tracklets of one
 person. Kinds: within one camera; between cameras that overlap, which show somebody at the same
 second `MIN_OVERLAP_S` times or more in truth; between others. Within each, with and without
-evidence of place. Links that the tracker makes (pieces of one track), and links of tracklets that
-show nobody in truth, are not judged.
+evidence of place. Scenes of people dressed alike are counted apart. Links that the tracker makes
+(pieces of one track), and links of tracklets that show nobody in truth, are not judged.
 """
 
 from collections import Counter, defaultdict
@@ -348,11 +348,10 @@ def run(scenes: Iterable[EmbeddedScene], plot: Path | None) -> Row:
     for row in means:
         print(_line(row))
     calibration = {}
-    for half in HALVES:
-        of_half = [j for name, links in judged.items() if half_of(name) == half for j in links]
-        calibration[half] = _calibration(of_half)
-        print(f"\nhalf {half}, links: said, and right")
-        for line in calibration[half]:
+    for group, links in _grouped(judged).items():
+        calibration[group] = _calibration(links)
+        print(f"\n{group}, links: said, and right")
+        for line in calibration[group]:
             print(_calibration_line(line))
     everything = [j for links in judged.values() for j in links]
     diagram = reliability(everything)
@@ -369,6 +368,15 @@ def run(scenes: Iterable[EmbeddedScene], plot: Path | None) -> Row:
     }
 
 
+def _grouped(judged: Mapping[str, Sequence[Judged]]) -> dict[str, list[Judged]]:
+    """Links of each half; people who are dressed alike apart from all others."""
+    found: dict[str, list[Judged]] = {}
+    for scene, links in judged.items():
+        looks = "alike" if _looks(scene) == "alike" else "not alike"
+        found.setdefault(f"half {half_of(scene)}, {looks}", []).extend(links)
+    return dict(sorted(found.items()))
+
+
 def _header() -> str:
     causes = "".join(f"{cause:>15}" for cause in losses.CAUSES)
     return (
@@ -380,7 +388,7 @@ def _header() -> str:
 def _line(row: Row) -> str:
     shares = [row[name] for name in ("ours", "local", "oracle", "precision", "recall")]
     cells = "".join(f"{scores.in_words(share):>7}" for share in shares)
-    counts = "".join(f"{row[name]:>7.4g}" for name in ("found", "present", "wrong", "missed"))
+    counts = "".join(f"{row[name]:>7.3g}" for name in ("found", "present", "wrong", "missed"))
     causes = "".join(f"{scores.in_words(row['lost'][cause]):>15}" for cause in losses.CAUSES)
     return f"{row['half']} {row['scene']:<22}{cells}{counts}{causes}"
 

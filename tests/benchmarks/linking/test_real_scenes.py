@@ -181,6 +181,7 @@ def test_the_tables_are_printed_with_means_of_each_half(
         ("B", "alike (1)"),
         ("B", "all (1)"),
     ]
+    assert list(results["calibration"]) == ["half A, not alike", "half B, alike"]
     assert results["worst"]["mall"] == {"wrong": [], "missed": []}
 
 
