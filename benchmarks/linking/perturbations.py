@@ -1,7 +1,10 @@
-"""Perturbations of a synthetic scene: clock offset, dead camera, similar people, id switches."""
+"""Perturbations of a scene: clock offset, dead camera, cameras that take turns, similar people, id
+switches.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -70,6 +73,37 @@ def dead_camera(scene: EmbeddedScene, camera: str) -> EmbeddedScene:
         np.concatenate([truth_before.counts, truth_after.counts]),
     )
     return replace(scene, embedded=found, truth={**scene.truth, camera: left})
+
+
+def taking_turns(scene: EmbeddedScene) -> EmbeddedScene:
+    """Let each camera see only its own stretch of the time, one after the other.
+
+    The cameras then see nobody at once, as cameras that do not overlap.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        The scene of k cameras with one k-th of the time of each; truth has no more than that.
+    """
+    names = sorted(scene.cameras)
+    begins = [camera.start_s for camera in scene.cameras.values()]
+    ends = [c.start_s + c.n_frames / c.fps for c in scene.cameras.values()]
+    limits_s = np.linspace(min(begins), max(ends), len(names) + 1)
+    turns = dict(zip(names, pairwise(limits_s.tolist()), strict=True))
+    found: list[Embedded] = []
+    for e in scene.embedded:
+        first_s, last_s = turns[e.tracklet.camera]
+        times_s = e.tracklet.times_s
+        found += part(e, (times_s >= first_s) & (times_s < last_s))
+    truth = {}
+    for name, in_camera in scene.truth.items():
+        first_s, last_s = turns[name]
+        camera = scene.cameras[name]
+        times_s = camera.start_s + np.arange(camera.n_frames) / camera.fps
+        (frames,) = np.nonzero((times_s >= first_s) & (times_s < last_s))
+        truth[name] = boxes.only(in_camera, frames)
+    return replace(scene, embedded=found, truth=truth)
 
 
 def _as_new_track(e: Embedded, track_id: int) -> Embedded:

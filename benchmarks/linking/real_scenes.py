@@ -1,7 +1,8 @@
 """Identities at sites of which nothing is known: real and rendered people, no homographies.
 
 Every scene is linked with default settings and without homographies, as by a user who only names
-videos. Sequences of boxes appear in all looks of `borrowed_looks`. Scenes are divided into two
+videos. Sequences of boxes appear in all looks of `borrowed_looks`, and as *apart*: foreign looks,
+and cameras that take turns, so that no two see anybody at once. Scenes are divided into two
 fixed halves of the same kinds: what is chosen is chosen on half A, and half B shows whether it
 holds.
 
@@ -32,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.linking import borrowed_looks, synthetic_scenes
+from benchmarks.linking import borrowed_looks, perturbations, synthetic_scenes
 from benchmarks.linking.synthetic_scenes import EmbeddedScene
 from pipeline import config as configuration
 from pipeline import embed
@@ -76,7 +77,7 @@ EDGES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.9
 BLUE = "#0072b2"
 N_WORST = 5
 """Wrong links that are kept of each scene."""
-N_SHOWN = 25
+N_SHOWN = 12
 
 Row = dict[str, Any]
 
@@ -89,13 +90,15 @@ class Judged:
         link: What was said.
         kind: One of `KINDS`.
         people: Whom the two tracklets show; NOBODY or NOT_SCORED where truth does not say.
-        cost: Rows that would change their person if this link were cut; 0 for a near miss.
+        cost: Rows that would change their person if this link were cut, or, for a near miss, made.
+        is_made: Whether it is a link.
     """
 
     link: Link
     kind: str
     people: tuple[int, int]
-    cost: int = 0
+    cost: int
+    is_made: bool = True
 
     @property
     def is_judged(self) -> bool:
@@ -133,7 +136,10 @@ def load(data: Path, detections: Path | None, cache: Path, sample: Path) -> list
     found = []
     for folder in _folders(data, sample):
         if (folder / "about.yaml").is_file():
-            found += borrowed_looks.load(folder, data, config, embedder, cache)
+            scenes = borrowed_looks.load(folder, data, config, embedder, cache)
+            foreign = scenes[borrowed_looks.LOOKS.index("foreign")]
+            apart = perturbations.taking_turns(foreign)
+            found += [*scenes, replace(apart, name=f"{folder.name} apart")]
         else:
             found.append(_with_pixels(folder, detections, embedder, cache))
     return found
@@ -287,14 +293,24 @@ def _judge(
     overlap: set[tuple[str, str]],
 ) -> list[Judged]:
     found = []
+    n_rows = {}
     for person in people:
+        of_person = sum(len(tracklet.frames) for tracklet in person.tracklets)
+        n_rows.update({tracklet.name: of_person for tracklet in person.tracklets})
         for link in person.links:
-            found.append(_judged(link, shown, overlap, _cost(person, link)))
-    return found + [_judged(link, shown, overlap, 0) for link in near_misses]
+            found.append(_judged(link, shown, overlap, _cost(person, link), True))
+    for link in near_misses:
+        cost = min(n_rows[link.first.name], n_rows[link.second.name])
+        found.append(_judged(link, shown, overlap, cost, False))
+    return found
 
 
 def _judged(
-    link: Link, shown: Mapping[str, int], overlap: set[tuple[str, str]], cost: int
+    link: Link,
+    shown: Mapping[str, int],
+    overlap: set[tuple[str, str]],
+    cost: int,
+    is_made: bool,
 ) -> Judged:
     cameras = sorted((link.first.camera, link.second.camera))
     kind = "overlapping" if tuple(cameras) in overlap else "apart"
@@ -302,7 +318,7 @@ def _judged(
         kind = "one camera"
     first = shown.get(link.first.name, NOT_SCORED)
     second = shown.get(link.second.name, NOT_SCORED)
-    return Judged(link, kind, (first, second), cost)
+    return Judged(link, kind, (first, second), cost, is_made)
 
 
 def _cost(person: Person, cut: Link) -> int:
@@ -433,7 +449,7 @@ def _calibration(judged: Sequence[Judged]) -> list[Row]:
                     j.is_right
                     for j in judged
                     if j.is_judged
-                    and j.cost
+                    and j.is_made
                     and j.kind == kind
                     and j.has_place == has_place
                     and low <= j.link.probability < high
@@ -515,32 +531,30 @@ def draw(diagram: Sequence[Row], path: Path) -> None:
 
 
 def _worst(judged: Sequence[Judged]) -> dict[str, list[Row]]:
-    """The wrong links that cost most, and the likeliest of the right ones that were not made."""
-    made = [j for j in judged if j.cost and not j.link.rule and min(j.people) >= 0]
-    wrong = sorted((j for j in made if not j.is_right), key=lambda j: -j.cost)
-    near = [j for j in judged if not j.cost and min(j.people) >= 0 and j.is_right]
-    missed = sorted(near, key=lambda j: -j.link.probability)
-    return {
-        "wrong": [_described(j) for j in wrong[:N_WORST]],
-        "missed": [_described(j) for j in missed[:N_WORST]],
-    }
+    """The wrong links that cost most, and the near misses of one person that cost most."""
+    wrong = [j for j in judged if j.is_made and j.is_judged and not j.is_right]
+    missed = [j for j in judged if not j.is_made and min(j.people) >= 0 and j.is_right]
+    found = {}
+    for name, some in (("wrong", wrong), ("missed", missed)):
+        by_cost = sorted(some, key=lambda j: -j.cost)
+        found[name] = [_described(j) for j in by_cost[:N_WORST]]
+    return found
 
 
 def _show_worst(worst: Mapping[str, Mapping[str, Sequence[Row]]]) -> None:
-    """Print the wrong links of all scenes that cost most, and right ones that were not made."""
-    wrong = [(row["cost"], scene, row) for scene, of in worst.items() for row in of["wrong"]]
-    missed = [
-        (row["probability"], scene, row) for scene, of in worst.items() for row in of["missed"]
-    ]
-    titles = {
-        "half A, wrong links by the rows that they move": wrong,
-        "half A, right links that were not made, by their probability": missed,
-    }
-    for title, found in titles.items():
-        print(f"\n{title}")
-        found.sort(key=lambda one: one[0], reverse=True)
-        for _, scene, row in found[:N_SHOWN]:
-            print(_worst_line(scene, row))
+    """Print the wrong links, and the links that were nearly made and right, that cost most."""
+    titles = {"wrong": "wrong links", "missed": "right links that were nearly made"}
+    for name, title in titles.items():
+        for alike in (False, True):
+            looks = "alike" if alike else "not alike"
+            print(f"\nhalf A, {looks}: {title}, by the rows that they would move")
+            found = []
+            for scene, of_scene in worst.items():
+                if (_looks(scene) == "alike") == alike:
+                    found += [(row["cost"], scene, row) for row in of_scene[name]]
+            found.sort(key=lambda one: one[0], reverse=True)
+            for _, scene, row in found[:N_SHOWN]:
+                print(_worst_line(scene, row))
 
 
 def _worst_line(scene: str, row: Row) -> str:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.linking import borrowed_looks, real_scenes
+from benchmarks.linking import borrowed_looks, perturbations, real_scenes
 from benchmarks.linking.borrowed_looks import JUNK
 from benchmarks.linking.real_scenes import Judged
 from benchmarks.linking.synthetic_scenes import EmbeddedScene
@@ -112,7 +112,7 @@ def test_a_scene_with_people_who_look_like_nobody_else_is_perfect(scene: Embedde
     assert (row["found"], row["present"], row["wrong"], row["missed"]) == (2, 2, 0, 0)
     assert row["local"] == pytest.approx(0.5)
     assert set(row["lost"].values()) == {0}
-    made = [j for j in judged if j.cost]
+    made = [j for j in judged if j.is_made]
     assert [(j.kind, j.is_right) for j in made] == [("overlapping", True)] * 2
 
 
@@ -124,7 +124,7 @@ def test_people_who_look_like_each_other_elsewhere_are_wrong_merges(scene: Embed
     assert row["ours"] == pytest.approx(0.5, abs=0.05)
     assert row["ours"] + row["lost"]["wrong merges"] > 0.95
     assert row["lost"].keys() == set(losses.CAUSES)
-    made = [j for j in judged if j.cost]
+    made = [j for j in judged if j.is_made]
     assert [(j.is_right, j.cost) for j in made] == [(False, N_FRAMES)] * 2
 
 
@@ -140,6 +140,29 @@ def test_only_labelled_frames_are_scored(scene: EmbeddedScene) -> None:
     assert real_scenes.measure(labelled)[0]["ours"] == 1
 
 
+def test_cameras_that_take_turns_see_nobody_at_once(scene: EmbeddedScene) -> None:
+    turns = perturbations.taking_turns(scene)
+    half = N_FRAMES // 2
+    frames = {name: set(truth.rows.frames.tolist()) for name, truth in turns.truth.items()}
+    assert frames == {"a": set(range(half)), "b": set(range(half, N_FRAMES))}
+    assert real_scenes.overlapping(turns) == set()
+    for e in turns.embedded:
+        assert set(e.tracklet.frames.tolist()) == frames[e.tracklet.camera]
+    row, judged = real_scenes.measure(named(turns, "2d_v2-20 apart"))
+    assert (row["ours"], row["oracle"]) == (1, 1)
+    assert [(j.kind, j.is_right) for j in judged if j.is_made] == [("apart", True)] * 2
+
+
+def test_a_near_miss_costs_what_the_smaller_person_has(four: list[Embedded]) -> None:
+    a0, a1, b0, b1 = (e.tracklet for e in four)
+    large = Person(1, (a0, a1), ())
+    small = Person(2, (b0,), ())
+    near = [link(four[0], four[2], 0.2)]
+    shown = {tracklet.name: 0 for tracklet in (a0, a1, b0, b1)}
+    (judged,) = real_scenes._judge([large, small], near, shown, set())
+    assert (judged.cost, judged.is_made, judged.kind) == (N_FRAMES, False, "apart")
+
+
 def test_links_are_counted_by_what_was_said_and_by_kind(
     four: list[Embedded], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -150,7 +173,7 @@ def test_links_are_counted_by_what_was_said_and_by_kind(
         Judged(link(a1, b1, 0.999), "apart", (1, 1), 60),
         Judged(link(a1, b1, 1.0), "apart", (1, real_scenes.NOBODY), 60),
         Judged(link(a1, b1, 1.0, rule="one track"), "apart", (0, 1), 60),
-        Judged(link(a1, b0, 0.1), "apart", (1, 0)),
+        Judged(link(a1, b0, 0.1), "apart", (1, 0), 60, is_made=False),
     ]
     rows = real_scenes._calibration(judged)
     (apart,) = [row for row in rows if row["kind"] == "apart" and not row["place"]]
