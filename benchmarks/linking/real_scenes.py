@@ -17,9 +17,9 @@ Columns, in percent but for counts:
 - missed boxes ... wrong merges: points of IDF1 by cause, see `pipeline.evaluate.losses`
 
 Links: of those said to be 90 to 99 %, and 99 % or more, likely, how many join two tracklets of one
-person. Kinds: within one camera; between cameras that overlap, which show somebody at the same
-second `MIN_OVERLAP_S` times or more in truth; between others. Within each, with and without
-evidence of place. Scenes of people dressed alike are counted apart. Links that the tracker makes
+person. Kinds: within one camera; between cameras that overlap, which both show somebody in
+`MIN_OVERLAP_S` seconds or more, in truth; between others. Within each, with and without evidence of
+place. Scenes of people dressed alike are counted apart. Links that the tracker makes
 (pieces of one track), and links of tracklets that show nobody in truth, are not judged.
 """
 
@@ -282,8 +282,12 @@ def overlapping(scene: EmbeddedScene) -> set[tuple[str, str]]:
         times_s = scene.cameras[camera].start_s + rows.frames / scene.cameras[camera].fps
         seconds = times_s.astype(np.int64).tolist()
         seen[camera] = set(zip(rows.ids.tolist(), seconds, strict=True))
-    pairs = combinations(sorted(seen), 2)
-    return {pair for pair in pairs if len(seen[pair[0]] & seen[pair[1]]) >= MIN_OVERLAP_S}
+    found = set()
+    for first, second in combinations(sorted(seen), 2):
+        at_once = {time_s for _, time_s in seen[first] & seen[second]}
+        if len(at_once) >= MIN_OVERLAP_S:
+            found.add((first, second))
+    return found
 
 
 def _judge(
