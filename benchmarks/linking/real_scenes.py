@@ -20,7 +20,9 @@ Links: of those said to be 90 to 99 %, and 99 % or more, likely, how many join t
 person. Kinds: within one camera; between cameras that overlap, which both show somebody in
 `MIN_OVERLAP_S` seconds or more, in truth; between others. Within each, with and without evidence of
 place. Scenes of people dressed alike are counted apart. Links that the tracker makes
-(pieces of one track), and links of tracklets that show nobody in truth, are not judged.
+(pieces of one track), and links of tracklets that show nobody in truth, are not judged. *mixed* are
+those of the wrong ones with a tracklet that shows two people, one of them in more than `MIXED` of
+its rows: the tracker went over to somebody else before linking.
 """
 
 from collections import Counter, defaultdict
@@ -29,7 +31,7 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import combinations, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -69,6 +71,7 @@ TERRACE_LABELLED = range(0, 1976, 25)
 """Frames that the truth of terrace1 is about, from 0."""
 NOBODY = -1
 NOT_SCORED = -2
+MIXED = 0.1
 MIN_OVERLAP_S = 2
 KINDS = ("one camera", "overlapping", "apart")
 BANDS = ((0.9, 0.99), (0.99, 1.01))
@@ -82,6 +85,16 @@ N_SHOWN = 12
 Row = dict[str, Any]
 
 
+class Shown(NamedTuple):
+    """Whom a tracklet shows most, or NOBODY, and in what share of its rows that show somebody."""
+
+    person: int
+    share: float
+
+
+NOT_KNOWN = Shown(NOT_SCORED, 1.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A link, or a near miss, and what truth says of it.
@@ -89,16 +102,26 @@ class Judged:
     Attributes:
         link: What was said.
         kind: One of `KINDS`.
-        people: Whom the two tracklets show; NOBODY or NOT_SCORED where truth does not say.
+        shown: Whom the two tracklets show; NOBODY or NOT_SCORED where truth does not say.
         cost: Rows that would change their person if this link were cut, or, for a near miss, made.
         is_made: Whether it is a link.
     """
 
     link: Link
     kind: str
-    people: tuple[int, int]
+    shown: tuple[Shown, Shown]
     cost: int
     is_made: bool = True
+
+    @property
+    def people(self) -> tuple[int, int]:
+        """Whom the two tracklets show."""
+        return self.shown[0].person, self.shown[1].person
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether a tracklet of it shows somebody else in more than `MIXED` of its rows."""
+        return min(self.shown[0].share, self.shown[1].share) < 1 - MIXED
 
     @property
     def is_judged(self) -> bool:
@@ -221,7 +244,7 @@ def measure(scene: EmbeddedScene) -> tuple[Row, list[Judged]]:
         found.update(camera.results.ids[scores.scored_rows(camera)].tolist())
         for ids in camera.truth_ids:
             present.update(ids.tolist())
-    shown = _shown(matched, tracklets, followed)
+    shown = _shown(matched)
     wrong, missed = merges(linked.people, shown)
     row = {
         "scene": scene.name,
@@ -241,20 +264,24 @@ def measure(scene: EmbeddedScene) -> tuple[Row, list[Judged]]:
     return row, _judge(linked.people, linked.near_misses, shown, overlapping(scene))
 
 
-def _shown(
-    matched: Sequence[boxes.Scene], tracklets: scores.Labels, followed: Mapping[int, int]
-) -> dict[str, int]:
-    """Whom each tracklet with rows that are scored shows, or NOBODY, by the tracklet's name."""
-    shown = {}
-    for camera, numbers in zip(matched, tracklets, strict=True):
+def _shown(matched: Sequence[boxes.Scene]) -> dict[str, Shown]:
+    """Whom each tracklet with rows that are scored shows, by the tracklet's name."""
+    votes: dict[str, Counter[int]] = {}
+    for camera in matched:
+        results = camera.results
+        people = synthetic_scenes.true_ids(camera)
         for row in scores.scored_rows(camera).tolist():
-            results = camera.results
             name = f"{camera.camera}/{results.tracks[row]}@{results.tracklets[row]}"
-            shown[name] = followed.get(int(numbers[row]), NOBODY)
+            votes.setdefault(name, Counter())[int(people[row])] += 1
+    shown = {}
+    for name, rows in votes.items():
+        n_nobody = rows.pop(NOBODY, 0)
+        ((person, n_rows),) = rows.most_common(1) or ((NOBODY, n_nobody),)
+        shown[name] = Shown(person, n_rows / (rows.total() or n_nobody))
     return shown
 
 
-def merges(people: Sequence[Person], shown: Mapping[str, int]) -> tuple[int, int]:
+def merges(people: Sequence[Person], shown: Mapping[str, Shown]) -> tuple[int, int]:
     """Count wrong merges and missed merges of people.
 
     Args:
@@ -267,7 +294,8 @@ def merges(people: Sequence[Person], shown: Mapping[str, int]) -> tuple[int, int
     parts: Counter[int] = Counter()
     n_wrong = 0
     for person in people:
-        whom = {shown.get(t.name, NOT_SCORED) for t in person.tracklets} - {NOBODY, NOT_SCORED}
+        whom = {shown.get(t.name, NOT_KNOWN).person for t in person.tracklets}
+        whom -= {NOBODY, NOT_SCORED}
         n_wrong += max(len(whom) - 1, 0)
         parts.update(whom)
     n_missed = sum(count - 1 for count in parts.values())
@@ -293,7 +321,7 @@ def overlapping(scene: EmbeddedScene) -> set[tuple[str, str]]:
 def _judge(
     people: Sequence[Person],
     near_misses: Sequence[Link],
-    shown: Mapping[str, int],
+    shown: Mapping[str, Shown],
     overlap: set[tuple[str, str]],
 ) -> list[Judged]:
     found = []
@@ -311,7 +339,7 @@ def _judge(
 
 def _judged(
     link: Link,
-    shown: Mapping[str, int],
+    shown: Mapping[str, Shown],
     overlap: set[tuple[str, str]],
     cost: int,
     is_made: bool,
@@ -320,8 +348,8 @@ def _judged(
     kind = "overlapping" if tuple(cameras) in overlap else "apart"
     if cameras[0] == cameras[1]:
         kind = "one camera"
-    first = shown.get(link.first.name, NOT_SCORED)
-    second = shown.get(link.second.name, NOT_SCORED)
+    first = shown.get(link.first.name, NOT_KNOWN)
+    second = shown.get(link.second.name, NOT_KNOWN)
     return Judged(link, kind, (first, second), cost, is_made)
 
 
@@ -450,7 +478,7 @@ def _calibration(judged: Sequence[Judged]) -> list[Row]:
             row: Row = {"kind": kind, "place": has_place, "bands": []}
             for low, high in BANDS:
                 band = [
-                    j.is_right
+                    j
                     for j in judged
                     if j.is_judged
                     and j.is_made
@@ -458,7 +486,13 @@ def _calibration(judged: Sequence[Judged]) -> list[Row]:
                     and j.has_place == has_place
                     and low <= j.link.probability < high
                 ]
-                row["bands"].append({"n": len(band), "right": sum(band)})
+                wrong = [j for j in band if not j.is_right]
+                counts = {
+                    "n": len(band),
+                    "right": len(band) - len(wrong),
+                    "mixed": sum(j.is_mixed for j in wrong),
+                }
+                row["bands"].append(counts)
             found.append(row)
     return found
 
@@ -468,7 +502,8 @@ def _calibration_line(row: Row) -> str:
     cells = []
     for name, band in zip(("90-99 %", ">= 99 %"), row["bands"], strict=True):
         share = f"{100 * band['right'] / band['n']:.1f} %" if band["n"] else "-"
-        cells.append(f"{name}: {band['right']:>5} of {band['n']:>5} {share:>8}")
+        mixed = f"(mixed {band['mixed']})"
+        cells.append(f"{name}: {band['right']:>5} of {band['n']:>5} {share:>8} {mixed:<11}")
     return f"{row['kind']:<12} {place:<14} {'   '.join(cells)}"
 
 
@@ -562,7 +597,8 @@ def _show_worst(worst: Mapping[str, Mapping[str, Sequence[Row]]]) -> None:
 
 
 def _worst_line(scene: str, row: Row) -> str:
-    people = "/".join(map(str, row["people"]))
+    shown = zip(row["people"], row["shares"], strict=True)
+    people = " and ".join(f"{person} ({100 * share:.0f} %)" for person, share in shown)
     evidence = (
         f"cosine {row['similarity']:.2f} appearance {row['appearance']:+.1f}"
         f" place {row['place']:+.1f} travel {row['travel']:+.1f} gap {row['gap_s']:.1f} s"
@@ -583,6 +619,7 @@ def _described(judged: Judged) -> Row:
         "first": _stretch(link.first),
         "second": _stretch(link.second),
         "people": list(judged.people),
+        "shares": [shown.share for shown in judged.shown],
         "kind": judged.kind,
         "cost": judged.cost,
         "probability": link.probability,

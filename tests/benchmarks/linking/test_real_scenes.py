@@ -7,16 +7,16 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.linking import borrowed_looks, perturbations, real_scenes
+from benchmarks.linking import borrowed_looks, perturbations, real_scenes, synthetic_scenes
 from benchmarks.linking.borrowed_looks import JUNK
-from benchmarks.linking.real_scenes import Judged
+from benchmarks.linking.real_scenes import Judged, Shown
 from benchmarks.linking.synthetic_scenes import EmbeddedScene
 from pipeline import embed
 from pipeline.config import Config
 from pipeline.evaluate import losses
 from pipeline.evaluate.boxes import Rows, Truth
 from pipeline.records import Embedded, Link, Person, Tracklet
-from tests.benchmarks.linking.test_linking import FPS, N_FRAMES, seen, walking
+from tests.benchmarks.linking.test_linking import FPS, N_FRAMES, mixed, seen, walking
 
 NO_EVIDENCE = float("nan")
 
@@ -50,8 +50,8 @@ def four() -> list[Embedded]:
 
 
 @pytest.fixture
-def shown(four: list[Embedded]) -> dict[str, int]:
-    return {e.tracklet.name: e.tracklet.track_id - 10 for e in four}
+def shown(four: list[Embedded]) -> dict[str, Shown]:
+    return {e.tracklet.name: Shown(e.tracklet.track_id - 10, 1.0) for e in four}
 
 
 def test_every_scene_is_in_one_half_and_both_halves_have_every_kind() -> None:
@@ -64,7 +64,7 @@ def test_every_scene_is_in_one_half_and_both_halves_have_every_kind() -> None:
 
 
 def test_people_who_hold_two_are_wrong_merges_and_parts_of_one_are_missed_merges(
-    four: list[Embedded], shown: dict[str, int]
+    four: list[Embedded], shown: dict[str, Shown]
 ) -> None:
     a0, a1, b0, b1 = (e.tracklet for e in four)
 
@@ -79,11 +79,11 @@ def test_people_who_hold_two_are_wrong_merges_and_parts_of_one_are_missed_merges
 
 
 def test_tracklets_that_show_nobody_are_no_wrong_merges(
-    four: list[Embedded], shown: dict[str, int]
+    four: list[Embedded], shown: dict[str, Shown]
 ) -> None:
     a0, a1, b0, _ = (e.tracklet for e in four)
     people = [Person(1, (a0, a1, b0), ())]
-    assert real_scenes.merges(people, {**shown, a1.name: real_scenes.NOBODY}) == (0, 0)
+    assert real_scenes.merges(people, {**shown, a1.name: Shown(real_scenes.NOBODY, 1.0)}) == (0, 0)
     del shown[a1.name]
     assert real_scenes.merges(people, shown) == (0, 0)
 
@@ -153,12 +153,24 @@ def test_cameras_that_take_turns_see_nobody_at_once(scene: EmbeddedScene) -> Non
     assert [(j.kind, j.is_right) for j in judged if j.is_made] == [("apart", True)] * 2
 
 
+def test_a_tracklet_shows_whom_it_follows_most_and_says_in_what_share(
+    scene: EmbeddedScene,
+) -> None:
+    goes_over = mixed(scene.embedded[0], scene.embedded[1]).tracklet
+    aside = replace(goes_over, boxes=goes_over.boxes + np.float32(250), track_id=99)
+    people = [Person(1, (goes_over,), ()), Person(2, (aside,), ())]
+    shown = real_scenes._shown(synthetic_scenes.matched(scene, people))
+    assert shown[goes_over.name].person == 0
+    assert shown[goes_over.name].share == pytest.approx(2 / 3, abs=0.05)
+    assert shown[aside.name] == (real_scenes.NOBODY, 1.0)
+
+
 def test_a_near_miss_costs_what_the_smaller_person_has(four: list[Embedded]) -> None:
     a0, a1, b0, b1 = (e.tracklet for e in four)
     large = Person(1, (a0, a1), ())
     small = Person(2, (b0,), ())
     near = [link(four[0], four[2], 0.2)]
-    shown = {tracklet.name: 0 for tracklet in (a0, a1, b0, b1)}
+    shown = {tracklet.name: Shown(0, 1.0) for tracklet in (a0, a1, b0, b1)}
     (judged,) = real_scenes._judge([large, small], near, shown, set())
     assert (judged.cost, judged.is_made, judged.kind) == (N_FRAMES, False, "apart")
 
@@ -167,17 +179,24 @@ def test_links_are_counted_by_what_was_said_and_by_kind(
     four: list[Embedded], capsys: pytest.CaptureFixture[str]
 ) -> None:
     a0, a1, b0, b1 = four
+    p0 = Shown(0, 1.0)
+    p1 = Shown(1, 1.0)
+    half = Shown(1, 0.6)
+    nobody = Shown(real_scenes.NOBODY, 1.0)
     judged = [
-        Judged(link(a0, b0, 0.95), "apart", (0, 0), 60),
-        Judged(link(a0, b1, 0.95), "apart", (0, 1), 60),
-        Judged(link(a1, b1, 0.999), "apart", (1, 1), 60),
-        Judged(link(a1, b1, 1.0), "apart", (1, real_scenes.NOBODY), 60),
-        Judged(link(a1, b1, 1.0, rule="one track"), "apart", (0, 1), 60),
-        Judged(link(a1, b0, 0.1), "apart", (1, 0), 60, is_made=False),
+        Judged(link(a0, b0, 0.95), "apart", (p0, p0), 60),
+        Judged(link(a0, b1, 0.95), "apart", (p0, half), 60),
+        Judged(link(a1, b1, 0.999), "apart", (p1, half), 60),
+        Judged(link(a1, b1, 1.0), "apart", (p1, nobody), 60),
+        Judged(link(a1, b1, 1.0, rule="one track"), "apart", (p0, p1), 60),
+        Judged(link(a1, b0, 0.1), "apart", (p1, p0), 60, is_made=False),
     ]
     rows = real_scenes._calibration(judged)
     (apart,) = [row for row in rows if row["kind"] == "apart" and not row["place"]]
-    assert apart["bands"] == [{"n": 2, "right": 1}, {"n": 1, "right": 1}]
+    assert apart["bands"] == [
+        {"n": 2, "right": 1, "mixed": 1},
+        {"n": 1, "right": 1, "mixed": 0},
+    ]
     diagram = real_scenes.reliability(judged)
     assert [(row["n"], row["right"]) for row in diagram] == [(1, 0), (2, 0.5), (1, 1)]
     assert [row["said"] for row in diagram] == pytest.approx([0.1, 0.95, 0.999])
