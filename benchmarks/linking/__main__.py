@@ -48,6 +48,7 @@ from models import command
 from models.errors import InputError
 from pipeline.config import LinkingConfig
 from pipeline.errors import PipelineError
+from pipeline.evaluate import losses
 from pipeline.evaluate.scores import in_words
 from pipeline.linking import linker
 from pipeline.records import Array, Person
@@ -248,8 +249,8 @@ def ablation(scene: EmbeddedScene) -> dict[str, Any]:
         scene: The scene to link.
 
     Returns:
-        Scores by variant ("variants"), points by cause ("lost"), and the ratio of our IDF1 to that
-        of oracle links ("over_oracle").
+        Scores by variant ("variants"), IDF1 and what it loses by cause ("lost"), and the ratio of
+        our IDF1 to that of oracle links ("over_oracle").
     """
     print(
         f"\n{scene.name}: {len(scene.embedded)}"
@@ -278,10 +279,10 @@ def ablation(scene: EmbeddedScene) -> dict[str, Any]:
     oracle = report.together["oracle links"]
     _show("oracle links", oracle, f"{report.people_present:>25}")
     share = report.together["ours"]["IDF1"] / oracle["IDF1"]
-    lost = synthetic_scenes.lost(scene, usual)
+    lost = losses.attribute(synthetic_scenes.matched(scene, usual)).shares()
     print(f"ours over oracle links: {share:.3f}")
-    causes = [f"{cause} {points:.1f}" for cause, points in lost.items()]
-    print(f"global IDF1, of 100: {', '.join(causes)}")
+    causes = [f"{cause} {in_words(share_lost)}" for cause, share_lost in lost.items()]
+    print(f"of 100: {', '.join(causes)}")
     return {"variants": results, "lost": lost, "over_oracle": share}
 
 

@@ -77,7 +77,10 @@ KINDS = ("one camera", "overlapping", "apart")
 BANDS = ((0.9, 0.99), (0.99, 1.01))
 EDGES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.01)
 """Bins of the diagram; below `linking.min_probability` are pairs that were nearly linked."""
+MOST_SHOWN = 0.9999
+"""Larger probabilities are drawn as this one."""
 BLUE = "#0072b2"
+RED = "#d55e00"
 N_WORST = 5
 """Wrong links that are kept of each scene."""
 N_SHOWN = 12
@@ -401,8 +404,10 @@ def run(scenes: Iterable[EmbeddedScene], plot: Path | None) -> Row:
         print(f"\n{group}, links: said, and right")
         for line in calibration[group]:
             print(_calibration_line(line))
-    everything = [j for links in judged.values() for j in links]
-    diagram = reliability(everything)
+    diagram = {}
+    for looks in ("alike", "not alike"):
+        of_looks = [links for scene, links in judged.items() if _how_alike(scene) == looks]
+        diagram[looks] = reliability([j for links in of_looks for j in links])
     if plot is not None:
         draw(diagram, plot)
     worst = {name: _worst(links) for name, links in judged.items()}
@@ -420,9 +425,12 @@ def _grouped(judged: Mapping[str, Sequence[Judged]]) -> dict[str, list[Judged]]:
     """Links of each half; people who are dressed alike apart from all others."""
     found: dict[str, list[Judged]] = {}
     for scene, links in judged.items():
-        looks = "alike" if _looks(scene) == "alike" else "not alike"
-        found.setdefault(f"half {half_of(scene)}, {looks}", []).extend(links)
+        found.setdefault(f"half {half_of(scene)}, {_how_alike(scene)}", []).extend(links)
     return dict(sorted(found.items()))
+
+
+def _how_alike(scene: str) -> str:
+    return "alike" if _looks(scene) == "alike" else "not alike"
 
 
 def _header() -> str:
@@ -533,13 +541,13 @@ def reliability(judged: Sequence[Judged]) -> list[Row]:
     return found
 
 
-def draw(diagram: Sequence[Row], path: Path) -> None:
+def draw(diagram: Mapping[str, Sequence[Row]], path: Path) -> None:
     """Draw the share of links that are right against what was said, in log odds.
 
     It says so when matplotlib, which is optional, is not installed.
 
     Args:
-        diagram: As `reliability` returns it.
+        diagram: Bins as `reliability` returns them, by name.
         path: The PNG.
     """
     if not find_spec("matplotlib"):
@@ -549,16 +557,17 @@ def draw(diagram: Sequence[Row], path: Path) -> None:
 
     figure = Figure(figsize=(5, 5), dpi=120, layout="constrained")
     axes = figure.subplots()
-    said = np.array([row["said"] for row in diagram])
-    right = np.array([row["right"] for row in diagram])
-    n_links = np.array([row["n"] for row in diagram])
-    lowest = 0.5 / n_links
-    shown = np.clip(right, lowest, 1 - lowest)
-    axes.plot([0.02, 0.9999], [0.02, 0.9999], color="grey", linewidth=1, label="as said")
-    axes.plot(np.clip(said, 0, 0.9999), shown, "o-", color=BLUE, linewidth=1, label="links")
-    for x, y, n in zip(said, shown, n_links, strict=True):
-        place = (min(x, 0.9999), y)
-        axes.annotate(str(n), place, (4, -8), textcoords="offset points", fontsize=7)
+    ends = [EDGES[0], MOST_SHOWN]
+    axes.plot(ends, ends, color="grey", linewidth=1, label="as said")
+    for (name, bins), colour in zip(diagram.items(), (RED, BLUE), strict=False):
+        n_links = np.array([row["n"] for row in bins])
+        said = np.array([min(row["said"], MOST_SHOWN) for row in bins])
+        right = np.array([row["right"] for row in bins])
+        half_a_link = 0.5 / n_links
+        shown = np.clip(right, half_a_link, 1 - half_a_link)
+        axes.plot(said, shown, "o-", color=colour, linewidth=1, label=f"links, {name}")
+        for x, y, n in zip(said.tolist(), shown.tolist(), n_links.tolist(), strict=True):
+            axes.annotate(str(n), (x, y), (4, -8), textcoords="offset points", fontsize=7)
     axes.set_xscale("logit")
     axes.set_yscale("logit")
     axes.set_xlabel("probability as said")
@@ -584,12 +593,11 @@ def _show_worst(worst: Mapping[str, Mapping[str, Sequence[Row]]]) -> None:
     """Print the wrong links, and the links that were nearly made and right, that cost most."""
     titles = {"wrong": "wrong links", "missed": "right links that were nearly made"}
     for name, title in titles.items():
-        for alike in (False, True):
-            looks = "alike" if alike else "not alike"
+        for looks in ("not alike", "alike"):
             print(f"\nhalf A, {looks}: {title}, by the rows that they would move")
             found = []
             for scene, of_scene in worst.items():
-                if (_looks(scene) == "alike") == alike:
+                if _how_alike(scene) == looks:
                     found += [(row["cost"], scene, row) for row in of_scene[name]]
             found.sort(key=lambda one: one[0], reverse=True)
             for _, scene, row in found[:N_SHOWN]:

@@ -1,7 +1,7 @@
 """Synthetic scenes: rendered videos with truth, embedded once, then linked in many ways.
 The embedded tracklets of a scene are kept in a cache (`tracklet_cache`), since only linking is
 compared here. Every case is linked, filled and scored as by `run_pipeline.py` and
-`pipeline.evaluate`, and `lost` attributes what is missing to the stages.
+`pipeline.evaluate`.
 """
 
 import json
@@ -33,8 +33,6 @@ from pipeline.sources import open_source
 from pipeline.timings import Timings
 from pipeline.worker import Worker
 
-ID_STEP = 1_000_000
-"""More than there are people."""
 VISIT_GAP_S = 1.0
 """Somebody unseen for so long has left the camera."""
 
@@ -250,15 +248,12 @@ def score(scene: EmbeddedScene, people: Sequence[Person]) -> Report:
     return scores.score(matched(scene, people))
 
 
-def matched(
-    scene: EmbeddedScene, people: Sequence[Person], true_boxes_only: bool = False
-) -> list[Scene]:
+def matched(scene: EmbeddedScene, people: Sequence[Person]) -> list[Scene]:
     """Match the boxes of people with truth.
 
     Args:
         scene: The synthetic scene.
         people: People as linking returned them; their ids are those of the rows.
-        true_boxes_only: Whether boxes that match nobody are left out.
 
     Returns:
         One matched camera after the other.
@@ -273,8 +268,6 @@ def matched(
         if camera in scene.labelled:
             rows = rows.take(np.isin(rows.frames, scene.labelled[camera]))
         found = boxes.match_frames(camera, rows, truth)
-        if true_boxes_only:
-            found = boxes.match_frames(camera, rows.take(true_ids(found) >= 0), truth)
         cameras.append(found)
     return cameras
 
@@ -307,54 +300,6 @@ def true_ids(camera: Scene) -> Array:
     return found
 
 
-def lost(scene: EmbeddedScene, people: Sequence[Person]) -> dict[str, float]:
-    """Attribute the points of global IDF1 that are missing to 100.
-
-    Stage by stage, truth is replaced by ours: our true boxes with true ids (*missed boxes*); all
-    our boxes (*false boxes*); each tracklet with the id of the person it shows most (*mixed
-    tracklets*); our people, taken apart where they hold tracklets of several (*fragments*); our
-    people (*wrong links*).
-
-    Args:
-        scene: The scene with its truth.
-        people: People as linking returned them.
-
-    Returns:
-        Points by cause, and `ours`, our IDF1; together they are 100.
-    """
-    true_boxes = matched(scene, people, true_boxes_only=True)
-    ours = matched(scene, people)
-    row_people = [true_ids(camera) for camera in ours]
-    row_tracklets = _tracklet_numbers(ours)
-    shown = most(np.concatenate(row_tracklets), np.concatenate(row_people))
-    tracklet_people = []
-    for numbers in row_tracklets:
-        shown_in_rows = [shown[number] for number in numbers.tolist()]
-        tracklet_people.append(np.array(shown_in_rows, np.int64))
-    our_people = [camera.results.ids for camera in ours]
-    pure_people = []
-    for ids, true in zip(our_people, tracklet_people, strict=True):
-        pure_people.append(ids * ID_STEP + true)
-    nobody_alone = []
-    for ids in row_people:
-        own_numbers = -1 - np.arange(len(ids))
-        nobody_alone.append(np.where(ids < 0, own_numbers, ids))
-    steps = {
-        "missed boxes": (true_boxes, [true_ids(camera) for camera in true_boxes]),
-        "false boxes": (ours, nobody_alone),
-        "mixed tracklets": (ours, tracklet_people),
-        "fragments": (ours, pure_people),
-        "wrong links": (ours, our_people),
-    }
-    points = {}
-    before = 100.0
-    for cause, (cameras, labels) in steps.items():
-        idf1 = 100 * scores.together(cameras, labels)["IDF1"]
-        points[cause] = before - idf1
-        before = idf1
-    return points | {"ours": before}
-
-
 def most(tracklets: Array, ids: Array) -> dict[int, int]:
     """Return whom each tracklet shows most.
 
@@ -373,14 +318,3 @@ def most(tracklets: Array, ids: Array) -> dict[int, int]:
     for tracklet, counts in votes.items():
         people[tracklet] = counts.most_common(1)[0][0] if counts else -1 - tracklet
     return people
-
-
-def _tracklet_numbers(cameras: Sequence[Scene]) -> list[Array]:
-    """A number for the tracklet of each row, for each camera; no two tracklets share one."""
-    keys = []
-    for number, camera in enumerate(cameras):
-        results = camera.results
-        column = np.full(len(results.ids), number)
-        keys.append(np.stack([column, results.tracks, results.tracklets], axis=1))
-    _, numbers = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
-    return np.split(numbers.ravel(), np.cumsum([len(each) for each in keys])[:-1])

@@ -205,7 +205,8 @@ def test_links_are_counted_by_what_was_said_and_by_kind(
 def test_the_diagram_is_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     plot = tmp_path / "reliability.png"
-    real_scenes.draw([{"said": 0.95, "right": 0.5, "n": 2}, {"said": 1, "right": 1, "n": 9}], plot)
+    bins = [{"said": 0.95, "right": 0.5, "n": 2}, {"said": 1, "right": 1, "n": 9}]
+    real_scenes.draw({"alike": bins, "not alike": bins}, plot)
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
