@@ -143,7 +143,7 @@ class Judged:
 
 
 def load(data: Path, detections: Path | None, cache: Path, sample: Path) -> list[EmbeddedScene]:
-    """Read all scenes that are there, without homographies.
+    """Read all scenes that are there, without homographies, and name the other ones.
 
     Args:
         data: Folder with multicam/, worlds/ and reid/.
@@ -172,13 +172,26 @@ def load(data: Path, detections: Path | None, cache: Path, sample: Path) -> list
 
 
 def _folders(data: Path, sample: Path) -> list[Path]:
-    """Folders of all scenes of `HALVES` that are there."""
-    found = []
+    """Folders of all scenes of `HALVES` that are there; those that are not are named."""
+    wanted = []
     for kinds in HALVES.values():
         for kind, names in kinds.items():
             parent = data / ("worlds" if kind == "rendered" else "multicam")
-            found += [sample if name == "sample" else parent / name for name in names]
-    return [folder for folder in found if folder.is_dir()]
+            wanted += [sample if name == "sample" else parent / name for name in names]
+    crops = [data / borrowed_looks.MARKET, data / borrowed_looks.CUHK03]
+    can_borrow = all(folder.is_dir() for folder in crops)
+    found = []
+    for folder in wanted:
+        is_ready = folder.is_dir()
+        if (folder / "about.yaml").is_file():
+            is_ready = can_borrow
+        if is_ready:
+            found.append(folder)
+    missing = [folder.name for folder in wanted if folder not in found]
+    if missing:
+        needed = "multicam/, worlds/, " + ", ".join((borrowed_looks.MARKET, borrowed_looks.CUHK03))
+        print(f"{data}: skipped, not all is there ({needed}): {', '.join(missing)}")
+    return found
 
 
 def _with_pixels(

@@ -63,6 +63,23 @@ def test_every_scene_is_in_one_half_and_both_halves_have_every_kind() -> None:
         real_scenes.half_of("elsewhere")
 
 
+def test_scenes_that_are_not_there_are_named(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample = tmp_path / "samples" / "plaza"
+    sample.mkdir(parents=True)
+    sequence = written_sequence(data / "multicam" / "2d_v2-22")
+    assert real_scenes._folders(data, sample) == [sample, sequence]
+    said = capsys.readouterr().out
+    assert "skipped" in said
+    assert "mall" in said
+    assert "2d_v2-22" not in said
+    assert real_scenes.scene_name(sample) == "sample"
+    (data / borrowed_looks.CUHK03).rename(data / "elsewhere")
+    assert real_scenes._folders(data, sample) == [sample]
+    assert "2d_v2-22" in capsys.readouterr().out
+
+
 def test_people_who_hold_two_are_wrong_merges_and_parts_of_one_are_missed_merges(
     four: list[Embedded], shown: dict[str, Shown]
 ) -> None:
