@@ -14,6 +14,7 @@ Columns, in percent but for counts:
 - wrong, missed: people. A tracklet shows the person whom it follows most. *Wrong merges* are the
   least number of times that found people must be cut so that nobody holds tracklets of two people;
   *missed merges* the least number of times that people of truth, so cut, must then be joined.
+- views, of: pairs of cameras whose homography was learned, and pairs that overlap
 - missed boxes ... wrong merges: points of IDF1 by cause, see `pipeline.evaluate.losses`
 
 Links: of those said to be 90 to 99 %, and 99 % or more, likely, how many join two tracklets of one
@@ -73,6 +74,8 @@ NOBODY = -1
 NOT_SCORED = -2
 MIXED = 0.1
 MIN_OVERLAP_S = 2
+SHARES = ("ours", "local", "oracle", "precision", "recall")
+COUNTS = ("found", "present", "wrong", "missed", "views", "overlaps")
 KINDS = ("one camera", "overlapping", "apart")
 BANDS = ((0.9, 0.99), (0.99, 1.01))
 EDGES = (0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.01)
@@ -262,6 +265,7 @@ def measure(scene: EmbeddedScene) -> tuple[Row, list[Judged]]:
             present.update(ids.tolist())
     shown = _shown(matched)
     wrong, missed = merges(linked.people, shown)
+    overlap = overlapping(scene)
     row = {
         "scene": scene.name,
         "half": half_of(scene.name),
@@ -275,9 +279,11 @@ def measure(scene: EmbeddedScene) -> tuple[Row, list[Judged]]:
         "present": len(present),
         "wrong": wrong,
         "missed": missed,
+        "views": len(linked.homographies),
+        "overlaps": len(overlap),
         "lost": {cause: lost[cause] for cause in losses.CAUSES},
     }
-    return row, _judge(linked.people, linked.near_misses, shown, overlapping(scene))
+    return row, _judge(linked.people, linked.near_misses, shown, overlap)
 
 
 def _shown(matched: Sequence[boxes.Scene]) -> dict[str, Shown]:
@@ -450,14 +456,13 @@ def _header() -> str:
     causes = "".join(f"{cause:>15}" for cause in losses.CAUSES)
     return (
         f"{'':<24}{'ours':>7}{'local':>7}{'oracle':>7}{'P':>7}{'R':>7}{'found':>7}{'there':>7}"
-        f"{'wrong':>7}{'missed':>7}{causes}"
+        f"{'wrong':>7}{'missed':>7}{'views':>7}{'of':>7}{causes}"
     )
 
 
 def _line(row: Row) -> str:
-    shares = [row[name] for name in ("ours", "local", "oracle", "precision", "recall")]
-    cells = "".join(f"{scores.in_words(share):>7}" for share in shares)
-    counts = "".join(f"{row[name]:>7.3g}" for name in ("found", "present", "wrong", "missed"))
+    cells = "".join(f"{scores.in_words(row[name]):>7}" for name in SHARES)
+    counts = "".join(f"{row[name]:>7.3g}" for name in COUNTS)
     causes = "".join(f"{scores.in_words(row['lost'][cause]):>15}" for cause in losses.CAUSES)
     return f"{row['half']} {row['scene']:<22}{cells}{counts}{causes}"
 
@@ -479,9 +484,9 @@ def _means(rows: Sequence[Row]) -> list[Row]:
     found = []
     for (half, looks), members in sorted(groups.items()):
         mean: Row = {"scene": f"{looks} ({len(members)})", "half": half}
-        for name in ("ours", "local", "oracle", "precision", "recall"):
+        for name in SHARES:
             mean[name] = float(np.nanmean([row[name] for row in members]))
-        for name in ("found", "present", "wrong", "missed"):
+        for name in COUNTS:
             mean[name] = float(np.mean([row[name] for row in members]))
         mean["lost"] = {
             cause: float(np.mean([row["lost"][cause] for row in members]))

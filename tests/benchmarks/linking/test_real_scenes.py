@@ -128,6 +128,8 @@ def test_a_scene_with_people_who_look_like_nobody_else_is_perfect(scene: Embedde
     assert (row["ours"], row["oracle"], row["precision"], row["recall"]) == (1, 1, 1, 1)
     assert (row["found"], row["present"], row["wrong"], row["missed"]) == (2, 2, 0, 0)
     assert row["local"] == pytest.approx(0.5)
+    assert row["overlaps"] == 1
+    assert row["views"] <= row["overlaps"]
     assert set(row["lost"].values()) == {0}
     made = [j for j in judged if j.is_made]
     assert [(j.kind, j.is_right) for j in made] == [("overlapping", True)] * 2
