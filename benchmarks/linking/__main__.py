@@ -1,7 +1,8 @@
 """How linking scales, what each part of it adds, and what it withstands.
 
-    python -m benchmarks.linking [--parts scale ablation robustness online] [--sizes N ...]
-                                 [--scenes DIR ...] [--cache DIR] [--plot FILE.png] [--jsonl FILE]
+    python -m benchmarks.linking [--parts scale ablation robustness online real] [--sizes N ...]
+                                 [--scenes DIR ...] [--data DIR] [--detections DIR] [--cache DIR]
+                                 [--plot FILE.png] [--reliability-plot FILE.png] [--jsonl FILE]
 
 Scale: the first 1,000 to 100,000 tracklets of a simulated day of 100 cameras (`site`), each size in
 a process of its own on one thread: seconds and peak memory, and precision and recall over pairs of
@@ -9,7 +10,8 @@ tracklets. The other parts take synthetic scenes with truth (default: the sample
 detected, tracked and embedded once and kept in the cache; only linking and filling are repeated.
 Ablation: what each part of linking adds, and where the rest of IDF1 is lost (`synthetic_scenes`).
 Robustness: what perturbations cost (`perturbations`). Online: deciding while people are in view,
-and all day (`online`).
+and all day (`online`). Real: scenes with truth of real and rendered people, about whose sites
+nothing is known, and what is wrong with their links (`real_scenes`); it needs --data.
 """
 
 import os
@@ -34,19 +36,26 @@ import torch
 
 from benchmarks import record
 from benchmarks.linking import online as watching
-from benchmarks.linking import perturbations, site, synthetic_scenes, tracklet_cache
-from benchmarks.linking.synthetic_scenes import SyntheticScene, Variant
+from benchmarks.linking import (
+    perturbations,
+    real_scenes,
+    site,
+    synthetic_scenes,
+    tracklet_cache,
+)
+from benchmarks.linking.synthetic_scenes import EmbeddedScene, Variant
 from models import command
 from models.errors import InputError
 from pipeline.config import LinkingConfig
 from pipeline.errors import PipelineError
+from pipeline.evaluate import losses
 from pipeline.evaluate.scores import in_words
 from pipeline.linking import linker
 from pipeline.records import Array, Person
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "samples/plaza"
-PARTS = ("scale", "ablation", "robustness", "online")
+PARTS = ("scale", "ablation", "robustness", "online", "real")
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 AIM_S = 120.0
 """For the largest size, on one core."""
@@ -233,15 +242,15 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def ablation(scene: SyntheticScene) -> dict[str, Any]:
+def ablation(scene: EmbeddedScene) -> dict[str, Any]:
     """Print what each part of linking adds, and where the rest is lost.
 
     Args:
         scene: The scene to link.
 
     Returns:
-        Scores by variant ("variants"), points by cause ("lost"), and the ratio of our IDF1 to that
-        of oracle links ("over_oracle").
+        Scores by variant ("variants"), IDF1 and what it loses by cause ("lost"), and the ratio of
+        our IDF1 to that of oracle links ("over_oracle").
     """
     print(
         f"\n{scene.name}: {len(scene.embedded)}"
@@ -270,10 +279,10 @@ def ablation(scene: SyntheticScene) -> dict[str, Any]:
     oracle = report.together["oracle links"]
     _show("oracle links", oracle, f"{report.people_present:>25}")
     share = report.together["ours"]["IDF1"] / oracle["IDF1"]
-    lost = synthetic_scenes.lost(scene, usual)
+    lost = losses.attribute(synthetic_scenes.matched(scene, usual)).shares()
     print(f"ours over oracle links: {share:.3f}")
-    causes = [f"{cause} {points:.1f}" for cause, points in lost.items()]
-    print(f"global IDF1, of 100: {', '.join(causes)}")
+    causes = [f"{cause} {in_words(share_lost)}" for cause, share_lost in lost.items()]
+    print(f"of 100: {', '.join(causes)}")
     return {"variants": results, "lost": lost, "over_oracle": share}
 
 
@@ -282,7 +291,7 @@ def _show(name: str, row: Row, more: str = "") -> None:
     print(f"{name:<28}{scores}{more}", flush=True)
 
 
-def robustness(scene: SyntheticScene) -> dict[str, Any]:
+def robustness(scene: EmbeddedScene) -> dict[str, Any]:
     """Print global IDF1 before and after each perturbation.
 
     Args:
@@ -298,7 +307,7 @@ def robustness(scene: SyntheticScene) -> dict[str, Any]:
     swapped, n_swaps = perturbations.swaps(scene, N_SWAPS)
     before_dead = _idf1(dead, perturbations.without_dead(scene, usual, camera))
     late = {offset_s: perturbations.late_clock(scene, camera, offset_s) for offset_s in OFFSETS_S}
-    cases: dict[str, tuple[float, SyntheticScene, dict[str, bool]]] = {}
+    cases: dict[str, tuple[float, EmbeddedScene, dict[str, bool]]] = {}
     for offset_s, harmed in late.items():
         name = f"{camera} {offset_s:g} s ahead"
         cases[name] = (before, harmed, {})
@@ -318,7 +327,7 @@ def robustness(scene: SyntheticScene) -> dict[str, Any]:
     return results
 
 
-def online(scene: SyntheticScene) -> dict[str, Any]:
+def online(scene: EmbeddedScene) -> dict[str, Any]:
     """Print global IDF1 offline and online, what was corrected, and the time of a step.
 
     Args:
@@ -374,7 +383,7 @@ def all_day(n: int) -> list[Row]:
     return hours
 
 
-def _idf1(scene: SyntheticScene, people: Sequence[Person]) -> float:
+def _idf1(scene: EmbeddedScene, people: Sequence[Person]) -> float:
     return synthetic_scenes.score(scene, people).together["ours"]["IDF1"]
 
 
@@ -410,6 +419,25 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         default=tracklet_cache.default_folder(),
         help="where embedded tracklets are kept; may be deleted at any time",
     )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        default=ROOT.parent / "shared" / "data",
+        help="for real: folder with multicam/, worlds/ and reid/",
+    )
+    parser.add_argument(
+        "--detections",
+        type=Path,
+        metavar="DIR",
+        help="for real: folder with SCENE/CAMERA.txt, boxes of the videos (default: detect)",
+    )
+    parser.add_argument(
+        "--reliability-plot",
+        type=Path,
+        metavar="FILE.png",
+        help="for real: draw the share of right links against their probability",
+    )
     parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args(words)
 
@@ -438,7 +466,10 @@ def _run(arguments: argparse.Namespace) -> None:
         results[part] = by_scene
     if "online" in arguments.parts:
         results["day"] = all_day(arguments.online_tracklets)
-    if set(arguments.parts) - {"scale"}:
+    if "real" in arguments.parts:
+        scenes = real_scenes.load(arguments.data, arguments.detections, arguments.cache, SAMPLE)
+        results["real"] = real_scenes.run(scenes, arguments.reliability_plot)
+    if set(arguments.parts) - {"scale", "real"}:
         for folder in sorted(set(arguments.scenes) - set(there)):
             print(f"{folder}: skipped, there is no cameras.json")
     record.append(arguments.jsonl, "linking", {"parts": list(arguments.parts)}, results)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.linking import perturbations, site
-from benchmarks.linking.synthetic_scenes import SyntheticScene
+from benchmarks.linking.synthetic_scenes import EmbeddedScene
 from pipeline.config import Config, LinkingConfig
 from pipeline.linking.learning.lessons import Lessons
 from pipeline.linking.linker import Linked
@@ -41,7 +41,7 @@ class Watched:
     step_s: Array
 
 
-def watch(scene: SyntheticScene, config: LinkingConfig, period_s: float = PERIOD_S) -> Watched:
+def watch(scene: EmbeddedScene, config: LinkingConfig, period_s: float = PERIOD_S) -> Watched:
     """Link a scene step by step.
 
     Args:

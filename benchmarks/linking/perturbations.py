@@ -1,12 +1,15 @@
-"""Perturbations of a synthetic scene: clock offset, dead camera, similar people, id switches."""
+"""Perturbations of a scene: clock offset, dead camera, cameras that take turns, similar people, id
+switches.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from benchmarks.linking import synthetic_scenes
-from benchmarks.linking.synthetic_scenes import SyntheticScene
+from benchmarks.linking.synthetic_scenes import EmbeddedScene
 from models.boxes import iou
 from pipeline.evaluate import boxes
 from pipeline.records import Array, Embedded, Person, Tracklet
@@ -16,7 +19,7 @@ MIN_SIDE_S = 1.0
 """A swap leaves so much of both tracklets on either side."""
 
 
-def late_clock(scene: SyntheticScene, camera: str, offset_s: float) -> SyntheticScene:
+def late_clock(scene: EmbeddedScene, camera: str, offset_s: float) -> EmbeddedScene:
     """Shift the clock of one camera.
 
     Args:
@@ -34,7 +37,7 @@ def late_clock(scene: SyntheticScene, camera: str, offset_s: float) -> Synthetic
     return replace(scene, embedded=found)
 
 
-def dead_camera(scene: SyntheticScene, camera: str) -> SyntheticScene:
+def dead_camera(scene: EmbeddedScene, camera: str) -> EmbeddedScene:
     """Let a camera see nothing in the middle third of its time.
 
     Tracks end there and others begin; the truth has nothing of it.
@@ -72,11 +75,42 @@ def dead_camera(scene: SyntheticScene, camera: str) -> SyntheticScene:
     return replace(scene, embedded=found, truth={**scene.truth, camera: left})
 
 
+def taking_turns(scene: EmbeddedScene) -> EmbeddedScene:
+    """Let each camera see only its own stretch of the time, one after the other.
+
+    The cameras then see nobody at once, as cameras that do not overlap.
+
+    Args:
+        scene: The scene.
+
+    Returns:
+        The scene of k cameras with one k-th of the time of each; truth has no more than that.
+    """
+    names = sorted(scene.cameras)
+    begins = [camera.start_s for camera in scene.cameras.values()]
+    ends = [c.start_s + c.n_frames / c.fps for c in scene.cameras.values()]
+    limits_s = np.linspace(min(begins), max(ends), len(names) + 1)
+    turns = dict(zip(names, pairwise(limits_s.tolist()), strict=True))
+    found: list[Embedded] = []
+    for e in scene.embedded:
+        first_s, last_s = turns[e.tracklet.camera]
+        times_s = e.tracklet.times_s
+        found += part(e, (times_s >= first_s) & (times_s < last_s))
+    truth = {}
+    for name, in_camera in scene.truth.items():
+        first_s, last_s = turns[name]
+        camera = scene.cameras[name]
+        times_s = camera.start_s + np.arange(camera.n_frames) / camera.fps
+        (frames,) = np.nonzero((times_s >= first_s) & (times_s < last_s))
+        truth[name] = boxes.only(in_camera, frames)
+    return replace(scene, embedded=found, truth=truth)
+
+
 def _as_new_track(e: Embedded, track_id: int) -> Embedded:
     return replace(e, tracklet=replace(e.tracklet, track_id=track_id, ambiguous=False))
 
 
-def without_dead(scene: SyntheticScene, people: Sequence[Person], camera: str) -> list[Person]:
+def without_dead(scene: EmbeddedScene, people: Sequence[Person], camera: str) -> list[Person]:
     """Take out of people what the dead camera would not have seen.
 
     Args:
@@ -109,7 +143,7 @@ def _is_alive(frames: Array, n_frames: int) -> Array:
     return np.asarray(before | after)
 
 
-def twins(scene: SyntheticScene, n_pairs: int) -> SyntheticScene:
+def twins(scene: EmbeddedScene, n_pairs: int) -> EmbeddedScene:
     """Make pairs of people look alike: the second of each is half made of the first.
 
     Args:
@@ -144,7 +178,7 @@ def _blended(e: Embedded, model: Array) -> Embedded:
     )
 
 
-def swaps(scene: SyntheticScene, n_swaps: int) -> tuple[SyntheticScene, int]:
+def swaps(scene: EmbeddedScene, n_swaps: int) -> tuple[EmbeddedScene, int]:
     """Make id switches: exchange the tails of tracklets of two people where they come closest.
 
     Args:
@@ -172,7 +206,7 @@ def _track(e: Embedded) -> tuple[str, int]:
     return e.tracklet.camera, e.tracklet.track_id
 
 
-def people_of(scene: SyntheticScene) -> Array:
+def people_of(scene: EmbeddedScene) -> Array:
     """The true person of each tracklet (n,), below 0 for nobody."""
     alone = [Person(number, (e.tracklet,), ()) for number, e in enumerate(scene.embedded)]
     matches = synthetic_scenes.matched(scene, alone)
@@ -202,7 +236,7 @@ def _embedded(
     return Embedded(tracklet, embedding, crop_embeddings, quality, times_s)
 
 
-def _crossings(scene: SyntheticScene, who: Array) -> list[tuple[float, int, int, float]]:
+def _crossings(scene: EmbeddedScene, who: Array) -> list[tuple[float, int, int, float]]:
     """Where two people are closest in one camera, the closest first.
 
     Returns:

@@ -1,7 +1,7 @@
 """Synthetic scenes: rendered videos with truth, embedded once, then linked in many ways.
 The embedded tracklets of a scene are kept in a cache (`tracklet_cache`), since only linking is
 compared here. Every case is linked, filled and scored as by `run_pipeline.py` and
-`pipeline.evaluate`, and `lost` attributes what is missing to the stages.
+`pipeline.evaluate`.
 """
 
 import json
@@ -22,6 +22,7 @@ from pipeline import config as configuration
 from pipeline import embed, fill
 from pipeline.config import Config, LinkingConfig, TravelConfig
 from pipeline.detect import detector
+from pipeline.embed import Embedder
 from pipeline.evaluate import boxes, scores
 from pipeline.evaluate.__main__ import MIN_VISIBILITY
 from pipeline.evaluate.boxes import MIN_IOU, Rows, Scene, Truth
@@ -32,20 +33,28 @@ from pipeline.sources import open_source
 from pipeline.timings import Timings
 from pipeline.worker import Worker
 
-ID_STEP = 1_000_000
-"""More than there are people."""
 VISIT_GAP_S = 1.0
 """Somebody unseen for so long has left the camera."""
 
 
 @dataclass(frozen=True, slots=True)
-class SyntheticScene:
-    """Embedded tracklets of all cameras, and for each camera the true boxes and identities."""
+class EmbeddedScene:
+    """Embedded tracklets of all cameras, and for each camera the true boxes and identities.
+
+    Attributes:
+        name: Name of the scene.
+        embedded: Tracklets of all cameras.
+        cameras: Cameras by name.
+        truth: Truth by camera.
+        labelled: Frames from 0 that truth is about, (n,) int64, for cameras where it is not about
+            all.
+    """
 
     name: str
     embedded: list[Embedded]
     cameras: dict[str, Camera]
     truth: dict[str, Truth]
+    labelled: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ configured ones; the last of each is the program as it is.
 """
 
 
-def load(folder: Path, cache: Path) -> SyntheticScene:
+def load(folder: Path, cache: Path) -> EmbeddedScene:
     """Read a scene; its videos are detected, tracked and embedded unless the cache has that.
 
     Args:
@@ -99,6 +108,31 @@ def load(folder: Path, cache: Path) -> SyntheticScene:
         InputError, PipelineError: The folder, or the weights that ship, cannot be read.
     """
     config = _config(folder)
+    embedder, _ = embed.build(config.reid, config.device, config.runtime, config.precision)
+    name = f"{folder.parent.name}-{folder.name}"
+    embedded, cameras = embed_videos(name, config, embedder, [folder / "cameras.json"], cache)
+    truth = boxes.read_truth(folder / "truth", MIN_VISIBILITY)
+    return EmbeddedScene(folder.name, embedded, {c.name: c for c in cameras}, truth)
+
+
+def embed_videos(
+    name: str, config: Config, embedder: Embedder, inputs: Sequence[Path], cache: Path
+) -> tuple[list[Embedded], list[Camera]]:
+    """Detect, track and embed the videos of a config, unless the cache has that.
+
+    Args:
+        name: Begins the name of the entry in the cache.
+        config: All settings, with the cameras.
+        embedder: Embeds the tracklets.
+        inputs: Files that the result depends on, besides videos and weights.
+        cache: Folder of `tracklet_cache`.
+
+    Returns:
+        Tracklets, and cameras.
+
+    Raises:
+        InputError, PipelineError: A video or a file of detections cannot be read.
+    """
     sources = [open_source(camera, config.sources) for camera in config.cameras]
     names = [source.camera.name for source in sources]
     people_detector, _ = detector.build(
@@ -108,25 +142,23 @@ def load(folder: Path, cache: Path) -> SyntheticScene:
         config.runtime,
         config.precision,
     )
-    embedder, _ = embed.build(config.reid, config.device, config.runtime, config.precision)
-    inputs = [folder / "cameras.json", *(Path(camera.source) for camera in config.cameras)]
-    inputs += [*people_detector.files, *embedder.files]
+    read = [Path(camera.source) for camera in config.cameras]
+    read += [*inputs, *embedder.files]
+    if not config.detector.detections:
+        read += people_detector.files
     device = str(devices.resolve(config.device))
     settings = {**config.model_dump(mode="json"), "cameras": names, "device": device}
-    key = tracklet_cache.key(inputs, settings)
-    kept = cache / f"{folder.parent.name}-{folder.name}-{key}.npz"
+    kept = cache / f"{name}-{tracklet_cache.key(read, settings)}.npz"
     cached = tracklet_cache.load(kept)
-    if cached is None:
-        worker = Worker(sources, people_detector, config, Timings())
-        embedded = []
-        for closed in worker.run(threading.Event(), int):
-            embedded += embedder.embed(closed)
-        cameras = [replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources]
-        tracklet_cache.save(kept, embedded, cameras)
-    else:
-        embedded, cameras = cached
-    truth = boxes.read_truth(folder / "truth", MIN_VISIBILITY)
-    return SyntheticScene(folder.name, embedded, {c.name: c for c in cameras}, truth)
+    if cached is not None:
+        return cached
+    worker = Worker(sources, people_detector, config, Timings())
+    embedded = []
+    for closed in worker.run(threading.Event(), int):
+        embedded += embedder.embed(closed)
+    cameras = [replace(s.camera, n_frames=worker.n_frames[s.camera.name]) for s in sources]
+    tracklet_cache.save(kept, embedded, cameras)
+    return embedded, cameras
 
 
 def _config(folder: Path) -> Config:
@@ -143,7 +175,7 @@ def _config(folder: Path) -> Config:
     return configuration.build({"cameras": cameras}, "benchmark")
 
 
-def link(scene: SyntheticScene, variant: Variant = FULL) -> list[Person]:
+def link(scene: EmbeddedScene, variant: Variant = FULL) -> list[Person]:
     """Link and fill as the program does, but for what the variant changes."""
     settings = dict(variant.settings)
     if variant.configured:
@@ -161,7 +193,7 @@ def filled(people: Sequence[Person]) -> list[Person]:
     return fill.fill(people, Config().tracklets.max_interpolated_gap_s, 1)
 
 
-def travel_times(scene: SyntheticScene) -> list[TravelConfig]:
+def travel_times(scene: EmbeddedScene) -> list[TravelConfig]:
     """Return the travel times that somebody who knows the site would configure.
 
     They are those of the people in truth, with some room, for every two cameras.
@@ -197,7 +229,7 @@ class _Visit(NamedTuple):
     camera: str
 
 
-def _visits(scene: SyntheticScene) -> dict[int, list[_Visit]]:
+def _visits(scene: EmbeddedScene) -> dict[int, list[_Visit]]:
     """The visits of every person in truth."""
     found: dict[int, list[_Visit]] = {}
     for camera, truth in scene.truth.items():
@@ -211,20 +243,17 @@ def _visits(scene: SyntheticScene) -> dict[int, list[_Visit]]:
     return found
 
 
-def score(scene: SyntheticScene, people: Sequence[Person]) -> Report:
+def score(scene: EmbeddedScene, people: Sequence[Person]) -> Report:
     """Score people against the truth of a scene."""
     return scores.score(matched(scene, people))
 
 
-def matched(
-    scene: SyntheticScene, people: Sequence[Person], true_boxes_only: bool = False
-) -> list[Scene]:
+def matched(scene: EmbeddedScene, people: Sequence[Person]) -> list[Scene]:
     """Match the boxes of people with truth.
 
     Args:
         scene: The synthetic scene.
         people: People as linking returned them; their ids are those of the rows.
-        true_boxes_only: Whether boxes that match nobody are left out.
 
     Returns:
         One matched camera after the other.
@@ -236,9 +265,9 @@ def matched(
             own = [t for t in person.tracklets if t.camera == camera]
             parts += [_rows(person.person_id, tracklet) for tracklet in own]
         rows = stack(parts)
+        if camera in scene.labelled:
+            rows = rows.take(np.isin(rows.frames, scene.labelled[camera]))
         found = boxes.match_frames(camera, rows, truth)
-        if true_boxes_only:
-            found = boxes.match_frames(camera, rows.take(true_ids(found) >= 0), truth)
         cameras.append(found)
     return cameras
 
@@ -271,54 +300,6 @@ def true_ids(camera: Scene) -> Array:
     return found
 
 
-def lost(scene: SyntheticScene, people: Sequence[Person]) -> dict[str, float]:
-    """Attribute the points of global IDF1 that are missing to 100.
-
-    Stage by stage, truth is replaced by ours: our true boxes with true ids (*missed boxes*); all
-    our boxes (*false boxes*); each tracklet with the id of the person it shows most (*mixed
-    tracklets*); our people, taken apart where they hold tracklets of several (*fragments*); our
-    people (*wrong links*).
-
-    Args:
-        scene: The scene with its truth.
-        people: People as linking returned them.
-
-    Returns:
-        Points by cause, and `ours`, our IDF1; together they are 100.
-    """
-    true_boxes = matched(scene, people, true_boxes_only=True)
-    ours = matched(scene, people)
-    row_people = [true_ids(camera) for camera in ours]
-    row_tracklets = _tracklet_numbers(ours)
-    shown = most(np.concatenate(row_tracklets), np.concatenate(row_people))
-    tracklet_people = []
-    for numbers in row_tracklets:
-        shown_in_rows = [shown[number] for number in numbers.tolist()]
-        tracklet_people.append(np.array(shown_in_rows, np.int64))
-    our_people = [camera.results.ids for camera in ours]
-    pure_people = []
-    for ids, true in zip(our_people, tracklet_people, strict=True):
-        pure_people.append(ids * ID_STEP + true)
-    nobody_alone = []
-    for ids in row_people:
-        own_numbers = -1 - np.arange(len(ids))
-        nobody_alone.append(np.where(ids < 0, own_numbers, ids))
-    steps = {
-        "missed boxes": (true_boxes, [true_ids(camera) for camera in true_boxes]),
-        "false boxes": (ours, nobody_alone),
-        "mixed tracklets": (ours, tracklet_people),
-        "fragments": (ours, pure_people),
-        "wrong links": (ours, our_people),
-    }
-    points = {}
-    before = 100.0
-    for cause, (cameras, labels) in steps.items():
-        idf1 = 100 * scores.together(cameras, labels)["IDF1"]
-        points[cause] = before - idf1
-        before = idf1
-    return points | {"ours": before}
-
-
 def most(tracklets: Array, ids: Array) -> dict[int, int]:
     """Return whom each tracklet shows most.
 
@@ -337,14 +318,3 @@ def most(tracklets: Array, ids: Array) -> dict[int, int]:
     for tracklet, counts in votes.items():
         people[tracklet] = counts.most_common(1)[0][0] if counts else -1 - tracklet
     return people
-
-
-def _tracklet_numbers(cameras: Sequence[Scene]) -> list[Array]:
-    """A number for the tracklet of each row, for each camera; no two tracklets share one."""
-    keys = []
-    for number, camera in enumerate(cameras):
-        results = camera.results
-        column = np.full(len(results.ids), number)
-        keys.append(np.stack([column, results.tracks, results.tracklets], axis=1))
-    _, numbers = np.unique(np.concatenate(keys), axis=0, return_inverse=True)
-    return np.split(numbers.ravel(), np.cumsum([len(each) for each in keys])[:-1])

@@ -25,8 +25,22 @@ from pipeline.records import Array, Camera, Embedded, Tracklet
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("models", "pipeline")
-AFTER_EMBEDDING = ("evaluate", "linking", "online", "outputs")
-"""Folders of `pipeline` that embedded tracklets do not depend on."""
+AFTER_EMBEDDING = (
+    "api.py",
+    "cli.py",
+    "config.py",
+    "evaluate",
+    "explain.py",
+    "fill.py",
+    "linking",
+    "online",
+    "outputs",
+    "run.py",
+)
+"""Files and folders of `pipeline` that embedded tracklets do not depend on; the values of all
+settings but those of `SETTINGS_AFTER_EMBEDDING` are part of the hash themselves.
+"""
+SETTINGS_AFTER_EMBEDDING = ("linking", "output")
 
 
 def default_folder() -> Path:
@@ -41,7 +55,8 @@ def key(inputs: Iterable[Path], settings: Mapping[str, Any], root: Path = ROOT) 
 
     Args:
         inputs: Files whose content matters, videos and weights; the order does not count.
-        settings: Settings of the run, values that JSON can hold.
+        settings: Settings of the run by section, values that JSON can hold; those of linking and
+            output do not count.
         root: Folder that holds the source folders of the program.
 
     Returns:
@@ -49,7 +64,8 @@ def key(inputs: Iterable[Path], settings: Mapping[str, Any], root: Path = ROOT) 
     """
     digests = sorted(_digest(path) for path in inputs)
     sources = {str(path.relative_to(root)): _digest(path) for path in _sources(root)}
-    parts = [digests, sources, packages(), settings]
+    used = {name: v for name, v in settings.items() if name not in SETTINGS_AFTER_EMBEDDING}
+    parts = [digests, sources, packages(), used]
     text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -12,7 +12,7 @@ import numpy as np
 from models import command
 from pipeline.box_files import PEDESTRIAN
 from pipeline.errors import OutputError, PipelineError, SourceError
-from pipeline.evaluate import boxes, scores
+from pipeline.evaluate import boxes, losses, scores
 from pipeline.evaluate.boxes import Scene, Truth
 from pipeline.evaluate.scores import METRICS, Report, Scores
 from pipeline.records import Array
@@ -62,6 +62,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="NAME",
         help="score only these cameras (default: all that have truth)",
     )
+    parser.add_argument(
+        "--losses",
+        action="store_true",
+        help="also say where global IDF1 is lost: the causes and IDF1 add up to 100",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the scores as JSON")
     return parser.parse_args(arguments)
 
@@ -86,6 +91,34 @@ def evaluate(
 
     Returns:
         The scores, and notes about what could not be compared.
+
+    Raises:
+        SourceError: see `compare`.
+    """
+    scenes, notes = compare(results, truth, min_visibility, cameras, truth_classes, first_frame)
+    return scores.score(scenes), notes
+
+
+def compare(
+    results: Path,
+    truth: Path,
+    min_visibility: float = MIN_VISIBILITY,
+    cameras: list[str] | None = None,
+    truth_classes: Sequence[int] = (PEDESTRIAN,),
+    first_frame: int | None = None,
+) -> tuple[list[Scene], list[str]]:
+    """Read results and truth, and compare their boxes.
+
+    Args:
+        results: an output folder, or a folder of MOT files.
+        truth: MOTChallenge truth, with the same ids in all cameras.
+        min_visibility: people less visible than this (0..1) count neither for nor against.
+        cameras: compare only these; None compares all that have truth.
+        truth_classes: classes of people, column 8 of the truth.
+        first_frame: number that the truth gives to the first frame; None: 1, or 0 if it is found.
+
+    Returns:
+        Every camera that has truth, and notes about what could not be compared.
 
     Raises:
         SourceError: results or truth are missing or damaged, a camera has no truth, no row of the
@@ -125,7 +158,7 @@ def evaluate(
         for camera, in_camera in wanted.items()
     ]
     notes += [note for scene in scenes for note in _without_match(scene, wanted[scene.camera])]
-    return scores.score(scenes), notes
+    return scenes, notes
 
 
 def _refuse_other_cameras(results: Path, truth: Path, found: Set[str], wanted: Set[str]) -> None:
@@ -220,13 +253,25 @@ def _line(name: str, row: Scores, width: int) -> str:
     return f"{name:<{width}}" + "".join(f"{cell:>8}" for cell in cells)
 
 
+def loss_table(shares: Scores) -> str:
+    """Lay out where global IDF1 is lost, in percent.
+
+    Args:
+        shares: as `Losses.shares` returns them.
+    """
+    width = max(map(len, shares)) + 2
+    lines = ["global IDF1, and what it loses to reach 100"]
+    lines += [f"{name:<{width}}{scores.in_words(share):>8}" for name, share in shares.items()]
+    return "\n".join(lines)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
     return command.run(_run, parse(arguments), PipelineError)
 
 
 def _run(parsed: argparse.Namespace) -> None:
-    report, notes = evaluate(
+    scenes, notes = compare(
         parsed.results,
         parsed.truth,
         parsed.min_visibility,
@@ -236,15 +281,20 @@ def _run(parsed: argparse.Namespace) -> None:
     )
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+    report = scores.score(scenes)
     print(table(report, parsed.min_visibility))
-    if parsed.json is None:
-        return
     document = {
         "schema": "scores/1",
         "min_visibility": parsed.min_visibility,
         **scores.plain(asdict(report)),
         "notes": notes,
     }
+    if parsed.losses:
+        shares = losses.attribute(scenes).shares()
+        print(loss_table(shares))
+        document["losses"] = scores.plain(shares)
+    if parsed.json is None:
+        return
     try:
         parsed.json.write_text(
             json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8"

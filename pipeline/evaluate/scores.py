@@ -55,20 +55,18 @@ def score(scenes: list[Scene]) -> Report:
     Args:
         scenes: all cameras, as `boxes.match_frames` returns them.
     """
-    names = [_names(scene) for scene in scenes]
-    track_names = [[name[:2] for name in rows] for rows in names]
     ours = [scene.results.ids for scene in scenes]
-    tracks = _numbered(track_names)
-    tracklets = _numbered(names)
-    followed = _followed_people(scenes, tracklets)
-    oracle = [_oracle_ids(rows, followed) for rows in tracklets]
-    precision, recall = _link_scores(scenes, tracklets, followed)
+    tracks = track_numbers(scenes)
+    tracklets = tracklet_numbers(scenes)
+    followed = followed_people(scenes, tracklets)
+    oracle = oracle_ids(tracklets, followed)
+    precision, recall = link_scores(scenes, tracklets, followed)
     cameras: dict[str, Scores] = {}
     people_found: set[int] = set()
     people_present: set[int] = set()
     for scene, labels in zip(scenes, ours, strict=True):
         cameras[scene.camera] = together([scene], [labels])
-        people_found.update(labels[_scored_rows(scene)].tolist())
+        people_found.update(labels[scored_rows(scene)].tolist())
         for truth_ids in scene.truth_ids:
             people_present.update(truth_ids.tolist())
     return Report(
@@ -173,6 +171,16 @@ def _renumber(frames: list[Array]) -> tuple[list[Array], int]:
     return np.split(numbers.astype(np.int64), ends[:-1]), len(values)
 
 
+def track_numbers(scenes: list[Scene]) -> Labels:
+    """Number the tracks of all cameras; return that of each row of the results."""
+    return _numbered([[name[:2] for name in _names(scene)] for scene in scenes])
+
+
+def tracklet_numbers(scenes: list[Scene]) -> Labels:
+    """Number the tracklets of all cameras; return that of each row of the results."""
+    return _numbered([_names(scene) for scene in scenes])
+
+
 def _names(scene: Scene) -> list[Name]:
     """Tracklet of each row of the results."""
     tracks = scene.results.tracks.tolist()
@@ -193,19 +201,38 @@ def _numbered(names: list[list[Name]]) -> Labels:
     return labels
 
 
-def _scored_rows(scene: Scene) -> Array:
-    """Rows of the results without those that count neither for nor against, (k,) int64."""
+def scored_rows(scene: Scene) -> Array:
+    """Return the rows of the results that count for or against, (k,) int64."""
     return np.concatenate([np.zeros(0, np.int64), *scene.result_rows])
 
 
-def _oracle_ids(tracklets: Array, followed: dict[int, int]) -> Array:
-    """Person of each row (n,) by its tracklet; an id of its own for one that follows nobody."""
-    ids = [followed.get(tracklet, -1 - tracklet) for tracklet in tracklets.tolist()]
-    return np.array(ids, np.int64)
+def oracle_ids(tracklets: Labels, followed: dict[int, int]) -> Labels:
+    """Give every tracklet the id of the person whom it follows most.
+
+    Args:
+        tracklets: the tracklet of each row, as `tracklet_numbers` returns it.
+        followed: person by tracklet.
+
+    Returns:
+        The person of each row; a tracklet that follows nobody has a negative id of its own.
+    """
+    labels: Labels = []
+    for rows in tracklets:
+        ids = [followed.get(tracklet, -1 - tracklet) for tracklet in rows.tolist()]
+        labels.append(np.array(ids, np.int64))
+    return labels
 
 
-def _followed_people(scenes: list[Scene], tracklets: Labels) -> dict[int, int]:
-    """Person in truth that each tracklet follows most; without those that follow nobody."""
+def followed_people(scenes: list[Scene], tracklets: Labels) -> dict[int, int]:
+    """Find the person in truth that each tracklet follows most.
+
+    Args:
+        scenes: all cameras.
+        tracklets: the tracklet of each row, as `tracklet_numbers` returns it.
+
+    Returns:
+        Person by tracklet, without tracklets that follow nobody.
+    """
     votes: dict[int, Counter[int]] = {}
     for scene, labels in zip(scenes, tracklets, strict=True):
         frames = zip(scene.truth_ids, scene.result_rows, scene.ious, strict=True)
@@ -219,15 +246,21 @@ def _followed_people(scenes: list[Scene], tracklets: Labels) -> dict[int, int]:
     return {tracklet: count.most_common(1)[0][0] for tracklet, count in votes.items()}
 
 
-def _link_scores(
+def link_scores(
     scenes: list[Scene], tracklets: Labels, followed: dict[int, int]
 ) -> tuple[float, float]:
-    """Precision and recall over pairs of tracklets that are one person; one that follows nobody
-    belongs with no other. nan where there are no pairs.
+    """Return precision and recall over pairs of tracklets that are one person.
+
+    A tracklet that follows nobody belongs with no other. nan where there are no pairs.
+
+    Args:
+        scenes: all cameras.
+        tracklets: the tracklet of each row, as `tracklet_numbers` returns it.
+        followed: person by tracklet, as `followed_people` returns it.
     """
     assigned: set[tuple[int, int]] = set()
     for scene, labels in zip(scenes, tracklets, strict=True):
-        rows = _scored_rows(scene)
+        rows = scored_rows(scene)
         ids = scene.results.ids[rows]
         assigned.update(zip(labels[rows].tolist(), ids.tolist(), strict=True))
     found = _pairs_of_one_person(assigned)

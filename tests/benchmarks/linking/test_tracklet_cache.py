@@ -72,12 +72,13 @@ def test_the_key_changes_with_source_weights_and_settings_but_not_with_linking(
     write("pipeline/tracking/tracker.py", "one")
     write("pipeline/linking/linker.py", "one")
 
-    def key(**settings: float) -> str:
+    def key(**settings: float | dict[str, float]) -> str:
         return tracklet_cache.key([weights], settings, tmp_path)
 
     keys = [key(), key(min_score=0.1)]
     write("pipeline/linking/linker.py", "two")
-    assert key() == keys[0]
+    write("pipeline/config.py", "two")
+    assert key(linking={"min_probability": 0.4}) == key() == keys[0]
     write("pipeline/tracking/tracker.py", "two")
     keys.append(key())
     write("weights.safetensors", "two")
