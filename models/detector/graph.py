@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.runtimes.graph import Array, Graph, blotches, wrong_form
+from models.runtimes.graph import Array, Graph, blotches, to_rgb, wrong_form
 from models.weights import checksums
 
 SAMPLE_SHAPE = (1, 384, 640)
@@ -61,7 +61,7 @@ def pixels(pictures: torch.Tensor) -> torch.Tensor:
     """Turn pictures (n, height, width, 3) uint8 BGR into what YOLO takes: (n, 3, height, width)
     float32 RGB, 0..1.
     """
-    return pictures.flip(-1).permute(0, 3, 1, 2).contiguous().float().div(255)
+    return to_rgb(pictures).permute(0, 3, 1, 2).contiguous().float().div(255)
 
 
 def has_graph(network: Any) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from models.reid import preprocess
 from models.reid.networks.file import Loaded
 from models.reid.networks.heads import QualityPooling
-from models.runtimes.graph import Array, Graph, blotches, wrong_form
+from models.runtimes.graph import Array, Graph, blotches, to_rgb, wrong_form
 
 CROPS = 4
 MAX_APART = 0.06
@@ -34,7 +34,7 @@ class FromCrops(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """See the class; each crop is a clip of one frame."""
-        clips = preprocess.normalise(crops).unsqueeze(1)
+        clips = preprocess.standardise(to_rgb(crops)).unsqueeze(1)
         quality = clips.new_ones(clips.shape[:2])
         features: Tensor = self.network(clips, quality.bool(), quality)
         return features.float()

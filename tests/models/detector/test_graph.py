@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from models import weights
 from models.detector import data
 from models.detector import graph as graphs
+from models.detector import network as networks
 from models.detector.inference import PersonDetector
 from models.errors import InputError
 from models.runtimes import cache
+from models.runtimes.graph import INPUT
 from models.runtimes.names import RuntimeName
 from models.weights import public
 from pipeline import cli
@@ -61,6 +64,14 @@ def test_every_runtime_finds_the_same_boxes_and_the_same_bytes_in_any_batch(
         assert_array_equal(boxes, found[0])
         assert_array_equal(scores, found[1])
     assert detector.warnings == []
+
+
+def test_channels_are_turned_by_a_gather_as_openvino_reverses_slices_slowly() -> None:
+    path = Path(shipped())
+    graph = graphs.build(networks.load(path), path, "")
+    model = onnx.load_from_string(graph.exported()[0])
+    users = [node.op_type for node in model.graph.node if INPUT in node.input]
+    assert "Gather" in users and "Slice" not in users
 
 
 def test_boxes_of_another_size_or_score_are_too_different_and_rounding_is_not() -> None:
