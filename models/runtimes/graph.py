@@ -7,8 +7,9 @@ run does not have, and takes several times as long.
 
 import contextlib
 import io
+import json
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from models.errors import InputError, one_line
-from models.runtimes import cache
+from models.runtimes import cache, quantize
 from models.weights import public
 
 Array = NDArray[Any]
@@ -42,6 +43,7 @@ class Graph:
     sample: pictures of the shape in which it is exported, with something in every pixel.
     is_size_free: whether pictures may have another height and width than the sample; the number of
         pictures in one call is that of the sample.
+    ranges: of the convolutions that can be computed in 8 bits; empty where they are not known.
     """
 
     module: nn.Module
@@ -50,6 +52,7 @@ class Graph:
     sample: Array
     is_size_free: bool = False
     packages: tuple[str, ...] = field(default=("torch", "onnx"))
+    ranges: quantize.Ranges = field(default_factory=dict)
 
     @torch.inference_mode()
     def reference(self, pictures: Array) -> Array:
@@ -57,6 +60,15 @@ class Graph:
         with torch.autocast("cpu", enabled=False):
             answer: torch.Tensor = self.module(torch.from_numpy(pictures))
         return answer.numpy()
+
+    def in_int8(self) -> "Graph":
+        """The same network with its convolutions in 8 bits; it needs `ranges`.
+
+        Raises:
+            InputError: The ranges are those of another network.
+        """
+        parts = {**self.parts, "ranges": json.dumps(self.ranges, sort_keys=True)}
+        return replace(self, module=quantize.quantized(self.module, self.ranges), parts=parts)
 
     @property
     def key(self) -> dict[str, str]:

@@ -10,7 +10,9 @@ import onnx
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from models import device as devices
 from models import weights
+from models.boxes import iou
 from models.detector import data
 from models.detector import graph as graphs
 from models.detector import network as networks
@@ -63,6 +65,27 @@ def test_every_runtime_finds_the_same_boxes_and_the_same_bytes_in_any_batch(
         boxes, scores = detector(image)
         assert_array_equal(boxes, found[0])
         assert_array_equal(scores, found[1])
+    assert detector.warnings == []
+
+
+@pytest.mark.skipif(not devices.has_int8(), reason="needs a CPU with VNNI")
+def test_the_detector_that_ships_finds_the_same_people_in_8_bits(
+    images: list[Array], in_torch: list[tuple[Array, Array]]
+) -> None:
+    pytest.importorskip("openvino", reason="needs the package openvino")
+    detector = PersonDetector(
+        shipped(), min_score=0.3, device="cpu", precision="int8", runtime="auto"
+    )
+    assert detector.choice == ("openvino", "int8")
+    assert detector.notes == ()
+    n_people = 0
+    for image, (boxes, scores) in zip(images, in_torch, strict=True):
+        sure = boxes[scores > 0.5]
+        found, _ = detector(image)
+        overlaps = iou(sure, found)
+        assert (overlaps.max(axis=1, initial=0) > 0.8).all()
+        n_people += len(sure)
+    assert n_people > 5
     assert detector.warnings == []
 
 
