@@ -60,6 +60,18 @@ def detector_graph(weights: Path, architecture: str) -> Graph:
     return detector_graphs.build(network, weights, architecture)
 
 
+def without_outputs(graph: Graph, ranges: quantize.Ranges) -> quantize.Ranges:
+    """Ranges of a detector without the last convolutions of its head, which give boxes and scores.
+
+    Their inputs reach 70, of which 8 bits keep steps of 0.3. In floating point they cost no time
+    that can be measured, and mean AP50 is 0.1 points higher.
+    """
+    head = graph.module.get_submodule("network.model")[-1]  # type: ignore[index]
+    outputs = {tower[-1] for towers in (head.cv2, head.cv3) for tower in towers}
+    layers = dict(graph.module.named_modules())
+    return {name: ends for name, ends in ranges.items() if layers[name] not in outputs}
+
+
 def letterboxed(paths: Sequence[Path], size_px: int) -> Iterator[Array]:
     """Pictures as the detector sees them, (1, height, width, 3) uint8 BGR; raises InputError."""
     for path in paths:
@@ -127,7 +139,9 @@ def _run(parsed: argparse.Namespace) -> None:
         weights = parsed.reid
         graph = reid_graph(weights)
         batches = resized(paths, graph.sample)
-    ranges = quantize.measure(graph.module, batches)
+    ranges: quantize.Ranges = quantize.measure(graph.module, batches)
+    if parsed.detector:
+        ranges = without_outputs(graph, ranges)
     checksum = checksums.of_file(weights, "sha256")
     path = quantize.write(weights, checksum, ranges, len(paths))
     print(f"{path}: ranges of {len(ranges)} convolutions over {len(paths)} pictures")
