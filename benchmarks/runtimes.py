@@ -42,6 +42,7 @@ VARIANTS: tuple[tuple[RuntimeName, PrecisionName], ...] = (
     ("onnxruntime", "float32"),
     ("openvino", "float32"),
     ("openvino", "bfloat16"),
+    ("openvino", "int8"),
 )
 """The first one is what the others are compared with."""
 N_FRAMES = 16

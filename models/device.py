@@ -38,6 +38,11 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def has_int8() -> bool:
+    """Whether this CPU multiplies 8-bit integers without overflow of 16 bits (AVX-512 VNNI)."""
+    return torch.cpu._is_vnni_supported()
+
+
 def autocast(device: torch.device) -> AbstractContextManager[object]:
     """Return a context in which networks run in `fast_dtype`."""
     dtype = fast_dtype(device)

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.runtimes.graph import Array, Graph, blotches, wrong_form
+from models.runtimes import quantize
+from models.runtimes.graph import Array, Graph, blotches, to_rgb, wrong_form
 from models.weights import checksums
 
 SAMPLE_SHAPE = (1, 384, 640)
@@ -21,6 +22,9 @@ box's size. bfloat16 is allowed what it rounds; float32 stays below 1e-4.
 """
 MAX_SCORE_APART = 0.02
 """Largest difference of a score, mean over the places."""
+MAX_APART_INT8 = 0.15
+MAX_SCORE_APART_INT8 = 0.05
+"""As above, for 8 bits."""
 
 
 class FromPictures(nn.Module):
@@ -61,7 +65,7 @@ def pixels(pictures: torch.Tensor) -> torch.Tensor:
     """Turn pictures (n, height, width, 3) uint8 BGR into what YOLO takes: (n, 3, height, width)
     float32 RGB, 0..1.
     """
-    return pictures.flip(-1).permute(0, 3, 1, 2).contiguous().float().div(255)
+    return to_rgb(pictures).permute(0, 3, 1, 2).contiguous().float().div(255)
 
 
 def has_graph(network: Any) -> bool:
@@ -91,7 +95,8 @@ def build(network: Any, path: Path, architecture: str) -> Graph:
     head.dynamic = True  # places follow from the size of each picture
     if head.reg_max > 1:
         head.dfl = Expectation(head.reg_max)
-    parts = {"weights": checksums.of_file(path, "sha256"), "architecture": architecture}
+    checksum = checksums.of_file(path, "sha256")
+    parts = {"weights": checksum, "architecture": architecture}
     return Graph(
         FromPictures(own).eval(),
         path.stem,
@@ -99,15 +104,17 @@ def build(network: Any, path: Path, architecture: str) -> Graph:
         blotches(SAMPLE_SHAPE),
         is_size_free=True,
         packages=("torch", "ultralytics"),
+        ranges=quantize.read(path, checksum),
     )
 
 
-def difference(found: Array, expected: Array) -> str:
+def difference(found: Array, expected: Array, precision: str = "float32") -> str:
     """Say why two raw answers (1, 4 + classes, places) differ too much; "" if they do not.
 
     Args:
         found: What a runtime gives.
         expected: What torch gives in float32.
+        precision: In which the runtime computes.
     """
     if reason := wrong_form(found, expected):
         return reason
@@ -117,9 +124,12 @@ def difference(found: Array, expected: Array) -> str:
     sizes_px = np.sqrt(np.maximum(boxes[:, 2:].prod(axis=1), 1.0))
     apart = np.abs(found[0, :4, best] - boxes).max(axis=1) / sizes_px
     scores_apart = np.abs(found[0, 4:, best] - expected[0, 4:, best]).max(axis=1)
-    if apart.mean() > MAX_APART or scores_apart.mean() > MAX_SCORE_APART:
+    is_int8 = precision == "int8"
+    max_apart = MAX_APART_INT8 if is_int8 else MAX_APART
+    max_score_apart = MAX_SCORE_APART_INT8 if is_int8 else MAX_SCORE_APART
+    if apart.mean() > max_apart or scores_apart.mean() > max_score_apart:
         return (
             f"its boxes differ from torch's by {apart.mean():.1%} of their size and its scores by"
-            f" {scores_apart.mean():.3f}; {MAX_APART:.0%} and {MAX_SCORE_APART} are allowed"
+            f" {scores_apart.mean():.3f}; {max_apart:.0%} and {max_score_apart} are allowed"
         )
     return ""

@@ -190,8 +190,7 @@ class PersonDetector:
         if self._device.type != "cpu":
             reason = f"{weights} runs on {self._device}, and only torch does"
             return runtimes.without_graph(runtime, precision, self._device, reason)
-        in_torch = runtimes.torch_precision(self._device, precision)
-        if in_torch == "float32":
+        if precision == "float32":
             self._precision = nullcontext()
         if self._graph is None:
             reason = f"{weights} has a head that only torch runs"
@@ -219,7 +218,9 @@ class PersonDetector:
         if canvas not in self._agrees:
             sample = blotches((1, *canvas))
             try:
-                reason = graphs.difference(run(sample), self._graph.expected(sample))
+                reason = graphs.difference(
+                    run(sample), self._graph.expected(sample), self.choice.precision
+                )
             except Exception as error:  # noqa: BLE001 - whatever a foreign runtime raises, torch is left
                 reason = f"it fails ({one_line(error)})"
             self._agrees[canvas] = not reason

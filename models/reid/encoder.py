@@ -28,7 +28,7 @@ from models.reid.openvino_network import OpenVinoNetwork
 from models.runtimes import choice as runtimes
 from models.runtimes.choice import Choice, Chosen
 from models.runtimes.names import PrecisionName, RuntimeName
-from models.weights import checksums, public
+from models.weights import public
 
 Array = NDArray[Any]
 
@@ -199,7 +199,7 @@ class NetworkEncoder:
         if not self.frame_wise:
             reason = f"{path.name} takes clips, which only torch runs"
             return runtimes.without_graph(runtime, precision, self._device, reason)
-        graph = graphs.build(loaded, path.stem, checksums.of_file(path, "sha256"))
+        graph = graphs.build(loaded, path)
 
         def in_torch_run(crops: Array) -> Array:
             return self._batch([crop[None] for crop in crops], None)

@@ -7,6 +7,7 @@ gain nothing on a CPU (4, 8 and 16 take the same time a crop), and fewer are fil
 """
 
 import copy
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor, nn
@@ -14,13 +15,17 @@ from torch import Tensor, nn
 from models.reid import preprocess
 from models.reid.networks.file import Loaded
 from models.reid.networks.heads import QualityPooling
-from models.runtimes.graph import Array, Graph, blotches, wrong_form
+from models.runtimes import quantize
+from models.runtimes.graph import Array, Graph, blotches, to_rgb, wrong_form
+from models.weights import checksums
 
 CROPS = 4
 MAX_APART = 0.06
 """Largest distance of a crop's unit features from torch's. bfloat16 is allowed what it rounds, 0.03
 for the network that ships (two crops of different people are 0.9 apart); float32 stays below 1e-5.
 """
+MAX_APART_INT8 = 0.15
+"""As above, for 8 bits."""
 MIN_QUALITY = 1e-3
 """Frames of quality 0 still count a little."""
 
@@ -34,42 +39,45 @@ class FromCrops(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """See the class; each crop is a clip of one frame."""
-        clips = preprocess.normalise(crops).unsqueeze(1)
+        clips = preprocess.standardise(to_rgb(crops)).unsqueeze(1)
         quality = clips.new_ones(clips.shape[:2])
         features: Tensor = self.network(clips, quality.bool(), quality)
         return features.float()
 
 
-def build(loaded: Loaded, name: str, weights: str) -> Graph:
+def build(loaded: Loaded, path: Path) -> Graph:
     """Return the graph of a network whose features are means over frames.
 
     Args:
         loaded: The network, on the CPU. It is not changed.
-        name: What it is, for people.
-        weights: Checksum of its file.
+        path: Its file.
     """
     network = copy.deepcopy(loaded.network).float().requires_grad_(False)
     recipe = loaded.recipe
+    checksum = checksums.of_file(path, "sha256")
     return Graph(
         FromCrops(network).eval(),
-        name,
-        {"weights": weights},
+        path.stem,
+        {"weights": checksum},
         blotches((CROPS, recipe.height_px, recipe.width_px)),
+        ranges=quantize.read(path, checksum),
     )
 
 
-def difference(found: Array, expected: Array) -> str:
+def difference(found: Array, expected: Array, precision: str = "float32") -> str:
     """Say why two answers (n, width) differ too much; "" if they do not.
 
     Args:
         found: Features from a runtime.
         expected: Features from torch in float32.
+        precision: In which the runtime computes.
     """
     if reason := wrong_form(found, expected):
         return reason
     apart = float(np.linalg.norm(_unit(found) - _unit(expected), axis=1).max())
-    if apart > MAX_APART:
-        return f"its features are {apart:.3f} from torch's, in unit length; {MAX_APART} is allowed"
+    allowed = MAX_APART_INT8 if precision == "int8" else MAX_APART
+    if apart > allowed:
+        return f"its features are {apart:.3f} from torch's, in unit length; {allowed} is allowed"
     return ""
 
 

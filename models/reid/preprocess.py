@@ -52,8 +52,12 @@ def normalise(crops: torch.Tensor, convention: Convention = IMAGENET) -> torch.T
     """Crops (N, H, W, 3) uint8 BGR -> (N, 3, H, W) float32 as the convention wants them, on the
     same device.
     """
-    ordered = crops if convention.bgr else crops.flip(-1)
-    pixels = ordered.permute(0, 3, 1, 2).float().div_(convention.divisor)
+    return standardise(crops if convention.bgr else crops.flip(-1), convention)
+
+
+def standardise(crops: torch.Tensor, convention: Convention = IMAGENET) -> torch.Tensor:
+    """As `normalise`, of crops whose channels are in the order of the convention already."""
+    pixels = crops.permute(0, 3, 1, 2).float().div_(convention.divisor)
     mean = torch.tensor(convention.mean, device=crops.device).view(1, 3, 1, 1)
     std = torch.tensor(convention.std, device=crops.device).view(1, 3, 1, 1)
     return pixels.sub_(mean).div_(std)

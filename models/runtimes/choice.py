@@ -39,7 +39,7 @@ PRECISIONS = {
 
 
 class Choice(NamedTuple):
-    """A runtime and the precision in which it computes: "float32", "bfloat16", "float16"."""
+    """A runtime and its precision: "float32", "bfloat16", "float16" or "int8"."""
 
     runtime: str
     precision: str
@@ -61,8 +61,9 @@ class Chosen:
     notes: tuple[str, ...] = ()
 
 
-Difference = Callable[[Array, Array], str]
-"""Answer of a runtime, answer of torch in float32 -> why they differ too much; "" if they do not.
+Difference = Callable[[Array, Array, str], str]
+"""Answer of a runtime, answer of torch in float32, precision of the runtime -> why they differ too
+much; "" if they do not.
 """
 
 
@@ -77,6 +78,8 @@ def torch_precision(device: torch.device, wanted: PrecisionName = "auto") -> str
         return fast
     if wanted == "float32" and device.type != "cuda":
         return wanted
+    if wanted == "int8":
+        raise InputError("precision int8: torch does not compute in it; take precision=auto")
     raise InputError(f"precision {wanted}: {device} computes in {fast} here; take precision=auto")
 
 
@@ -114,11 +117,25 @@ def choose(
         difference: Tells whether answers differ too much.
         runtime: One of them, or "auto".
         precision: One of them, or "auto": bfloat16 where the CPU computes in it and the answers
-            are within the tolerance, else float32.
+            are within the tolerance, else float32. "int8" is OpenVINO's alone.
 
     Raises:
-        InputError: The runtime that is asked for is not installed, or gives other answers.
+        InputError: The runtime that is asked for is not installed, or gives other answers; or the
+            network cannot be computed in the precision.
     """
+    if precision == "int8":
+        return _in_int8(graph, difference, runtime)
+    return _faster(graph, torch_run, difference, runtime, precision)
+
+
+def _faster(
+    graph: Graph,
+    torch_run: Run,
+    difference: Difference,
+    runtime: RuntimeName,
+    precision: PrecisionName,
+) -> Chosen:
+    """As `choose`, in floating point."""
     in_torch = Choice("torch", torch_precision(torch.device("cpu"), precision))
     candidates = _candidates(runtime, precision)
     if not candidates:
@@ -141,6 +158,26 @@ def choose(
     except OSError:
         return found
     return found if best == found.choice else Chosen(in_torch, None, found.notes)
+
+
+def _in_int8(graph: Graph, difference: Difference, runtime: RuntimeName) -> Chosen:
+    """OpenVINO with the network in 8 bits; raises InputError."""
+    title = "precision int8:"
+    if runtime not in ("auto", "openvino"):
+        raise InputError(f"{title} runtime {runtime} does not compute in it; take runtime=openvino")
+    if not openvino_package.is_installed():
+        raise InputError(f"{title} it needs the package openvino; pip install openvino")
+    if not devices.has_int8():
+        raise InputError(f"{title} this CPU has no VNNI instructions; take precision=auto")
+    if not graph.ranges:
+        raise InputError(
+            f"{title} the activation ranges of {graph.name} are not known; measure them with"
+            " python -m models.calibrate, or take precision=auto"
+        )
+    found = _first_that_agrees(graph, [Choice("openvino", "int8")], difference)
+    if found.run is None:
+        raise InputError(f"{title} {found.notes[-1]}; take precision=auto")
+    return found
 
 
 def _candidates(runtime: RuntimeName, precision: PrecisionName) -> list[Choice]:
@@ -172,13 +209,16 @@ def _first_that_agrees(graph: Graph, candidates: list[Choice], difference: Diffe
     for choice in candidates:
         title = f"{graph.name}: {choice.runtime} in {choice.precision} is not used"
         try:
-            run, note = _open(graph, choice)
-            reason = difference(run(graph.sample), expected)
+            source = graph.in_int8() if choice.precision == "int8" else graph
+            run, note = _open(source, choice)
+            reason = difference(run(graph.sample), expected, choice.precision)
         except Exception as error:  # noqa: BLE001 - whatever a foreign runtime raises, torch is left
             notes.append(f"{title}, because it fails ({one_line(error)})")
             continue
         if reason:
-            notes.append(f"{title}, because {reason}; if {graph.path} is from elsewhere, delete it")
+            notes.append(
+                f"{title}, because {reason}; if {source.path} is from elsewhere, delete it"
+            )
             continue
         return Chosen(choice, run, tuple([*notes, note] if note else notes))
     return Chosen(candidates[0], None, tuple(notes))

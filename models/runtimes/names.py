@@ -4,7 +4,7 @@ import argparse
 from typing import Literal, get_args
 
 RuntimeName = Literal["auto", "torch", "openvino", "onnxruntime"]
-PrecisionName = Literal["auto", "float32", "bfloat16"]
+PrecisionName = Literal["auto", "float32", "bfloat16", "int8"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

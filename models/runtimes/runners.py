@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models import device as devices
 from models.runtimes import openvino_package
 
 Array = NDArray[Any]
@@ -21,6 +22,7 @@ Run = Callable[[Array], Array]
 MAX_COMPILED = 8
 """Picture sizes that are kept compiled; a camera has one."""
 OPENVINO_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+"""Of what is not in 8 bits."""
 
 
 class OpenVinoRunner:
@@ -35,7 +37,8 @@ class OpenVinoRunner:
 
         Args:
             data: Contents of an .onnx file.
-            precision: "float32" or "bfloat16".
+            precision: "float32", "bfloat16" or "int8". In "int8", the file says what is computed in
+                8 bits, and the rest is computed in the fast precision of the CPU.
             batch: Number of pictures that the network takes.
 
         Raises:
@@ -45,6 +48,9 @@ class OpenVinoRunner:
         self._openvino = openvino_package.load()
         self._core = openvino_package.core()
         self._data = data
+        if precision == "int8":
+            is_fast = devices.fast_dtype(torch.device("cpu")) == torch.bfloat16
+            precision = "bfloat16" if is_fast else "float32"
         self._precision = OPENVINO_PRECISIONS[precision]
         self._batch = batch
         self._core.read_model(data, b"")  # says now whether the file is damaged

@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
+from models import device as devices
 from models import weights
+from models.boxes import iou
 from models.detector import data
 from models.detector import graph as graphs
+from models.detector import network as networks
 from models.detector.inference import PersonDetector
 from models.errors import InputError
 from models.runtimes import cache
+from models.runtimes.graph import INPUT
 from models.runtimes.names import RuntimeName
 from models.weights import public
 from pipeline import cli
@@ -61,6 +66,35 @@ def test_every_runtime_finds_the_same_boxes_and_the_same_bytes_in_any_batch(
         assert_array_equal(boxes, found[0])
         assert_array_equal(scores, found[1])
     assert detector.warnings == []
+
+
+@pytest.mark.skipif(not devices.has_int8(), reason="needs a CPU with VNNI")
+def test_the_detector_that_ships_finds_the_same_people_in_8_bits(
+    images: list[Array], in_torch: list[tuple[Array, Array]]
+) -> None:
+    pytest.importorskip("openvino", reason="needs the package openvino")
+    detector = PersonDetector(
+        shipped(), min_score=0.3, device="cpu", precision="int8", runtime="auto"
+    )
+    assert detector.choice == ("openvino", "int8")
+    assert detector.notes == ()
+    n_people = 0
+    for image, (boxes, scores) in zip(images, in_torch, strict=True):
+        sure = boxes[scores > 0.5]
+        found, _ = detector(image)
+        overlaps = iou(sure, found)
+        assert (overlaps.max(axis=1, initial=0) > 0.8).all()
+        n_people += len(sure)
+    assert n_people > 5
+    assert detector.warnings == []
+
+
+def test_channels_are_turned_by_a_gather_as_openvino_reverses_slices_slowly() -> None:
+    path = Path(shipped())
+    graph = graphs.build(networks.load(path), path, "")
+    model = onnx.load_from_string(graph.exported()[0])
+    users = [node.op_type for node in model.graph.node if INPUT in node.input]
+    assert "Gather" in users and "Slice" not in users
 
 
 def test_boxes_of_another_size_or_score_are_too_different_and_rounding_is_not() -> None:

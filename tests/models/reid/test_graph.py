@@ -8,6 +8,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from torch import Tensor, nn
 
+from models import device as devices
 from models import weights
 from models.errors import InputError
 from models.reid import encoder
@@ -17,6 +18,7 @@ from models.reid.networks.frames import pack, unpack
 from models.reid.networks.heads import AttentionPooling, MeanPooling, QualityPooling
 from models.runtimes.graph import blotches
 from models.runtimes.names import RuntimeName
+from pipeline.vectors import unit
 
 CLIPS = [blotches((n, 150, 60), seed=n) for n in (1, 3, 2)]
 
@@ -40,6 +42,19 @@ def test_every_runtime_gives_torchs_features_and_the_same_bytes_in_any_batch(
     assert_allclose(features, in_torch.features(CLIPS), atol=1e-4)
     alone = [network.features([clip])[0] for clip in CLIPS]
     assert_array_equal(np.array(alone), features)
+
+
+@pytest.mark.skipif(not devices.has_int8(), reason="needs a CPU with VNNI")
+def test_the_network_that_ships_gives_nearly_the_same_features_in_8_bits() -> None:
+    pytest.importorskip("openvino", reason="needs the package openvino")
+    in_torch = encoder.load(shipped(), "cpu", 16, "auto", "torch", "float32")
+    network = encoder.load(shipped(), "cpu", 16, "auto", "auto", "int8")
+    assert network.choice == ("openvino", "int8")
+    assert network.note == ""
+    features = [unit(one.features(CLIPS)) for one in (network, in_torch)]
+    assert (np.linalg.norm(features[0] - features[1], axis=1) < 0.1).all()
+    alone = [unit(network.features([clip]))[0] for clip in CLIPS]
+    assert_array_equal(np.array(alone), features[0])
 
 
 class Tiny(nn.Module):

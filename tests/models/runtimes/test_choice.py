@@ -42,7 +42,7 @@ def graph(seed: int = 0) -> Graph:
     return Graph(network, "small", {"weights": str(seed)}, blotches(SHAPE), is_size_free=True)
 
 
-def difference(found: Array, expected: Array) -> str:
+def difference(found: Array, expected: Array, _precision: str = "float32") -> str:
     apart = float(np.abs(found - expected).max() / np.abs(expected).max())
     return f"it differs by {apart:.3f}" if apart > 0.02 else ""
 
@@ -51,7 +51,7 @@ def choose(
     runtime: str = "auto",
     precision: str = "float32",
     of: Graph | None = None,
-    tolerance: Callable[[Array, Array], str] = difference,
+    tolerance: Callable[[Array, Array, str], str] = difference,
 ) -> Chosen:
     of = of or graph()
     return runtimes.choose(of, of.reference, tolerance, runtime, precision)  # type: ignore[arg-type]
@@ -184,7 +184,7 @@ def test_a_damaged_memory_is_measured_and_written_again(cache: Path) -> None:
 def test_bfloat16_is_taken_only_within_the_tolerance() -> None:
     assert choose("openvino", "auto").choice == ("openvino", "bfloat16")
 
-    def strict(found: Array, expected: Array) -> str:
+    def strict(found: Array, expected: Array, _precision: str) -> str:
         return "" if np.allclose(found, expected, rtol=1e-5) else "it is not exact"
 
     chosen = choose("openvino", "auto", tolerance=strict)
