@@ -4,8 +4,8 @@ The inputs of convolutions become 8 bits by their range over calibration picture
 channel. In torch this is rounding in float32; the exporter writes it as pairs of QuantizeLinear and
 DequantizeLinear, from which OpenVINO makes convolutions in integers. Everything between them, and
 depthwise convolutions, which gain nothing, stay as they are. Rounding only the inputs of
-convolutions leaves each one together with its activation function, in one step of OpenVINO's; NNCF,
-which rounds more, gains a third of this and is a large package.
+convolutions leaves each one together with its activation function, in one step of OpenVINO's. NNCF,
+a large package, rounded more with the settings that were tried, and gained a third of this.
 
 Ranges are a small JSON file beside the weights (`path_beside`), so that a run needs no pictures;
 `python -m models.calibrate` makes it.
