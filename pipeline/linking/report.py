@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.corrections import MustLink
-from pipeline.linking.clustering.solver import Decision, Solution
+from pipeline.linking.clustering.solver import NO_POSITION_PENALTY, Decision, Solution
 from pipeline.linking.evidence import position
 from pipeline.linking.evidence.appearance import Appearance, to_probability
 from pipeline.linking.evidence.travel import Travel
@@ -105,7 +105,7 @@ class Report:
         return Link(
             first=index.tracklets[i],
             second=index.tracklets[j],
-            probability=to_probability(decision.odds),
+            probability=self._probability(decision, i, j),
             similarity=self._similarity(i, j),
             appearance=appearance,
             place=compared.odds,
@@ -116,6 +116,35 @@ class Report:
             rival=rival,
             rival_probability=rival_probability,
         )
+
+    def _probability(self, decision: Decision, i: int, j: int) -> float:
+        """How likely the link between two tracklets is right, given who else each could be.
+
+        The rivals of a tracklet are surely not the person of the other one, since a camera shows
+        them together. The more likely they are the person of this one, the less is the link.
+        """
+        if decision.constraint:
+            return to_probability(decision.odds)
+        rivals = max(
+            self._odds_of_rivals(i, decision.second if j in decision.second else decision.first),
+            self._odds_of_rivals(j, decision.first if i in decision.first else decision.second),
+        )
+        return to_probability(decision.odds - float(np.logaddexp(0.0, rivals)))
+
+    def _odds_of_rivals(self, i: int, group: Sequence[int]) -> float:
+        """Log odds that i is somebody who is seen together with a member of a group; of the most
+        likely one, since several tracklets may be one person.
+        """
+        index = self._index
+        seen = [index.in_view_with(member) for member in group[:MAX_SHOWN]]
+        rivals = np.setdiff1d(np.concatenate(seen), [i, *group, *index.in_view_with(i)])
+        if not len(rivals):
+            return -np.inf
+        early = np.minimum(i, rivals)
+        late = np.maximum(i, rivals)
+        appearance = np.nan_to_num(self._appearance.odds(early, late))
+        places = np.nan_to_num(self._places(early, late), nan=-NO_POSITION_PENALTY)
+        return float((appearance + places).max())
 
     def _similarity(self, i: int, j: int) -> float:
         """Cosine of two embeddings; nan where one is missing."""
@@ -132,16 +161,15 @@ class Report:
         early = np.minimum(rows[:, None], columns).ravel()
         late = np.maximum(rows[:, None], columns).ravel()
         appearance = self._appearance.between(rows, columns).ravel()
-        evidence = appearance + self._places(early, late)
+        evidence = appearance + np.nan_to_num(self._places(early, late))
         best = int(np.argmax(evidence))
         return [int(early[best]), int(late[best])]
 
     def _places(self, early: Array, late: Array) -> Array:
-        """Log odds of position of pairs (m,), (m,); 0 where positions say nothing, (m,)."""
+        """Log odds of position of pairs (m,), (m,); nan where positions say nothing, (m,)."""
         gap_s = self._index.start_s[late] - self._index.end_s[early]
         is_close = gap_s < position.MAX_GAP_S
-        odds = np.zeros(len(early))
+        odds = np.full(len(early), np.nan)
         for k in np.flatnonzero(is_close).tolist():
-            compared = self._constraints.compared(int(early[k]), int(late[k]))
-            odds[k] = np.nan_to_num(compared.odds)
+            odds[k] = self._constraints.compared(int(early[k]), int(late[k])).odds
         return odds
