@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.corrections import MustLink
-from pipeline.linking.clustering.solver import NO_POSITION_PENALTY, Decision, Solution
+from pipeline.linking.clustering.solver import Decision, Solution
 from pipeline.linking.evidence import position
 from pipeline.linking.evidence.appearance import Appearance, to_probability
 from pipeline.linking.evidence.travel import Travel
@@ -60,12 +60,18 @@ class Report:
     """Describes decisions about groups as links between two of their tracklets."""
 
     def __init__(
-        self, index: TrackletIndex, appearance: Appearance, constraints: Constraints, travel: Travel
+        self,
+        index: TrackletIndex,
+        appearance: Appearance,
+        constraints: Constraints,
+        travel: Travel,
+        silent: float,
     ) -> None:
         self._index = index
         self._appearance = appearance
         self._constraints = constraints
         self._travel = travel
+        self._silent = silent
 
     def links(self, decisions: Sequence[Decision]) -> list[Link]:
         """Return the links of decisions.
@@ -143,7 +149,7 @@ class Report:
         early = np.minimum(i, rivals)
         late = np.maximum(i, rivals)
         appearance = np.nan_to_num(self._appearance.odds(early, late))
-        places = np.nan_to_num(self._places(early, late), nan=-NO_POSITION_PENALTY)
+        places = np.nan_to_num(self._places(early, late), nan=self._silent)
         return float((appearance + places).max())
 
     def _similarity(self, i: int, j: int) -> float:

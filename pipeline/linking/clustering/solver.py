@@ -37,10 +37,12 @@ Entry = tuple[float, int, int, int]
 TINY = 1e-30
 NO_POSITION_PENALTY = 1.5
 """Log odds subtracted where there is evidence of appearance alone: many people at the site could
-look like that. On five rendered worlds with homographies 1.5 to 3.5 is best, and 0 costs up to 6
-points of global IDF1; in a real shop, labelled by eye, 2 and more assign a fifth of the tracklets
-to the wrong person.
+look like that, where many people are (`silent_odds`). On five rendered worlds with homographies 1.5
+to 3.5 is best, and 0 costs up to 6 points of global IDF1; in a real shop, labelled by eye, 2 and
+more assign a fifth of the tracklets to the wrong person.
 """
+PENALTY_OF_PEOPLE = 0.5
+"""Less is subtracted where fewer than 20 people are: this for each e-fold number of people."""
 ROUNDS = (2, 1, 0)
 """How many of the two groups must be reliable."""
 
@@ -52,10 +54,21 @@ class Edges:
     Attributes:
         pairs: indices, (m, 2), first < second.
         place: log odds of their positions, (m,); nan where positions say nothing.
+        silent: log odds of pairs whose positions say nothing, see `silent_odds`.
     """
 
     pairs: Array
     place: Array
+    silent: float = -NO_POSITION_PENALTY
+
+
+def silent_odds(n_people: int) -> float:
+    """Return the log odds, without any evidence, that two tracklets are one person.
+
+    Args:
+        n_people: how many people are at the site, about.
+    """
+    return -min(NO_POSITION_PENALTY, PENALTY_OF_PEOPLE * float(np.log(max(n_people, 1))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +133,7 @@ class Groups:
         place = np.where(is_known, edges.place, 0)
         self._pairs = edges.pairs.astype(np.int32)
         self._evidence = np.stack([place, is_known]).astype(np.float32)
+        self._silent = edges.silent
         self._ties = _ties(self._pairs, self._evidence, n)
 
     def join(self, i: int, j: int) -> None:
@@ -196,7 +210,7 @@ class Groups:
         odds = similarity / np.maximum(weight, TINY)
         np.maximum(odds, -MAX_LOG_ODDS, out=odds)
         np.minimum(odds, MAX_LOG_ODDS, out=odds)
-        mean_place = np.full(len(odds), -NO_POSITION_PENALTY)
+        mean_place = np.full(len(odds), self._silent)
         np.divide(place, count, out=mean_place, where=count > 0)
         odds += mean_place
         if not self._all_seen:
