@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.corrections import MustLink
+from pipeline.linking.clustering.rivals import Rivals
 from pipeline.linking.clustering.solver import Decision, Solution
 from pipeline.linking.evidence import position
 from pipeline.linking.evidence.appearance import Appearance, to_probability
@@ -65,13 +66,13 @@ class Report:
         appearance: Appearance,
         constraints: Constraints,
         travel: Travel,
-        silent: float,
+        rivals: Rivals,
     ) -> None:
         self._index = index
         self._appearance = appearance
         self._constraints = constraints
         self._travel = travel
-        self._silent = silent
+        self._rivals = rivals
 
     def links(self, decisions: Sequence[Decision]) -> list[Link]:
         """Return the links of decisions.
@@ -111,7 +112,7 @@ class Report:
         return Link(
             first=index.tracklets[i],
             second=index.tracklets[j],
-            probability=self._probability(decision, i, j),
+            probability=self._probability(decision),
             similarity=self._similarity(i, j),
             appearance=appearance,
             place=compared.odds,
@@ -123,34 +124,11 @@ class Report:
             rival_probability=rival_probability,
         )
 
-    def _probability(self, decision: Decision, i: int, j: int) -> float:
-        """How likely the link between two tracklets is right, given who else each could be.
-
-        The rivals of a tracklet are surely not the person of the other one, since a camera shows
-        them together. The more likely they are the person of this one, the less is the link.
-        """
+    def _probability(self, decision: Decision) -> float:
+        """How likely two groups are one person, given who else each could be."""
         if decision.constraint:
             return to_probability(decision.odds)
-        rivals = max(
-            self._odds_of_rivals(i, decision.second if j in decision.second else decision.first),
-            self._odds_of_rivals(j, decision.first if i in decision.first else decision.second),
-        )
-        return to_probability(decision.odds - float(np.logaddexp(0.0, rivals)))
-
-    def _odds_of_rivals(self, i: int, group: Sequence[int]) -> float:
-        """Log odds that i is somebody who is seen together with a member of a group; of the most
-        likely one, since several tracklets may be one person.
-        """
-        index = self._index
-        seen = [index.in_view_with(member) for member in group[:MAX_SHOWN]]
-        rivals = np.setdiff1d(np.concatenate(seen), [i, *group, *index.in_view_with(i)])
-        if not len(rivals):
-            return -np.inf
-        early = np.minimum(i, rivals)
-        late = np.maximum(i, rivals)
-        appearance = np.nan_to_num(self._appearance.odds(early, late))
-        places = np.nan_to_num(self._places(early, late), nan=self._silent)
-        return float((appearance + places).max())
+        return to_probability(self._rivals.given(decision.odds, decision.first, decision.second))
 
     def _similarity(self, i: int, j: int) -> float:
         """Cosine of two embeddings; nan where one is missing."""
