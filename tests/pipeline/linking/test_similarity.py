@@ -87,7 +87,7 @@ def test_even_odds_lie_between_two_people_and_one(common: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("noise", "common", "words"), [(0.3, 0.0, "well"), (6.0, 0.0, "fairly"), (6.0, 2.0, "poorly")]
+    ("noise", "common", "words"), [(0.3, 0.0, "well"), (4.5, 0.0, "fairly"), (6.0, 2.0, "poorly")]
 )
 def test_it_says_in_words_how_well_a_site_separates(
     noise: float, common: float, words: str
