@@ -19,6 +19,10 @@ PERSON_M = 1.7
 
 RELIABLE_S = 1.0
 """Shorter tracklets are fragments, mostly from moments of occlusion."""
+TOGETHER_S = 0.5
+"""Time for which two tracklets of one camera must be in view at once to be two people; two boxes of
+one person last less.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,7 @@ class TrackletIndex:
         self.keys = [tracklet.key for tracklet in self.tracklets]
         self.start_s = np.array([tracklet.first_s for tracklet in self.tracklets], np.float64)
         self.end_s = np.array([tracklet.last_s for tracklet in self.tracklets], np.float64)
+        self._longest_s = float((self.end_s - self.start_s).max(initial=0.0))
         self.is_reliable = self.end_s - self.start_s >= RELIABLE_S
         self.pieces = _pieces(self.tracklets)
         self.continued = {pair for pair in self.pieces if self.tracklets[pair[1]].ambiguous}
@@ -130,6 +135,19 @@ class TrackletIndex:
 
     def __len__(self) -> int:
         return len(self.tracklets)
+
+    def in_view_with(self, i: int) -> Array:
+        """Return the reliable tracklets that the camera of a tracklet shows at the same time, for
+        `TOGETHER_S` at least; these are other people.
+        """
+        low = np.searchsorted(self.start_s, self.start_s[i] - self._longest_s)
+        high = np.searchsorted(self.start_s, self.end_s[i])
+        near = np.arange(low, high)
+        together_s = np.minimum(self.end_s[near], self.end_s[i])
+        together_s -= np.maximum(self.start_s[near], self.start_s[i])
+        is_in_view = (self.camera[near] == self.camera[i]) & (near != i)
+        is_in_view &= self.is_reliable[near] & (together_s >= TOGETHER_S)
+        return np.asarray(near[is_in_view])
 
     def is_rival_of_track(self, i: int, j: int) -> bool:
         """Whether a link contradicts the tracker at an ambiguous match.

@@ -19,7 +19,8 @@ from pipeline.linking import site as sites
 from pipeline.linking.clustering import candidates, corrections, solver
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.corrections import Corrections
-from pipeline.linking.clustering.solver import NO_POSITION_PENALTY, Edges, Solution
+from pipeline.linking.clustering.rivals import Rivals
+from pipeline.linking.clustering.solver import Edges, Given, Solution
 from pipeline.linking.evidence.appearance import Appearance, to_log_odds
 from pipeline.linking.evidence.travel import Travel
 from pipeline.linking.index import TrackletIndex
@@ -39,7 +40,8 @@ from pipeline.linking.learning.travel_times import TravelTimes
 from pipeline.linking.site import Site
 from pipeline.records import Array, Camera, Embedded, Link, Person
 
-NEAR_MISS = to_log_odds(0.05)
+LEAST_LIKELY = 0.05
+NEAR_MISS = to_log_odds(LEAST_LIKELY)
 """Groups that were this likely to be one person, and are not, are reported."""
 CERTAIN = 4.0
 """Log odds of appearance from which two tracklets teach travel times; 2.2 is better where views do
@@ -128,7 +130,8 @@ def link(
     fresh = steps.some(~settled.includes(begins)).times()
     times = travel_times.add(before.travel, travel_times.add(settled.travel, fresh))
 
-    people, near_misses = problem.decide(Travel(index, times, config, certain))
+    n_people = sum(bool(index.is_reliable[group].any()) for group in groups)
+    people, near_misses = problem.decide(Travel(index, times, config, certain), n_people)
     taught = Taught(settled, whole.keys, sampled, index.keys, steps, overlaps, offsets)
     return Linked(people, near_misses, calibration, found, known_views, times, applied_s, taught)
 
@@ -161,16 +164,26 @@ class _Problem:
 
     def solve_without_travel(self) -> list[list[int]]:
         """Return groups of tracklets, by appearance and position alone."""
-        return self._solve(self._positions, np.inf).groups
+        return self._solve(Edges(self._pairs, self._positions), np.inf).groups
 
-    def decide(self, travel: Travel) -> tuple[list[Person], list[Link]]:
-        """Return people and near misses, with the evidence of travel where position is silent."""
-        odds = travel.odds(*self._pairs.T) - NO_POSITION_PENALTY
+    def decide(self, travel: Travel, n_people: int) -> tuple[list[Person], list[Link]]:
+        """Return people and near misses, with the evidence of travel where position is silent.
+
+        Args:
+            travel: Evidence of travel times.
+            n_people: How many people are at the site, about.
+        """
+        silent = solver.silent_odds(n_people)
+        odds = travel.odds(*self._pairs.T) + silent
         is_silent = np.isnan(self._positions)
-        solution = self._solve(np.where(is_silent, odds, self._positions), NEAR_MISS)
-        described = report.Report(self._index, self._appearance, self._constraints, travel)
+        place = np.where(is_silent, odds, self._positions)
+        rivals = Rivals(self._index, self._appearance, self._constraints, silent)
+        solution = self._solve(Edges(self._pairs, place, silent), NEAR_MISS, rivals.given)
+        described = report.Report(self._index, self._appearance, self._constraints, travel, rivals)
         people = report.people(self._index, solution, self._must_links, described)
-        return people, described.links(solution.missed)
+        missed = described.links(solution.missed)
+        near_misses = [link for link in missed if link.rule or link.probability >= LEAST_LIKELY]
+        return people, near_misses
 
     def _candidates(self) -> Array:
         """Pairs (m, 2) that may be one person."""
@@ -182,15 +195,16 @@ class _Problem:
         pieces = np.array(index.pieces, np.int64).reshape(-1, 2)
         return candidates.unique(np.concatenate([near, alike, pieces]))
 
-    def _solve(self, positions: Array, near_miss: float) -> Solution:
+    def _solve(self, edges: Edges, near_miss: float, given: Given | None = None) -> Solution:
         """Cluster; groups that stayed apart are explained from `near_miss` on, log odds."""
         return solver.solve(
             self._appearance,
-            Edges(self._pairs, positions),
+            edges,
             self._index.is_reliable,
             to_log_odds(self._config.min_probability),
             self._constraints.violated_by,
             [(link.first, link.second) for link in self._must_links],
             near_miss,
             with_rivals=np.isfinite(near_miss),
+            given=given,
         )

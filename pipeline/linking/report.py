@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.corrections import MustLink
+from pipeline.linking.clustering.rivals import Rivals
 from pipeline.linking.clustering.solver import Decision, Solution
 from pipeline.linking.evidence import position
 from pipeline.linking.evidence.appearance import Appearance, to_probability
@@ -60,12 +61,18 @@ class Report:
     """Describes decisions about groups as links between two of their tracklets."""
 
     def __init__(
-        self, index: TrackletIndex, appearance: Appearance, constraints: Constraints, travel: Travel
+        self,
+        index: TrackletIndex,
+        appearance: Appearance,
+        constraints: Constraints,
+        travel: Travel,
+        rivals: Rivals,
     ) -> None:
         self._index = index
         self._appearance = appearance
         self._constraints = constraints
         self._travel = travel
+        self._rivals = rivals
 
     def links(self, decisions: Sequence[Decision]) -> list[Link]:
         """Return the links of decisions.
@@ -105,7 +112,7 @@ class Report:
         return Link(
             first=index.tracklets[i],
             second=index.tracklets[j],
-            probability=to_probability(decision.odds),
+            probability=self._probability(decision),
             similarity=self._similarity(i, j),
             appearance=appearance,
             place=compared.odds,
@@ -116,6 +123,12 @@ class Report:
             rival=rival,
             rival_probability=rival_probability,
         )
+
+    def _probability(self, decision: Decision) -> float:
+        """How likely two groups are one person, given who else each could be."""
+        if decision.constraint:
+            return to_probability(decision.odds)
+        return to_probability(self._rivals.given(decision.odds, decision.first, decision.second))
 
     def _similarity(self, i: int, j: int) -> float:
         """Cosine of two embeddings; nan where one is missing."""
@@ -132,16 +145,15 @@ class Report:
         early = np.minimum(rows[:, None], columns).ravel()
         late = np.maximum(rows[:, None], columns).ravel()
         appearance = self._appearance.between(rows, columns).ravel()
-        evidence = appearance + self._places(early, late)
+        evidence = appearance + np.nan_to_num(self._places(early, late))
         best = int(np.argmax(evidence))
         return [int(early[best]), int(late[best])]
 
     def _places(self, early: Array, late: Array) -> Array:
-        """Log odds of position of pairs (m,), (m,); 0 where positions say nothing, (m,)."""
+        """Log odds of position of pairs (m,), (m,); nan where positions say nothing, (m,)."""
         gap_s = self._index.start_s[late] - self._index.end_s[early]
         is_close = gap_s < position.MAX_GAP_S
-        odds = np.zeros(len(early))
+        odds = np.full(len(early), np.nan)
         for k in np.flatnonzero(is_close).tolist():
-            compared = self._constraints.compared(int(early[k]), int(late[k]))
-            odds[k] = np.nan_to_num(compared.odds)
+            odds[k] = self._constraints.compared(int(early[k]), int(late[k])).odds
         return odds

@@ -1,0 +1,103 @@
+"""Who else somebody could be says how certain a link is."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config import LinkingConfig
+from pipeline.linking import linker
+from pipeline.linking.clustering import solver
+from pipeline.linking.clustering.constraints import Constraints
+from pipeline.linking.clustering.rivals import Rivals
+from pipeline.linking.evidence.appearance import Appearance, Curve
+from pipeline.linking.index import TrackletIndex
+from pipeline.linking.linker import Linked
+from pipeline.records import Array, Embedded
+from tests.pipeline.linking.test_linker import BLUE, CAMERAS, RED, seen
+
+CONFIG = LinkingConfig()
+CURVE = Curve(np.full(2, 0.5), 0.05)
+
+
+def linked(*embedded: Embedded) -> Linked:
+    return linker.link(list(embedded), CAMERAS, CONFIG)
+
+
+def probabilities(found: Linked) -> list[float]:
+    return [link.probability for person in found.people for link in person.links]
+
+
+def almost(look: Array, other: Array, share: float = 0.99) -> Array:
+    return share * look + np.sqrt(1 - share**2) * other
+
+
+def test_people_dressed_alike_who_are_seen_together_are_linked_with_doubt() -> None:
+    found = linked(
+        seen("a", 1, 0, 5, RED),
+        seen("a", 2, 0, 5, almost(RED, BLUE)),
+        seen("b", 1, 20, 25, RED),
+        seen("b", 2, 20, 25, almost(RED, BLUE)),
+    )
+    assert max(probabilities(found)) < 0.65
+
+
+def test_people_dressed_differently_are_linked_for_certain() -> None:
+    found = linked(
+        seen("a", 1, 0, 5, RED),
+        seen("a", 2, 0, 5, BLUE),
+        seen("b", 1, 20, 25, RED),
+        seen("b", 2, 20, 25, BLUE),
+    )
+    assert [len(person.tracklets) for person in found.people] == [2, 2]
+    assert min(probabilities(found)) > 0.99
+
+
+@pytest.mark.parametrize(("together_s", "is_doubted"), [(5.0, True), (0.3, False)])
+def test_a_rival_is_who_is_in_view_together_for_some_time(
+    together_s: float, is_doubted: bool
+) -> None:
+    index = TrackletIndex(
+        [
+            seen("a", 1, 0, 5, RED),
+            seen("b", 1, 20, 25, RED),
+            seen("b", 2, 25 - together_s, 35, RED),
+        ],
+        CAMERAS,
+    )
+    appearance = Appearance.of(index.embedded, index.camera, CURVE)
+    rivals = Rivals(index, appearance, Constraints(index, CONFIG), -1.0)
+    names = [tracklet.name for tracklet in index.tracklets]
+    first = names.index("a/1@0")
+    second = names.index("b/1@200")
+    assert (rivals.given(7.0, [first], [second]) < 1.0) == is_doubted
+
+
+@given(st.floats(-8, 8))
+def test_without_rivals_nothing_changes(odds: float) -> None:
+    index = TrackletIndex([seen("a", 1, 0, 5, RED), seen("b", 1, 20, 25, RED)], CAMERAS)
+    appearance = Appearance.of(index.embedded, index.camera, CURVE)
+    rivals = Rivals(index, appearance, Constraints(index, CONFIG), -1.0)
+    assert rivals.given(odds, [0], [1]) == odds
+
+
+def test_whoever_is_far_more_likely_somebody_else_stays_apart() -> None:
+    pairs = np.array([[0, 1]])
+    looks = Appearance(np.zeros((2, 2), np.float32), np.zeros(2, np.float32))
+    edges = solver.Edges(pairs, np.array([3.0]))
+    for log_odds, groups in ((-2.0, [[0], [1]]), (0.0, [[0, 1]])):
+        found = solver.solve(
+            looks,
+            edges,
+            np.ones(2, bool),
+            0.0,
+            lambda first, second: ("", -1, -1),
+            given=lambda odds, first, second, given=log_odds: given,  # type: ignore[misc]
+        )
+        assert found.groups == groups
+
+
+def test_more_people_make_lookalikes_more_likely() -> None:
+    odds = [solver.silent_odds(n) for n in (0, 1, 2, 5, 20, 1000)]
+    assert odds == sorted(odds, reverse=True)
+    assert (odds[1], odds[-1]) == (0.0, -solver.NO_POSITION_PENALTY)
