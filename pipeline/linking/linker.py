@@ -177,7 +177,7 @@ class _Problem:
         odds = travel.odds(*self._pairs.T) + silent
         is_silent = np.isnan(self._positions)
         place = np.where(is_silent, odds, self._positions)
-        rivals = Rivals(self._index, self._appearance, self._constraints, silent)
+        rivals = Rivals(self._index, self._appearance, silent)
         solution = self._solve(Edges(self._pairs, place, silent), NEAR_MISS, rivals.given)
         described = report.Report(self._index, self._appearance, self._constraints, travel, rivals)
         people = report.people(self._index, solution, self._must_links, described)
