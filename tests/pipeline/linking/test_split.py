@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -40,6 +42,11 @@ def tracklet_of(*who: int, noise: float = 0.3, quality: float = 0.5) -> Embedded
     weights = np.full(len(who), quality, np.float32)
     times = np.arange(len(who)) + 0.5
     return Embedded(tracklet, pool(looks, weights), looks.astype(np.float16), weights, times)
+
+
+def beside(embedded: Embedded) -> Embedded:
+    """The same tracklet of another track of the camera."""
+    return replace(embedded, tracklet=replace(embedded.tracklet, track_id=8))
 
 
 def cut(embedded: Embedded) -> list[Embedded]:
@@ -95,6 +102,25 @@ def test_three_people_in_one_tracklet_become_three() -> None:
 )
 def test_a_single_odd_look_is_a_bad_crop_and_no_other_person(who: tuple[int, ...]) -> None:
     assert len(cut(tracklet_of(*who))) == 1
+
+
+def test_a_single_look_is_enough_where_two_tracks_exchange_people() -> None:
+    first = tracklet_of(1, 1, 1, 1, 2)
+    second = beside(tracklet_of(2, 2, 2, 2, 1))
+    found = split.split([first, second], ["cam"], CURVE)
+    assert [(e.tracklet.track_id, e.tracklet.frames[0]) for e in found] == [
+        (7, 0),
+        (7, JUMP),
+        (8, 0),
+        (8, JUMP),
+    ]
+
+
+@pytest.mark.parametrize("other", [(2, 2, 2, 2, 2), (3, 3, 3, 3, 4)])
+def test_a_single_look_of_somebody_beside_is_no_exchange(other: tuple[int, ...]) -> None:
+    first = tracklet_of(1, 1, 1, 1, 2)
+    found = split.split([first, beside(tracklet_of(*other))], ["cam"], CURVE)
+    assert len(found) == 2
 
 
 def test_poor_crops_prove_nothing() -> None:
