@@ -210,10 +210,9 @@ class TrackletIndex:
         """Path in the picture, while the feet are in it."""
         path = self.picture(i)
         camera = self.cameras[self.camera[i]]
-        bottom = self.tracklets[i].boxes[:, 3]
-        is_inside = bottom < camera.height - floor.CUT_PX
-        times_s = path.times_s[is_inside]
-        return Path(times_s, path.places[is_inside], path.unit_m, path.error_m)
+        are_shown = floor.are_feet_shown(self.tracklets[i].boxes, camera)
+        times_s = path.times_s[are_shown]
+        return Path(times_s, path.places[are_shown], path.unit_m, path.error_m)
 
 
 def through(points: Array, matrix: Array) -> tuple[Array, Array]:

@@ -225,8 +225,7 @@ def _boxes(index: TrackletIndex, number: int, times_s: Array) -> Array:
     sides = [np.interp(times_s, tracklet.times_s, side) for side in tracklet.boxes.T]
     boxes = np.stack(sides, axis=1)
     camera = index.cameras[index.camera[number]]
-    is_cut = boxes[:, 3] >= camera.height - floor.CUT_PX
-    boxes[is_cut] = np.nan
+    boxes[~floor.are_feet_shown(boxes, camera)] = np.nan
     return np.asarray(boxes)
 
 

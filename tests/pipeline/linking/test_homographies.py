@@ -82,12 +82,31 @@ def test_feet_that_are_out_of_the_picture_are_left_out() -> None:
     cut = []
     for e in seen:
         boxes = e.tracklet.boxes.copy()
-        boxes[::3, 3] = HEIGHT
+        boxes[::3, 3] = HEIGHT - 5
         cut.append(replace(e, tracklet=replace(e.tracklet, boxes=boxes)))
     index = TrackletIndex(cut, BARE)
     feet = homographies.feet(index, correspondences.likely_pairs(index, judge(index)))
     assert len(feet.pair) > 0
-    assert max(feet.here[:, 1].max(), feet.there[:, 1].max()) < HEIGHT - floor.CUT_PX
+    heights_px = PERSON_M * np.concatenate([feet.metre_here_px, feet.metre_there_px])
+    bottoms = np.concatenate([feet.here, feet.there])[:, 1]
+    assert (bottoms < HEIGHT - floor.CUT_SHARE * heights_px).all()
+
+
+def test_somebody_whom_the_edge_cuts_is_compared_only_where_the_feet_are_shown() -> None:
+    seen = crowd(12, a=0, b=0)
+    index = TrackletIndex(seen, BARE)
+    views = homographies.views(index.names, found(seen))
+    first, second = correspondences.likely_pairs(index, judge(index))[0].tolist()
+    cut = index.tracklets[second].boxes.copy()
+    cut[::3, 3] = HEIGHT - 5
+    with_cut = [
+        replace(e, tracklet=replace(e.tracklet, boxes=cut)) if number == second else e
+        for number, e in enumerate(index.embedded)
+    ]
+    _, whole_path = index.with_homographies(views).common(first, second)
+    _, cut_path = TrackletIndex(with_cut, BARE).with_homographies(views).common(first, second)
+    is_cut = np.arange(len(cut)) % 3 == 0
+    assert cut_path.times_s.tolist() == whole_path.times_s[~is_cut].tolist()
 
 
 def test_somebody_who_stands_is_one_place() -> None:
