@@ -58,10 +58,12 @@ class View:
     Attributes:
         matrix: px to px, (3, 3).
         error_m: standard deviation of mapped positions in metres.
+        agree: share of feet that are mapped to their place, above 0 and below 1.
     """
 
     matrix: Array
     error_m: float
+    agree: float
 
 
 NOWHERE = Path(np.zeros(0), np.zeros((0, 2)), 1.0, 0.0)

@@ -168,8 +168,10 @@ def views(names: Sequence[str], found: Sequence[Homography]) -> dict[tuple[int, 
         if first not in index or second not in index:
             continue
         inverse = np.linalg.inv(homography.matrix)
-        there[index[first], index[second]] = View(homography.matrix, homography.error_m)
-        back[index[second], index[first]] = View(inverse, homography.error_m)
+        n_agree = homography.agree * homography.n_points
+        agree = (n_agree + 1) / (homography.n_points + 2)
+        there[index[first], index[second]] = View(homography.matrix, homography.error_m, agree)
+        back[index[second], index[first]] = View(inverse, homography.error_m, agree)
     return there | back
 
 
