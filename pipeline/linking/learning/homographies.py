@@ -168,8 +168,10 @@ def views(names: Sequence[str], found: Sequence[Homography]) -> dict[tuple[int, 
         if first not in index or second not in index:
             continue
         inverse = np.linalg.inv(homography.matrix)
-        there[index[first], index[second]] = View(homography.matrix, homography.error_m)
-        back[index[second], index[first]] = View(inverse, homography.error_m)
+        n_agree = homography.agree * homography.n_points
+        agree = (n_agree + 1) / (homography.n_points + 2)
+        there[index[first], index[second]] = View(homography.matrix, homography.error_m, agree)
+        back[index[second], index[first]] = View(inverse, homography.error_m, agree)
     return there | back
 
 
@@ -225,8 +227,7 @@ def _boxes(index: TrackletIndex, number: int, times_s: Array) -> Array:
     sides = [np.interp(times_s, tracklet.times_s, side) for side in tracklet.boxes.T]
     boxes = np.stack(sides, axis=1)
     camera = index.cameras[index.camera[number]]
-    is_cut = boxes[:, 3] >= camera.height - floor.CUT_PX
-    boxes[is_cut] = np.nan
+    boxes[~floor.are_feet_shown(boxes, camera)] = np.nan
     return np.asarray(boxes)
 
 

@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +12,6 @@ from pipeline.linking.evidence import position
 from pipeline.linking.index import PERSON_M, TrackletIndex, through
 from pipeline.linking.learning import clocks, correspondences, homographies
 from pipeline.linking.learning.homographies import Homography
-from pipeline.linking.reasons import FLOOR
 from pipeline.records import Array, Camera, Embedded
 from tests.pipeline.linking.walkers import (
     BARE,
@@ -82,12 +82,31 @@ def test_feet_that_are_out_of_the_picture_are_left_out() -> None:
     cut = []
     for e in seen:
         boxes = e.tracklet.boxes.copy()
-        boxes[::3, 3] = HEIGHT
+        boxes[::3, 3] = HEIGHT - 5
         cut.append(replace(e, tracklet=replace(e.tracklet, boxes=boxes)))
     index = TrackletIndex(cut, BARE)
     feet = homographies.feet(index, correspondences.likely_pairs(index, judge(index)))
     assert len(feet.pair) > 0
-    assert max(feet.here[:, 1].max(), feet.there[:, 1].max()) < HEIGHT - floor.CUT_PX
+    heights_px = PERSON_M * np.concatenate([feet.metre_here_px, feet.metre_there_px])
+    bottoms = np.concatenate([feet.here, feet.there])[:, 1]
+    assert (bottoms < HEIGHT - floor.CUT_SHARE * heights_px).all()
+
+
+def test_somebody_whom_the_edge_cuts_is_compared_only_where_the_feet_are_shown() -> None:
+    seen = crowd(12, a=0, b=0)
+    index = TrackletIndex(seen, BARE)
+    views = homographies.views(index.names, found(seen))
+    first, second = correspondences.likely_pairs(index, judge(index))[0].tolist()
+    cut = index.tracklets[second].boxes.copy()
+    cut[::3, 3] = HEIGHT - 5
+    with_cut = [
+        replace(e, tracklet=replace(e.tracklet, boxes=cut)) if number == second else e
+        for number, e in enumerate(index.embedded)
+    ]
+    _, whole_path = index.with_homographies(views).common(first, second)
+    _, cut_path = TrackletIndex(with_cut, BARE).with_homographies(views).common(first, second)
+    is_cut = np.arange(len(cut)) % 3 == 0
+    assert cut_path.times_s.tolist() == whole_path.times_s[~is_cut].tolist()
 
 
 def test_somebody_who_stands_is_one_place() -> None:
@@ -159,7 +178,31 @@ def test_places_of_one_person_agree_through_a_view_and_those_of_two_do_not() -> 
     assert alike.metres < 0.3
     assert apart.odds < -3
     assert apart.metres > 2 * PERSON_M
-    assert (alike.rule, apart.rule) == ("", FLOOR)
+    assert (alike.rule, apart.rule) == ("", "")
+
+
+@pytest.mark.parametrize("n_mistaken", [4, 8])
+def test_places_far_apart_say_the_less_the_fewer_feet_agree(n_mistaken: int) -> None:
+    seen = crowd(12, a=0, b=0) + mistaken(n_mistaken, a=0, b=0)
+    index = TrackletIndex(seen, BARE)
+    (h,) = homographies.estimate(index, correspondences.likely_pairs(index, judge(index)))
+    index = index.with_homographies(homographies.views(index.names, [h]))
+    places = [position.compare(index, i, j, LinkingConfig()) for i, j in pairs_at_once(index)]
+    odds = np.array([compared.odds for compared in places])
+    metres = np.array([compared.metres for compared in places])
+    far = odds[metres > 5]
+    assert len(far) > 10
+    assert far == pytest.approx(np.log(1 - h.agree), abs=0.05)
+    assert {compared.rule for compared in places} == {""}
+
+
+def pairs_at_once(index: TrackletIndex) -> list[tuple[int, int]]:
+    """Pairs of tracklets that two cameras see at the same time."""
+    return [
+        (i, j)
+        for i, j in itertools.combinations(range(len(index)), 2)
+        if index.camera[i] != index.camera[j] and index.start_s[j] < index.end_s[i] - 1
+    ]
 
 
 def test_people_whose_looks_were_not_seen_are_linked_by_place_in_uncalibrated_cameras() -> None:
