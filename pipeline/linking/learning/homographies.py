@@ -176,8 +176,11 @@ def _share(sightings: Sightings, matched: _Matched) -> float:
 
 
 def _search(sightings: Sightings, offset_s: float) -> _Matched:
-    pairs = sightings.at_once(offset_s)
-    return _Matched(offset_s, ransac.search(sightings.feet(pairs, offset_s)))
+    feet = sightings.feet(sightings.at_once(offset_s), offset_s)
+    n_sightings = min(len(np.unique(feet.sighting(side))) for side in (0, 1))
+    if n_sightings < MIN_EXPLAINED:
+        return _Matched(offset_s, ransac.NONE)
+    return _Matched(offset_s, ransac.search(feet))
 
 
 def _is_beyond_chance(sightings: Sightings, matched: _Matched, times: float) -> bool:
