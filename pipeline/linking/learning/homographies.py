@@ -83,18 +83,23 @@ class Homography:
         return f"{first} and {second} overlap: floor matched to {self.error_m:.1f} m ({of})"
 
 
-def estimate(index: TrackletIndex, pairs: Array) -> list[Homography]:
+def estimate(
+    index: TrackletIndex, pairs: Array, known: Sequence[Homography] = ()
+) -> list[Homography]:
     """Estimate the homographies between cameras without a common floor.
 
     Args:
         index: all tracklets.
         pairs: pairs (m, 2) of `correspondences.likely_pairs`. Where cameras share people by
             appearance, a clock offset is searched; of many cameras only those are tried.
+        known: those found earlier in this run; where they still hold they are fitted again, which
+            takes a tenth of the time of a search.
 
     Returns:
         Homographies; unreliable ones are left out.
     """
     share_people = correspondences.by_cameras(index, pairs)
+    before = {frozenset(homography.cameras): homography for homography in known}
     found = []
     for cameras in combinations(range(len(index.names)), 2):
         if index.has_floor[list(cameras)].all():
@@ -104,9 +109,13 @@ def estimate(index: TrackletIndex, pairs: Array) -> list[Homography]:
         # The camera of the earliest tracklet is first, so that camera names change nothing.
         first, second = sorted(cameras, key=lambda camera: int(np.argmax(index.camera == camera)))
         sightings = Sightings(index, first, second)
-        matched = _matched(sightings, cameras in share_people)
+        names = (index.names[first], index.names[second])
+        matched = None
+        if frozenset(names) in before:
+            matched = _fitted_again(names, sightings, before[frozenset(names)])
+        if matched is None:
+            matched = _matched(sightings, cameras in share_people)
         if matched is not None:
-            names = (index.names[first], index.names[second])
             homography = _described(names, sightings, matched)
             if homography is not None:
                 found.append(homography)
@@ -169,6 +178,25 @@ def _matched(sightings: Sightings, may_be_off: bool) -> _Matched | None:
     return here if is_here else None
 
 
+def _fitted_again(
+    names: tuple[str, str], sightings: Sightings, known: Homography
+) -> _Matched | None:
+    """Fit a homography of these cameras again; None when it no longer explains enough."""
+    is_same_way = known.cameras == names
+    matrix = known.matrix if is_same_way else np.linalg.inv(known.matrix)
+    offset_s = _sign(names) * known.offset.offset_s
+    feet = sightings.feet(sightings.at_once(offset_s, MAX_PAIRS), offset_s)
+    matched = _Matched(offset_s, ransac.refine(matrix, feet))
+    if matched.n_explained < MIN_EXPLAINED or _share(sightings, matched) < SURE_AGREE:
+        return None
+    return matched
+
+
+def _sign(names: tuple[str, str]) -> int:
+    """Sign of a clock offset that is stored for the cameras in the order of their names."""
+    return 1 if names[0] < names[1] else -1
+
+
 def _share(sightings: Sightings, matched: _Matched) -> float:
     """Share of the feet of agreeing pairs that agree."""
     _, feet = _chosen(sightings, matched)
@@ -227,8 +255,7 @@ def _described(
         return None
     before = sightings.feet(pairs, 0.0)
     before_m = float(np.median(before.off_m(matrix))) if len(before) else np.nan
-    sign = 1 if names[0] < names[1] else -1
-    offset_s = sign * round(matched.offset_s, 2)
+    offset_s = _sign(names) * round(matched.offset_s, 2)
     offset = Offset((min(names), max(names)), offset_s, before_m, error_m, len(pairs))
     agree = float((off_m <= FITS_M).mean())
     return Homography(names, matrix, error_m, len(feet), len(pairs), agree, offset)

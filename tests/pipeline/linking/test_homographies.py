@@ -208,6 +208,25 @@ def test_of_many_cameras_only_those_that_share_people_by_appearance_are_tried() 
     assert len(found(unlike, BARE | more)) == 1
 
 
+@pytest.mark.parametrize("ahead_s", [0, 2])
+def test_one_that_is_known_is_fitted_again_as_well_as_it_is_found(ahead_s: float) -> None:
+    earlier = found(crowd(12, a=0, b=ahead_s))
+    index = TrackletIndex(crowd(12, seed=1, a=0, b=ahead_s), BARE)
+    pairs = correspondences.likely_pairs(index, judge(index))
+    (h,) = homographies.estimate(index, pairs, earlier)
+    assert off_m(h).max() < 0.2
+    assert h.n_pairs == 12
+    assert h.offset.offset_s == pytest.approx(ahead_s, abs=0.1)
+
+
+def test_a_wrong_one_that_is_known_is_found_anew() -> None:
+    (right,) = found(crowd(12, a=0, b=0))
+    wrong = replace(right, matrix=right.matrix @ np.diag([1.0, 1.5, 1.0]))
+    index = TrackletIndex(crowd(12, seed=1, a=0, b=0), BARE)
+    (h,) = homographies.estimate(index, np.zeros((0, 2), np.int64), [wrong])
+    assert off_m(h).max() < 0.2
+
+
 def test_cameras_on_a_common_floor_are_left_alone() -> None:
     assert found(crowd(12, a=0, b=0), ON_FLOOR) == []
     assert len(found(crowd(12, a=0, b=0), ON_FLOOR | {"b": BARE["b"]})) == 1
