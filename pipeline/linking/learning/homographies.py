@@ -93,7 +93,7 @@ def estimate(
         pairs: pairs (m, 2) of `correspondences.likely_pairs`. Where cameras share people by
             appearance, a clock offset is searched; of many cameras only those are tried.
         known: those found earlier in this run; where they still hold they are fitted again, which
-            takes a tenth of the time of a search.
+            takes a third of the time of a search.
 
     Returns:
         Homographies; unreliable ones are left out.
