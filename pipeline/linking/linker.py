@@ -105,7 +105,9 @@ def link(
     appearance = Appearance.of(index.embedded, index.camera, calibration.curve)
 
     likely = correspondences.likely_pairs(index, appearance)
-    views = homographies.estimate(index, likely) if config.estimate_homographies else []
+    views = []
+    if config.estimate_homographies:
+        views = homographies.estimate(index, likely, settled.homographies)
     measured = clocks.measure(index, likely, [view.offset for view in views])
     overlaps = lessons.best(settled.homographies, views)
     offsets = lessons.best(settled.offsets, measured)
