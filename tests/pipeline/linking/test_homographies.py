@@ -299,13 +299,15 @@ def test_places_far_apart_say_the_less_the_fewer_feet_agree(n_mistaken: int) -> 
     seen = crowd(12, a=0, b=0) + mistaken(n_mistaken, a=0, b=0)
     index = TrackletIndex(seen, BARE)
     (h,) = homographies.estimate(index, correspondences.likely_pairs(index, judge(index)))
-    index = index.with_homographies(homographies.views(index.names, [h]))
+    views = homographies.views(index.names, [h])
+    index = index.with_homographies(views)
     places = [position.compare(index, i, j, LinkingConfig()) for i, j in pairs_at_once(index)]
     odds = np.array([compared.odds for compared in places])
     metres = np.array([compared.metres for compared in places])
     far = odds[metres > 5]
     assert len(far) > 10
-    assert far == pytest.approx(np.log(1 - h.agree), abs=0.05)
+    agree = views[0, 1].agree
+    assert far == pytest.approx(np.log(1 - agree), abs=0.05)
     assert {compared.rule for compared in places} == {""}
 
 
