@@ -62,10 +62,12 @@ class View:
     Attributes:
         matrix: px to px, (3, 3).
         error_m: standard deviation of mapped positions in metres.
+        agree: share of feet that are mapped to their place, above 0 and below 1.
     """
 
     matrix: Array
     error_m: float
+    agree: float
 
 
 NOWHERE = Path(np.zeros(0), np.zeros((0, 2)), 1.0, 0.0)
@@ -228,10 +230,9 @@ class TrackletIndex:
         """Path in the picture, while the feet are in it."""
         path = self.picture(i)
         camera = self.cameras[self.camera[i]]
-        bottom = self.tracklets[i].boxes[:, 3]
-        is_inside = bottom < camera.height - floor.CUT_PX
-        times_s = path.times_s[is_inside]
-        return Path(times_s, path.places[is_inside], path.unit_m, path.error_m)
+        are_shown = floor.are_feet_shown(self.tracklets[i].boxes, camera)
+        times_s = path.times_s[are_shown]
+        return Path(times_s, path.places[are_shown], path.unit_m, path.error_m)
 
 
 def through(points: Array, matrix: Array) -> tuple[Array, Array]:

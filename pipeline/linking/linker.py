@@ -105,7 +105,9 @@ def link(
     appearance = Appearance.of(index.embedded, index.camera, calibration.curve)
 
     likely = correspondences.likely_pairs(index, appearance)
-    views = homographies.estimate(index, likely) if config.estimate_homographies else []
+    views = []
+    if config.estimate_homographies:
+        views = homographies.estimate(index, likely, settled.homographies)
     measured = clocks.measure(index, likely, [view.offset for view in views])
     overlaps = lessons.best(settled.homographies, views)
     offsets = lessons.best(settled.offsets, measured)
@@ -177,7 +179,7 @@ class _Problem:
         odds = travel.odds(*self._pairs.T) + silent
         is_silent = np.isnan(self._positions)
         place = np.where(is_silent, odds, self._positions)
-        rivals = Rivals(self._index, self._appearance, self._constraints, silent)
+        rivals = Rivals(self._index, self._appearance, silent)
         solution = self._solve(Edges(self._pairs, place, silent), NEAR_MISS, rivals.given)
         described = report.Report(self._index, self._appearance, self._constraints, travel, rivals)
         people = report.people(self._index, solution, self._must_links, described)

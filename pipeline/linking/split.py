@@ -2,10 +2,17 @@
 
 Most tracks are cut where an id switch is likely before this (`pipeline.tracklets`). The other
 switches show only in the crops: those before a moment are of one person, those after it of another.
-The odds are weighted by the quality of the crops, so poor crops are no evidence. The cut is made at
-the row with the lowest score between the two crops. Splitting does not decide who the pieces are:
-the later piece is marked ambiguous, and linking decides. On three rendered worlds it finds one such
-tracklet each, of about two hundred.
+The odds are weighted by the quality of the crops, so poor crops are no evidence. Between the two
+crops, which may be many seconds apart, the cut is made where the box jumps most: at eight switches
+in real sequences that is 0.15 s from the switch on average, the row with the lowest score 0.6 s.
+
+A single crop on one side of a cut may just be a bad one. It is enough in an exchange, in which the
+crops of another track of the camera change to the same people in the other order: with it, of eight
+pairs of tracks that were exchanged in a rendered mall, global IDF1 falls from 92.1 to 90.7 instead
+of 84.2.
+
+Splitting does not decide who the pieces are: the later piece is marked ambiguous, and linking
+decides. On three rendered worlds it finds one such tracklet each, of about two hundred.
 """
 
 from collections.abc import Sequence
@@ -14,12 +21,38 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.linking.evidence.appearance import Curve, clarity_of
-from pipeline.records import Embedded
+from pipeline.linking.index import RELIABLE_S
+from pipeline.records import Array, Embedded, Tracklet
 
 MIN_ODDS = 1.0
 """Log odds for two people that a cut needs."""
 MIN_CROPS = 2
-"""On either side of a cut."""
+"""On either side of a cut; one is enough where another track of the camera has exchanged people."""
+NEAR_S = 1.0
+"""A track that ends or begins so near to a cut may have exchanged people there."""
+MIN_QUALITY = 1e-3
+TINY = 1e-12
+
+Part = tuple[Array, Array]
+"""Summed embeddings of some crops, weighted by quality, (..., D), and their summed quality."""
+
+
+class _InCamera:
+    """The tracklets of one camera, by time."""
+
+    def __init__(self, embedded: Sequence[Embedded]) -> None:
+        self._embedded = sorted(embedded, key=lambda e: e.tracklet.key)
+        self._first_s = np.array([e.tracklet.first_s for e in self._embedded])
+        last_s = np.array([e.tracklet.last_s for e in self._embedded])
+        self._longest_s = float(np.max(last_s - self._first_s, initial=0))
+
+    def near(self, time_s: float) -> list[Embedded]:
+        """Return the tracklets that are seen within `NEAR_S` of a time."""
+        earliest_s = time_s - NEAR_S - self._longest_s
+        low = int(np.searchsorted(self._first_s, earliest_s))
+        high = int(np.searchsorted(self._first_s, time_s + NEAR_S, side="right"))
+        candidates = self._embedded[low:high]
+        return [e for e in candidates if e.tracklet.last_s >= time_s - NEAR_S]
 
 
 def split(embedded: Sequence[Embedded], names: Sequence[str], curve: Curve) -> list[Embedded]:
@@ -34,12 +67,16 @@ def split(embedded: Sequence[Embedded], names: Sequence[str], curve: Curve) -> l
         All tracklets in order, each whole or in its pieces.
     """
     camera = {name: number for number, name in enumerate(names)}
+    in_camera = {}
+    for name in names:
+        in_camera[name] = _InCamera([e for e in embedded if e.tracklet.camera == name])
     found: list[Embedded] = []
     waiting = list(reversed(embedded))
     while waiting:
         tracklet = waiting.pop()
-        even = float(curve.even[camera[tracklet.tracklet.camera]])
-        n_before = _where(tracklet, even, curve.scale)
+        name = tracklet.tracklet.camera
+        even = float(curve.even[camera[name]])
+        n_before = _where(tracklet, even, curve.scale, in_camera[name])
         if n_before:
             pieces = _cut(tracklet, n_before)
             waiting += reversed(pieces)  # either may hold a third person
@@ -48,36 +85,111 @@ def split(embedded: Sequence[Embedded], names: Sequence[str], curve: Curve) -> l
     return found
 
 
-def _where(embedded: Embedded, even: float, scale: float) -> int:
+def _where(embedded: Embedded, even: float, scale: float, in_camera: _InCamera) -> int:
     """How many crop embeddings come before the cut; 0 for none."""
-    if len(embedded.crop_embeddings) < 2 * MIN_CROPS:
+    n_crops = len(embedded.crop_embeddings)
+    if n_crops < 2:
         return 0
-    quality = np.maximum(embedded.crop_quality.astype(np.float64), 1e-3)
-    sums = np.cumsum(embedded.crop_embeddings * quality[:, None], axis=0)
-    before = sums[MIN_CROPS - 1 : -MIN_CROPS]
+    sums, quality = _summed(embedded)
+    before = sums[:-1]
     after = sums[-1] - before
-    norms = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-    cosines = np.einsum("kd,kd->k", before, after) / norms
+    quality_before = quality[:-1]
+    quality_after = quality[-1] - quality_before
+    odds = _odds((before, quality_before), (after, quality_after), even, scale)
 
-    summed_quality = np.cumsum(quality)
-    quality_before = summed_quality[MIN_CROPS - 1 : -MIN_CROPS]
-    quality_after = summed_quality[-1] - quality_before
-    clear = clarity_of(quality_before) * clarity_of(quality_after)
-    odds = clear * (cosines - even * clear) / scale
+    n_before = np.arange(1, n_crops)
+    is_clear = (n_before >= MIN_CROPS) & (n_crops - n_before >= MIN_CROPS)
+    of_clear = np.where(is_clear, odds, np.inf)
+    lowest = int(np.argmin(of_clear))
+    if of_clear[lowest] < -MIN_ODDS:
+        return lowest + 1
     lowest = int(np.argmin(odds))
-    is_switch = odds[lowest] < -MIN_ODDS
-    return lowest + MIN_CROPS if is_switch else 0
+    is_fragment = embedded.tracklet.last_s - embedded.tracklet.first_s < RELIABLE_S
+    if is_fragment or odds[lowest] >= -MIN_ODDS:
+        return 0
+    is_exchanged = _is_exchanged(embedded, lowest + 1, even, scale, in_camera)
+    return lowest + 1 if is_exchanged else 0
+
+
+def _is_exchanged(
+    embedded: Embedded, crop: int, even: float, scale: float, in_camera: _InCamera
+) -> bool:
+    """Whether a cut before a crop is an exchange with another track of the camera.
+
+    Then, of the crops of both before and after the cut, those of one track are of two people, and
+    those of one before and of the other after are of one. Where the other track begins or ends
+    there, only what is seen counts.
+    """
+    time_s = float(embedded.tracklet.times_s[_row(embedded, crop)])
+    parts = _parts(embedded, time_s)
+    for other in in_camera.near(time_s):
+        if other.tracklet.track_id == embedded.tracklet.track_id:
+            continue
+        other_parts = _parts(other, time_s)
+        kept = _odds(*parts, even, scale) + _odds(*other_parts, even, scale)
+        swapped = _odds(parts[0], other_parts[1], even, scale)
+        swapped = swapped + _odds(other_parts[0], parts[1], even, scale)
+        if kept < -MIN_ODDS and swapped > MIN_ODDS:
+            return True
+    return False
+
+
+def _summed(embedded: Embedded) -> tuple[Array, Array]:
+    """Sums of the first crop embeddings, weighted by quality, (k, D), and of quality, (k,)."""
+    quality = np.maximum(embedded.crop_quality.astype(np.float64), MIN_QUALITY)
+    sums = np.cumsum(embedded.crop_embeddings * quality[:, None], axis=0)
+    return sums, np.cumsum(quality)
+
+
+def _parts(embedded: Embedded, time_s: float) -> tuple[Part, Part]:
+    """What crops show before a time, and from it on; zeros where there are none."""
+    quality = np.maximum(embedded.crop_quality.astype(np.float64), MIN_QUALITY)
+    weighted = embedded.crop_embeddings * quality[:, None]
+    is_before = embedded.crop_times_s < time_s
+    before = weighted[is_before].sum(axis=0), quality[is_before].sum()
+    after = weighted[~is_before].sum(axis=0), quality[~is_before].sum()
+    return before, after
+
+
+def _odds(first: Part, second: Part, even: float, scale: float) -> Array:
+    """Log odds that two parts, or rows of parts, are one person; 0 where one has no crops."""
+    looks, quality = first
+    other_looks, other_quality = second
+    norms = np.linalg.norm(looks, axis=-1) * np.linalg.norm(other_looks, axis=-1)
+    cosines = (looks * other_looks).sum(axis=-1) / np.maximum(norms, TINY)
+    clear = clarity_of(quality) * clarity_of(other_quality)
+    odds = clear * (cosines - even * clear) / scale
+    return np.where(norms > 0, odds, 0.0)
 
 
 def _cut(embedded: Embedded, crop: int) -> tuple[Embedded, Embedded]:
-    """Cut before a crop: at the row with the lowest score between it and the crop before."""
-    tracklet = embedded.tracklet
-    is_after = tracklet.times_s > embedded.crop_times_s[crop - 1]
-    is_before = tracklet.times_s <= embedded.crop_times_s[crop]
-    between = np.flatnonzero(is_after & is_before)
-    lowest = np.argmin(tracklet.scores[between])
-    row = int(between[lowest])
+    """Cut before a crop: where the box jumps most between it and the crop before."""
+    row = _row(embedded, crop)
     earlier = embedded.rows(slice(0, row))
     later = embedded.rows(slice(row, None))
     ambiguous = replace(later.tracklet, ambiguous=True)
     return earlier, replace(later, tracklet=ambiguous)
+
+
+def _row(embedded: Embedded, crop: int) -> int:
+    """The row at which a cut before a crop is made."""
+    tracklet = embedded.tracklet
+    is_after = tracklet.times_s > embedded.crop_times_s[crop - 1]
+    is_before = tracklet.times_s <= embedded.crop_times_s[crop]
+    between = np.flatnonzero(is_after & is_before)
+    largest = np.argmax(_jumps(tracklet)[between])
+    return int(between[largest])
+
+
+def _jumps(tracklet: Tracklet) -> Array:
+    """How far the step to each box is from the steps before and after it, (n,) px; the first is 0.
+
+    Steps are compared at the same duration, so a jump can hide in a gap no better than elsewhere.
+    """
+    steps = np.diff(tracklet.boxes.astype(np.float64), axis=0)
+    duration_s = np.diff(tracklet.times_s)[:, None]
+    speed = np.pad(steps / duration_s, ((1, 1), (0, 0)), mode="edge")
+    from_before = np.abs(steps - speed[:-2] * duration_s)
+    from_after = np.abs(steps - speed[2:] * duration_s)
+    jumps = (from_before + from_after).sum(axis=1)
+    return np.concatenate([[0.0], jumps])

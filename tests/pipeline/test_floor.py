@@ -61,10 +61,19 @@ def test_the_error_is_larger_where_the_picture_shows_more_floor_in_a_pixel() -> 
 
 def test_feet_that_may_be_below_the_picture_have_no_position() -> None:
     place, error = floor.positions(
-        boxes([0, 0, 9, 476], [0, 0, 9, 477], [0, 0, 9, 500]), camera(SCALED)
+        boxes([0, 376, 9, 473], [0, 376, 9, 476], [0, 376, 9, 500]), camera(SCALED)
     )
     assert np.isnan(place).all(axis=1).tolist() == [False, True, True]
     assert np.isfinite(error).all()
+
+
+@pytest.mark.parametrize("scale", [1, 2, 5])
+def test_whether_feet_are_shown_does_not_depend_on_the_size_of_the_picture(scale: int) -> None:
+    whole = [[0, 40, 30, 90], [0, 60, 30, 96]]
+    cut = [[0, 47, 30, 97], [0, 47, 30, 98.5], [0, 1, 30, 96]]
+    seen = boxes(*whole, *cut)
+    are_shown = floor.are_feet_shown(scale * seen, camera(SCALED, height=100 * scale))
+    assert are_shown.tolist() == [True, True, False, False, False]
 
 
 @pytest.mark.parametrize("name", ["cam1", "cam2", "cam3", "cam4"])

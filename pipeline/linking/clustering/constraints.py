@@ -1,10 +1,11 @@
 """Cannot-link constraints between two tracklets, or two groups of them.
 
 One camera shows a person once at a time. The travel time between two cameras has a minimum and a
-maximum in the settings (`linking.travel`). On a common floor, simultaneous positions agree, and
-nobody walks between cameras faster than `max_speed_m_s`. Corrections of a human hold without
-exception. Constraints of the floor hold between reliable tracklets only: a fragment is short
-because its feet were hidden, so its position is wrong.
+maximum in the settings (`linking.travel`). On a floor that was given, simultaneous positions agree,
+and nobody walks between cameras faster than `max_speed_m_s`; homographies that were learned are
+evidence, and forbid nothing. Corrections of a human hold without exception. Constraints of the
+floor hold between reliable tracklets only: a fragment is short because its feet were hidden, so its
+position is wrong.
 """
 
 from collections.abc import Iterator, Sequence
@@ -49,7 +50,7 @@ class Constraints:
         self._compared: dict[tuple[int, int], position.Compared] = {}
         have_floor = index.has_floor[:, None] & index.has_floor
         is_other_camera = ~np.eye(len(have_floor), dtype=bool)
-        self._on_floor = (have_floor | index.overlap) & is_other_camera
+        self._on_floor = have_floor & is_other_camera
         self._short_s = float(self.most_s.min(initial=np.inf))
         """A gap of up to this is never too long a step."""
         longest_walk_s = _extent_m(index.reach) / config.max_speed_m_s
@@ -154,8 +155,7 @@ class Constraints:
         is_too_fast = self._too_fast(first, second) | self._too_fast(second, first)
         yield SPEED, is_too_fast, first, second
 
-        overlaps = index.overlap[index.camera[first], index.camera[second]]
-        at_once = overlaps & (gap_s <= 0)
+        at_once = gap_s <= 0
         first = first[at_once]
         second = second[at_once]
         pairs = zip(first.tolist(), second.tolist(), strict=True)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.evidence.appearance import Appearance
 from pipeline.linking.index import TrackletIndex
 from pipeline.records import Array
@@ -26,12 +25,10 @@ class Rivals:
         self,
         index: TrackletIndex,
         appearance: Appearance,
-        constraints: Constraints,
         silent: float,
     ) -> None:
         self._index = index
         self._appearance = appearance
-        self._constraints = constraints
         self._silent = silent
         self._seen: dict[int, Array] = {}
 
@@ -57,28 +54,13 @@ class Rivals:
         rivals = np.setdiff1d(np.concatenate(seen), np.concatenate([group, other, *excluded]))
         if not len(rivals):
             return -np.inf
-        return float((self._alike(group, rivals) + self._places(group, rivals)).max())
+        alike = self._appearance.between(np.array(group), rivals).mean(axis=0)
+        return float(alike.max()) + self._silent
 
     def _in_view_with(self, i: int) -> Array:
         if i not in self._seen:
             self._seen[i] = self._index.in_view_with(i)
         return self._seen[i]
-
-    def _alike(self, group: list[int], rivals: Array) -> Array:
-        """Mean log odds of appearance of a group and each rival (m,)."""
-        return np.asarray(self._appearance.between(np.array(group), rivals).mean(axis=0))
-
-    def _places(self, group: list[int], rivals: Array) -> Array:
-        """Mean log odds of position of a group and each rival (m,)."""
-        members = np.array(group)
-        early = np.minimum(members[:, None], rivals)
-        late = np.maximum(members[:, None], rivals)
-        pairs = np.stack([early.ravel(), late.ravel()], axis=1)
-        odds = self._constraints.places(pairs).reshape(early.shape)
-        is_known = np.isfinite(odds)
-        sums = np.where(is_known, odds, 0.0).sum(axis=0)
-        counts = is_known.sum(axis=0)
-        return np.where(counts > 0, sums / np.maximum(counts, 1), self._silent)
 
 
 def _some(group: Sequence[int]) -> list[int]:

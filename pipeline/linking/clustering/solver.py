@@ -361,6 +361,7 @@ def solve(
     _unite(groups, must_link)
     joined: list[Decision] = []
     refusals = _Refusals(groups, forbids)
+    enough = MAX_LOG_ODDS + edges.silent + LEAST_GIVEN  # no rival is as likely as to matter
     for n_reliable in ROUNDS:
         queue = _Queue(groups)
         queue.add(*groups.all_offers(threshold, n_reliable))
@@ -371,7 +372,7 @@ def solve(
             if constraint:
                 continue
             pair = groups.members[i], groups.members[j]
-            if given is not None and given(odds, *pair) < LEAST_GIVEN:
+            if given is not None and odds < enough and given(odds, *pair) < LEAST_GIVEN:
                 continue
             joined.append(_joined(groups, i, j, odds, with_rivals))
             groups.join(i, j)

@@ -5,6 +5,11 @@ position: uniform over `CROWD_M2` square metres. Across cameras, metres come fro
 Within one camera the picture is compared, with a box height of `PERSON_M`: a track often ends
 because the feet are hidden, and a box cut by half moves a floor position by many metres, but a
 picture position by less than one.
+
+A homography that was learned maps some feet wrongly: hidden ones, and all where it does not hold.
+So a distance of two tracklets that are seen at once is compared with a mixture: with the share of
+feet that agreed when it was learned, the Gaussian, and otherwise anybody's position. Such a
+distance is never a cannot-link, as one on a floor that was given is.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +18,7 @@ import numpy as np
 
 from pipeline.config import LinkingConfig
 from pipeline.linking.evidence.appearance import MAX_LOG_ODDS
-from pipeline.linking.index import Path, TrackletIndex
+from pipeline.linking.index import Path, TrackletIndex, View
 from pipeline.linking.reasons import FLOOR
 from pipeline.records import Array
 
@@ -74,7 +79,10 @@ def compare(index: TrackletIndex, i: int, j: int, config: LinkingConfig) -> Comp
     is_at_once = index.start_s[j] <= index.end_s[i]
     is_one_camera = camera == other_camera
     if is_at_once:
-        return SILENT if is_one_camera else _at_once(first, second, error_m, config)
+        if is_one_camera:
+            return SILENT
+        view = index.views.get((int(camera), int(other_camera)))
+        return _at_once(first, second, error_m, config, view)
     compared = _in_sequence(first, second, error_m)
     if is_one_camera and index.is_rival_of_track(i, j):
         compared = replace(compared, odds=min(compared.odds, -GOES_ON))
@@ -92,8 +100,13 @@ def _in_sequence(first: Path, second: Path, error_m: float) -> Compared:
     return Compared(_odds(distance_m, std_m), distance_m, "")
 
 
-def _at_once(first: Path, second: Path, error_m: float, config: LinkingConfig) -> Compared:
-    """Compare two paths at the times that they have in common, by their median distance."""
+def _at_once(
+    first: Path, second: Path, error_m: float, config: LinkingConfig, view: View | None
+) -> Compared:
+    """Compare two paths at the times that they have in common, by their median distance.
+
+    view: how their pictures were learned to overlap; None on a floor that was given.
+    """
     is_begun = first.times_s >= second.times_s[0]
     is_not_over = first.times_s <= second.times_s[-1]
     common_s = first.times_s[is_begun & is_not_over]
@@ -101,8 +114,12 @@ def _at_once(first: Path, second: Path, error_m: float, config: LinkingConfig) -
         return SILENT
     apart = np.linalg.norm(first.at(common_s) - second.at(common_s), axis=1)
     distance_m = float(np.median(apart) * _unit_m(first, second))
+    odds = _odds(distance_m, error_m)
+    if view is not None:
+        mixed = np.logaddexp(np.log(view.agree) + odds, np.log(1 - view.agree))
+        return Compared(float(mixed), distance_m, "")
     is_far = distance_m - 2 * error_m > config.max_floor_m
-    return Compared(_odds(distance_m, error_m), distance_m, FLOOR if is_far else "")
+    return Compared(odds, distance_m, FLOOR if is_far else "")
 
 
 def _unit_m(first: Path, second: Path) -> float:

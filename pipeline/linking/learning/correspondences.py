@@ -1,6 +1,7 @@
 """Pairs of tracklets of two cameras that are probably one person seen at about the same time.
 
-Clock offsets and homographies are measured from them.
+Clock offsets are measured from them on a common floor. Elsewhere they tell which cameras share
+people, so that a homography with a clock offset is worth a search.
 """
 
 import numpy as np

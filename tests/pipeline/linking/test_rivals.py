@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from pipeline.config import LinkingConfig
 from pipeline.linking import linker
 from pipeline.linking.clustering import solver
-from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.rivals import Rivals
 from pipeline.linking.evidence.appearance import Appearance, Curve
 from pipeline.linking.index import TrackletIndex
@@ -66,7 +65,7 @@ def test_a_rival_is_who_is_in_view_together_for_some_time(
         CAMERAS,
     )
     appearance = Appearance.of(index.embedded, index.camera, CURVE)
-    rivals = Rivals(index, appearance, Constraints(index, CONFIG), -1.0)
+    rivals = Rivals(index, appearance, -1.0)
     names = [tracklet.name for tracklet in index.tracklets]
     first = names.index("a/1@0")
     second = names.index("b/1@200")
@@ -77,7 +76,7 @@ def test_a_rival_is_who_is_in_view_together_for_some_time(
 def test_without_rivals_nothing_changes(odds: float) -> None:
     index = TrackletIndex([seen("a", 1, 0, 5, RED), seen("b", 1, 20, 25, RED)], CAMERAS)
     appearance = Appearance.of(index.embedded, index.camera, CURVE)
-    rivals = Rivals(index, appearance, Constraints(index, CONFIG), -1.0)
+    rivals = Rivals(index, appearance, -1.0)
     assert rivals.given(odds, [0], [1]) == odds
 
 
