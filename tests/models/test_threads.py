@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from models import threads
+from tests.conftest import ROOT
 
 LOADED = """
-import torch
 from models import weights
 from models.detector.inference import PersonDetector
+import torch
 PersonDetector(str(weights.bundled("detector", "cpu")))
 print(torch.get_num_threads())
 """
@@ -43,6 +44,12 @@ def test_ultralytics_leaves_the_number_of_threads_alone(wanted: str) -> None:
         environment["OMP_NUM_THREADS"] = wanted
     command = [sys.executable, "-W", "error::RuntimeWarning", "-c", LOADED]
     answer = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=120, check=True
+        command,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
     )
     assert int(answer.stdout.split()[-1]) == int(wanted or len(os.sched_getaffinity(0)))
