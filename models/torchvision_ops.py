@@ -77,7 +77,7 @@ def complete() -> None:
     have done that, since the import takes a second that most runs can do without.
     """
     extension = sys.modules.get("torchvision.extension")
-    if declare() and extension is not None:
+    if _library is not None and extension is not None:
         extension._has_ops = lambda: True  # type: ignore[attr-defined]
 
 
