@@ -3,8 +3,7 @@
 `models` sets OMP_NUM_THREADS to this before any library reads it, and torch, OpenVINO, onnxruntime
 and BLAS all follow. A user's own OMP_NUM_THREADS wins. Left unset, ultralytics would set it to 1,
 and libraries would count the CPUs of the machine where a container may use only some of them.
-ultralytics also changes torch's threads when it first predicts, which `models.detector.inference`
-takes back.
+Its `predict` would also leave one CPU unused; `models.detector.inference` does not call that.
 """
 
 import math

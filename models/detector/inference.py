@@ -236,8 +236,7 @@ class PersonDetector:
         """Raw answer (n, 4 + classes, places), a tensor on the device, for pictures (n, height,
         width, 3) uint8 BGR.
         """
-        rgb = torch.from_numpy(pictures).flip(-1).permute(0, 3, 1, 2).contiguous()
-        pixels = rgb.to(self._device).float().div_(255)
+        pixels = graphs.pixels(torch.from_numpy(pictures).to(self._device))
         with self._precision:
             answer = self._network(pixels.half() if self._network.fp16 else pixels)
         while isinstance(answer, list | tuple):
