@@ -167,7 +167,7 @@ def _matched(sightings: Sightings, may_be_off: bool) -> _Matched | None:
     """
     here = _search(sightings, 0.0)
     is_here = _is_beyond_chance(sightings, here, BEYOND_CHANCE)
-    if not may_be_off or (is_here and _share(sightings, here) >= SURE_AGREE):
+    if not may_be_off or (is_here and _agrees(sightings, here)):
         return here if is_here else None
     offsets_s = np.arange(-correspondences.NEAR_S, correspondences.NEAR_S + SAMPLE_S, SAMPLE_S)
     elsewhere = here
@@ -190,7 +190,7 @@ def _fitted_again(
     offset_s = _sign(names) * known.offset.offset_s
     feet = sightings.feet(sightings.at_once(offset_s, MAX_PAIRS), offset_s)
     matched = _Matched(offset_s, ransac.refine(matrix, feet))
-    if matched.n_explained < MIN_EXPLAINED or _share(sightings, matched) < SURE_AGREE:
+    if matched.n_explained < MIN_EXPLAINED or not _agrees(sightings, matched):
         return None
     return matched
 
@@ -200,10 +200,15 @@ def _sign(names: tuple[str, str]) -> int:
     return 1 if names[0] < names[1] else -1
 
 
-def _share(sightings: Sightings, matched: _Matched) -> float:
-    """Share of the feet of agreeing pairs that agree."""
+def _share(feet: Feet, matrix: Array) -> float:
+    """Share of places that agree with a homography."""
+    return float((feet.off_m(matrix) <= FITS_M).mean()) if len(feet) else 0.0
+
+
+def _agrees(sightings: Sightings, matched: _Matched) -> bool:
+    """Whether nearly all feet of the pairs of which most agree do."""
     _, feet = _chosen(sightings, matched)
-    return float((feet.off_m(matched.fitted.matrix) <= FITS_M).mean()) if len(feet) else 0.0
+    return _share(feet, matched.fitted.matrix) >= SURE_AGREE
 
 
 def _search(sightings: Sightings, offset_s: float) -> _Matched:
@@ -240,10 +245,10 @@ def _described(
     names: tuple[str, str], sightings: Sightings, matched: _Matched
 ) -> Homography | None:
     """Return the homography with its error, or None if that is too large."""
-    if _share(sightings, matched) < SURE_AGREE:
-        pairs, _ = _chosen(sightings, matched)
+    pairs, feet = _chosen(sightings, matched)
+    if _share(feet, matched.fitted.matrix) < SURE_AGREE:
         matched = _finer(sightings, pairs, matched)
-    _, feet = _chosen(sightings, matched)
+        _, feet = _chosen(sightings, matched)
     matched = _Matched(matched.offset_s, ransac.refine(matched.fitted.matrix, feet))
     matrix = matched.fitted.matrix
     if not matrix.size:
@@ -260,7 +265,7 @@ def _described(
     before_m = float(np.median(before.off_m(matrix))) if len(before) else np.nan
     offset_s = _sign(names) * round(matched.offset_s, 2)
     offset = Offset((min(names), max(names)), offset_s, before_m, error_m, len(pairs))
-    agree = float((off_m <= FITS_M).mean())
+    agree = _share(feet, matrix)
     return Homography(names, matrix, error_m, len(feet), len(pairs), agree, offset)
 
 
