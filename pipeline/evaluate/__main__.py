@@ -81,19 +81,10 @@ def evaluate(
 ) -> tuple[Report, list[str]]:
     """Score every camera that has truth.
 
-    Args:
-        results: an output folder, or a folder of MOT files.
-        truth: MOTChallenge truth, with the same ids in all cameras.
-        min_visibility: people less visible than this (0..1) count neither for nor against.
-        cameras: score only these; None scores all that have truth.
-        truth_classes: classes of people, column 8 of the truth.
-        first_frame: number that the truth gives to the first frame; None: 1, or 0 if it is found.
+    Args and raises are those of `compare`.
 
     Returns:
         The scores, and notes about what could not be compared.
-
-    Raises:
-        SourceError: see `compare`.
     """
     scenes, notes = compare(results, truth, min_visibility, cameras, truth_classes, first_frame)
     return scores.score(scenes), notes

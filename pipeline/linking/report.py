@@ -145,15 +145,16 @@ class Report:
         early = np.minimum(rows[:, None], columns).ravel()
         late = np.maximum(rows[:, None], columns).ravel()
         appearance = self._appearance.between(rows, columns).ravel()
-        evidence = appearance + np.nan_to_num(self._places(early, late))
+        evidence = appearance + self._places(early, late)
         best = int(np.argmax(evidence))
         return [int(early[best]), int(late[best])]
 
     def _places(self, early: Array, late: Array) -> Array:
-        """Log odds of position of pairs (m,), (m,); nan where positions say nothing, (m,)."""
+        """Log odds of position of pairs (m,), (m,); 0 where positions say nothing, (m,)."""
         gap_s = self._index.start_s[late] - self._index.end_s[early]
         is_close = gap_s < position.MAX_GAP_S
-        odds = np.full(len(early), np.nan)
+        odds = np.zeros(len(early))
         for k in np.flatnonzero(is_close).tolist():
-            odds[k] = self._constraints.compared(int(early[k]), int(late[k])).odds
+            compared = self._constraints.compared(int(early[k]), int(late[k]))
+            odds[k] = np.nan_to_num(compared.odds)
         return odds
