@@ -19,7 +19,7 @@ from models import settings, weights
 from models.errors import one_line
 from models.interrupts import Interrupts
 from pipeline import config as configuration
-from pipeline import embed, fill, hardware, site_checks
+from pipeline import embed, fill, hardware, site_checks, yuv
 from pipeline.config import CameraConfig, Config, SourcesConfig
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
@@ -204,10 +204,7 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
 
 def _codec_notes(config: Config, cameras: Mapping[str, Camera]) -> list[str]:
     """Say which hardware that the settings name decodes or encodes nothing."""
-    sizes = [
-        (camera.width + camera.width % 2, camera.height + camera.height % 2)
-        for camera in cameras.values()
-    ]
+    sizes = [(yuv.even(camera.width), yuv.even(camera.height)) for camera in cameras.values()]
     return hardware.notes(
         config.sources.decoder, config.output.encoder, sizes if config.output.video else []
     )

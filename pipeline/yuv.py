@@ -174,9 +174,8 @@ def copy(picture: av.VideoFrame) -> av.VideoFrame:
     """
     width = picture.width
     height = picture.height
-    made = blank(width + width % 2, height + height % 2, colours_of(picture))
-    for source, target in zip(planes(picture), planes(made), strict=True):
-        target[: source.shape[0], : source.shape[1]] = source
+    made = blank(even(width), even(height), colours_of(picture))
+    put(planes(picture), planes(made), 0, 0)
     luma = planes(made)[0]
     luma[:, width:] = luma[:, width - 1 : width]
     luma[height:] = luma[height - 1 : height]
@@ -189,6 +188,18 @@ def samples(bgr: tuple[int, int, int], colours: Colours) -> tuple[int, int, int]
     patch = from_bgr(np.full((2, 2, 3), bgr, np.uint8), colours)
     luma, blue, red = (int(plane[0, 0]) for plane in planes(patch))
     return luma, blue, red
+
+
+def even(n_px: int) -> int:
+    """Return the number, or the next even one: H.264 has only even sizes."""
+    return n_px + n_px % 2
+
+
+def put(source: Sequence[Array], target: Sequence[Array], left: int, top: int) -> None:
+    """Copy planes Y, U, V to an even place in others, as far as they fit there."""
+    for pasted, plane, step in zip(source, target, (1, 2, 2), strict=True):
+        place = plane[top // step :, left // step :][: pasted.shape[0], : pasted.shape[1]]
+        place[:] = pasted[: place.shape[0], : place.shape[1]]
 
 
 def fill(target: Sequence[Array], values: Sequence[int]) -> None:

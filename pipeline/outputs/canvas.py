@@ -79,11 +79,9 @@ class Canvas:
         """Copy a plate to (x, y) or the even place before, moved inside as far as it fits."""
         height, width = self._planes[0].shape
         plate_height, plate_width = plate.planes[0].shape
-        left = max(0, min(x, width - plate_width)) // 2
-        top = max(0, min(y, height - plate_height)) // 2
-        for plane, pasted, step in zip(self._planes, plate.planes, (2, 1, 1), strict=True):
-            place = plane[top * step :, left * step :][: pasted.shape[0], : pasted.shape[1]]
-            place[:] = pasted[: place.shape[0], : place.shape[1]]
+        left = max(0, min(x, width - plate_width)) // 2 * 2
+        top = max(0, min(y, height - plate_height)) // 2 * 2
+        yuv.put(plate.planes, self._planes, left, top)
 
 
 def _on_chroma(thickness: int) -> int:

@@ -100,7 +100,7 @@ class _Tile:
         fitted = _dark(width, height, self._colours)
         left = (width - small.width) // 4 * 2
         top = (height - small.height) // 4 * 2
-        _put(small, fitted, left, top)
+        yuv.put(yuv.planes(small), yuv.planes(fitted), left, top)
         return fitted
 
 
@@ -179,7 +179,8 @@ def tile(
             canvas = _dark(*size, colours)
             for place, in_place in enumerate(tiles):
                 row, column = divmod(place, n_columns)
-                _put(in_place.at(time_s), canvas, column * TILE_WIDTH_PX, row * height)
+                shown = yuv.planes(in_place.at(time_s))
+                yuv.put(shown, yuv.planes(canvas), column * TILE_WIDTH_PX, row * height)
             if not any(each.runs(time_s) for each in tiles):
                 break
             writer.write(canvas, index / fps)
@@ -199,15 +200,6 @@ def _dark(width: int, height: int, colours: Colours) -> av.VideoFrame:
     made = yuv.blank(width, height, colours)
     yuv.fill(yuv.planes(made), yuv.samples((DARK, DARK, DARK), colours))
     return made
-
-
-def _put(picture: av.VideoFrame, canvas: av.VideoFrame, left: int, top: int) -> None:
-    """Copy a picture to an even place of another one."""
-    for source, target, step in zip(
-        yuv.planes(picture), yuv.planes(canvas), (1, 2, 2), strict=True
-    ):
-        height, width = source.shape
-        target[top // step :, left // step :][:height, :width] = source
 
 
 def _even(n_px: float) -> int:

@@ -59,8 +59,8 @@ class Encoder:
             f"file:{path}", "w", format="mp4", options={"movflags": "faststart"}
         )
         rate = max(Fraction(fps).limit_denominator(1001), SLOWEST_RATE)
-        width += width % 2
-        height += height % 2
+        width = yuv.even(width)
+        height = yuv.even(height)
         name = hardware.encoder(encoder, width, height)
         self._stream = hardware.add_stream(self._container, name, width, height, rate, crf)
         self._last_pts = -1
@@ -212,17 +212,13 @@ def _label(text: str, background: Colour, scale: float, colours: Colours) -> Pla
     margin = max(2, round(4 * scale))
     (width, height), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thickness)
     image = np.full(
-        (_even(height + base + margin), _even(width + 2 * margin), 3), background, np.uint8
+        (yuv.even(height + base + margin), yuv.even(width + 2 * margin), 3), background, np.uint8
     )
     brightness = np.dot(background, (0.114, 0.587, 0.299))
     ink = (0, 0, 0) if brightness > 140 else (255, 255, 255)
     origin = (margin, height + margin // 2 + 1)
     cv2.putText(image, text, origin, cv2.FONT_HERSHEY_SIMPLEX, size, ink, thickness, cv2.LINE_AA)
     return plate(image, colours)
-
-
-def _even(n_px: int) -> int:
-    return n_px + n_px % 2
 
 
 def annotate(
