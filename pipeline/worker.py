@@ -30,11 +30,10 @@ from pipeline.tracklets import Gatherer
 
 @dataclass(frozen=True, slots=True)
 class _Round:
-    """Frames of one round, and what was found in those that have their image."""
+    """Frames of one round, and by camera what was found in those that have their image."""
 
     frames: list[Frame]
-    looked_at: list[Frame]
-    detections: list[Detections]
+    found: dict[str, Detections]
 
 
 class Worker:
@@ -134,13 +133,15 @@ class Worker:
         try:
             for frames in rounds(readers, intervals_s):
                 looked_at = [frame for frame in frames if frame.has_image]
-                yield _Round(frames, looked_at, self._find(looked_at))
+                yield _Round(frames, self._find(looked_at))
         finally:
             for reader in readers.values():
                 reader.close()
 
-    def _find(self, frames: list[Frame]) -> list[Detections]:
-        """People in at most one picture of each camera; no network sees those that are the same."""
+    def _find(self, frames: list[Frame]) -> dict[str, Detections]:
+        """People by camera, in at most one picture of each; no network sees those that are the
+        same.
+        """
         found: dict[str, Detections] = {}
         for frame in frames:
             if frame.camera in self._last_looks:
@@ -156,11 +157,14 @@ class Worker:
                 found[frame.camera] = in_frame
                 if frame.camera in self._last_looks:
                     self._last_looks[frame.camera].take(in_frame)
-        return [found[frame.camera] for frame in frames]
+        return found
 
     def _track(self, round_: _Round) -> list[Tracklet]:
         closed: list[Tracklet] = []
-        for frame, in_frame in zip(round_.looked_at, round_.detections, strict=True):
+        for frame in round_.frames:
+            if not frame.has_image:
+                continue
+            in_frame = round_.found[frame.camera]
             tracker = self._trackers[frame.camera]
             with self._timings.stage("track"):
                 in_roi = _with_feet_inside(in_frame, self._rois[frame.camera])
@@ -180,7 +184,8 @@ class Worker:
 
     def _warn_of_hang(self) -> None:
         self._warnings.append(
-            f"detection did not stop within {JOIN_S:g} s of being told to; the results are complete"
+            f"reading or detection did not stop within {JOIN_S:g} s; check the disk or the network"
+            " that the cameras are read from"
         )
 
     def _learn_rate(self, frame: Frame, tracks: Tracks) -> None:
