@@ -16,7 +16,7 @@ from models.reid import preprocess
 from models.reid.networks.file import Loaded
 from models.reid.networks.heads import QualityPooling
 from models.runtimes import quantize
-from models.runtimes.graph import Array, Graph, blotches, to_rgb, wrong_form
+from models.runtimes.graph import Array, Graph, blotches, wrong_form
 from models.weights import checksums
 
 CROPS = 4
@@ -39,7 +39,7 @@ class FromCrops(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         """See the class; each crop is a clip of one frame."""
-        clips = preprocess.standardise(to_rgb(crops)).unsqueeze(1)
+        clips = preprocess.normalise(crops).unsqueeze(1)
         quality = clips.new_ones(clips.shape[:2])
         features: Tensor = self.network(clips, quality.bool(), quality)
         return features.float()

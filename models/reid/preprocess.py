@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
+from models.runtimes.graph import to_rgb
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -52,12 +53,8 @@ def normalise(crops: torch.Tensor, convention: Convention = IMAGENET) -> torch.T
     """Crops (N, H, W, 3) uint8 BGR -> (N, 3, H, W) float32 as the convention wants them, on the
     same device.
     """
-    return standardise(crops if convention.bgr else crops.flip(-1), convention)
-
-
-def standardise(crops: torch.Tensor, convention: Convention = IMAGENET) -> torch.Tensor:
-    """As `normalise`, of crops whose channels are in the order of the convention already."""
-    pixels = crops.permute(0, 3, 1, 2).float().div_(convention.divisor)
+    ordered = crops if convention.bgr else to_rgb(crops)
+    pixels = ordered.permute(0, 3, 1, 2).float().div_(convention.divisor)
     mean = torch.tensor(convention.mean, device=crops.device).view(1, 3, 1, 1)
     std = torch.tensor(convention.std, device=crops.device).view(1, 3, 1, 1)
     return pixels.sub_(mean).div_(std)
