@@ -20,7 +20,7 @@ from pipeline.linking.clustering import candidates, corrections, solver
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.clustering.rivals import Rivals
-from pipeline.linking.clustering.solver import Edges, Given, Solution
+from pipeline.linking.clustering.solver import Discount, Edges, Solution
 from pipeline.linking.evidence.appearance import Appearance, to_log_odds
 from pipeline.linking.evidence.travel import Travel
 from pipeline.linking.index import TrackletIndex
@@ -175,12 +175,12 @@ class _Problem:
             travel: Evidence of travel times.
             n_people: How many people are at the site, about.
         """
-        silent = solver.silent_odds(n_people)
+        silent = solver.no_position_odds(n_people)
         odds = travel.odds(*self._pairs.T) + silent
         is_silent = np.isnan(self._positions)
         place = np.where(is_silent, odds, self._positions)
         rivals = Rivals(self._index, self._appearance, silent)
-        solution = self._solve(Edges(self._pairs, place, silent), NEAR_MISS, rivals.given)
+        solution = self._solve(Edges(self._pairs, place, silent), NEAR_MISS, rivals.discount)
         described = report.Report(self._index, self._appearance, self._constraints, travel, rivals)
         people = report.people(self._index, solution, self._must_links, described)
         missed = described.links(solution.missed)
@@ -197,7 +197,7 @@ class _Problem:
         pieces = np.array(index.pieces, np.int64).reshape(-1, 2)
         return candidates.unique(np.concatenate([near, alike, pieces]))
 
-    def _solve(self, edges: Edges, near_miss: float, given: Given | None = None) -> Solution:
+    def _solve(self, edges: Edges, near_miss: float, discount: Discount | None = None) -> Solution:
         """Cluster; groups that stayed apart are explained from `near_miss` on, log odds."""
         return solver.solve(
             self._appearance,
@@ -208,5 +208,5 @@ class _Problem:
             [(link.first, link.second) for link in self._must_links],
             near_miss,
             with_rivals=np.isfinite(near_miss),
-            given=given,
+            discount=discount,
         )

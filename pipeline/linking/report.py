@@ -128,7 +128,7 @@ class Report:
         """How likely two groups are one person, given who else each could be."""
         if decision.constraint:
             return to_probability(decision.odds)
-        return to_probability(self._rivals.given(decision.odds, decision.first, decision.second))
+        return to_probability(self._rivals.discount(decision.odds, decision.first, decision.second))
 
     def _similarity(self, i: int, j: int) -> float:
         """Cosine of two embeddings; nan where one is missing."""

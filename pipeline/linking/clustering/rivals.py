@@ -32,13 +32,16 @@ class Rivals:
         self._silent = silent
         self._seen: dict[int, Array] = {}
 
-    def given(self, odds: float, first: Sequence[int], second: Sequence[int]) -> float:
-        """Return the log odds that two groups are one person, given who else each could be.
+    def discount(self, odds: float, first: Sequence[int], second: Sequence[int]) -> float:
+        """Lower the log odds that two groups are one person by who else each could be.
 
         Args:
-            odds: log odds without that.
+            odds: log odds of the two groups alone.
             first: members of one group.
             second: members of the other.
+
+        Returns:
+            Log odds, at most `odds`.
         """
         some = _some(first)
         others = _some(second)

@@ -32,22 +32,26 @@ from pipeline.records import Array
 
 Forbids = Callable[[Sequence[int], Sequence[int]], tuple[str, int, int]]
 """Members of two groups -> the rule that keeps them apart ("" none), and two that break it."""
-Given = Callable[[float, Sequence[int], Sequence[int]], float]
-"""Log odds that two groups are one person -> those given who else each could be (`rivals`)."""
+Discount = Callable[[float, Sequence[int], Sequence[int]], float]
+"""Log odds that two groups are one person, and their members -> the log odds that are left when it
+counts who else each could be (`rivals`).
+"""
 Entry = tuple[float, int, int, int]
 """Minus the log odds of two groups, the groups, and the number of merges before it was added."""
 TINY = 1e-30
 NO_POSITION_PENALTY = 1.5
 """Log odds subtracted where there is evidence of appearance alone: many people at the site could
-look like that, where many people are (`silent_odds`). On five rendered worlds with homographies 1.5
-to 3.5 is best, and 0 costs up to 6 points of global IDF1; in a real shop, labelled by eye, 2 and
-more assign a fifth of the tracklets to the wrong person.
+look like that. Fewer people make it less, see `no_position_odds`. On five rendered worlds with
+homographies 1.5 to 3.5 is best, and 0 costs up to 6 points of global IDF1; in a real shop, labelled
+by eye, 2 and more assign a fifth of the tracklets to the wrong person.
 """
-PENALTY_OF_PEOPLE = 0.5
-"""Less is subtracted where fewer than 20 people are: this for each e-fold number of people."""
-LEAST_GIVEN = -1.4
-"""Groups that are less likely than this, given who else each could be (one in five), stay apart. On
-half of the real and rendered scenes without homographies -2 is 0.3 points of IDF1 worse, -0.7 1.5.
+PENALTY_PER_LOG_PEOPLE = 0.5
+"""Among n people this times ln(n) is subtracted, up to `NO_POSITION_PENALTY` at 20. Chosen on half
+of the real and rendered scenes without homographies, where 0.3 to 0.6 differ by 0.3 points of IDF1.
+"""
+MIN_DISCOUNTED_ODDS = -1.4
+"""Groups with lower log odds than this (1 in 5), given who else each could be, stay apart. On the
+same half -2 is 0.3 points of IDF1 worse, and -0.7 is 1.5 worse.
 """
 ROUNDS = (2, 1, 0)
 """How many of the two groups must be reliable."""
@@ -60,7 +64,7 @@ class Edges:
     Attributes:
         pairs: indices, (m, 2), first < second.
         place: log odds of their positions, (m,); nan where positions say nothing.
-        silent: log odds of pairs whose positions say nothing, see `silent_odds`.
+        silent: log odds of pairs whose positions say nothing, see `no_position_odds`.
     """
 
     pairs: Array
@@ -68,13 +72,13 @@ class Edges:
     silent: float = -NO_POSITION_PENALTY
 
 
-def silent_odds(n_people: int) -> float:
+def no_position_odds(n_people: int) -> float:
     """Return the log odds, without any evidence, that two tracklets are one person.
 
     Args:
         n_people: how many people are at the site, about.
     """
-    return -min(NO_POSITION_PENALTY, PENALTY_OF_PEOPLE * float(np.log(max(n_people, 1))))
+    return -min(NO_POSITION_PENALTY, PENALTY_PER_LOG_PEOPLE * float(np.log(max(n_people, 1))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +341,7 @@ def solve(
     must_link: Sequence[tuple[int, int]] = (),
     near_miss: float = np.inf,
     with_rivals: bool = True,
-    given: Given | None = None,
+    discount: Discount | None = None,
 ) -> Solution:
     """Partition tracklets into people.
 
@@ -351,8 +355,7 @@ def solve(
         must_link: pairs that are one person whatever the evidence.
         near_miss: mean log odds from which groups that stayed apart are reported.
         with_rivals: whether decisions name the second best group.
-        given: tells how likely two groups are one person, given who else each could be; None leaves
-            that out.
+        discount: lowers log odds by who else each group could be; None leaves that out.
 
     Returns:
         The groups, and the decisions that led to them.
@@ -361,7 +364,7 @@ def solve(
     _unite(groups, must_link)
     joined: list[Decision] = []
     refusals = _Refusals(groups, forbids)
-    enough = MAX_LOG_ODDS + edges.silent + LEAST_GIVEN  # no rival is as likely as to matter
+    enough = MAX_LOG_ODDS + edges.silent + MIN_DISCOUNTED_ODDS  # no rival is as likely as to matter
     for n_reliable in ROUNDS:
         queue = _Queue(groups)
         queue.add(*groups.all_offers(threshold, n_reliable))
@@ -372,7 +375,11 @@ def solve(
             if constraint:
                 continue
             pair = groups.members[i], groups.members[j]
-            if given is not None and odds < enough and given(odds, *pair) < LEAST_GIVEN:
+            if (
+                discount is not None
+                and odds < enough
+                and discount(odds, *pair) < MIN_DISCOUNTED_ODDS
+            ):
                 continue
             joined.append(_joined(groups, i, j, odds, with_rivals))
             groups.join(i, j)

@@ -69,7 +69,7 @@ def test_a_rival_is_who_is_in_view_together_for_some_time(
     names = [tracklet.name for tracklet in index.tracklets]
     first = names.index("a/1@0")
     second = names.index("b/1@200")
-    assert (rivals.given(7.0, [first], [second]) < 1.0) == is_doubted
+    assert (rivals.discount(7.0, [first], [second]) < 1.0) == is_doubted
 
 
 @given(st.floats(-8, 8))
@@ -77,7 +77,7 @@ def test_without_rivals_nothing_changes(odds: float) -> None:
     index = TrackletIndex([seen("a", 1, 0, 5, RED), seen("b", 1, 20, 25, RED)], CAMERAS)
     appearance = Appearance.of(index.embedded, index.camera, CURVE)
     rivals = Rivals(index, appearance, -1.0)
-    assert rivals.given(odds, [0], [1]) == odds
+    assert rivals.discount(odds, [0], [1]) == odds
 
 
 def test_whoever_is_far_more_likely_somebody_else_stays_apart() -> None:
@@ -91,12 +91,12 @@ def test_whoever_is_far_more_likely_somebody_else_stays_apart() -> None:
             np.ones(2, bool),
             0.0,
             lambda first, second: ("", -1, -1),
-            given=lambda odds, first, second, given=log_odds: given,  # type: ignore[misc]
+            discount=lambda odds, first, second, left=log_odds: left,  # type: ignore[misc]
         )
         assert found.groups == groups
 
 
 def test_more_people_make_lookalikes_more_likely() -> None:
-    odds = [solver.silent_odds(n) for n in (0, 1, 2, 5, 20, 1000)]
+    odds = [solver.no_position_odds(n) for n in (0, 1, 2, 5, 20, 1000)]
     assert odds == sorted(odds, reverse=True)
     assert (odds[1], odds[-1]) == (0.0, -solver.NO_POSITION_PENALTY)
