@@ -142,14 +142,19 @@ class TrackletIndex:
         """Return the reliable tracklets that the camera of a tracklet shows at the same time, for
         `TOGETHER_S` at least; these are other people.
         """
-        low = np.searchsorted(self.start_s, self.start_s[i] - self._longest_s)
-        high = np.searchsorted(self.start_s, self.end_s[i])
+        seen = self.seen(int(self.camera[i]), self.start_s[i], self.end_s[i])
+        together_s = np.minimum(self.end_s[seen], self.end_s[i])
+        together_s -= np.maximum(self.start_s[seen], self.start_s[i])
+        is_other = (seen != i) & self.is_reliable[seen]
+        return np.asarray(seen[is_other & (together_s >= TOGETHER_S)])
+
+    def seen(self, camera: int, first_s: float, last_s: float) -> Array:
+        """Return the tracklets (k,) that a camera shows at any time of a span, in order."""
+        low = np.searchsorted(self.start_s, first_s - self._longest_s)
+        high = np.searchsorted(self.start_s, last_s, side="right")
         near = np.arange(low, high)
-        together_s = np.minimum(self.end_s[near], self.end_s[i])
-        together_s -= np.maximum(self.start_s[near], self.start_s[i])
-        is_in_view = (self.camera[near] == self.camera[i]) & (near != i)
-        is_in_view &= self.is_reliable[near] & (together_s >= TOGETHER_S)
-        return np.asarray(near[is_in_view])
+        is_seen = (self.camera[near] == camera) & (self.end_s[near] >= first_s)
+        return np.asarray(near[is_seen])
 
     def is_rival_of_track(self, i: int, j: int) -> bool:
         """Whether a link contradicts the tracker at an ambiguous match.

@@ -100,7 +100,7 @@ def link(
     sampled = similarity.sample(whole)
     samples = settled.samples.plus(sampled.beyond(settled.includes(whole.keys)))
     calibration = similarity.calibrate(samples, whole.names, config, before.similarity)
-    pieces = split.split(whole.embedded, whole.names, calibration.curve)
+    pieces = split.split(whole, calibration.curve)
     index = TrackletIndex(pieces, cameras)
     appearance = Appearance.of(index.embedded, index.camera, calibration.curve)
 

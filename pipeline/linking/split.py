@@ -15,13 +15,12 @@ Splitting does not decide who the pieces are: the later piece is marked ambiguou
 decides. On three rendered worlds it finds one such tracklet each, of about two hundred.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from pipeline.linking.evidence.appearance import Curve, clarity_of
-from pipeline.linking.index import RELIABLE_S
+from pipeline.linking.index import RELIABLE_S, TrackletIndex
 from pipeline.records import Array, Embedded, Tracklet
 
 MIN_ODDS = 1.0
@@ -37,55 +36,32 @@ Part = tuple[Array, Array]
 """Summed embeddings of some crops, weighted by quality, (..., D), and their summed quality."""
 
 
-class _InCamera:
-    """The tracklets of one camera, by time."""
-
-    def __init__(self, embedded: Sequence[Embedded]) -> None:
-        self._embedded = sorted(embedded, key=lambda e: e.tracklet.key)
-        self._first_s = np.array([e.tracklet.first_s for e in self._embedded])
-        last_s = np.array([e.tracklet.last_s for e in self._embedded])
-        self._longest_s = float(np.max(last_s - self._first_s, initial=0))
-
-    def near(self, time_s: float) -> list[Embedded]:
-        """Return the tracklets that are seen within `NEAR_S` of a time."""
-        earliest_s = time_s - NEAR_S - self._longest_s
-        low = int(np.searchsorted(self._first_s, earliest_s))
-        high = int(np.searchsorted(self._first_s, time_s + NEAR_S, side="right"))
-        candidates = self._embedded[low:high]
-        return [e for e in candidates if e.tracklet.last_s >= time_s - NEAR_S]
-
-
-def split(embedded: Sequence[Embedded], names: Sequence[str], curve: Curve) -> list[Embedded]:
+def split(index: TrackletIndex, curve: Curve) -> list[Embedded]:
     """Cut tracklets that hold more than one person.
 
     Args:
-        embedded: tracklets.
-        names: cameras of the curve, in order.
+        index: tracklets.
         curve: log odds of a cosine.
 
     Returns:
         All tracklets in order, each whole or in its pieces.
     """
-    camera = {name: number for number, name in enumerate(names)}
-    in_camera = {}
-    for name in names:
-        in_camera[name] = _InCamera([e for e in embedded if e.tracklet.camera == name])
     found: list[Embedded] = []
-    waiting = list(reversed(embedded))
-    while waiting:
-        tracklet = waiting.pop()
-        name = tracklet.tracklet.camera
-        even = float(curve.even[camera[name]])
-        n_before = _where(tracklet, even, curve.scale, in_camera[name])
-        if n_before:
-            pieces = _cut(tracklet, n_before)
-            waiting += reversed(pieces)  # either may hold a third person
-        else:
-            found.append(tracklet)
+    for tracklet, camera in zip(index.embedded, index.camera.tolist(), strict=True):
+        even = float(curve.even[camera])
+        waiting = [tracklet]
+        while waiting:
+            whole = waiting.pop()
+            n_before = _where(whole, even, curve.scale, index, camera)
+            if n_before:
+                pieces = _cut(whole, n_before)
+                waiting += reversed(pieces)  # either may hold a third person
+            else:
+                found.append(whole)
     return found
 
 
-def _where(embedded: Embedded, even: float, scale: float, in_camera: _InCamera) -> int:
+def _where(embedded: Embedded, even: float, scale: float, index: TrackletIndex, camera: int) -> int:
     """How many crop embeddings come before the cut; 0 for none."""
     n_crops = len(embedded.crop_embeddings)
     if n_crops < 2:
@@ -107,12 +83,12 @@ def _where(embedded: Embedded, even: float, scale: float, in_camera: _InCamera) 
     is_fragment = embedded.tracklet.last_s - embedded.tracklet.first_s < RELIABLE_S
     if is_fragment or odds[lowest] >= -MIN_ODDS:
         return 0
-    is_exchanged = _is_exchanged(embedded, lowest + 1, even, scale, in_camera)
+    is_exchanged = _is_exchanged(embedded, lowest + 1, even, scale, index, camera)
     return lowest + 1 if is_exchanged else 0
 
 
 def _is_exchanged(
-    embedded: Embedded, crop: int, even: float, scale: float, in_camera: _InCamera
+    embedded: Embedded, crop: int, even: float, scale: float, index: TrackletIndex, camera: int
 ) -> bool:
     """Whether a cut before a crop is an exchange with another track of the camera.
 
@@ -122,7 +98,8 @@ def _is_exchanged(
     """
     time_s = float(embedded.tracklet.times_s[_row(embedded, crop)])
     parts = _parts(embedded, time_s)
-    for other in in_camera.near(time_s):
+    for number in index.seen(camera, time_s - NEAR_S, time_s + NEAR_S).tolist():
+        other = index.embedded[number]
         if other.tracklet.track_id == embedded.tracklet.track_id:
             continue
         other_parts = _parts(other, time_s)
@@ -136,15 +113,19 @@ def _is_exchanged(
 
 def _summed(embedded: Embedded) -> tuple[Array, Array]:
     """Sums of the first crop embeddings, weighted by quality, (k, D), and of quality, (k,)."""
+    weighted, quality = _weighted(embedded)
+    return np.cumsum(weighted, axis=0), np.cumsum(quality)
+
+
+def _weighted(embedded: Embedded) -> tuple[Array, Array]:
+    """Crop embeddings weighted by quality, (k, D), and the quality, (k,)."""
     quality = np.maximum(embedded.crop_quality.astype(np.float64), MIN_QUALITY)
-    sums = np.cumsum(embedded.crop_embeddings * quality[:, None], axis=0)
-    return sums, np.cumsum(quality)
+    return embedded.crop_embeddings * quality[:, None], quality
 
 
 def _parts(embedded: Embedded, time_s: float) -> tuple[Part, Part]:
     """What crops show before a time, and from it on; zeros where there are none."""
-    quality = np.maximum(embedded.crop_quality.astype(np.float64), MIN_QUALITY)
-    weighted = embedded.crop_embeddings * quality[:, None]
+    weighted, quality = _weighted(embedded)
     is_before = embedded.crop_times_s < time_s
     before = weighted[is_before].sum(axis=0), quality[is_before].sum()
     after = weighted[~is_before].sum(axis=0), quality[~is_before].sum()

@@ -5,11 +5,13 @@ import pytest
 
 from pipeline.linking import split
 from pipeline.linking.evidence.appearance import Curve
-from pipeline.records import Embedded, Tracklet
+from pipeline.linking.index import TrackletIndex
+from pipeline.records import Camera, Embedded, Tracklet
 from pipeline.vectors import pool
 
 CURVE = Curve(np.array([0.45]), 0.06)
 PEOPLE = np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0]
+CAMERA = Camera("cam", "cam.mp4", 1000, 1000, 10, 0, -1, np.zeros((0, 0)))
 WEAK = 34
 JUMP = 37
 
@@ -49,8 +51,8 @@ def beside(embedded: Embedded) -> Embedded:
     return replace(embedded, tracklet=replace(embedded.tracklet, track_id=8))
 
 
-def cut(embedded: Embedded) -> list[Embedded]:
-    return split.split([embedded], ["cam"], CURVE)
+def cut(*embedded: Embedded) -> list[Embedded]:
+    return split.split(TrackletIndex(embedded, {"cam": CAMERA}), CURVE)
 
 
 @pytest.mark.parametrize("n_looks", [1, 3, 4, 8])
@@ -107,7 +109,7 @@ def test_a_single_odd_look_is_a_bad_crop_and_no_other_person(who: tuple[int, ...
 def test_a_single_look_is_enough_where_two_tracks_exchange_people() -> None:
     first = tracklet_of(1, 1, 1, 1, 2)
     second = beside(tracklet_of(2, 2, 2, 2, 1))
-    found = split.split([first, second], ["cam"], CURVE)
+    found = cut(first, second)
     assert [(e.tracklet.track_id, e.tracklet.frames[0]) for e in found] == [
         (7, 0),
         (7, JUMP),
@@ -119,7 +121,7 @@ def test_a_single_look_is_enough_where_two_tracks_exchange_people() -> None:
 @pytest.mark.parametrize("other", [(2, 2, 2, 2, 2), (3, 3, 3, 3, 4)])
 def test_a_single_look_of_somebody_beside_is_no_exchange(other: tuple[int, ...]) -> None:
     first = tracklet_of(1, 1, 1, 1, 2)
-    found = split.split([first, beside(tracklet_of(*other))], ["cam"], CURVE)
+    found = cut(first, beside(tracklet_of(*other)))
     assert len(found) == 2
 
 

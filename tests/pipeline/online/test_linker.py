@@ -17,6 +17,7 @@ from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.linking import linker, split
 from pipeline.linking.clustering import corrections
 from pipeline.linking.evidence.appearance import Curve
+from pipeline.linking.index import TrackletIndex
 from pipeline.linking.learning import lessons, travel_times
 from pipeline.linking.learning.lessons import Lessons
 from pipeline.linking.linker import Linked
@@ -204,8 +205,8 @@ def test_while_nothing_has_settled_the_last_word_is_that_of_offline_linking(seed
 
 def cutting(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
     """Links after cutting what falls apart."""
-    cameras = sorted({e.tracklet.camera for e in embedded})
-    return link(split.split(embedded, cameras, Curve(np.full(len(cameras), 0.45), 0.06)), sure)
+    index = TrackletIndex(embedded, CAMERAS)
+    return link(split.split(index, Curve(np.full(len(index.names), 0.45), 0.06)), sure)
 
 
 def with_looks(embedded: Embedded) -> Embedded:
