@@ -82,6 +82,8 @@ class CameraConfig(Section):
 
     source: str = Field(min_length=1)
     name: CameraName = ""
+    live: bool = False
+    transport: Literal["tcp", "udp"] = "tcp"
     start_s: float = 0.0
     track: Annotated[int, Field(ge=0)] = 0
     homography: list[list[float]] = Field(default_factory=list)
@@ -255,6 +257,43 @@ class OutputConfig(Section):
     encoder: Literal["libx264", "auto", "h264_nvenc", "h264_qsv", "h264_vaapi"] = "libx264"
 
 
+class LiveConfig(Section):
+    """How live cameras are read, and what a run keeps that does not end."""
+
+    open_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    dead_after_s: Annotated[float, Field(gt=0)] = 20.0
+    frozen_after_s: Seconds = 8.0
+    max_attempts_per_hour: Annotated[int, Field(ge=1)] = 240
+    clock: Literal["auto", "arrival"] = "auto"
+    flush_s: Annotated[float, Field(gt=0)] = 5.0
+    segment_s: Annotated[float, Field(gt=0)] = 60.0
+    keep_days: Annotated[float, Field(ge=0)] = 0.0
+    keep_gb: Annotated[float, Field(ge=0)] = 0.0
+    min_free_gb: Annotated[float, Field(ge=0)] = 1.0
+
+
+class PrivacyConfig(Section):
+    """What is hidden before anything is encoded or served."""
+
+    blur: Literal["off", "faces", "bodies"] = "off"
+    keep_crops: bool = False
+
+
+class ServeConfig(Section):
+    """The page of a live run; no port, no page."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    host: str = "127.0.0.1"
+    token: str = ""
+
+
+class EventsConfig(Section):
+    """Where the events of a live run are sent, beside events.jsonl; "" sends none."""
+
+    webhook: str = ""
+    mqtt: str = ""
+
+
 class Config(Section):
     """All settings of a run."""
 
@@ -282,6 +321,10 @@ class Config(Section):
     reid: ReidConfig = ReidConfig()
     linking: LinkingConfig = LinkingConfig()
     output: OutputConfig = OutputConfig()
+    live: LiveConfig = LiveConfig()
+    privacy: PrivacyConfig = PrivacyConfig()
+    serve: ServeConfig = ServeConfig()
+    events: EventsConfig = EventsConfig()
 
 
 def load(path: str, overrides: Sequence[str] = ()) -> Config:
