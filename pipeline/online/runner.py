@@ -6,7 +6,8 @@ and linked. So the identity of a tracklet is known at most `max_delay_s` after i
 `tracklets.min_tracklet_s` is less than half of that.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -18,7 +19,24 @@ from pipeline.online.linker import Engine, OnlineLinker
 from pipeline.records import Array, Embedded, Key, Tracklet
 from pipeline.timings import Timings
 from pipeline.vectors import pool
-from pipeline.worker import Worker
+
+
+class Progress(Protocol):
+    """What tells how far the cameras are, whether of files or live."""
+
+    @property
+    def now_s(self) -> float:
+        """Time of the latest frame, seconds."""
+        ...
+
+    @property
+    def n_frames(self) -> Mapping[str, int]:
+        """Frames processed so far, by camera."""
+        ...
+
+    def provisional(self) -> list[Tracklet]:
+        """Return the open tracklets as if they closed now."""
+        ...
 
 
 class EmbeddingCache:
@@ -68,7 +86,7 @@ class OnlineRunner:
 
     def __init__(
         self,
-        worker: Worker,
+        worker: Progress,
         embedder: Embedder,
         engine: Engine,
         config: LinkingConfig,

@@ -56,7 +56,8 @@ class _Matches:
 class Tracker:
     """Tracks the people of one camera; call `update` once a frame, in time order."""
 
-    def __init__(self, config: TrackerConfig) -> None:
+    def __init__(self, config: TrackerConfig, first_id: int = 1) -> None:
+        """Begin without tracks; ids count from `first_id`."""
         self._config = config
         self._filter = KalmanFilter(
             config.position_std,
@@ -66,7 +67,7 @@ class Tracker:
         )
         self._confidence = Confidence()
         self._solver = SOLVERS[config.assignment]
-        self._next_id = 1
+        self._next_id = first_id
         self._n_started = 0
         self._time_s = 0.0
         self._step_s = 0.0
@@ -83,6 +84,11 @@ class Tracker:
     def __len__(self) -> int:
         """Count the live tracks: tentative, confirmed and lost."""
         return len(self._ids)
+
+    @property
+    def next_id(self) -> int:
+        """Id of the next track that is confirmed."""
+        return self._next_id
 
     @property
     def live_ids(self) -> Array:
@@ -137,6 +143,11 @@ class Tracker:
             self._tentative_rows.append(first_rows)
         self._drop_old_tentative_rows()
         return emitted
+
+    def end_all(self) -> None:
+        """End all tracks, as after a long silence; ids are not used again."""
+        self._keep(np.zeros(len(self), np.bool_))
+        self._tentative_rows = []
 
     def _predict(self, time_s: float) -> None:
         if len(self):
@@ -279,8 +290,11 @@ class Tracker:
         unseen_s = self._time_s - self._seen_s
         limit_s = np.where(self._ids == TENTATIVE, self._config.confirm_s, self._config.max_lost_s)
         keep = unseen_s <= limit_s + ROUNDING_S
-        if keep.all():
-            return
+        if not keep.all():
+            self._keep(keep)
+
+    def _keep(self, keep: Array) -> None:
+        """Keep some of the tracks, (n,) bool."""
         self._mean = self._mean[keep]
         self._covariance = self._covariance[keep]
         self._ids = self._ids[keep]
