@@ -14,33 +14,28 @@ from tempfile import TemporaryFile
 
 import tqdm
 
-from models import device as devices
-from models import settings, weights
+from models import settings
 from models.errors import one_line
 from models.interrupts import Interrupts
 from pipeline import config as configuration
-from pipeline import embed, fill, hardware, site_checks, yuv
-from pipeline.config import CameraConfig, Config, SourcesConfig
+from pipeline import fill, site_checks
+from pipeline.config import CameraConfig, Config
 from pipeline.detect import detector as detectors
-from pipeline.detect.detector import Detector
 from pipeline.embed import Embedder
-from pipeline.errors import ConfigError
 from pipeline.linking import linker
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
-from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.linker import Linked
-from pipeline.linking.site import Site
 from pipeline.online import events
 from pipeline.online.events import Event
 from pipeline.online.linker import engine_of
 from pipeline.online.runner import OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import MANIFEST, OutputFolder, writing
+from pipeline.preparation import Prepared, n_expected, prepare
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
-from pipeline.sources.looks import SHORT_S, Looks
 from pipeline.timings import Timings
 from pipeline.tracking import untracked
 from pipeline.worker import Worker
@@ -51,21 +46,6 @@ NOT_DRAWN = "the run ended while videos were drawn: some were not written"
 """Stands in `run.json` until they are."""
 ROUNDING_S = 1e-6
 """Times of the same frame may differ by this, since clocks are shifted before or after adding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a run works with, checked. Nothing has been processed or written yet."""
-
-    config: Config
-    folder: OutputFolder
-    sources: list[Source]
-    detector: Detector
-    embedder: Embedder
-    cameras: dict[str, Camera]
-    corrections: Corrections
-    prior: Site
-    result: Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,109 +124,6 @@ def _without_manifest(folder: OutputFolder) -> list[str]:
     return [name for name in folder.written if name != MANIFEST]
 
 
-def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
-    """Check all input, open the sources, and load the networks.
-
-    Args:
-        config: all settings.
-        output: folder for the results; it is not touched yet.
-        overwrite: whether it may hold the results of an earlier run.
-
-    Raises:
-        PipelineError: the input is bad.
-    """
-    if not config.cameras:
-        raise ConfigError("no cameras: give --videos cam1.mp4 cam2.mp4, or a config with cameras")
-    named = configuration.unique_names(config.cameras)
-    name_notes = configuration.renamed_cameras(config.cameras, named)
-    config = config.model_copy(update={"cameras": named})
-    configuration.check_travel(config)
-    corrected = corrections.load(config.linking.corrections)
-    folder = OutputFolder(output, overwrite)
-    try:
-        devices.resolve(config.device)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    sources = [_open(camera, config) for camera in config.cameras]
-    if config.output.mosaic:
-        _refuse_a_dark_mosaic(sources, config.sources)
-    cameras = {source.camera.name: source.camera for source in sources}
-    region_warnings: list[str] = []
-    for camera in config.cameras:
-        region_warnings += site_checks.check_region(cameras[camera.name], camera.roi)
-    detector, detector_notes = detectors.build(
-        config.detector,
-        config.device,
-        list(cameras.values()),
-        config.runtime,
-        config.precision,
-    )
-    embedder, embedder_notes = embed.build(
-        config.reid, config.device, config.runtime, config.precision
-    )
-    source_paths = [Path(camera.source) for camera in config.cameras]
-    _refuse_inputs_in(output, [*source_paths, *detector.files, *embedder.files])
-    result = Result(
-        config,
-        output,
-        detector.name,
-        embedder.name,
-        _sha256(detector.files),
-        _sha256(embedder.files),
-        detector_choice=detector.choice,
-        reid_choice=embedder.choice,
-        notes=name_notes + _codec_notes(config, cameras) + detector_notes + embedder_notes,
-        warnings=region_warnings,
-    )
-    prior = sites.load(config.linking.priors, result.reid_sha256)
-    return Prepared(config, folder, sources, detector, embedder, cameras, corrected, prior, result)
-
-
-def _codec_notes(config: Config, cameras: Mapping[str, Camera]) -> list[str]:
-    """Say which hardware that the settings name decodes or encodes nothing."""
-    sizes = [(yuv.even(camera.width), yuv.even(camera.height)) for camera in cameras.values()]
-    return hardware.notes(
-        config.sources.decoder, config.output.encoder, sizes if config.output.video else []
-    )
-
-
-def _open(camera: CameraConfig, config: Config) -> Source:
-    """Open a source with the rate of its detection; raises SourceError."""
-    source = open_source(camera, config.sources, detectors.rate(config.detector))
-    opened = source.camera
-    is_short = 0 < opened.n_frames < SHORT_S * opened.fps
-    if is_short and detectors.is_adaptive(config.detector):
-        source.looks = Looks(0)
-    return source
-
-
-def _refuse_a_dark_mosaic(sources: list[Source], config: SourcesConfig) -> None:
-    """Raise ConfigError when the cameras' times are too far apart for a mosaic."""
-    spans_s: dict[str, tuple[float, float]] = {}
-    for source in sources:
-        camera = source.camera
-        duration_s = math.inf
-        if camera.n_frames > 0:
-            duration_s = _n_expected(camera, config) * config.stride / camera.fps
-        spans_s[camera.name] = (camera.start_s, camera.start_s + duration_s)
-    if reason := mosaic.too_dark(spans_s):
-        raise ConfigError(reason)
-
-
-def _refuse_inputs_in(output: Path, inputs: list[Path]) -> None:
-    """Raise ConfigError when an input lies in the output folder, where results could replace it."""
-    for path in inputs:
-        if path.resolve().is_relative_to(output.resolve()):
-            raise ConfigError(
-                f"{path}: lies in the output folder {output}, whose files are replaced; choose"
-                " another --output"
-            )
-
-
-def _sha256(files: tuple[Path, ...]) -> str:
-    return weights.sha256(files[0]) if files else ""
-
-
 def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processed:
     """Read, detect, track and embed, until every source has ended or reading is interrupted.
 
@@ -312,7 +189,7 @@ def _rounds(
 ) -> Generator[list[Tracklet], None, None]:
     """Yield the tracklets that close, round by round, with a progress bar."""
     config = prepared.config.sources
-    total = sum(_n_expected(source.camera, config) for source in prepared.sources)
+    total = sum(n_expected(source.camera, config) for source in prepared.sources)
     with (
         tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None) as bar,
         closing(worker.run(interrupts["reading"], bar.update)) as rounds,
@@ -341,14 +218,6 @@ def _embed(
             n_crops = 0
     flush()
     return embedded
-
-
-def _n_expected(camera: Camera, config: SourcesConfig) -> int:
-    """How many frames of a camera will be processed, as far as its file tells; 0 unknown."""
-    n_frames = max(camera.n_frames, 0)
-    if config.max_seconds:
-        n_frames = min(n_frames, round(config.max_seconds * camera.fps))
-    return math.ceil(n_frames / config.stride)
 
 
 def link(prepared: Prepared, processed: Processed) -> None:
