@@ -16,7 +16,7 @@ from tests.videos import write_video
 FPS = 25
 SIZE = (160, 96)
 OPEN_AND_READ_S = (5, 2)
-QUICK = {"analyzeduration": "100000", "fflags": "nobuffer"}
+QUICK = {"analyzeduration": "100000"}
 
 
 @pytest.fixture(scope="module")
