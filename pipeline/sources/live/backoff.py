@@ -1,7 +1,7 @@
 """How long to wait before the next attempt to connect to a camera.
 
 Most outages are short: a camera restarts, a cable is moved. So the first minute of an outage is
-spent on attempts at most 2 s apart, and the camera is back within 3 s after its server is. Longer
+spent on attempts at most 1.5 s apart, and the camera is back within 3 s after its server is. Longer
 outages get exponential back-off up to a minute. Every wait has jitter, so that cameras behind one
 switch do not all come back at once, and the attempts of an hour are capped: some cameras lock out
 whoever asks too often.
@@ -11,7 +11,7 @@ import random
 from collections import deque
 
 FIRST_WAITS_S = (0.5, 1.0)
-SHORT_WAIT_S = 2.0
+SHORT_WAIT_S = 1.5
 SHORT_OUTAGE_S = 60.0
 """Up to here, attempts are `SHORT_WAIT_S` apart."""
 GROWTH = 2.0

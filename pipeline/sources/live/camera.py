@@ -299,6 +299,7 @@ class LiveCamera:
                 self._arrivals_s.clear()
             self._arrivals_s.append(now_s)
             self._last_picture_s = now_s
+            self._cause = ""
             self._update(now_s)
             if not self._frozen.is_frozen:
                 self._place(taken)
@@ -389,7 +390,6 @@ class LiveCamera:
         elif self._frozen.is_frozen:
             self._enter("frozen", f"all pictures were equal for {self._live.frozen_after_s:g} s")
         else:
-            self._cause = ""
             self._enter("live", self._how_back(now_s))
 
     def _how_back(self, now_s: float) -> str:

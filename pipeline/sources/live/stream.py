@@ -34,7 +34,9 @@ from pipeline.sources.source import reason
 STAMPLESS = ("mpjpeg", "mjpeg", "mjpeg_2000", "image2pipe", "jpeg_pipe")
 """Formats without timestamps, for which FFmpeg makes them up at 25 a second."""
 PACED = ("hls",)
-LOOKED_AT_US = 1_000_000
+HELD_BACK = ("rtsp",)
+"""Formats of which FFmpeg gives a packet when the next one is there: it looks for its end."""
+LOOKED_AT_US = 200_000
 """How much of a stream FFmpeg looks at before it is open, microseconds."""
 LOOKED_AT_BYTES = 2_000_000
 MAX_REORDER_US = 200_000
@@ -148,6 +150,7 @@ class Stream:
         self._stop = stop
         self._timeout_s = live.open_timeout_s
         self._target = target(config)
+        self._silence = f"no packet for {self._timeout_s:g} s"
         self._backlog = _Backlog()
         self._delays = ArrivalClock()
         self.dropped: Counter[str] = Counter()
@@ -164,12 +167,14 @@ class Stream:
         codec.thread_count = 1  # more hold pictures back, and many cameras fill the cores anyway
         codec.flags |= Flags.low_delay | Flags.copy_opaque
         self.fps = float(self._track.average_rate or self._track.guessed_rate or 0)
-        name = self._container.format.name
-        self._has_stamps = not set(name.split(",")) & set(STAMPLESS)
+        names = set(self._container.format.name.split(","))
+        self._has_stamps = not names & set(STAMPLESS)
+        self._is_held_back = bool(names & set(HELD_BACK))
+        self._last_read_s = now()
         self._pacer: _Pacer | None = None
         if self._target.is_file:
             self._pacer = _Pacer(now, stop, starts_s)
-        elif set(name.split(",")) & set(PACED):
+        elif names & set(PACED):
             self._pacer = _Pacer(now, stop, None)
 
     def __enter__(self) -> "Stream":
@@ -238,6 +243,7 @@ class Stream:
 
     def _read(self, packets: Iterator["av.Packet[VideoStream]"]) -> "av.Packet[VideoStream]":
         """The next packet; raises StreamError or StreamEnd where there is none."""
+        began_s = time.monotonic()
         try:
             packet = next(packets)
         except (StopIteration, IndexError):
@@ -248,6 +254,8 @@ class Stream:
             raise StreamError(self._why(error)) from None
         if not packet.size and not self._target.is_file:
             raise StreamError("the camera closed the connection")
+        if time.monotonic() - began_s >= self._timeout_s:
+            raise StreamError(self._silence)  # FFmpeg gives the packet that it held back, for once
         return packet
 
     def _arrival(self, packet: "av.Packet[VideoStream]", read_s: float) -> tuple[float, float]:
@@ -263,10 +271,12 @@ class Stream:
                 self._pacer.wait(packet, stamp, read_s > WAITED_S)
             return self._pacer.shown_s, self._now() - self._pacer.due_s
         now_s = self._now()
+        arrival_s = self._last_read_s if self._is_held_back else now_s
+        self._last_read_s = now_s
         if not self._has_stamps or stamp is None:
-            return now_s, math.inf
-        expected_s, _ = self._delays.time_s(float(stamp * packet.time_base), now_s)
-        return now_s, now_s - expected_s
+            return arrival_s, math.inf
+        expected_s = self._delays.time_s(float(stamp * packet.time_base), arrival_s)
+        return arrival_s, arrival_s - expected_s
 
     def _decoded(self, packet: "av.Packet[VideoStream]") -> list[av.VideoFrame]:
         """Pictures that a packet completes; damaged ones are counted."""
@@ -288,7 +298,7 @@ class Stream:
     def _why(self, error: Exception) -> str:
         """Why a connection failed, without the address, which may have credentials."""
         if isinstance(error, (av.error.ExitError, TimeoutError)):
-            return f"no packet for {self._timeout_s:g} s"
+            return self._silence
         if isinstance(error, FFmpegError):
             return reason(error)
         return type(error).__name__

@@ -3,16 +3,16 @@
 A picture has a stamp on the clock of its stream, which starts anywhere and may restart, freeze or
 jump, and it arrives late by a delay that varies. Two ways lead to its time:
 
-- *sender*: with each RTCP sender report, a camera tells its own wall clock now, and what stamp that
-  is. FFmpeg turns it into the wall clock of each packet. The camera's clock need not be right: a
-  report is sent without delay, so its arrival minus what it says is what the clock is off by, and
-  that is corrected. The smallest of several reports has the least transit in it.
 - *arrival*: stamp plus the smallest difference between arrival and stamp so far, which is that of
   the packet that came through fastest. It slowly grows, since no two clocks run at the same speed.
+- *sender*: a camera takes some time to encode a picture, and another one more, which the arrival
+  does not show. With each RTCP sender report, a camera tells what its own wall clock is now, and at
+  which stamp; FFmpeg turns that into the wall clock of each packet. So the report says how old a
+  picture was when it was sent, and by that its time is earlier than by the arrival. It does not
+  matter whether the camera's clock is right, and what it is off by is told.
 
-The sender's way sees how long a camera takes to encode, and the other does not, so cameras of
-different makes agree to some 10 ms by it. `pipeline.sources.clock` would not do: it repairs the
-clock of a recording, where nothing arrives, and its times count from the first picture.
+`pipeline.sources.clock` would not do: it repairs the clock of a recording, where nothing arrives,
+and its times count from the first picture.
 """
 
 import math
@@ -27,23 +27,23 @@ DRIFT = 1e-4
 """Seconds a second by which the smallest delay may grow: more than the clocks of computers and
 cameras differ by.
 """
-MAX_AHEAD_S = 1.0
-"""A stamp that moves ahead of the arrival by more than this between two pictures has jumped."""
 MAX_BEHIND_S = 5.0
-"""A stamp that is behind the fastest packet by more than this has jumped, or stood still: a delay
-would have ended in a timeout.
+"""A stamp that is behind the fastest packet by more than this has jumped back, or stood still: a
+delay would have ended in a timeout. One that jumps ahead is the fastest packet itself.
 """
 MAX_OFFSET_S = 86_400.0
 """A clock that is off by more than a day was never set, and is not believed."""
-MAX_CLOCK_STEP_S = 0.25
-"""A clock that tells the same stamp this much differently has been set anew."""
+MAX_CLOCK_STEP_S = 1.0
+"""A clock that is off by this much more or less than at the report before has been set."""
 MAX_CLOCK_STEPS = 3
-"""A clock that was set anew more often in an hour is not believed until the next connection."""
+"""A clock that was set more often in an hour is not believed until the next connection."""
 HOUR_S = 3600.0
-MAX_DELAY_S = 30.0
-"""A sender that says a picture was made so long before it came is not believed."""
+MAX_AGE_S = 30.0
+"""A report that says that a picture is older when it is sent is wrong."""
 N_REPORTS = 32
-"""Reports whose smallest transit counts: two to three minutes."""
+"""Reports among which the oldest picture counts, two to three minutes: a report that is sent some
+time before the next picture makes it look younger.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +93,15 @@ class WallClock:
 
     def time_s(self, stamps: Stamps) -> float:
         """Return the time of the next picture, later than that of the one before."""
-        told_s, is_new = self._arrival.time_s(stamps.stamp_s, stamps.arrival_s)
+        told_s = self._arrival.time_s(stamps.stamp_s, stamps.arrival_s)
         kind: ClockKind = "arrival"
         if self._believes_sender:
-            by_sender_s = self._sender.time_s(stamps, is_new)
-            if by_sender_s is not None:
-                told_s = by_sender_s
-                kind = "sender"
-            self.offset_s = self._sender.offset_s
+            self._sender.note(stamps, told_s)
             self._changes += self._sender.take_doubts()
+            self.offset_s = self._sender.offset_s
+            if not math.isnan(self._sender.age_s):
+                told_s -= self._sender.age_s
+                kind = "sender"
         self._note(kind)
         self.last_s = max(told_s, self.last_s + MIN_STEP_S)
         return self.last_s
@@ -116,11 +116,7 @@ class WallClock:
         if kind == self.kind:
             return
         if kind == "sender":
-            way = "ahead of" if self.offset_s >= 0 else "behind"
-            self._changes.append(
-                f"times are now by the camera's own clock; it is {abs(self.offset_s):.3f} s {way}"
-                " this machine's, which is corrected"
-            )
+            self._changes.append("times are now by the camera's own clock")
         elif self.kind == "sender":
             self._changes.append("times are now by the arrival of the packets")
         self.kind = kind
@@ -132,70 +128,69 @@ class ArrivalClock:
     def __init__(self) -> None:
         self._smallest_s = math.nan
         self._last_stamp_s = math.nan
-        self._last_offset_s = math.nan
         self._last_arrival_s = math.nan
 
-    def time_s(self, stamp_s: float | None, arrival_s: float) -> tuple[float, bool]:
-        """Return the time of the next picture, and whether its stamp counts from anew."""
+    def time_s(self, stamp_s: float | None, arrival_s: float) -> float:
+        """Return when the next picture would have come through fastest."""
         if stamp_s is None or stamp_s == self._last_stamp_s:
-            return arrival_s, False
+            return arrival_s
         offset_s = arrival_s - stamp_s
-        is_new = self._is_new(stamp_s, offset_s)
-        if is_new:
+        if self._is_new(stamp_s, offset_s):
             self._smallest_s = offset_s
         else:
             elapsed_s = max(arrival_s - self._last_arrival_s, 0.0)
             self._smallest_s = min(self._smallest_s + DRIFT * elapsed_s, offset_s)
         self._last_stamp_s = stamp_s
-        self._last_offset_s = offset_s
         self._last_arrival_s = arrival_s
-        return stamp_s + self._smallest_s, is_new
+        return stamp_s + self._smallest_s
 
     def _is_new(self, stamp_s: float, offset_s: float) -> bool:
         """Whether this is the first stamp, or one after a restart or a jump."""
         is_first = math.isnan(self._smallest_s)
         is_back = stamp_s < self._last_stamp_s
-        is_ahead = offset_s < self._last_offset_s - MAX_AHEAD_S
         is_behind = offset_s > self._smallest_s + MAX_BEHIND_S
-        return is_first or is_back or is_ahead or is_behind
+        return is_first or is_back or is_behind
 
 
 class _Sender:
-    """The sender's wall clock, and what it is off by.
+    """What the sender's reports tell.
 
+    age_s: how long ago pictures were made when they are sent; NaN where it is not known.
     offset_s: the sender's clock minus this machine's; 0 where it is not known.
     """
 
     def __init__(self) -> None:
-        self._late_s: deque[float] = deque(maxlen=N_REPORTS)
-        """Arrival minus what it says, of the last reports."""
-        self._from_stamp_s = math.nan
-        """The sender's wall clock minus the stamp."""
+        self._ages_s: deque[float] = deque(maxlen=N_REPORTS)
         self._steps_s: deque[float] = deque(maxlen=MAX_CLOCK_STEPS + 1)
-        """When the clock was set anew."""
+        """When the clock was set."""
         self._is_believed = True
         self._doubts: list[str] = []
+        self.age_s = math.nan
         self.offset_s = 0.0
 
-    def time_s(self, stamps: Stamps, is_new: bool) -> float | None:
-        """Return when a picture was made, on this machine's clock; None where it is not known.
+    def note(self, stamps: Stamps, came_s: float) -> None:
+        """Take the report that came with a picture, if one did.
 
         Args:
             stamps: those of the picture.
-            is_new: whether its stamp counts from anew.
+            came_s: when it would have come through fastest, on this machine's clock.
         """
-        if is_new:
-            self._from_stamp_s = math.nan
-            self._late_s.clear()
-        sender_s = self._sender_s(stamps)
-        if stamps.report_s is not None:
-            self._take_report(stamps.arrival_s - stamps.report_s)
-        if sender_s is None or not self._late_s or not self._is_believed:
-            return None
-        time_s = sender_s + min(self._late_s)
-        if abs(time_s - stamps.arrival_s) > MAX_DELAY_S:
-            return None
-        return min(time_s, stamps.arrival_s)
+        if stamps.report_s is None or stamps.sender_s is None or not self._is_believed:
+            return
+        age_s = stamps.report_s - stamps.sender_s
+        offset_s = stamps.report_s - came_s
+        if abs(age_s) > MAX_AGE_S:
+            return
+        if self._ages_s and abs(offset_s - self.offset_s) > MAX_CLOCK_STEP_S:
+            self._steps_s.append(came_s)
+        self._ages_s.append(age_s)
+        self.age_s = max(0.0, *self._ages_s)
+        self.offset_s = offset_s
+        is_often = len(self._steps_s) > MAX_CLOCK_STEPS and came_s - self._steps_s[0] < HOUR_S
+        if abs(offset_s) > MAX_OFFSET_S:
+            self._doubt(f"is off by {abs(offset_s) / MAX_OFFSET_S:.0f} days")
+        elif is_often:
+            self._doubt(f"jumped {len(self._steps_s)} times within an hour")
 
     def take_doubts(self) -> list[str]:
         """Return why the clock is not believed, in words, once."""
@@ -203,36 +198,9 @@ class _Sender:
         self._doubts = []
         return doubts
 
-    def _sender_s(self, stamps: Stamps) -> float | None:
-        """The sender's wall clock for a picture; from its stamp, where the packet does not say."""
-        if stamps.stamp_s is None:
-            return stamps.sender_s
-        if stamps.sender_s is None:
-            told_s = stamps.stamp_s + self._from_stamp_s
-            return None if math.isnan(told_s) else told_s
-        from_stamp_s = stamps.sender_s - stamps.stamp_s
-        step_s = from_stamp_s - self._from_stamp_s
-        self._from_stamp_s = from_stamp_s
-        if abs(step_s) > MAX_CLOCK_STEP_S:
-            self._note_step(step_s, stamps.arrival_s)
-        return stamps.sender_s
-
-    def _take_report(self, late_s: float) -> None:
-        if abs(late_s) > MAX_OFFSET_S and self._is_believed:
-            self._doubt(f"is off by {abs(late_s) / MAX_OFFSET_S:.0f} days")
-        self._late_s.append(late_s)
-        self.offset_s = -min(self._late_s)
-
-    def _note_step(self, step_s: float, now_s: float) -> None:
-        """Learn anew what the clock is off by."""
-        self._late_s.clear()
-        self._steps_s.append(now_s)
-        is_often = len(self._steps_s) > MAX_CLOCK_STEPS and now_s - self._steps_s[0] < HOUR_S
-        if is_often and self._is_believed:
-            self._doubt(f"jumped {len(self._steps_s)} times in an hour, lastly by {step_s:.3g} s")
-
     def _doubt(self, why: str) -> None:
         self._is_believed = False
+        self.age_s = math.nan
         self._doubts.append(
             f"the camera's own clock {why} and is not believed; let the camera take its time from"
             " a time server (NTP)"
