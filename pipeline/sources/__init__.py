@@ -3,8 +3,10 @@
 A file is read completely and loses nothing. Time is the presentation timestamp minus that of the
 first frame, plus the camera's `start_s`; a frame count is never turned into time, so 29.97 stays
 29.97 and variable rates are right. Clocks that jump are repaired, with a warning (see `clock`):
-times in all results are seconds of the repaired clock. A live source will be one more class with
-the same three members (`camera`, `warnings`, iteration), chosen in `open_source`.
+times in all results are seconds of the repaired clock.
+
+A live camera is no such source: it cannot be asked for the next frame, since the newest one wins,
+and it may come and go. A live run takes rounds of frames from `live.cameras.LiveCameras` instead.
 
 - `source`: what all sources have in common
 - `video`, `images`: the two kinds
@@ -12,6 +14,7 @@ the same three members (`camera`, `warnings`, iteration), chosen in `open_source
 - `clock`: times that always grow
 - `looks`: which frames have their image, where the detector does not look at all
 - `ahead`: reading on a thread
+- `live`: live cameras
 """
 
 from pathlib import Path
@@ -38,10 +41,13 @@ def open_source(
         in_yuv: read the pictures to draw on them, in YUV 4:2:0.
 
     Raises:
-        SourceError: it cannot be read.
+        SourceError: it cannot be read, or is a live stream.
     """
     if "://" in config.source:
-        raise SourceError(f"{config.source}: streams are not supported yet; record to a file first")
+        raise SourceError(
+            f"{config.name}: is a live stream, which only a live run reads; run"
+            " `people-tracker --videos` with streams alone, or record it to a file first"
+        )
     path = Path(config.source)
     try:
         n_bytes = path.stat().st_size

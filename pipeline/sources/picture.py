@@ -92,6 +92,11 @@ def _orientation(picture: av.VideoFrame) -> Orientation:
     return Orientation(False, a < 0, d < 0)
 
 
+def believed(aspect: Fraction | None) -> Fraction:
+    """Return the width of a stored pixel through its height; 1 where that is not to be believed."""
+    return aspect if aspect and 1 / MAX_ASPECT <= aspect <= MAX_ASPECT else Fraction(1)
+
+
 def shown_size(
     picture: av.VideoFrame, aspect: Fraction, orientation: Orientation
 ) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from pipeline.sources.picture import (
     MAX_ASPECT,
     Orientation,
     Orientations,
+    believed,
     shown,
     shown_in_yuv,
     shown_size,
@@ -141,7 +142,7 @@ class VideoFile:
                 for picture in self._decode(container, stream):
                     is_of_picture = (picture.width, picture.height) == (codec.width, codec.height)
                     if self._facts.follows_codec and is_of_picture:  # the codec may be ahead
-                        aspect = _believed(codec.sample_aspect_ratio)
+                        aspect = believed(codec.sample_aspect_ratio)
                     yield picture, aspect
         except FFmpegError as error:
             self._warn(f"reading stopped at a damaged place ({reason(error)})")
@@ -224,7 +225,7 @@ class VideoFile:
         # the container's duration is that of its longest stream
         announced_s = duration_s if own_s or len(container.streams) == 1 else 0.0
         follows_codec = stream.sample_aspect_ratio == stream.codec_context.sample_aspect_ratio
-        aspect = _believed(stream.sample_aspect_ratio)
+        aspect = believed(stream.sample_aspect_ratio)
         size = shown_size(first, aspect, self._orientations.of(first))
         colours = colours_of(first)
         return _Facts(
@@ -327,8 +328,3 @@ def _packets(container: InputContainer, stream: VideoStream) -> "Iterator[av.Pac
     """Packets of a stream, with the empty one at the end that flushes the decoder."""
     with suppress(IndexError):  # PyAV fails after all that, where a stream appeared late
         yield from container.demux(stream)
-
-
-def _believed(aspect: Fraction | None) -> Fraction:
-    """Width of a stored pixel through its height; 1 where it is not known or not believed."""
-    return aspect if aspect and 1 / MAX_ASPECT <= aspect <= MAX_ASPECT else Fraction(1)

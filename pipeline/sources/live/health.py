@@ -46,7 +46,7 @@ class Health:
 
 
 CameraEventKind = Literal[
-    "connected", "stalled", "frozen", "lost", "back", "clock", "drops", "ended"
+    "connected", "stalled", "frozen", "lost", "back", "clock", "resized", "drops", "ended"
 ]
 
 

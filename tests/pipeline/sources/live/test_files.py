@@ -1,0 +1,185 @@
+"""Files that are played as if they were live."""
+
+import threading
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from pipeline import yuv
+from pipeline.config import SourcesConfig
+from pipeline.sources import open_source
+from pipeline.sources.live.cameras import LiveCameras
+from tests.pipeline.sources.live.watching import QUICK, Watching, camera, has_frames
+from tests.videos import picture, write_video
+
+FPS = 25
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("live") / "clip.mp4", 30, FPS)
+
+
+def test_a_file_is_played_at_its_own_pace_and_ends(clip: Path) -> None:
+    with Watching(camera(clip, live=True)) as watching:
+        began_s = time.time()
+        seen = watching.for_s(10)
+        assert time.time() - began_s == pytest.approx(30 / FPS, abs=0.3)
+    times_s = np.array(seen.times_s("cam"))
+    assert len(times_s) > 25
+    assert times_s[0] == pytest.approx(began_s, abs=0.1)
+    indices = [frame.index for frame in seen.frames["cam"]]
+    np.testing.assert_allclose(times_s - times_s[0], np.array(indices) / FPS, atol=1e-3)
+    assert seen.kinds("cam") == ["connected", "ended"]
+
+
+def test_frames_are_those_that_a_reader_of_files_sees(clip: Path) -> None:
+    right = list(open_source(camera(clip), SourcesConfig()))
+    with Watching(camera(clip, live=True)) as watching:
+        seen = watching.until(has_frames("cam", 5), 5)
+    for frame in seen.frames["cam"]:
+        np.testing.assert_array_equal(frame.image, right[frame.index].image)
+        assert frame.picture is not None
+        np.testing.assert_array_equal(yuv.to_bgr(frame.picture), frame.image)
+
+
+def test_files_start_together_but_for_their_start_s(clip: Path) -> None:
+    cameras = [camera(clip, "a", live=True, start_s=100.0), camera(clip, "b", start_s=100.5)]
+    with Watching(*cameras) as watching:
+        seen = watching.for_s(10)
+    assert seen.times_s("b")[0] - seen.times_s("a")[0] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_pictures_with_b_frames_come_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "b.mp4"
+    with av.open(str(path), "w") as container:
+        options = {"bf": "3", "b_strategy": "0", "g": "20"}
+        stream = container.add_stream("libx264", rate=FPS, options=options)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(30):
+            frame = av.VideoFrame.from_ndarray(picture(i), format="bgr24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    with Watching(camera(path, live=True)) as watching:
+        seen = watching.for_s(10)
+    brightness = [frame.image[-1, -1, 0] for frame in seen.frames["cam"]]
+    assert (np.diff(np.array(brightness, int)) > 0).all()
+    steps_s = np.diff(seen.times_s("cam")) / np.diff([f.index for f in seen.frames["cam"]])
+    np.testing.assert_allclose(steps_s, 1 / FPS, atol=2e-3)
+
+
+def test_a_missing_file_is_tried_again_and_comes_when_it_is_there(
+    tmp_path: Path, clip: Path
+) -> None:
+    path = tmp_path / "later.mp4"
+    with Watching(camera(path, live=True)) as watching:
+        watching.for_s(0.3)
+        (health,) = watching.cameras.health()
+        assert (health.state, health.reason) == ("connecting", "No such file or directory")
+        path.write_bytes(clip.read_bytes())
+        watching.until(has_frames("cam", 2), 5)
+
+
+def test_looks_are_as_many_a_second_as_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 75, FPS)
+    with Watching(camera(path, live=True)) as watching:
+        watching.cameras.tell("cam", 5)
+        seen = watching.for_s(10)
+        (health,) = watching.cameras.health()
+    np.testing.assert_allclose(np.diff(seen.times_s("cam")), 0.2, atol=0.05)
+    assert health.n_frames == 75
+    assert health.n_dropped["rate"] == pytest.approx(60, abs=2)
+
+
+def test_a_higher_rate_counts_at_once(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 100, FPS)
+    with Watching(camera(path, live=True)) as watching:
+        watching.cameras.tell("cam", 0.5)
+        watching.until(has_frames("cam", 1), 5)
+        watching.cameras.tell("cam", 10)
+        seen = watching.until(has_frames("cam", 6), 5)
+    assert seen.times_s("cam")[5] - seen.times_s("cam")[0] < 1.0
+
+
+def test_a_consumer_that_is_too_slow_sees_the_newest_pictures_of_all_cameras(
+    tmp_path: Path,
+) -> None:
+    path = write_video(tmp_path / "a.mp4", 100, FPS)
+    names = ["a", "b", "c", "d"]
+    with Watching(*[camera(path, name) for name in names], busy_s=0.2) as watching:
+        seen = watching.for_s(10)
+        health = watching.cameras.health()
+    shares = [len(seen.frames[name]) for name in names]
+    assert max(shares) - min(shares) <= 2
+    assert max(shares) == pytest.approx(4.0 / 0.2, abs=4)
+    assert max(max(ages_s[1:]) for ages_s in seen.ages_s.values()) < 0.5
+    for each, share in zip(health, shares, strict=True):
+        assert each.n_frames == 100
+        assert each.n_dropped["busy"] == pytest.approx(100 - share, abs=2)
+
+
+def repeated(path: Path, source: Path, n_times: int, fps: float) -> Path:
+    """The packets of a file again and again, at another rate."""
+    with av.open(str(source)) as container, av.open(str(path), "w") as made:
+        stream = made.add_stream_from_template(container.streams.video[0])
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        tick = Fraction(1, 90_000)
+        for n in range(n_times * len(packets)):
+            packet = av.Packet(bytes(packets[n % len(packets)]))
+            packet.stream = stream
+            packet.is_keyframe = packets[n % len(packets)].is_keyframe
+            packet.time_base = tick
+            packet.pts = packet.dts = round(n / fps / tick)
+            made.mux(packet)
+    return path
+
+
+def test_pictures_stay_fresh_where_decoding_is_slower_than_the_camera(tmp_path: Path) -> None:
+    once = tmp_path / "once.mkv"
+    rng = np.random.default_rng(0)
+    with av.open(str(once), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.codec_context.gop_size = 10
+        stream.width, stream.height, stream.pix_fmt = 640, 480, "yuv420p"
+        for _ in range(20):
+            noise = rng.integers(0, 255, (480, 640, 3), dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="bgr24")))
+        container.mux(stream.encode(None))
+    path = repeated(tmp_path / "fast.mkv", once, 150, fps=1000)
+    with Watching(camera(path, live=True)) as watching:
+        began_s = time.monotonic()
+        seen = watching.for_s(20)
+        assert time.monotonic() - began_s < 3 + 1.5
+        (health,) = watching.cameras.health()
+    assert health.n_dropped["busy"] > 500
+    assert np.percentile(seen.ages_s["cam"], 95) < 0.5
+    assert max(seen.ages_s["cam"]) < 0.8
+
+
+def test_an_empty_round_comes_at_least_every_quarter_of_a_second(tmp_path: Path) -> None:
+    with Watching(camera(tmp_path / "nowhere.mp4", live=True)) as watching:
+        seen = watching.for_s(1.5)
+    assert seen.frames == {}
+    assert max(np.diff(seen.rounds_s)) < 0.4
+
+
+def test_the_numbers_of_a_resumed_run_go_on(clip: Path) -> None:
+    cameras = LiveCameras([camera(clip, live=True)], QUICK, next_indices={"cam": 5000})
+    frames = [frame for frames in cameras.rounds(threading.Event()) for frame in frames]
+    cameras.close()
+    assert frames[0].index == 5000
+
+
+def test_stop_ends_the_rounds_and_close_ends_the_threads(clip: Path) -> None:
+    cameras = LiveCameras([camera(clip, live=True)], QUICK)
+    stop = threading.Event()
+    rounds = cameras.rounds(stop)
+    next(rounds)
+    stop.set()
+    assert len(list(rounds)) <= 1
+    cameras.close()
+    assert not [t for t in threading.enumerate() if t.name == "camera cam"]
