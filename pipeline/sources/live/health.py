@@ -45,7 +45,19 @@ class Health:
     reason: str = ""
 
 
-CameraEventKind = Literal["connected", "stalled", "frozen", "lost", "back", "clock", "drops", "ended"]
+CameraEventKind = Literal[
+    "connected",
+    "stalled",
+    "frozen",
+    "lost",
+    "back",
+    "clock",
+    "drops",
+    "ended",
+    "video_stopped",
+    "video_resumed",
+]
+"""The last two are about recording: no video can be written, while rows and events are."""
 
 
 @dataclass(frozen=True, slots=True)
