@@ -14,7 +14,7 @@ back after `forget_after_s` is a new person, and a step costs the same after a d
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.learning import lessons
-from pipeline.linking.learning.lessons import Lessons
+from pipeline.linking.learning.lessons import Lessons, Taught
 from pipeline.linking.linker import Linked
 from pipeline.linking.reasons import DECIDED
 from pipeline.linking.site import Site
@@ -70,15 +70,36 @@ def engine_of(
     return engine
 
 
+@dataclass(frozen=True, slots=True)
+class LinkerState:
+    """All that the next steps of an `OnlineLinker` depend on; see there."""
+
+    window: dict[Key, Embedded]
+    open: set[Key]
+    closing: set[Key]
+    settled: set[Key]
+    people: dict[int, Known]
+    last_id: int
+    lessons: Lessons
+    taught: Taught
+    even: dict[str, float]
+
+
 class OnlineLinker:
     """Takes tracklets as they come, and assigns them to people, who are remembered for
     `forget_after_s`.
 
     The same input gives the same events, and the order in which tracklets are added between two
     steps changes nothing.
+
+    Args:
+        engine: what links the window.
+        forget_after_s: how long people are remembered, seconds.
+        keep_history: whether `linked` has everybody, for which memory grows during the run, or only
+            the people who are remembered.
     """
 
-    def __init__(self, engine: Engine, forget_after_s: float) -> None:
+    def __init__(self, engine: Engine, forget_after_s: float, keep_history: bool = True) -> None:
         self._engine, self._forget_after_s = engine, forget_after_s
         self._settled_s = min(SETTLED_S, forget_after_s)
         self._window: dict[Key, Embedded] = {}
@@ -86,7 +107,7 @@ class OnlineLinker:
         self._closing: set[Key] = set()
         self._settled: set[Key] = set()
         self._identities = Identities()
-        self._history = History()
+        self._history = History(keep_history)
         self._lessons = lessons.NOTHING
         self._linked = engine([], [], self._lessons)
         self._even: dict[str, float] = {}
@@ -143,11 +164,52 @@ class OnlineLinker:
         is not there.
         """
         calibration = self._linked.calibration
-        even = np.array([self._even[camera] for camera in sorted(self._even)])
         linked = self._history.with_present(self._identities.people, self._linked)
+        cameras = {t.camera for person in linked.people for t in person.tracklets}
+        even = np.array([self._even[camera] for camera in sorted(cameras)])
         return replace(
             linked, calibration=replace(calibration, curve=replace(calibration.curve, even=even))
         )
+
+    def state(self) -> LinkerState:
+        """Return what the next steps depend on. It is shared with this linker: write it down before
+        the next call.
+        """
+        return LinkerState(
+            window=self._window,
+            open=self._open,
+            closing=self._closing,
+            settled=self._settled,
+            people=self._identities.people,
+            last_id=self._identities.last_id,
+            lessons=self._lessons,
+            taught=self._linked.taught,
+            even=self._even,
+        )
+
+    def restore(self, state: LinkerState) -> None:
+        """Go on from the state of another linker, which is taken over.
+
+        The next steps say what those of the other linker would have said.
+        """
+        self._window = state.window
+        self._open = state.open
+        self._closing = state.closing
+        self._settled = state.settled
+        self._identities.people = state.people
+        self._identities.last_id = state.last_id
+        self._lessons = state.lessons
+        self._linked = replace(self._linked, taught=state.taught)
+        self._even = state.even
+
+    def after_a_break(self, last_id: int) -> None:
+        """Note that the tracks which were open have ended with the program that followed them.
+
+        Args:
+            last_id: highest id of a person that was said, maybe after the state was saved.
+        """
+        self._closing |= self._open
+        self._identities.last_id = max(self._identities.last_id, last_id)
 
     def _link(self, settled: list[Names]) -> Linked:
         linked = self._engine(list(self._window.values()), settled, self._lessons)
@@ -245,6 +307,7 @@ def _tell(
         Event(now_s, "merged", into, gone, "", reasons.merged(gone, linked.people[g]))
         for gone, into, g in found.merged
     ]
+    said += _rejoined(now_s, linked, found, people)
     heirs = {gone: into for gone, into, _ in found.merged}
     named = {key for known in people.values() for key in known.window}
     announced = set(people)
@@ -268,4 +331,26 @@ def _tell(
                     Event(now_s, "seen", person_id, -1, tracklet.name, reasons.joined(tracklet))
                 )
             announced.add(person_id)
+    return said
+
+
+def _rejoined(
+    now_s: float, linked: Linked, found: Identified, people: Mapping[int, Known]
+) -> list[Event]:
+    """Say of each piece of a track that is no longer cut off whose its rows are now. people: as
+    known before this step.
+    """
+    pieces: dict[tuple[str, int], list[tuple[Key, int]]] = {}
+    for person_id, group in zip(found.ids, linked.people, strict=True):
+        for tracklet in group.tracklets:
+            track = (tracklet.camera, tracklet.track_id)
+            pieces.setdefault(track, []).append((tracklet.key, person_id))
+    said = []
+    for before, known in people.items():
+        for key, tracklet in known.window.items():
+            of_track = pieces[tracklet.camera, tracklet.track_id]
+            latest, person_id = max(piece for piece in of_track if piece[0] <= key)
+            if latest != key:
+                why = "its track is no longer cut here"
+                said.append(Event(now_s, "rejoined", person_id, before, tracklet.name, why))
     return said

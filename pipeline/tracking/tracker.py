@@ -54,10 +54,14 @@ class _Matches:
 
 
 class Tracker:
-    """Tracks the people of one camera; call `update` once a frame, in time order."""
+    """Tracks the people of one camera; call `update` once a frame, in time order.
 
-    def __init__(self, config: TrackerConfig, first_id: int = 1) -> None:
-        """Begin without tracks; ids count from `first_id`."""
+    Args:
+        config: settings.
+        next_id: id of the first track; a run that is resumed goes on after those that it had.
+    """
+
+    def __init__(self, config: TrackerConfig, next_id: int = 1) -> None:
         self._config = config
         self._filter = KalmanFilter(
             config.position_std,
@@ -67,7 +71,7 @@ class Tracker:
         )
         self._confidence = Confidence()
         self._solver = SOLVERS[config.assignment]
-        self._next_id = first_id
+        self.next_id = next_id
         self._n_started = 0
         self._time_s = 0.0
         self._step_s = 0.0
@@ -84,11 +88,6 @@ class Tracker:
     def __len__(self) -> int:
         """Count the live tracks: tentative, confirmed and lost."""
         return len(self._ids)
-
-    @property
-    def next_id(self) -> int:
-        """Id of the next track that is confirmed."""
-        return self._next_id
 
     @property
     def live_ids(self) -> Array:
@@ -258,9 +257,9 @@ class Tracker:
         is_tentative = self._ids[matched] == TENTATIVE
         is_due = is_tentative & (age_s >= self._config.confirm_s)
         newly_confirmed = np.sort(matched[is_due])
-        next_id = self._next_id + len(newly_confirmed)
-        self._ids[newly_confirmed] = np.arange(self._next_id, next_id)
-        self._next_id = next_id
+        next_id = self.next_id + len(newly_confirmed)
+        self._ids[newly_confirmed] = np.arange(self.next_id, next_id)
+        self.next_id = next_id
         return np.asarray(newly_confirmed)
 
     def _earlier_rows(self, newly_confirmed: Array) -> list[Tracks]:
