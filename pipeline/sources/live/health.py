@@ -45,7 +45,9 @@ class Health:
     reason: str = ""
 
 
-CameraEventKind = Literal["connected", "stalled", "frozen", "lost", "back", "clock", "drops", "ended"]
+CameraEventKind = Literal[
+    "connected", "stalled", "frozen", "lost", "back", "clock", "drops", "ended"
+]
 
 
 @dataclass(frozen=True, slots=True)
