@@ -24,10 +24,13 @@ class Followed:
     Attributes:
         tracks: rows of this frame, and of earlier ones of tracks that were confirmed now.
         closed: tracklets that ended.
+        possible_boxes: (n, 4) px, all places where somebody is or may be: what was detected, however
+            weak or outside the region, and where tracks are expected. For hiding people.
     """
 
     tracks: Tracks
     closed: list[Tracklet]
+    possible_boxes: Array
 
 
 class Following:
@@ -58,7 +61,7 @@ class Following:
             first_track_id: id of the first track.
         """
         self.camera = camera
-        self._roi = np.array(roi, np.float32)
+        self.set_roi(roi)
         self._timings = timings
         self._min_score = config.tracker.new_track_confidence
         self._tracker = Tracker(config.tracker, first_track_id)
@@ -69,6 +72,10 @@ class Following:
         self._n_in_roi = 0
         self.n_boxes = 0
         self.last_s = -math.inf
+
+    def set_roi(self, roi: Sequence[tuple[float, float]]) -> None:
+        """Take another region of interest from the next frame on."""
+        self._roi = np.array(roi, np.float32)
 
     @property
     def looks_per_s(self) -> float:
@@ -107,7 +114,8 @@ class Following:
         self._learn_rate(frame, tracks)
         with self._timings.stage("gather"):
             closed = self._gatherer.add(frame, tracks, self._tracker.live_ids)
-        return Followed(tracks, closed)
+        possible_boxes = np.concatenate([found.boxes, self._tracker.expected_boxes])
+        return Followed(tracks, closed, possible_boxes)
 
     def provisional(self) -> list[Tracklet]:
         """Return the open tracklets as if they closed now."""

@@ -28,7 +28,7 @@ from pipeline.linking.clustering import corrections
 from pipeline.linking.linker import Linked
 from pipeline.online import events
 from pipeline.online.events import Event
-from pipeline.online.linker import engine_of
+from pipeline.online.linker import OnlineLinker, engine_of
 from pipeline.online.runner import OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import MANIFEST, OutputFolder, writing
@@ -177,7 +177,10 @@ def _follow(rounds: Iterable[list[Tracklet]], worker: Worker, prepared: Prepared
 
         engine = engine_of(prepared.cameras, linking, prepared.corrections, prepared.prior)
         timings = prepared.result.timings
-        runner = OnlineRunner(worker, prepared.embedder, engine, linking, timings, emit)
+        online = OnlineLinker(engine, linking.forget_after_s)
+        runner = OnlineRunner(
+            worker, prepared.embedder, online, linking.max_delay_s, timings, emit
+        )
         linked = runner.follow(rounds)
         said.seek(0)
         folder.write_parts("events.jsonl", said)

@@ -6,12 +6,14 @@ end. Here is what a watcher needs of the present: bounded by the people that the
 
 from collections.abc import Iterable, Mapping
 
-import cv2
 import numpy as np
 
 from pipeline.linking.linker import Linked
+from pipeline.live import jpeg, privacy
 from pipeline.live.hub import PersonNow
+from pipeline.live.privacy import Blur
 from pipeline.online.identities import Known
+from pipeline.online.linker import OnlineLinker
 from pipeline.records import Array, Tracklet
 
 IN_VIEW_S = 2.0
@@ -20,7 +22,6 @@ SAME_STAY_S = 5.0
 """Times in one camera that are closer than this are one stay."""
 MAX_STAYS = 50
 """Stays of a person that are told, the newest."""
-JPEG_QUALITY = 85
 
 _Track = tuple[str, int]
 """A camera, and a track in it."""
@@ -33,7 +34,9 @@ class Presence:
         people: the people of the last update.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, blur: Blur) -> None:
+        """Begin; `blur` is what may not be shown of crops."""
+        self._blur = blur
         self.people: list[PersonNow] = []
         self._owners: dict[_Track, int] = {}
         self._crops: dict[_Track, tuple[float, Array]] = {}
@@ -55,14 +58,14 @@ class Presence:
             if quality > known_quality:
                 self._crops[track] = (quality, tracklet.crops[best])
 
-    def update(self, known: Mapping[int, Known], linked: Linked, now_s: float) -> None:
+    def update(self, online: OnlineLinker, now_s: float) -> None:
         """Take what the linker knows after a step.
 
         Args:
-            known: people who are remembered, by number.
-            linked: the last step of linking.
+            online: the linker.
             now_s: time of the latest frame, seconds since 1970.
         """
+        known = online.people
         owners: dict[_Track, int] = {}
         newest_s: dict[_Track, float] = {}
         for person_id, person in known.items():
@@ -75,7 +78,7 @@ class Presence:
         for track in self._crops.keys() - owners.keys():
             del self._crops[track]
             self._jpegs.pop(track, None)
-        weakest = _weakest_links(known, linked)
+        weakest = _weakest_links(known, online.latest)
         self.people = [
             self._person(person_id, person, weakest.get(person_id, 1.0), now_s)
             for person_id, person in sorted(known.items())
@@ -105,12 +108,11 @@ class Presence:
             return b""
         best = max(with_crop, key=lambda track: self._crops[track][0])
         quality, image = self._crops[best]
-        encoded_quality, jpeg = self._jpegs.get(best, (-1.0, b""))
+        encoded_quality, encoded = self._jpegs.get(best, (-1.0, b""))
         if encoded_quality != quality:
-            _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-            jpeg = encoded.tobytes()
-            self._jpegs[best] = (quality, jpeg)
-        return jpeg
+            encoded = jpeg.of_image(privacy.blurred_crop(image, self._blur))
+            self._jpegs[best] = (quality, encoded)
+        return encoded
 
 
 def _stays(person: Known) -> list[tuple[str, float, float]]:
@@ -145,8 +147,8 @@ def _weakest_links(known: Mapping[int, Known], linked: Linked) -> dict[int, floa
         for key in person.window:
             owner[key] = person_id
     weakest: dict[int, float] = {}
-    for person in linked.people:
-        for link in person.links:
+    for group in linked.people:
+        for link in group.links:
             person_id = owner.get(link.first.key, -1)
             weakest[person_id] = min(link.probability, weakest.get(person_id, 1.0))
     return weakest

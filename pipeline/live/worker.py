@@ -8,16 +8,16 @@ its tracks ended, so that nobody is open for ever.
 
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 
 from pipeline.ahead import JOIN_S, ahead
-from pipeline.config import Config
+from pipeline.config import CameraConfig, Config
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
 from pipeline.detect.finder import Finder
-from pipeline.following import Following
-from pipeline.records import Frame, Tracklet, Tracks
+from pipeline.following import Followed, Following
+from pipeline.records import Frame, Tracklet
 from pipeline.sources.live.cameras import LiveCameras
 from pipeline.sources.looks import ROUNDS_AHEAD
 from pipeline.timings import Timings
@@ -26,8 +26,8 @@ from pipeline.worker import Round
 SILENCE_S = 1.0
 """A camera is silent when no frame has come for so long after all its tracks would be lost."""
 
-OnFrame = Callable[[Frame, Tracks], object]
-"""Takes each frame that was looked at, and the rows that it brought."""
+OnFrame = Callable[[Frame, Followed], object]
+"""Takes each frame that was looked at, and what it brought."""
 
 
 class LiveWorker:
@@ -66,6 +66,7 @@ class LiveWorker:
         self._silence_s = config.tracker.max_lost_s + SILENCE_S
         self._finder = Finder(detector, config.detector, timings)
         self._following: dict[str, Following] = {}
+        self._rois = _rois(config.cameras)
         self._first_track_ids = dict(first_track_ids or {})
         self._latest_s = 0.0
         self._arrived_s: dict[str, float] = {}
@@ -84,6 +85,19 @@ class LiveWorker:
         """By camera the id that the next track gets, from which a later run goes on."""
         known = {name: following.next_track_id for name, following in self._following.items()}
         return self._first_track_ids | known
+
+    def look_s(self, camera: str) -> float:
+        """Return the time from one look at a camera to the next, seconds, if the machine keeps up;
+        0 where all pictures are looked at.
+        """
+        looks_per_s = detectors.rate(self._config.detector)
+        return 1 / looks_per_s if looks_per_s else 0.0
+
+    def reload(self, cameras: Sequence[CameraConfig]) -> None:
+        """Take the regions of interest of all cameras from now on."""
+        self._rois = _rois(cameras)
+        for name, following in self._following.items():
+            following.set_roi(self._rois.get(name, []))
 
     def provisional(self) -> list[Tracklet]:
         """Return the open tracklets as if they closed now."""
@@ -128,7 +142,7 @@ class LiveWorker:
             self._latest_s = max(self._latest_s, frame.time_s)
             self.n_frames[frame.camera] = self.n_frames.get(frame.camera, 0) + 1
             self._arrived_s[frame.camera] = self._clock()
-            self._on_frame(frame, followed.tracks)
+            self._on_frame(frame, followed)
         return closed + self._end_silent()
 
     def _end_silent(self) -> list[Tracklet]:
@@ -143,10 +157,9 @@ class LiveWorker:
 
     def _following_of(self, camera: str) -> Following:
         if camera not in self._following:
-            rois = {each.name: each.roi for each in self._config.cameras}
             self._following[camera] = Following(
                 camera,
-                rois.get(camera, []),
+                self._rois.get(camera, []),
                 self._config,
                 self._timings,
                 detectors.is_adaptive(self._config.detector),
@@ -156,3 +169,7 @@ class LiveWorker:
 
     def _warn_of_hang(self) -> None:
         self.warnings.append(f"detection did not stop within {JOIN_S:g} s")
+
+
+def _rois(cameras: Sequence[CameraConfig]) -> dict[str, list[tuple[float, float]]]:
+    return {camera.name: camera.roi for camera in cameras}

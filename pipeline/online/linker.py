@@ -171,6 +171,16 @@ class OnlineLinker:
             linked, calibration=replace(calibration, curve=replace(calibration.curve, even=even))
         )
 
+    @property
+    def people(self) -> Mapping[int, Known]:
+        """The people who are remembered, by number."""
+        return self._identities.people
+
+    @property
+    def latest(self) -> Linked:
+        """The last step of linking, in which people are numbered anew."""
+        return self._linked
+
     def state(self) -> LinkerState:
         """Return what the next steps depend on. It is shared with this linker: write it down before
         the next call.

@@ -11,11 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.config import LinkingConfig
 from pipeline.embed import Embedder, bare
 from pipeline.linking.linker import Linked
 from pipeline.online.events import Event
-from pipeline.online.linker import Engine, OnlineLinker
+from pipeline.online.linker import OnlineLinker
 from pipeline.records import Array, Embedded, Key, Tracklet
 from pipeline.timings import Timings
 from pipeline.vectors import pool
@@ -88,17 +87,17 @@ class OnlineRunner:
         self,
         worker: Progress,
         embedder: Embedder,
-        engine: Engine,
-        config: LinkingConfig,
+        online: OnlineLinker,
+        max_delay_s: float,
         timings: Timings,
         emit: Callable[[list[Event]], object],
     ) -> None:
         self._worker = worker
         self._embedder = embedder
         self._timings = timings
-        self._online = OnlineLinker(engine, config.forget_after_s)
+        self._online = online
         self._cache = EmbeddingCache()
-        self._period_s = config.max_delay_s / 2
+        self._period_s = max_delay_s / 2
         self._due_s = -np.inf
         self._n_frames = 0
         self._closed: list[Tracklet] = []

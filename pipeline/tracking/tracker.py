@@ -94,6 +94,11 @@ class Tracker:
         """Ids (n,) int64 of the confirmed tracks that can still be matched; others have ended."""
         return np.asarray(self._ids[self._ids != TENTATIVE])
 
+    @property
+    def expected_boxes(self) -> Array:
+        """Where all tracks are now, seen or not: boxes (n, 4) float32."""
+        return to_boxes(self._mean).astype(np.float32)
+
     def update(self, detections: Detections, time_s: float, frame: int) -> Tracks:
         """Take the detections of the next frame.
 
