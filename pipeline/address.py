@@ -38,7 +38,7 @@ MAX_NAME = 60
 """Longest name of a camera that is made from an address, characters."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Address:
     """The source of a camera.
 
@@ -66,6 +66,9 @@ class Address:
         path = source.removesuffix(LIVE)
         kind: Kind = "folder" if _is_folder(path) else "file"
         return cls(kind, path != source, path, source)
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown!r})"
 
     @property
     def shown(self) -> str:

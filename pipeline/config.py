@@ -81,7 +81,7 @@ NameInFiles = Annotated[CameraName, AfterValidator(file_name)]
 class CameraConfig(Section):
     """One camera of a site."""
 
-    source: str = Field(min_length=1)
+    source: str = Field(min_length=1, repr=False)  # it may have credentials
     name: CameraName = ""
     live: bool = False
     transport: Literal["tcp", "udp"] = "tcp"
@@ -285,14 +285,14 @@ class ServeConfig(Section):
 
     port: Annotated[int, Field(ge=0, le=65535)] = 0
     host: str = "127.0.0.1"
-    token: str = ""
+    token: str = Field("", repr=False)
 
 
 class EventsConfig(Section):
     """Where the events of a live run are sent, beside events.jsonl; "" sends none."""
 
-    webhook: str = ""
-    mqtt: str = ""
+    webhook: str = Field("", repr=False)
+    mqtt: str = Field("", repr=False)
 
 
 class Config(Section):

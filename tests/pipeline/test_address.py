@@ -244,6 +244,8 @@ def test_settings_are_stored_without_credentials(
     sources = [camera.source for camera in stored.cameras]
     assert sources == ["rtsp://***:***@cam/x", "rtsp://${U}:${P}@cam/x", f"{video}?live"]
     assert "secret" not in settings_files.dump(stored)
+    assert "secret" not in repr(config)
+    assert "secret" not in repr([Address.parse(camera.source) for camera in config.cameras])
     assert stored.events.webhook == "https://hooks/***"
     assert stored.events.mqtt == "mqtt://***:***@site/topic"
     with pytest.raises(SourceError, match="credentials are not stored"):
