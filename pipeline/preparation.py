@@ -9,6 +9,7 @@ from models import device as devices
 from models import weights
 from pipeline import config as configuration
 from pipeline import embed, hardware, site_checks, yuv
+from pipeline.address import Address
 from pipeline.config import CameraConfig, Config, SourcesConfig
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
@@ -63,7 +64,8 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     for camera in config.cameras:
         region_warnings += site_checks.check_region(cameras[camera.name], camera.roi)
     networks = load_networks(config, list(cameras.values()))
-    source_paths = [Path(camera.source) for camera in config.cameras]
+    addresses = [Address.parse(camera.source) for camera in config.cameras]
+    source_paths = [Path(address.path) for address in addresses if address.path]
     _refuse_inputs_in(output, [*source_paths, *networks.files])
     result = new_result(config, output, networks)
     result.notes = name_notes + _codec_notes(config, cameras) + networks.notes

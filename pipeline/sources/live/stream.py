@@ -97,26 +97,25 @@ class Target:
 
 def target(config: CameraConfig) -> Target:
     """Return how a live camera is opened."""
-    source = config.source
+    address = Address.parse(config.source)
     common = {
         "fflags": "genpts+discardcorrupt",
         "analyzeduration": str(LOOKED_AT_US),
         "probesize": str(LOOKED_AT_BYTES),
     }
-    if source.isdigit() or source.startswith("/dev/video"):
-        device = f"/dev/video{source}" if source.isdigit() else source
-        return Target(device, "v4l2", {}, False, device)
-    if "://" not in source:
-        path = source.removesuffix("?live")
-        return Target(f"file:{path}", None, {}, True, path)
-    if source.startswith(("rtsp://", "rtsps://")):
+    if address.kind == "device":
+        return Target(address.path, "v4l2", {}, False, address.shown)
+    if address.kind != "stream":
+        return Target(f"file:{address.path}", None, {}, True, address.shown)
+    source = address.resolve()
+    if source.lower().startswith(("rtsp://", "rtsps://")):
         rtsp = {
             "rtsp_transport": config.transport,
             "allowed_media_types": "video",
             "max_delay": str(MAX_REORDER_US),
         }
-        return Target(source, None, common | rtsp, False, source)
-    return Target(source, None, common, False, source)
+        return Target(source, None, common | rtsp, False, address.shown)
+    return Target(source, None, common, False, address.shown)
 
 
 class Stream:
