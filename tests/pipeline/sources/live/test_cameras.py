@@ -22,6 +22,7 @@ from tests.pipeline.sources.live.watching import (
 from tests.videos import write_video
 
 FPS = 25
+LOOP_S = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +248,8 @@ def differences_s(seen: Watched, a: str, b: str, from_s: float) -> np.ndarray:
         for time_a in of_a[number]
         if time_a > from_s
     ]
-    return np.array([time_a - time_b for time_a, time_b in pairs])
+    found_s = np.array([time_a - time_b for time_a, time_b in pairs])
+    return found_s[np.abs(found_s) < LOOP_S / 2]  # the other one did not show it in this loop
 
 
 @pytest.mark.parametrize("clock", ["auto", "arrival"])
