@@ -88,6 +88,7 @@ class RtspServer:
     Attributes that may be set at any time:
         clock_offset_s: the camera's wall clock minus the true one.
         report_s: time between sender reports; 0 sends none.
+        encodes_s: time that the camera takes to encode a picture before it sends it.
         garbled_share: share of the packets that arrive with wrong bytes.
         lost_share: share of the packets that are not sent.
         refuses: credentials are refused, right or wrong.
@@ -126,6 +127,7 @@ class RtspServer:
         """
         self.clock_offset_s = clock_offset_s
         self.report_s = report_s
+        self.encodes_s = 0.0
         self.garbled_share = 0.0
         self.lost_share = 0.0
         self.refuses = False
@@ -402,7 +404,7 @@ class _Connection:
         reported_s = -float("inf")
         while unit := programme.unit(number):
             begins_s = programme.loop_s(number)
-            due_s = begins_s + unit.sent_s
+            due_s = begins_s + unit.sent_s + server.encodes_s
             wait_s = (due_s - server.position_s()) / server._speed
             if self._closed.wait(max(wait_s, 0)):
                 return
