@@ -24,8 +24,8 @@ class Followed:
     Attributes:
         tracks: rows of this frame, and of earlier ones of tracks that were confirmed now.
         closed: tracklets that ended.
-        possible_boxes: (n, 4) px, all places where somebody is or may be: what was detected, however
-            weak or outside the region, and where tracks are expected. For hiding people.
+        possible_boxes: (n, 4) px, all places where somebody may be, for hiding people: what was
+            detected, however weak or outside the region, and where tracks are expected.
     """
 
     tracks: Tracks

@@ -178,9 +178,7 @@ def _follow(rounds: Iterable[list[Tracklet]], worker: Worker, prepared: Prepared
         engine = engine_of(prepared.cameras, linking, prepared.corrections, prepared.prior)
         timings = prepared.result.timings
         online = OnlineLinker(engine, linking.forget_after_s)
-        runner = OnlineRunner(
-            worker, prepared.embedder, online, linking.max_delay_s, timings, emit
-        )
+        runner = OnlineRunner(worker, prepared.embedder, online, linking.max_delay_s, timings, emit)
         linked = runner.follow(rounds)
         said.seek(0)
         folder.write_parts("events.jsonl", said)

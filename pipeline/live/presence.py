@@ -85,9 +85,7 @@ class Presence:
             if person.window
         ]
 
-    def _person(
-        self, person_id: int, person: Known, probability: float, now_s: float
-    ) -> PersonNow:
+    def _person(self, person_id: int, person: Known, probability: float, now_s: float) -> PersonNow:
         stays = _stays(person)
         in_view = [camera for camera, _, last_s in stays if last_s >= now_s - IN_VIEW_S]
         return PersonNow(

@@ -184,6 +184,11 @@ class _LiveRun:
                 self._on_frame,
                 next_tracks,
             )
+            if config.sources.max_seconds:
+                timer = threading.Timer(config.sources.max_seconds, stop.set)
+                timer.daemon = True
+                timer.start()
+                parts.callback(timer.cancel)
             runner = OnlineRunner(
                 self._worker,
                 self._networks.embedder,
@@ -207,7 +212,7 @@ class _LiveRun:
         result.warnings += self._worker.warnings
         result.warnings += self._networks.detector.warnings
         result.warnings += self._networks.embedder.warnings
-        self._folder.write_text("config.yaml", settings.dump(configuration.absolute(self._config)))
+        self._folder.write_text("config.yaml", settings.dump(configuration.stored(self._config)))
         self._folder.write_text(
             "priors.json", sites.to_json(result.linked.site, result.reid_sha256)
         )

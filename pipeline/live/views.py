@@ -4,7 +4,6 @@ Pictures are drawn at once, with the numbers that are known by then: who is new 
 the next step of linking. What `privacy.blur` hides is hidden first.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.config import Config
@@ -14,7 +13,7 @@ from pipeline.live.hub import Hub
 from pipeline.live.presence import Presence
 from pipeline.live.retention import Retention
 from pipeline.live.segments import Segments
-from pipeline.outputs.video import NOBODY, Mark, draw_marks
+from pipeline.outputs.video import NOBODY, Mark, draw_now
 from pipeline.records import Frame
 from pipeline.sources.live.health import CameraEvent
 
@@ -41,8 +40,9 @@ class Views:
         self._config = config
         self._hub = hub
         self._presence = presence
-        self._retention = Retention(folder, config.live)
         self._segments: dict[str, Segments] = {}
+        self._retention = Retention(folder, config.live, self._being_written)
+        self._retention.start()
 
     def show(self, frame: Frame, followed: Followed) -> None:
         """Draw a frame, record it, and publish it if somebody watches.
@@ -55,10 +55,8 @@ class Views:
         is_watched = self._hub.is_watched(frame.camera) or self._hub.picture(frame.camera) is None
         if frame.picture is None or not (is_recorded or is_watched):
             return
-        hidden = privacy.blurred(
-            frame.picture, followed.possible_boxes, self._config.privacy.blur
-        )
-        drawn = draw_marks(hidden, self._marks(frame, followed), frame.camera, frame.time_s)
+        hidden = privacy.blurred(frame.picture, followed.possible_boxes, self._config.privacy.blur)
+        drawn = draw_now(hidden, self._marks(frame, followed), frame.camera, frame.time_s)
         if is_watched:
             self._hub.publish_picture(frame.camera, jpeg.of_picture(drawn), frame.time_s)
         if is_recorded:
@@ -66,7 +64,7 @@ class Views:
 
     def take_events(self) -> list[CameraEvent]:
         """Return what has happened to the videos since the last call."""
-        events = self._retention.take_events()
+        events: list[CameraEvent] = []
         for segments in self._segments.values():
             events += segments.take_events()
         return events
@@ -76,6 +74,11 @@ class Views:
         for segments in self._segments.values():
             segments.close()
         self._retention.close()
+
+    def _being_written(self) -> list[Path]:
+        """The segments that are written now."""
+        current = [segments.current for segments in list(self._segments.values())]
+        return [path for path in current if path is not None]
 
     def _marks(self, frame: Frame, followed: Followed) -> list[Mark]:
         marks: list[Mark] = []

@@ -26,6 +26,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from pipeline.address import Address
 from pipeline.config import CameraConfig, LiveConfig
 from pipeline.sources.live.wall_clock import ArrivalClock, Stamps
 from pipeline.sources.picture import believed
