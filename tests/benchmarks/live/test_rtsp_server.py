@@ -1,6 +1,7 @@
 """The camera of the live tests and benchmarks, watched with PyAV as the product does."""
 
 import itertools
+import socket
 import struct
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from benchmarks.live.rtsp_server import RtspServer
+from benchmarks.live.rtsp_server import HOST, RtspServer
 from tests.videos import write_video
 
 FPS = 25
@@ -130,6 +131,32 @@ def _by_time(container: av.container.InputContainer, n: int) -> Iterator[tuple[i
     for packet, wall_s in itertools.islice(sender_times(container), n):
         for picture in packet.decode():
             yield round(wall_s * 1000), picture.to_ndarray(format="bgr24")
+
+
+def test_a_client_that_never_reads_holds_nobody_up(clip: Path) -> None:
+    server = RtspServer(clip, speed=20)
+    with server, socket.create_connection((HOST, server.port)) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
+        for request in (f"SETUP {server.url}/track1", f"PLAY {server.url}"):
+            deaf.sendall(f"{request} RTSP/1.0\r\nCSeq: 1\r\n{transport}\r\n\r\n".encode())
+        with watch(server) as stream:
+            assert len(pictures_of(stream, 500)) == 500
+            assert server.n_watching == 2
+        begun_s = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begun_s < 2
+
+
+@pytest.mark.parametrize("nonsense", [b"\r\n\r\n", b"GET\r\n\r\n", b"\xff\xfe\r\n", b"$"])
+def test_a_client_that_talks_nonsense_is_cut_off(nonsense: bytes, clip: Path) -> None:
+    with RtspServer(clip) as server:
+        with socket.create_connection((HOST, server.port), timeout=5) as odd:
+            odd.sendall(nonsense)
+            odd.shutdown(socket.SHUT_WR)
+            assert odd.recv(100) == b""
+        with watch(server) as stream:
+            assert pictures_of(stream, 2)
 
 
 def test_a_fast_camera_sends_more_and_its_clock_runs_as_fast(clip: Path) -> None:
