@@ -90,6 +90,18 @@ def test_what_is_shown_has_no_credentials(source: str, shown: str) -> None:
     assert Address.parse(shown).shown == shown
 
 
+@pytest.mark.parametrize("name", ["10:30@gate.mp4", "videos//gate@1.mp4"])
+def test_a_file_is_shown_whatever_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("videos").mkdir()
+    Path(name).touch()
+    assert Address.parse(name).shown == name
+    (camera,) = configuration.unique_names([CameraConfig(source=name)])
+    assert camera.name == configuration.file_name(Path(name).stem)
+
+
 @pytest.mark.parametrize(
     ("source", "name"),
     [

@@ -36,7 +36,7 @@ def test_a_client_sees_the_pictures_of_the_file_at_its_rate(clip: Path) -> None:
 
     first = int(np.argmin(np.abs(expected - seen[0]).mean((1, 2, 3))))
     assert np.abs(np.roll(expected, -first, axis=0) - seen).mean() < 3
-    assert took_s == pytest.approx(2, abs=0.5)
+    assert took_s == pytest.approx(2, abs=1)
 
 
 def test_only_the_right_password_opens_a_stream(clip: Path) -> None:
