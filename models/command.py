@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from models import streams
-from models.errors import InputError, shorten
+from models.errors import InputError, hide_credentials, shorten
 
 INPUT_ERROR = 2
 INTERRUPTED = 130
@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
         """Exit with 2 and the message, with what to type for paths that begin with a dash."""
         if "expected" in message or "unrecognized" in message:
             message += " (a path that begins with a dash is written ./-name)"
-        super().error(message)
+        super().error(hide_credentials(message))
 
 
 def _as_path(word: str) -> str:
@@ -88,7 +88,8 @@ def _code(
         if _is_out_of_memory(error):
             reason = OUT_OF_MEMORY
         elif isinstance(error, OSError) and error.filename is not None:
-            reason = f"{shorten(str(error.filename), MAX_PATH)}: {error.strerror}"
+            path = hide_credentials(shorten(str(error.filename), MAX_PATH))
+            reason = f"{path}: {error.strerror}"
         else:
             raise
     print(f"error: {reason}", file=sys.stderr)

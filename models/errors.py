@@ -5,7 +5,18 @@ and exit with 2; `pipeline` turns it into its own errors. It is a ValueError, so
 `models` as a library needs no import to catch it.
 """
 
+import re
 import textwrap
+
+HIDDEN = "***"
+"""Stands for credentials."""
+SECRET_WORDS = "pass|pwd|token|secret|key|auth|sig|cred|login|user|usr|session|jwt|hash"
+"""Parameters of an address whose name contains one of these are secret."""
+LOGIN = re.compile(r"://.*@", re.DOTALL)
+SHORTENED = re.compile(rf"://(?!{re.escape(HIDDEN)}@).*\.\.\.", re.DOTALL)
+SECRET_VALUE = re.compile(
+    rf"([?&/][^&?=/\s]*(?:{SECRET_WORDS})[^&?=/\s]*)=([^&\s'\"]*)", re.IGNORECASE
+)
 
 
 class InputError(ValueError):
@@ -31,3 +42,17 @@ def shorten(text: str, max_length: int) -> str:
     """
     line = textwrap.shorten(text, max_length, placeholder=" ...")
     return f"{text[: max_length - 4]} ..." if line == "..." else line
+
+
+def hide_credentials(text: str) -> str:
+    """Return a text in which no address, such as rtsp://user:password@host, has credentials.
+
+    Passwords may hold any character, so all up to the last @ is hidden, and so are values whose
+    names sound like a secret.
+
+    Args:
+        text: One line. Where it was shortened, an address that ends in "..." is hidden to there.
+    """
+    text = LOGIN.sub(f"://{HIDDEN}@", text)
+    text = SHORTENED.sub(f"://{HIDDEN} ...", text)
+    return SECRET_VALUE.sub(rf"\1={HIDDEN}", text)

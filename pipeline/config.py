@@ -15,10 +15,11 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from models import files, settings
-from models.errors import InputError, shorten
+from models.errors import InputError, hide_credentials, shorten
 from models.runtimes.names import PrecisionName, RuntimeName
 from models.settings import S, Section
 from pipeline import floor
+from pipeline.address import VARIABLE, Address
 from pipeline.errors import ConfigError
 
 EXAMPLE = settings.config_file("default.yaml")
@@ -395,8 +396,8 @@ def change(config: Config, values: Mapping[str, Any], where: str = "the command 
 def _config_errors() -> Iterator[None]:
     try:
         yield
-    except InputError as error:
-        raise ConfigError(str(error)) from None
+    except InputError as error:  # which may quote the source of a camera
+        raise ConfigError(hide_credentials(str(error))) from None
 
 
 def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
@@ -408,7 +409,7 @@ def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:
     named: list[CameraConfig] = []
     taken = {"mosaic"}  # mosaic.mp4 is the video of all cameras
     for camera in cameras:
-        wanted = camera.name or Path(camera.source.rstrip("/")).stem or "camera"
+        wanted = camera.name or Address.parse(camera.source).name or "camera"
         wanted = file_name(wanted)
         name = wanted
         n = 1
@@ -461,9 +462,24 @@ def check_travel(config: Config) -> None:
         pairs.add(frozenset(travel.cameras))
 
 
-def absolute(config: Config) -> Config:
-    """Return the same settings with absolute paths, which are valid from any folder."""
-    return _resolve_paths(config, Path.cwd())
+def stored(config: Config) -> Config:
+    """Return the settings as they are stored with results: with absolute paths, which are valid
+    from any folder, and without credentials, but for names in the environment.
+    """
+    config = _resolve_paths(config, Path.cwd())
+    cameras = [
+        camera.model_copy(update={"source": Address.parse(camera.source).shown})
+        for camera in config.cameras
+    ]
+    events = config.events.model_copy(
+        update={
+            "webhook": Address.parse(config.events.webhook).host_shown,
+            "mqtt": Address.parse(config.events.mqtt).shown,
+        }
+    )
+    is_variable = VARIABLE.fullmatch(config.serve.token)
+    serve = config.serve if is_variable else config.serve.model_copy(update={"token": ""})
+    return config.model_copy(update={"cameras": cameras, "events": events, "serve": serve})
 
 
 def _resolve_paths(config: Config, folder: Path) -> Config:
@@ -473,14 +489,21 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
 
     def resolve(name: str) -> str:
         name = str(Path(name).expanduser()) if name.startswith("~/") else name
-        is_relative = bool(name) and "://" not in name and not Path(name).is_absolute()
+        is_relative = bool(name) and not Path(name).is_absolute()
         return str(folder / name) if is_relative and files.exists(folder / name) else name
+
+    def resolve_source(camera: CameraConfig) -> CameraConfig:
+        address = Address.parse(camera.source)
+        if address.kind not in ("file", "folder"):
+            return camera
+        source = resolve(address.path) + camera.source[len(address.path) :]
+        return camera.model_copy(update={"source": source})
 
     def resolve_all(section: S, *keys: str) -> S:
         return section.model_copy(update={key: resolve(getattr(section, key)) for key in keys})
 
     sections = {
-        "cameras": [resolve_all(camera, "source") for camera in config.cameras],
+        "cameras": [resolve_source(camera) for camera in config.cameras],
         "detector": resolve_all(config.detector, "weights", "detections"),
         "reid": resolve_all(config.reid, "weights"),
         "linking": resolve_all(config.linking, "corrections", "priors"),

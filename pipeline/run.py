@@ -20,6 +20,7 @@ from models.errors import one_line
 from models.interrupts import Interrupts
 from pipeline import config as configuration
 from pipeline import embed, fill, hardware, site_checks, yuv
+from pipeline.address import Address
 from pipeline.config import CameraConfig, Config, SourcesConfig
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
@@ -184,7 +185,8 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     embedder, embedder_notes = embed.build(
         config.reid, config.device, config.runtime, config.precision
     )
-    source_paths = [Path(camera.source) for camera in config.cameras]
+    addresses = [Address.parse(camera.source) for camera in config.cameras]
+    source_paths = [Path(address.path) for address in addresses if address.path]
     _refuse_inputs_in(output, [*source_paths, *detector.files, *embedder.files])
     result = Result(
         config,
@@ -444,7 +446,7 @@ def write(folder: OutputFolder, result: Result) -> None:
     config = result.config
     linking = config.linking
     with result.timings.stage("write", sum(camera.n_frames for camera in result.cameras)):
-        folder.write_text("config.yaml", settings.dump(configuration.absolute(config)))
+        folder.write_text("config.yaml", settings.dump(configuration.stored(config)))
         confirmed = linking.confirmed_probability
         folder.write_parts(
             "trajectories.json", trajectories.json_parts(result.people, result.cameras, confirmed)

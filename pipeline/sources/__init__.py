@@ -19,6 +19,7 @@ and it may come and go. A live run takes rounds of frames from `live.cameras.Liv
 
 from pathlib import Path
 
+from pipeline.address import Address
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import SourceError
 from pipeline.sources.ahead import read_ahead
@@ -43,27 +44,26 @@ def open_source(
     Raises:
         SourceError: it cannot be read, or is a live stream.
     """
-    if "://" in config.source:
+    address = Address.parse(config.source)
+    shown = address.shown
+    if address.is_live:
         raise SourceError(
-            f"{config.name}: is a live stream, which only a live run reads; run"
-            " `people-tracker --videos` with streams alone, or record it to a file first"
+            f"{shown}: is a live camera, which only a live run reads; give live cameras alone, or"
+            " record it to a file first"
         )
     path = Path(config.source)
     try:
         n_bytes = path.stat().st_size
     except (OSError, ValueError):
-        raise SourceError(f"{config.source}: no such file or folder; check the path") from None
+        raise SourceError(f"{shown}: no such file or folder; check the path") from None
     if path.is_dir() and config.track:
         raise SourceError(
-            f"{config.source}: a folder of images has no tracks; leave out track of camera"
-            f" {config.name}"
+            f"{shown}: a folder of images has no tracks; leave out track of camera {config.name}"
         )
     if path.is_dir():
         return ImageFolder(config, settings, looks_per_s, in_yuv)
     if not path.is_file():
-        raise SourceError(
-            f"{config.source}: is a pipe or a device, not a file; record to a file first"
-        )
+        raise SourceError(f"{shown}: is a pipe or a device, not a file; record to a file first")
     if n_bytes == 0:
-        raise SourceError(f"{config.source}: the file is empty; record or copy it again")
+        raise SourceError(f"{shown}: the file is empty; record or copy it again")
     return VideoFile(config, settings, looks_per_s, in_yuv)

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from pipeline.address import Address
 from pipeline.config import CameraConfig
 from pipeline.records import Camera, Frame
 from pipeline.sources.looks import Looks
@@ -30,7 +31,7 @@ def camera_of(config: CameraConfig, width: int, height: int, fps: float, n_frame
     homography = np.array(config.homography or np.zeros((0, 0)), dtype=np.float64)
     return Camera(
         config.name,
-        config.source,
+        Address.parse(config.source).shown,
         width,
         height,
         fps,

@@ -65,3 +65,22 @@ def test_a_file_that_cannot_be_used_is_one_line(
 def test_a_fault_of_the_program_is_not_hidden() -> None:
     with pytest.raises(KeyError):
         command.run(raising(KeyError("x")), Namespace())
+
+
+def test_an_unknown_argument_is_told_without_its_password(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        command.Parser(prog="tracker").parse_args(["rtsp://me:secret@cam/x"])
+    printed = capsys.readouterr().err
+    assert "unrecognized arguments: rtsp://***@cam/x" in printed
+    assert "secret" not in printed
+
+
+def test_an_address_that_cannot_be_opened_is_told_without_its_password(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    error = ConnectionRefusedError(111, "Connection refused", "rtsp://me:secret@cam/x?token=secret")
+    assert command.run(raising(error), Namespace()) == 2
+    printed = capsys.readouterr().err
+    assert printed == "error: rtsp://***@cam/x?token=***: Connection refused\n"

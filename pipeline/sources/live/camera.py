@@ -20,7 +20,7 @@ from pipeline.records import Camera, Frame
 from pipeline.sources.live.backoff import Backoff
 from pipeline.sources.live.frozen import FrozenPictures
 from pipeline.sources.live.health import CameraEvent, CameraEventKind, Health, State
-from pipeline.sources.live.stream import Stream, StreamEnd, StreamError, target
+from pipeline.sources.live.stream import Stream, StreamEnd, StreamError
 from pipeline.sources.live.wall_clock import Stamps, WallClock
 from pipeline.sources.looks import ROUNDING_S
 from pipeline.sources.picture import (
@@ -331,8 +331,7 @@ class LiveCamera:
         width, height = size
         if self._view is None:
             self._view = _View(size, colours_of(picture))
-            config = self.config.model_copy(update={"source": target(self.config).shown})
-            self._camera = camera_of(config, width, height, announced_fps or FALLBACK_FPS, -1)
+            self._camera = camera_of(self.config, width, height, announced_fps or FALLBACK_FPS, -1)
         elif size != self._last_size:
             first_width, first_height = self._view.size
             self._say(

@@ -26,7 +26,9 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from pipeline.address import Address
 from pipeline.config import CameraConfig, LiveConfig
+from pipeline.errors import SourceError
 from pipeline.sources.live.wall_clock import ArrivalClock, Stamps
 from pipeline.sources.picture import believed
 from pipeline.sources.source import reason
@@ -78,45 +80,38 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class _Target:
     """What is opened, and how.
 
     url: as FFmpeg takes it, with credentials; never to be shown.
     format: name of the demuxer; None: FFmpeg finds out.
     options: of FFmpeg.
-    is_file: is played at its own pace, and ends.
-    shown: the address without credentials.
     """
 
     url: str
     format: str | None
     options: dict[str, str]
-    is_file: bool
-    shown: str
 
 
-def target(config: CameraConfig) -> Target:
-    """Return how a live camera is opened."""
-    source = config.source
-    common = {
+def _target(address: Address, transport: str) -> _Target:
+    """How a live camera is opened; raises SourceError."""
+    url = address.resolve()
+    if address.kind == "device":
+        return _Target(url, "v4l2", {})
+    if address.kind != "stream":
+        return _Target(f"file:{url}", None, {})  # without "file:", a colon makes it a protocol
+    options = {
         "fflags": "genpts+discardcorrupt",
         "analyzeduration": str(LOOKED_AT_US),
         "probesize": str(LOOKED_AT_BYTES),
     }
-    if source.isdigit() or source.startswith("/dev/video"):
-        device = f"/dev/video{source}" if source.isdigit() else source
-        return Target(device, "v4l2", {}, False, device)
-    if "://" not in source:
-        path = source.removesuffix("?live")
-        return Target(f"file:{path}", None, {}, True, path)
-    if source.startswith(("rtsp://", "rtsps://")):
-        rtsp = {
-            "rtsp_transport": config.transport,
+    if url.lower().startswith(("rtsp://", "rtsps://")):
+        options |= {
+            "rtsp_transport": transport,
             "allowed_media_types": "video",
             "max_delay": str(MAX_REORDER_US),
         }
-        return Target(source, None, common | rtsp, False, source)
-    return Target(source, None, common, False, source)
+    return _Target(url, None, options)
 
 
 class Stream:
@@ -149,13 +144,16 @@ class Stream:
         self._now = now
         self._stop = stop
         self._timeout_s = live.open_timeout_s
-        self._target = target(config)
+        self._address = Address.parse(config.source)
+        self._ends = self._address.kind not in ("stream", "device")
         self._silence = f"no packet for {self._timeout_s:g} s"
         self._backlog = _Backlog()
         self._delays = ArrivalClock()
         self.dropped: Counter[str] = Counter()
         try:
-            self._container = self._open()
+            self._container = self._open(config.transport)
+        except SourceError as error:
+            raise StreamError(str(error)) from None
         except Exception as error:  # noqa: BLE001 - PyAV raises what it likes for odd streams
             raise StreamError(self._why(error)) from None
         try:
@@ -172,7 +170,7 @@ class Stream:
         self._is_held_back = bool(names & set(HELD_BACK))
         self._last_read_s = now()
         self._pacer: _Pacer | None = None
-        if self._target.is_file:
+        if self._ends:
             self._pacer = _Pacer(now, stop, starts_s)
         elif names & set(PACED):
             self._pacer = _Pacer(now, stop, None)
@@ -219,11 +217,12 @@ class Stream:
                     f"packets arrive, but no picture could be decoded for {self._timeout_s:g} s"
                 )
 
-    def _open(self) -> InputContainer:
+    def _open(self, transport: str) -> InputContainer:
+        target = _target(self._address, transport)
         return av.open(
-            self._target.url,
-            format=self._target.format,
-            options=self._target.options,
+            target.url,
+            format=target.format,
+            options=target.options,
             metadata_errors="replace",
             timeout=(self._timeout_s, self._timeout_s),
         )
@@ -247,12 +246,12 @@ class Stream:
         try:
             packet = next(packets)
         except (StopIteration, IndexError):
-            if self._target.is_file:
+            if self._ends:
                 raise StreamEnd from None
             raise StreamError("the camera closed the connection") from None
         except FFmpegError as error:
             raise StreamError(self._why(error)) from None
-        if not packet.size and not self._target.is_file:
+        if not packet.size and not self._ends:
             raise StreamError("the camera closed the connection")
         if time.monotonic() - began_s >= self._timeout_s:
             raise StreamError(self._silence)  # FFmpeg gives the packet that it held back, for once
@@ -300,7 +299,7 @@ class Stream:
         if isinstance(error, (av.error.ExitError, TimeoutError)):
             return self._silence
         if isinstance(error, FFmpegError):
-            return reason(error)
+            return self._address.clean(reason(error))
         return type(error).__name__
 
 
