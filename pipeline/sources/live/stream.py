@@ -35,6 +35,10 @@ from pipeline.sources.source import reason
 
 STAMPLESS = ("mpjpeg", "mjpeg", "mjpeg_2000", "image2pipe", "jpeg_pipe")
 """Formats without timestamps, for which FFmpeg makes them up at 25 a second."""
+MAX_UNDECODED = 10
+"""A decoder that gives no picture for `live.open_timeout_s` may have waited for packets; for so
+many packets as well, it is stuck.
+"""
 PACED = ("hls",)
 HELD_BACK = ("rtsp",)
 """Formats of which FFmpeg gives a packet when the next one is there: it looks for its end."""
@@ -68,7 +72,7 @@ class StreamError(Exception):
 
 
 class StreamEnd(Exception):
-    """A file that was played as if live is over."""
+    """A file that was played as if live is over; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,11 @@ class _Target:
     url: str
     format: str | None
     options: dict[str, str]
+
+
+def is_endless(config: CameraConfig) -> bool:
+    """Whether a live camera has no end: a stream or a device, and not a file."""
+    return Address.parse(config.source).kind in ("stream", "device")
 
 
 def _target(address: Address, transport: str) -> _Target:
@@ -145,7 +154,7 @@ class Stream:
         self._stop = stop
         self._timeout_s = live.open_timeout_s
         self._address = Address.parse(config.source)
-        self._ends = self._address.kind not in ("stream", "device")
+        self._ends = not is_endless(config)
         self._silence = f"no packet for {self._timeout_s:g} s"
         self._backlog = _Backlog()
         self._delays = ArrivalClock()
@@ -200,19 +209,22 @@ class Stream:
             StreamEnd: a file is over.
         """
         needs_keyframe = False
+        n_undecoded = 0
         decoded_s = time.monotonic()
         for packet, arrival_s in self._packets():
             if self._backlog.is_behind or (needs_keyframe and not packet.is_keyframe):
                 needs_keyframe = True
                 self.dropped["busy"] += 1
-                decoded_s = time.monotonic()
                 continue
             needs_keyframe = False
+            n_undecoded += 1
             packet.opaque = (arrival_s, *_told(packet))
             for picture in self._decoded(packet):
+                n_undecoded = 0
                 decoded_s = time.monotonic()
                 yield self._picture(picture)
-            if time.monotonic() - decoded_s > self._timeout_s:
+            is_long = time.monotonic() - decoded_s > self._timeout_s
+            if is_long and n_undecoded > MAX_UNDECODED:
                 raise StreamError(
                     f"packets arrive, but no picture could be decoded for {self._timeout_s:g} s"
                 )
@@ -247,9 +259,11 @@ class Stream:
             packet = next(packets)
         except (StopIteration, IndexError):
             if self._ends:
-                raise StreamEnd from None
+                raise StreamEnd("the file is over") from None
             raise StreamError("the camera closed the connection") from None
         except FFmpegError as error:
+            if self._ends:  # from the beginning, all would come again
+                raise StreamEnd(f"the file is damaged ({self._why(error)})") from None
             raise StreamError(self._why(error)) from None
         if not packet.size and not self._ends:
             raise StreamError("the camera closed the connection")
