@@ -46,9 +46,9 @@ def open_source(
     """
     address = Address.parse(config.source)
     shown = address.shown
-    if address.kind == "stream":
+    if address.is_live:
         raise SourceError(
-            f"{shown}: is a live stream, which a live run reads (people-tracker --videos, or"
+            f"{shown}: is a live camera, which a live run reads (people-tracker --videos, or"
             " pipeline.api.follow_live); record to a file to read it here"
         )
     path = Path(config.source)

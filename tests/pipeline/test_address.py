@@ -187,7 +187,7 @@ def test_no_user_and_no_password_is_ever_told(
     assert [camera.name] == [each.name for each in expected]
     with pytest.raises(SourceError) as opened:
         open_source(camera, SourcesConfig())
-    assert str(opened.value).startswith(f"{harmless}: streams are not supported")
+    assert str(opened.value).startswith(f"{harmless}: is a live camera")
     with pytest.raises(SourceError) as missing:
         Address.parse(source + "#${NOWHERE_SET}").resolve({})
     assert str(missing.value).startswith(f"{address.shown}")

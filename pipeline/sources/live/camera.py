@@ -9,7 +9,6 @@ time is all that is seen of an outage.
 import math
 import threading
 import time
-from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,8 +18,9 @@ from pipeline.config import CameraConfig, LiveConfig
 from pipeline.records import Camera, Frame
 from pipeline.sources.live.backoff import Backoff
 from pipeline.sources.live.frozen import FrozenPictures
-from pipeline.sources.live.health import CameraEvent, CameraEventKind, Health, State
-from pipeline.sources.live.stream import Stream, StreamEnd, StreamError, target
+from pipeline.sources.live.health import CameraEvent, Health
+from pipeline.sources.live.states import States
+from pipeline.sources.live.stream import Stream, StreamEnd, StreamError
 from pipeline.sources.live.wall_clock import Stamps, WallClock
 from pipeline.sources.looks import ROUNDING_S
 from pipeline.sources.picture import (
@@ -33,14 +33,6 @@ from pipeline.sources.picture import (
 from pipeline.sources.source import camera_of
 from pipeline.yuv import Colours, colours_of
 
-STALL_INTERVALS = 2
-MIN_STALL_S = 2.0
-"""A camera is stalled when no picture came for so many intervals, or so long if that is more."""
-N_RECENT = 50
-"""Pictures whose rate is told."""
-DROPS_EVERY_S = 60.0
-"""Drops are told at most so often."""
-MAX_EVENTS = 1000
 FALLBACK_FPS = 25.0
 
 
@@ -116,34 +108,22 @@ class LiveCamera:
         self._slot_due_s = 0.0
         self._looks_per_s = 0.0
         self._due_s = -math.inf
-        self._state: State = "connecting"
-        self._since_s = now()
-        self._last_picture_s = now()
-        self._arrivals_s: deque[float] = deque(maxlen=N_RECENT)
-        self._reason = ""
-        """Why the state is not live."""
-        self._cause = ""
-        """Why there is no connection."""
         self._first_index = first_index
-        self._n_frames = 0
         self._n_connections = 0
-        self._n_dropped: Counter[str] = Counter()
-        self._n_told: Counter[str] = Counter()
-        self._drops_due_s = now() + DROPS_EVERY_S
         self._delay_s = 0.0
-        self._events: deque[CameraEvent] = deque(maxlen=MAX_EVENTS)
+        self._states = States(config.name, live, max(now(), starts_s))
         self._thread = threading.Thread(target=self._run, name=f"camera {config.name}", daemon=True)
         self._thread.start()
 
     @property
     def has_ended(self) -> bool:
         """Whether a file is over and its last picture was taken."""
-        return self._state == "ended" and self._slot is None
+        return self._states.state == "ended" and self._slot is None
 
     @property
     def next_index(self) -> int:
         """Number of the next picture."""
-        return self._first_index + self._n_frames
+        return self._first_index + self._states.n_pictures
 
     @property
     def last_s(self) -> float:
@@ -183,7 +163,7 @@ class LiveCamera:
             return self._frame(taken)
         except Exception:  # noqa: BLE001 - an odd picture must not stop the other cameras
             with self._changed:
-                self._n_dropped["damaged"] += 1
+                self._states.n_dropped["damaged"] += 1
             return None
 
     def _frame(self, taken: _Waiting) -> Frame:
@@ -196,29 +176,27 @@ class LiveCamera:
     def health(self) -> Health:
         """Return how the camera is doing now."""
         with self._changed:
-            self._update(self._now())
-            is_live = self._state == "live"
+            states = self._states
+            states.update(self._now())
             return Health(
                 self.config.name,
-                self._state,
-                self._since_s,
-                self._fps() if is_live else 0.0,
-                self._n_frames,
-                dict(self._n_dropped),
+                states.state,
+                states.since_s,
+                states.fps,
+                states.n_pictures,
+                dict(states.n_dropped),
                 max(self._n_connections - 1, 0),
                 self._delay_s,
                 self._clock.kind,
                 self._clock.offset_s,
-                "" if is_live else self._reason,
+                states.reason,
             )
 
     def take_events(self) -> list[CameraEvent]:
         """Return what has happened since the last call."""
         with self._changed:
-            self._update(self._now())
-            events = list(self._events)
-            self._events.clear()
-            return events
+            self._states.update(self._now())
+            return self._states.take_events()
 
     def stop(self) -> None:
         """Ask the thread to end, without waiting for it."""
@@ -241,12 +219,13 @@ class LiveCamera:
             held_s = 0.0
             try:
                 held_s = self._read()
-            except StreamEnd:
-                self._end()
+            except StreamEnd as end:
+                self._end(str(end))
                 return
             except Exception as error:  # noqa: BLE001 - a camera comes back whatever happens
                 self._fail(type(error).__name__)  # its text might have credentials
             self._stop.wait(self._backoff.wait_s(time.monotonic(), held_s))
+            self._starts_s = max(self._starts_s, self._now())  # of a file that could not be opened
 
     def _read(self) -> float:
         """Read a connection to its end; returns how long it gave pictures.
@@ -277,7 +256,7 @@ class LiveCamera:
         """Note that another connection has given its first picture."""
         with self._changed:
             self._n_connections += 1
-            self._arrivals_s.clear()
+            self._states.connect()
             self._clock.restart()
             self._frozen.restart()
 
@@ -289,53 +268,47 @@ class LiveCamera:
         now_s = self._now()
         self._frozen.note(picture, now_s)
         with self._changed:
-            self._look_at_size(picture, size, stream.fps)
+            self._look_at_size(picture, size, stream.fps, now_s)
             self._count_dropped(stream)
             for change in self._clock.take_changes():
-                self._say("clock", change)
-            taken = _Waiting(self.next_index, time_s, stamps.arrival_s, picture, orientation)
-            self._n_frames += 1
-            if now_s - self._last_picture_s > self._stall_s():
-                self._arrivals_s.clear()
-            self._arrivals_s.append(now_s)
-            self._last_picture_s = now_s
-            self._cause = ""
-            self._update(now_s)
+                self._states.say(now_s, "clock", change)
+            waiting = _Waiting(self.next_index, time_s, stamps.arrival_s, picture, orientation)
+            self._states.picture(now_s, self._frozen.is_frozen)
             if not self._frozen.is_frozen:
-                self._place(taken)
+                self._place(waiting)
                 return
-            self._n_dropped["frozen"] += 1 if self._slot is None else 2
+            self._states.n_dropped["frozen"] += 1 if self._slot is None else 2
             self._slot = None
 
-    def _place(self, taken: _Waiting) -> None:
+    def _place(self, waiting: _Waiting) -> None:
         """Put a picture into the slot, in place of an older one, or if it is due."""
         interval_s = 1 / self._looks_per_s if self._looks_per_s else 0.0
         if self._slot is not None:
-            is_missed = taken.time_s >= self._slot_due_s + interval_s
-            self._n_dropped["busy" if is_missed else "rate"] += 1
+            is_missed = waiting.time_s >= self._slot_due_s + interval_s
+            self._states.n_dropped["busy" if is_missed else "rate"] += 1
             if is_missed:
-                self._slot_due_s += interval_s
-            self._slot = taken
-        elif taken.time_s >= self._due_s - ROUNDING_S:
-            is_in_step = taken.time_s - self._due_s < interval_s
-            self._slot_due_s = self._due_s if is_in_step else taken.time_s
-            self._slot = taken
+                self._slot_due_s = max(self._slot_due_s, waiting.time_s - interval_s) + interval_s
+            self._slot = waiting
+        elif waiting.time_s >= self._due_s - ROUNDING_S:
+            is_in_step = waiting.time_s - self._due_s < interval_s
+            self._slot_due_s = self._due_s if is_in_step else waiting.time_s
+            self._slot = waiting
             self._changed.notify_all()
         else:
-            self._n_dropped["rate"] += 1
+            self._states.n_dropped["rate"] += 1
 
     def _look_at_size(
-        self, picture: av.VideoFrame, size: tuple[int, int], announced_fps: float
+        self, picture: av.VideoFrame, size: tuple[int, int], announced_fps: float, now_s: float
     ) -> None:
         """Take the size of the first picture, and tell of later ones that differ."""
         width, height = size
         if self._view is None:
             self._view = _View(size, colours_of(picture))
-            config = self.config.model_copy(update={"source": target(self.config).shown})
-            self._camera = camera_of(config, width, height, announced_fps or FALLBACK_FPS, -1)
+            self._camera = camera_of(self.config, width, height, announced_fps or FALLBACK_FPS, -1)
         elif size != self._last_size:
             first_width, first_height = self._view.size
-            self._say(
+            self._states.say(
+                now_s,
                 "resized",
                 f"pictures are {width}x{height} now; they are scaled to the first size,"
                 f" {first_width}x{first_height}",
@@ -344,85 +317,15 @@ class LiveCamera:
 
     def _count_dropped(self, stream: Stream) -> None:
         with self._changed:
-            self._n_dropped += stream.dropped
+            self._states.n_dropped += stream.dropped
             stream.dropped.clear()
 
     def _fail(self, why: str) -> None:
         """Note why there is no connection."""
         with self._changed:
-            self._cause = why
-            self._reason = why
-            self._update(self._now())
+            self._states.fail(self._now(), why)
 
-    def _end(self) -> None:
+    def _end(self, why: str) -> None:
         with self._changed:
-            self._enter("ended", "the file is over")
+            self._states.end(self._now(), why)
             self._changed.notify_all()
-
-    # with the lock held
-
-    def _fps(self) -> float:
-        n_intervals = len(self._arrivals_s) - 1
-        if n_intervals < 1:
-            return 0.0
-        span_s = self._arrivals_s[-1] - self._arrivals_s[0]
-        return n_intervals / span_s if span_s > 0 else 0.0
-
-    def _stall_s(self) -> float:
-        """How long no picture may come before the camera is stalled."""
-        fps = self._fps()
-        return max(STALL_INTERVALS / fps, MIN_STALL_S) if fps else MIN_STALL_S
-
-    def _update(self, now_s: float) -> None:
-        """Bring the state up to date, and tell what has changed."""
-        self._tell_drops(now_s)
-        if self._state == "ended":
-            return
-        silent_s = now_s - self._last_picture_s
-        why = self._cause or "the connection is open"
-        if silent_s >= self._live.dead_after_s:
-            self._enter("lost", f"no picture for {silent_s:.0f} s: {why}")
-        elif not self._n_frames:
-            return
-        elif silent_s >= self._stall_s():
-            if self._state != "lost":
-                self._enter("stalled", f"no picture for {silent_s:.1f} s: {why}")
-        elif self._frozen.is_frozen:
-            self._enter("frozen", f"all pictures were equal for {self._live.frozen_after_s:g} s")
-        else:
-            self._enter("live", self._how_back(now_s))
-
-    def _how_back(self, now_s: float) -> str:
-        if self._n_frames == 1:
-            width, height = self._last_size
-            return f"pictures of {width}x{height}"
-        return f"after {now_s - self._since_s:.1f} s {self._state}"
-
-    def _enter(self, state: State, why: str) -> None:
-        """Change the state, and tell it."""
-        if state == self._state:
-            return
-        kind: CameraEventKind
-        if state == "live":
-            kind = "connected" if self._n_frames == 1 else "back"
-        else:
-            kind = state  # type: ignore[assignment]
-            self._reason = why
-        self._state = state
-        self._since_s = self._now()
-        self._say(kind, why)
-
-    def _tell_drops(self, now_s: float) -> None:
-        if now_s < self._drops_due_s:
-            return
-        self._drops_due_s = now_s + DROPS_EVERY_S
-        told = {}
-        for why in ("busy", "damaged"):
-            told[why] = self._n_dropped[why] - self._n_told[why]
-        self._n_told = Counter(self._n_dropped)
-        if any(told.values()):
-            parts = ", ".join(f"{n} {why}" for why, n in told.items() if n)
-            self._say("drops", f"pictures not looked at in {DROPS_EVERY_S:g} s: {parts}")
-
-    def _say(self, kind: CameraEventKind, why: str) -> None:
-        self._events.append(CameraEvent(self._now(), kind, self.config.name, why))

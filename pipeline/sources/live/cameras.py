@@ -14,6 +14,7 @@ from pipeline.config import CameraConfig, LiveConfig
 from pipeline.records import Camera, Frame
 from pipeline.sources.live.camera import LiveCamera
 from pipeline.sources.live.health import CameraEvent, Health
+from pipeline.sources.live.stream import is_endless
 
 TICK_S = 0.25
 """A round without pictures comes after so long, so that the clock of the run goes on."""
@@ -51,18 +52,26 @@ class LiveCameras:
         self._leaving: list[LiveCamera] = []
         self._past = {name: (index, float("-inf")) for name, index in (next_indices or {}).items()}
         """Of cameras that are not read: number of the next picture, and last time."""
+        self._records: dict[str, Camera] = {}
         self._cameras: dict[str, LiveCamera] = {}
-        first_s = min((config.start_s for config in configs), default=0.0)
+        files = [config for config in configs if not is_endless(config)]
+        first_s = min((config.start_s for config in files), default=0.0)
         starts_s = now()
         for config in configs:
-            self._cameras[config.name] = self._start(config, starts_s + config.start_s - first_s)
+            after_s = 0.0 if is_endless(config) else config.start_s - first_s
+            self._cameras[config.name] = self._start(config, starts_s + after_s)
 
     @property
     def cameras(self) -> dict[str, Camera]:
-        """Cameras that have been connected, by name; those to come have no size yet."""
+        """Cameras that have been connected, by name, also those that were removed since.
+
+        Those that have never been connected are missing: they have no size yet.
+        """
         with self._changed:
-            records = {name: camera.record for name, camera in self._cameras.items()}
-        return {name: record for name, record in records.items() if record is not None}
+            for name, camera in self._cameras.items():
+                if camera.record is not None:
+                    self._records[name] = camera.record
+            return dict(self._records)
 
     @property
     def next_indices(self) -> dict[str, int]:
@@ -146,6 +155,8 @@ class LiveCameras:
     def _remove(self, name: str) -> None:
         camera = self._cameras.pop(name)
         camera.stop()
+        if camera.record is not None:
+            self._records[name] = camera.record
         self._past[name] = (camera.next_index, camera.last_s)
         self._events += camera.take_events()
         self._leaving = [other for other in self._leaving if not other.join(0)]

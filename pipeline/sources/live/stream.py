@@ -28,12 +28,17 @@ from av.video.stream import VideoStream
 
 from pipeline.address import Address
 from pipeline.config import CameraConfig, LiveConfig
+from pipeline.errors import SourceError
 from pipeline.sources.live.wall_clock import ArrivalClock, Stamps
 from pipeline.sources.picture import believed
 from pipeline.sources.source import reason
 
 STAMPLESS = ("mpjpeg", "mjpeg", "mjpeg_2000", "image2pipe", "jpeg_pipe")
 """Formats without timestamps, for which FFmpeg makes them up at 25 a second."""
+MAX_UNDECODED = 10
+"""A decoder that gives no picture for `live.open_timeout_s` may have waited for packets; for so
+many packets as well, it is stuck.
+"""
 PACED = ("hls",)
 HELD_BACK = ("rtsp",)
 """Formats of which FFmpeg gives a packet when the next one is there: it looks for its end."""
@@ -67,7 +72,7 @@ class StreamError(Exception):
 
 
 class StreamEnd(Exception):
-    """A file that was played as if live is over."""
+    """A file that was played as if live is over; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,44 +84,43 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class _Target:
     """What is opened, and how.
 
     url: as FFmpeg takes it, with credentials; never to be shown.
     format: name of the demuxer; None: FFmpeg finds out.
     options: of FFmpeg.
-    is_file: is played at its own pace, and ends.
-    shown: the address without credentials.
     """
 
     url: str
     format: str | None
     options: dict[str, str]
-    is_file: bool
-    shown: str
 
 
-def target(config: CameraConfig) -> Target:
-    """Return how a live camera is opened."""
-    address = Address.parse(config.source)
-    common = {
+def is_endless(config: CameraConfig) -> bool:
+    """Whether a live camera has no end: a stream or a device, and not a file."""
+    return Address.parse(config.source).kind in ("stream", "device")
+
+
+def _target(address: Address, transport: str) -> _Target:
+    """How a live camera is opened; raises SourceError."""
+    url = address.resolve()
+    if address.kind == "device":
+        return _Target(url, "v4l2", {})
+    if address.kind != "stream":
+        return _Target(f"file:{url}", None, {})  # without "file:", a colon makes it a protocol
+    options = {
         "fflags": "genpts+discardcorrupt",
         "analyzeduration": str(LOOKED_AT_US),
         "probesize": str(LOOKED_AT_BYTES),
     }
-    if address.kind == "device":
-        return Target(address.path, "v4l2", {}, False, address.shown)
-    if address.kind != "stream":
-        return Target(f"file:{address.path}", None, {}, True, address.shown)
-    source = address.resolve()
-    if source.lower().startswith(("rtsp://", "rtsps://")):
-        rtsp = {
-            "rtsp_transport": config.transport,
+    if url.lower().startswith(("rtsp://", "rtsps://")):
+        options |= {
+            "rtsp_transport": transport,
             "allowed_media_types": "video",
             "max_delay": str(MAX_REORDER_US),
         }
-        return Target(source, None, common | rtsp, False, address.shown)
-    return Target(source, None, common, False, address.shown)
+    return _Target(url, None, options)
 
 
 class Stream:
@@ -149,13 +153,16 @@ class Stream:
         self._now = now
         self._stop = stop
         self._timeout_s = live.open_timeout_s
-        self._target = target(config)
+        self._address = Address.parse(config.source)
+        self._ends = not is_endless(config)
         self._silence = f"no packet for {self._timeout_s:g} s"
         self._backlog = _Backlog()
         self._delays = ArrivalClock()
         self.dropped: Counter[str] = Counter()
         try:
-            self._container = self._open()
+            self._container = self._open(config.transport)
+        except SourceError as error:
+            raise StreamError(str(error)) from None
         except Exception as error:  # noqa: BLE001 - PyAV raises what it likes for odd streams
             raise StreamError(self._why(error)) from None
         try:
@@ -172,7 +179,7 @@ class Stream:
         self._is_held_back = bool(names & set(HELD_BACK))
         self._last_read_s = now()
         self._pacer: _Pacer | None = None
-        if self._target.is_file:
+        if self._ends:
             self._pacer = _Pacer(now, stop, starts_s)
         elif names & set(PACED):
             self._pacer = _Pacer(now, stop, None)
@@ -202,28 +209,32 @@ class Stream:
             StreamEnd: a file is over.
         """
         needs_keyframe = False
+        n_undecoded = 0
         decoded_s = time.monotonic()
         for packet, arrival_s in self._packets():
             if self._backlog.is_behind or (needs_keyframe and not packet.is_keyframe):
                 needs_keyframe = True
                 self.dropped["busy"] += 1
-                decoded_s = time.monotonic()
                 continue
             needs_keyframe = False
+            n_undecoded += 1
             packet.opaque = (arrival_s, *_told(packet))
             for picture in self._decoded(packet):
+                n_undecoded = 0
                 decoded_s = time.monotonic()
                 yield self._picture(picture)
-            if time.monotonic() - decoded_s > self._timeout_s:
+            is_long = time.monotonic() - decoded_s > self._timeout_s
+            if is_long and n_undecoded > MAX_UNDECODED:
                 raise StreamError(
                     f"packets arrive, but no picture could be decoded for {self._timeout_s:g} s"
                 )
 
-    def _open(self) -> InputContainer:
+    def _open(self, transport: str) -> InputContainer:
+        target = _target(self._address, transport)
         return av.open(
-            self._target.url,
-            format=self._target.format,
-            options=self._target.options,
+            target.url,
+            format=target.format,
+            options=target.options,
             metadata_errors="replace",
             timeout=(self._timeout_s, self._timeout_s),
         )
@@ -247,12 +258,14 @@ class Stream:
         try:
             packet = next(packets)
         except (StopIteration, IndexError):
-            if self._target.is_file:
-                raise StreamEnd from None
+            if self._ends:
+                raise StreamEnd("the file is over") from None
             raise StreamError("the camera closed the connection") from None
         except FFmpegError as error:
+            if self._ends:  # from the beginning, all would come again
+                raise StreamEnd(f"the file is damaged ({self._why(error)})") from None
             raise StreamError(self._why(error)) from None
-        if not packet.size and not self._target.is_file:
+        if not packet.size and not self._ends:
             raise StreamError("the camera closed the connection")
         if time.monotonic() - began_s >= self._timeout_s:
             raise StreamError(self._silence)  # FFmpeg gives the packet that it held back, for once
@@ -300,7 +313,7 @@ class Stream:
         if isinstance(error, (av.error.ExitError, TimeoutError)):
             return self._silence
         if isinstance(error, FFmpegError):
-            return reason(error)
+            return self._address.clean(reason(error))
         return type(error).__name__
 
 

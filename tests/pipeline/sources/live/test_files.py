@@ -84,6 +84,16 @@ def test_a_missing_file_is_tried_again_and_comes_when_it_is_there(
         watching.until(has_frames("cam", 2), 5)
 
 
+def test_a_damaged_file_ends_and_does_not_begin_again(tmp_path: Path, clip: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 50, FPS, (128, 96))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 6 // 10])
+    with Watching(camera(path, live=True)) as watching:
+        seen = watching.for_s(10)
+    assert 15 < len(seen.frames["cam"]) < 45
+    assert seen.kinds("cam")[-1] == "ended"
+
+
 def test_looks_are_as_many_a_second_as_told(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 75, FPS)
     with Watching(camera(path, live=True)) as watching:
