@@ -116,8 +116,9 @@ class Stream:
             self.got += part
         return self.got
 
-    def has_ended(self) -> bool:
-        """Whether the other end closes the connection."""
+    def has_ended(self, wait_s: float = 10.0) -> bool:
+        """Whether the other end closes the connection in time, after what it has sent."""
+        self._socket.settimeout(wait_s)
         try:
             while self._socket.recv(65536):
                 pass
@@ -376,6 +377,19 @@ def test_a_client_that_never_reads_costs_no_memory_and_delays_nobody(
     assert grown_mb < 60  # 8 clients times 100 pictures of 1 MB would be 800
     for stream in silent:
         stream.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="only Linux has this timeout")
+def test_a_client_that_never_reads_is_disconnected_after_a_while(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.live.server.UNREAD_MS", 500)
+    with Server(hub, ServeConfig()) as server:
+        silent = Stream(server, "/api/pictures")
+        silent.read_until(JPEG)
+        fill(hub, seconds=3.0)
+        assert silent.has_ended(wait_s=5.0)
+        silent.close()
 
 
 def test_streams_are_limited_and_their_places_become_free(server: Server, hub: Hub) -> None:
