@@ -22,14 +22,14 @@ from pipeline.config import ServeConfig
 from pipeline.errors import ConfigError
 from pipeline.live.access import COOKIE
 from pipeline.live.hub import Hub, PersonNow
+from pipeline.live.server import Server
 from pipeline.sources.live.health import Health
 from tests.conftest import ROOT
 
 pytest.importorskip("fastapi", reason="needs the package fastapi")
 pytest.importorskip("uvicorn", reason="needs the package uvicorn")
 
-from pipeline.live import web
-from pipeline.live.server import Server
+web = pytest.importorskip("pipeline.live.web")
 
 TOKEN = "correct-horse-battery"
 STREAMS = ("/events", "/api/pictures", "/api/cameras/door/live.mjpg")
