@@ -17,6 +17,8 @@ from typing import Any
 from pipeline.sources.live.health import Health
 
 EVENTS_KEPT = 1000
+TAKEN_AT_ONCE = 50
+"""Events that a subscriber can hold in memory: one that is slow must not hold all of them."""
 WATCHED_S = 5.0
 """A camera is watched until so long after its last picture was taken by a viewer."""
 
@@ -132,13 +134,14 @@ class Hub:
             return Subscription(self, name, min(start, self._n_events))
 
     def take(self, start: int, timeout_s: float) -> list[Said]:
-        """Return the events from a number on that are held, after waiting for one."""
+        """Return the next events from a number on that are held, after waiting for one."""
         with self._changed:
             if timeout_s > 0:
                 self._changed.wait_for(lambda: self._n_events > start, timeout_s)
             first = self._n_events - len(self._events)
             said = []
-            for number in range(max(start, first), self._n_events):
+            begin = max(start, first)
+            for number in range(begin, min(begin + TAKEN_AT_ONCE, self._n_events)):
                 said.append(Said(number, self._events[number - first]))
             return said
 
@@ -197,7 +200,7 @@ class Subscription:
         self._next = start
 
     def take(self, timeout_s: float = 0.0) -> list[Said]:
-        """Return the events since the last call that are still held.
+        """Return the next events that are still held, `TAKEN_AT_ONCE` at most.
 
         Args:
             timeout_s: how long to wait for one.

@@ -13,9 +13,7 @@ from pipeline.live.access import Access
 from pipeline.live.hub import Hub
 
 if TYPE_CHECKING:
-    from uvicorn import Server as Uvicorn
-
-    from pipeline.live.web import Reload, Report, Streams
+    from pipeline.live.web import Reload, Report, Streams, Uvicorn
 
 BACKLOG = 64
 MAX_CONNECTIONS = 200
@@ -79,7 +77,7 @@ class Server:
         """
         import uvicorn
 
-        from pipeline.live.web import Streams, app_of
+        from pipeline.live.web import Streams, Uvicorn, app_of
 
         listener = self._listener()
         self._port = listener.getsockname()[1]
@@ -99,7 +97,7 @@ class Server:
             limit_concurrency=MAX_CONNECTIONS,
             timeout_graceful_shutdown=GRACE_S,
         )
-        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn = Uvicorn(config)
         self._thread = threading.Thread(
             target=self._run, args=(self._uvicorn, listener), name="serve", daemon=True
         )

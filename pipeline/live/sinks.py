@@ -36,6 +36,8 @@ LONGEST_WAIT_S = 60.0
 POLL_S = 0.2
 CLOSING_S = 2.0
 """How long closing waits for events that are on their way."""
+JOIN_S = 1.0
+"""How long closing waits for a thread whose receiver hangs, after the connection was broken."""
 KEEP_ALIVE_S = 30
 TRANSIENT = (408, 425, 429)
 """Codes of HTTP 4xx that ask to try again."""
@@ -222,15 +224,18 @@ class Sink:
         self._receiver = receiver
         self._report = report
         self._stop = threading.Event()
+        self._is_abandoned = False
         self._subscription = hub.subscribe(name)
         self._thread = threading.Thread(target=self._run, name=f"events.{name}", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """End within `CLOSING_S`; what waits for a receiver that works is sent first."""
+        """End; a receiver that works gets what waits for it, within `CLOSING_S`."""
         self._stop.set()
         self._thread.join(CLOSING_S)
+        self._is_abandoned = True
         self._receiver.close()
+        self._thread.join(JOIN_S)
 
     def _run(self) -> None:
         try:
@@ -242,19 +247,20 @@ class Sink:
 
     def _deliver_all(self) -> None:
         while True:
-            is_last = self._stop.is_set()
-            for said in self._subscription.take(0.0 if is_last else POLL_S):
+            is_closing = self._stop.is_set()
+            taken = self._subscription.take(0.0 if is_closing else POLL_S)
+            if is_closing and not taken:
+                return
+            for said in taken:
                 if not self._deliver(said):
                     return
-            if is_last:
-                return
             self._receiver.idle()
 
     def _deliver(self, said: Said) -> bool:
         """Send an event until it arrives; False when the sink is closed before."""
         text = json.dumps({"id": f"{self._run_id}-{said.number}", **said.event})
         n_failures = 0
-        while True:
+        while not self._is_abandoned:
             try:
                 self._receiver.send(text)
             except Refused as error:
@@ -272,6 +278,7 @@ class Sink:
                 self._tell("works again")
             self._subscription.confirm(1)
             return True
+        return False
 
     def _tell(self, what: str) -> None:
         self._report(f"events.{self._name} {self._receiver.shown}: {what}")

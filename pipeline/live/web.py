@@ -7,6 +7,7 @@ one, `/api/pictures`: each is a length of 4 bytes (big-endian), as much JSON (`c
 
 import asyncio
 import json
+import socket
 import struct
 import time
 import zlib
@@ -15,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import uvicorn
 from fastapi import FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel
@@ -137,6 +139,17 @@ class Reloaded(BaseModel):
     detail: str
 
 
+class Uvicorn(uvicorn.Server):
+    """Closes connections whose other end does not read; uvicorn would leave them open."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End all connections."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+
 class Streams:
     """Responses that do not end: how many there are, and that they are to end."""
 
@@ -178,12 +191,9 @@ class Guard:
         """Answer a request."""
         if scope["type"] != "http":
             return
-        has_started = False
 
         async def send_strictly(message: MutableMapping[str, Any]) -> None:
-            nonlocal has_started
             if message["type"] == "http.response.start":
-                has_started = True
                 message["headers"] = [*message["headers"], *SECURITY_HEADERS.items()]
             await send(message)
 
@@ -192,9 +202,6 @@ class Guard:
             await answer(scope, receive, send_strictly)
         except Exception as error:  # noqa: BLE001 - the edge of the server: it is reported
             self._report(f"serve: {scope['path']}: {type(error).__name__}: {one_line(error)}")
-            if not has_started:
-                answer = JSONResponse({"detail": "a fault of the program"}, 500)
-                await answer(scope, receive, send_strictly)
 
     def _refusal(self, scope: Scope) -> Response | None:
         """The answer to a request that may not be served; None for others."""
@@ -212,6 +219,11 @@ class Guard:
         if scope["method"] not in ("GET", "HEAD") and not self._rules.may_change(headers):
             return _error(403, "this needs the token, or a request from the page itself")
         return None
+
+
+async def _answer_to_fault(request: Request, error: Exception) -> Response:
+    """The answer; the error itself goes on to the `Guard`, which reports it."""
+    return _error(500, "a fault of the program")
 
 
 def _error(code: int, detail: str) -> Response:
@@ -249,6 +261,7 @@ def app_of(hub: Hub, rules: Access, streams: Streams, reload: Reload, report: Re
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
     )
+    app.add_exception_handler(Exception, _answer_to_fault)
     _add_page(app, rules)
     _add_cameras(app, hub, streams)
     _add_people(app, hub)

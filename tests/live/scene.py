@@ -116,6 +116,16 @@ class Scene:
             event = {"time_s": time.time(), "kind": kind, "camera": name, "reason": reason}
             self._hub.say([event])
 
+    def add(self, name: str) -> None:
+        """Add a camera."""
+        with self._lock:
+            self._health[name] = Health(name, "live", time.time(), 12.5, clock="sender")
+
+    def remove(self, name: str) -> None:
+        """Remove a camera."""
+        with self._lock:
+            del self._health[name]
+
     def add_person(
         self, person_id: int, route: tuple[tuple[str, float, float], ...], is_here: bool = True
     ) -> None:
@@ -146,16 +156,18 @@ class Scene:
         step = 0
         while not self._stop.wait(STEP_S):
             step += 1
-            for number, (name, health) in enumerate(list(self._health.items())):
-                if health.state != "live":
-                    continue
-                jpegs = self._jpegs[number % len(self._jpegs)]
-                shown = jpegs[(step + 7 * number) % len(jpegs)]
-                self._hub.publish_picture(name, shown, time.time())
-                with self._lock:
-                    grown = replace(self._health[name], n_frames=health.n_frames + 1, delay_s=0.08)
-                    self._health[name] = grown
+            with self._lock:
+                self._show_pictures(step)
             self._publish()
+
+    def _show_pictures(self, step: int) -> None:
+        for number, (name, health) in enumerate(list(self._health.items())):
+            if health.state != "live":
+                continue
+            jpegs = self._jpegs[number % len(self._jpegs)]
+            shown = jpegs[(step + 7 * number) % len(jpegs)]
+            self._hub.publish_picture(name, shown, time.time())
+            self._health[name] = replace(health, n_frames=health.n_frames + 1, delay_s=0.08)
 
     def _publish(self) -> None:
         with self._lock:

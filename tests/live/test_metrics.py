@@ -67,7 +67,8 @@ def filled() -> Hub:
     hub.publish([door, odd], [here, gone])
     subscription = hub.subscribe("webhook")
     hub.say([{"time_s": 1.0, "kind": "seen"}] * 1005)
-    subscription.confirm(len(subscription.take()))
+    while said := subscription.take():
+        subscription.confirm(len(said))
     return hub
 
 
