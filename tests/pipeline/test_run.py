@@ -325,7 +325,6 @@ def broken(tmp_path: Path) -> dict[str, list[str]]:
         "no such ReID weights": ["--videos", good, "--set", "reid.weights=nowhere.onnx"],
         "no such detections file": ["--videos", good, "--set", "detector.detections=nowhere"],
         "no such CUDA device": ["--videos", good, "--device", "cuda:9"],
-        "is a live camera, which only a live run reads": ["--videos", "rtsp://127.0.0.1/cam"],
         "cameras.0.source": ["--videos", ""],
         "there is no camera lobby": [
             "--videos",
