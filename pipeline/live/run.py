@@ -24,8 +24,9 @@ from models.errors import one_line
 from models.interrupts import Interrupts
 from pipeline import config as configuration
 from pipeline import preparation
-from pipeline.config import Config
-from pipeline.errors import ConfigError, OutputError
+from pipeline.address import Address
+from pipeline.config import CameraConfig, Config
+from pipeline.errors import ConfigError, OutputError, SourceError
 from pipeline.following import Followed
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
@@ -119,6 +120,8 @@ class _LiveRun:
         self._is_reload_due = threading.Event()
         self._timings = Timings()
         self._config, notes = preparation.checked(config)
+        for camera in self._config.cameras:
+            _check_file(camera)
         corrected = corrections.load(config.linking.corrections)
         self._folder = _folder(output, resume)
         self._networks = preparation.load_networks(self._config, [])
@@ -327,6 +330,18 @@ class _LiveRun:
         """Tell of something that happened."""
         if not self._quiet:
             print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+def _check_file(camera: CameraConfig) -> None:
+    """Raise SourceError for a file that is not there: other than a camera, it will not come."""
+    address = Address.parse(camera.source)
+    if address.kind == "folder":
+        raise SourceError(
+            f"{address.shown}: a folder of images cannot be played as if live; give live cameras"
+            " and video files alone"
+        )
+    if address.kind == "file" and not Path(address.path).is_file():
+        raise SourceError(f"{address.shown}: no such file; check the path")
 
 
 def _folder(output: Path, resume: bool) -> OutputFolder:
