@@ -185,16 +185,21 @@ def test_no_user_and_no_password_is_ever_told(
     assert address.shown == harmless
     expected = configuration.unique_names([CameraConfig(source=harmless)])
     assert [camera.name] == [each.name for each in expected]
-    with pytest.raises(SourceError) as opened:
-        open_source(camera, SourcesConfig())
-    assert str(opened.value).startswith(f"{harmless}: is a live camera")
-    with pytest.raises(SourceError) as missing:
-        Address.parse(source + "#${NOWHERE_SET}").resolve({})
-    assert str(missing.value).startswith(f"{address.shown}")
+    assert _error_of(source) == _error_of(harmless)
+    with pytest.raises(SourceError, match="no variable NOWHERE") as missing:
+        Address.parse(f"{source}&x=${{NOWHERE}}").resolve({})
+    assert str(missing.value).startswith(f"{harmless}&x=${{NOWHERE}}: ")
     for secret in (user, password, given_user, given_password):
         if secret not in f"{harmless}: Invalid data":
             text = f"{source}: Invalid data {secret} {address.resolve({})}"
             assert secret not in address.clean(text, {})
+
+
+def _error_of(source: str) -> str:
+    """What opening a camera says that is no file."""
+    with pytest.raises(SourceError) as caught:
+        open_source(CameraConfig(source=source, name="gate"), SourcesConfig())
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("login", ["me:se cret@1", "me:${PASS}", "${LOGIN}"])
