@@ -33,6 +33,13 @@ VARIABLE = re.compile(r"\$\{(\w+)\}")
 MISTYPED_STREAM = re.compile(r"(?:[^/\\]{2,}:|(?:rtsp|rtmp|http)s?//).*@", re.DOTALL)
 """`user:password@host` without a scheme, or with a misspelt one; or a file, if there is one."""
 IN_QUERY = re.compile(rf"([^&?=/]*(?:{SECRET_WORDS})[^&?=/]*)=([^&]*)", re.IGNORECASE)
+USUAL_PORTS = {
+    "rtsp://": ":554",
+    "rtsps://": ":322",
+    "rtmp://": ":1935",
+    "http://": ":80",
+    "https://": ":443",
+}
 MAX_NAME = 60
 """Longest name of a camera that is made from an address, characters."""
 
@@ -219,11 +226,14 @@ def _expand(text: str, environ: Mapping[str, str], safe: str | None) -> str:
 
 
 def _stream_name(shown: str) -> str:
-    """Host, path and channel of an address: of `?channel=2&subtype=0`, 2 and 0 tell the camera."""
-    _, _, rest = _split(shown)
+    """Host, path and channel of an address: of `?channel=2&subtype=0`, 2 and 0 tell the camera.
+
+    So does an unusual port, of cameras behind one router.
+    """
+    scheme, _, rest = _split(shown)
     path, _, query = rest.partition("?")
     host, *folders = path.split("/")
-    host = re.sub(r":\d*$", "", host).strip("[]")
+    host = host.removesuffix(USUAL_PORTS.get(scheme.lower(), ""))
     values = [parameter.rpartition("=")[2] for parameter in query.split("&")]
     numbers = [value for value in values if NUMBER.fullmatch(value)]
     parts = [
