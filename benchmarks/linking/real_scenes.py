@@ -250,7 +250,7 @@ def measure(scene: EmbeddedScene) -> tuple[Row, list[Judged]]:
         name: replace(camera, homography=no_homography) for name, camera in scene.cameras.items()
     }
     linked = linker.link(scene.embedded, cameras, LinkingConfig())
-    matched = synthetic_scenes.matched(scene, synthetic_scenes.filled(linked.people))
+    matched = synthetic_scenes.matched(scene, synthetic_scenes.filled(linked))
     tracklets = scores.tracklet_numbers(matched)
     followed = scores.followed_people(matched, tracklets)
     precision, recall = scores.link_scores(matched, tracklets, followed)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import LinkingConfig
-from pipeline.linking import report, split
+from pipeline.linking import brief, report, split
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import candidates, corrections, solver
 from pipeline.linking.clustering.constraints import Constraints
@@ -55,7 +55,8 @@ class Linked:
     learned of the site.
 
     applied_s: what was taken away from the times of cameras, seconds; empty unless `apply_clocks`
-    was asked for. taught: what was learned from which tracklets of this run.
+    was asked for. taught: what was learned from which tracklets of this run. left_out: people
+    who are no people, since they were seen for less than `min_person_s` (`brief`).
     """
 
     people: list[Person]
@@ -66,6 +67,7 @@ class Linked:
     travel: TravelTimes
     applied_s: Mapping[str, float]
     taught: Taught = lessons.NOTHING_TAUGHT
+    left_out: Sequence[Person] = ()
 
     @property
     def site(self) -> Site:
@@ -94,7 +96,8 @@ def link(
         settled: What tracklets that settled earlier in this run taught.
 
     Returns:
-        People numbered 1, 2, 3... by first appearance, with the reasons.
+        People numbered 1, 2, 3... by first appearance, with the reasons; without those who are seen
+        too briefly (`brief`).
     """
     whole = TrackletIndex(embedded, cameras)
     sampled = similarity.sample(whole)
@@ -133,9 +136,13 @@ def link(
     times = travel_times.add(before.travel, travel_times.add(settled.travel, fresh))
 
     n_people = sum(bool(index.is_reliable[group].any()) for group in groups)
-    people, near_misses = problem.decide(Travel(index, times, config, certain), n_people)
+    everybody, missed = problem.decide(Travel(index, times, config, certain), n_people)
+    people, left_out = brief.part(everybody, config.min_person_s, problem.told)
+    near_misses = brief.links_between(people, missed)
     taught = Taught(settled, whole.keys, sampled, index.keys, steps, overlaps, offsets)
-    return Linked(people, near_misses, calibration, found, known_views, times, applied_s, taught)
+    return Linked(
+        people, near_misses, calibration, found, known_views, times, applied_s, taught, left_out
+    )
 
 
 def nobody(config: LinkingConfig) -> Linked:
@@ -145,7 +152,11 @@ def nobody(config: LinkingConfig) -> Linked:
 
 
 class _Problem:
-    """Evidence on the candidate pairs of an index, and the constraints between them."""
+    """Evidence on the candidate pairs of an index, and the constraints between them.
+
+    Attributes:
+        told: Tracklets that a correction names.
+    """
 
     def __init__(
         self,
@@ -156,6 +167,8 @@ class _Problem:
     ) -> None:
         same, different = corrections.resolve(corrected, index.tracklets)
         pieces = [pair for pair in index.pieces if pair not in index.continued]
+        of_corrections = {i for pair in [*same, *different] for i in pair}
+        self.told = frozenset(index.keys[i] for i in of_corrections)
         self._index = index
         self._appearance = appearance
         self._config = config

@@ -38,7 +38,8 @@ def link(
     cameras: dict[str, Camera] = CAMERAS,
 ) -> Linked:
     corrected = corrections.NONE.model_copy(update={"same": list(sure)})
-    return linker.link(embedded, cameras, LinkingConfig(), corrected, settled=settled)
+    everybody = LinkingConfig(min_person_s=0)
+    return linker.link(embedded, cameras, everybody, corrected, settled=settled)
 
 
 def until(embedded: Embedded, now_s: float) -> Embedded:
