@@ -126,6 +126,8 @@ def _calibration(linked: Linked) -> dict[str, Any]:
         "separation": _number(calibration.separation, 2),
         "n_same": calibration.n_same,
         "n_different": calibration.n_different,
+        "n_together": calibration.n_together,
+        "n_alike": calibration.n_alike,
         "scale": _number(calibration.curve.scale, 4),
         "even": {camera: _number(even, 4) for camera, even in even_cosines},
     }

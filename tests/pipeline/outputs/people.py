@@ -64,9 +64,12 @@ def person(person_id: int, *tracklets: Tracklet, links: Sequence[Link] = ()) -> 
     return Person(person_id, tracklets, tuple(links))
 
 
-def calibration(n_cameras: int, different: float = 0.2, n_pairs: int = 30) -> Calibration:
+def calibration(
+    n_cameras: int, different: float = 0.2, n_pairs: int = 30, n_alike: int = 0
+) -> Calibration:
     """One person is 0.8 alike, and different people so much; both are off by 0.1."""
-    return Calibration(Curve(np.full(n_cameras, 0.4), 0.05), 0.8, different, 0.1, n_pairs, n_pairs)
+    curve = Curve(np.full(n_cameras, 0.4), 0.05)
+    return Calibration(curve, 0.8, different, 0.1, n_pairs, n_pairs, n_pairs, n_alike)
 
 
 def linked(people: Sequence[Person], near_misses: Sequence[Link] = ()) -> Linked:
