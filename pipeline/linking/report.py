@@ -117,6 +117,9 @@ class Report:
         other = NOBODY
         if not decision.constraint:
             other = self._rivals.likeliest(decision.first, decision.second)
+        lookalike = ""
+        if other.odds > 0 and not compared.odds > 0:
+            lookalike = index.tracklets[other.tracklet].name
         return Link(
             first=index.tracklets[i],
             second=index.tracklets[j],
@@ -130,6 +133,7 @@ class Report:
             rule=decision.constraint,
             rival=rival,
             rival_probability=rival_probability,
+            lookalike=lookalike,
         )
 
     def _probability(self, decision: Decision, other: Lookalike) -> float:

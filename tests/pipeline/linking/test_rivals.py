@@ -39,6 +39,13 @@ def test_people_dressed_alike_who_are_seen_together_are_linked_with_doubt() -> N
         seen("b", 2, 20, 25, almost(RED, BLUE)),
     )
     assert max(probabilities(found)) < 0.65
+    assert all(person.is_doubtful for person in found.people)
+    assert {link.lookalike for person in found.people for link in person.links} <= {
+        "a/1@0",
+        "a/2@0",
+        "b/1@200",
+        "b/2@200",
+    }
 
 
 def test_people_dressed_differently_are_linked_without_doubt() -> None:
@@ -50,6 +57,7 @@ def test_people_dressed_differently_are_linked_without_doubt() -> None:
     )
     assert [len(person.tracklets) for person in found.people] == [2, 2]
     assert min(probabilities(found)) > 0.95
+    assert not any(person.is_doubtful for person in found.people)
 
 
 def meetings(n: int, red: Array, blue: Array) -> list[Embedded]:
@@ -84,6 +92,20 @@ def test_no_link_is_certain_where_people_look_alike_although_nobody_is_a_rival_o
 
     assert of_alone(apart) > 0.99
     assert of_alone(alike) == pytest.approx(most_certain(31 / 32))
+
+
+@pytest.mark.parametrize(("start_s", "is_doubtful"), [(6, False), (16, True)])
+def test_a_link_that_place_supports_is_not_doubtful_though_somebody_looks_alike(
+    start_s: float, is_doubtful: bool
+) -> None:
+    found = linked(
+        seen("a", 1, 0, 5, RED, foot=np.array([100, 500])),
+        seen("a", 2, start_s, start_s + 5, RED, foot=np.array([110, 500])),
+        seen("a", 3, start_s + 2, start_s + 7, almost(RED, BLUE), foot=np.array([900, 500])),
+    )
+    (person,) = [person for person in found.people if len(person.tracklets) == 2]
+    assert [t.track_id for t in person.tracklets] == [1, 2]
+    assert person.is_doubtful == is_doubtful
 
 
 @given(st.floats(0, 1), st.floats(0, 1))

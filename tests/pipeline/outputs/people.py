@@ -40,7 +40,12 @@ def tracklet(
 
 
 def link(
-    first: Tracklet, second: Tracklet, probability: float, rule: str = "", rival: str = ""
+    first: Tracklet,
+    second: Tracklet,
+    probability: float,
+    rule: str = "",
+    rival: str = "",
+    lookalike: str = "",
 ) -> Link:
     """They look alike, and nothing is known of their places."""
     gap_s = second.first_s - first.last_s
@@ -57,6 +62,7 @@ def link(
         rule,
         rival,
         0.25 if rival else 0.0,
+        lookalike,
     )
 
 
