@@ -19,7 +19,7 @@ from pipeline.linking import site as sites
 from pipeline.linking.clustering import candidates, corrections, solver
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.corrections import Corrections
-from pipeline.linking.clustering.rivals import Rivals
+from pipeline.linking.clustering.rivals import Rivals, most_certain
 from pipeline.linking.clustering.solver import Discount, Edges, Solution
 from pipeline.linking.evidence.appearance import Appearance, to_log_odds
 from pipeline.linking.evidence.travel import Travel
@@ -136,7 +136,9 @@ def link(
     times = travel_times.add(before.travel, travel_times.add(settled.travel, fresh))
 
     n_people = sum(bool(index.is_reliable[group].any()) for group in groups)
-    everybody, missed = problem.decide(Travel(index, times, config, certain), n_people)
+    limit = most_certain(calibration.lookalike_share)
+    travel = Travel(index, times, config, certain)
+    everybody, missed = problem.decide(travel, n_people, limit)
     people, left_out = brief.part(everybody, config.min_person_s, problem.told)
     near_misses = brief.links_between(people, missed)
     taught = Taught(settled, whole.keys, sampled, index.keys, steps, overlaps, offsets)
@@ -181,12 +183,15 @@ class _Problem:
         """Return groups of tracklets, by appearance and position alone."""
         return self._solve(Edges(self._pairs, self._positions), np.inf).groups
 
-    def decide(self, travel: Travel, n_people: int) -> tuple[list[Person], list[Link]]:
+    def decide(
+        self, travel: Travel, n_people: int, limit: float
+    ) -> tuple[list[Person], list[Link]]:
         """Return people and near misses, with the evidence of travel where position is silent.
 
         Args:
             travel: Evidence of travel times.
             n_people: How many people are at the site, about.
+            limit: Largest probability that is said of a link, 0..1.
         """
         silent = solver.no_position_odds(n_people)
         odds = travel.odds(*self._pairs.T) + silent
@@ -194,7 +199,9 @@ class _Problem:
         place = np.where(is_silent, odds, self._positions)
         rivals = Rivals(self._index, self._appearance, silent)
         solution = self._solve(Edges(self._pairs, place, silent), NEAR_MISS, rivals.discount)
-        described = report.Report(self._index, self._appearance, self._constraints, travel, rivals)
+        described = report.Report(
+            self._index, self._appearance, self._constraints, travel, rivals, limit
+        )
         people = report.people(self._index, solution, self._must_links, described)
         missed = described.links(solution.missed)
         near_misses = [link for link in missed if link.rule or link.probability >= LEAST_LIKELY]
