@@ -222,6 +222,7 @@ class LinkingConfig(Section):
 
     min_probability: Fraction = 0.5
     confirmed_probability: Fraction = 0.9
+    min_person_s: Seconds = 1.0
     similarity_at_even_odds: Annotated[float, Field(ge=-1, le=1)] = 0.55
     similarity_scale: Annotated[float, Field(gt=0)] = 0.045
     max_floor_m: Annotated[float, Field(gt=0)] = 2.5

@@ -5,7 +5,7 @@ drawn. The second stops drawing. The third raises KeyboardInterrupt.
 """
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from pipeline import fill, site_checks
 from pipeline.config import CameraConfig, Config
 from pipeline.detect import detector as detectors
 from pipeline.embed import Embedder
-from pipeline.linking import linker
+from pipeline.linking import brief, linker
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.linker import Linked
@@ -95,8 +95,7 @@ def run(
     """
     prepared = prepare(config, output, overwrite)
     result = prepared.result
-    for note in result.notes:
-        tqdm.tqdm.write(f"note: {note}")
+    _say(result.notes)
     interrupts = interrupts or stages()
     with interrupts, closing(prepared.folder) as folder:
         folder.create()
@@ -114,6 +113,11 @@ def run(
             _publish(folder, result)
     result.files = folder.written
     return result
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        tqdm.tqdm.write(f"note: {note}")
 
 
 def _publish(folder: OutputFolder, result: Result) -> None:
@@ -269,13 +273,17 @@ def link(prepared: Prepared, processed: Processed) -> None:
             ]
         }
     )
-    _count_tracked(result)
+    _count_tracked(result, tracked)
+    brief_notes = brief.notes(len(result.linked.left_out), config.linking.min_person_s)
+    _say(brief_notes)
+    result.notes += brief_notes
     result.people = fill.fill(
         result.linked.people,
         config.tracklets.max_interpolated_gap_s,
         config.sources.stride,
         result.frame_ranges,
         _look_intervals_s(prepared),
+        result.linked.left_out,
     )
     tracklets = [tracklet for person in result.people for tracklet in person.tracklets]
     result.warnings += corrections.unknown(prepared.corrections, tracklets)
@@ -294,9 +302,8 @@ def _look_intervals_s(prepared: Prepared) -> dict[str, float]:
     return intervals_s
 
 
-def _count_tracked(result: Result) -> None:
+def _count_tracked(result: Result, tracklets: Sequence[Tracklet]) -> None:
     """Note how many detected boxes belong to a track, with a warning where many do not."""
-    tracklets = [tracklet for person in result.linked.people for tracklet in person.tracklets]
     min_score = result.config.tracker.new_track_confidence
     result.n_tracked = untracked.count_tracked(tracklets, min_score)
     stride = result.config.sources.stride

@@ -2,6 +2,7 @@
 
 import time
 
+from pipeline.outputs import links
 from pipeline.result import Result
 
 MAX_PEOPLE = 30
@@ -27,11 +28,16 @@ def table(result: Result) -> str:
         last_s = max(tracklet.last_s for tracklet in tracklets)
         seen_s = sum(tracklet.last_s - tracklet.first_s for tracklet in tracklets)
         cameras = ", ".join(sorted({tracklet.camera for tracklet in tracklets}))
+        doubt = "  (doubtful)" if person.is_doubtful else ""
         lines.append(
             f"{person.person_id:>6}  {_time(first_s)}  {_time(last_s)}  {seen_s:>7.1f}s  {cameras}"
+            f"{doubt}"
         )
     if len(result.people) > MAX_PEOPLE:
         lines.append(f"   ... and {len(result.people) - MAX_PEOPLE} more in trajectories.json")
+    lookalikes = links.lookalikes(result.people)
+    if lookalikes:
+        lines.append(f"{lookalikes}; python -m pipeline.explain {result.folder} PERSON says why")
     if result.interrupted:
         lines.append("interrupted: these results cover what was read and drawn before Ctrl-C")
     files = [name for name in result.files if "/" not in name]

@@ -62,10 +62,11 @@ def engine_of(
         corrected: What a human knows of the tracklets.
         before: What earlier runs learned of the site.
     """
+    everybody = config.model_copy(update={"min_person_s": 0.0})
 
     def engine(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
         told = corrected.model_copy(update={"same": [*corrected.same, *sure]})
-        return linker.link(embedded, cameras, config, told, before, settled)
+        return linker.link(embedded, cameras, everybody, told, before, settled)
 
     return engine
 

@@ -39,7 +39,8 @@ def link(
     cameras: dict[str, Camera] = CAMERAS,
 ) -> Linked:
     corrected = corrections.NONE.model_copy(update={"same": list(sure)})
-    return linker.link(embedded, cameras, LinkingConfig(), corrected, settled=settled)
+    everybody = LinkingConfig(min_person_s=0)
+    return linker.link(embedded, cameras, everybody, corrected, settled=settled)
 
 
 def until(embedded: Embedded, now_s: float) -> Embedded:
@@ -343,6 +344,29 @@ def test_calibration_covers_every_camera_that_was_ever_seen() -> None:
         forget_after_s=10,
     )
     assert len(linking.linked().calibration.curve.even) == 3
+
+
+@pytest.mark.parametrize("is_alike", [True, False])
+def test_a_person_who_is_doubtful_stays_so_after_their_tracklets_have_settled(
+    is_alike: bool,
+) -> None:
+    other_look = 0.99 * RED + np.sqrt(1 - 0.99**2) * BLUE if is_alike else BLUE
+    crossing = [
+        seen("a", 1, 0, 5, RED),
+        seen("a", 2, 0, 5, other_look),
+        seen("b", 1, 20, 25, RED),
+        seen("b", 2, 20, 25, other_look),
+    ]
+    passes_later = seen("c", 3, 30, 30 + 2 * online.SETTLED_S, np.eye(4)[2])
+    linking, said = watch([*crossing, passes_later])
+    *two, _ = linking.linked().people
+    assert [len(person.tracklets) for person in two] == [2, 2]
+    assert [person.is_doubtful for person in two] == [is_alike, is_alike]
+    reasons = " ".join(event.reason for event in said if event.tracklet.startswith("b/"))
+    told = [float(number) for number in re.findall(r"probability ([\d.]+\d)", reasons)]
+    assert len(told) >= 2
+    assert max(told) < 0.99
+    assert (min(told) > 0.9) != is_alike
 
 
 def test_nobody_at_all_is_nothing_to_say() -> None:
