@@ -262,13 +262,13 @@ def test_a_state_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_a_state_that_cannot_be_written_leaves_the_one_before(saved: Path) -> None:
     before = saved.read_bytes()
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
     try:
         with pytest.raises(OutputError, match=r"state\.npz: cannot be written \(File too large\)"):
             states.save(saved, a_state(9), NETWORK)
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [states.STATE]
 
