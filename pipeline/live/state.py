@@ -180,7 +180,10 @@ def load(path: Path, network_sha256: str) -> State:
 
 
 def resumed(state: State, last: Last) -> State:
-    """Return a state that goes on after the highest numbers of a journal.
+    """Return the state that a run goes on from when the program has been stopped.
+
+    Numbers go on after the highest ones of the journal. What was in view is over: the tracks that
+    were open have ended with the tracker that followed them, and nobody would ever close them.
 
     Args:
         state: the last one that was saved.
@@ -192,8 +195,12 @@ def resumed(state: State, last: Last) -> State:
         next_frame = max(known.next_frame, last.frames.get(camera, -1) + 1)
         next_track_id = max(known.next_track_id, last.track_ids.get(camera, 0) + 1)
         cameras[camera] = CameraProgress(next_frame, next_track_id)
-    last_id = max(state.linker.last_id, last.person_id)
-    return replace(state, cameras=cameras, linker=replace(state.linker, last_id=last_id))
+    linker = replace(
+        state.linker,
+        closing=state.linker.closing | state.linker.open,
+        last_id=max(state.linker.last_id, last.person_id),
+    )
+    return replace(state, cameras=cameras, linker=linker)
 
 
 def _read(data: bytes) -> tuple[dict[str, Any], list[Array]]:

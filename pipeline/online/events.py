@@ -19,6 +19,7 @@ piece that began last before it.
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -61,15 +62,23 @@ def replay(said: Iterable[Event], before: Mapping[str, int] | None = None) -> di
         not there.
     """
     owner = dict(before or {})
+    names: dict[int, set[str]] = defaultdict(set)  # of each person
+    for name, person in owner.items():
+        names[person].add(name)
     for event in said:
+        if event.kind == "forgotten":
+            continue
         if event.kind == "merged":
-            for name, person in owner.items():
-                if person == event.before:
-                    owner[name] = event.person_id
-        elif event.kind == "rejoined":
-            owner.pop(event.tracklet, None)
-        elif event.kind != "forgotten":
+            gone = names.pop(event.before, set())
+            owner.update(dict.fromkeys(gone, event.person_id))
+            names[event.person_id] |= gone
+            continue
+        before_event = owner.pop(event.tracklet, None)
+        if before_event is not None:
+            names[before_event].discard(event.tracklet)
+        if event.kind != "rejoined":
             owner[event.tracklet] = event.person_id
+            names[event.person_id].add(event.tracklet)
     return owner
 
 

@@ -213,15 +213,6 @@ class OnlineLinker:
         self._linked = replace(self._linked, taught=state.taught)
         self._even = state.even
 
-    def after_a_break(self, last_id: int) -> None:
-        """Note that the tracks which were open have ended with the program that followed them.
-
-        Args:
-            last_id: highest id of a person that was said, maybe after the state was saved.
-        """
-        self._closing |= self._open
-        self._identities.last_id = max(self._identities.last_id, last_id)
-
     def _link(self, settled: list[Names]) -> Linked:
         linked = self._engine(list(self._window.values()), settled, self._lessons)
         cameras = sorted({camera for _, camera, _ in self._window})

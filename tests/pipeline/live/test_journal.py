@@ -220,7 +220,7 @@ def test_a_disk_that_takes_nothing_is_said_and_caught_up_with_later(tmp_path: Pa
     written.add("cam", rows(0, 1))
     written.say([APPEARED])
     written.flush()
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     (path,) = journal.row_files(tmp_path)
     limit = path.stat().st_size + 10
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
@@ -233,7 +233,7 @@ def test_a_disk_that_takes_nothing_is_said_and_caught_up_with_later(tmp_path: Pa
         assert frames(tmp_path) == [0]
         assert path.read_bytes().endswith(b"\n")
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     written.add("cam", rows(2, 1))
     written.flush()
     assert written.problem == ""

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +12,27 @@ from hypothesis import strategies as st
 
 from pipeline import fill
 from pipeline import run as runs
-from pipeline.config import Config, TrackerConfig, build
+from pipeline.config import Config, build
+from pipeline.following import Followed, Following
 from pipeline.linking.linker import Linked
 from pipeline.live import journal, merge
 from pipeline.live.journal import Journal, Setup
 from pipeline.online import linker as online
 from pipeline.online.events import Event
-from pipeline.online.linker import engine_of
+from pipeline.online.linker import OnlineLinker, engine_of
 from pipeline.online.runner import OnlineRunner
-from pipeline.records import Array, Camera, Detections, Embedded, Person, Tracklet, Tracks
-from pipeline.tracking.tracker import Tracker
+from pipeline.preparation import prepare
+from pipeline.records import (
+    Array,
+    Camera,
+    Detections,
+    Embedded,
+    Frame,
+    Person,
+    Tracklet,
+    Tracks,
+)
+from pipeline.timings import Timings
 from pipeline.worker import Worker
 from tests.pipeline.linking.test_linker import CAMERAS, RED, seen
 from tests.pipeline.online.test_linker import crowd, cutting, link, poorly, watch, with_looks
@@ -104,18 +115,17 @@ def test_the_people_of_a_journal_are_those_that_linking_has_in_the_end(
     assert_same(merge.people(folder), linking.linked().people)
 
 
-class Recorded(Tracker):
-    """A tracker whose rows are written into a journal, as a live run does."""
+class Recorded(Following):
+    """Follows people, and writes their rows into a journal, as a live run does."""
 
-    def __init__(self, config: TrackerConfig, camera: str, written: Journal) -> None:
-        super().__init__(config)
-        self._camera = camera
+    def __init__(self, written: Journal, camera: str, config: Config, timings: Timings) -> None:
+        super().__init__(camera, [], config, timings, is_adaptive=False)
         self._written = written
 
-    def update(self, detections: Detections, time_s: float, frame: int) -> Tracks:
-        tracks = super().update(detections, time_s, frame)
-        self._written.add(self._camera, tracks)
-        return tracks
+    def follow(self, frame: Frame, found: Detections) -> Followed:
+        followed = super().follow(frame, found)
+        self._written.add(self.camera, followed.tracks)
+        return followed
 
 
 class Recording:
@@ -125,25 +135,27 @@ class Recording:
     """
 
     def __init__(self, folder: Path, config: Config, flush_after: int = -1) -> None:
-        prepared = runs.prepare(config, folder / "out", overwrite=False)
+        prepared = prepare(config, folder / "out", overwrite=False)
         timings = prepared.result.timings
         worker = Worker(prepared.sources, prepared.detector, prepared.config, timings)
         self.cameras = prepared.cameras
         written = Journal(folder, LONG_S)
         written.describe(Setup(tuple(prepared.cameras.values())))
-        for name in worker._trackers:
-            worker._trackers[name] = Recorded(config.tracker, name, written)
+        for name in worker._following:
+            worker._following[name] = Recorded(written, name, prepared.config, timings)
         linking = prepared.config.linking
-        engine = engine_of(prepared.cameras, linking)
-        runner = OnlineRunner(worker, prepared.embedder, engine, linking, timings, written.say)
+        linker = OnlineLinker(engine_of(prepared.cameras, linking), linking.forget_after_s)
+        runner = OnlineRunner(
+            worker, prepared.embedder, linker, linking.max_delay_s, timings, written.say
+        )
         self.at_kill: Linked | None = None
         stop = runs.stages()["reading"]
 
-        def rounds():  # type: ignore[no-untyped-def]
+        def rounds() -> Iterator[list[Tracklet]]:
             for number, closed in enumerate(worker.run(stop, lambda n: None)):
                 if number == flush_after:
                     runner._step()
-                    self.at_kill = runner._online.linked()
+                    self.at_kill = linker.linked()
                     written.close()
                     return
                 yield closed

@@ -145,15 +145,29 @@ def test_who_was_in_view_at_the_stop_is_the_same_person_afterwards(tmp_path: Pat
     crops = np.stack([RED] * 4)
     linking.add(with_crops(seen("a", 1, 0, 8), crops, 0.8), provisional=True)
     linking.step(8)
-    later = restored(tmp_path / states.STATE, snapshot(linking), engine, 600)
-    later.after_a_break(last_id=6)
+    (tmp_path / states.STATE).write_bytes(snapshot(linking))
+    saved = states.load(tmp_path / states.STATE, NETWORK)
+    later = OnlineLinker(engine, 600, keep_history=False)
+    later.restore(states.resumed(saved, Last({}, {}, person_id=6)).linker)
     later.add(with_crops(seen("a", 7, 40, 48), crops, 0.8), provisional=True)
     stranger = unit(np.array([0.0, 0.0, 1.0, 0.2]))
     later.add(with_crops(seen("b", 7, 41, 48), np.stack([stranger] * 4), 0.8), provisional=True)
     said = [(e.kind, e.person_id, e.tracklet) for e in later.step(48)]
     assert said == [("seen", 1, "a/7@400"), ("appeared", 7, "b/7@410")]
-    later.step(1000)
     assert sorted(later.state().open) == [(40.0, "a", 7), (41.0, "b", 7)], "the first has ended"
+
+
+def test_who_was_in_view_at_the_stop_and_never_comes_back_is_forgotten(tmp_path: Path) -> None:
+    engine = engine_of(CAMERAS, LinkingConfig())
+    linking = OnlineLinker(engine, 60, keep_history=False)
+    linking.add(seen("a", 1, 0, 8, RED), provisional=True)
+    linking.step(8)
+    later = OnlineLinker(engine, 60, keep_history=False)
+    state = State(8.0, linking.state(), PROGRESS)
+    later.restore(states.resumed(state, Last({}, {}, 0)).linker)
+    said = [*later.step(10), *later.step(100)]
+    assert [(event.kind, event.person_id) for event in said] == [("forgotten", 1)]
+    assert not later.state().window
 
 
 def test_numbers_go_on_after_those_of_the_journal(tmp_path: Path) -> None:
@@ -248,13 +262,13 @@ def test_a_state_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_a_state_that_cannot_be_written_leaves_the_one_before(saved: Path) -> None:
     before = saved.read_bytes()
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, hard))
     try:
         with pytest.raises(OutputError, match=r"state\.npz: cannot be written \(File too large\)"):
             states.save(saved, a_state(9), NETWORK)
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert saved.read_bytes() == before
     assert [path.name for path in saved.parent.iterdir()] == [states.STATE]
 
