@@ -41,7 +41,7 @@ def part(
     left_out: list[Person] = []
     for person in people:
         is_told = any(tracklet.key in told for tracklet in person.tracklets)
-        is_kept = is_told or _seen_s(person) >= least_s
+        is_kept = is_told or seen_s(person) >= least_s
         (kept if is_kept else left_out).append(person)
     return _numbered(kept, 1), _numbered(left_out, 1 + len(kept))
 
@@ -68,7 +68,7 @@ def notes(n_brief: int, min_person_s: float) -> list[str]:
     ]
 
 
-def _seen_s(person: Person) -> float:
+def seen_s(person: Person) -> float:
     """Duration of all tracklets together; who is in two cameras at once counts twice."""
     return sum(tracklet.last_s - tracklet.first_s for tracklet in person.tracklets)
 

@@ -57,12 +57,14 @@ class Setup:
         cameras: all cameras so far.
         confirmed_probability: `linking.confirmed_probability`.
         max_interpolated_gap_s: `tracklets.max_interpolated_gap_s`.
+        min_person_s: `linking.min_person_s`.
         look_s: longest time from one look of the detector to the next, seconds, by camera.
     """
 
     cameras: tuple[Camera, ...] = ()
     confirmed_probability: float = 0.9
     max_interpolated_gap_s: float = 1.5
+    min_person_s: float = 0.0
     look_s: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -275,6 +277,7 @@ def read_setup(folder: Path) -> Setup:
             tuple(cameras),
             float(document["confirmed_probability"]),
             float(document["max_interpolated_gap_s"]),
+            float(document["min_person_s"]),
             {str(name): float(look_s) for name, look_s in document["look_s"].items()},
         )
     except OSError as error:
@@ -317,6 +320,7 @@ def _setup_text(setup: Setup) -> str:
         "cameras": cameras,
         "confirmed_probability": setup.confirmed_probability,
         "max_interpolated_gap_s": setup.max_interpolated_gap_s,
+        "min_person_s": setup.min_person_s,
         "look_s": dict(setup.look_s),
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"

@@ -5,7 +5,8 @@
 A live run does so at its end. Where it was killed, or still goes on, the command does it for what
 is on disk. People are those of the last event. A row belongs to the piece of its track that began
 last before it; rows of tracks that nobody was told of, because they were too short, are left out.
-Gaps stay gaps, but for short ones, which are interpolated as in a recording (`pipeline.fill`).
+So are people who were seen too briefly (`linking.brief`), while the others keep their numbers. Gaps
+stay gaps, but for short ones, which are interpolated as in a recording (`pipeline.fill`).
 """
 
 import argparse
@@ -23,6 +24,7 @@ from models import command, files
 from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from pipeline import fill
 from pipeline.errors import PipelineError
+from pipeline.linking import brief
 from pipeline.live import journal
 from pipeline.live.journal import Setup
 from pipeline.online import events
@@ -87,7 +89,9 @@ def write(folder: Path, write_parts: Write) -> list[Person]:
         PipelineError: there is no journal, or the results cannot be written.
     """
     setup = journal.read_setup(folder)
-    found = filled(people(folder), setup)
+    everybody = people(folder)
+    kept = [person for person in everybody if brief.seen_s(person) >= setup.min_person_s]
+    found = filled(kept, setup)
     parts = trajectories.json_parts(found, setup.cameras, setup.confirmed_probability)
     write_parts("trajectories.json", parts)
     write_parts("tracks.csv", trajectories.csv_lines(found))

@@ -293,6 +293,7 @@ class _LiveRun:
             tuple(self._records.values()),
             config.linking.confirmed_probability,
             config.tracklets.max_interpolated_gap_s,
+            config.linking.min_person_s,
             look_s,
         )
 
