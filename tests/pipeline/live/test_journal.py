@@ -78,10 +78,11 @@ def test_cameras_and_settings_come_back(tmp_path: Path) -> None:
     written = Journal(tmp_path, LONG_S)
     written.describe(Setup((camera,)))
     written.flush()
-    written.describe(Setup((camera, bare), 0.8, 2.0, {"cam": 0.2}))
+    written.describe(Setup((camera, bare), 0.8, 2.0, 1.0, {"cam": 0.2}))
     written.close()
     found = journal.read_setup(tmp_path)
     assert (found.confirmed_probability, found.max_interpolated_gap_s) == (0.8, 2.0)
+    assert found.min_person_s == 1.0
     assert found.look_s == {"cam": 0.2}
     assert [each.name for each in found.cameras] == ["cam", "b"]
     np.testing.assert_array_equal(found.cameras[0].homography, np.eye(3))
