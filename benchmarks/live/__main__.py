@@ -1,26 +1,30 @@
-"""Live runs of scenes that are streamed over RTSP, against runs over the same files.
+"""Live runs: of scenes that are streamed over RTSP, and with cameras that fail.
 
-    python -m benchmarks.live [--scenes DIR ...] [--max-seconds S] [--set KEY=VALUE ...]
+    python -m benchmarks.live [--parts scenes faults] [--scenes DIR ...] [--max-seconds S]
+                              [--set KEY=VALUE ...] [--keep DIR]
 
-Printed for each scene: global IDF1 of the run over the files, with linking at its end, and of the
-live run; how long after its first row it is said whose a tracklet is, median and 99 %; and looks a
-second of a camera.
+Scenes, against runs over the same files: global IDF1 of the run over the files, with linking at its
+end, and of the live run; how long after its first row it is said whose a tracklet is, median and
+99 %; and looks a second of a camera. Faults: what is expected of a run while its cameras fail in
+all ways, and what was seen (`faults`); it takes seven minutes.
 """
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import record
-from benchmarks.live import streams
+from benchmarks.live import faults, streams
 from benchmarks.pipeline import scenes, systems
 from benchmarks.pipeline.scenes import DATA, ROOT
 from models import command
 from models.errors import InputError
 from pipeline.errors import PipelineError
 
+PARTS = ("scenes", "faults")
 SCENES = (ROOT / "samples" / "plaza", DATA / "worlds" / "mall")
 
 
@@ -28,9 +32,11 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = record.parser(__doc__)
     add = parser.add_argument
+    add("--parts", nargs="+", choices=PARTS, default=["scenes"], help="(default scenes)")
     add("--scenes", type=Path, nargs="+", metavar="DIR", help="folders with videos and truth")
     add("--max-seconds", type=float, default=0.0, metavar="S", help="of each scene; 0 for all")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="of both runs")
+    add("--keep", type=Path, metavar="DIR", help="keep what the runs with faults write")
     return parser.parse_args(words)
 
 
@@ -40,6 +46,21 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _run(parsed: argparse.Namespace) -> None:
+    if "scenes" in parsed.parts:
+        _run_scenes(parsed)
+    if "faults" in parsed.parts:
+        with tempfile.TemporaryDirectory() as name:
+            _run_faults(parsed.keep or Path(name))
+
+
+def _run_faults(folder: Path) -> None:
+    print("| fault | expected | seen | |\n|---|---|---|---|", flush=True)
+    for row in faults.run(folder):
+        verdict = "ok" if row.is_good else "NO"
+        print(f"| {row.fault} | {row.expected} | {row.seen} | {verdict} |", flush=True)
+
+
+def _run_scenes(parsed: argparse.Namespace) -> None:
     print(f"{'scene':<12}{'files':>8}{'live':>8}{'delay':>8}{'99 %':>8}{'looks/s':>9}")
     for folder in parsed.scenes or [each for each in SCENES if each.is_dir()]:
         scene = scenes.load(folder)
