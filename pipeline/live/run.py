@@ -13,20 +13,21 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from models import settings
+from models import command, settings
 from models.errors import one_line
 from models.interrupts import Interrupts
 from pipeline import config as configuration
 from pipeline import preparation
 from pipeline.address import Address
 from pipeline.config import CameraConfig, Config
-from pipeline.errors import ConfigError, OutputError, SourceError
+from pipeline.errors import ConfigError, OutputError, PipelineError, SourceError
 from pipeline.following import Followed
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
@@ -43,6 +44,7 @@ from pipeline.online.linker import OnlineLinker, engine_of
 from pipeline.online.runner import OnlineRunner
 from pipeline.outputs import manifest
 from pipeline.outputs.folder import MANIFEST, OutputFolder
+from pipeline.preparation import Networks
 from pipeline.records import Camera, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources.live.cameras import LiveCameras
@@ -64,6 +66,7 @@ def run(
     reload: Reload | None = None,
     quiet: bool = False,
     interrupts: Interrupts | None = None,
+    networks: Networks | None = None,
 ) -> Result:
     """Follow people in live cameras until it is stopped, or all files played as if live are over.
 
@@ -74,6 +77,7 @@ def run(
         reload: reads the settings again; None where there is nothing to read.
         quiet: print nothing of what happens.
         interrupts: what stops the run; by default Ctrl-C.
+        networks: those to use; by default those of the settings are loaded.
 
     Returns:
         What was found and written.
@@ -83,9 +87,15 @@ def run(
             fails, after what was seen is on disk.
     """
     interrupts = interrupts or Interrupts(reading=ENDING)
-    live = _LiveRun(config, output, resume, reload, quiet)
+    live = _LiveRun(config, output, resume, reload, quiet, networks)
     with interrupts, _hangup(live.ask_to_reload if reload else None), closing(live):
-        live.follow(interrupts["reading"])
+        try:
+            live.follow(interrupts["reading"])
+        except Exception as error:
+            live.finish_after(error)
+            if isinstance(error, PipelineError) or command.is_out_of_memory(error):
+                raise
+            raise PipelineError(_in_words(error)) from error
         return live.finish()
 
 
@@ -111,7 +121,13 @@ class _LiveRun:
     """The parts of one run, and what happens at each turn, on the thread that calls `follow`."""
 
     def __init__(
-        self, config: Config, output: Path, resume: bool, reload: Reload | None, quiet: bool
+        self,
+        config: Config,
+        output: Path,
+        resume: bool,
+        reload: Reload | None,
+        quiet: bool,
+        networks: Networks | None,
     ) -> None:
         """Check all input and load the networks; nothing is read or written yet."""
         self._output = output
@@ -120,11 +136,10 @@ class _LiveRun:
         self._is_reload_due = threading.Event()
         self._timings = Timings()
         self._config, notes = preparation.checked(config)
-        for camera in self._config.cameras:
-            _check_file(camera)
+        _check(self._config)
         corrected = corrections.load(config.linking.corrections)
         self._folder = _folder(output, resume)
-        self._networks = preparation.load_networks(self._config, [])
+        self._networks = networks or preparation.load_networks(self._config, [])
         self._result = preparation.new_result(self._config, output, self._networks)
         self._result.timings = self._timings
         self._result.notes = notes + self._networks.notes
@@ -139,7 +154,9 @@ class _LiveRun:
             self._take_up(output)
         self._hub = Hub()
         self._presence = Presence(self._config.privacy.blur)
-        self._journal_problem = ""
+        self._has_begun = False
+        self._problems: dict[str, str] = {}
+        """Why something could not be written at last, by what."""
         self._publish_due_s = 0.0
         self._save_due_s = 0.0
 
@@ -162,18 +179,18 @@ class _LiveRun:
         config = self._config
         for note in self._result.notes:
             self._say(f"note: {note}")
-        self._folder.create()
         with ExitStack() as parts:
-            self._journal = parts.enter_context(closing(Journal(self._output, config.live.flush_s)))
-            self._views = parts.enter_context(
-                closing(Views(self._output, config, self._hub, self._presence))
-            )
             if config.serve.port:
                 server = Server(self._hub, config.serve, self._reload_from_page, self._warn)
                 parts.enter_context(server)
                 self._say(f"the page is at {server.url}")
             for sink in sinks.start(self._hub, config.events, os.environ, self._warn):
                 parts.enter_context(closing(sink))
+            self._folder.create()
+            self._journal = parts.enter_context(closing(Journal(self._output, config.live.flush_s)))
+            self._views = parts.enter_context(
+                closing(Views(self._output, config, self._hub, self._presence))
+            )
             next_frames = {name: each.next_frame for name, each in self._progress.items()}
             next_tracks = {name: each.next_track_id for name, each in self._progress.items()}
             self._cameras = parts.enter_context(
@@ -187,6 +204,7 @@ class _LiveRun:
                 self._on_frame,
                 next_tracks,
             )
+            self._has_begun = True
             if config.sources.max_seconds:
                 timer = threading.Timer(config.sources.max_seconds, stop.set)
                 timer.daemon = True
@@ -210,6 +228,7 @@ class _LiveRun:
     def finish(self) -> Result:
         """Make the results of the journal, when everything has been followed."""
         result = self._result
+        result.warnings += self._lost_rows()
         result.people = merge.write(self._output, self._folder.write_parts)
         result.cameras = list(self._records.values())
         result.warnings += self._worker.warnings
@@ -222,6 +241,22 @@ class _LiveRun:
         self._folder.publish(manifest.to_json(result, [*self._folder.written, MANIFEST]))
         result.files = self._folder.written
         return result
+
+    def finish_after(self, error: Exception) -> None:
+        """Make the results when the run has failed; that they cannot be made either is told."""
+        if not self._has_begun:
+            return
+        self._result.linked = self._linker.linked()
+        self._result.warnings.append(f"the run ended early: {_in_words(error)}")
+        try:
+            self.finish()
+        except Exception as second:  # noqa: BLE001 - the first error is the one that is raised
+            self._warn(f"the results could not be written: {_in_words(second)}")
+            return
+        self._warn(
+            f"the run failed; the results until then are in {self._output}, and --resume goes on"
+            " with its people"
+        )
 
     def close(self) -> None:
         """Let others write into the folder."""
@@ -261,10 +296,25 @@ class _LiveRun:
         self._records.update(self._cameras.cameras)
         self._tell([*self._cameras.take_events(), *self._views.take_events()])
         self._hub.publish(self._cameras.health(), self._presence.people)
-        problem = self._journal.problem
-        if problem and problem != self._journal_problem:
+        self._note("rows and events", self._journal.problem)
+
+    def _note(self, what: str, problem: str) -> None:
+        """Tell why something cannot be written, once, and that it is written again."""
+        before = self._problems.get(what, "")
+        if problem and not before:
             self._warn(problem)
-        self._journal_problem = problem
+        if before and not problem:
+            self._warn(f"{what} are written again")
+        self._problems[what] = problem
+
+    def _lost_rows(self) -> list[str]:
+        """What to warn of when the journal was closed and has not written everything."""
+        lost = []
+        if self._journal.n_dropped:
+            lost.append(f"{self._journal.n_dropped} rows and events are lost: the disk took none")
+        if self._journal.problem:
+            lost.append(f"the last rows and events are lost: {self._journal.problem}")
+        return lost
 
     def _tell(self, said: Sequence[CameraEvent]) -> None:
         self._journal.say(said)
@@ -280,10 +330,12 @@ class _LiveRun:
         for name, next_frame in self._cameras.next_indices.items():
             progress[name] = CameraProgress(next_frame, next_tracks.get(name, 1))
         now = State(self._worker.now_s, self._linker.state(), self._progress | progress)
+        problem = ""
         try:
             state.save(self._output / STATE, now, self._result.reid_sha256)
         except OutputError as error:
-            self._warn(str(error))
+            problem = str(error)
+        self._note("what --resume needs", problem)
 
     def _setup(self) -> Setup:
         """What the results need beside rows and events."""
@@ -300,9 +352,16 @@ class _LiveRun:
     def _reload_from_page(self) -> str:
         if self._reload is None:
             raise ConfigError("this run has no config file to read again")
-        self._reload()  # what is wrong is told to who asked
+        self._new_settings()  # what is wrong is told to who asked
         self.ask_to_reload()
         return "the config is being read again"
+
+    def _new_settings(self) -> Config:
+        """The settings as they are now; raises PipelineError."""
+        assert self._reload is not None
+        new, _ = preparation.checked(configuration.all_live(self._reload()))
+        _check(new)
+        return new
 
     def _read_settings(self) -> None:
         """Add, remove and change cameras as the config says now."""
@@ -310,9 +369,9 @@ class _LiveRun:
         if self._reload is None:
             return
         try:
-            new, _ = preparation.checked(self._reload())
-        except ConfigError as error:
-            self._warn(f"the config was not read again: {one_line(error)}")
+            new = self._new_settings()
+        except PipelineError as error:
+            self._warn(f"the config was not read again: {one_line(error)}; the old one counts")
             return
         others = new.model_copy(update={"cameras": self._config.cameras})
         if others != self._config:
@@ -331,6 +390,28 @@ class _LiveRun:
         """Tell of something that happened."""
         if not self._quiet:
             print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
+
+
+def _check(config: Config) -> None:
+    """Raise PipelineError for settings that live cameras cannot have."""
+    if config.detector.detections:
+        raise ConfigError(
+            "detector.detections: its boxes are of the frames of recordings; leave it out for live"
+            " cameras"
+        )
+    for camera in config.cameras:
+        _check_file(camera)
+
+
+def _in_words(error: Exception) -> str:
+    """What failed; for an error that nobody expected, also where."""
+    if isinstance(error, PipelineError):
+        return str(error)
+    if command.is_out_of_memory(error):
+        return command.OUT_OF_MEMORY
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    kind = type(error).__name__
+    return f"{kind}: {one_line(error)} ({Path(place.filename).name}, line {place.lineno})"
 
 
 def _check_file(camera: CameraConfig) -> None:
