@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks.live.rtsp_server import RtspServer
+from pipeline.config import SourcesConfig
+from pipeline.sources import open_source
 from pipeline.sources.live.cameras import CLOSE_S, LiveCameras
 from tests.pipeline.sources.live.watching import (
     QUICK,
@@ -272,6 +274,25 @@ def test_cameras_whose_clocks_differ_by_1_7_seconds_agree_to_50_ms(clip: Path, c
     assert kinds == {"sender" if clock == "auto" else "arrival"}
     if clock == "auto":
         np.testing.assert_allclose(offsets_s, [0.6, -1.1], atol=0.05)
+
+
+@pytest.mark.parametrize("clock", ["auto", "arrival"])
+@pytest.mark.parametrize("fps", [5, 25])
+def test_times_are_those_when_pictures_were_made_at_any_rate(
+    fps: int, clock: str, tmp_path: Path
+) -> None:
+    path = write_video(tmp_path / "a.mp4", 50, fps)
+    right = [frame.image[-1, -1, 0] for frame in open_source(camera(path), SourcesConfig())]
+    live = QUICK.model_copy(update={"clock": clock})
+    starts_at_s = time.time() + 0.2
+    with (
+        RtspServer(path, starts_at_s=starts_at_s, loops=False) as server,
+        Watching(camera(server.url), live=live) as watching,
+    ):
+        seen = watching.until(has_frames("cam", 20), 10)
+    made_s = [right.index(frame.image[-1, -1, 0]) / fps for frame in seen.frames["cam"]]
+    late_s = np.array(seen.times_s("cam")) - starts_at_s - np.array(made_s)
+    assert np.abs(late_s[8:]).max() < 0.05
 
 
 def test_a_camera_that_encodes_slowly_agrees_with_a_quick_one_by_its_own_clock(clip: Path) -> None:
