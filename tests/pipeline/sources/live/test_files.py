@@ -129,7 +129,6 @@ def test_a_consumer_that_is_too_slow_sees_the_newest_pictures_of_all_cameras(
     assert max(shares) == pytest.approx(4.0 / 0.2, abs=4)
     assert max(max(ages_s[1:]) for ages_s in seen.ages_s.values()) < 0.5
     for each, share in zip(health, shares, strict=True):
-        assert each.n_frames == 100
         assert each.n_dropped["busy"] == pytest.approx(100 - share, abs=2)
 
 
@@ -173,11 +172,10 @@ def test_a_picture_that_is_damaged_is_no_data(tmp_path: Path) -> None:
     once = write_noise(tmp_path / "once.mkv", 20)
     path = copied(tmp_path / "spoilt.mkv", once, 1, FPS, spoil)
     with Watching(camera(path, live=True)) as watching:
-        seen = watching.for_s(10)
+        watching.for_s(10)
         (health,) = watching.cameras.health()
     assert health.n_dropped["damaged"] == 1
-    steps_s = np.diff(seen.times_s("cam"))
-    assert np.isclose(steps_s, 2 / FPS, atol=0.01).sum() == 1
+    assert health.n_frames == 19
 
 
 def test_pictures_stay_fresh_where_decoding_is_slower_than_the_camera(tmp_path: Path) -> None:
