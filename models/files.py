@@ -69,14 +69,14 @@ def read_text(path: Path, max_bytes: int = MAX_TEXT_BYTES) -> str:
             may never end.
         UnicodeDecodeError: It is in another encoding.
     """
-    data = _read_regular(path, max_bytes)
+    data = read_bytes(path, max_bytes)
     is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _read_regular(path: Path, max_bytes: int) -> bytes:
-    """Bytes of a regular file; raises OSError."""
+def read_bytes(path: Path, max_bytes: int) -> bytes:
+    """Return the bytes of a regular file of at most `max_bytes`; raises OSError."""
     # what is opened for reading only and not to block cannot hang, also if it is a pipe
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | O_BINARY)
     with os.fdopen(descriptor, "rb") as file:

@@ -30,15 +30,21 @@ STREAM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://", re.ASCII)
 DEVICE = re.compile(r"/dev/(video\d+|v4l/.+)", re.ASCII)
 NUMBER = re.compile(r"\d{1,3}", re.ASCII)
 VARIABLE = re.compile(r"\$\{(\w+)\}")
-MISTYPED_STREAM = re.compile(r"(?:[^/\\]{2,}:|\w+//).*@", re.DOTALL)
-"""`user:password@host` without a scheme, or with a misspelt one: no such file, and no file either.
-"""
+MISTYPED_STREAM = re.compile(r"(?:[^/\\]{2,}:|(?:rtsp|rtmp|http)s?//).*@", re.DOTALL)
+"""`user:password@host` without a scheme, or with a misspelt one; or a file, if there is one."""
 IN_QUERY = re.compile(rf"([^&?=/]*(?:{SECRET_WORDS})[^&?=/]*)=([^&]*)", re.IGNORECASE)
+USUAL_PORTS = {
+    "rtsp://": ":554",
+    "rtsps://": ":322",
+    "rtmp://": ":1935",
+    "http://": ":80",
+    "https://": ":443",
+}
 MAX_NAME = 60
 """Longest name of a camera that is made from an address, characters."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Address:
     """The source of a camera.
 
@@ -52,6 +58,7 @@ class Address:
     is_live: bool
     path: str
     _source: str
+    _is_mistyped: bool = False
 
     @classmethod
     def parse(cls, source: str) -> "Address":
@@ -60,20 +67,24 @@ class Address:
             return cls("stream", True, "", source)
         if DEVICE.fullmatch(source):
             return cls("device", True, source, source)
-        if NUMBER.fullmatch(source) and not Path(source).exists():
+        if NUMBER.fullmatch(source) and not _exists(source):
             is_linux = sys.platform.startswith("linux")
             return cls("device", True, f"/dev/video{source}" if is_linux else source, source)
         path = source.removesuffix(LIVE)
         kind: Kind = "folder" if _is_folder(path) else "file"
-        return cls(kind, path != source, path, source)
+        is_mistyped = bool(MISTYPED_STREAM.match(source)) and not _exists(path)
+        return cls(kind, path != source, path, source, is_mistyped)
+
+    def __repr__(self) -> str:
+        return f"Address({self.shown!r})"
 
     @property
     def shown(self) -> str:
         """The source without credentials; `${NAME}` stays, and all else that is secret is ***."""
         if self.kind == "stream":
             return _without_secrets(self._source)
-        if self.kind == "file" and (mistyped := MISTYPED_STREAM.match(self._source)):
-            return HIDDEN + "@" + self._source[mistyped.end() :]
+        if self._is_mistyped:
+            return f"{HIDDEN}@{self._source.rpartition('@')[2]}"
         return self._source
 
     @property
@@ -168,6 +179,13 @@ def _is_folder(path: str) -> bool:
         return False
 
 
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
 def _split(address: str) -> tuple[str, str, str]:
     """Scheme with ://, credentials, and the rest of an address."""
     scheme, mark, rest = address.partition("://")
@@ -208,11 +226,14 @@ def _expand(text: str, environ: Mapping[str, str], safe: str | None) -> str:
 
 
 def _stream_name(shown: str) -> str:
-    """Host, path and channel of an address: of `?channel=2&subtype=0`, 2 and 0 tell the camera."""
-    _, _, rest = _split(shown)
+    """Host, path and channel of an address: of `?channel=2&subtype=0`, 2 and 0 tell the camera.
+
+    So does an unusual port, of cameras behind one router.
+    """
+    scheme, _, rest = _split(shown)
     path, _, query = rest.partition("?")
     host, *folders = path.split("/")
-    host = re.sub(r":\d*$", "", host).strip("[]")
+    host = host.removesuffix(USUAL_PORTS.get(scheme.lower(), ""))
     values = [parameter.rpartition("=")[2] for parameter in query.split("&")]
     numbers = [value for value in values if NUMBER.fullmatch(value)]
     parts = [

@@ -3,7 +3,7 @@
 Importing this module is cheap: torch is loaded by the first call.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,3 +58,35 @@ def track_people(
     from pipeline import run  # here, because it takes seconds to load torch
 
     return run.run(config, Path(output), overwrite, quiet)
+
+
+def follow_live(
+    config: Config,
+    *,
+    output: str | Path,
+    resume: bool = False,
+    reload: Callable[[], Config] | None = None,
+    quiet: bool = True,
+) -> "Result":
+    """Follow people in live cameras until it is stopped, by Ctrl-C or SIGTERM in the main thread.
+
+    Args:
+        config: Settings with at least one camera that is live; files beside it are played as if
+            they were live.
+        output: Folder for the results, which are on disk as they come.
+        resume: Go on with the people of an earlier run in `output`, if there is one.
+        reload: Reads the settings again at SIGHUP and `POST /reload`; None where there is nothing
+            to read.
+        quiet: Print nothing of what happens to cameras.
+
+    Returns:
+        What was found and written.
+
+    Raises:
+        ConfigError: A setting is not valid, or an earlier run cannot be taken up.
+        ModelError: Weights are missing or cannot be loaded.
+        OutputError: The results cannot be written, or `output` holds another run.
+    """
+    from pipeline.live import run  # here, because it takes seconds to load torch
+
+    return run.run(configuration.all_live(config), Path(output), resume, reload, quiet)

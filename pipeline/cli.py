@@ -9,15 +9,16 @@ from pathlib import Path
 from models import command
 from models.settings import RenamedSetting
 from pipeline import config as configuration
-from pipeline.api import track_people
+from pipeline.api import follow_live, track_people
 from pipeline.config import Config
-from pipeline.errors import PipelineError
+from pipeline.errors import ConfigError, PipelineError
 from pipeline.version import VERSION, git_hash
 
 EPILOG = f"""examples:
   %(prog)s --videos cam1.mp4 cam2.mp4
   %(prog)s --config site.yaml --output outputs/monday
   %(prog)s --videos a.mp4 b.mp4 --set detector.weights=yolo11n.pt
+  %(prog)s --videos 'rtsp://${{USER}}:${{PASS}}@10.0.0.7/main' rtsp://10.0.0.8/main --serve 8080
 All settings with their meaning: {configuration.EXAMPLE.replace("%", "%%")}"""
 
 
@@ -37,7 +38,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--videos",
         nargs="+",
         metavar="PATH",
-        help="video files or folders of images, one per camera",
+        help="video files, folders of images, or live cameras (rtsp://, http://, /dev/video0, 0,"
+        " file.mp4?live), one per camera",
     )
     add("--config", default="", metavar="FILE", help="YAML with cameras and settings")
     add(
@@ -56,6 +58,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--overwrite", action="store_true", help="replace the results of an earlier run in --output"
     )
+    add(
+        "--resume",
+        action="store_true",
+        help="live cameras: go on with the people of an earlier run in --output, if there is one",
+    )
+    add("--serve", type=int, metavar="PORT", help="live cameras: serve a page on this port")
     add("--device", help="auto, cpu, cuda, cuda:1, mps (default auto)")
     add("--stride", type=int, metavar="N", help="process every N-th frame")
     add(
@@ -97,6 +105,7 @@ def settings(arguments: argparse.Namespace) -> Config:
         "linking.priors": arguments.priors,
         "output.video": False if arguments.no_video else None,
         "output.mosaic": True if arguments.mosaic else None,
+        "serve.port": arguments.serve,
     }
     given = {key: value for key, value in flags.items() if value is not None}
     return configuration.change(config, given)
@@ -134,8 +143,16 @@ def _print_version(parsed: argparse.Namespace) -> None:
 
 def _run(parsed: argparse.Namespace) -> int:
     output = parsed.output or Path("outputs") / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    config = _settings_with_notes(parsed)
+    if configuration.is_live(config):
+        return _follow(parsed, config, output)
+    if parsed.resume or config.serve.port:
+        raise ConfigError(
+            "--resume and --serve are for live cameras; leave them out, or play files as if live:"
+            " cam1.mp4?live"
+        )
     result = track_people(
-        config=_settings_with_notes(parsed),
+        config=config,
         output=output,
         overwrite=parsed.overwrite,
         quiet=parsed.quiet,
@@ -147,3 +164,26 @@ def _run(parsed: argparse.Namespace) -> int:
 
         print(summary.table(result))
     return 130 if result.interrupted else 0
+
+
+def _follow(parsed: argparse.Namespace, config: Config, output: Path) -> int:
+    """Follow live cameras until the run is stopped."""
+    if parsed.overwrite:
+        raise ConfigError(
+            "--overwrite would lose what live cameras showed; choose another --output, or add"
+            " --resume to go on with the people of the run in it"
+        )
+    result = follow_live(
+        config=config,
+        output=output,
+        resume=parsed.resume,
+        reload=(lambda: settings(parsed)) if parsed.config else None,
+        quiet=parsed.quiet,
+    )
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if not parsed.quiet:
+        from pipeline import summary  # here, because it loads torch
+
+        print(summary.table(result))
+    return 0

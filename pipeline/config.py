@@ -81,7 +81,7 @@ NameInFiles = Annotated[CameraName, AfterValidator(file_name)]
 class CameraConfig(Section):
     """One camera of a site."""
 
-    source: str = Field(min_length=1)
+    source: str = Field(min_length=1, repr=False)  # it may have credentials
     name: CameraName = ""
     live: bool = False
     transport: Literal["tcp", "udp"] = "tcp"
@@ -222,6 +222,7 @@ class LinkingConfig(Section):
 
     min_probability: Fraction = 0.5
     confirmed_probability: Fraction = 0.9
+    min_person_s: Seconds = 1.0
     similarity_at_even_odds: Annotated[float, Field(ge=-1, le=1)] = 0.55
     similarity_scale: Annotated[float, Field(gt=0)] = 0.045
     max_floor_m: Annotated[float, Field(gt=0)] = 2.5
@@ -285,14 +286,14 @@ class ServeConfig(Section):
 
     port: Annotated[int, Field(ge=0, le=65535)] = 0
     host: str = "127.0.0.1"
-    token: str = ""
+    token: str = Field("", repr=False)
 
 
 class EventsConfig(Section):
     """Where the events of a live run are sent, beside events.jsonl; "" sends none."""
 
-    webhook: str = ""
-    mqtt: str = ""
+    webhook: str = Field("", repr=False)
+    mqtt: str = Field("", repr=False)
 
 
 class Config(Section):
@@ -398,6 +399,17 @@ def _config_errors() -> Iterator[None]:
         yield
     except InputError as error:  # which may quote the source of a camera
         raise ConfigError(hide_credentials(str(error))) from None
+
+
+def is_live(config: Config) -> bool:
+    """Whether any camera is live, so that all are read as they come."""
+    return any(camera.live or Address.parse(camera.source).is_live for camera in config.cameras)
+
+
+def all_live(config: Config) -> Config:
+    """Return the settings with files played as if they were live."""
+    cameras = [camera.model_copy(update={"live": True}) for camera in config.cameras]
+    return config.model_copy(update={"cameras": cameras})
 
 
 def unique_names(cameras: Sequence[CameraConfig]) -> list[CameraConfig]:

@@ -19,6 +19,7 @@ import numpy as np
 from models import command, settings
 from models.errors import InputError
 from pipeline import config as configuration
+from pipeline.address import Address
 from pipeline.config import CameraConfig, SourcesConfig
 from pipeline.errors import OutputError, PipelineError, SourceError
 from pipeline.evaluate import boxes
@@ -183,15 +184,17 @@ def _match_cameras(
     """Videos by camera, one each and all with boxes; raises SourceError."""
     matched: dict[str, str] = {}
     for video in videos:
+        shown = Address.parse(video).shown
         for camera in _cameras_of(video, rows, run_cameras):
             if camera not in rows:
                 raise SourceError(
-                    f"{video}: no boxes for camera {camera}; there are boxes for {', '.join(rows)}"
+                    f"{shown}: no boxes for camera {camera}; there are boxes for {', '.join(rows)}"
                 )
             if camera in matched:
+                other = Address.parse(matched[camera]).shown
                 raise SourceError(
-                    f"{video}: there is another video of camera {camera}, {matched[camera]}; give"
-                    " one a camera"
+                    f"{shown}: there is another video of camera {camera}, {other}; give one a"
+                    " camera"
                 )
             matched[camera] = video
     return matched
@@ -212,7 +215,7 @@ def _cameras_of(
     if len(same_name) == 1:
         return [camera.name for camera in run_cameras if camera.source in same_name]
     (cleaned,) = configuration.unique_names([CameraConfig(source=video)])
-    as_file = configuration.file_name(Path(video).stem)
+    as_file = configuration.file_name(Address.parse(video).name)
     return [cleaned.name if cleaned.name in rows and as_file not in rows else as_file]
 
 

@@ -238,7 +238,11 @@ def _tie(link: Json, person_id: int) -> str:
             f"; second choice: person {link['rival_person']},"
             f" {_percent(link['rival_probability'])} ({link['rival']})"
         )
-    return f"{who}{_percent(link['probability'])}, {link['status']}: {_evidence(link)}{rival}"
+    lookalike = ""
+    if link.get("lookalike"):
+        lookalike = f"; {link['lookalike']}, who is somebody else, looks like that too"
+    said = f"{_percent(link['probability'])}, {link['status']}: {_evidence(link)}"
+    return f"{who}{said}{rival}{lookalike}"
 
 
 def _near(person: Json, needed: float) -> list[str]:

@@ -57,6 +57,7 @@ def fill(
     stride: int,
     frame_ranges: FrameRanges | None = None,
     look_s: Mapping[str, float] | None = None,
+    left_out: Sequence[Person] = (),
 ) -> list[Person]:
     """Fill the gaps of all people. Rows of a gap between two tracklets go to the earlier one.
 
@@ -68,13 +69,15 @@ def fill(
             folder, get no rows. None: all frames were processed.
         look_s: longest time from one look of the detector to the next, seconds, by camera; None: it
             looked at all processed frames.
+        left_out: identities that are no people; they get no rows, but what they hold of a track
+            ends what is filled of it before.
 
     Returns:
         The same people in the same order; their tracklets have the same keys and detected rows, but
         for rows of a frame in which the person has several.
     """
     limits = _Limits(max_gap_s, stride, look_s or {})
-    track_resumes = _next_pieces(people)
+    track_resumes = _next_pieces([*people, *left_out])
     filled = [_once_a_frame(_fill_person(person, track_resumes, limits)) for person in people]
     if frame_ranges is None:
         return filled

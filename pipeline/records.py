@@ -335,7 +335,8 @@ class Link:
     of the later, negative when they overlap; `floor_m` metres between them where space could be
     compared (nan: it could not). `rule` is the constraint that forbade the link, or what made it
     without asking ("" none); `rival` names the tracklet of the second best choice ("" none) and
-    `rival_probability` how good it was.
+    `rival_probability` how good it was. `lookalike` names a tracklet of somebody else who looks
+    like the person of one side, where place does not support the link ("" none).
     """
 
     first: Tracklet
@@ -350,6 +351,7 @@ class Link:
     rule: str
     rival: str
     rival_probability: float
+    lookalike: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,3 +363,8 @@ class Person:
     person_id: int
     tracklets: tuple[Tracklet, ...]
     links: tuple[Link, ...]
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a link rests on appearance alone, which does not tell two people apart."""
+        return any(link.lookalike for link in self.links)

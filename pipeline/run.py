@@ -5,7 +5,7 @@ drawn. The second stops drawing. The third raises KeyboardInterrupt.
 """
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,34 +14,28 @@ from tempfile import TemporaryFile
 
 import tqdm
 
-from models import device as devices
-from models import settings, weights
+from models import settings
 from models.errors import one_line
 from models.interrupts import Interrupts
 from pipeline import config as configuration
-from pipeline import embed, fill, hardware, site_checks, yuv
-from pipeline.address import Address
-from pipeline.config import CameraConfig, Config, SourcesConfig
+from pipeline import fill, site_checks
+from pipeline.config import CameraConfig, Config
 from pipeline.detect import detector as detectors
-from pipeline.detect.detector import Detector
 from pipeline.embed import Embedder
-from pipeline.errors import ConfigError
-from pipeline.linking import linker
+from pipeline.linking import brief, linker
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
-from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.linker import Linked
-from pipeline.linking.site import Site
 from pipeline.online import events
 from pipeline.online.events import Event
-from pipeline.online.linker import engine_of
+from pipeline.online.linker import OnlineLinker, engine_of
 from pipeline.online.runner import OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import MANIFEST, OutputFolder, writing
+from pipeline.preparation import Prepared, n_expected, prepare
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
-from pipeline.sources.looks import SHORT_S, Looks
 from pipeline.timings import Timings
 from pipeline.tracking import untracked
 from pipeline.worker import Worker
@@ -52,21 +46,6 @@ NOT_DRAWN = "the run ended while videos were drawn: some were not written"
 """Stands in `run.json` until they are."""
 ROUNDING_S = 1e-6
 """Times of the same frame may differ by this, since clocks are shifted before or after adding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """What a run works with, checked. Nothing has been processed or written yet."""
-
-    config: Config
-    folder: OutputFolder
-    sources: list[Source]
-    detector: Detector
-    embedder: Embedder
-    cameras: dict[str, Camera]
-    corrections: Corrections
-    prior: Site
-    result: Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +95,7 @@ def run(
     """
     prepared = prepare(config, output, overwrite)
     result = prepared.result
-    for note in result.notes:
-        tqdm.tqdm.write(f"note: {note}")
+    _say(result.notes)
     interrupts = interrupts or stages()
     with interrupts, closing(prepared.folder) as folder:
         folder.create()
@@ -137,116 +115,17 @@ def run(
     return result
 
 
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        tqdm.tqdm.write(f"note: {note}")
+
+
 def _publish(folder: OutputFolder, result: Result) -> None:
     folder.publish(manifest.to_json(result, [*_without_manifest(folder), MANIFEST]))
 
 
 def _without_manifest(folder: OutputFolder) -> list[str]:
     return [name for name in folder.written if name != MANIFEST]
-
-
-def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
-    """Check all input, open the sources, and load the networks.
-
-    Args:
-        config: all settings.
-        output: folder for the results; it is not touched yet.
-        overwrite: whether it may hold the results of an earlier run.
-
-    Raises:
-        PipelineError: the input is bad.
-    """
-    if not config.cameras:
-        raise ConfigError("no cameras: give --videos cam1.mp4 cam2.mp4, or a config with cameras")
-    named = configuration.unique_names(config.cameras)
-    name_notes = configuration.renamed_cameras(config.cameras, named)
-    config = config.model_copy(update={"cameras": named})
-    configuration.check_travel(config)
-    corrected = corrections.load(config.linking.corrections)
-    folder = OutputFolder(output, overwrite)
-    try:
-        devices.resolve(config.device)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    sources = [_open(camera, config) for camera in config.cameras]
-    if config.output.mosaic:
-        _refuse_a_dark_mosaic(sources, config.sources)
-    cameras = {source.camera.name: source.camera for source in sources}
-    region_warnings: list[str] = []
-    for camera in config.cameras:
-        region_warnings += site_checks.check_region(cameras[camera.name], camera.roi)
-    detector, detector_notes = detectors.build(
-        config.detector,
-        config.device,
-        list(cameras.values()),
-        config.runtime,
-        config.precision,
-    )
-    embedder, embedder_notes = embed.build(
-        config.reid, config.device, config.runtime, config.precision
-    )
-    addresses = [Address.parse(camera.source) for camera in config.cameras]
-    source_paths = [Path(address.path) for address in addresses if address.path]
-    _refuse_inputs_in(output, [*source_paths, *detector.files, *embedder.files])
-    result = Result(
-        config,
-        output,
-        detector.name,
-        embedder.name,
-        _sha256(detector.files),
-        _sha256(embedder.files),
-        detector_choice=detector.choice,
-        reid_choice=embedder.choice,
-        notes=name_notes + _codec_notes(config, cameras) + detector_notes + embedder_notes,
-        warnings=region_warnings,
-    )
-    prior = sites.load(config.linking.priors, result.reid_sha256)
-    return Prepared(config, folder, sources, detector, embedder, cameras, corrected, prior, result)
-
-
-def _codec_notes(config: Config, cameras: Mapping[str, Camera]) -> list[str]:
-    """Say which hardware that the settings name decodes or encodes nothing."""
-    sizes = [(yuv.even(camera.width), yuv.even(camera.height)) for camera in cameras.values()]
-    return hardware.notes(
-        config.sources.decoder, config.output.encoder, sizes if config.output.video else []
-    )
-
-
-def _open(camera: CameraConfig, config: Config) -> Source:
-    """Open a source with the rate of its detection; raises SourceError."""
-    source = open_source(camera, config.sources, detectors.rate(config.detector))
-    opened = source.camera
-    is_short = 0 < opened.n_frames < SHORT_S * opened.fps
-    if is_short and detectors.is_adaptive(config.detector):
-        source.looks = Looks(0)
-    return source
-
-
-def _refuse_a_dark_mosaic(sources: list[Source], config: SourcesConfig) -> None:
-    """Raise ConfigError when the cameras' times are too far apart for a mosaic."""
-    spans_s: dict[str, tuple[float, float]] = {}
-    for source in sources:
-        camera = source.camera
-        duration_s = math.inf
-        if camera.n_frames > 0:
-            duration_s = _n_expected(camera, config) * config.stride / camera.fps
-        spans_s[camera.name] = (camera.start_s, camera.start_s + duration_s)
-    if reason := mosaic.too_dark(spans_s):
-        raise ConfigError(reason)
-
-
-def _refuse_inputs_in(output: Path, inputs: list[Path]) -> None:
-    """Raise ConfigError when an input lies in the output folder, where results could replace it."""
-    for path in inputs:
-        if path.resolve().is_relative_to(output.resolve()):
-            raise ConfigError(
-                f"{path}: lies in the output folder {output}, whose files are replaced; choose"
-                " another --output"
-            )
-
-
-def _sha256(files: tuple[Path, ...]) -> str:
-    return weights.sha256(files[0]) if files else ""
 
 
 def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processed:
@@ -302,7 +181,8 @@ def _follow(rounds: Iterable[list[Tracklet]], worker: Worker, prepared: Prepared
 
         engine = engine_of(prepared.cameras, linking, prepared.corrections, prepared.prior)
         timings = prepared.result.timings
-        runner = OnlineRunner(worker, prepared.embedder, engine, linking, timings, emit)
+        online = OnlineLinker(engine, linking.forget_after_s)
+        runner = OnlineRunner(worker, prepared.embedder, online, linking.max_delay_s, timings, emit)
         linked = runner.follow(rounds)
         said.seek(0)
         folder.write_parts("events.jsonl", said)
@@ -314,7 +194,7 @@ def _rounds(
 ) -> Generator[list[Tracklet], None, None]:
     """Yield the tracklets that close, round by round, with a progress bar."""
     config = prepared.config.sources
-    total = sum(_n_expected(source.camera, config) for source in prepared.sources)
+    total = sum(n_expected(source.camera, config) for source in prepared.sources)
     with (
         tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None) as bar,
         closing(worker.run(interrupts["reading"], bar.update)) as rounds,
@@ -343,14 +223,6 @@ def _embed(
             n_crops = 0
     flush()
     return embedded
-
-
-def _n_expected(camera: Camera, config: SourcesConfig) -> int:
-    """How many frames of a camera will be processed, as far as its file tells; 0 unknown."""
-    n_frames = max(camera.n_frames, 0)
-    if config.max_seconds:
-        n_frames = min(n_frames, round(config.max_seconds * camera.fps))
-    return math.ceil(n_frames / config.stride)
 
 
 def link(prepared: Prepared, processed: Processed) -> None:
@@ -401,13 +273,17 @@ def link(prepared: Prepared, processed: Processed) -> None:
             ]
         }
     )
-    _count_tracked(result)
+    _count_tracked(result, tracked)
+    brief_notes = brief.notes(len(result.linked.left_out), config.linking.min_person_s)
+    _say(brief_notes)
+    result.notes += brief_notes
     result.people = fill.fill(
         result.linked.people,
         config.tracklets.max_interpolated_gap_s,
         config.sources.stride,
         result.frame_ranges,
         _look_intervals_s(prepared),
+        result.linked.left_out,
     )
     tracklets = [tracklet for person in result.people for tracklet in person.tracklets]
     result.warnings += corrections.unknown(prepared.corrections, tracklets)
@@ -426,9 +302,8 @@ def _look_intervals_s(prepared: Prepared) -> dict[str, float]:
     return intervals_s
 
 
-def _count_tracked(result: Result) -> None:
+def _count_tracked(result: Result, tracklets: Sequence[Tracklet]) -> None:
     """Note how many detected boxes belong to a track, with a warning where many do not."""
-    tracklets = [tracklet for person in result.linked.people for tracklet in person.tracklets]
     min_score = result.config.tracker.new_track_confidence
     result.n_tracked = untracked.count_tracked(tracklets, min_score)
     stride = result.config.sources.stride

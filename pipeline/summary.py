@@ -1,8 +1,13 @@
 """The table that a run prints at its end."""
 
+import time
+
+from pipeline.outputs import links
 from pipeline.result import Result
 
 MAX_PEOPLE = 30
+FIRST_CLOCK_S = 1e9
+"""Later times count from 1970: they are shown as the time of the day."""
 
 
 def table(result: Result) -> str:
@@ -23,13 +28,25 @@ def table(result: Result) -> str:
         last_s = max(tracklet.last_s for tracklet in tracklets)
         seen_s = sum(tracklet.last_s - tracklet.first_s for tracklet in tracklets)
         cameras = ", ".join(sorted({tracklet.camera for tracklet in tracklets}))
+        doubt = "  (doubtful)" if person.is_doubtful else ""
         lines.append(
-            f"{person.person_id:>6}  {first_s:>7.1f}s  {last_s:>7.1f}s  {seen_s:>7.1f}s  {cameras}"
+            f"{person.person_id:>6}  {_time(first_s)}  {_time(last_s)}  {seen_s:>7.1f}s  {cameras}"
+            f"{doubt}"
         )
     if len(result.people) > MAX_PEOPLE:
         lines.append(f"   ... and {len(result.people) - MAX_PEOPLE} more in trajectories.json")
+    lookalikes = links.lookalikes(result.people)
+    if lookalikes:
+        lines.append(f"{lookalikes}; python -m pipeline.explain {result.folder} PERSON says why")
     if result.interrupted:
         lines.append("interrupted: these results cover what was read and drawn before Ctrl-C")
     files = [name for name in result.files if "/" not in name]
     lines.append(f"results: {result.folder}/ ({', '.join(files)}, mot/)")
     return "\n".join(lines)
+
+
+def _time(time_s: float) -> str:
+    """A time, of a recording or of the day, in eight characters."""
+    if time_s < FIRST_CLOCK_S:
+        return f"{time_s:>7.1f}s"
+    return time.strftime("%H:%M:%S", time.localtime(time_s))

@@ -20,7 +20,7 @@ from tests.videos import write_video
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "requirements.txt")
 PACKAGES = ("pipeline", "models", "configs")
-DATA = ("*.json", "*.safetensors", "py.typed")
+DATA = ("*.json", "*.safetensors", "py.typed", "*.html", "*.css", "*.js", "*.svg")
 
 
 def requirements(name: str) -> list[str]:
@@ -40,9 +40,11 @@ def bounds(requirements: list[str]) -> dict[str, set[str]]:
     return found
 
 
-def test_requirements_dev_is_the_requirements_and_the_extras_train_and_dev() -> None:
+def test_requirements_dev_is_the_requirements_and_the_extras() -> None:
     extras = PROJECT["optional-dependencies"]
-    expected = ["-r requirements.txt", *extras["train"], *extras["dev"]]
+    expected = ["-r requirements.txt"]
+    for name in ("train", "live", "mqtt", "dev"):
+        expected += extras[name]
     assert requirements("requirements-dev.txt") == expected
 
 

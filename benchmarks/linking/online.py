@@ -36,7 +36,7 @@ class Watched:
 
     live: list[Person]
     first: list[Person]
-    final: list[Person]
+    final: Linked
     said: list[Event]
     step_s: Array
 
@@ -80,7 +80,7 @@ def watch(scene: EmbeddedScene, config: LinkingConfig, period_s: float = PERIOD_
     return Watched(
         live=_people(scene.embedded, live),
         first=_people(scene.embedded, first),
-        final=linking.linked().people,
+        final=linking.linked(),
         said=said,
         step_s=np.array(step_s),
     )

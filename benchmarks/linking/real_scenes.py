@@ -24,6 +24,9 @@ place. Scenes of people dressed alike are counted apart. Links that the tracker 
 (pieces of one track), and links of tracklets that show nobody in truth, are not judged. *mixed* are
 those of the wrong ones with a tracklet that shows two people, one of them in more than `MIXED` of
 its rows: the tracker went over to somebody else before linking.
+
+People of several tracklets, doubtful ones (`Person.is_doubtful`) and others: how many hold
+tracklets of one person only.
 """
 
 from collections import Counter, defaultdict
@@ -87,6 +90,8 @@ RED = "#d55e00"
 N_WORST = 5
 """Wrong links that are kept of each scene."""
 N_SHOWN = 12
+DOUBTFUL = "doubtful"
+OTHERS = "others"
 
 Row = dict[str, Any]
 
@@ -250,7 +255,7 @@ def measure(scene: EmbeddedScene) -> tuple[Row, list[Judged]]:
         name: replace(camera, homography=no_homography) for name, camera in scene.cameras.items()
     }
     linked = linker.link(scene.embedded, cameras, LinkingConfig())
-    matched = synthetic_scenes.matched(scene, synthetic_scenes.filled(linked.people))
+    matched = synthetic_scenes.matched(scene, synthetic_scenes.filled(linked))
     tracklets = scores.tracklet_numbers(matched)
     followed = scores.followed_people(matched, tracklets)
     precision, recall = scores.link_scores(matched, tracklets, followed)
@@ -282,6 +287,7 @@ def measure(scene: EmbeddedScene) -> tuple[Row, list[Judged]]:
         "views": len(linked.homographies),
         "overlaps": len(overlap),
         "lost": {cause: lost[cause] for cause in losses.CAUSES},
+        "doubts": doubts(linked.people, shown),
     }
     return row, _judge(linked.people, linked.near_misses, shown, overlap)
 
@@ -316,12 +322,38 @@ def merges(people: Sequence[Person], shown: Mapping[str, Shown]) -> tuple[int, i
     parts: Counter[int] = Counter()
     n_wrong = 0
     for person in people:
-        whom = {shown.get(t.name, NOT_KNOWN).person for t in person.tracklets}
-        whom -= {NOBODY, NOT_SCORED}
+        whom = _whom(person, shown)
         n_wrong += max(len(whom) - 1, 0)
         parts.update(whom)
     n_missed = sum(count - 1 for count in parts.values())
     return n_wrong, n_missed
+
+
+def doubts(people: Sequence[Person], shown: Mapping[str, Shown]) -> dict[str, dict[str, int]]:
+    """Count people of several tracklets who show somebody, and those who show one person only.
+
+    Args:
+        people: People as linking returned them.
+        shown: Whom each tracklet shows, by its name.
+
+    Returns:
+        Numbers `n` and `right`, of `DOUBTFUL` people and of `OTHERS`.
+    """
+    found = {DOUBTFUL: {"n": 0, "right": 0}, OTHERS: {"n": 0, "right": 0}}
+    for person in people:
+        whom = _whom(person, shown)
+        if len(person.tracklets) < 2 or not whom:
+            continue
+        counts = found[DOUBTFUL if person.is_doubtful else OTHERS]
+        counts["n"] += 1
+        counts["right"] += len(whom) == 1
+    return found
+
+
+def _whom(person: Person, shown: Mapping[str, Shown]) -> set[int]:
+    """The people whom the tracklets of a person show."""
+    whom = {shown.get(tracklet.name, NOT_KNOWN).person for tracklet in person.tracklets}
+    return whom - {NOBODY, NOT_SCORED}
 
 
 def overlapping(scene: EmbeddedScene) -> set[tuple[str, str]]:
@@ -423,6 +455,7 @@ def run(scenes: Iterable[EmbeddedScene], plot: Path | None) -> Row:
         print(f"\n{group}, links: said, and right")
         for line in calibration[group]:
             print(_calibration_line(line))
+        print(_doubts_line([row for row in rows if _group(row["scene"]) == group]))
     diagram = {}
     for looks in ("alike", "not alike"):
         of_looks = [links for scene, links in judged.items() if _how_alike(scene) == looks]
@@ -444,8 +477,12 @@ def _grouped(judged: Mapping[str, Sequence[Judged]]) -> dict[str, list[Judged]]:
     """Links of each half; people who are dressed alike apart from all others."""
     found: dict[str, list[Judged]] = {}
     for scene, links in judged.items():
-        found.setdefault(f"half {half_of(scene)}, {_how_alike(scene)}", []).extend(links)
+        found.setdefault(_group(scene), []).extend(links)
     return dict(sorted(found.items()))
+
+
+def _group(scene: str) -> str:
+    return f"half {half_of(scene)}, {_how_alike(scene)}"
 
 
 def _how_alike(scene: str) -> str:
@@ -531,6 +568,16 @@ def _calibration_line(row: Row) -> str:
         mixed = f"(mixed {band['mixed']})"
         cells.append(f"{name}: {band['right']:>5} of {band['n']:>5} {share:>8} {mixed:<11}")
     return f"{row['kind']:<12} {place:<14} {'   '.join(cells)}"
+
+
+def _doubts_line(rows: Sequence[Row]) -> str:
+    """How many people of scenes are one person, doubtful ones and others."""
+    cells = []
+    for name in (DOUBTFUL, OTHERS):
+        n = sum(row["doubts"][name]["n"] for row in rows)
+        n_right = sum(row["doubts"][name]["right"] for row in rows)
+        cells.append(f"{name}: {n_right} of {n} are one person")
+    return f"people, {', '.join(cells)}"
 
 
 def reliability(judged: Sequence[Judged]) -> list[Row]:

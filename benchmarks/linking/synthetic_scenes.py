@@ -28,6 +28,7 @@ from pipeline.evaluate.__main__ import MIN_VISIBILITY
 from pipeline.evaluate.boxes import MIN_IOU, Rows, Scene, Truth
 from pipeline.evaluate.scores import Report
 from pipeline.linking import linker
+from pipeline.linking.linker import Linked
 from pipeline.records import Array, Camera, Embedded, Person, Tracklet
 from pipeline.sources import open_source
 from pipeline.timings import Timings
@@ -184,13 +185,13 @@ def link(scene: EmbeddedScene, variant: Variant = FULL) -> list[Person]:
     if not variant.with_floor:
         no_floor = np.zeros((0, 0))
         cameras = {name: replace(c, homography=no_floor) for name, c in cameras.items()}
-    people = linker.link(scene.embedded, cameras, LinkingConfig(**settings)).people
-    return filled(people)
+    return filled(linker.link(scene.embedded, cameras, LinkingConfig(**settings)))
 
 
-def filled(people: Sequence[Person]) -> list[Person]:
-    """Fill gaps, as the program does."""
-    return fill.fill(people, Config().tracklets.max_interpolated_gap_s, 1)
+def filled(linked: Linked) -> list[Person]:
+    """Return the people with their gaps filled, as the program does."""
+    max_gap_s = Config().tracklets.max_interpolated_gap_s
+    return fill.fill(linked.people, max_gap_s, 1, left_out=linked.left_out)
 
 
 def travel_times(scene: EmbeddedScene) -> list[TravelConfig]:

@@ -418,7 +418,11 @@ class _Connection:
                 if 0 < server.report_s <= now_s - reported_s:
                     reported_s = now_s
                     self._report()
-                self._send(unit, begins_s + unit.shown_s)
+                if server.frozen:
+                    first = programme.clip.units[0]
+                    self._send(first, due_s - first.sent_s)
+                else:
+                    self._send(unit, begins_s + unit.shown_s)
                 number += 1
         self._say(self._sender.bye())
 
@@ -427,8 +431,6 @@ class _Connection:
 
     def _send(self, unit: Unit, shown_s: float) -> None:
         server = self._server
-        if server.frozen:
-            unit = server._programme.clip.units[0]
         nals = unit.nals
         if unit.is_key:
             is_set = [nal[0] & 31 == clips.SEQUENCE_PARAMETERS for nal in nals]
@@ -448,9 +450,10 @@ class _Connection:
             self._send_all(b"".join(self._framed(packet, 0) for packet in packets))
 
     def _cut(self, packets: Sequence[bytes]) -> None:
-        """Send a part of the last packet, and close the connection."""
-        framed = b"".join(self._framed(packet, 0) for packet in packets)
-        self._send_all(framed[: -len(packets[-1]) // 2])
+        """Send a part of the picture, over TCP a part of the last packet, and close."""
+        if not self._udp and packets:
+            framed = b"".join(self._framed(packet, 0) for packet in packets)
+            self._send_all(framed[: -len(packets[-1]) // 2])
         self.close()
 
     def _report(self) -> None:

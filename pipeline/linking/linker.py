@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.config import LinkingConfig
-from pipeline.linking import report, split
+from pipeline.linking import brief, report, split
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import candidates, corrections, solver
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.corrections import Corrections
-from pipeline.linking.clustering.rivals import Rivals
+from pipeline.linking.clustering.rivals import Rivals, most_certain
 from pipeline.linking.clustering.solver import Discount, Edges, Solution
 from pipeline.linking.evidence.appearance import Appearance, to_log_odds
 from pipeline.linking.evidence.travel import Travel
@@ -55,7 +55,8 @@ class Linked:
     learned of the site.
 
     applied_s: what was taken away from the times of cameras, seconds; empty unless `apply_clocks`
-    was asked for. taught: what was learned from which tracklets of this run.
+    was asked for. taught: what was learned from which tracklets of this run. left_out: people
+    who are no people, since they were seen for less than `min_person_s` (`brief`).
     """
 
     people: list[Person]
@@ -66,6 +67,7 @@ class Linked:
     travel: TravelTimes
     applied_s: Mapping[str, float]
     taught: Taught = lessons.NOTHING_TAUGHT
+    left_out: Sequence[Person] = ()
 
     @property
     def site(self) -> Site:
@@ -94,7 +96,8 @@ def link(
         settled: What tracklets that settled earlier in this run taught.
 
     Returns:
-        People numbered 1, 2, 3... by first appearance, with the reasons.
+        People numbered 1, 2, 3... by first appearance, with the reasons; without those who are seen
+        too briefly (`brief`).
     """
     whole = TrackletIndex(embedded, cameras)
     sampled = similarity.sample(whole)
@@ -133,9 +136,15 @@ def link(
     times = travel_times.add(before.travel, travel_times.add(settled.travel, fresh))
 
     n_people = sum(bool(index.is_reliable[group].any()) for group in groups)
-    people, near_misses = problem.decide(Travel(index, times, config, certain), n_people)
+    limit = most_certain(calibration.lookalike_share)
+    travel = Travel(index, times, config, certain)
+    everybody, missed = problem.decide(travel, n_people, limit)
+    people, left_out = brief.part(everybody, config.min_person_s, problem.told)
+    near_misses = brief.links_between(people, missed)
     taught = Taught(settled, whole.keys, sampled, index.keys, steps, overlaps, offsets)
-    return Linked(people, near_misses, calibration, found, known_views, times, applied_s, taught)
+    return Linked(
+        people, near_misses, calibration, found, known_views, times, applied_s, taught, left_out
+    )
 
 
 def nobody(config: LinkingConfig) -> Linked:
@@ -145,7 +154,11 @@ def nobody(config: LinkingConfig) -> Linked:
 
 
 class _Problem:
-    """Evidence on the candidate pairs of an index, and the constraints between them."""
+    """Evidence on the candidate pairs of an index, and the constraints between them.
+
+    Attributes:
+        told: Tracklets that a correction names.
+    """
 
     def __init__(
         self,
@@ -156,6 +169,8 @@ class _Problem:
     ) -> None:
         same, different = corrections.resolve(corrected, index.tracklets)
         pieces = [pair for pair in index.pieces if pair not in index.continued]
+        of_corrections = {i for pair in [*same, *different] for i in pair}
+        self.told = frozenset(index.keys[i] for i in of_corrections)
         self._index = index
         self._appearance = appearance
         self._config = config
@@ -168,12 +183,15 @@ class _Problem:
         """Return groups of tracklets, by appearance and position alone."""
         return self._solve(Edges(self._pairs, self._positions), np.inf).groups
 
-    def decide(self, travel: Travel, n_people: int) -> tuple[list[Person], list[Link]]:
+    def decide(
+        self, travel: Travel, n_people: int, limit: float
+    ) -> tuple[list[Person], list[Link]]:
         """Return people and near misses, with the evidence of travel where position is silent.
 
         Args:
             travel: Evidence of travel times.
             n_people: How many people are at the site, about.
+            limit: Largest probability that is said of a link, 0..1.
         """
         silent = solver.no_position_odds(n_people)
         odds = travel.odds(*self._pairs.T) + silent
@@ -181,7 +199,9 @@ class _Problem:
         place = np.where(is_silent, odds, self._positions)
         rivals = Rivals(self._index, self._appearance, silent)
         solution = self._solve(Edges(self._pairs, place, silent), NEAR_MISS, rivals.discount)
-        described = report.Report(self._index, self._appearance, self._constraints, travel, rivals)
+        described = report.Report(
+            self._index, self._appearance, self._constraints, travel, rivals, limit
+        )
         people = report.people(self._index, solution, self._must_links, described)
         missed = described.links(solution.missed)
         near_misses = [link for link in missed if link.rule or link.probability >= LEAST_LIKELY]

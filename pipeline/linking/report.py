@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.corrections import MustLink
-from pipeline.linking.clustering.rivals import Rivals
+from pipeline.linking.clustering.rivals import NOBODY, Lookalike, Rivals
 from pipeline.linking.clustering.solver import Decision, Solution
 from pipeline.linking.evidence import position
 from pipeline.linking.evidence.appearance import Appearance, to_probability
@@ -58,7 +58,10 @@ def _given(link: MustLink) -> Decision:
 
 
 class Report:
-    """Describes decisions about groups as links between two of their tracklets."""
+    """Describes decisions about groups as links between two of their tracklets.
+
+    most_certain: the largest probability of a link that evidence made, 0..1.
+    """
 
     def __init__(
         self,
@@ -67,12 +70,14 @@ class Report:
         constraints: Constraints,
         travel: Travel,
         rivals: Rivals,
+        most_certain: float,
     ) -> None:
         self._index = index
         self._appearance = appearance
         self._constraints = constraints
         self._travel = travel
         self._rivals = rivals
+        self._most_certain = most_certain
 
     def links(self, decisions: Sequence[Decision]) -> list[Link]:
         """Return the links of decisions.
@@ -109,10 +114,16 @@ class Report:
         if decision.rival:
             rival = index.tracklets[decision.rival[0]].name
             rival_probability = to_probability(decision.rival_odds)
+        other = NOBODY
+        if not decision.constraint:
+            other = self._rivals.likeliest(decision.first, decision.second)
+        lookalike = ""
+        if other.odds > 0 and not compared.odds > 0:
+            lookalike = index.tracklets[other.tracklet].name
         return Link(
             first=index.tracklets[i],
             second=index.tracklets[j],
-            probability=self._probability(decision),
+            probability=self._probability(decision, other),
             similarity=self._similarity(i, j),
             appearance=appearance,
             place=compared.odds,
@@ -122,13 +133,14 @@ class Report:
             rule=decision.constraint,
             rival=rival,
             rival_probability=rival_probability,
+            lookalike=lookalike,
         )
 
-    def _probability(self, decision: Decision) -> float:
+    def _probability(self, decision: Decision, other: Lookalike) -> float:
         """How likely two groups are one person, given who else each could be."""
         if decision.constraint:
             return to_probability(decision.odds)
-        return to_probability(self._rivals.discount(decision.odds, decision.first, decision.second))
+        return min(to_probability(other.discount(decision.odds)), self._most_certain)
 
     def _similarity(self, i: int, j: int) -> float:
         """Cosine of two embeddings; nan where one is missing."""

@@ -6,16 +6,20 @@
   `seen`: `tracklet` is `person_id`, who is known;
   `split`: `tracklet`, which was `before` until now, is `person_id`, who is known or new;
   `merged`: all tracklets of `before` are `person_id`, and `before` no longer exists;
+  `rejoined`: `tracklet`, a piece of a track that was `before`, is no longer cut off; its rows are
+  those of the piece before it, which is `person_id`;
   `forgotten`: `person_id` gets no more tracklets, and keeps those that it has
 - `person_id`: from now on; `before`: until now, -1 for none
 - `tracklet`: camera/track@first frame; "" where the event is about all of a person
 - `reason`: in words, with the probability or the rule
 
-The people at any time follow from the events so far: see `replay`.
+The people at any time follow from the events so far, see `replay`: a row of a track belongs to the
+piece that began last before it.
 """
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -29,7 +33,7 @@ class Event:
     """One decision: see the module."""
 
     time_s: float
-    kind: Literal["appeared", "seen", "split", "merged", "forgotten"]
+    kind: Literal["appeared", "seen", "split", "merged", "rejoined", "forgotten"]
     person_id: int
     before: int
     tracklet: str
@@ -54,16 +58,27 @@ def replay(said: Iterable[Event], before: Mapping[str, int] | None = None) -> di
         before: person of each tracklet before the first event, by name.
 
     Returns:
-        Person of each tracklet after the last event, by name.
+        Person of each tracklet after the last event, by name; pieces that are no longer cut off are
+        not there.
     """
     owner = dict(before or {})
+    names: dict[int, set[str]] = defaultdict(set)  # of each person
+    for name, person in owner.items():
+        names[person].add(name)
     for event in said:
+        if event.kind == "forgotten":
+            continue
         if event.kind == "merged":
-            for name, person in owner.items():
-                if person == event.before:
-                    owner[name] = event.person_id
-        elif event.kind != "forgotten":
+            gone = names.pop(event.before, set())
+            owner.update(dict.fromkeys(gone, event.person_id))
+            names[event.person_id] |= gone
+            continue
+        before_event = owner.pop(event.tracklet, None)
+        if before_event is not None:
+            names[before_event].discard(event.tracklet)
+        if event.kind != "rejoined":
             owner[event.tracklet] = event.person_id
+            names[event.person_id].add(event.tracklet)
     return owner
 
 

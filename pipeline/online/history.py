@@ -20,15 +20,22 @@ class History:
 
     Every link is kept once, and the number of near misses is bounded. The tracklets, without
     pixels, are needed for the results: their number grows during the day.
+
+    Args:
+        is_kept: whether anything is kept. A live run, which may last for weeks, has its rows and
+            events on disk instead (`pipeline.live.journal`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_kept: bool = True) -> None:
+        self._is_kept = is_kept
         self._tracklets: dict[int, list[Tracklet]] = {}
         self._links: dict[tuple[Key, Key], Link] = {}
         self._near_misses: dict[tuple[Key, Key], Link] = {}
 
     def add(self, person_id: int, tracklets: Iterable[Tracklet]) -> None:
         """Add tracklets whose person will not change."""
+        if not self._is_kept:
+            return
         self._tracklets.setdefault(person_id, []).extend(tracklets)
 
     def add_reasons(self, linked: Linked, tracklets: Iterable[Tracklet]) -> None:
@@ -39,7 +46,7 @@ class History:
             tracklets: tracklets that have settled.
         """
         keys = {tracklet.key for tracklet in tracklets}
-        if not keys:
+        if not keys or not self._is_kept:
             return
         for link in links(linked):
             pair = _pair(link)

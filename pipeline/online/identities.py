@@ -121,11 +121,14 @@ class Identified:
 
 
 class Identities:
-    """The known people, `people` by id; ids count from 1, and none is used twice."""
+    """The known people, `people` by id; ids count from 1, and none is used twice.
+
+    last_id: the highest id so far.
+    """
 
     def __init__(self) -> None:
         self.people: dict[int, Known] = {}
-        self._n_people = 0
+        self.last_id = 0
 
     def identify(self, groups: Sequence[Person]) -> Identified:
         """Find out who groups are; `commit` stores it.
@@ -146,8 +149,8 @@ class Identities:
         left = set(self.people) - set(ids.values())
         for number in range(len(groups)):
             if number not in ids:
-                self._n_people += 1
-                ids[number] = self._n_people
+                self.last_id += 1
+                ids[number] = self.last_id
         merged = []
         for person_id in sorted(left):
             number = self._merges(person_id, groups, ids, overlap)

@@ -14,7 +14,7 @@ back after `forget_after_s` is a new person, and a step costs the same after a d
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.learning import lessons
-from pipeline.linking.learning.lessons import Lessons
+from pipeline.linking.learning.lessons import Lessons, Taught
 from pipeline.linking.linker import Linked
 from pipeline.linking.reasons import DECIDED
 from pipeline.linking.site import Site
@@ -62,12 +62,28 @@ def engine_of(
         corrected: What a human knows of the tracklets.
         before: What earlier runs learned of the site.
     """
+    everybody = config.model_copy(update={"min_person_s": 0.0})
 
     def engine(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
         told = corrected.model_copy(update={"same": [*corrected.same, *sure]})
-        return linker.link(embedded, cameras, config, told, before, settled)
+        return linker.link(embedded, cameras, everybody, told, before, settled)
 
     return engine
+
+
+@dataclass(frozen=True, slots=True)
+class LinkerState:
+    """All that the next steps of an `OnlineLinker` depend on; see there."""
+
+    window: dict[Key, Embedded]
+    open: set[Key]
+    closing: set[Key]
+    settled: set[Key]
+    people: dict[int, Known]
+    last_id: int
+    lessons: Lessons
+    taught: Taught
+    even: dict[str, float]
 
 
 class OnlineLinker:
@@ -76,9 +92,15 @@ class OnlineLinker:
 
     The same input gives the same events, and the order in which tracklets are added between two
     steps changes nothing.
+
+    Args:
+        engine: what links the window.
+        forget_after_s: how long people are remembered, seconds.
+        keep_history: whether `linked` has everybody, for which memory grows during the run, or only
+            the people who are remembered.
     """
 
-    def __init__(self, engine: Engine, forget_after_s: float) -> None:
+    def __init__(self, engine: Engine, forget_after_s: float, keep_history: bool = True) -> None:
         self._engine, self._forget_after_s = engine, forget_after_s
         self._settled_s = min(SETTLED_S, forget_after_s)
         self._window: dict[Key, Embedded] = {}
@@ -86,7 +108,7 @@ class OnlineLinker:
         self._closing: set[Key] = set()
         self._settled: set[Key] = set()
         self._identities = Identities()
-        self._history = History()
+        self._history = History(keep_history)
         self._lessons = lessons.NOTHING
         self._linked = engine([], [], self._lessons)
         self._even: dict[str, float] = {}
@@ -143,11 +165,53 @@ class OnlineLinker:
         is not there.
         """
         calibration = self._linked.calibration
-        even = np.array([self._even[camera] for camera in sorted(self._even)])
         linked = self._history.with_present(self._identities.people, self._linked)
+        cameras = {t.camera for person in linked.people for t in person.tracklets}
+        even = np.array([self._even[camera] for camera in sorted(cameras)])
         return replace(
             linked, calibration=replace(calibration, curve=replace(calibration.curve, even=even))
         )
+
+    @property
+    def people(self) -> Mapping[int, Known]:
+        """The people who are remembered, by number."""
+        return self._identities.people
+
+    @property
+    def latest(self) -> Linked:
+        """The last step of linking, in which people are numbered anew."""
+        return self._linked
+
+    def state(self) -> LinkerState:
+        """Return what the next steps depend on. It is shared with this linker: write it down before
+        the next call.
+        """
+        return LinkerState(
+            window=self._window,
+            open=self._open,
+            closing=self._closing,
+            settled=self._settled,
+            people=self._identities.people,
+            last_id=self._identities.last_id,
+            lessons=self._lessons,
+            taught=self._linked.taught,
+            even=self._even,
+        )
+
+    def restore(self, state: LinkerState) -> None:
+        """Go on from the state of another linker, which is taken over.
+
+        The next steps say what those of the other linker would have said.
+        """
+        self._window = state.window
+        self._open = state.open
+        self._closing = state.closing
+        self._settled = state.settled
+        self._identities.people = state.people
+        self._identities.last_id = state.last_id
+        self._lessons = state.lessons
+        self._linked = replace(self._linked, taught=state.taught)
+        self._even = state.even
 
     def _link(self, settled: list[Names]) -> Linked:
         linked = self._engine(list(self._window.values()), settled, self._lessons)
@@ -245,6 +309,7 @@ def _tell(
         Event(now_s, "merged", into, gone, "", reasons.merged(gone, linked.people[g]))
         for gone, into, g in found.merged
     ]
+    said += _rejoined(now_s, linked, found, people)
     heirs = {gone: into for gone, into, _ in found.merged}
     named = {key for known in people.values() for key in known.window}
     announced = set(people)
@@ -268,4 +333,26 @@ def _tell(
                     Event(now_s, "seen", person_id, -1, tracklet.name, reasons.joined(tracklet))
                 )
             announced.add(person_id)
+    return said
+
+
+def _rejoined(
+    now_s: float, linked: Linked, found: Identified, people: Mapping[int, Known]
+) -> list[Event]:
+    """Say of each piece of a track that is no longer cut off whose its rows are now. people: as
+    known before this step.
+    """
+    pieces: dict[tuple[str, int], list[tuple[Key, int]]] = {}
+    for person_id, group in zip(found.ids, linked.people, strict=True):
+        for tracklet in group.tracklets:
+            track = (tracklet.camera, tracklet.track_id)
+            pieces.setdefault(track, []).append((tracklet.key, person_id))
+    said = []
+    for before, known in people.items():
+        for key, tracklet in known.window.items():
+            of_track = pieces[tracklet.camera, tracklet.track_id]
+            latest, person_id = max(piece for piece in of_track if piece[0] <= key)
+            if latest != key:
+                why = "its track is no longer cut here"
+                said.append(Event(now_s, "rejoined", person_id, before, tracklet.name, why))
     return said

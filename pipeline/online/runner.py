@@ -6,19 +6,36 @@ and linked. So the identity of a tracklet is known at most `max_delay_s` after i
 `tracklets.min_tracklet_s` is less than half of that.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from pipeline.config import LinkingConfig
 from pipeline.embed import Embedder, bare
 from pipeline.linking.linker import Linked
 from pipeline.online.events import Event
-from pipeline.online.linker import Engine, OnlineLinker
+from pipeline.online.linker import OnlineLinker
 from pipeline.records import Array, Embedded, Key, Tracklet
 from pipeline.timings import Timings
 from pipeline.vectors import pool
-from pipeline.worker import Worker
+
+
+class Progress(Protocol):
+    """What tells how far the cameras are, whether of files or live."""
+
+    @property
+    def now_s(self) -> float:
+        """Time of the latest frame, seconds."""
+        ...
+
+    @property
+    def n_frames(self) -> Mapping[str, int]:
+        """Frames processed so far, by camera."""
+        ...
+
+    def provisional(self) -> list[Tracklet]:
+        """Return the open tracklets as if they closed now."""
+        ...
 
 
 class EmbeddingCache:
@@ -68,19 +85,19 @@ class OnlineRunner:
 
     def __init__(
         self,
-        worker: Worker,
+        worker: Progress,
         embedder: Embedder,
-        engine: Engine,
-        config: LinkingConfig,
+        online: OnlineLinker,
+        max_delay_s: float,
         timings: Timings,
         emit: Callable[[list[Event]], object],
     ) -> None:
         self._worker = worker
         self._embedder = embedder
         self._timings = timings
-        self._online = OnlineLinker(engine, config.forget_after_s)
+        self._online = online
         self._cache = EmbeddingCache()
-        self._period_s = config.max_delay_s / 2
+        self._period_s = max_delay_s / 2
         self._due_s = -np.inf
         self._n_frames = 0
         self._closed: list[Tracklet] = []

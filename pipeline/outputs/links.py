@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.config import LinkingConfig
@@ -9,7 +10,7 @@ from pipeline.linking.learning import similarity
 from pipeline.linking.learning.similarity import Calibration
 from pipeline.linking.linker import Linked
 from pipeline.outputs import trajectories
-from pipeline.records import Link, Tracklet
+from pipeline.records import Link, Person, Tracklet
 
 SCHEMA = "links/1"
 NEAR_MISS = "near miss"
@@ -62,6 +63,22 @@ def doubts(calibration: Calibration) -> list[str]:
     return [f"{calibration.in_words()}; {cure}"]
 
 
+def lookalikes(people: Sequence[Person]) -> str:
+    """Say how many people rest on appearance that does not tell them apart, "" for none.
+
+    Args:
+        people: identities.
+    """
+    n_doubtful = sum(person.is_doubtful for person in people)
+    if not n_doubtful:
+        return ""
+    verb = "rests" if n_doubtful == 1 else "rest"
+    return (
+        f"people here look alike: {n_doubtful} of {len(people)} identities {verb} on appearance"
+        " that does not tell them apart"
+    )
+
+
 def unset(linked: Linked, online: bool) -> list[str]:
     """Return a warning when clocks disagree and were not corrected.
 
@@ -98,6 +115,7 @@ def _link(link: Link, owner: dict[tuple[float, str, int], int], status: str) -> 
         "rule": link.rule,
         "rival": link.rival,
         "rival_probability": _number(link.rival_probability, 4),
+        "lookalike": link.lookalike,
     }
 
 
@@ -126,6 +144,8 @@ def _calibration(linked: Linked) -> dict[str, Any]:
         "separation": _number(calibration.separation, 2),
         "n_same": calibration.n_same,
         "n_different": calibration.n_different,
+        "n_together": calibration.n_together,
+        "n_alike": calibration.n_alike,
         "scale": _number(calibration.curve.scale, 4),
         "even": {camera: _number(even, 4) for camera, even in even_cosines},
     }

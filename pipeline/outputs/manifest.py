@@ -9,6 +9,7 @@ import torch
 
 from models import device as devices
 from pipeline.linking.learning import travel_times
+from pipeline.outputs import links
 from pipeline.records import Camera
 from pipeline.result import Result
 from pipeline.timings import Timings
@@ -52,6 +53,7 @@ def to_json(result: Result, files: list[str]) -> str:
         },
         "people": len(result.people),
         "appearance": result.linked.calibration.in_words(),
+        "lookalikes": links.lookalikes(result.people),
         "clocks": result.linked.clocks.in_words(),
         "clocks_applied_s": dict(result.linked.applied_s),
         "overlaps": [found.in_words() for found in result.linked.homographies],

@@ -78,6 +78,7 @@ def _person(person: Person, cameras: dict[str, Camera], confirmed: float) -> dic
         "first_s": round(min(tracklet.first_s for tracklet in person.tracklets), 4),
         "last_s": round(max(tracklet.last_s for tracklet in person.tracklets), 4),
         "cameras": sorted({tracklet.camera for tracklet in person.tracklets}),
+        "doubtful": person.is_doubtful,
         "tracklets": [
             _tracklet(tracklet, probabilities[tracklet.key], cameras[tracklet.camera], confirmed)
             for tracklet in person.tracklets

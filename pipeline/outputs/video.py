@@ -1,12 +1,14 @@
-"""Annotated video: a second pass over the source, when the final identities are known.
+"""Annotated video: a second pass over the source, when the final identities are known; or of a live
+camera, with what is known now.
 
 H.264 that browsers play, with the timestamps and the colours of the source, so rate and length stay
 and pictures look the same. A person has one colour in every camera. Rows up to `HOLD_S` apart are
 joined by interpolation (thin boxes), so that a stride or a short miss makes no box flicker.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+from av.video.frame import PictureType
 
 from pipeline import floor, hardware, yuv
 from pipeline.config import OutputConfig
@@ -37,6 +40,19 @@ SAME_FRAME_S = 1e-3
 GOLDEN_ANGLE_DEG = 137.508
 TRAIL_POINTS = 12
 HEADER = (32, 32, 32)
+NOBODY = 0
+"""Stands for the person of a track that is not linked yet."""
+GREY = (128, 128, 128)
+GROWING = {
+    "movflags": "empty_moov+default_base_moof",
+    "frag_duration": "1000000",
+    "flush_packets": "1",
+}
+"""Options of an MP4 that can be played while it grows, and is whole up to the last second when it
+is not finished.
+"""
+KEY_TICKS = 5 * TICKS
+"""Time between frames that a player can begin at, in a file that grows."""
 
 
 class Interrupted(Exception):
@@ -44,7 +60,11 @@ class Interrupted(Exception):
 
 
 class Encoder:
-    """Writes pictures in YUV 4:2:0 with times to an H.264 file, all in the first one's colours."""
+    """Writes pictures in YUV 4:2:0 with times to an H.264 file, all in the first one's colours.
+
+    With `is_live`, the file can be played while it grows, and one thread encodes: a second of
+    pictures waits in it instead of several.
+    """
 
     def __init__(
         self,
@@ -54,15 +74,19 @@ class Encoder:
         fps: float,
         crf: int,
         encoder: str = hardware.X264,
+        is_live: bool = False,
     ) -> None:
-        self._container = av.open(
-            f"file:{path}", "w", format="mp4", options={"movflags": "faststart"}
-        )
+        options = GROWING if is_live else {"movflags": "faststart"}
+        self._container = av.open(f"file:{path}", "w", format="mp4", options=options)
         rate = max(Fraction(fps).limit_denominator(1001), SLOWEST_RATE)
         width = yuv.even(width)
         height = yuv.even(height)
         name = hardware.encoder(encoder, width, height)
         self._stream = hardware.add_stream(self._container, name, width, height, rate, crf)
+        self._is_live = is_live
+        if is_live:
+            self._stream.codec_context.thread_count = 1
+        self._next_key_pts = 0
         self._last_pts = -1
         self._left_out = 0
 
@@ -83,23 +107,48 @@ class Encoder:
         self._last_pts += min(step, MAX_STEP_TICKS)
         picture.pts = self._last_pts
         picture.time_base = Fraction(1, TICKS)
+        if self._is_live:
+            self._choose_kind(picture)
         self._container.mux(self._stream.encode(picture))
+
+    def _choose_kind(self, picture: av.VideoFrame) -> None:
+        """Make a picture one that a player can begin at, if that is due."""
+        is_due = self._last_pts >= self._next_key_pts
+        picture.pict_type = PictureType.I if is_due else PictureType.NONE
+        if is_due:
+            self._next_key_pts = self._last_pts + KEY_TICKS
+
+    def finish(self) -> None:
+        """Write what is left, and close the file, also when that fails."""
+        try:
+            self._container.mux(self._stream.encode(None))
+        finally:
+            self._container.close()
+
+    def release(self) -> None:
+        """Close the file as it is."""
+        self._container.close()
 
     def __enter__(self) -> "Encoder":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finish the file; after an exception only release it."""
-        try:
-            if kind is None:
-                self._container.mux(self._stream.encode(None))
-        finally:
-            self._container.close()
+        if kind is None:
+            self.finish()
+        else:
+            self.release()
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
-    """What is drawn for one person in one frame."""
+class Mark:
+    """What is drawn for one person in one frame.
+
+    Attributes:
+        person_id: whose colour and number are drawn; `NOBODY` is grey, without a number.
+        box: x1, y1, x2, y2 px.
+        seen: false for a box between those that were detected, which is thin.
+    """
 
     person_id: int
     box: Array
@@ -130,7 +179,7 @@ class Drawing:
         self._stretches.sort(key=lambda stretch: float(stretch.times_s[0]))
         self._n_begun = 0
         self._open: list[_Stretch] = []
-        self._scale = max(min(camera.width, camera.height) / 720, 0.45)
+        self._scale = _scale(camera.width, camera.height)
 
     def draw(self, picture: av.VideoFrame, time_s: float) -> av.VideoFrame:
         """Draw boxes, ids, trails, the camera's name and the time; call in time order.
@@ -147,13 +196,10 @@ class Drawing:
         marks = list(self._marks(time_s))
         for stretch in self._open:
             self._draw_trail(canvas, stretch, time_s)
-        for mark in marks:
-            self._draw_box(canvas, mark)
-        title = f"{self._camera.name}  {_clock(time_s)}"
-        canvas.paste(_label(title, HEADER, self._scale, canvas.colours), 0, 0)
+        _draw_marks(canvas, marks, f"{self._camera.name}  {_clock(time_s)}", self._scale)
         return drawn
 
-    def _marks(self, time_s: float) -> Iterator[_Mark]:
+    def _marks(self, time_s: float) -> Iterator[Mark]:
         self._open_stretches(time_s)
         for stretch in self._open:
             before = int(np.searchsorted(stretch.times_s, time_s + ROUNDING_S)) - 1
@@ -161,13 +207,13 @@ class Drawing:
             box = stretch.boxes[before]
             elapsed_s = time_s - stretch.times_s[before]
             if elapsed_s < SAME_FRAME_S:
-                yield _Mark(stretch.person_id, box, True)
+                yield Mark(stretch.person_id, box, True)
             elif after < len(stretch.times_s):
                 gap_s = stretch.times_s[after] - stretch.times_s[before]
                 if gap_s <= HOLD_S:
                     share = elapsed_s / gap_s
                     between = box * (1 - share) + stretch.boxes[after] * share
-                    yield _Mark(stretch.person_id, between, False)
+                    yield Mark(stretch.person_id, between, False)
 
     def _open_stretches(self, time_s: float) -> None:
         """Open the stretches that have begun, and close those whose trail is over."""
@@ -192,12 +238,46 @@ class Drawing:
         thickness = max(1, round(2 * self._scale))
         canvas.polyline(points, colour(stretch.person_id), thickness)
 
-    def _draw_box(self, canvas: Canvas, mark: _Mark) -> None:
-        x1, y1, x2, y2 = mark.box.tolist()
-        thickness = max(1, round(3 * self._scale)) if mark.seen else 1
-        ink = colour(mark.person_id)
-        canvas.rectangle((x1, y1), (x2, y2), ink, thickness)
-        label = _label(str(mark.person_id), ink, self._scale, canvas.colours)
+
+def draw_now(
+    picture: av.VideoFrame, marks: Iterable[Mark], camera: str, time_s: float
+) -> av.VideoFrame:
+    """Draw who is where in a picture of a live camera, its name and the time.
+
+    Args:
+        picture: in YUV 4:2:0.
+        marks: people in it.
+        camera: the camera's name.
+        time_s: its time, seconds since 1970; it is shown in UTC.
+
+    Returns:
+        A copy of the picture with the drawing; an odd size gets a row or column more.
+    """
+    drawn = yuv.copy(picture)
+    clock = datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    scale = _scale(picture.width, picture.height)
+    _draw_marks(Canvas(drawn), marks, f"{camera}  {clock}", scale)
+    return drawn
+
+
+def _scale(width: int, height: int) -> float:
+    """How large lines and letters are in a picture of this size."""
+    return max(min(width, height) / 720, 0.45)
+
+
+def _draw_marks(canvas: Canvas, marks: Iterable[Mark], title: str, scale: float) -> None:
+    for mark in marks:
+        _draw_box(canvas, mark, scale)
+    canvas.paste(_label(title, HEADER, scale, canvas.colours), 0, 0)
+
+
+def _draw_box(canvas: Canvas, mark: Mark, scale: float) -> None:
+    x1, y1, x2, y2 = mark.box.tolist()
+    thickness = max(1, round(3 * scale)) if mark.seen else 1
+    ink = GREY if mark.person_id == NOBODY else colour(mark.person_id)
+    canvas.rectangle((x1, y1), (x2, y2), ink, thickness)
+    if mark.person_id != NOBODY:
+        label = _label(str(mark.person_id), ink, scale, canvas.colours)
         canvas.paste(label, round(x1), round(y1) - label.height)
 
 

@@ -48,8 +48,8 @@ def open_source(
     shown = address.shown
     if address.is_live:
         raise SourceError(
-            f"{shown}: is a live camera, which only a live run reads; give live cameras alone, or"
-            " record it to a file first"
+            f"{shown}: is a live camera, which a live run reads (people-tracker --videos, or"
+            " pipeline.api.follow_live); record to a file to read it here"
         )
     path = Path(config.source)
     try:

@@ -54,9 +54,14 @@ class _Matches:
 
 
 class Tracker:
-    """Tracks the people of one camera; call `update` once a frame, in time order."""
+    """Tracks the people of one camera; call `update` once a frame, in time order.
 
-    def __init__(self, config: TrackerConfig) -> None:
+    Args:
+        config: settings.
+        next_id: id of the first track; a run that is resumed goes on after those that it had.
+    """
+
+    def __init__(self, config: TrackerConfig, next_id: int = 1) -> None:
         self._config = config
         self._filter = KalmanFilter(
             config.position_std,
@@ -66,7 +71,7 @@ class Tracker:
         )
         self._confidence = Confidence()
         self._solver = SOLVERS[config.assignment]
-        self._next_id = 1
+        self.next_id = next_id
         self._n_started = 0
         self._time_s = 0.0
         self._step_s = 0.0
@@ -88,6 +93,11 @@ class Tracker:
     def live_ids(self) -> Array:
         """Ids (n,) int64 of the confirmed tracks that can still be matched; others have ended."""
         return np.asarray(self._ids[self._ids != TENTATIVE])
+
+    @property
+    def expected_boxes(self) -> Array:
+        """Where all tracks are now, seen or not: boxes (n, 4) float32."""
+        return to_boxes(self._mean).astype(np.float32)
 
     def update(self, detections: Detections, time_s: float, frame: int) -> Tracks:
         """Take the detections of the next frame.
@@ -137,6 +147,11 @@ class Tracker:
             self._tentative_rows.append(first_rows)
         self._drop_old_tentative_rows()
         return emitted
+
+    def end_all(self) -> None:
+        """End all tracks, as after a long silence; ids are not used again."""
+        self._keep(np.zeros(len(self), np.bool_))
+        self._tentative_rows = []
 
     def _predict(self, time_s: float) -> None:
         if len(self):
@@ -247,9 +262,9 @@ class Tracker:
         is_tentative = self._ids[matched] == TENTATIVE
         is_due = is_tentative & (age_s >= self._config.confirm_s)
         newly_confirmed = np.sort(matched[is_due])
-        next_id = self._next_id + len(newly_confirmed)
-        self._ids[newly_confirmed] = np.arange(self._next_id, next_id)
-        self._next_id = next_id
+        next_id = self.next_id + len(newly_confirmed)
+        self._ids[newly_confirmed] = np.arange(self.next_id, next_id)
+        self.next_id = next_id
         return np.asarray(newly_confirmed)
 
     def _earlier_rows(self, newly_confirmed: Array) -> list[Tracks]:
@@ -279,8 +294,11 @@ class Tracker:
         unseen_s = self._time_s - self._seen_s
         limit_s = np.where(self._ids == TENTATIVE, self._config.confirm_s, self._config.max_lost_s)
         keep = unseen_s <= limit_s + ROUNDING_S
-        if keep.all():
-            return
+        if not keep.all():
+            self._keep(keep)
+
+    def _keep(self, keep: Array) -> None:
+        """Keep some of the tracks, (n,) bool."""
         self._mean = self._mean[keep]
         self._covariance = self._covariance[keep]
         self._ids = self._ids[keep]

@@ -90,12 +90,27 @@ def test_what_is_shown_has_no_credentials(source: str, shown: str) -> None:
     assert Address.parse(shown).shown == shown
 
 
+@pytest.mark.parametrize("name", ["10:30@gate.mp4", "videos//gate@1.mp4"])
+def test_a_file_is_shown_whatever_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("videos").mkdir()
+    Path(name).touch()
+    assert Address.parse(name).shown == name
+    (camera,) = configuration.unique_names([CameraConfig(source=name)])
+    assert camera.name == configuration.file_name(Path(name).stem)
+
+
 @pytest.mark.parametrize(
     ("source", "name"),
     [
         ("rtsp://u:p@10.0.0.7:554/main", "10.0.0.7_main"),
         ("rtsp://u:pa@ss@cam.local/a/b/", "cam.local_a_b"),
         ("rtsp://u:p@[fe80::1]:554/x", "fe80_1_x"),
+        ("rtsp://u:p@10.0.0.7:8554/main", "10.0.0.7_8554_main"),
+        ("rtsp://[fe80::1]", "fe80_1"),
+        ("HTTP://cam:80/x", "cam_x"),
         ("rtsp://cam/real?channel=2&subtype=0&token=77", "cam_real_2_0"),
         ("rtsp://cam/user=admin&password=x&ch=1", "cam"),
         ("rtsp://${USER}:${PASS}@${HOST}/main", "HOST_main"),
@@ -173,16 +188,21 @@ def test_no_user_and_no_password_is_ever_told(
     assert address.shown == harmless
     expected = configuration.unique_names([CameraConfig(source=harmless)])
     assert [camera.name] == [each.name for each in expected]
-    with pytest.raises(SourceError) as opened:
-        open_source(camera, SourcesConfig())
-    assert str(opened.value).startswith(f"{harmless}: is a live camera")
-    with pytest.raises(SourceError) as missing:
-        Address.parse(source + "#${NOWHERE_SET}").resolve({})
-    assert str(missing.value).startswith(f"{address.shown}")
+    assert _error_of(source) == _error_of(harmless)
+    with pytest.raises(SourceError, match="no variable NOWHERE") as missing:
+        Address.parse(f"{source}&x=${{NOWHERE}}").resolve({})
+    assert str(missing.value).startswith(f"{harmless}&x=${{NOWHERE}}: ")
     for secret in (user, password, given_user, given_password):
         if secret not in f"{harmless}: Invalid data":
             text = f"{source}: Invalid data {secret} {address.resolve({})}"
             assert secret not in address.clean(text, {})
+
+
+def _error_of(source: str) -> str:
+    """What opening a camera says that is no file."""
+    with pytest.raises(SourceError) as caught:
+        open_source(CameraConfig(source=source, name="gate"), SourcesConfig())
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("login", ["me:se cret@1", "me:${PASS}", "${LOGIN}"])
@@ -244,6 +264,8 @@ def test_settings_are_stored_without_credentials(
     sources = [camera.source for camera in stored.cameras]
     assert sources == ["rtsp://***:***@cam/x", "rtsp://${U}:${P}@cam/x", f"{video}?live"]
     assert "secret" not in settings_files.dump(stored)
+    assert "secret" not in repr(config)
+    assert "secret" not in repr([Address.parse(camera.source) for camera in config.cameras])
     assert stored.events.webhook == "https://hooks/***"
     assert stored.events.mqtt == "mqtt://***:***@site/topic"
     with pytest.raises(SourceError, match="credentials are not stored"):

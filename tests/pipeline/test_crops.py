@@ -260,6 +260,7 @@ def test_truth_may_be_named_as_the_video_is_also_with_a_blank(tmp_path: Path) ->
     "case",
     [
         "other camera",
+        "stream",
         "no boxes",
         "not empty",
         "a file",
@@ -293,6 +294,12 @@ def test_what_cannot_be_cut_is_one_line_and_nothing_is_written(
             boxes,
             output,
             "lobby.mp4: no boxes for camera lobby; there are boxes for gate",
+        ),
+        "stream": (
+            ["rtsp://me:secret@cam/lobby"],
+            boxes,
+            output,
+            "rtsp://***:***@cam/lobby: no boxes for camera cam_lobby; there are boxes for gate",
         ),
         "no boxes": ([video], tmp_path / "empty", output, "no truth here"),
         "not empty": (

@@ -48,6 +48,26 @@ def told(folder: Path, who: str, capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(capsys.readouterr().out.split())
 
 
+def test_a_link_that_a_lookalike_puts_in_doubt_says_who_that_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    doubted = replace(ONE, links=(AT_ONCE, link(LOBBY, YARD, 0.64, lookalike=THIRD.name)))
+    said = told(write(tmp_path, [doubted, TWO, THREE]), "1", capsys)
+    assert said.count("yard/3@130, who is somebody else, looks like that too") == 1
+
+
+def test_links_of_earlier_versions_without_lookalikes_are_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path)
+    file = tmp_path / "links.json"
+    written = json.loads(file.read_text())
+    for entry in written["links"]:
+        del entry["lookalike"]
+    file.write_text(json.dumps(written))
+    assert told(tmp_path, "1", capsys).startswith("Person 1: 3 tracklets")
+
+
 def test_a_person_is_told_by_time_with_what_ties_the_tracklets(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

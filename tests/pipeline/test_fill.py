@@ -93,6 +93,16 @@ def test_nothing_is_filled_to_where_nobody_could_have_walked_or_to_another_camer
     ]
 
 
+@pytest.mark.parametrize(("track_id", "last"), [(1, 3), (2, 7)])
+def test_what_was_left_out_of_a_track_ends_what_is_filled_before_it(
+    track_id: int, last: int
+) -> None:
+    first, later = tracklet([0, 1]), tracklet([8, 9])
+    left_out = Person(2, (tracklet([4, 5], track_id=track_id),), ())
+    (person,) = fill([Person(1, (first, later), ())], 1.5, 1, left_out=[left_out])
+    assert person.tracklets[0].frames.tolist() == list(range(last + 1))
+
+
 def test_frames_that_were_not_processed_are_not_filled() -> None:
     assert filled(tracklet([0, 2, 6]), stride=2)[0].frames.tolist() == [0, 2, 4, 6]
     whole = tracklet([0, 2, 4])

@@ -20,7 +20,7 @@ import av
 import jsonschema
 import pytest
 
-from pipeline import cli, mot
+from pipeline import cli, mot, preparation
 from pipeline import config as configuration
 from pipeline import run as run_module
 from pipeline.errors import ModelError, SourceError
@@ -325,7 +325,6 @@ def broken(tmp_path: Path) -> dict[str, list[str]]:
         "no such ReID weights": ["--videos", good, "--set", "reid.weights=nowhere.onnx"],
         "no such detections file": ["--videos", good, "--set", "detector.detections=nowhere"],
         "no such CUDA device": ["--videos", good, "--device", "cuda:9"],
-        "is a live camera, which only a live run reads": ["--videos", "rtsp://127.0.0.1/cam"],
         "cameras.0.source": ["--videos", ""],
         "there is no camera lobby": [
             "--videos",
@@ -515,7 +514,7 @@ def test_no_reader_lives_on_when_a_later_stage_fails(tmp_path: Path, online: boo
         "linking.online": online,
     }
     config = configuration.change(configuration.load("", ["reid.weights=none"]), values)
-    prepared = run_module.prepare(config, tmp_path / "out", overwrite=False)
+    prepared = preparation.prepare(config, tmp_path / "out", overwrite=False)
     prepared.folder.create()
     broken = replace(prepared, embedder=Failing())
     with pytest.raises(ModelError) as failure:
@@ -637,7 +636,7 @@ def test_a_run_that_fails_while_reading_leaves_the_results_of_the_last_one(tmp_p
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     values = {"cameras": [{"source": str(video)}]}
     config = configuration.change(configuration.load("", ["detector.weights=hog"]), values)
-    prepared = run_module.prepare(config, out, overwrite=True)
+    prepared = preparation.prepare(config, out, overwrite=True)
     with pytest.raises(ModelError), closing(prepared.folder) as folder:
         folder.create()
         broken = replace(prepared, embedder=Failing())

@@ -226,9 +226,9 @@ def test_what_cannot_be_read_is_an_error_of_one_line_that_says_why(
     "source", ["rtsp://me:secret@camera/1", "http://camera/video.mp4", "0", "file.mp4?live"]
 )
 def test_a_live_camera_in_place_of_a_file_is_an_error_that_says_what_to_do(source: str) -> None:
-    with pytest.raises(SourceError, match="is a live camera, which only a live run") as caught:
+    with pytest.raises(SourceError, match="is a live camera, which a live run reads") as caught:
         open_source(CameraConfig(source=source, name="cam"), SourcesConfig())
-    assert "record it to a file first" in str(caught.value)
+    assert "record to a file to read it here" in str(caught.value)
     assert "secret" not in str(caught.value)
 
 

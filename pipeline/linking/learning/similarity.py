@@ -15,7 +15,7 @@ Cameras differ (light, angle, blur), so each has a shift of its own, shrunk in t
 even point of two cameras is the mean of theirs, which keeps evidence bilinear.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,7 +75,11 @@ NOTHING_KNOWN = SimilarityStats(0.0, 0.0, 0.0, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The curve of a site, and what it was fitted to; see `SimilarityStats`."""
+    """The curve of a site, and what it was fitted to; see `SimilarityStats`.
+
+    Of `n_together` pairs of people whom this run saw together, `n_alike` are more likely one person
+    by the curve. Earlier runs do not count: it depends on who is there.
+    """
 
     curve: Curve
     same: float
@@ -83,6 +87,8 @@ class Calibration:
     spread: float
     n_same: int
     n_different: int
+    n_together: int
+    n_alike: int
 
     @property
     def stats(self) -> SimilarityStats:
@@ -96,6 +102,13 @@ class Calibration:
         """Standard deviations between same and different."""
         return (self.same - self.different) / self.spread
 
+    @property
+    def lookalike_share(self) -> float:
+        """Share of the pairs of two people who look like one person, by the rule of succession: a
+        half where nobody was seen together, and never 0.
+        """
+        return (self.n_alike + 1) / (self.n_together + 2)
+
     def in_words(self) -> str:
         """Return how well appearance tells people apart here, for readers of run.json."""
         if not self.n_same or not self.n_different:
@@ -108,6 +121,8 @@ class Calibration:
             f" {self.separation:.1f} standard deviations apart; from {self.n_same} tracklets and"
             f" {self.n_different} pairs of people seen together)"
         )
+        if self.n_alike:
+            of += f", but {self.n_alike} of {self.n_together} pairs here look like one person"
         if self.separation >= WELL:
             return f"appearance tells people apart well {of}"
         if self.separation >= FAIRLY:
@@ -252,7 +267,30 @@ def calibrate(
     scale = max(gap / (2 * MAX_TYPICAL_LOG_ODDS), spread**2 / gap)
     n_same = len(halves) + before.n_same
     n_different = len(strangers) + before.n_different
-    return Calibration(Curve(even, scale), same, different, spread, n_same, n_different)
+    return Calibration(
+        curve=Curve(even, scale),
+        same=same,
+        different=different,
+        spread=spread,
+        n_same=n_same,
+        n_different=n_different,
+        n_together=len(strangers),
+        n_alike=_count_alike(samples, dict(zip(names, even.tolist(), strict=True))),
+    )
+
+
+def _count_alike(samples: Samples, even: Mapping[str, float]) -> int:
+    """Number of strangers whose cosine is at even odds or above, by the even points of cameras.
+
+    even: cameras that have left the window of a live run are missing; the others' mean stands for
+    theirs.
+    """
+    typical = float(np.mean(list(even.values()))) if even else np.inf
+    cameras = samples.stranger_cameras
+    points = np.full(cameras.shape, typical)
+    for name, point in even.items():
+        points[cameras == name] = point
+    return int((samples.strangers >= points.mean(axis=1)).sum())
 
 
 def _known(config: LinkingConfig, before: SimilarityStats) -> SimilarityStats:

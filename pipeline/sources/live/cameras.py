@@ -73,6 +73,13 @@ class LiveCameras:
                     self._records[name] = camera.record
             return dict(self._records)
 
+    @property
+    def next_indices(self) -> dict[str, int]:
+        """Number of the next picture of each camera, of those that are gone too."""
+        with self._changed:
+            past = {name: index for name, (index, _) in self._past.items()}
+            return past | {name: camera.next_index for name, camera in self._cameras.items()}
+
     def rounds(self, stop: threading.Event) -> Generator[list[Frame], None, None]:
         """Yield rounds until `stop` is set, or all cameras are files that have ended.
 

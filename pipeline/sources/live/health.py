@@ -46,8 +46,19 @@ class Health:
 
 
 CameraEventKind = Literal[
-    "connected", "stalled", "frozen", "lost", "back", "clock", "resized", "drops", "ended"
+    "connected",
+    "stalled",
+    "frozen",
+    "lost",
+    "back",
+    "clock",
+    "resized",
+    "drops",
+    "ended",
+    "video_stopped",
+    "video_resumed",
 ]
+"""The last two are about recording: no video can be written, while rows and events are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ def link(first: Embedded, second: Embedded, probability: float = 0.95, rule: str
         rule=rule,
         rival="",
         rival_probability=0.0,
+        lookalike="",
     )
 
 
@@ -103,6 +104,24 @@ def test_tracklets_that_show_nobody_are_no_wrong_merges(
     assert real_scenes.merges(people, {**shown, a1.name: Shown(real_scenes.NOBODY, 1.0)}) == (0, 0)
     del shown[a1.name]
     assert real_scenes.merges(people, shown) == (0, 0)
+
+
+def test_people_of_several_tracklets_are_counted_by_doubt_and_by_truth(
+    four: list[Embedded], shown: dict[str, Shown]
+) -> None:
+    a0, a1, b0, b1 = four
+    doubted = replace(link(a0, b1), lookalike=a1.tracklet.name)
+    people = [
+        Person(1, (a0.tracklet, b1.tracklet), (doubted,)),
+        Person(2, (a0.tracklet, b0.tracklet), (link(a0, b0),)),
+        Person(3, (a1.tracklet,), ()),
+    ]
+    found = real_scenes.doubts(people, shown)
+    assert found == {"doubtful": {"n": 1, "right": 0}, "others": {"n": 1, "right": 1}}
+    rows = [{"doubts": found}, {"doubts": found}]
+    assert real_scenes._doubts_line(rows) == (
+        "people, doubtful: 0 of 2 are one person, others: 2 of 2 are one person"
+    )
 
 
 def test_a_link_costs_the_smaller_of_the_sides_that_it_joins(four: list[Embedded]) -> None:

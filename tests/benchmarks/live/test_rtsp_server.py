@@ -1,6 +1,7 @@
 """The camera of the live tests and benchmarks, watched with PyAV as the product does."""
 
 import itertools
+import socket
 import struct
 import time
 from collections.abc import Iterator
@@ -11,12 +12,14 @@ import av
 import numpy as np
 import pytest
 
-from benchmarks.live.rtsp_server import RtspServer
+from benchmarks.live.rtsp_server import HOST, RtspServer
 from tests.videos import write_video
 
 FPS = 25
 SIZE = (160, 96)
 OPEN_AND_READ_S = (5, 2)
+CONNECTED_WITHIN_S = 1.0
+"""Also on a machine that is busy."""
 QUICK = {"analyzeduration": "100000"}
 
 
@@ -59,7 +62,7 @@ def test_a_client_sees_the_pictures_of_the_file(
     path = _with_b_frames(tmp_path / "b.mp4") if with_b_frames else clip
     with av.open(str(path)) as container:
         expected = pictures_of(container)
-    server = RtspServer(path, starts_at_s=time.time() + 0.3, loops=False)
+    server = RtspServer(path, starts_at_s=time.time() + CONNECTED_WITHIN_S, loops=False)
     with server, watch(server, transport) as stream:
         seen = pictures_of(stream)
 
@@ -85,7 +88,7 @@ def _with_b_frames(path: Path) -> Path:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_packets_carry_the_cameras_wall_clock(transport: str, clip: Path) -> None:
-    starts_at_s = time.time() + 0.3
+    starts_at_s = time.time() + CONNECTED_WITHIN_S
     server = RtspServer(clip, starts_at_s=starts_at_s, clock_offset_s=1.7, loops=False)
     with server, watch(server, transport) as stream:
         seen = [wall_s for _, wall_s in sender_times(stream)]
@@ -117,7 +120,7 @@ def test_a_clock_that_is_set_shows_with_the_next_report(clip: Path) -> None:
 def test_all_clients_see_the_same_stream(clip: Path) -> None:
     with RtspServer(clip) as server, watch(server, "tcp") as first, watch(server, "udp") as second:
         assert server.n_watching == 2
-        seen = dict(_by_time(first, 30))
+        seen = dict(_by_time(first, 75))
         also_seen = dict(_by_time(second, 10))
 
     common = seen.keys() & also_seen.keys()
@@ -130,6 +133,32 @@ def _by_time(container: av.container.InputContainer, n: int) -> Iterator[tuple[i
     for packet, wall_s in itertools.islice(sender_times(container), n):
         for picture in packet.decode():
             yield round(wall_s * 1000), picture.to_ndarray(format="bgr24")
+
+
+def test_a_client_that_never_reads_holds_nobody_up(clip: Path) -> None:
+    server = RtspServer(clip, speed=20)
+    with server, socket.create_connection((HOST, server.port)) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        transport = "Transport: RTP/AVP/TCP;unicast;interleaved=0-1"
+        for request in (f"SETUP {server.url}/track1", f"PLAY {server.url}"):
+            deaf.sendall(f"{request} RTSP/1.0\r\nCSeq: 1\r\n{transport}\r\n\r\n".encode())
+        with watch(server) as stream:
+            assert len(pictures_of(stream, 500)) == 500
+            assert server.n_watching == 2
+        begun_s = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begun_s < 2
+
+
+@pytest.mark.parametrize("nonsense", [b"\r\n\r\n", b"GET\r\n\r\n", b"\xff\xfe\r\n", b"$"])
+def test_a_client_that_talks_nonsense_is_cut_off(nonsense: bytes, clip: Path) -> None:
+    with RtspServer(clip) as server:
+        with socket.create_connection((HOST, server.port), timeout=5) as odd:
+            odd.sendall(nonsense)
+            odd.shutdown(socket.SHUT_WR)
+            assert odd.recv(100) == b""
+        with watch(server) as stream:
+            assert pictures_of(stream, 2)
 
 
 def test_a_fast_camera_sends_more_and_its_clock_runs_as_fast(clip: Path) -> None:
@@ -201,13 +230,15 @@ def test_a_frozen_camera_sends_equal_pictures(clip: Path) -> None:
     with RtspServer(clip, report_s=0.2) as server, watch(server) as stream:
         assert len(np.unique(np.array(pictures_of(stream, 20))[:, -1, -1, 0])) > 5
         server.frozen = True
-        pictures_of(stream, 10)  # on their way
+        on_their_way = (pictures_of(stream, 1)[0] for _ in range(100))
+        for before, after in itertools.pairwise(on_their_way):
+            if np.array_equal(before, after):
+                break
         begun_s = time.monotonic()
         frozen = np.array(pictures_of(stream, 50))
         took_s = time.monotonic() - begun_s
         server.frozen = False
-        pictures_of(stream, 10)
-        assert len(np.unique(np.array(pictures_of(stream, 20))[:, -1, -1, 0])) > 5
+        assert len(np.unique(np.array(pictures_of(stream, 50))[:, -1, -1, 0])) > 5
 
     assert np.all(frozen == frozen[0])
     assert took_s > 1
@@ -226,12 +257,14 @@ def test_garbled_packets_spoil_pictures_and_later_ones_are_right(
         for packet in itertools.islice(stream.demux(video=0), 40):
             n_spoilt += not _is_one_of(right, packet)
         server.garbled_share = 0.0
-        for packet in itertools.islice(stream.demux(video=0), 10):
-            _is_one_of(right, packet)
-        packets = list(itertools.islice(stream.demux(video=0), 20))
-        assert all(_is_one_of(right, packet) for packet in packets)
+        n_right = 0
+        for packet in itertools.islice(stream.demux(video=0), 200):  # first those on their way
+            n_right = n_right + 1 if _is_one_of(right, packet) else 0
+            if n_right == 20:
+                break
 
     assert n_spoilt > 10
+    assert n_right == 20
 
 
 def _is_one_of(right: list[np.ndarray], packet: av.Packet) -> bool:
@@ -269,8 +302,8 @@ def test_a_silent_camera_holds_the_connection_open(clip: Path) -> None:
         begun_s = time.monotonic()
         with pytest.raises(av.error.ExitError):  # FFmpeg's read timeout
             _read_to_the_end(stream)
-        # FFmpeg holds the last packet back until the next one, or the first timeout
-        assert time.monotonic() - begun_s == pytest.approx(2 * OPEN_AND_READ_S[1], abs=0.5)
+        # FFmpeg holds the last packet back until the next one, or the first of two timeouts
+        assert time.monotonic() - begun_s > 2 * OPEN_AND_READ_S[1] - 0.1
         assert server.n_watching == 1
         with pytest.raises(av.error.FFmpegError):
             av.open(server.url, options={"rtsp_transport": "tcp"}, timeout=(0.5, 0.5))

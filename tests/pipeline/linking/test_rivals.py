@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline.config import LinkingConfig
 from pipeline.linking import linker
 from pipeline.linking.clustering import solver
-from pipeline.linking.clustering.rivals import Rivals
+from pipeline.linking.clustering.rivals import Rivals, most_certain
 from pipeline.linking.evidence.appearance import Appearance, Curve
 from pipeline.linking.index import TrackletIndex
 from pipeline.linking.linker import Linked
@@ -39,9 +39,16 @@ def test_people_dressed_alike_who_are_seen_together_are_linked_with_doubt() -> N
         seen("b", 2, 20, 25, almost(RED, BLUE)),
     )
     assert max(probabilities(found)) < 0.65
+    assert all(person.is_doubtful for person in found.people)
+    assert {link.lookalike for person in found.people for link in person.links} <= {
+        "a/1@0",
+        "a/2@0",
+        "b/1@200",
+        "b/2@200",
+    }
 
 
-def test_people_dressed_differently_are_linked_for_certain() -> None:
+def test_people_dressed_differently_are_linked_without_doubt() -> None:
     found = linked(
         seen("a", 1, 0, 5, RED),
         seen("a", 2, 0, 5, BLUE),
@@ -49,7 +56,64 @@ def test_people_dressed_differently_are_linked_for_certain() -> None:
         seen("b", 2, 20, 25, BLUE),
     )
     assert [len(person.tracklets) for person in found.people] == [2, 2]
-    assert min(probabilities(found)) > 0.99
+    assert min(probabilities(found)) > 0.95
+    assert not any(person.is_doubtful for person in found.people)
+
+
+def meetings(n: int, red: Array, blue: Array) -> list[Embedded]:
+    """Two people whom camera a shows together n times, with a minute between."""
+    tracklets = []
+    for k in range(n):
+        tracklets.append(seen("a", 2 * k + 1, 60 * k, 60 * k + 5, red))
+        tracklets.append(seen("a", 2 * k + 2, 60 * k, 60 * k + 5, blue))
+    return tracklets
+
+
+def test_a_link_is_certain_only_where_many_pairs_of_people_were_seen_to_look_different() -> None:
+    few = linked(*meetings(3, RED, BLUE))
+    many = linked(*meetings(30, RED, BLUE))
+    assert 0.95 < max(probabilities(few)) < 0.99 < min(probabilities(many))
+
+
+def test_no_link_is_certain_where_people_look_alike_although_nobody_is_a_rival_of_it() -> None:
+    green = np.eye(4)[2]
+    alone = [seen("b", 1, 4000, 4005, green), seen("c", 1, 4020, 4025, green)]
+    apart = linked(*meetings(30, RED, BLUE), *alone)
+    alike = linked(*meetings(30, RED, almost(RED, BLUE)), *alone)
+
+    def of_alone(found: Linked) -> float:
+        (probability,) = [
+            link.probability
+            for person in found.people
+            for link in person.links
+            if {link.first.camera, link.second.camera} == {"b", "c"}
+        ]
+        return probability
+
+    assert of_alone(apart) > 0.99
+    assert of_alone(alike) == pytest.approx(most_certain(31 / 32))
+
+
+@pytest.mark.parametrize(("start_s", "is_doubtful"), [(6, False), (16, True)])
+def test_a_link_that_place_supports_is_not_doubtful_though_somebody_looks_alike(
+    start_s: float, is_doubtful: bool
+) -> None:
+    found = linked(
+        seen("a", 1, 0, 5, RED, foot=np.array([100, 500])),
+        seen("a", 2, start_s, start_s + 5, RED, foot=np.array([110, 500])),
+        seen("a", 3, start_s + 2, start_s + 7, almost(RED, BLUE), foot=np.array([900, 500])),
+    )
+    (person,) = [person for person in found.people if len(person.tracklets) == 2]
+    assert [t.track_id for t in person.tracklets] == [1, 2]
+    assert person.is_doubtful == is_doubtful
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_the_more_people_look_alike_the_less_certain_a_link_can_be(
+    share: float, other_share: float
+) -> None:
+    fewer, more = sorted((share, other_share))
+    assert 0.8 < most_certain(more) <= most_certain(fewer) <= 1
 
 
 @pytest.mark.parametrize(("together_s", "is_doubted"), [(5.0, True), (0.3, False)])

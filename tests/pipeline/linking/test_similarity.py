@@ -96,6 +96,35 @@ def test_it_says_in_words_how_well_a_site_separates(
     assert f"apart {words}" in found.in_words() and f"{found.n_same} tracklets" in found.in_words()
 
 
+def test_people_seen_together_who_look_like_one_person_are_counted_and_told() -> None:
+    different = calibrate(site(20, 0.3, 0.0), CONFIG)
+    assert (different.n_together, different.n_alike) == (2 * 190, 0)
+    assert different.lookalike_share == pytest.approx(1 / 382)
+    assert "look like one person" not in different.in_words()
+
+    index = site(20, 0.3, 0.0)
+    dressed = {i: index.embedded[i % 2] for i in range(20)}  # 10 in each of two looks
+    alike = [
+        replace(dressed[e.tracklet.track_id], tracklet=e.tracklet, crop_times_s=e.crop_times_s)
+        for e in index.embedded
+    ]
+    found = calibrate(TrackletIndex(alike, CAMERAS), CONFIG)
+    assert found.n_alike == 2 * 2 * 45
+    assert f"but {found.n_alike} of 380 pairs here look like one person" in found.in_words()
+
+
+def test_of_lookalikes_nothing_is_known_where_nobody_was_seen_together() -> None:
+    found = similarity.calibrate(similarity.NO_SAMPLES, (), CONFIG)
+    assert found.lookalike_share == 0.5
+
+
+def test_lookalikes_are_counted_of_cameras_that_have_left_the_window() -> None:
+    samples = similarity.sample(site(20, 0.3, 0.0)).samples
+    known = similarity.calibrate(samples, "ab", CONFIG)
+    half = similarity.calibrate(samples, "a", CONFIG)
+    assert (half.n_together, half.n_alike) == (known.n_together, known.n_alike)
+
+
 def test_cosines_of_poor_crops_are_judged_by_what_is_to_be_expected_of_them() -> None:
     clear, poor = (
         clarity(site(2, 0.3, 0.0).embedded),

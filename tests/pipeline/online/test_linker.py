@@ -1,10 +1,11 @@
 """What is said while people are in view: why, never twice, and in the end the same as offline."""
 
+import gc
 import itertools
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -24,9 +25,9 @@ from pipeline.linking.linker import Linked
 from pipeline.online import events, history, identities
 from pipeline.online import linker as online
 from pipeline.online.events import Event, Reasons
-from pipeline.online.identities import Spans
+from pipeline.online.identities import Known, Spans
 from pipeline.online.linker import Engine, Names, OnlineLinker, engine_of
-from pipeline.records import Array, Camera, Embedded
+from pipeline.records import Array, Camera, Embedded, Link, Person, Tracklet
 from pipeline.vectors import pool, unit
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, ON_FLOOR, RED, names, seen
 
@@ -38,7 +39,8 @@ def link(
     cameras: dict[str, Camera] = CAMERAS,
 ) -> Linked:
     corrected = corrections.NONE.model_copy(update={"same": list(sure)})
-    return linker.link(embedded, cameras, LinkingConfig(), corrected, settled=settled)
+    everybody = LinkingConfig(min_person_s=0)
+    return linker.link(embedded, cameras, everybody, corrected, settled=settled)
 
 
 def until(embedded: Embedded, now_s: float) -> Embedded:
@@ -209,6 +211,25 @@ def cutting(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lesson
     return link(split.split(index, Curve(np.full(len(index.names), 0.45), 0.06)), sure)
 
 
+def test_a_piece_that_is_no_longer_cut_off_is_said_to_be_a_part_of_the_track_again() -> None:
+    linking = OnlineLinker(cutting, 600)
+    whole = seen("a", 1, 0, 8)
+    other = with_crops(seen("b", 1, 20, 28), np.stack([BLUE] * 4), 0.5)
+    linking.add(with_crops(whole, np.stack([RED, RED, BLUE, BLUE]), 0.5), provisional=True)
+    linking.add(other, provisional=False)
+    said = linking.step(28)
+    assert kinds(said) == [
+        ("appeared", 1, -1, "a/1@0"),
+        ("appeared", 2, -1, "a/1@11"),
+        ("seen", 2, -1, "b/1@200"),
+    ]
+    linking.add(with_crops(whole, np.stack([RED] * 4), 0.5), provisional=True)
+    (rejoined,) = linking.step(29)
+    assert kinds([rejoined]) == [("rejoined", 1, 2, "a/1@11")]
+    assert rejoined.reason == "its track is no longer cut here"
+    assert replay([*said, rejoined]) == owners(linking.linked()) == {"a/1@0": 1, "b/1@200": 2}
+
+
 def with_looks(embedded: Embedded) -> Embedded:
     """A look for every half second, and somebody else's in the second half of every third
     tracklet.
@@ -241,8 +262,7 @@ def test_ids_are_never_used_again_rules_are_never_broken_and_the_events_tell_all
         patch.setattr(online, "N_NEWEST", kept // 2)
         linking, said = watch(embedded, cutting if cuts else link, forget_after_s, glimpse=poorly)
     linked = linking.linked()
-    heard = replay(said)
-    assert {name: heard[name] for name in owners(linked)} == owners(linked)
+    assert replay(said) == owners(linked)
     used: set[int] = set()
     gone: set[int] = set()
     for event in said:
@@ -324,6 +344,29 @@ def test_calibration_covers_every_camera_that_was_ever_seen() -> None:
         forget_after_s=10,
     )
     assert len(linking.linked().calibration.curve.even) == 3
+
+
+@pytest.mark.parametrize("is_alike", [True, False])
+def test_a_person_who_is_doubtful_stays_so_after_their_tracklets_have_settled(
+    is_alike: bool,
+) -> None:
+    other_look = 0.99 * RED + np.sqrt(1 - 0.99**2) * BLUE if is_alike else BLUE
+    crossing = [
+        seen("a", 1, 0, 5, RED),
+        seen("a", 2, 0, 5, other_look),
+        seen("b", 1, 20, 25, RED),
+        seen("b", 2, 20, 25, other_look),
+    ]
+    passes_later = seen("c", 3, 30, 30 + 2 * online.SETTLED_S, np.eye(4)[2])
+    linking, said = watch([*crossing, passes_later])
+    *two, _ = linking.linked().people
+    assert [len(person.tracklets) for person in two] == [2, 2]
+    assert [person.is_doubtful for person in two] == [is_alike, is_alike]
+    reasons = " ".join(event.reason for event in said if event.tracklet.startswith("b/"))
+    told = [float(number) for number in re.findall(r"probability ([\d.]+\d)", reasons)]
+    assert len(told) >= 2
+    assert max(told) < 0.99
+    assert (min(told) > 0.9) != is_alike
 
 
 def test_nobody_at_all_is_nothing_to_say() -> None:
@@ -488,6 +531,51 @@ def test_what_a_live_run_remembers_of_its_site_is_bounded(monkeypatch: pytest.Mo
     kept = linked.taught.before
     assert len(kept.samples.halves) == len(kept.samples.strangers) == 20
     assert kept.travel.of("a", "b").n == 10
+
+
+def n_in_memory(*kinds: type) -> int:
+    """How many objects of some kinds there are."""
+    gc.collect()
+    return sum(type(each) in kinds for each in gc.get_objects())
+
+
+def a_week(n_tracklets: int) -> Iterator[Embedded]:
+    """Strangers who pass two at a time, in view for some seconds of every minute."""
+    rng = np.random.default_rng(3)
+    for i in range(n_tracklets):
+        start_s = 60.0 * (i // 2)
+        crops = unit(rng.normal(size=64) + 0.3 * rng.normal(size=(4, 64)))
+        yield with_crops(seen("ab"[i // 2 % 2], i, start_s, start_s + 5), crops, 0.8)
+
+
+def memory_of_a_week(n_tracklets: int, keep_history: bool) -> tuple[OnlineLinker, list[int]]:
+    """Objects that are held after a quarter of so many tracklets, and after all of them."""
+    config = LinkingConfig(forget_after_s=300)
+    linking = OnlineLinker(engine_of(CAMERAS, config), config.forget_after_s, keep_history)
+    sizes = []
+    before = n_in_memory(Tracklet, Link, Person, Known)
+    for number, embedded in enumerate(a_week(n_tracklets), start=1):
+        linking.add(embedded, provisional=False)
+        if number % 2 == 0:
+            linking.step(embedded.tracklet.last_s + 1)
+        if number in (n_tracklets // 4, n_tracklets):
+            sizes.append(n_in_memory(Tracklet, Link, Person, Known) - before)
+    return linking, sizes
+
+
+def test_without_history_a_run_of_weeks_holds_no_more_than_one_of_hours() -> None:
+    linking, (early, late) = memory_of_a_week(2000, keep_history=False)
+    assert 0 < late <= 1.2 * early
+    present = linking.linked()
+    assert 0 < len(present.people) < 20
+    cameras = {t.camera for person in present.people for t in person.tracklets}
+    assert len(present.calibration.curve.even) == len(cameras)
+
+
+def test_the_history_of_a_recording_has_everybody_and_grows() -> None:
+    linking, (early, late) = memory_of_a_week(200, keep_history=True)
+    assert late > early + 140
+    assert sum(len(person.tracklets) for person in linking.linked().people) == 200
 
 
 def test_near_misses_of_people_who_are_gone_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from pipeline import cli
 from pipeline.config import LinkingConfig
 from pipeline.embed import bare
 from pipeline.online.events import Event
-from pipeline.online.linker import engine_of
+from pipeline.online.linker import OnlineLinker, engine_of
 from pipeline.online.runner import EmbeddingCache, OnlineRunner
 from pipeline.records import Camera, Embedded, Tracklet
 from pipeline.timings import Timings
@@ -223,7 +223,15 @@ def test_a_crop_is_embedded_again_on_closing_only_by_a_network_for_clips(
     cameras = {"cam": Camera("cam", "cam.mp4", 160, 48, 10.0, 0.0, -1, np.zeros((0, 0)))}
     said: list[Event] = []
     engine = engine_of(cameras, config)
-    runner = OnlineRunner(worker, embedder, engine, config, Timings(), said.extend)  # type: ignore[arg-type]
+    online = OnlineLinker(engine, config.forget_after_s)
+    runner = OnlineRunner(
+        worker,  # type: ignore[arg-type]
+        embedder,  # type: ignore[arg-type]
+        online,
+        config.max_delay_s,
+        Timings(),
+        said.extend,
+    )
     linked = runner.follow(worker.run())
     assert sorted(embedder.seen) == expected
     tracklets = [t for person in linked.people for t in person.tracklets]

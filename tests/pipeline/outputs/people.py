@@ -40,7 +40,12 @@ def tracklet(
 
 
 def link(
-    first: Tracklet, second: Tracklet, probability: float, rule: str = "", rival: str = ""
+    first: Tracklet,
+    second: Tracklet,
+    probability: float,
+    rule: str = "",
+    rival: str = "",
+    lookalike: str = "",
 ) -> Link:
     """They look alike, and nothing is known of their places."""
     gap_s = second.first_s - first.last_s
@@ -57,6 +62,7 @@ def link(
         rule,
         rival,
         0.25 if rival else 0.0,
+        lookalike,
     )
 
 
@@ -64,9 +70,12 @@ def person(person_id: int, *tracklets: Tracklet, links: Sequence[Link] = ()) -> 
     return Person(person_id, tracklets, tuple(links))
 
 
-def calibration(n_cameras: int, different: float = 0.2, n_pairs: int = 30) -> Calibration:
+def calibration(
+    n_cameras: int, different: float = 0.2, n_pairs: int = 30, n_alike: int = 0
+) -> Calibration:
     """One person is 0.8 alike, and different people so much; both are off by 0.1."""
-    return Calibration(Curve(np.full(n_cameras, 0.4), 0.05), 0.8, different, 0.1, n_pairs, n_pairs)
+    curve = Curve(np.full(n_cameras, 0.4), 0.05)
+    return Calibration(curve, 0.8, different, 0.1, n_pairs, n_pairs, n_pairs, n_alike)
 
 
 def linked(people: Sequence[Person], near_misses: Sequence[Link] = ()) -> Linked:

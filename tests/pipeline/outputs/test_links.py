@@ -80,6 +80,7 @@ def test_every_link_says_whom_it_ties_and_why() -> None:
         "rule": "",
         "rival": "gate/4@1",
         "rival_probability": 0.25,
+        "lookalike": "",
     }
     assert (second["status"], second["rival"], second["rival_probability"]) == ("probable", "", 0)
 
@@ -138,6 +139,16 @@ def test_the_calibration_is_told_in_words_and_in_numbers() -> None:
         30,
     )
     assert told["even"] == {"gate": 0.4, "lobby": 0.4}
+
+
+def test_it_is_told_how_many_people_rest_on_appearance_that_does_not_tell_them_apart() -> None:
+    doubted = person(3, GATE, LOBBY, links=[link(GATE, LOBBY, 0.6, lookalike="gate/4@1")])
+    assert links.lookalikes([ONE, TWO]) == ""
+    assert links.lookalikes([ONE, TWO, doubted]) == (
+        "people here look alike: 1 of 3 identities rests on appearance that does not tell them"
+        " apart"
+    )
+    assert "2 of 4 identities rest on" in links.lookalikes([ONE, TWO, doubted, doubted])
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,19 @@ def test_people_and_cameras_are_written_as_the_schema_says() -> None:
     assert second["tracklets"][0]["boxes"] == [[-3, 0, 9, 48]]
 
 
+def test_a_person_with_a_link_that_a_lookalike_puts_in_doubt_is_doubtful() -> None:
+    doubted = link(EARLY, LATER, 0.6, lookalike="gate/4@1")
+    people = [person(1, EARLY, LATER, links=[doubted]), person(2, OTHER)]
+    assert [p["doubtful"] for p in document(people, CAMERAS)["people"]] == [True, False]
+
+
+def test_trajectories_of_earlier_versions_without_doubts_follow_the_schema() -> None:
+    written = document(PEOPLE, CAMERAS)
+    for entry in written["people"]:
+        del entry["doubtful"]
+    jsonschema.validate(written, SCHEMA)
+
+
 def test_a_tracklet_has_a_time_a_box_and_a_score_for_every_frame_and_frames_count_from_0() -> None:
     early = document(PEOPLE, CAMERAS)["people"][0]["tracklets"][0]
     assert (early["frames"], early["times_s"], early["scores"]) == (

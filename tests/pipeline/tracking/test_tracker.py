@@ -369,3 +369,17 @@ def test_a_box_of_another_size_does_not_continue_a_track_where_frames_are_far_ap
 def test_at_full_rate_a_box_that_does_not_overlap_the_prediction_continues_no_track() -> None:
     jump = [seen((400, 200, 0.9))] * 5
     assert ids(track([*walk(10), *jump])) == {1, 2}
+
+
+def test_after_all_tracks_have_ended_nobody_is_matched_and_ids_go_on() -> None:
+    tracker = Tracker(TrackerConfig())
+    box = np.array([[100, 100, 150, 250]], np.float32)
+    seen = Detections(box, np.ones(1, np.float32))
+    for frame in range(5):
+        before = tracker.update(seen, frame / 10, frame)
+    tracker.end_all()
+    assert len(tracker) == 0 and not len(tracker.live_ids)
+    for frame in range(5, 10):
+        after = tracker.update(seen, frame / 10, frame)
+    assert before.track_ids.tolist() == [1] and after.track_ids.tolist() == [2]
+    assert tracker.next_id == 3

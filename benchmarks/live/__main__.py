@@ -1,0 +1,59 @@
+"""Live runs of scenes that are streamed over RTSP, against runs over the same files.
+
+    python -m benchmarks.live [--scenes DIR ...] [--max-seconds S] [--set KEY=VALUE ...]
+
+Printed for each scene: global IDF1 of the run over the files, with linking at its end, and of the
+live run; how long after its first row it is said whose a tracklet is, median and 99 %; and looks a
+second of a camera.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import record
+from benchmarks.live import streams
+from benchmarks.pipeline import scenes, systems
+from benchmarks.pipeline.scenes import DATA, ROOT
+from models import command
+from models.errors import InputError
+from pipeline.errors import PipelineError
+
+SCENES = (ROOT / "samples" / "plaza", DATA / "worlds" / "mall")
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = record.parser(__doc__)
+    add = parser.add_argument
+    add("--scenes", type=Path, nargs="+", metavar="DIR", help="folders with videos and truth")
+    add("--max-seconds", type=float, default=0.0, metavar="S", help="of each scene; 0 for all")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="of both runs")
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(words), (InputError, PipelineError))
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    print(f"{'scene':<12}{'files':>8}{'live':>8}{'delay':>8}{'99 %':>8}{'looks/s':>9}")
+    for folder in parsed.scenes or [each for each in SCENES if each.is_dir()]:
+        scene = scenes.load(folder)
+        options = systems.Options(parsed.max_seconds, settings=tuple(parsed.set))
+        recorded = systems.run(systems.ours(), scene, options)
+        files_idf1 = recorded.scores["idf1"] if recorded is not None else np.nan
+        live = streams.run(scene, parsed.max_seconds, [*parsed.set, "output.video=false"])
+        median_s, most_s = np.percentile(live.delays_s, [50, 99])
+        print(
+            f"{scene.name:<12}{100 * files_idf1:>8.1f}{100 * live.scores['idf1']:>8.1f}"
+            f"{median_s:>7.2f}s{most_s:>7.2f}s{live.looks_per_s:>9.1f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""Make the results of a live run of its journal: trajectories.json, tracks.csv and mot/.
+
+    python -m pipeline.live.merge outputs/monday
+
+A live run does so at its end. Where it was killed, or still goes on, the command does it for what
+is on disk. People are those of the last event. A row belongs to the piece of its track that began
+last before it; rows of tracks that nobody was told of, because they were too short, are left out.
+So are people who were seen too briefly (`linking.brief`), while the others keep their numbers. Gaps
+stay gaps, but for short ones, which are interpolated as in a recording (`pipeline.fill`).
+"""
+
+import argparse
+import sys
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from models import command, files
+from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
+from pipeline import fill
+from pipeline.errors import PipelineError
+from pipeline.linking import brief
+from pipeline.live import journal
+from pipeline.live.journal import Setup
+from pipeline.online import events
+from pipeline.online.events import Event
+from pipeline.outputs import trajectories
+from pipeline.outputs.folder import MOT, writing
+from pipeline.records import Array, Person, Tracklet
+
+Write = Callable[[str, Iterable[str]], None]
+"""Writes a file, by its name in the output folder, part by part."""
+Piece = tuple[int, int]
+"""First frame of a piece of a track, and its person."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """Rows of a track, in the order in which they were written."""
+
+    frames: "array[int]" = field(default_factory=lambda: array("q"))
+    times_s: "array[float]" = field(default_factory=lambda: array("d"))
+    boxes: "array[float]" = field(default_factory=lambda: array("f"))
+    scores: "array[float]" = field(default_factory=lambda: array("f"))
+
+
+def people(folder: Path) -> list[Person]:
+    """Return the people of a journal, without links.
+
+    Args:
+        folder: output folder of a live run.
+
+    Returns:
+        People by id, with the rows that were detected.
+    """
+    pieces = _pieces(folder)
+    tracklets: dict[int, list[Tracklet]] = defaultdict(list)
+    for (camera, track_id), track in _tracks(folder, pieces).items():
+        for person_id, tracklet in _cut(camera, track_id, track, pieces[camera, track_id]):
+            tracklets[person_id].append(tracklet)
+    found = []
+    for person_id, own in sorted(tracklets.items()):
+        in_order = sorted(own, key=lambda tracklet: tracklet.key)
+        found.append(Person(person_id, tuple(in_order), ()))
+    return found
+
+
+def filled(found: Sequence[Person], setup: Setup) -> list[Person]:
+    """Return people with short gaps interpolated."""
+    return fill.fill(found, setup.max_interpolated_gap_s, stride=1, look_s=setup.look_s)
+
+
+def write(folder: Path, write_parts: Write) -> list[Person]:
+    """Write the results of a journal.
+
+    Args:
+        folder: output folder of a live run, which holds the journal.
+        write_parts: writes a file.
+
+    Returns:
+        The people in them.
+
+    Raises:
+        PipelineError: there is no journal, or the results cannot be written.
+    """
+    setup = journal.read_setup(folder)
+    everybody = people(folder)
+    kept = [person for person in everybody if brief.seen_s(person) >= setup.min_person_s]
+    found = filled(kept, setup)
+    parts = trajectories.json_parts(found, setup.cameras, setup.confirmed_probability)
+    write_parts("trajectories.json", parts)
+    write_parts("tracks.csv", trajectories.csv_lines(found))
+    for camera in setup.cameras:
+        write_parts(f"{MOT}/{camera.name}.txt", trajectories.mot_lines(found, camera.name))
+    return found
+
+
+def _pieces(folder: Path) -> dict[tuple[str, int], list[Piece]]:
+    """Pieces of each track, by camera and track, in order."""
+    decisions = (event for event in journal.read_events(folder) if isinstance(event, Event))
+    found: dict[tuple[str, int], list[Piece]] = defaultdict(list)
+    for name, person_id in events.replay(decisions).items():
+        camera, _, rest = name.rpartition("/")
+        track_id, _, first_frame = rest.partition("@")
+        found[camera, int(track_id)].append((int(first_frame), person_id))
+    for pieces in found.values():
+        pieces.sort()
+    return dict(found)
+
+
+def _tracks(
+    folder: Path, wanted: Mapping[tuple[str, int], object]
+) -> dict[tuple[str, int], _Track]:
+    """Rows of the tracks that are wanted, by camera and track."""
+    tracks: dict[tuple[str, int], _Track] = defaultdict(_Track)
+    for rows in journal.read_rows(journal.row_files(folder)):
+        if (rows.camera, rows.track_id) not in wanted:
+            continue
+        track = tracks[rows.camera, rows.track_id]
+        track.frames.extend(rows.frames)
+        track.times_s.extend(rows.times_s)
+        track.scores.extend(rows.scores)
+        for box in rows.boxes:
+            track.boxes.extend(box)
+    return tracks
+
+
+def _cut(
+    camera: str, track_id: int, track: _Track, pieces: Sequence[Piece]
+) -> Iterator[tuple[int, Tracklet]]:
+    """Pieces of a track that have rows, each with its person."""
+    frames, order = np.unique(np.array(track.frames, np.int64), return_index=True)
+    times_s = np.array(track.times_s, np.float64)[order]
+    boxes = np.array(track.boxes, np.float32).reshape(-1, 4)[order]
+    scores = np.array(track.scores, np.float32)[order]
+    first_frames = [first_frame for first_frame, _ in pieces]
+    bounds = [*np.searchsorted(frames, first_frames).tolist(), len(frames)]
+    for number, (_, person_id) in enumerate(pieces):
+        own = slice(bounds[number], bounds[number + 1])
+        if own.start < own.stop:
+            yield (
+                person_id,
+                _tracklet(camera, track_id, frames[own], times_s[own], boxes[own], scores[own]),
+            )
+
+
+def _tracklet(
+    camera: str, track_id: int, frames: Array, times_s: Array, boxes: Array, scores: Array
+) -> Tracklet:
+    return Tracklet(
+        camera,
+        track_id,
+        frames,
+        times_s,
+        boxes,
+        scores,
+        crops=np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8),
+        crop_quality=np.zeros(0, np.float32),
+        crop_times_s=np.zeros(0),
+    )
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; exits with 2 when it cannot be read."""
+    parser = command.Parser(
+        prog="python -m pipeline.live.merge",
+        description="Make trajectories.json, tracks.csv and mot/ of what a live run has on disk,"
+        " also when it was killed or still runs.",
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="output folder of a live run")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(arguments), PipelineError, results_are_files=True)
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    folder: Path = parsed.folder
+
+    def write_parts(name: str, parts: Iterable[str]) -> None:
+        with _replacing(folder / name) as path, path.open("w", encoding="utf-8") as file:
+            file.writelines(parts)
+
+    found = write(folder, write_parts)
+    n_tracklets = sum(len(person.tracklets) for person in found)
+    print(f"{len(found)} people in {n_tracklets} tracklets: {folder / 'trajectories.json'}")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write, which takes the place of another one when it is complete."""
+    with writing(path), files.staged(path) as temporary:
+        yield temporary
+
+
+if __name__ == "__main__":
+    sys.exit(main())

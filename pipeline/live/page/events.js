@@ -1,0 +1,53 @@
+// What happened, newest first, as the server sends it.
+
+import { clock, element } from "./text.js";
+
+const SHOWN = 100;
+
+const list = document.getElementById("event-list");
+
+function cameraOf(event) {
+  return (event.tracklet || "").split("/")[0];
+}
+
+/** An event in a few words. */
+function words(event) {
+  const person = `Person ${event.person_id}`;
+  const place = cameraOf(event) ? ` in ${cameraOf(event)}` : "";
+  switch (event.kind) {
+    case "appeared": return `${person} is new${place}`;
+    case "seen": return `${person}${place}`;
+    case "merged": return `Person ${event.before} is person ${event.person_id}`;
+    case "split": return `Person ${event.before} is person ${event.person_id}${place}`;
+    case "forgotten": return `${person} has been away for long`;
+    case "connected": return `${event.camera} is connected`;
+    case "back": return `${event.camera} is back`;
+    case "drops": return `${event.camera} drops frames`;
+    case "clock": return `${event.camera}: its clock changed`;
+    default: return [event.camera ?? person, event.kind].join(" is ");
+  }
+}
+
+function row(event) {
+  const item = element("li");
+  item.dataset.kind = event.kind;
+  const what = element("div");
+  what.append(element("span", "what", words(event)));
+  if (event.reason) {
+    const why = element("span", "why", event.reason);
+    why.title = event.reason;
+    what.append(why);
+  }
+  item.append(element("time", "", clock(event.time_s)), what);
+  return item;
+}
+
+/** Show events as they come, and those that the server still holds. */
+export function follow() {
+  const source = new EventSource("/events?after=-1");
+  source.addEventListener("message", (message) => {
+    list.prepend(row(JSON.parse(message.data)));
+    while (list.children.length > SHOWN) list.lastChild.remove();
+    document.getElementById("no-events").hidden = true;
+  });
+}

@@ -1,0 +1,52 @@
+// Words for times and numbers, and elements whose text is never read as HTML.
+
+let offsetS = 0;
+
+/** Take the time of the server, on whose clock all times are. */
+export function setServerTime(nowS) {
+  offsetS = nowS - Date.now() / 1000;
+}
+
+/** Return the time of the server, seconds since 1970. */
+export function serverNow() {
+  return Date.now() / 1000 + offsetS;
+}
+
+/** Return an element with a class and text. */
+export function element(tag, className = "", text = "") {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text) made.textContent = text;
+  return made;
+}
+
+/** Set the text of an element if it differs: unchanged text keeps a selection, and costs nothing. */
+export function setText(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+/** Return the time of day, with the date if it is not today's; of a span, without seconds. */
+export function clock(timeS, withSeconds = true) {
+  const time = new Date(timeS * 1000);
+  const form = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  if (withSeconds) form.second = "2-digit";
+  const text = time.toLocaleTimeString([], form);
+  const isToday = time.toDateString() === new Date(serverNow() * 1000).toDateString();
+  return isToday ? text : `${time.toLocaleDateString([], { month: "short", day: "numeric" })} ${text}`;
+}
+
+/** Return a length of time in words. */
+export function duration(lengthS) {
+  const seconds = Math.max(0, Math.round(lengthS));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} days`;
+}
+
+/** Return a count with its noun. */
+export function count(n, one, many = `${one}s`) {
+  return `${n.toLocaleString()} ${n === 1 ? one : many}`;
+}

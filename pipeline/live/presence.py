@@ -1,0 +1,157 @@
+"""Who is in view now, with the best crop of each: for the page, and for numbers on the pictures.
+
+The online linker knows who is who, but holds no pixels; a result holds all people of a run, at its
+end. Here is what a watcher needs of the present: bounded by the people that the linker remembers.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from pipeline.linking.linker import Linked
+from pipeline.live import jpeg, privacy
+from pipeline.live.hub import PersonNow
+from pipeline.live.privacy import Blur
+from pipeline.online.identities import Known
+from pipeline.online.linker import OnlineLinker
+from pipeline.records import Array, Tracklet
+
+IN_VIEW_S = 2.0
+"""A person is in view of a camera until so long after being seen there last."""
+SAME_STAY_S = 5.0
+"""Times in one camera that are closer than this are one stay."""
+MAX_STAYS = 50
+"""Stays of a person that are told, the newest."""
+
+_Track = tuple[str, int]
+"""A camera, and a track in it."""
+
+
+class Presence:
+    """Who is in view, and what they look like.
+
+    Attributes:
+        people: the people of the last update.
+    """
+
+    def __init__(self, blur: Blur) -> None:
+        """Begin; `blur` is what may not be shown of crops."""
+        self._blur = blur
+        self.people: list[PersonNow] = []
+        self._owners: dict[_Track, int] = {}
+        self._crops: dict[_Track, tuple[float, Array]] = {}
+        self._jpegs: dict[_Track, tuple[float, bytes]] = {}
+
+    @property
+    def n_crops(self) -> int:
+        """Tracks whose crop is held."""
+        return len(self._crops)
+
+    def person_of(self, camera: str, track_id: int) -> int:
+        """Return the person whose track this is now; -1 while it is not known."""
+        return self._owners.get((camera, track_id), -1)
+
+    def take_crops(self, tracklets: Iterable[Tracklet]) -> None:
+        """Keep the best crop of each track."""
+        for tracklet in tracklets:
+            if not len(tracklet.crops):
+                continue
+            best = int(tracklet.crop_quality.argmax())
+            quality = float(tracklet.crop_quality[best])
+            track = (tracklet.camera, tracklet.track_id)
+            known_quality, _ = self._crops.get(track, (-1.0, None))
+            if quality > known_quality:
+                self._crops[track] = (quality, tracklet.crops[best].copy())
+
+    def update(self, online: OnlineLinker, now_s: float) -> None:
+        """Take what the linker knows after a step.
+
+        Args:
+            online: the linker.
+            now_s: time of the latest frame, seconds since 1970.
+        """
+        known = online.people
+        owners: dict[_Track, int] = {}
+        newest_s: dict[_Track, float] = {}
+        for person_id, person in known.items():
+            for tracklet in person.window.values():
+                track = (tracklet.camera, tracklet.track_id)
+                if tracklet.last_s >= newest_s.get(track, -np.inf):
+                    newest_s[track] = tracklet.last_s
+                    owners[track] = person_id
+        self._owners = owners
+        for track in self._crops.keys() - owners.keys():
+            del self._crops[track]
+            self._jpegs.pop(track, None)
+        weakest = _weakest_links(known, online.latest)
+        self.people = [
+            self._person(person_id, person, weakest.get(person_id, 1.0), now_s)
+            for person_id, person in sorted(known.items())
+            if person.window
+        ]
+
+    def _person(self, person_id: int, person: Known, probability: float, now_s: float) -> PersonNow:
+        stays = _stays(person)
+        in_view = [camera for camera, _, last_s in stays if last_s >= now_s - IN_VIEW_S]
+        return PersonNow(
+            person_id,
+            tuple(sorted(set(in_view))),
+            stays[0][1],
+            max(last_s for _, _, last_s in stays),
+            tuple(stays[-MAX_STAYS:]),
+            self._best_jpeg(person),
+            probability,
+        )
+
+    def _best_jpeg(self, person: Known) -> bytes:
+        """The best crop of a person's tracks as JPEG; b"" when there is none."""
+        tracks = {(each.camera, each.track_id) for each in person.window.values()}
+        with_crop = [track for track in sorted(tracks) if track in self._crops]
+        if not with_crop:
+            return b""
+        best = max(with_crop, key=lambda track: self._crops[track][0])
+        quality, image = self._crops[best]
+        encoded_quality, encoded = self._jpegs.get(best, (-1.0, b""))
+        if encoded_quality != quality:
+            encoded = jpeg.of_image(privacy.blurred_crop(image, self._blur))
+            self._jpegs[best] = (quality, encoded)
+        return encoded
+
+
+def _stays(person: Known) -> list[tuple[str, float, float]]:
+    """Camera, first and last time of each stay of a person, in order of the first time."""
+    spans: dict[str, list[tuple[float, float]]] = {}
+    for camera, past in person.past.items():
+        spans[camera] = list(past)
+    for tracklet in person.window.values():
+        spans.setdefault(tracklet.camera, []).append((tracklet.first_s, tracklet.last_s))
+    stays: list[tuple[str, float, float]] = []
+    for camera, times in spans.items():
+        stays += [(camera, *joined) for joined in _joined(sorted(times))]
+    return sorted(stays, key=lambda stay: (stay[1], stay[0]))
+
+
+def _joined(spans: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Stretches of time in order, those joined that are less than `SAME_STAY_S` apart."""
+    joined: list[tuple[float, float]] = []
+    for start_s, end_s in spans:
+        if joined and start_s - joined[-1][1] < SAME_STAY_S:
+            first_s, last_s = joined.pop()
+            joined.append((first_s, max(last_s, end_s)))
+        else:
+            joined.append((start_s, end_s))
+    return joined
+
+
+def _weakest_links(known: Mapping[int, Known], linked: Linked) -> dict[int, float]:
+    """Probability of the weakest link within each person, by number."""
+    owner = {}
+    for person_id, person in known.items():
+        for key in person.window:
+            owner[key] = person_id
+    weakest: dict[int, float] = {}
+    for group in linked.people:
+        for link in group.links:
+            person_id = owner.get(link.first.key, -1)
+            weakest[person_id] = min(link.probability, weakest.get(person_id, 1.0))
+    return weakest

@@ -1,0 +1,157 @@
+"""How long the video of a live run is kept, and how much of it; rows and events always are.
+
+The oldest segments are deleted when they are `live.keep_days` old, or when all are larger than
+`live.keep_gb`. Nothing else is ever deleted: no other file, no link, and no segment that is being
+written. No video is written while less than `live.min_free_gb` is free on the disk, so that rows
+and events still have room.
+"""
+
+import shutil
+import stat
+import threading
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import one_line
+from pipeline.config import LiveConfig
+from pipeline.live.segments import SEGMENTS, start_of
+
+GB = 1e9
+DAY_S = 86_400.0
+PERIOD_S = 10.0
+RESUME = 1.05
+"""Video resumes when this multiple of `min_free_gb` is free, so that it does not alternate."""
+CLOSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class _Kept:
+    """A finished segment."""
+
+    start_s: float
+    path: Path
+    n_bytes: int
+
+
+class Retention:
+    """Looks at the segments every `PERIOD_S`, on a thread of its own.
+
+    Args:
+        folder: output folder of the run.
+        live: what is kept.
+        current: returns the segments that are being written.
+        now: returns the time, seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        live: LiveConfig,
+        current: Callable[[], Collection[Path]],
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = folder
+        self._live = live
+        self._current = current
+        self._now = now
+        self._blocked = ""
+        self._problem = ""
+        self._n_deleted = 0
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @property
+    def problem(self) -> str:
+        """Why segments could not be deleted at the last look, in words; "" where they could."""
+        return self._problem
+
+    @property
+    def n_deleted(self) -> int:
+        """Segments deleted so far."""
+        return self._n_deleted
+
+    def blocked(self) -> str:
+        """Return why no video may be written now, in words; "" where it may."""
+        return self._blocked
+
+    def start(self) -> None:
+        """Look once, and go on on a thread."""
+        self._look()
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread; waits for a disk that hangs for at most `CLOSE_S`."""
+        self._closing.set()
+        if self._thread is not None:
+            self._thread.join(CLOSE_S)
+
+    def check(self) -> None:
+        """Delete what is too old or too much, and look how much room is left.
+
+        Raises:
+            OSError: the folder cannot be read.
+        """
+        problems = self._delete()
+        segments = self._folder / SEGMENTS  # which may be a link to another disk
+        disk = segments if segments.is_dir() else self._folder
+        free_gb = shutil.disk_usage(disk).free / GB
+        least_gb = self._live.min_free_gb * (RESUME if self._blocked else 1.0)
+        if free_gb < least_gb:
+            self._blocked = (
+                f"only {free_gb:.1f} GB are free on the disk, and live.min_free_gb is"
+                f" {self._live.min_free_gb:g}; free some space, or set live.keep_gb"
+            )
+        else:
+            self._blocked = ""
+        self._problem = "; ".join(problems[:1])
+
+    def _run(self) -> None:
+        while not self._closing.wait(PERIOD_S):
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            self.check()
+        except Exception as error:  # noqa: BLE001 - the edge of a thread: the run goes on, and says so
+            self._problem = f"segments cannot be looked at ({one_line(error)})"
+
+    def _delete(self) -> list[str]:
+        """Delete segments; returns what went wrong."""
+        live = self._live
+        if not live.keep_days and not live.keep_gb:
+            return []
+        segments = self._segments()
+        oldest_s = self._now() - live.keep_days * DAY_S if live.keep_days else -float("inf")
+        most_bytes = live.keep_gb * GB if live.keep_gb else float("inf")
+        n_bytes = sum(segment.n_bytes for segment in segments)
+        being_written = set(self._current())
+        problems = []
+        for segment in sorted(segments):
+            if segment.start_s >= oldest_s and n_bytes <= most_bytes:
+                break
+            if segment.path in being_written:
+                continue
+            try:
+                segment.path.unlink(missing_ok=True)
+                self._n_deleted += 1
+                n_bytes -= segment.n_bytes
+            except OSError as error:
+                problems.append(f"{segment.path}: cannot be deleted ({error.strerror or error})")
+        return problems
+
+    def _segments(self) -> list[_Kept]:
+        """All segments of all cameras, also of those that were removed."""
+        found = []
+        for path in (self._folder / SEGMENTS).glob("*/*"):
+            start_s = start_of(path.name)
+            if start_s is None or path.parent.is_symlink():
+                continue
+            with suppress(FileNotFoundError):
+                facts = path.lstat()
+                if stat.S_ISREG(facts.st_mode):
+                    found.append(_Kept(start_s, path, facts.st_size))
+        return found

@@ -1,0 +1,102 @@
+"""What the cameras show, with boxes and numbers: recorded as segments, and published for the page.
+
+Pictures are drawn at once, with the numbers that are known by then: who is new has a grey box until
+the next step of linking. What `privacy.blur` hides is hidden first.
+"""
+
+from pathlib import Path
+
+from pipeline.config import Config
+from pipeline.following import Followed
+from pipeline.live import jpeg, privacy
+from pipeline.live.hub import Hub
+from pipeline.live.presence import Presence
+from pipeline.live.retention import Retention
+from pipeline.live.segments import Segments
+from pipeline.outputs.video import NOBODY, Mark, draw_now
+from pipeline.records import Frame
+from pipeline.sources.live.health import CameraEvent
+
+
+class Views:
+    """Draws what is looked at; nothing here may stop or delay the run."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: Config,
+        hub: Hub,
+        presence: Presence,
+    ) -> None:
+        """Begin.
+
+        Args:
+            folder: output folder of the run.
+            config: all settings.
+            hub: gets the pictures of cameras that somebody watches.
+            presence: knows the numbers of people.
+        """
+        self._folder = folder
+        self._config = config
+        self._hub = hub
+        self._presence = presence
+        self._segments: dict[str, Segments] = {}
+        self._retention = Retention(folder, config.live, self._being_written)
+        self._retention.start()
+
+    def show(self, frame: Frame, followed: Followed) -> None:
+        """Draw a frame, record it, and publish it if somebody watches.
+
+        Args:
+            frame: with its picture in YUV.
+            followed: the people in it.
+        """
+        is_recorded = self._config.output.video
+        is_watched = self._hub.is_watched(frame.camera) or self._hub.picture(frame.camera) is None
+        if frame.picture is None or not (is_recorded or is_watched):
+            return
+        hidden = privacy.blurred(frame.picture, followed.possible_boxes, self._config.privacy.blur)
+        drawn = draw_now(hidden, self._marks(frame, followed), frame.camera, frame.time_s)
+        if is_watched:
+            self._hub.publish_picture(frame.camera, jpeg.of_picture(drawn), frame.time_s)
+        if is_recorded:
+            self._segments_of(frame.camera).write(drawn, frame.time_s)
+
+    def take_events(self) -> list[CameraEvent]:
+        """Return what has happened to the videos since the last call."""
+        events: list[CameraEvent] = []
+        for segments in self._segments.values():
+            events += segments.take_events()
+        return events
+
+    def close(self) -> None:
+        """Finish the segments."""
+        for segments in self._segments.values():
+            segments.close()
+        self._retention.close()
+
+    def _being_written(self) -> list[Path]:
+        """The segments that are written now."""
+        current = [segments.current for segments in list(self._segments.values())]
+        return [path for path in current if path is not None]
+
+    def _marks(self, frame: Frame, followed: Followed) -> list[Mark]:
+        marks: list[Mark] = []
+        (in_frame,) = (followed.tracks.frames == frame.index).nonzero()
+        for row in in_frame.tolist():
+            track_id = int(followed.tracks.track_ids[row])
+            person_id = self._presence.person_of(frame.camera, track_id)
+            box = followed.tracks.boxes[row]
+            marks.append(Mark(person_id if person_id > 0 else NOBODY, box, seen=True))
+        return marks
+
+    def _segments_of(self, camera: str) -> Segments:
+        if camera not in self._segments:
+            self._segments[camera] = Segments(
+                self._folder,
+                camera,
+                self._config.live,
+                self._config.output,
+                self._retention.blocked,
+            )
+        return self._segments[camera]

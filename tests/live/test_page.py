@@ -1,0 +1,363 @@
+"""The page of a live run in a real browser, which talks to a real server."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config import ServeConfig
+from pipeline.errors import ConfigError
+from pipeline.live.hub import Hub
+from pipeline.live.server import Server
+from tests.live.scene import NAMES, Scene
+
+pytest.importorskip("fastapi", reason="needs the package fastapi")
+pytest.importorskip("uvicorn", reason="needs the package uvicorn")
+webdriver = pytest.importorskip("selenium.webdriver", reason="needs the package selenium")
+Service = webdriver.ChromeService
+By = pytest.importorskip("selenium.webdriver.common.by").By
+Keys = webdriver.Keys
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
+    pytest.mark.skipif(DRIVER is None, reason="needs chromedriver"),
+]
+
+TOKEN = "correct-horse-battery"
+DESKTOP = (1280, 800)
+PHONE = (390, 844)
+HOSTILE = "<img src=x onerror=document.title='taken'>"
+# What moves, other than the rows of the list of events.
+OBSERVE_SHIFTS = """
+window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) {
+    for (const { node } of entry.sources) {
+      const isRow = node && (node.parentElement ?? node).closest("#event-list");
+      if (node && !isRow) window.shifts.push(node.id || node.className || node.nodeName);
+    }
+  }
+}).observe({ type: "layout-shift", buffered: true });
+"""
+VISIBLE_TEXT = """
+const found = document.querySelector(arguments[0]);
+return found?.checkVisibility() ? found.innerText : "";
+"""
+SAMPLES_OF_PICTURE = """
+const image = document.querySelectorAll("#camera-list img")[arguments[0]];
+if (!image.naturalWidth) return "";
+const canvas = document.createElement("canvas");
+canvas.width = 64;
+canvas.height = 36;
+const context = canvas.getContext("2d");
+context.drawImage(image, 0, 0, 64, 36);
+return Array.from(context.getImageData(0, 0, 64, 36).data).join(",");
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": OBSERVE_SHIFTS})
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+@pytest.fixture
+def hub() -> Hub:
+    return Hub()
+
+
+@pytest.fixture
+def server(hub: Hub) -> Iterator[Server]:
+    reported: list[str] = []
+    with Server(hub, ServeConfig(), lambda: "8 cameras, nothing changed", reported.append) as it:
+        yield it
+    assert reported == []
+
+
+@pytest.fixture
+def scene(hub: Hub, sample: Path) -> Iterator[Scene]:
+    with Scene(hub, sample) as it:
+        yield it
+
+
+@pytest.fixture
+def page(browser: Any, server: Server, scene: Scene) -> Iterator[Any]:
+    """The browser, with the page open at the size of a desktop; at the end it must have asked
+    nobody else, and have no error in its console.
+    """
+    opened(browser, server, DESKTOP)
+    yield browser
+    asked = [url for url in requests_of(browser) if not url.startswith(("blob:", "data:"))]
+    assert asked
+    assert [url for url in asked if not url.startswith(server.url)] == []
+    assert console_of(browser) == []
+    browser.get("about:blank")
+
+
+def opened(browser: Any, server: Server, size: tuple[int, int]) -> None:
+    browser.get("about:blank")
+    console_of(browser)
+    requests_of(browser)
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(server.url)
+
+
+def console_of(browser: Any) -> list[str]:
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def requests_of(browser: Any) -> list[str]:
+    urls = []
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            urls.append(message["params"]["request"]["url"])
+    return [url for url in urls if url != "about:blank"]
+
+
+def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    until_s = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < until_s
+        time.sleep(0.05)
+
+
+def text_of(browser: Any, selector: str) -> str:
+    """Text of an element; "" where there is none or it is not visible."""
+    return str(browser.execute_script(VISIBLE_TEXT, selector))
+
+
+def tile(number: int) -> str:
+    return f"#camera-list > li:nth-child({number + 1})"
+
+
+def n_shown(browser: Any) -> int:
+    script = "return document.querySelectorAll('#camera-list img').length"
+    n_tiles = int(browser.execute_script(script))
+    return sum(bool(browser.execute_script(SAMPLES_OF_PICTURE, at)) for at in range(n_tiles))
+
+
+def test_the_pictures_of_all_eight_cameras_are_shown_and_change(page: Any) -> None:
+    wait_until(lambda: n_shown(page) == 8)
+    before = [page.execute_script(SAMPLES_OF_PICTURE, at) for at in range(8)]
+    wait_until(
+        lambda: all(page.execute_script(SAMPLES_OF_PICTURE, at) != before[at] for at in range(8))
+    )
+    assert text_of(page, "#n-cameras") == "8 of 8 cameras live"
+    titles = [text_of(page, f"{tile(at)} h3") for at in range(8)]
+    assert titles == list(NAMES)
+    assert "12.5 fps · 0.08 s behind" in text_of(page, tile(0))
+
+
+def test_a_person_appears_with_number_place_crop_and_route(page: Any, scene: Scene) -> None:
+    wait_until(lambda: text_of(page, "#n-people") == "0 people in view")
+    assert "Nobody is in view" in text_of(page, ".people")
+    now_s = time.time()
+    scene.add_person(2, (("lobby", now_s - 90, now_s - 60), ("stairs", now_s - 30, now_s)))
+    wait_until(lambda: text_of(page, "#n-people") == "1 person in view")
+    assert text_of(page, ".person .number") == "2"
+    assert text_of(page, ".person .where") == "stairs"
+    stays = page.find_elements(By.CSS_SELECTOR, ".person .route .stay")
+    assert [stay.text for stay in stays] == ["lobby", "stairs"]
+    crop = "document.querySelector('.person .crop img')"
+    wait_until(lambda: bool(page.execute_script(f"return {crop}.naturalWidth > 0")))
+    assert page.execute_script(f"return {crop}.alt") == "Person 2"
+    wait_until(lambda: "Person 2 is new in lobby" in text_of(page, "#event-list"))
+    scene.add_person(2, (("lobby", now_s - 90, now_s - 60),), is_here=False)
+    wait_until(lambda: text_of(page, "#n-people") == "0 people in view")
+    assert text_of(page, ".person .where") == "left lobby"
+
+
+def test_a_lost_and_a_frozen_camera_say_so_with_since_when_and_why(page: Any, scene: Scene) -> None:
+    wait_until(lambda: n_shown(page) == 8)
+    since_s = time.time() - 754
+    scene.set_health("lobby", state="lost", since_s=since_s, reason="connection refused")
+    scene.set_health("stairs", state="frozen", since_s=since_s, reason="all pictures are equal")
+    wait_until(lambda: text_of(page, "#n-cameras") == "6 of 8 cameras live")
+    wait_until(lambda: "Frozen" in text_of(page, f"{tile(4)} .notice"))
+    clock = time.strftime("%H:%M:%S", time.localtime(since_s))
+    for number, state, reason in (
+        (1, "Lost", "connection refused"),
+        (4, "Frozen", "all pictures are equal"),
+    ):
+        lines = text_of(page, f"{tile(number)} .notice").splitlines()
+        assert lines == [state, f"since {clock} (12 min)", reason]
+        alt = page.execute_script(f"return document.querySelector('{tile(number)} img').alt")
+        assert state.lower() in alt
+    assert "lobby is lost" in text_of(page, "#event-list")
+    scene.set_health("lobby", state="live", since_s=time.time(), reason="")
+    wait_until(lambda: text_of(page, f"{tile(1)} .notice") == "")
+    assert text_of(page, "#n-cameras") == "7 of 8 cameras live"
+
+
+@pytest.mark.parametrize("size", [DESKTOP, (820, 1180), PHONE, (320, 568)])
+def test_nothing_is_wider_than_the_screen(
+    page: Any, server: Server, scene: Scene, size: tuple[int, int]
+) -> None:
+    now_s = time.time()
+    names = [NAMES[number % 8] for number in range(12)]
+    route = tuple((name, now_s - 60 * at, now_s) for at, name in enumerate(names))
+    scene.add_person(3, route)
+    scene.set_health("lobby", state="lost", reason="x" * 300)
+    opened(page, server, size)
+    wait_until(lambda: n_shown(page) >= 7 and "3" in text_of(page, ".person .number"))
+    script = """
+    const wide = [...document.querySelectorAll("body *")].filter((each) => {
+      const box = each.getBoundingClientRect();
+      return box.width > 0 && (box.left < -1 || box.right > innerWidth + 1)
+        && getComputedStyle(each).position !== "absolute";
+    });
+    return [document.documentElement.scrollWidth <= innerWidth, wide.map((each) => each.className)];
+    """
+    assert page.execute_script(script) == [True, []]
+
+
+def test_nothing_jumps_while_pictures_states_people_and_events_change(
+    page: Any, scene: Scene
+) -> None:
+    wait_until(lambda: n_shown(page) == 8)
+    page.execute_script("window.shifts.length = 0")
+    now_s = time.time()
+    for person_id in range(1, 6):
+        scene.add_person(person_id, (("lobby", now_s - 60, now_s),))
+        scene.set_health(NAMES[person_id], state="lost", reason="gone " * person_id)
+        time.sleep(0.4)
+    wait_until(lambda: text_of(page, "#n-people") == "5 people in view")
+    assert page.execute_script("return window.shifts") == []
+
+
+def test_a_camera_opens_in_large_by_keyboard_with_all_that_is_known_of_it(
+    page: Any, scene: Scene
+) -> None:
+    wait_until(lambda: n_shown(page) == 8)
+    scene.set_health("lobby", n_dropped={"busy": 12}, n_reconnects=3, clock_offset_s=0.25)
+    page.find_element(By.CSS_SELECTOR, f"{tile(0)} button").send_keys(Keys.ENTER)
+    wait_until(lambda: text_of(page, "#large-name") == "entrance")
+    page.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    wait_until(lambda: text_of(page, "#large-name") == "lobby")
+    shown = "return document.querySelector('#large-picture').naturalWidth"
+    wait_until(lambda: page.execute_script(shown) == 640)
+    wait_until(lambda: "12 busy" in text_of(page, "#large-facts"))
+    facts = text_of(page, "#large-facts")
+    for fact in ("Live since", "12.5", "0.08 s", "Reconnects\n3", "camera's clock, 0.250 s"):
+        assert fact in facts
+    page.switch_to.active_element.send_keys(Keys.ESCAPE)
+    wait_until(lambda: not page.execute_script("return document.querySelector('#large').open"))
+    focused = page.execute_script("return document.activeElement.getAttribute('aria-label')")
+    assert focused == "Show lobby in large"
+
+
+def test_the_last_picture_of_a_lost_camera_is_shown_in_large(page: Any, scene: Scene) -> None:
+    wait_until(lambda: n_shown(page) == 8)
+    scene.set_health("lobby", state="lost", reason="gone")
+    wait_until(lambda: "Lost" in text_of(page, f"{tile(1)} .notice"))
+    page.find_element(By.CSS_SELECTOR, f"{tile(1)} button").click()
+    shown = "return document.querySelector('#large-picture').naturalWidth"
+    wait_until(lambda: page.execute_script(shown) == 640)
+    assert text_of(page, "#large-notice").splitlines()[2] == "gone"
+    page.find_element(By.ID, "close").click()
+
+
+def test_cameras_come_and_go_while_the_page_is_open(page: Any, scene: Scene) -> None:
+    wait_until(lambda: n_shown(page) == 8)
+    scene.remove("lobby")
+    wait_until(lambda: text_of(page, "#n-cameras") == "7 of 7 cameras live")
+    assert text_of(page, f"{tile(1)} h3") == "hall east"
+    scene.add("new one")
+    wait_until(lambda: text_of(page, "#n-cameras") == "8 of 8 cameras live")
+    wait_until(lambda: n_shown(page) == 8)
+
+
+def test_names_and_reasons_are_text_and_never_html(page: Any, scene: Scene) -> None:
+    wait_until(lambda: n_shown(page) == 8)
+    now_s = time.time()
+    scene.add(HOSTILE)
+    scene.set_health(HOSTILE, state="lost", reason=f"<script>{HOSTILE}</script>")
+    scene.add_person(4, ((HOSTILE, now_s, now_s),))
+    wait_until(lambda: text_of(page, ".person .where") == HOSTILE)
+    wait_until(lambda: f"{HOSTILE} is lost" in text_of(page, "#event-list"))
+    assert text_of(page, f"{tile(8)} h3") == HOSTILE
+    assert f"<script>{HOSTILE}</script>" in text_of(page, f"{tile(8)} .notice")
+    page.find_element(By.CSS_SELECTOR, f"{tile(8)} button").click()
+    wait_until(lambda: text_of(page, "#large-name") == HOSTILE)
+    assert page.title == "People tracker"
+    page.find_element(By.ID, "close").click()
+
+
+def test_the_button_reloads_the_cameras_and_says_what_changed(page: Any) -> None:
+    wait_until(lambda: n_shown(page) == 8)
+    page.find_element(By.ID, "reload").click()
+    wait_until(lambda: text_of(page, "#reloaded") == "8 cameras, nothing changed")
+
+
+def test_the_page_of_the_api_lists_all_paths(page: Any, server: Server) -> None:
+    page.get(f"{server.url}api")
+    wait_until(lambda: "/api/people/{person_id}" in text_of(page, "#operations"))
+    assert "POST /reload" in text_of(page, "#operations").replace("\n", " ")
+    assert "probability: number" in text_of(page, "#objects")
+
+
+def test_a_config_that_cannot_be_used_is_said_on_the_page(
+    browser: Any, hub: Hub, scene: Scene
+) -> None:
+    def reload() -> str:
+        raise ConfigError("cameras: two are called door")
+
+    with Server(hub, ServeConfig(), reload) as server:
+        opened(browser, server, DESKTOP)
+        wait_until(lambda: n_shown(browser) == 8)
+        browser.find_element(By.ID, "reload").click()
+        wait_until(lambda: text_of(browser, "#reloaded") == "cameras: two are called door")
+        browser.get("about:blank")
+
+
+def test_with_a_token_the_page_asks_for_it_and_keeps_it_out_of_urls(
+    browser: Any, hub: Hub, scene: Scene
+) -> None:
+    with Server(hub, ServeConfig(token=TOKEN)) as server:
+        opened(browser, server, PHONE)
+        wait_until(lambda: text_of(browser, "h1") == "People tracker")
+        browser.find_element(By.ID, "token").send_keys("wrong-token-that-is-long", Keys.ENTER)
+        wait_until(lambda: "not the token" in text_of(browser, "#wrong"))
+        browser.find_element(By.ID, "token").send_keys(TOKEN, Keys.ENTER)
+        wait_until(lambda: text_of(browser, "#n-cameras") == "8 of 8 cameras live")
+        wait_until(lambda: n_shown(browser) == 8)
+        browser.refresh()
+        wait_until(lambda: text_of(browser, "#n-cameras") == "8 of 8 cameras live")
+        assert browser.execute_script("return document.cookie") == ""
+        assert [url for url in requests_of(browser) if TOKEN in url] == []
+        browser.delete_all_cookies()
+        browser.get("about:blank")
+
+
+def test_when_the_tracker_goes_away_the_page_says_so_and_goes_on_when_it_is_back(
+    browser: Any, hub: Hub, scene: Scene
+) -> None:
+    with Server(hub, ServeConfig()) as server:
+        opened(browser, server, DESKTOP)
+        wait_until(lambda: n_shown(browser) == 8)
+        port = int(server.url.rstrip("/").rpartition(":")[2])
+    wait_until(lambda: "does not answer since" in text_of(browser, "#outage"))
+    with Server(hub, ServeConfig(port=port)):
+        wait_until(lambda: text_of(browser, "#outage") == "")
+        before = browser.execute_script(SAMPLES_OF_PICTURE, 0)
+        wait_until(lambda: browser.execute_script(SAMPLES_OF_PICTURE, 0) != before)
+        hub.say([{"time_s": time.time(), "kind": "back", "camera": "again"}])
+        wait_until(lambda: "again is back" in text_of(browser, "#event-list"))
+        browser.get("about:blank")
