@@ -140,6 +140,16 @@ def test_times_grow_when_the_senders_clock_takes_over_and_that_is_told() -> None
     assert clock.take_changes() == []
 
 
+def test_pictures_that_a_sender_sends_late_once_are_no_measure_of_its_age() -> None:
+    clock = WallClock()
+    told = []
+    for i, each_s in enumerate(made_s(200).tolist()):
+        late_s = 0.8 if i < 30 or 100 <= i < 120 else 0.1
+        report_s = each_s + late_s if i % 10 == 5 else None
+        told.append(clock.time_s(Stamps(each_s - NOW_S, each_s + late_s, each_s, report_s)))
+    np.testing.assert_allclose(told[80:], made_s(200)[80:], atol=0.003)
+
+
 @pytest.mark.parametrize("offset_s", [1.7, -1.7, 7200.0, -7200.0])
 def test_what_the_senders_clock_is_off_by_is_told_and_not_in_the_times(offset_s: float) -> None:
     clock = WallClock()
