@@ -180,7 +180,8 @@ class Journal:
                 self._events = []
                 self._n_waiting = 0
             problems = [self._append_rows(rows), self._append_events(said)]
-            if setup != self._setup_on_disk:
+            is_there = not setup or (self._folder / SETUP).exists()
+            if setup != self._setup_on_disk or not is_there:
                 problem = _replace(self._folder / SETUP, setup)
                 problems.append(problem)
                 if not problem:
@@ -400,7 +401,7 @@ def _append(path: Path, text: str) -> str:
     After a failure the file is as it was before.
     """
     try:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
         with path.open("ab", buffering=0) as file:  # a buffer would be written again on closing
             n_bytes = file.tell()

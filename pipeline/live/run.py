@@ -15,7 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -187,6 +187,7 @@ class _LiveRun:
             for sink in sinks.start(self._hub, config.events, os.environ, self._warn):
                 parts.enter_context(closing(sink))
             self._folder.create()
+            self._place = self._output.stat()
             self._journal = parts.enter_context(closing(Journal(self._output, config.live.flush_s)))
             self._views = parts.enter_context(
                 closing(Views(self._output, config, self._hub, self._presence))
@@ -278,9 +279,12 @@ class _LiveRun:
                     self._take_health()
                 if now_s >= self._save_due_s:
                     self._save_due_s = now_s + self._config.live.flush_s
+                    self._look_at_folder()
                     self._save_state()
 
     def _on_frame(self, frame: Frame, followed: Followed) -> None:
+        if frame.camera not in self._records:  # linking needs it with the first track
+            self._records.update(self._cameras.cameras)
         self._journal.add(frame.camera, followed.tracks)
         with self._timings.stage("draw"):
             self._views.show(frame, followed)
@@ -297,6 +301,18 @@ class _LiveRun:
         self._tell([*self._cameras.take_events(), *self._views.take_events()])
         self._hub.publish(self._cameras.health(), self._presence.people)
         self._note("rows and events", self._journal.problem)
+
+    def _look_at_folder(self) -> None:
+        """Tell that the output folder was deleted; what comes next goes into a new one."""
+        with suppress(OSError):
+            self._output.mkdir(parents=True, exist_ok=True)
+            place = self._output.stat()
+            if not os.path.samestat(place, self._place):
+                self._warn(
+                    f"{self._output}: was deleted, and all that it held is lost; a new folder gets"
+                    " what comes next, without people whose tracks have begun"
+                )
+            self._place = place
 
     def _note(self, what: str, problem: str) -> None:
         """Tell why something cannot be written, once, and that it is written again."""
@@ -335,7 +351,7 @@ class _LiveRun:
             state.save(self._output / STATE, now, self._result.reid_sha256)
         except OutputError as error:
             problem = str(error)
-        self._note("what --resume needs", problem)
+        self._note("the people for --resume", problem)
 
     def _setup(self) -> Setup:
         """What the results need beside rows and events."""
