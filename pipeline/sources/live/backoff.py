@@ -1,10 +1,10 @@
 """How long to wait before the next attempt to connect to a camera.
 
 Most outages are short: a camera restarts, a cable is moved. So the first minute of an outage is
-spent on attempts at most 1 s apart, and the camera is back within 3 s after its server is, the
-wait for a keyframe included. Longer outages get exponential back-off up to a minute. Every wait has jitter, so that cameras behind one
-switch do not all come back at once, and the attempts of an hour are capped: some cameras lock out
-whoever asks too often.
+spent on attempts at most 1 s apart, and the camera is back within 3 s after its server is, the wait
+for a keyframe included. Longer outages get exponential back-off up to a minute. Every wait has
+jitter, so that cameras behind one switch do not all come back at once, and the attempts of an hour
+are capped: some cameras lock out whoever asks too often.
 """
 
 import random
