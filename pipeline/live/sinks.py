@@ -322,8 +322,9 @@ def _url(text: str, name: str, schemes: tuple[str, str], environ: Mapping[str, s
         raise ConfigError(expected) from None
     if url.scheme not in schemes or not url.hostname or port == 0:
         raise ConfigError(expected)
-    if any(character in url.path + url.query for character in " \r\n\t"):
-        raise ConfigError(f"{setting}: its path has blanks; write them as %20")
+    target = url.path + url.query
+    if not target.isascii() or any(character.isspace() for character in target):
+        raise ConfigError(f"{setting}: write blanks and other characters in its path as %XX")
     if name == "mqtt" and any(character in unquote(url.path) for character in "+#"):
         raise ConfigError(f"{setting}: a topic to publish under has no + and no #")
     return url

@@ -282,6 +282,7 @@ def test_waits_grow_to_a_minute_and_differ() -> None:
         ("webhook", "http:///s3cret"),
         ("webhook", "http://host:99999/s3cret"),
         ("webhook", "http://host/s3cret path"),
+        ("webhook", "http://host/s3cret-\u00fc"),
         ("webhook", "s3cret"),
         ("webhook", "http://[s3cret/"),
         ("mqtt", "http://host/s3cret"),
