@@ -47,7 +47,7 @@ new PerformanceObserver((list) => {
 """
 VISIBLE_TEXT = """
 const found = document.querySelector(arguments[0]);
-return found?.checkVisibility() ? found.innerText : "";
+return found?.checkVisibility({ visibilityProperty: true }) ? found.innerText : "";
 """
 SAMPLES_OF_PICTURE = """
 const image = document.querySelectorAll("#camera-list img")[arguments[0]];
@@ -162,7 +162,14 @@ def test_the_pictures_of_all_eight_cameras_are_shown_and_change(page: Any) -> No
     assert text_of(page, "#n-cameras") == "8 of 8 cameras live"
     titles = [text_of(page, f"{tile(at)} h3") for at in range(8)]
     assert titles == list(NAMES)
-    assert "12.5 fps · 0.08 s behind" in text_of(page, tile(0))
+    assert "12.5 fps · 0.08 s delay · 0 % dropped" in text_of(page, tile(0))
+
+
+def test_the_share_of_dropped_pictures_leaves_out_those_that_nobody_wanted(
+    page: Any, scene: Scene
+) -> None:
+    scene.set_health("entrance", n_frames=1000, n_dropped={"busy": 50, "rate": 600})
+    wait_until(lambda: "5 % dropped" in text_of(page, tile(0)))
 
 
 def test_a_person_appears_with_number_place_crop_and_route(page: Any, scene: Scene) -> None:
@@ -255,7 +262,7 @@ def test_a_camera_opens_in_large_by_keyboard_with_all_that_is_known_of_it(
     wait_until(lambda: page.execute_script(shown) == 640)
     wait_until(lambda: "12 busy" in text_of(page, "#large-facts"))
     facts = text_of(page, "#large-facts")
-    for fact in ("Live since", "12.5", "0.08 s", "Reconnects\n3", "camera's clock, 0.250 s"):
+    for fact in ("Live since", "12.5", "0.08 s", "Reconnects\n3", "the camera's own, 0.250 s"):
         assert fact in facts
     page.switch_to.active_element.send_keys(Keys.ESCAPE)
     wait_until(lambda: not page.execute_script("return document.querySelector('#large').open"))
@@ -353,7 +360,9 @@ def test_when_the_tracker_goes_away_the_page_says_so_and_goes_on_when_it_is_back
         opened(browser, server, DESKTOP)
         wait_until(lambda: n_shown(browser) == 8)
         port = int(server.url.rstrip("/").rpartition(":")[2])
-    wait_until(lambda: "does not answer since" in text_of(browser, "#outage"))
+    wait_until(lambda: "has not answered since" in text_of(browser, "#outage"))
+    assert text_of(browser, "#n-cameras") == "No answer"
+    assert text_of(browser, f"{tile(0)} .state") == ""
     with Server(hub, ServeConfig(port=port)):
         wait_until(lambda: text_of(browser, "#outage") == "")
         before = browser.execute_script(SAMPLES_OF_PICTURE, 0)
