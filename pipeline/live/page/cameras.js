@@ -21,7 +21,7 @@ const EXPLAINED = {
   lost: "no picture",
   ended: "the recording is over",
 };
-const CLOCKS = { unknown: "not known yet", sender: "the camera's own", arrival: "arrival of its pictures" };
+const CLOCKS = { unknown: "not known yet", sender: "camera's own", arrival: "arrival here" };
 const BY_RATE = "rate";
 
 const byId = (id) => document.getElementById(id);
@@ -117,7 +117,7 @@ function facts(camera) {
   const dropped = Object.entries(camera.n_dropped).map(([reason, n]) => {
     return `${n.toLocaleString()} ${reason === BY_RATE ? "above the rate" : reason}`;
   });
-  const offset = camera.clock === "sender" ? `, ${camera.clock_offset_s.toFixed(3)} s from this machine's` : "";
+  const offset = camera.clock === "sender" ? ` (${camera.clock_offset_s.toFixed(3)} s off)` : "";
   const given = [
     ["State", `${STATES[camera.state]} since ${clock(camera.since_s)} (${duration(serverNow() - camera.since_s)})`],
     ["Frames a second", camera.fps.toFixed(1)],
