@@ -88,7 +88,8 @@ def app_of(hub: Hub, rules: Access, opened: Streams, reload: Reload, report: Rep
 
 def _add_page(app: FastAPI, rules: Access) -> None:
     """The page itself, the page of the API, and logging in."""
-    files = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.is_file()}
+    parts = [path for path in PAGE.iterdir() if path.suffix in MEDIA_TYPES]
+    files = {path.name: path.read_bytes() for path in parts}
 
     def file(name: str) -> Response:
         if name not in files:
