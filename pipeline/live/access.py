@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 
+from pipeline.address import VARIABLE
 from pipeline.config import ServeConfig
 from pipeline.errors import ConfigError
-from pipeline.live.credentials import expanded
 
 COOKIE = "people_tracker"
 COOKIE_DAYS = 30
@@ -47,7 +47,7 @@ class Access:
         Raises:
             ConfigError: A token is missing or too short.
         """
-        token = expanded(serve.token, "serve.token", environ)
+        token = _expanded(serve.token, environ)
         if not token and not is_loopback(serve.host):
             raise ConfigError(
                 f"serve.host={serve.host}: other machines can reach it, so it needs serve.token,"
@@ -93,6 +93,17 @@ class Access:
             return False
         value = "" if given is None else given.value
         return hmac.compare_digest(value.encode(), self.cookie.encode())
+
+
+def _expanded(token: str, environ: Mapping[str, str]) -> str:
+    """A token with the values of its variables. Raises ConfigError."""
+    for name in VARIABLE.findall(token):
+        if name not in environ:
+            raise ConfigError(
+                f"serve.token: the environment has no variable {name}; set it, for example with"
+                f" export {name}=$(openssl rand -hex 16)"
+            )
+    return VARIABLE.sub(lambda found: environ[found[1]], token)
 
 
 def is_loopback(host: str) -> bool:

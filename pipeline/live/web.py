@@ -44,6 +44,8 @@ MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+FRESH_S = 1.0
+"""Longest wait for a picture of a camera that nobody watched, which may be old."""
 PicturesPerS = Annotated[float, Query(gt=0.1, le=streams.MAX_PICTURES_PER_S)]
 Reload = Callable[[], str]
 
@@ -141,8 +143,11 @@ def _add_cameras(app: FastAPI, hub: Hub, opened: Streams) -> None:
     @app.get("/api/cameras/{name}/snapshot.jpg", tags=["cameras"], **_answers("image/jpeg"))
     async def snapshot(name: str) -> Response:
         """Return the newest picture of a camera, with boxes and numbers; 404 before the first."""
-        _health(hub, name)
+        is_live = _health(hub, name).state == "live"
+        before = None if hub.is_watched(name) else hub.picture(name)
         hub.viewed(name)
+        if is_live and before is not None:
+            await _newer_picture(hub, name, before.number)
         picture = hub.picture(name)
         if picture is None:
             raise HTTPException(404, "no picture yet")
@@ -271,6 +276,16 @@ async def _answer_to_fault(request: Request, error: Exception) -> Response:
 
 def _camera_state(hub: Hub, health: Health) -> CameraState:
     return camera_state(health, hub.picture(health.camera))
+
+
+async def _newer_picture(hub: Hub, camera: str, number: int) -> None:
+    """Wait for a picture, `FRESH_S` at most: while nobody watches, a run need not publish any."""
+    until_s = time.monotonic() + FRESH_S
+    while time.monotonic() < until_s:
+        picture = hub.picture(camera)
+        if picture is None or picture.number != number:
+            return
+        await asyncio.sleep(streams.POLL_S)
 
 
 def _number_of(last_id: str, hub: Hub) -> int:

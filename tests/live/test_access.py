@@ -28,7 +28,7 @@ def test_this_machine_alone_needs_none(host: str) -> None:
 
 def test_a_token_comes_from_the_environment() -> None:
     assert rules(token="${SECRET}").token == TOKEN
-    with pytest.raises(ConfigError, match=r"serve\.token: the environment has no NONE"):
+    with pytest.raises(ConfigError, match=r"serve\.token: the environment has no variable NONE"):
         rules(token="${NONE}")
 
 

@@ -262,6 +262,21 @@ def test_the_newest_picture_is_the_snapshot(server: Server, hub: Hub) -> None:
     assert ask(server, "/api/cameras/door/snapshot.jpg").body == b"newer"
 
 
+def test_a_snapshot_of_a_camera_that_nobody_watched_is_a_new_picture(
+    server: Server, hub: Hub
+) -> None:
+    def publish_when_watched() -> None:
+        until_s = time.monotonic() + 10
+        while not hub.is_watched("door") and time.monotonic() < until_s:
+            time.sleep(0.01)
+        hub.publish_picture("door", b"fresh", 124.0)
+
+    run = threading.Thread(target=publish_when_watched)
+    run.start()
+    assert ask(server, "/api/cameras/door/snapshot.jpg").body == b"fresh"
+    run.join()
+
+
 def test_motion_jpeg_sends_each_new_picture_and_ends_with_the_camera(
     server: Server, hub: Hub
 ) -> None:
