@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -13,6 +13,8 @@ from pipeline.config import ServeConfig
 from pipeline.errors import ConfigError
 from pipeline.live.hub import Hub
 from pipeline.live.server import Server
+from pipeline.online.events import Event
+from pipeline.sources.live.health import CameraEventKind
 from tests.live.scene import NAMES, Scene
 
 pytest.importorskip("fastapi", reason="needs the package fastapi")
@@ -189,6 +191,25 @@ def test_a_person_appears_with_number_place_crop_and_route(page: Any, scene: Sce
     scene.add_person(2, (("lobby", now_s - 90, now_s - 60),), is_here=False)
     wait_until(lambda: text_of(page, "#n-people") == "0 people in view")
     assert text_of(page, ".person .where") == "left lobby"
+
+
+def test_events_of_all_kinds_are_said_in_words(page: Any, hub: Hub) -> None:
+    kinds = [*get_args(get_type_hints(Event)["kind"]), *get_args(CameraEventKind)]
+    for kind in kinds:
+        event: dict[str, object] = {"time_s": time.time(), "kind": kind, "reason": f"why {kind}"}
+        if kind in get_args(CameraEventKind):
+            event["camera"] = "lobby"
+        else:
+            event |= {"person_id": 3, "before": 5, "tracklet": "hall east/7@812"}
+        hub.say([event])
+    row = "#event-list > li"
+    wait_until(lambda: len(page.find_elements(By.CSS_SELECTOR, row)) == len(kinds))
+    said = [each.text for each in page.find_elements(By.CSS_SELECTOR, f"{row} .what")]
+    assert len(set(said)) == len(kinds)
+    for line in said:
+        assert "lobby" in line or "erson 3" in line
+        assert "undefined" not in line
+        assert "_" not in line
 
 
 def test_a_lost_and_a_frozen_camera_say_so_with_since_when_and_why(page: Any, scene: Scene) -> None:
