@@ -253,8 +253,9 @@ def read_events(folder: Path) -> Iterator[Event | CameraEvent]:
     """Read the events of a run, in order, without lines that are torn or damaged."""
     for value in _lines(folder / EVENTS):
         kind = Event if "tracklet" in value else CameraEvent
-        with suppress(KeyError):
-            yield kind(**{each.name: value[each.name] for each in fields(kind)})
+        names = [each.name for each in fields(kind)]
+        with suppress(TypeError):
+            yield kind(**{name: value[name] for name in names if name in value})
 
 
 def read_setup(folder: Path) -> Setup:
