@@ -16,11 +16,16 @@ and its times count from the first picture.
 """
 
 import math
+import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.sources.live.health import ClockKind
 
+MAX_SET_BACK_S = 0.5
+"""This machine's clock may be set back by so much at once, and is followed."""
 MIN_STEP_S = 1e-3
 """A picture is at least so much later than the one before, whatever is told."""
 DRIFT = 1e-4
@@ -44,6 +49,40 @@ N_REPORTS = 32
 """Reports among which the oldest picture counts, two to three minutes: a report that is sent some
 time before the next picture makes it look younger.
 """
+
+
+class SteadyClock:
+    """This machine's clock, in seconds since 1970, which goes on when it is set back.
+
+    Times that are told must grow, so that all cameras would stand still until the clock has caught
+    up. When it is set ahead, as after a sleep of the machine, it is followed.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start with the time of the clock `wall`, and watch it by the clock `monotonic`."""
+        self._wall = wall
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._last_s = wall()
+        self._last_monotonic_s = monotonic()
+        self._shift_s = 0.0
+
+    def __call__(self) -> float:
+        """Return the time now."""
+        with self._lock:
+            monotonic_s = self._monotonic()
+            now_s = self._wall() + self._shift_s
+            expected_s = self._last_s + monotonic_s - self._last_monotonic_s
+            if now_s < expected_s - MAX_SET_BACK_S:
+                self._shift_s += expected_s - now_s
+                now_s = expected_s
+            self._last_s = now_s
+            self._last_monotonic_s = monotonic_s
+            return now_s
 
 
 @dataclass(frozen=True, slots=True)

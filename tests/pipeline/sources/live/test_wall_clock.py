@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.sources.live.wall_clock import Stamps, WallClock
+from pipeline.sources.live.wall_clock import Stamps, SteadyClock, WallClock
 
 NOW_S = 1.8e9
 FPS = 25
@@ -181,3 +181,26 @@ def test_with_arrival_in_the_settings_no_sender_is_believed() -> None:
     told = with_reports(clock, made_s(100), age_s=0.2, offset_s=1.7)
     assert clock.kind == "arrival"
     np.testing.assert_allclose(told, made_s(100) + 0.2, atol=0.003)
+
+
+def steady(steps: list[tuple[float, float]]) -> list[float]:
+    """What the clock tells after steps of this machine's clocks: wall and monotonic."""
+    wall_s = NOW_S
+    monotonic_s = 50.0
+    clock = SteadyClock(lambda: wall_s, lambda: monotonic_s)
+    told = []
+    for wall_step_s, monotonic_step_s in steps:
+        wall_s += wall_step_s
+        monotonic_s += monotonic_step_s
+        told.append(clock() - NOW_S)
+    return told
+
+
+def test_a_machine_whose_clock_is_set_back_tells_times_that_go_on() -> None:
+    told_s = steady([(1, 1), (-3599, 1), (1, 1), (-59, 1), (1, 1)])
+    np.testing.assert_allclose(told_s, [1, 2, 3, 4, 5], atol=1e-5)
+
+
+def test_a_machine_whose_clock_is_set_ahead_or_slowed_down_is_followed() -> None:
+    assert steady([(3600, 1)]) == [3600]
+    np.testing.assert_allclose(steady([(0.9, 1)] * 50)[-1], 45, atol=1e-5)
