@@ -15,7 +15,7 @@ from pipeline.live.hub import Hub
 from pipeline.live.server import Server
 from pipeline.online.events import Event
 from pipeline.sources.live.health import CameraEventKind
-from tests.live.scene import NAMES, Scene
+from tests.pipeline.live.scene import NAMES, Scene
 
 pytest.importorskip("fastapi", reason="needs the package fastapi")
 pytest.importorskip("uvicorn", reason="needs the package uvicorn")

@@ -15,7 +15,7 @@ from pipeline.config import EventsConfig
 from pipeline.errors import ConfigError
 from pipeline.live import sinks
 from pipeline.live.hub import EVENTS_KEPT, Hub
-from tests.live import mqtt_broker
+from tests.pipeline.live import mqtt_broker
 
 ENVIRON = {"USER_OF_SINK": "tom", "PASS_OF_SINK": "s3cret/p@ss"}
 SECRETS = ("s3cret", "tom:", "hidden-path", "hidden-query")
