@@ -147,7 +147,9 @@ class _LiveRun:
         """Go on after an earlier run."""
         for camera in journal.read_setup(output).cameras:
             self._records[camera.name] = camera
-        earlier = state.load(output / STATE, self._result.reid_sha256)
+        earlier = State(0.0, self._linker.state(), {})  # of a run that was killed at once
+        if (output / STATE).exists():
+            earlier = state.load(output / STATE, self._result.reid_sha256)
         resumed = state.resumed(earlier, journal.last(output))
         self._linker.restore(resumed.linker)
         self._progress = dict(resumed.cameras)
