@@ -349,7 +349,7 @@ def _check_file(camera: CameraConfig) -> None:
 
 def _folder(output: Path, resume: bool) -> OutputFolder:
     """The output folder, where no other live run may lie unless it goes on."""
-    if not resume and (output / STATE).exists():
+    if not resume and ((output / STATE).exists() or journal.row_files(output)):
         raise OutputError(
             f"{output}: holds a live run; add --resume to go on with its people, or choose another"
             " --output"
