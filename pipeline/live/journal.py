@@ -98,8 +98,9 @@ class Last:
 class Journal:
     """Writes rows and events from a thread of its own, so that a slow disk delays nobody.
 
-    Rows are on disk at most `flush_s` after they were added, and events at once. While the disk takes nothing, it waits in
-    memory; beyond `MAX_WAITING_ROWS` the oldest rows are dropped and counted.
+    Rows are on disk at most `flush_s` after they were added, and events at once. While the disk
+    takes nothing, they wait in memory; beyond `MAX_WAITING_ROWS` the oldest rows are dropped and
+    counted.
 
     Args:
         folder: output folder of the run; what is in it already is continued.
