@@ -36,14 +36,20 @@ def made_s(n: int, begin_s: float = 0.0) -> np.ndarray:
 
 
 def with_reports(
-    clock: WallClock, made: np.ndarray, *, age_s: float, offset_s: float, every: int = 25
+    clock: WallClock,
+    made: np.ndarray,
+    *,
+    age_s: float,
+    offset_s: float,
+    every: int = 25,
+    jump_s: float = 0.0,
 ) -> np.ndarray:
     """Times of pictures that are sent `age_s` after they were made, with some reports."""
     told = []
     for i, each_s in enumerate(made.tolist()):
         has_report = i % every == every - 1
         stamps = Stamps(
-            each_s - NOW_S,
+            each_s - NOW_S + jump_s,
             each_s + age_s,
             each_s + offset_s if i >= every - 1 else None,
             each_s + age_s + offset_s if has_report else None,
@@ -219,3 +225,17 @@ def test_a_machine_whose_clock_is_set_back_tells_times_that_go_on() -> None:
 def test_a_machine_whose_clock_is_set_ahead_or_slowed_down_is_followed() -> None:
     assert steady([(3600, 1)]) == [3600]
     assert_close(steady([(0.9, 1)] * 50)[-1], 45, atol=1e-5)
+
+
+def test_stamps_that_stood_still_for_a_minute_go_on_by_the_arrival() -> None:
+    clock = WallClock()
+    times_s(clock, made_s(50))
+    after = times_s(clock, made_s(50, begin_s=62), starts_at=100.0 - 60.0)
+    assert_close(after, made_s(50, begin_s=62), atol=0.003)
+
+
+def test_the_age_by_the_senders_clock_outlives_stamps_that_jump_back() -> None:
+    clock = WallClock()
+    with_reports(clock, made_s(50), age_s=0.4, offset_s=0.0)
+    told = with_reports(clock, made_s(100, begin_s=2), age_s=0.4, offset_s=0.0, jump_s=-3600.0)
+    assert_close(told, made_s(100, begin_s=2), atol=0.003)
