@@ -51,7 +51,7 @@ WAITED_S = 0.005
 """Reads that take longer have waited for the camera."""
 MEMORY_S = 0.25
 """Time after which the waiting of a read counts a third."""
-MAX_LATE_S = 0.3
+MAX_LATE_S = 0.2
 """A packet that is read so much later than the fastest one is late ..."""
 LATE_SHARE = 0.5
 """... by this machine's fault, if less than this share of the time is spent waiting for packets."""
