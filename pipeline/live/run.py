@@ -164,7 +164,9 @@ class _LiveRun:
         """Go on after an earlier run."""
         for camera in journal.read_setup(output).cameras:
             self._records[camera.name] = camera
-        earlier = state.load(output / STATE, self._result.reid_sha256)
+        earlier = State(0.0, self._linker.state(), {})  # of a run that was killed at once
+        if (output / STATE).exists():
+            earlier = state.load(output / STATE, self._result.reid_sha256)
         resumed = state.resumed(earlier, journal.last(output))
         self._linker.restore(resumed.linker)
         self._progress = dict(resumed.cameras)
@@ -444,7 +446,7 @@ def _check_file(camera: CameraConfig) -> None:
 
 def _folder(output: Path, resume: bool) -> OutputFolder:
     """The output folder, where no other live run may lie unless it goes on."""
-    if not resume and (output / STATE).exists():
+    if not resume and ((output / STATE).exists() or journal.row_files(output)):
         raise OutputError(
             f"{output}: holds a live run; add --resume to go on with its people, or choose another"
             " --output"
