@@ -31,21 +31,23 @@ from pipeline.errors import ConfigError, OutputError, PipelineError, SourceError
 from pipeline.following import Followed
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
+from pipeline.linking.learning.lessons import Lessons
+from pipeline.linking.linker import Linked
 from pipeline.live import journal, merge, sinks, state
 from pipeline.live.hub import Hub
 from pipeline.live.journal import Journal, Setup
+from pipeline.live.linking import LiveRunner
 from pipeline.live.presence import Presence
 from pipeline.live.server import Server
 from pipeline.live.state import STATE, CameraProgress, State
 from pipeline.live.views import Views
 from pipeline.live.worker import LiveWorker
 from pipeline.online.events import Event
-from pipeline.online.linker import OnlineLinker, engine_of
-from pipeline.online.runner import OnlineRunner
+from pipeline.online.linker import Names, OnlineLinker, engine_of
 from pipeline.outputs import manifest
 from pipeline.outputs.folder import MANIFEST, OutputFolder
 from pipeline.preparation import Networks
-from pipeline.records import Camera, Frame, Tracklet
+from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources.live.cameras import LiveCameras
 from pipeline.sources.live.health import CameraEvent
@@ -146,7 +148,11 @@ class _LiveRun:
         before = sites.load(config.linking.priors, self._result.reid_sha256)
         self._records: dict[str, Camera] = {}
         """All cameras so far by name, also those that are gone."""
-        engine = engine_of(self._records, self._config.linking, corrected, before)
+
+        def engine(embedded: Sequence[Embedded], sure: Sequence[Names], told: Lessons) -> Linked:
+            known = dict(self._records)  # more come while linking runs
+            return engine_of(known, config.linking, corrected, before)(embedded, sure, told)
+
         forget_after_s = self._config.linking.forget_after_s
         self._linker = OnlineLinker(engine, forget_after_s, keep_history=False)
         self._progress: dict[str, CameraProgress] = {}
@@ -213,7 +219,7 @@ class _LiveRun:
                 timer.daemon = True
                 timer.start()
                 parts.callback(timer.cancel)
-            runner = OnlineRunner(
+            runner = LiveRunner(
                 self._worker,
                 self._networks.embedder,
                 self._linker,
@@ -279,10 +285,6 @@ class _LiveRun:
                 if now_s >= self._publish_due_s:
                     self._publish_due_s = now_s + PUBLISH_S
                     self._take_health()
-                if now_s >= self._save_due_s:
-                    self._save_due_s = now_s + self._config.live.flush_s
-                    self._look_at_folder()
-                    self._save_state()
 
     def _on_frame(self, frame: Frame, followed: Followed) -> None:
         if frame.camera not in self._records:  # linking needs it with the first track
@@ -296,6 +298,11 @@ class _LiveRun:
         self._hub.say([asdict(event) for event in said])
         self._presence.take_crops(self._worker.provisional())
         self._presence.update(self._linker, self._worker.now_s)
+        now_s = time.time()
+        if now_s >= self._save_due_s:
+            self._save_due_s = now_s + self._config.live.flush_s
+            self._look_at_folder()
+            self._save_state()
 
     def _take_health(self) -> None:
         """Publish how the cameras are, and tell what happened to them."""

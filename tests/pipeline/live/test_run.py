@@ -69,6 +69,14 @@ class Broken(NoEmbedder):
         return []
 
 
+class Tardy(NoEmbedder):
+    """Takes a second for each step of linking."""
+
+    def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
+        time.sleep(1)
+        return super().embed(tracklets)
+
+
 def write_camera(folder: Path, name: str, seconds: float = 3.0) -> Path:
     """A file to play, and beside it the boxes of the person in it."""
     n_frames = round(seconds * FPS)
@@ -179,6 +187,16 @@ def test_files_that_end_give_results(tmp_path: Path) -> None:
     assert result.warnings == []
     trajectories, _ = documents_of(tmp_path / "out")
     assert {c for person in trajectories["people"] for c in person["cameras"]} == {"gate", "hall"}
+
+
+def test_steps_of_linking_that_take_long_cost_no_picture(tmp_path: Path) -> None:
+    video = write_camera(tmp_path, "gate", 4.0)
+    output = tmp_path / "out"
+    networks = networks_of([video], embedder=Tardy())
+    result = run.run(config_of([video]), output, quiet=True, networks=networks)
+    assert len(result.people) == 1
+    rows = journal.read_rows(journal.row_files(output))
+    assert sum(len(each.frames) for each in rows) > 30
 
 
 def test_a_detector_that_fails_ends_the_run_with_its_results_and_one_line(
