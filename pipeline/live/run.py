@@ -4,8 +4,11 @@
 no end and no second pass: people are linked online, rows and events go to a journal, pictures are
 drawn when they are looked at, and what a later run needs to go on is saved every few seconds.
 
-The first Ctrl-C or SIGTERM ends it in good order: everything is flushed, and the results are made
-of the journal. SIGHUP reads the config again, if there is one.
+The first Ctrl-C or SIGTERM ends it in good order: everything is flushed, the results are made of
+the journal, and the exit code is 0. So it is, but with 2 and a line that says why, when a network
+fails or memory is out. The second Ctrl-C ends it at once with 130, without results; they can be
+made of the journal later (`merge`). A disk that takes nothing is told and waited for. SIGHUP reads
+the config again, if there is one.
 """
 
 import os
@@ -98,7 +101,13 @@ def run(
             if isinstance(error, PipelineError) or command.is_out_of_memory(error):
                 raise
             raise PipelineError(_in_words(error)) from error
-        return live.finish()
+        try:
+            return live.finish()
+        except OutputError as error:
+            live.warn_of_lost_rows()
+            raise OutputError(
+                f"{error}; then `python -m pipeline.live.merge {output}` makes the results"
+            ) from None
 
 
 @contextmanager
@@ -266,6 +275,11 @@ class _LiveRun:
             f"the run failed; the results until then are in {self._output}, and --resume goes on"
             " with its people"
         )
+
+    def warn_of_lost_rows(self) -> None:
+        """Tell what the journal has not written, where there is no `run.json` to tell it."""
+        for line in self._lost_rows():
+            self._warn(line)
 
     def close(self) -> None:
         """Let others write into the folder."""

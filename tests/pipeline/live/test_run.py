@@ -285,8 +285,10 @@ def test_a_disk_that_is_full_for_a_while_costs_no_row(
         assert len(person["tracklets"][0]["times_s"]) > 50
 
 
-def test_a_disk_that_stays_full_is_one_line_at_the_end(tmp_path: Path) -> None:
-    video = write_camera(tmp_path, "gate", 3.0)
+def test_a_disk_that_stays_full_is_told_at_the_end_with_what_is_lost(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    video = write_camera(tmp_path, "gate", 6.0)
     with small_disk(tmp_path / "disk", 2) as disk:
         output = disk / "out"
 
@@ -294,8 +296,10 @@ def test_a_disk_that_stays_full_is_one_line_at_the_end(tmp_path: Path) -> None:
             wait_until(lambda: has_rows(output))
             fill(disk)
 
-        with meanwhile(fill_it), pytest.raises(OutputError, match="free some space"):
-            run.run(config_of([video]), output, quiet=True, networks=networks_of([video]))
+        networks = networks_of([video])
+        with meanwhile(fill_it), pytest.raises(OutputError, match=r"free some space.*live\.merge"):
+            run.run(config_of([video]), output, quiet=True, networks=networks)
+        assert "the last rows and events are lost" in capfd.readouterr().err
 
 
 def test_a_folder_that_is_deleted_is_told_and_a_new_one_has_what_comes_next(
