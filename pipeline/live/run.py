@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -43,6 +43,7 @@ from pipeline.online.linker import OnlineLinker, engine_of
 from pipeline.online.runner import OnlineRunner
 from pipeline.outputs import manifest
 from pipeline.outputs.folder import MANIFEST, OutputFolder
+from pipeline.preparation import Networks
 from pipeline.records import Camera, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources.live.cameras import LiveCameras
@@ -57,6 +58,23 @@ Reload = Callable[[], Config]
 """Reads the settings again; raises ConfigError."""
 
 
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a run is connected to. A benchmark gives it cameras whose days are short.
+
+    Attributes:
+        clock: seconds since 1970.
+        open_cameras: `LiveCameras`, or a function like it.
+        load_networks: like `preparation.load_networks`.
+        timings: where stages are counted.
+    """
+
+    clock: Callable[[], float] = time.time
+    open_cameras: Callable[..., LiveCameras] = LiveCameras
+    load_networks: Callable[[Config, Sequence[Camera]], Networks] = preparation.load_networks
+    timings: Timings = field(default_factory=Timings)
+
+
 def run(
     config: Config,
     output: Path,
@@ -64,6 +82,7 @@ def run(
     reload: Reload | None = None,
     quiet: bool = False,
     interrupts: Interrupts | None = None,
+    world: World | None = None,
 ) -> Result:
     """Follow people in live cameras until it is stopped, or all files played as if live are over.
 
@@ -74,6 +93,7 @@ def run(
         reload: reads the settings again; None where there is nothing to read.
         quiet: print nothing of what happens.
         interrupts: what stops the run; by default Ctrl-C.
+        world: what it is connected to; by default the cameras of the config, in real time.
 
     Returns:
         What was found and written.
@@ -83,7 +103,7 @@ def run(
             fails, after what was seen is on disk.
     """
     interrupts = interrupts or Interrupts(reading=ENDING)
-    live = _LiveRun(config, output, resume, reload, quiet)
+    live = _LiveRun(config, output, resume, reload, quiet, world or World())
     with interrupts, _hangup(live.ask_to_reload if reload else None), closing(live):
         live.follow(interrupts["reading"])
         return live.finish()
@@ -111,20 +131,27 @@ class _LiveRun:
     """The parts of one run, and what happens at each turn, on the thread that calls `follow`."""
 
     def __init__(
-        self, config: Config, output: Path, resume: bool, reload: Reload | None, quiet: bool
+        self,
+        config: Config,
+        output: Path,
+        resume: bool,
+        reload: Reload | None,
+        quiet: bool,
+        world: World,
     ) -> None:
         """Check all input and load the networks; nothing is read or written yet."""
         self._output = output
         self._reload = reload
         self._quiet = quiet
+        self._world = world
         self._is_reload_due = threading.Event()
-        self._timings = Timings()
+        self._timings = world.timings
         self._config, notes = preparation.checked(config)
         for camera in self._config.cameras:
             _check_file(camera)
         corrected = corrections.load(config.linking.corrections)
         self._folder = _folder(output, resume)
-        self._networks = preparation.load_networks(self._config, [])
+        self._networks = world.load_networks(self._config, [])
         self._result = preparation.new_result(self._config, output, self._networks)
         self._result.timings = self._timings
         self._result.notes = notes + self._networks.notes
@@ -166,7 +193,7 @@ class _LiveRun:
         with ExitStack() as parts:
             self._journal = parts.enter_context(closing(Journal(self._output, config.live.flush_s)))
             self._views = parts.enter_context(
-                closing(Views(self._output, config, self._hub, self._presence))
+                closing(Views(self._output, config, self._hub, self._presence, self._world.clock))
             )
             if config.serve.port:
                 server = Server(self._hub, config.serve, self._reload_from_page, self._warn)
@@ -177,7 +204,14 @@ class _LiveRun:
             next_frames = {name: each.next_frame for name, each in self._progress.items()}
             next_tracks = {name: each.next_track_id for name, each in self._progress.items()}
             self._cameras = parts.enter_context(
-                closing(LiveCameras(config.cameras, config.live, next_indices=next_frames))
+                closing(
+                    self._world.open_cameras(
+                        config.cameras,
+                        config.live,
+                        now=self._world.clock,
+                        next_indices=next_frames,
+                    )
+                )
             )
             self._worker = LiveWorker(
                 self._cameras,
@@ -186,6 +220,7 @@ class _LiveRun:
                 self._timings,
                 self._on_frame,
                 next_tracks,
+                self._world.clock,
             )
             if config.sources.max_seconds:
                 timer = threading.Timer(config.sources.max_seconds, stop.set)
@@ -235,7 +270,7 @@ class _LiveRun:
             for closed in rounds:
                 self._presence.take_crops(closed)
                 yield closed
-                now_s = time.time()
+                now_s = self._world.clock()
                 if self._is_reload_due.is_set():
                     self._read_settings()
                 if now_s >= self._publish_due_s:
