@@ -1,10 +1,13 @@
-"""Live runs of scenes that are streamed over RTSP, against runs over the same files.
+"""Live runs: of scenes that are streamed over RTSP, and of whole days.
 
-    python -m benchmarks.live [--scenes DIR ...] [--max-seconds S] [--set KEY=VALUE ...]
+    python -m benchmarks.live [--parts scenes soak streamed-soak] [--scenes DIR ...]
+                              [--max-seconds S] [--set KEY=VALUE ...]
+                              [--hours H] [--minutes M] [--plots DIR]
 
-Printed for each scene: global IDF1 of the run over the files, with linking at its end, and of the
-live run; how long after its first row it is said whose a tracklet is, median and 99 %; and looks a
-second of a camera.
+Scenes, against runs over the same files: global IDF1 of the run over the files, with linking at its
+end, and of the live run; how long after its first row it is said whose a tracklet is, median and
+99 %; and looks a second of a camera. Soak: a day that passes in minutes (`soak`), and the sample in
+real time (`streamed_soak`): what grows, what slows, and who was who.
 """
 
 import argparse
@@ -14,13 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import record
-from benchmarks.live import streams
+from benchmarks.live import soak, streamed_soak, streams
 from benchmarks.pipeline import scenes, systems
 from benchmarks.pipeline.scenes import DATA, ROOT
 from models import command
 from models.errors import InputError
 from pipeline.errors import PipelineError
 
+PARTS = ("scenes", "soak", "streamed-soak")
 SCENES = (ROOT / "samples" / "plaza", DATA / "worlds" / "mall")
 
 
@@ -28,9 +32,13 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = record.parser(__doc__)
     add = parser.add_argument
+    add("--parts", nargs="+", choices=PARTS, default=["scenes"], help="(default scenes)")
     add("--scenes", type=Path, nargs="+", metavar="DIR", help="folders with videos and truth")
     add("--max-seconds", type=float, default=0.0, metavar="S", help="of each scene; 0 for all")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="of both runs")
+    add("--hours", type=float, default=24.0, metavar="H", help="of the soak (default 24)")
+    add("--minutes", type=float, default=10.0, metavar="M", help="of the streamed one (default 10)")
+    add("--plots", type=Path, metavar="DIR", help="draw soak.png and streamed_soak.png there")
     return parser.parse_args(words)
 
 
@@ -40,6 +48,16 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _run(parsed: argparse.Namespace) -> None:
+    if "scenes" in parsed.parts:
+        _run_scenes(parsed)
+    if "soak" in parsed.parts:
+        soak.main(parsed.hours, parsed.plots)
+    if "streamed-soak" in parsed.parts:
+        videos = [SCENES[0] / f"cam{number}.mp4" for number in (1, 2)]
+        streamed_soak.main(videos, parsed.minutes, parsed.plots)
+
+
+def _run_scenes(parsed: argparse.Namespace) -> None:
     print(f"{'scene':<12}{'files':>8}{'live':>8}{'delay':>8}{'99 %':>8}{'looks/s':>9}")
     for folder in parsed.scenes or [each for each in SCENES if each.is_dir()]:
         scene = scenes.load(folder)

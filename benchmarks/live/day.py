@@ -25,7 +25,7 @@ from pipeline.config import LiveConfig
 from pipeline.embed import bare
 from pipeline.records import Array, Camera, Detections, Embedded, Frame, Tracklet
 from pipeline.sources.live.cameras import LiveCameras
-from pipeline.sources.live.health import CameraEvent, Health
+from pipeline.sources.live.health import CameraEvent, CameraEventKind, Health
 from pipeline.vectors import pool, unit
 
 NAMES = ("hall", "yard")
@@ -222,7 +222,7 @@ class Day:
                 return
 
     def _occlusions(self) -> list[tuple[float, float]]:
-        found = []
+        found: list[tuple[float, float]] = []
         time_s = 0.0
         while True:
             time_s += self._random.uniform(0.5, 1.5) * OCCLUDED_EVERY_S
@@ -312,7 +312,7 @@ class DayCameras(LiveCameras):
     def _note(self, name: str, is_out: bool, time_s: float) -> None:
         if is_out != self._is_out[name]:
             self._is_out[name] = is_out
-            kind = "lost" if is_out else "back"
+            kind: CameraEventKind = "lost" if is_out else "back"
             self._said.append(CameraEvent(STARTS_S + time_s, kind, name, "planned"))
 
     def _frame(self, name: str, time_s: float) -> Frame:
@@ -354,9 +354,9 @@ class DayDetector:
     name = "truth of a drawn day"
     files: tuple[Path, ...] = ()
     choice = NO_RUNTIME
-    warnings: Sequence[str] = ()
 
     def __init__(self, day: Day) -> None:
+        self.warnings: list[str] = []
         self._day = day
         self._random = np.random.default_rng(21)
 
@@ -398,9 +398,9 @@ class DayEmbedder:
     files: tuple[Path, ...] = ()
     choice = NO_RUNTIME
     frame_wise = True
-    warnings: Sequence[str] = ()
 
     def __init__(self) -> None:
+        self.warnings: list[str] = []
         self._random = np.random.default_rng(22)
 
     def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:

@@ -34,6 +34,7 @@ from benchmarks.live.day import (
     DayEmbedder,
     Stay,
 )
+from benchmarks.pipeline.plots import COLOURS, can_draw, save
 from benchmarks.pipeline.scenes import ROOT
 from models.boxes import iou
 from pipeline.config import CameraConfig, Config
@@ -104,7 +105,7 @@ class Ids:
         n_ids: ids of people who are in the results.
         n_split: ids that visits have beyond one each.
         n_merged: ids that stand for several people.
-        sitter: ids of the person who stays all day.
+        sitter_s: how long the person who stays all day has each id, seconds, the most first.
     """
 
     n_visits: int
@@ -112,7 +113,7 @@ class Ids:
     n_ids: int
     n_split: int
     n_merged: int
-    sitter: Sequence[int]
+    sitter_s: Mapping[int, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +302,7 @@ def _soak(
     settings: Mapping[str, object],
     report: Callable[[Sample], object],
 ) -> Soak:
-    port = _free_port()
+    port = free_port()
     config = _config(port, settings)
     day = Day(hours, config.linking.forget_after_s, begins)
     timings = LinkTimings()
@@ -351,7 +352,7 @@ def compare(day: Day, people: Sequence[Person]) -> Ids:
     """
     ids_of: dict[int, set[int]] = defaultdict(set)
     people_of: dict[int, set[int]] = defaultdict(set)
-    sitter: set[int] = set()
+    sitter_s: dict[int, float] = defaultdict(float)
     for person in people:
         for tracklet in person.tracklets:
             stay = _owner(day, tracklet)
@@ -360,14 +361,14 @@ def compare(day: Day, people: Sequence[Person]) -> Ids:
             ids_of[stay.visit].add(person.person_id)
             people_of[person.person_id].add(stay.person)
             if stay.person == SITTER:
-                sitter.add(person.person_id)
+                sitter_s[person.person_id] += tracklet.last_s - tracklet.first_s
     return Ids(
         n_visits=day.n_visits,
         n_seen=len(ids_of),
         n_ids=len(people),
         n_split=sum(len(ids) - 1 for ids in ids_of.values()),
         n_merged=sum(len(own) > 1 for own in people_of.values()),
-        sitter=sorted(sitter),
+        sitter_s=dict(sorted(sitter_s.items(), key=lambda item: -item[1])),
     )
 
 
@@ -400,7 +401,8 @@ def _config(port: int, settings: Mapping[str, object]) -> Config:
     return Config.model_validate({**values, **settings})
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
@@ -447,13 +449,17 @@ def table(done: Soak) -> str:
     lines += [
         f"ids: {ids.n_ids} for {ids.n_seen} visits that were seen, of {ids.n_visits};"
         f" {ids.n_split} split, {ids.n_merged} of several people",
-        f"the person who stays all day: {', '.join(map(str, ids.sitter))}",
+        f"the person who stays all day: {_in_words(ids.sitter_s)}",
         f"page: {done.n_asked} answers, {done.n_failed} failed",
         f"merge: {done.merge_s:.1f} s of CPU, {done.merge_mb:.0f} MB",
         f"restart: {done.resume_s:.2f} s of CPU",
         f"the day: {done.cpu_s:.0f} s of CPU",
     ]
     return "\n".join(lines)
+
+
+def _in_words(seconds: Mapping[int, float]) -> str:
+    return ", ".join(f"id {number} for {each_s:.1f} s" for number, each_s in seconds.items())
 
 
 COLUMNS = {
@@ -472,30 +478,35 @@ COLUMNS = {
 """Figures of a sample, and their names."""
 
 
-def plot(samples: Sequence[Sample], path: Path) -> None:
-    """Draw all figures over the day; needs matplotlib.
+def panels(samples: Sequence[object], along: str, columns: Mapping[str, str], path: Path) -> None:
+    """Draw each figure of samples over time, in a panel of its own; matplotlib is optional.
 
     Args:
-        samples: of the day.
+        samples: in order.
+        along: the attribute that is the time.
+        columns: attributes, and what they are called.
         path: PNG file.
     """
+    if not can_draw():
+        return
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(15, 9), dpi=110, layout="constrained")
-    all_axes = figure.subplots(3, 4)
-    hours = [sample.hour for sample in samples]
-    for axes, (name, unit) in zip(all_axes.flat, COLUMNS.items(), strict=False):
+    n_columns = 4
+    n_rows = -(-len(columns) // n_columns)
+    figure = Figure(figsize=(3.7 * n_columns, 2.9 * n_rows), dpi=110, layout="constrained")
+    all_axes = figure.subplots(n_rows, n_columns, squeeze=False).flat
+    times = [getattr(sample, along) for sample in samples]
+    for axes, (name, unit) in zip(all_axes, columns.items(), strict=False):
         values = [getattr(sample, name) for sample in samples]
-        axes.plot(hours, values, color="#0072b2", linewidth=1)
+        axes.plot(times, values, color=COLOURS[0], linewidth=1)
         axes.set_title(unit, fontsize=10)
         axes.set_ylim(0, 1.1 * max([*values, 1e-3]))
-    all_axes.flat[-1].set_axis_off()
-    for axes in all_axes.flat:
-        axes.set_xlabel("hour of the day", fontsize=8)
+        axes.set_xlabel(along, fontsize=8)
         axes.grid(linewidth=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png")
+    for axes in all_axes[len(columns) :]:
+        axes.set_axis_off()
+    save(figure, path)
 
 
 def main(hours: float, plots: Path | None) -> None:
@@ -513,9 +524,4 @@ def main(hours: float, plots: Path | None) -> None:
     with (plots / "soak.jsonl").open("w", encoding="utf-8", buffering=1) as file:
         done = soak(hours, report=lambda sample: print(json.dumps(asdict(sample)), file=file))
     print(table(done))
-    plot(done.samples, plots / "soak.png")
-    print(f"drawn: {plots / 'soak.png'}")
-
-
-if __name__ == "__main__":
-    main(float(sys.argv[1]), Path(sys.argv[2]))
+    panels(done.samples, "hour", COLUMNS, plots / "soak.png")
