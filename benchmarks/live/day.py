@@ -37,7 +37,7 @@ LOOK_S = 0.2
 CAMERA_FPS = 15
 SITTER = 1
 """The person who stays all day."""
-SITS_AT = (60.0, 150.0)
+SITS_AT = (60.0, 165.0)
 """Where: centre of the feet, px."""
 LANES_PX = (120.0, 175.0)
 """Feet of those who walk."""
@@ -391,7 +391,7 @@ def _covered(box: Sequence[float], nearer: Sequence[float]) -> float:
 
 
 class DayEmbedder:
-    """Reads who is in the middle of a crop, and returns a noisy vector of that person."""
+    """Reads who is in a crop, and returns a noisy vector; a mixture, if it shows several."""
 
     name = "numbers of a drawn day"
     width = WIDTH
@@ -410,9 +410,7 @@ class DayEmbedder:
     def _embedded(self, tracklet: Tracklet) -> Embedded:
         if not len(tracklet.crops):
             return bare(tracklet, np.zeros(WIDTH, np.float32))
-        _, height, width, _ = tracklet.crops.shape
-        middle = tracklet.crops[:, height // 2, width // 2].astype(np.int64)
-        vectors = [self._vector(tracklet, *colour) for colour in middle.tolist()]
+        vectors = [self._vector(tracklet, crop) for crop in tracklet.crops]
         of_crops = unit(np.array(vectors, np.float32))
         return Embedded(
             tracklet.without_crops(),
@@ -422,15 +420,26 @@ class DayEmbedder:
             tracklet.crop_times_s,
         )
 
-    def _vector(self, tracklet: Tracklet, blue: int, green: int, red: int) -> Array:
-        of_crop = np.sqrt(OF_CROP / WIDTH) * self._random.standard_normal(WIDTH)
-        if red != IS_PERSON:
-            return np.asarray(of_crop)
-        person = green * 256 + blue
-        of_stay = _direction(f"{person} {tracklet.camera}/{tracklet.track_id}")
-        common = np.sqrt(COMMON) * _direction("everybody")
-        own = common + np.sqrt(1 - COMMON) * _direction(f"{person}")
-        return np.asarray(np.sqrt(OWN) * own + np.sqrt(OF_STAY) * of_stay + of_crop)
+    def _vector(self, tracklet: Tracklet, crop: Array) -> Array:
+        """Vectors of the people in a crop, by their shares of it, and noise."""
+        height, width, _ = crop.shape
+        rows = np.linspace(0.1, 0.9, 9) * height
+        columns = np.linspace(0.2, 0.8, 5) * width
+        seen = crop[rows.astype(int)][:, columns.astype(int)].reshape(-1, 3)
+        colours, counts = np.unique(seen, axis=0, return_counts=True)
+        vector = np.sqrt(OF_CROP / WIDTH) * self._random.standard_normal(WIDTH)
+        for (blue, green, red), count in zip(colours.tolist(), counts.tolist(), strict=True):
+            if red == IS_PERSON:
+                vector += count / len(seen) * _vector_of(green * 256 + blue, tracklet)
+        return np.asarray(vector)
+
+
+def _vector_of(person: int, tracklet: Tracklet) -> Array:
+    """Vector of a person as one track shows it."""
+    of_stay = _direction(f"{person} {tracklet.camera}/{tracklet.track_id}")
+    own = np.sqrt(COMMON) * _direction("everybody")
+    own = own + np.sqrt(1 - COMMON) * _direction(f"{person}")
+    return np.asarray(np.sqrt(OWN) * own + np.sqrt(OF_STAY) * of_stay)
 
 
 @lru_cache(maxsize=512)
