@@ -19,7 +19,7 @@ def cameras(runs: Runs, folder: Path | None) -> None:
         runs: Runs by number of cameras.
         folder: Where to; None draws nothing.
     """
-    if folder is None or not _can_draw():
+    if folder is None or not can_draw():
         return
     figure, (axes,) = _figure(1)
     numbers = [int(name) for name in runs]
@@ -28,7 +28,7 @@ def cameras(runs: Runs, folder: Path | None) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(numbers, [str(n) for n in numbers])
     _finish(axes, "cameras", "frames/s of all cameras")
-    _save(figure, folder / "cameras.png")
+    save(figure, folder / "cameras.png")
 
 
 def rates(by_scene: Mapping[str, Runs], folder: Path | None) -> None:
@@ -38,7 +38,7 @@ def rates(by_scene: Mapping[str, Runs], folder: Path | None) -> None:
         by_scene: Runs by rate, by scene.
         folder: Where to; None draws nothing.
     """
-    if folder is None or not by_scene or not _can_draw():
+    if folder is None or not by_scene or not can_draw():
         return
     figure, (accuracy, cost) = _figure(2)
     for i, (scene, runs) in enumerate(by_scene.items()):
@@ -56,10 +56,11 @@ def rates(by_scene: Mapping[str, Runs], folder: Path | None) -> None:
     _finish(accuracy, "detector.rate, frames/s", "global IDF1", from_zero=False)
     _finish(cost, "detector.rate, frames/s", "CPU ms a frame")
     accuracy.legend(frameon=False, fontsize=8)
-    _save(figure, folder / "rates.png")
+    save(figure, folder / "rates.png")
 
 
-def _can_draw() -> bool:
+def can_draw() -> bool:
+    """Whether matplotlib is installed; says so where it is not."""
     if find_spec("matplotlib"):
         return True
     print("no plot: matplotlib is not installed")
@@ -84,7 +85,8 @@ def _finish(axes: Any, along: str, unit: str, from_zero: bool = True) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
+    """Write a figure as PNG, and say where."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png")
     print(f"drawn: {path}")

@@ -48,6 +48,11 @@ CERTAIN = 4.0
 not overlap and people look alike (simulated), and worse in a real shop.
 """
 
+SEARCH_EVERY_S = 10.0
+"""A live run searches homographies so often, and not at each step: where people are in view of both
+cameras, and the views do not overlap, a search takes three quarters of a step.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Linked:
@@ -109,8 +114,11 @@ def link(
 
     likely = correspondences.likely_pairs(index, appearance)
     views = []
-    if config.estimate_homographies:
+    searched_s = settled.searched_s
+    latest_s = float(index.end_s.max(initial=-np.inf))
+    if config.estimate_homographies and latest_s >= searched_s + SEARCH_EVERY_S:
         views = homographies.estimate(index, likely, settled.homographies)
+        searched_s = latest_s
     measured = clocks.measure(index, likely, [view.offset for view in views])
     overlaps = lessons.best(settled.homographies, views)
     offsets = lessons.best(settled.offsets, measured)
@@ -141,7 +149,7 @@ def link(
     everybody, missed = problem.decide(travel, n_people, limit)
     people, left_out = brief.part(everybody, config.min_person_s, problem.told)
     near_misses = brief.links_between(people, missed)
-    taught = Taught(settled, whole.keys, sampled, index.keys, steps, overlaps, offsets)
+    taught = Taught(settled, whole.keys, sampled, index.keys, steps, overlaps, offsets, searched_s)
     return Linked(
         people, near_misses, calibration, found, known_views, times, applied_s, taught, left_out
     )

@@ -19,7 +19,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -56,12 +56,31 @@ from pipeline.sources.live.cameras import LiveCameras
 from pipeline.sources.live.health import CameraEvent
 from pipeline.timings import Timings
 
+LINKING_SHARE = 0.5
+"""Of the time; the rest is for pictures, of which the newest would be lost in a crowd."""
 PUBLISH_S = 0.5
 """People and health on the page are at most so old."""
 ENDING = "stopping; the results are being written (Ctrl-C again to stop at once)"
 
 Reload = Callable[[], Config]
 """Reads the settings again; raises ConfigError."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a run is connected to. A benchmark gives it cameras whose days are short.
+
+    Attributes:
+        clock: seconds since 1970.
+        open_cameras: `LiveCameras`, or a function like it.
+        load_networks: like `preparation.load_networks`.
+        timings: where stages are counted.
+    """
+
+    clock: Callable[[], float] = time.time
+    open_cameras: Callable[..., LiveCameras] = LiveCameras
+    load_networks: Callable[[Config, Sequence[Camera]], Networks] = preparation.load_networks
+    timings: Timings = field(default_factory=Timings)
 
 
 def run(
@@ -71,7 +90,7 @@ def run(
     reload: Reload | None = None,
     quiet: bool = False,
     interrupts: Interrupts | None = None,
-    networks: Networks | None = None,
+    world: World | None = None,
 ) -> Result:
     """Follow people in live cameras until it is stopped, or all files played as if live are over.
 
@@ -82,7 +101,7 @@ def run(
         reload: reads the settings again; None where there is nothing to read.
         quiet: print nothing of what happens.
         interrupts: what stops the run; by default Ctrl-C.
-        networks: those to use; by default those of the settings are loaded.
+        world: what it is connected to; by default the cameras of the config, in real time.
 
     Returns:
         What was found and written.
@@ -92,7 +111,7 @@ def run(
             fails, after what was seen is on disk.
     """
     interrupts = interrupts or Interrupts(reading=ENDING)
-    live = _LiveRun(config, output, resume, reload, quiet, networks)
+    live = _LiveRun(config, output, resume, reload, quiet, world or World())
     with interrupts, _hangup(live.ask_to_reload if reload else None), closing(live):
         try:
             live.follow(interrupts["reading"])
@@ -138,19 +157,20 @@ class _LiveRun:
         resume: bool,
         reload: Reload | None,
         quiet: bool,
-        networks: Networks | None,
+        world: World,
     ) -> None:
         """Check all input and load the networks; nothing is read or written yet."""
         self._output = output
         self._reload = reload
         self._quiet = quiet
+        self._world = world
         self._is_reload_due = threading.Event()
-        self._timings = Timings()
+        self._timings = world.timings
         self._config, notes = preparation.checked(config)
         _check(self._config)
         corrected = corrections.load(config.linking.corrections)
         self._folder = _folder(output, resume)
-        self._networks = networks or preparation.load_networks(self._config, [])
+        self._networks = world.load_networks(self._config, [])
         self._result = preparation.new_result(self._config, output, self._networks)
         self._result.timings = self._timings
         self._result.notes = notes + self._networks.notes
@@ -207,12 +227,19 @@ class _LiveRun:
             self._place = self._output.stat()
             self._journal = parts.enter_context(closing(Journal(self._output, config.live.flush_s)))
             self._views = parts.enter_context(
-                closing(Views(self._output, config, self._hub, self._presence))
+                closing(Views(self._output, config, self._hub, self._presence, self._world.clock))
             )
             next_frames = {name: each.next_frame for name, each in self._progress.items()}
             next_tracks = {name: each.next_track_id for name, each in self._progress.items()}
             self._cameras = parts.enter_context(
-                closing(LiveCameras(config.cameras, config.live, next_indices=next_frames))
+                closing(
+                    self._world.open_cameras(
+                        config.cameras,
+                        config.live,
+                        now=self._world.clock,
+                        next_indices=next_frames,
+                    )
+                )
             )
             self._worker = LiveWorker(
                 self._cameras,
@@ -221,6 +248,7 @@ class _LiveRun:
                 self._timings,
                 self._on_frame,
                 next_tracks,
+                self._world.clock,
             )
             self._has_begun = True
             if config.sources.max_seconds:
@@ -235,6 +263,7 @@ class _LiveRun:
                 config.linking.max_delay_s,
                 self._timings,
                 self._on_events,
+                LINKING_SHARE,
             )
             try:
                 self._result.linked = runner.follow(self._turns(stop))
@@ -293,7 +322,7 @@ class _LiveRun:
             for closed in rounds:
                 self._presence.take_crops(closed)
                 yield closed
-                now_s = time.time()
+                now_s = self._world.clock()
                 if self._is_reload_due.is_set():
                     self._read_settings()
                 if now_s >= self._publish_due_s:
@@ -312,7 +341,7 @@ class _LiveRun:
         self._hub.say([asdict(event) for event in said])
         self._presence.take_crops(self._worker.provisional())
         self._presence.update(self._linker, self._worker.now_s)
-        now_s = time.time()
+        now_s = self._world.clock()
         if now_s >= self._save_due_s:
             self._save_due_s = now_s + self._config.live.flush_s
             self._look_at_folder()

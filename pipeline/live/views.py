@@ -4,6 +4,8 @@ Pictures are drawn at once, with the numbers that are known by then: who is new 
 the next step of linking. What `privacy.blur` hides is hidden first.
 """
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.config import Config
@@ -27,6 +29,7 @@ class Views:
         config: Config,
         hub: Hub,
         presence: Presence,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Begin.
 
@@ -35,13 +38,14 @@ class Views:
             config: all settings.
             hub: gets the pictures of cameras that somebody watches.
             presence: knows the numbers of people.
+            clock: seconds since 1970.
         """
         self._folder = folder
         self._config = config
         self._hub = hub
         self._presence = presence
         self._segments: dict[str, Segments] = {}
-        self._retention = Retention(folder, config.live, self._being_written)
+        self._retention = Retention(folder, config.live, self._being_written, clock)
         self._retention.start()
 
     def show(self, frame: Frame, followed: Followed) -> None:

@@ -11,14 +11,14 @@ import numpy as np
 from pipeline.records import Key, Person, Tracklet
 
 MAX_SPANS = 1024
-"""Stretches of time that are kept of a person in a camera, the newest."""
+"""Stretches of time that are kept of a person in a camera."""
 
 
 class Spans:
     """Disjoint stretches of time, in order: when a person was in one camera.
 
-    The oldest are dropped when there are more than `MAX_SPANS`, so memory and the time of a query
-    are bounded.
+    Of more than `MAX_SPANS` the two oldest become one, so that memory and the time of a query
+    are bounded, and when a person was first seen stays known.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,8 @@ class Spans:
             end_s = max(end_s, self._ends_s[high - 1])
         self._starts_s[low:high] = [start_s]
         self._ends_s[low:high] = [end_s]
-        del self._starts_s[:-MAX_SPANS], self._ends_s[:-MAX_SPANS]
+        if len(self._starts_s) > MAX_SPANS:
+            del self._starts_s[1], self._ends_s[0]
 
     def overlaps(self, start_s: float, end_s: float) -> bool:
         """Whether any stretch overlaps this one, in seconds."""

@@ -1,6 +1,7 @@
 """People as text: trajectories.json (schema `trajectories/1`), tracks.csv and MOTChallenge files.
 
-Texts come in parts (a person, a line), so that no document of a long run is held in memory.
+Texts come in parts (a tracklet, a line), so that no document of a long run is held in memory, nor
+all of a person who is in view for days.
 """
 
 import csv
@@ -43,14 +44,14 @@ def json_parts(
         confirmed_probability: links of this probability or more are called confirmed.
 
     Yields:
-        The document, person by person.
+        The document, tracklet by tracklet.
     """
     by_name = {camera.name: camera for camera in cameras}
     described_cameras = _dump([_camera(camera) for camera in cameras])
     yield f'{{"schema":"{SCHEMA}","cameras":{described_cameras},"people":['
     for index, person in enumerate(people):
-        separator = "," if index else ""
-        yield separator + _dump(_person(person, by_name, confirmed_probability))
+        yield "," if index else ""
+        yield from _person_parts(person, by_name, confirmed_probability)
     yield "]}\n"
 
 
@@ -71,19 +72,21 @@ def _camera(camera: Camera) -> dict[str, Any]:
     }
 
 
-def _person(person: Person, cameras: dict[str, Camera], confirmed: float) -> dict[str, Any]:
+def _person_parts(person: Person, cameras: dict[str, Camera], confirmed: float) -> Iterator[str]:
     probabilities = link_probabilities(person)
-    return {
+    entry = {
         "person_id": person.person_id,
         "first_s": round(min(tracklet.first_s for tracklet in person.tracklets), 4),
         "last_s": round(max(tracklet.last_s for tracklet in person.tracklets), 4),
         "cameras": sorted({tracklet.camera for tracklet in person.tracklets}),
         "doubtful": person.is_doubtful,
-        "tracklets": [
-            _tracklet(tracklet, probabilities[tracklet.key], cameras[tracklet.camera], confirmed)
-            for tracklet in person.tracklets
-        ],
     }
+    yield _dump(entry).removesuffix("}") + ',"tracklets":['
+    for index, tracklet in enumerate(person.tracklets):
+        camera = cameras[tracklet.camera]
+        yield "," if index else ""
+        yield _dump(_tracklet(tracklet, probabilities[tracklet.key], camera, confirmed))
+    yield "]}"
 
 
 def _tracklet(

@@ -9,6 +9,7 @@ offset of every two cameras. A `Site` cannot be used for this: it holds what ear
 which is replaced by what this run measures.
 """
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -37,6 +38,8 @@ class Lessons:
     travel: TravelTimes = field(default_factory=TravelTimes)
     homographies: tuple[Homography, ...] = ()
     offsets: tuple[Offset, ...] = ()
+    searched_s: float = -math.inf
+    """Time of the latest row when homographies were last searched, seconds."""
 
     def includes(self, keys: Sequence[Key]) -> Array:
         """Return which tracklets were learned from, (n,) bool."""
@@ -58,6 +61,7 @@ class Taught:
         steps: steps between cameras.
         homographies: the best so far.
         offsets: the best clock offsets so far.
+        searched_s: see `Lessons`.
     """
 
     before: Lessons
@@ -67,6 +71,7 @@ class Taught:
     steps: Observed
     homographies: tuple[Homography, ...]
     offsets: tuple[Offset, ...]
+    searched_s: float
 
     def lessons(self, settled: Collection[Key]) -> Lessons:
         """Return the lessons before, with what was learned from settled tracklets alone.
@@ -84,7 +89,7 @@ class Taught:
         is_new = ~self.before.includes(begins)
         new_steps = self.steps.some(is_final & is_new)
         travel = travel_times.add(self.before.travel, new_steps.times())
-        return Lessons(settled, samples, travel, self.homographies, self.offsets)
+        return Lessons(settled, samples, travel, self.homographies, self.offsets, self.searched_s)
 
 
 NOTHING_TAUGHT = Taught(
@@ -95,6 +100,7 @@ NOTHING_TAUGHT = Taught(
     Observed((), *(np.zeros(0, np.int64) for _ in range(4))),
     (),
     (),
+    -math.inf,
 )
 
 

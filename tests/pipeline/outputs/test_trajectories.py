@@ -191,6 +191,13 @@ def test_writing_a_long_run_takes_less_memory_than_its_text(tmp_path: Path) -> N
         assert peak_bytes / (n_frames * n_people) < 200, name
 
 
+def test_a_person_who_is_in_view_for_days_is_never_held_whole() -> None:
+    times_s = [index / 10 for index in range(100)]
+    pieces = [tracklet("gate", number, times_s, [[1, 2, 3, 4]] * 100) for number in range(50)]
+    parts = list(trajectories.json_parts([person(1, *pieces)], CAMERAS, 0.9))
+    assert max(map(len, parts)) < len("".join(parts)) / 25
+
+
 def test_many_links_of_one_person_are_looked_through_once() -> None:
     pieces = [tracklet("gate", i, [float(i)], [[0, 0, 9, 9]]) for i in range(3000)]
     links = [link(a, b, 0.7) for a, b in pairwise(pieces)]
