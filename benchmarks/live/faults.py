@@ -726,7 +726,8 @@ def _run_load(folder: Path, files: Sequence[Path]) -> list[Row]:
     fair = min(twice.looks) / max(*twice.looks, 1)
     text = (
         f"{load:.1f} times the load ({rate:.1f} looks a second wanted of each), delay"
-        f" {np.median(twice.delays_s):.2f} s (median), {worst_s:.2f} s (most), looks"
+        f" {np.median(twice.delays_s):.2f} s (median), {np.percentile(twice.delays_s, 99):.2f} s"
+        f" (99 %), {worst_s:.2f} s (most), looks"
         f" {min(twice.looks)} to {max(twice.looks)}, {twice.n_busy} dropped"
     )
     is_good = worst_s <= STALE_S and fair >= 0.8 and twice.n_busy > 0
