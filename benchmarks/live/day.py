@@ -116,7 +116,7 @@ class Outage:
 def arrivals_per_hour(hour: float) -> float:
     """Return how many visitors come at an hour of the day, 0 to 24."""
     if 12 <= hour < 14:
-        return 100.0
+        return 150.0
     return 12.0 if 7 <= hour < 21 else 2.0
 
 

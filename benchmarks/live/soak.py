@@ -48,8 +48,8 @@ from pipeline.timings import Timings
 
 N_SAMPLES = 144
 """Of a day: one in ten minutes."""
-MAX_DELAY_S = 20.0
-"""A step of linking comes every 10 s, not every second as by default: the day would take hours."""
+MAX_DELAY_S = 12.0
+"""A step of linking comes every 6 s, not every second as by default: the day would take hours."""
 FLUSH_S = 60.0
 KEEP_DAYS = 0.25
 POLL_S = 2.0

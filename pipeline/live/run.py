@@ -50,8 +50,6 @@ from pipeline.sources.live.cameras import LiveCameras
 from pipeline.sources.live.health import CameraEvent
 from pipeline.timings import Timings
 
-LINKING_SHARE = 0.5
-"""Of the time; the rest is for pictures, of which the newest would be lost in a crowd."""
 PUBLISH_S = 0.5
 """People and health on the page are at most so old."""
 ENDING = "stopping; the results are being written (Ctrl-C again to stop at once)"
@@ -236,7 +234,6 @@ class _LiveRun:
                 config.linking.max_delay_s,
                 self._timings,
                 self._on_events,
-                LINKING_SHARE,
             )
             try:
                 self._result.linked = runner.follow(self._turns(stop))

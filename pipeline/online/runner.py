@@ -6,7 +6,6 @@ and linked. So the identity of a tracklet is known at most `max_delay_s` after i
 `tracklets.min_tracklet_s` is less than half of that.
 """
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -82,17 +81,6 @@ class OnlineRunner:
     """Takes the rounds of a worker and links whenever a step is due.
 
     The events of each step are given to `emit` at once and are not kept.
-
-    Args:
-        worker: tells how far the cameras are.
-        embedder: what embeds tracklets.
-        online: what links them.
-        max_delay_s: two steps come in this time, seconds of the cameras.
-        timings: where stages are counted.
-        emit: takes the events of each step.
-        most_share: share of the time that steps take at most, 0..1, so that the pictures of live
-            cameras are not lost to linking in a crowd; identities are then told later. Over files
-            it has to be 1, or they would depend on the speed of the machine.
     """
 
     def __init__(
@@ -103,7 +91,6 @@ class OnlineRunner:
         max_delay_s: float,
         timings: Timings,
         emit: Callable[[list[Event]], object],
-        most_share: float = 1.0,
     ) -> None:
         self._worker = worker
         self._embedder = embedder
@@ -115,7 +102,6 @@ class OnlineRunner:
         self._n_frames = 0
         self._closed: list[Tracklet] = []
         self._emit = emit
-        self._most_share = most_share
 
     def follow(self, rounds: Iterable[list[Tracklet]]) -> Linked:
         """Take what closed, round by round, to the end; returns who was who."""
@@ -127,7 +113,6 @@ class OnlineRunner:
         return self._online.linked()
 
     def _step(self) -> None:
-        start_s = time.monotonic()
         now_s = self._worker.now_s
         n_frames = sum(self._worker.n_frames.values())
         closed = self._closed
@@ -138,10 +123,7 @@ class OnlineRunner:
                 self._online.add(each, provisional=number >= len(closed))
             events = self._online.step(now_s)
         self._emit(events)
-        pause_s = 0.0
-        if self._most_share < 1:
-            pause_s = (time.monotonic() - start_s) / self._most_share
-        self._due_s = now_s + max(self._period_s, pause_s)
+        self._due_s = now_s + self._period_s
         self._n_frames = n_frames
 
     def _embed(self, closed: list[Tracklet], provisional: list[Tracklet]) -> list[Embedded]:
