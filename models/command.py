@@ -85,7 +85,7 @@ def _code(
         print(interrupted, file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             reason = OUT_OF_MEMORY
         elif isinstance(error, OSError) and error.filename is not None:
             path = hide_credentials(shorten(str(error.filename), MAX_PATH))
@@ -96,8 +96,8 @@ def _code(
     return INPUT_ERROR
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether Python, torch, OpenCV or the system had no memory left."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether Python, torch, OpenCV or the system had no memory left."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return True
     text = str(error).lower()

@@ -278,7 +278,6 @@ class PrivacyConfig(Section):
     """What is hidden before anything is encoded or served."""
 
     blur: Literal["off", "faces", "bodies"] = "off"
-    keep_crops: bool = False
 
 
 class ServeConfig(Section):

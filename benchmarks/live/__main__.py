@@ -1,30 +1,33 @@
-"""Live runs: of scenes that are streamed over RTSP, and of whole days.
+"""Live runs: of scenes that are streamed over RTSP, with cameras that fail, and of whole days.
 
-    python -m benchmarks.live [--parts scenes soak streamed-soak] [--scenes DIR ...]
-                              [--max-seconds S] [--set KEY=VALUE ...]
+    python -m benchmarks.live [--parts scenes faults soak streamed-soak] [--scenes DIR ...]
+                              [--max-seconds S] [--set KEY=VALUE ...] [--keep DIR]
                               [--hours H] [--minutes M] [--plots DIR]
 
 Scenes, against runs over the same files: global IDF1 of the run over the files, with linking at its
 end, and of the live run; how long after its first row it is said whose a tracklet is, median and
-99 %; and looks a second of a camera. Soak: a day that passes in minutes (`soak`), and the sample in
-real time (`streamed_soak`): what grows, what slows, and who was who.
+99 %; and looks a second of a camera. Faults: what is expected of a run while its cameras fail in
+all ways, and what was seen (`faults`); it takes seven minutes. Soak:
+a day that passes in minutes (`soak`), and the sample in real time (`streamed_soak`): what grows,
+what slows, and who was who.
 """
 
 import argparse
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks import record
-from benchmarks.live import soak, streamed_soak, streams
+from benchmarks.live import faults, soak, streamed_soak, streams
 from benchmarks.pipeline import scenes, systems
 from benchmarks.pipeline.scenes import DATA, ROOT
 from models import command
 from models.errors import InputError
 from pipeline.errors import PipelineError
 
-PARTS = ("scenes", "soak", "streamed-soak")
+PARTS = ("scenes", "faults", "soak", "streamed-soak")
 SCENES = (ROOT / "samples" / "plaza", DATA / "worlds" / "mall")
 
 
@@ -36,6 +39,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     add("--scenes", type=Path, nargs="+", metavar="DIR", help="folders with videos and truth")
     add("--max-seconds", type=float, default=0.0, metavar="S", help="of each scene; 0 for all")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="of both runs")
+    add("--keep", type=Path, metavar="DIR", help="keep what the runs with faults write")
     add("--hours", type=float, default=24.0, metavar="H", help="of the soak (default 24)")
     add("--minutes", type=float, default=10.0, metavar="M", help="of the streamed one (default 10)")
     add("--plots", type=Path, metavar="DIR", help="draw soak.png and streamed_soak.png there")
@@ -50,11 +54,21 @@ def main(words: list[str] | None = None) -> int:
 def _run(parsed: argparse.Namespace) -> None:
     if "scenes" in parsed.parts:
         _run_scenes(parsed)
+    if "faults" in parsed.parts:
+        with tempfile.TemporaryDirectory() as name:
+            _run_faults(parsed.keep or Path(name))
     if "soak" in parsed.parts:
         soak.main(parsed.hours, parsed.plots)
     if "streamed-soak" in parsed.parts:
         videos = [SCENES[0] / f"cam{number}.mp4" for number in (1, 2)]
         streamed_soak.main(videos, parsed.minutes, parsed.plots)
+
+
+def _run_faults(folder: Path) -> None:
+    print("| fault | expected | seen | |\n|---|---|---|---|", flush=True)
+    for row in faults.run(folder):
+        verdict = "ok" if row.is_good else "NO"
+        print(f"| {row.fault} | {row.expected} | {row.seen} | {verdict} |", flush=True)
 
 
 def _run_scenes(parsed: argparse.Namespace) -> None:

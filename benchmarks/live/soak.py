@@ -48,8 +48,8 @@ from pipeline.timings import Timings
 
 N_SAMPLES = 144
 """Of a day: one in ten minutes."""
-MAX_DELAY_S = 12.0
-"""A step of linking comes every 6 s, not every second as by default: the day would take hours."""
+MAX_DELAY_S = 20.0
+"""A step of linking comes every 10 s, not every second as by default: the day would take hours."""
 FLUSH_S = 60.0
 KEEP_DAYS = 0.25
 POLL_S = 2.0
@@ -172,6 +172,9 @@ class _Recorder:
     timings: LinkTimings
     samples: list[Sample] = field(default_factory=list)
     report: Callable[[Sample], object] = lambda sample: None
+    max_delay_s: float = MAX_DELAY_S
+    _n_seen: int = 0
+    _linked_s: float = 0.0
     _time_s: float = 0.0
     _due_s: float = 0.0
     _cpu_s: float = 0.0
@@ -193,6 +196,14 @@ class _Recorder:
                 self.samples.append(sample)
                 self.report(sample)
             self._mark()
+
+    def is_behind(self) -> bool:
+        """Whether no step of linking has begun for twice as long as one comes after another."""
+        n_steps = self.timings.n_calls["link"]
+        if n_steps != self._n_seen:
+            self._n_seen = n_steps
+            self._linked_s = self._time_s
+        return self._time_s - self._linked_s > self.max_delay_s
 
     def _mark(self) -> None:
         self._cpu_s = time.process_time()
@@ -306,23 +317,25 @@ def _soak(
     config = _config(port, settings)
     day = Day(hours, config.linking.forget_after_s, begins)
     timings = LinkTimings()
-    recorder = _Recorder(folder, day, timings, report=report)
+    recorder = _Recorder(
+        folder, day, timings, report=report, max_delay_s=config.linking.max_delay_s
+    )
 
     def open_cameras(
         configs: object, live: object, now: Callable[[], float], next_indices: Mapping[str, int]
     ) -> DayCameras:
-        return DayCameras(day, config.live, now, next_indices, recorder.tick)
+        return DayCameras(day, config.live, now, next_indices, recorder)
 
     world = World(
         clock=recorder.now,
         open_cameras=open_cameras,
-        load_networks=lambda config, cameras: Networks(DayDetector(day), DayEmbedder(), []),
         timings=timings,
     )
+    networks = Networks(DayDetector(day), DayEmbedder(), [])
     start_s = time.process_time()
     client = Client(port)
     try:
-        result = run.run(config, folder, quiet=True, world=world)
+        result = run.run(config, folder, quiet=True, networks=networks, world=world)
     finally:
         client.close()
     cpu_s = time.process_time() - start_s

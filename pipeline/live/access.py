@@ -1,9 +1,12 @@
 """Who may see the page of a live run, and who may change something.
 
-- On this machine alone (loopback) everybody who can connect may see it. The `Host` header must name
-  this machine: otherwise a web page could reach it under a name of its own (DNS rebinding).
-- On any other address a token is needed, in the header `Authorization: Bearer TOKEN` or in a cookie
-  that is made from it. It is never part of a URL, since URLs are logged.
+- On any address that other machines can reach a token is needed, in the header
+  `Authorization: Bearer TOKEN` or in a cookie that is made from it. It is never part of a URL,
+  since URLs are logged. HTTP does not encrypt it: a network that is not trusted needs a proxy with
+  TLS.
+- On this machine alone (loopback) everybody on it may see the page, unless there is a token. The
+  `Host` header must then name this machine: otherwise a web page could reach it under a name of its
+  own (DNS rebinding).
 - Other web pages that are open in the same browser may neither show nor load anything of it, which
   browsers tell by `Sec-Fetch-Site`.
 - What changes something needs the token in a header, or a request from the page itself.
@@ -16,9 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 
+from pipeline.address import VARIABLE
 from pipeline.config import ServeConfig
 from pipeline.errors import ConfigError
-from pipeline.live.credentials import expanded
 
 COOKIE = "people_tracker"
 COOKIE_DAYS = 30
@@ -32,11 +35,9 @@ class Access:
     """The rules of one server.
 
     Attributes:
-        host: address that it listens on.
         token: "" where none is needed.
     """
 
-    host: str
     token: str = field(repr=False)
 
     @classmethod
@@ -46,7 +47,7 @@ class Access:
         Raises:
             ConfigError: A token is missing or too short.
         """
-        token = expanded(serve.token, "serve.token", environ)
+        token = _expanded(serve.token, environ)
         if not token and not is_loopback(serve.host):
             raise ConfigError(
                 f"serve.host={serve.host}: other machines can reach it, so it needs serve.token,"
@@ -57,11 +58,11 @@ class Access:
                 f"serve.token: take at least {MIN_TOKEN_LENGTH} ASCII characters that nobody can"
                 " guess, for example those of: openssl rand -hex 16"
             )
-        return cls(serve.host, token)
+        return cls(token)
 
     def knows_host(self, headers: Headers) -> bool:
-        """Whether the server is addressed by a name of its own."""
-        return not is_loopback(self.host) or is_loopback(_host_name(headers.get("host", "")))
+        """Whether the server is addressed by a name of its own; with a token, any name will do."""
+        return bool(self.token) or is_loopback(_host_name(headers.get("host", "")))
 
     def may_see(self, headers: Headers) -> bool:
         """Whether a request has the token, if one is needed."""
@@ -92,6 +93,17 @@ class Access:
             return False
         value = "" if given is None else given.value
         return hmac.compare_digest(value.encode(), self.cookie.encode())
+
+
+def _expanded(token: str, environ: Mapping[str, str]) -> str:
+    """A token with the values of its variables. Raises ConfigError."""
+    for name in VARIABLE.findall(token):
+        if name not in environ:
+            raise ConfigError(
+                f"serve.token: the environment has no variable {name}; set it, for example with"
+                f" export {name}=$(openssl rand -hex 16)"
+            )
+    return VARIABLE.sub(lambda found: environ[found[1]], token)
 
 
 def is_loopback(host: str) -> bool:

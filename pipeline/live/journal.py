@@ -98,8 +98,9 @@ class Last:
 class Journal:
     """Writes rows and events from a thread of its own, so that a slow disk delays nobody.
 
-    What is added is on disk at most `flush_s` later. While the disk takes nothing, it waits in
-    memory; beyond `MAX_WAITING_ROWS` the oldest rows are dropped and counted.
+    Rows are on disk at most `flush_s` after they were added, and events at once. While the disk
+    takes nothing, they wait in memory; beyond `MAX_WAITING_ROWS` the oldest rows are dropped and
+    counted.
 
     Args:
         folder: output folder of the run; what is in it already is continued.
@@ -128,6 +129,8 @@ class Journal:
             _cut_torn_line(path)
         self._number = int(numbered[-1].stem) if numbered else 1
         self._closing = threading.Event()
+        self._has_news = threading.Event()
+        """Set when events were said, or when it is closing."""
         self._thread = threading.Thread(
             target=self._run, args=(flush_s / 2,), name="journal", daemon=True
         )
@@ -162,6 +165,8 @@ class Journal:
             n_surplus = max(len(self._events) - MAX_WAITING_EVENTS, 0)
             del self._events[:n_surplus]
             self._n_dropped_events += n_surplus
+            if self._events:
+                self._has_news.set()
 
     def describe(self, setup: Setup) -> None:
         """Replace what is known of cameras and settings."""
@@ -180,7 +185,8 @@ class Journal:
                 self._events = []
                 self._n_waiting = 0
             problems = [self._append_rows(rows), self._append_events(said)]
-            if setup != self._setup_on_disk:
+            is_there = not setup or (self._folder / SETUP).exists()
+            if setup != self._setup_on_disk or not is_there:
                 problem = _replace(self._folder / SETUP, setup)
                 problems.append(problem)
                 if not problem:
@@ -190,6 +196,7 @@ class Journal:
     def close(self) -> None:
         """Write what is left and stop; waits for a disk that hangs for at most `CLOSE_S`."""
         self._closing.set()
+        self._has_news.set()
         self._thread.join(CLOSE_S)
         if self._thread.is_alive():
             self._problem = f"the disk did not answer for {CLOSE_S:g} s; the last rows are lost"
@@ -197,7 +204,9 @@ class Journal:
     def _run(self, period_s: float) -> None:
         is_last = False
         while not is_last:
-            is_last = self._closing.wait(period_s)
+            self._has_news.wait(period_s)
+            self._has_news.clear()
+            is_last = self._closing.is_set()
             try:
                 self.flush()
             except Exception as error:  # noqa: BLE001 - the edge of a thread: the run goes on, and says so
@@ -253,8 +262,9 @@ def read_events(folder: Path) -> Iterator[Event | CameraEvent]:
     """Read the events of a run, in order, without lines that are torn or damaged."""
     for value in _lines(folder / EVENTS):
         kind = Event if "tracklet" in value else CameraEvent
-        with suppress(KeyError):
-            yield kind(**{each.name: value[each.name] for each in fields(kind)})
+        names = [each.name for each in fields(kind)]
+        with suppress(TypeError):
+            yield kind(**{name: value[name] for name in names if name in value})
 
 
 def read_setup(folder: Path) -> Setup:
@@ -400,7 +410,7 @@ def _append(path: Path, text: str) -> str:
     After a failure the file is as it was before.
     """
     try:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not path.exists()
         with path.open("ab", buffering=0) as file:  # a buffer would be written again on closing
             n_bytes = file.tell()

@@ -7,6 +7,7 @@ is on disk. People are those of the last event. A row belongs to the piece of it
 last before it; rows of tracks that nobody was told of, because they were too short, are left out.
 So are people who were seen too briefly (`linking.brief`), while the others keep their numbers. Gaps
 stay gaps, but for short ones, which are interpolated as in a recording (`pipeline.fill`).
+Probabilities of links are those from when they were decided.
 """
 
 import argparse
@@ -28,10 +29,10 @@ from pipeline.linking import brief
 from pipeline.live import journal
 from pipeline.live.journal import Setup
 from pipeline.online import events
-from pipeline.online.events import Event
+from pipeline.online.events import NO_LINK, Event
 from pipeline.outputs import trajectories
 from pipeline.outputs.folder import MOT, writing
-from pipeline.records import Array, Person, Tracklet
+from pipeline.records import Array, Link, Person, Tracklet
 
 Write = Callable[[str, Iterable[str]], None]
 """Writes a file, by its name in the output folder, part by part."""
@@ -50,15 +51,17 @@ class _Track:
 
 
 def people(folder: Path) -> list[Person]:
-    """Return the people of a journal, without links.
+    """Return the people of a journal.
 
     Args:
         folder: output folder of a live run.
 
     Returns:
-        People by id, with the rows that were detected.
+        People by id, with the rows that were detected. Their links lead from each tracklet to the
+        first one, and have no more than a probability.
     """
-    pieces = _pieces(folder)
+    pieces = _pieces(_decided(folder))
+    probabilities = _Probabilities(_decided(folder))
     tracklets: dict[int, list[Tracklet]] = defaultdict(list)
     for (camera, track_id), track in _tracks(folder, pieces).items():
         for person_id, tracklet in _cut(camera, track_id, track, pieces[camera, track_id]):
@@ -66,7 +69,8 @@ def people(folder: Path) -> list[Person]:
     found = []
     for person_id, own in sorted(tracklets.items()):
         in_order = sorted(own, key=lambda tracklet: tracklet.key)
-        found.append(Person(person_id, tuple(in_order), ()))
+        links = probabilities.links(in_order)
+        found.append(Person(person_id, tuple(in_order), tuple(links)))
     return found
 
 
@@ -100,11 +104,65 @@ def write(folder: Path, write_parts: Write) -> list[Person]:
     return found
 
 
-def _pieces(folder: Path) -> dict[tuple[str, int], list[Piece]]:
+def _decided(folder: Path) -> Iterator[Event]:
+    """What was decided about people; read again where it is needed, since it may be of weeks."""
+    return (event for event in journal.read_events(folder) if isinstance(event, Event))
+
+
+class _Probabilities:
+    """How likely each tracklet is of its person, by the events.
+
+    That is the probability of the link by which it joined the person, or, if it is the first of a
+    person who merged into another, of the link between the two. The first of all has no link of its
+    own; it is as likely as the best of the others.
+    """
+
+    def __init__(self, decided: Iterable[Event]) -> None:
+        self._of_tracklet: dict[str, float] = {}
+        firsts: dict[int, str] = {}
+        for event in decided:
+            if event.kind == "merged":
+                name = firsts.get(event.before, "")
+                if self._of_tracklet.get(name, 0.0) == NO_LINK:
+                    self._of_tracklet[name] = event.probability
+            elif event.tracklet:
+                firsts.setdefault(event.person_id, event.tracklet)
+                self._of_tracklet[event.tracklet] = event.probability
+
+    def links(self, tracklets: Sequence[Tracklet]) -> list[Link]:
+        """Return the links from all tracklets of a person, in order, to the first."""
+        first, *others = tracklets
+        known = [self._of_tracklet.get(each.name, NO_LINK) for each in tracklets]
+        best = max(*known, 0.0)
+        links = []
+        for other, probability in zip(others, known[1:], strict=True):
+            links.append(_link(first, other, best if probability == NO_LINK else probability))
+        return links
+
+
+def _link(first: Tracklet, second: Tracklet, probability: float) -> Link:
+    """A link of which no more than the probability is known."""
+    return Link(
+        first,
+        second,
+        probability,
+        similarity=np.nan,
+        appearance=np.nan,
+        place=np.nan,
+        travel=np.nan,
+        gap_s=second.first_s - first.last_s,
+        floor_m=np.nan,
+        rule="",
+        rival="",
+        rival_probability=0.0,
+        lookalike="",
+    )
+
+
+def _pieces(decided: Iterable[Event]) -> dict[tuple[str, int], list[Piece]]:
     """Pieces of each track, by camera and track, in order."""
-    decisions = (event for event in journal.read_events(folder) if isinstance(event, Event))
     found: dict[tuple[str, int], list[Piece]] = defaultdict(list)
-    for name, person_id in events.replay(decisions).items():
+    for name, person_id in events.replay(decided).items():
         camera, _, rest = name.rpartition("/")
         track_id, _, first_frame = rest.partition("@")
         found[camera, int(track_id)].append((int(first_frame), person_id))

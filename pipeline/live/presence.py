@@ -42,6 +42,11 @@ class Presence:
         self._crops: dict[_Track, tuple[float, Array]] = {}
         self._jpegs: dict[_Track, tuple[float, bytes]] = {}
 
+    @property
+    def n_crops(self) -> int:
+        """Tracks whose crop is held."""
+        return len(self._crops)
+
     def person_of(self, camera: str, track_id: int) -> int:
         """Return the person whose track this is now; -1 while it is not known."""
         return self._owners.get((camera, track_id), -1)
@@ -56,7 +61,7 @@ class Presence:
             track = (tracklet.camera, tracklet.track_id)
             known_quality, _ = self._crops.get(track, (-1.0, None))
             if quality > known_quality:
-                self._crops[track] = (quality, tracklet.crops[best])
+                self._crops[track] = (quality, tracklet.crops[best].copy())
 
     def update(self, online: OnlineLinker, now_s: float) -> None:
         """Take what the linker knows after a step.

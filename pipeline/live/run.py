@@ -4,8 +4,11 @@
 no end and no second pass: people are linked online, rows and events go to a journal, pictures are
 drawn when they are looked at, and what a later run needs to go on is saved every few seconds.
 
-The first Ctrl-C or SIGTERM ends it in good order: everything is flushed, and the results are made
-of the journal. SIGHUP reads the config again, if there is one.
+The first Ctrl-C or SIGTERM ends it in good order: everything is flushed, the results are made of
+the journal, and the exit code is 0. So it is, but with 2 and a line that says why, when a network
+fails or memory is out. The second Ctrl-C ends it at once with 130, without results; they can be
+made of the journal later (`merge`). A disk that takes nothing is told and waited for. SIGHUP reads
+the config again, if there is one.
 """
 
 import os
@@ -13,38 +16,41 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from models import settings
+from models import command, settings
 from models.errors import one_line
 from models.interrupts import Interrupts
 from pipeline import config as configuration
 from pipeline import preparation
 from pipeline.address import Address
 from pipeline.config import CameraConfig, Config
-from pipeline.errors import ConfigError, OutputError, SourceError
+from pipeline.errors import ConfigError, OutputError, PipelineError, SourceError
 from pipeline.following import Followed
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
+from pipeline.linking.learning.lessons import Lessons
+from pipeline.linking.linker import Linked
 from pipeline.live import journal, merge, sinks, state
 from pipeline.live.hub import Hub
 from pipeline.live.journal import Journal, Setup
+from pipeline.live.linking import LiveRunner
 from pipeline.live.presence import Presence
 from pipeline.live.server import Server
 from pipeline.live.state import STATE, CameraProgress, State
 from pipeline.live.views import Views
 from pipeline.live.worker import LiveWorker
 from pipeline.online.events import Event
-from pipeline.online.linker import OnlineLinker, engine_of
-from pipeline.online.runner import OnlineRunner
+from pipeline.online.linker import Names, OnlineLinker, engine_of
 from pipeline.outputs import manifest
 from pipeline.outputs.folder import MANIFEST, OutputFolder
 from pipeline.preparation import Networks
-from pipeline.records import Camera, Frame, Tracklet
+from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources.live.cameras import LiveCameras
 from pipeline.sources.live.health import CameraEvent
@@ -65,13 +71,11 @@ class World:
     Attributes:
         clock: seconds since 1970.
         open_cameras: `LiveCameras`, or a function like it.
-        load_networks: like `preparation.load_networks`.
         timings: where stages are counted.
     """
 
     clock: Callable[[], float] = time.time
     open_cameras: Callable[..., LiveCameras] = LiveCameras
-    load_networks: Callable[[Config, Sequence[Camera]], Networks] = preparation.load_networks
     timings: Timings = field(default_factory=Timings)
 
 
@@ -82,6 +86,7 @@ def run(
     reload: Reload | None = None,
     quiet: bool = False,
     interrupts: Interrupts | None = None,
+    networks: Networks | None = None,
     world: World | None = None,
 ) -> Result:
     """Follow people in live cameras until it is stopped, or all files played as if live are over.
@@ -93,6 +98,7 @@ def run(
         reload: reads the settings again; None where there is nothing to read.
         quiet: print nothing of what happens.
         interrupts: what stops the run; by default Ctrl-C.
+        networks: those to use; by default those of the settings are loaded.
         world: what it is connected to; by default the cameras of the config, in real time.
 
     Returns:
@@ -103,10 +109,22 @@ def run(
             fails, after what was seen is on disk.
     """
     interrupts = interrupts or Interrupts(reading=ENDING)
-    live = _LiveRun(config, output, resume, reload, quiet, world or World())
+    live = _LiveRun(config, output, resume, reload, quiet, networks, world or World())
     with interrupts, _hangup(live.ask_to_reload if reload else None), closing(live):
-        live.follow(interrupts["reading"])
-        return live.finish()
+        try:
+            live.follow(interrupts["reading"])
+        except Exception as error:
+            live.finish_after(error)
+            if isinstance(error, PipelineError) or command.is_out_of_memory(error):
+                raise
+            raise PipelineError(_in_words(error)) from error
+        try:
+            return live.finish()
+        except OutputError as error:
+            live.warn_of_lost_rows()
+            raise OutputError(
+                f"{error}; then `python -m pipeline.live.merge {output}` makes the results"
+            ) from None
 
 
 @contextmanager
@@ -137,6 +155,7 @@ class _LiveRun:
         resume: bool,
         reload: Reload | None,
         quiet: bool,
+        networks: Networks | None,
         world: World,
     ) -> None:
         """Check all input and load the networks; nothing is read or written yet."""
@@ -147,18 +166,21 @@ class _LiveRun:
         self._is_reload_due = threading.Event()
         self._timings = world.timings
         self._config, notes = preparation.checked(config)
-        for camera in self._config.cameras:
-            _check_file(camera)
+        _check(self._config)
         corrected = corrections.load(config.linking.corrections)
         self._folder = _folder(output, resume)
-        self._networks = world.load_networks(self._config, [])
+        self._networks = networks or preparation.load_networks(self._config, [])
         self._result = preparation.new_result(self._config, output, self._networks)
         self._result.timings = self._timings
         self._result.notes = notes + self._networks.notes
         before = sites.load(config.linking.priors, self._result.reid_sha256)
         self._records: dict[str, Camera] = {}
         """All cameras so far by name, also those that are gone."""
-        engine = engine_of(self._records, self._config.linking, corrected, before)
+
+        def engine(embedded: Sequence[Embedded], sure: Sequence[Names], told: Lessons) -> Linked:
+            known = dict(self._records)  # more come while linking runs
+            return engine_of(known, config.linking, corrected, before)(embedded, sure, told)
+
         forget_after_s = self._config.linking.forget_after_s
         self._linker = OnlineLinker(engine, forget_after_s, keep_history=False)
         self._progress: dict[str, CameraProgress] = {}
@@ -166,7 +188,9 @@ class _LiveRun:
             self._take_up(output)
         self._hub = Hub()
         self._presence = Presence(self._config.privacy.blur)
-        self._journal_problem = ""
+        self._has_begun = False
+        self._problems: dict[str, str] = {}
+        """Why something could not be written at last, by what."""
         self._publish_due_s = 0.0
         self._save_due_s = 0.0
 
@@ -174,7 +198,9 @@ class _LiveRun:
         """Go on after an earlier run."""
         for camera in journal.read_setup(output).cameras:
             self._records[camera.name] = camera
-        earlier = state.load(output / STATE, self._result.reid_sha256)
+        earlier = State(0.0, self._linker.state(), {})  # of a run that was killed at once
+        if (output / STATE).exists():
+            earlier = state.load(output / STATE, self._result.reid_sha256)
         resumed = state.resumed(earlier, journal.last(output))
         self._linker.restore(resumed.linker)
         self._progress = dict(resumed.cameras)
@@ -189,18 +215,19 @@ class _LiveRun:
         config = self._config
         for note in self._result.notes:
             self._say(f"note: {note}")
-        self._folder.create()
         with ExitStack() as parts:
-            self._journal = parts.enter_context(closing(Journal(self._output, config.live.flush_s)))
-            self._views = parts.enter_context(
-                closing(Views(self._output, config, self._hub, self._presence, self._world.clock))
-            )
             if config.serve.port:
                 server = Server(self._hub, config.serve, self._reload_from_page, self._warn)
                 parts.enter_context(server)
                 self._say(f"the page is at {server.url}")
             for sink in sinks.start(self._hub, config.events, os.environ, self._warn):
                 parts.enter_context(closing(sink))
+            self._folder.create()
+            self._place = self._output.stat()
+            self._journal = parts.enter_context(closing(Journal(self._output, config.live.flush_s)))
+            self._views = parts.enter_context(
+                closing(Views(self._output, config, self._hub, self._presence, self._world.clock))
+            )
             next_frames = {name: each.next_frame for name, each in self._progress.items()}
             next_tracks = {name: each.next_track_id for name, each in self._progress.items()}
             self._cameras = parts.enter_context(
@@ -222,12 +249,13 @@ class _LiveRun:
                 next_tracks,
                 self._world.clock,
             )
+            self._has_begun = True
             if config.sources.max_seconds:
                 timer = threading.Timer(config.sources.max_seconds, stop.set)
                 timer.daemon = True
                 timer.start()
                 parts.callback(timer.cancel)
-            runner = OnlineRunner(
+            runner = LiveRunner(
                 self._worker,
                 self._networks.embedder,
                 self._linker,
@@ -245,6 +273,7 @@ class _LiveRun:
     def finish(self) -> Result:
         """Make the results of the journal, when everything has been followed."""
         result = self._result
+        result.warnings += self._lost_rows()
         result.people = merge.write(self._output, self._folder.write_parts)
         result.cameras = list(self._records.values())
         result.warnings += self._worker.warnings
@@ -257,6 +286,27 @@ class _LiveRun:
         self._folder.publish(manifest.to_json(result, [*self._folder.written, MANIFEST]))
         result.files = self._folder.written
         return result
+
+    def finish_after(self, error: Exception) -> None:
+        """Make the results when the run has failed; that they cannot be made either is told."""
+        if not self._has_begun:
+            return
+        self._result.linked = self._linker.linked()
+        self._result.warnings.append(f"the run ended early: {_in_words(error)}")
+        try:
+            self.finish()
+        except Exception as second:  # noqa: BLE001 - the first error is the one that is raised
+            self._warn(f"the results could not be written: {_in_words(second)}")
+            return
+        self._warn(
+            f"the run failed; the results until then are in {self._output}, and --resume goes on"
+            " with its people"
+        )
+
+    def warn_of_lost_rows(self) -> None:
+        """Tell what the journal has not written, where there is no `run.json` to tell it."""
+        for line in self._lost_rows():
+            self._warn(line)
 
     def close(self) -> None:
         """Let others write into the folder."""
@@ -276,11 +326,10 @@ class _LiveRun:
                 if now_s >= self._publish_due_s:
                     self._publish_due_s = now_s + PUBLISH_S
                     self._take_health()
-                if now_s >= self._save_due_s:
-                    self._save_due_s = now_s + self._config.live.flush_s
-                    self._save_state()
 
     def _on_frame(self, frame: Frame, followed: Followed) -> None:
+        if frame.camera not in self._records:  # linking needs it with the first track
+            self._records.update(self._cameras.cameras)
         self._journal.add(frame.camera, followed.tracks)
         with self._timings.stage("draw"):
             self._views.show(frame, followed)
@@ -290,16 +339,48 @@ class _LiveRun:
         self._hub.say([asdict(event) for event in said])
         self._presence.take_crops(self._worker.provisional())
         self._presence.update(self._linker, self._worker.now_s)
+        now_s = self._world.clock()
+        if now_s >= self._save_due_s:
+            self._save_due_s = now_s + self._config.live.flush_s
+            self._look_at_folder()
+            self._save_state()
 
     def _take_health(self) -> None:
         """Publish how the cameras are, and tell what happened to them."""
         self._records.update(self._cameras.cameras)
         self._tell([*self._cameras.take_events(), *self._views.take_events()])
         self._hub.publish(self._cameras.health(), self._presence.people)
-        problem = self._journal.problem
-        if problem and problem != self._journal_problem:
+        self._note("rows and events", self._journal.problem)
+
+    def _look_at_folder(self) -> None:
+        """Tell that the output folder was deleted; what comes next goes into a new one."""
+        with suppress(OSError):
+            self._output.mkdir(parents=True, exist_ok=True)
+            place = self._output.stat()
+            if not os.path.samestat(place, self._place):
+                self._warn(
+                    f"{self._output}: was deleted, and all that it held is lost; a new folder gets"
+                    " what comes next, without people whose tracks have begun"
+                )
+            self._place = place
+
+    def _note(self, what: str, problem: str) -> None:
+        """Tell why something cannot be written, once, and that it is written again."""
+        before = self._problems.get(what, "")
+        if problem and not before:
             self._warn(problem)
-        self._journal_problem = problem
+        if before and not problem:
+            self._warn(f"{what} are written again")
+        self._problems[what] = problem
+
+    def _lost_rows(self) -> list[str]:
+        """What to warn of when the journal was closed and has not written everything."""
+        lost = []
+        if self._journal.n_dropped:
+            lost.append(f"{self._journal.n_dropped} rows and events are lost: the disk took none")
+        if self._journal.problem:
+            lost.append(f"the last rows and events are lost: {self._journal.problem}")
+        return lost
 
     def _tell(self, said: Sequence[CameraEvent]) -> None:
         self._journal.say(said)
@@ -315,10 +396,12 @@ class _LiveRun:
         for name, next_frame in self._cameras.next_indices.items():
             progress[name] = CameraProgress(next_frame, next_tracks.get(name, 1))
         now = State(self._worker.now_s, self._linker.state(), self._progress | progress)
+        problem = ""
         try:
             state.save(self._output / STATE, now, self._result.reid_sha256)
         except OutputError as error:
-            self._warn(str(error))
+            problem = str(error)
+        self._note("the people for --resume", problem)
 
     def _setup(self) -> Setup:
         """What the results need beside rows and events."""
@@ -335,9 +418,16 @@ class _LiveRun:
     def _reload_from_page(self) -> str:
         if self._reload is None:
             raise ConfigError("this run has no config file to read again")
-        self._reload()  # what is wrong is told to who asked
+        self._new_settings()  # what is wrong is told to who asked
         self.ask_to_reload()
         return "the config is being read again"
+
+    def _new_settings(self) -> Config:
+        """The settings as they are now; raises PipelineError."""
+        assert self._reload is not None
+        new, _ = preparation.checked(configuration.all_live(self._reload()))
+        _check(new)
+        return new
 
     def _read_settings(self) -> None:
         """Add, remove and change cameras as the config says now."""
@@ -345,9 +435,9 @@ class _LiveRun:
         if self._reload is None:
             return
         try:
-            new, _ = preparation.checked(self._reload())
-        except ConfigError as error:
-            self._warn(f"the config was not read again: {one_line(error)}")
+            new = self._new_settings()
+        except PipelineError as error:
+            self._warn(f"the config was not read again: {one_line(error)}; the old one counts")
             return
         others = new.model_copy(update={"cameras": self._config.cameras})
         if others != self._config:
@@ -368,6 +458,28 @@ class _LiveRun:
             print(f"{time.strftime('%H:%M:%S')} {line}", file=sys.stderr, flush=True)
 
 
+def _check(config: Config) -> None:
+    """Raise PipelineError for settings that live cameras cannot have."""
+    if config.detector.detections:
+        raise ConfigError(
+            "detector.detections: its boxes are of the frames of recordings; leave it out for live"
+            " cameras"
+        )
+    for camera in config.cameras:
+        _check_file(camera)
+
+
+def _in_words(error: Exception) -> str:
+    """What failed; for an error that nobody expected, also where."""
+    if isinstance(error, PipelineError):
+        return str(error)
+    if command.is_out_of_memory(error):
+        return command.OUT_OF_MEMORY
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    kind = type(error).__name__
+    return f"{kind}: {one_line(error)} ({Path(place.filename).name}, line {place.lineno})"
+
+
 def _check_file(camera: CameraConfig) -> None:
     """Raise SourceError for a file that is not there: other than a camera, it will not come."""
     address = Address.parse(camera.source)
@@ -382,7 +494,7 @@ def _check_file(camera: CameraConfig) -> None:
 
 def _folder(output: Path, resume: bool) -> OutputFolder:
     """The output folder, where no other live run may lie unless it goes on."""
-    if not resume and (output / STATE).exists():
+    if not resume and ((output / STATE).exists() or journal.row_files(output)):
         raise OutputError(
             f"{output}: holds a live run; add --resume to go on with its people, or choose another"
             " --output"

@@ -13,7 +13,9 @@ from pipeline.live.access import Access
 from pipeline.live.hub import Hub
 
 if TYPE_CHECKING:
-    from pipeline.live.web import Reload, Report, Streams, Uvicorn
+    from pipeline.live.guard import Report
+    from pipeline.live.streams import Streams
+    from pipeline.live.web import Reload, Uvicorn
 
 BACKLOG = 64
 MAX_CONNECTIONS = 200
@@ -77,7 +79,8 @@ class Server:
         """
         import uvicorn
 
-        from pipeline.live.web import Streams, Uvicorn, app_of
+        from pipeline.live.streams import Streams
+        from pipeline.live.web import Uvicorn, app_of
 
         listener = self._listener()
         self._port = listener.getsockname()[1]

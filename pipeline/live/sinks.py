@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from models.errors import one_line
+from pipeline.address import VARIABLE, Address
 from pipeline.config import EventsConfig
-from pipeline.errors import ConfigError
-from pipeline.live.credentials import expanded
+from pipeline.errors import ConfigError, SourceError
 from pipeline.live.hub import Hub, Said
 
 if TYPE_CHECKING:
@@ -316,17 +316,35 @@ def _url(text: str, name: str, schemes: tuple[str, str], environ: Mapping[str, s
     setting = f"events.{name}"
     expected = f"{setting}: expected {schemes[0]}://host/... or {schemes[1]}://host/..."
     try:
-        url = urlsplit(expanded(text, setting, environ))
+        url = urlsplit(_expanded(text, setting, environ))
         port = url.port
     except ValueError:
         raise ConfigError(expected) from None
     if url.scheme not in schemes or not url.hostname or port == 0:
         raise ConfigError(expected)
-    if any(character in url.path + url.query for character in " \r\n\t"):
-        raise ConfigError(f"{setting}: its path has blanks; write them as %20")
+    target = url.path + url.query
+    if not target.isascii() or any(character.isspace() for character in target):
+        raise ConfigError(f"{setting}: write blanks and other characters in its path as %XX")
     if name == "mqtt" and any(character in unquote(url.path) for character in "+#"):
         raise ConfigError(f"{setting}: a topic to publish under has no + and no #")
     return url
+
+
+def _expanded(text: str, setting: str, environ: Mapping[str, str]) -> str:
+    """An address with the values of its variables, of which it may be one. Raises ConfigError."""
+    for name in VARIABLE.findall(text):
+        if name not in environ:
+            raise ConfigError(f"{setting}: the environment has no variable {name}; set it")
+    whole = VARIABLE.fullmatch(text)
+    if whole:
+        return environ[whole[1]]
+    try:
+        return Address.parse(text).resolve(environ)
+    except SourceError:  # its text shows the path, which is the secret of a webhook
+        raise ConfigError(
+            f"{setting}: *** stands for what is not stored with results; give the address again,"
+            " best as ${NAME} from the environment"
+        ) from None
 
 
 def _shown_host(url: SplitResult) -> str:

@@ -12,6 +12,8 @@
 - `person_id`: from now on; `before`: until now, -1 for none
 - `tracklet`: camera/track@first frame; "" where the event is about all of a person
 - `reason`: in words, with the probability or the rule
+- `probability`: of the link that the decision rests on, when it was made, 0 to 1; -1 where it rests
+  on none
 
 The people at any time follow from the events so far, see `replay`: a row of a track belongs to the
 piece that began last before it.
@@ -27,6 +29,9 @@ from typing import Literal
 from pipeline.linking.linker import Linked
 from pipeline.records import Key, Link, Person, Tracklet
 
+NO_LINK = -1.0
+"""Stands for the probability of a link where there is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -38,6 +43,15 @@ class Event:
     before: int
     tracklet: str
     reason: str
+    probability: float = NO_LINK
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something was decided: `reason` and `probability` of an event."""
+
+    words: str
+    probability: float = NO_LINK
 
 
 def to_json_lines(events: Iterable[Event]) -> str:
@@ -46,6 +60,7 @@ def to_json_lines(events: Iterable[Event]) -> str:
     for event in events:
         fields = asdict(event)
         fields["time_s"] = round(event.time_s, 4)
+        fields["probability"] = round(event.probability, 4)
         lines.append(json.dumps(fields) + "\n")
     return "".join(lines)
 
@@ -83,7 +98,7 @@ def replay(said: Iterable[Event], before: Mapping[str, int] | None = None) -> di
 
 
 class Reasons:
-    """Words for decisions, from the links and near misses of a step of linking.
+    """Reasons of decisions, from the links and near misses of a step of linking.
 
     Args:
         linked: the step.
@@ -98,26 +113,28 @@ class Reasons:
         self._missed: dict[Key, list[Link]] = {}
         _add_by_end(self._missed, linked.near_misses)
 
-    def joined(self, tracklet: Tracklet) -> str:
+    def joined(self, tracklet: Tracklet) -> Reason:
         """Return why a tracklet is one of its group."""
         links = self._made.get(tracklet.key, [])
-        return _most_likely(links, tracklet, "is", "its track was cut otherwise")
+        words = _most_likely(links, tracklet, "is", "its track was cut otherwise")
+        return Reason(words, max((link.probability for link in links), default=NO_LINK))
 
-    def alone(self, tracklet: Tracklet) -> str:
+    def alone(self, tracklet: Tracklet) -> Reason:
         """Return why a tracklet is no known person."""
         links = self._missed.get(tracklet.key, [])
-        return _most_likely(links, tracklet, "is not", "like nobody who is remembered")
+        return Reason(_most_likely(links, tracklet, "is not", "like nobody who is remembered"))
 
-    def parted(self, tracklet: Tracklet, person_id: int) -> str:
+    def parted(self, tracklet: Tracklet, person_id: int) -> Reason:
         """Return why a tracklet is no longer with those that still are this person."""
         links = []
         for link in self._missed.get(tracklet.key, []):
             other = _other(link, tracklet)
             if self._before.get(other.key) == person_id:
                 links.append(link)
-        return _most_likely(links, tracklet, "is not", f"no longer like person {person_id}")
+        otherwise = f"no longer like person {person_id}"
+        return Reason(_most_likely(links, tracklet, "is not", otherwise))
 
-    def merged(self, gone: int, group: Person) -> str:
+    def merged(self, gone: int, group: Person) -> Reason:
         """Return why all of a person is in a group: the link between them and the others."""
         ties = []
         for link in group.links:
@@ -126,9 +143,9 @@ class Reasons:
             if is_first != is_second:
                 ties.append((link, link.first if is_first else link.second))
         if not ties:  # every link is of a tracklet that was cut otherwise until now
-            return "its tracklets were cut otherwise"
+            return Reason("its tracklets were cut otherwise")
         link, tracklet = max(ties, key=lambda tie: tie[0].probability)
-        return f"{tracklet.name} {_words(link, tracklet, 'is')}"
+        return Reason(f"{tracklet.name} {_words(link, tracklet, 'is')}", link.probability)
 
 
 def _add_by_end(found: dict[Key, list[Link]], links: Iterable[Link]) -> None:

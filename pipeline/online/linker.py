@@ -305,10 +305,10 @@ def _tell(
     known before this step.
     """
     reasons = Reasons(linked, found.before)
-    said = [
-        Event(now_s, "merged", into, gone, "", reasons.merged(gone, linked.people[g]))
-        for gone, into, g in found.merged
-    ]
+    said = []
+    for gone, into, number in found.merged:
+        why = reasons.merged(gone, linked.people[number])
+        said.append(Event(now_s, "merged", into, gone, "", why.words, why.probability))
     said += _rejoined(now_s, linked, found, people)
     heirs = {gone: into for gone, into, _ in found.merged}
     named = {key for known in people.values() for key in known.window}
@@ -317,21 +317,19 @@ def _tell(
         for tracklet in group.tracklets:
             before = found.before.get(tracklet.key, -1)
             before = heirs.get(before, before)
+            name = tracklet.name
             if before not in (-1, person_id):
-                why = (
-                    reasons.joined(tracklet)
-                    if person_id in people
-                    else reasons.parted(tracklet, before)
-                )
-                said.append(Event(now_s, "split", person_id, before, tracklet.name, why))
+                is_known = person_id in people
+                why = reasons.joined(tracklet) if is_known else reasons.parted(tracklet, before)
+                event = Event(now_s, "split", person_id, before, name, why.words, why.probability)
+                said.append(event)
             elif person_id not in announced:
-                said.append(
-                    Event(now_s, "appeared", person_id, -1, tracklet.name, reasons.alone(tracklet))
-                )
+                why = reasons.alone(tracklet)
+                said.append(Event(now_s, "appeared", person_id, -1, name, why.words))
             elif tracklet.key not in named:
-                said.append(
-                    Event(now_s, "seen", person_id, -1, tracklet.name, reasons.joined(tracklet))
-                )
+                why = reasons.joined(tracklet)
+                event = Event(now_s, "seen", person_id, -1, name, why.words, why.probability)
+                said.append(event)
             announced.add(person_id)
     return said
 

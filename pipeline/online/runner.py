@@ -108,23 +108,32 @@ class OnlineRunner:
         for closed in rounds:
             self._closed += closed
             if self._worker.now_s >= self._due_s:
-                self._step()
-        self._step()
+                self._emit(self._link(*self._taken()))
+        self._emit(self._link(*self._taken()))
         return self._online.linked()
 
-    def _step(self) -> None:
+    def _taken(self) -> tuple[float, int, list[Tracklet], list[Tracklet]]:
+        """What the next step takes: the time, how many frames are new, and what has closed and what
+        is open.
+        """
         now_s = self._worker.now_s
         n_frames = sum(self._worker.n_frames.values())
+        n_new = n_frames - self._n_frames
         closed = self._closed
         self._closed = []
-        embedded = self._embed(closed, self._worker.provisional())
-        with self._timings.stage("link", n_frames - self._n_frames):
-            for number, each in enumerate(embedded):
-                self._online.add(each, provisional=number >= len(closed))
-            events = self._online.step(now_s)
-        self._emit(events)
         self._due_s = now_s + self._period_s
         self._n_frames = n_frames
+        return now_s, n_new, closed, self._worker.provisional()
+
+    def _link(
+        self, now_s: float, n_frames: int, closed: list[Tracklet], provisional: list[Tracklet]
+    ) -> list[Event]:
+        """Embed and link what was taken; returns what has changed."""
+        embedded = self._embed(closed, provisional)
+        with self._timings.stage("link", n_frames):
+            for number, each in enumerate(embedded):
+                self._online.add(each, provisional=number >= len(closed))
+            return self._online.step(now_s)
 
     def _embed(self, closed: list[Tracklet], provisional: list[Tracklet]) -> list[Embedded]:
         """Embed closed and open tracklets, in order.

@@ -21,7 +21,8 @@ const EXPLAINED = {
   lost: "no picture",
   ended: "the recording is over",
 };
-const CLOCKS = { unknown: "clock unknown", sender: "camera's clock", arrival: "clock of arrival" };
+const CLOCKS = { unknown: "not known yet", sender: "camera's own", arrival: "arrival here" };
+const BY_RATE = "rate";
 
 const byId = (id) => document.getElementById(id);
 const list = byId("camera-list");
@@ -37,12 +38,10 @@ const pictures = new Pictures((camera, blob) => {
   if (camera === largeName) largeScreen.put(blob);
 });
 
-function nDropped(camera) {
-  return Object.values(camera.n_dropped).reduce((sum, n) => sum + n, 0);
-}
-
+/** The share of pictures that were lost; those above the rate that is wanted were not. */
 function share(camera) {
-  const n = nDropped(camera);
+  const lost = Object.entries(camera.n_dropped).filter(([reason]) => reason !== BY_RATE);
+  const n = lost.reduce((sum, [, dropped]) => sum + dropped, 0);
   if (n === 0) return "0 % dropped";
   const percent = (100 * n) / Math.max(camera.n_frames, n);
   return percent < 1 ? "< 1 % dropped" : `${Math.round(percent)} % dropped`;
@@ -106,7 +105,7 @@ function updateTile(tile, camera) {
   tile.image.alt = `Picture of ${camera.name}, ${STATES[camera.state].toLowerCase()}`;
   notice(tile.noticed, camera);
   const isLive = camera.state === "live";
-  setText(tile.speed, isLive ? `${camera.fps.toFixed(1)} fps · ${camera.delay_s.toFixed(2)} s behind` : lastPicture(camera));
+  setText(tile.speed, isLive ? `${camera.fps.toFixed(1)} fps · ${camera.delay_s.toFixed(2)} s delay` : lastPicture(camera));
   setText(tile.dropped, isLive ? ` · ${share(camera)}` : "");
 }
 
@@ -115,18 +114,22 @@ function lastPicture(camera) {
 }
 
 function facts(camera) {
-  const dropped = Object.entries(camera.n_dropped).map(([reason, n]) => `${n.toLocaleString()} ${reason}`);
-  const offset = camera.clock === "sender" ? `, ${camera.clock_offset_s.toFixed(3)} s from this machine's` : "";
+  const dropped = Object.entries(camera.n_dropped).map(([reason, n]) => {
+    return `${n.toLocaleString()} ${reason === BY_RATE ? "above the rate" : reason}`;
+  });
+  const offset = camera.clock === "sender" ? ` (${camera.clock_offset_s.toFixed(3)} s off)` : "";
   const given = [
     ["State", `${STATES[camera.state]} since ${clock(camera.since_s)} (${duration(serverNow() - camera.since_s)})`],
     ["Frames a second", camera.fps.toFixed(1)],
-    ["Behind", `${camera.delay_s.toFixed(2)} s`],
+    ["Delay", `${camera.delay_s.toFixed(2)} s`],
     ["Frames", camera.n_frames.toLocaleString()],
     ["Dropped", dropped.join(", ") || "none"],
     ["Reconnects", camera.n_reconnects.toLocaleString()],
     ["Clock", `${CLOCKS[camera.clock]}${offset}`],
   ];
-  if (camera.state !== "live") given.splice(1, 3, ["Pictures", lastPicture(camera)]);
+  if (camera.state !== "live") {
+    given.splice(1, 2, ["Last picture", camera.picture_s > 0 ? clock(camera.picture_s) : "none yet"]);
+  }
   if (camera.reason) given.splice(1, 0, ["Reason", camera.reason]);
   return given;
 }

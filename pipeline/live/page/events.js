@@ -19,10 +19,14 @@ function words(event) {
     case "seen": return `${person}${place}`;
     case "merged": return `Person ${event.before} is person ${event.person_id}`;
     case "split": return `Person ${event.before} is person ${event.person_id}${place}`;
+    case "rejoined": return `${person} goes on${place}`;
     case "forgotten": return `${person} has been away for long`;
     case "connected": return `${event.camera} is connected`;
     case "back": return `${event.camera} is back`;
     case "drops": return `${event.camera} drops frames`;
+    case "resized": return `${event.camera}: its pictures have another size`;
+    case "video_stopped": return `${event.camera}: no video is written`;
+    case "video_resumed": return `${event.camera}: video is written again`;
     case "clock": return `${event.camera}: its clock changed`;
     default: return [event.camera ?? person, event.kind].join(" is ");
   }

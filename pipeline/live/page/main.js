@@ -31,8 +31,11 @@ function setOutage(isOut) {
   const outage = byId("outage");
   outage.hidden = !isOut;
   if (!isOut) return;
-  const since = answeredS ? ` since ${clock(answeredS)}; what you see is of then` : "";
-  setText(outage, `The tracker does not answer${since}.`);
+  const since = answeredS ? ` since ${clock(answeredS)}, the time of what is shown` : "";
+  setText(outage, `The tracker has not answered${since}.`);
+  setText(byId("n-cameras"), "No answer");
+  byId("n-cameras").dataset.level = "bad";
+  byId("n-people").hidden = true;
 }
 
 async function loop() {

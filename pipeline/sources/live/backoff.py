@@ -1,17 +1,17 @@
 """How long to wait before the next attempt to connect to a camera.
 
 Most outages are short: a camera restarts, a cable is moved. So the first minute of an outage is
-spent on attempts at most 1.5 s apart, and the camera is back within 3 s after its server is. Longer
-outages get exponential back-off up to a minute. Every wait has jitter, so that cameras behind one
-switch do not all come back at once, and the attempts of an hour are capped: some cameras lock out
-whoever asks too often.
+spent on attempts at most 1 s apart, and the camera is back within 3 s after its server is, the wait
+for a keyframe included. Longer outages get exponential back-off up to a minute. Every wait has
+jitter, so that cameras behind one switch do not all come back at once, and the attempts of an hour
+are capped: some cameras lock out whoever asks too often.
 """
 
 import random
 from collections import deque
 
-FIRST_WAITS_S = (0.5, 1.0)
-SHORT_WAIT_S = 1.5
+FIRST_WAIT_S = 0.5
+SHORT_WAIT_S = 1.0
 SHORT_OUTAGE_S = 60.0
 """Up to here, attempts are `SHORT_WAIT_S` apart."""
 GROWTH = 2.0
@@ -59,8 +59,8 @@ class Backoff:
         return max(wait_s, self._capped_s(now_s))
 
     def _next_s(self, now_s: float) -> float:
-        if self._n_failed < len(FIRST_WAITS_S):
-            return FIRST_WAITS_S[self._n_failed]
+        if not self._n_failed:
+            return FIRST_WAIT_S
         if now_s - self._outage_s >= SHORT_OUTAGE_S:
             self._wait_s = min(self._wait_s * GROWTH, MAX_WAIT_S)
         return self._wait_s

@@ -15,6 +15,7 @@ from pipeline.records import Camera, Frame
 from pipeline.sources.live.camera import LiveCamera
 from pipeline.sources.live.health import CameraEvent, Health
 from pipeline.sources.live.stream import is_endless
+from pipeline.sources.live.wall_clock import SteadyClock
 
 TICK_S = 0.25
 """A round without pictures comes after so long, so that the clock of the run goes on."""
@@ -34,7 +35,7 @@ class LiveCameras:
         self,
         configs: Sequence[CameraConfig],
         live: LiveConfig,
-        now: Callable[[], float] = time.time,
+        now: Callable[[], float] | None = None,
         next_indices: Mapping[str, int] | None = None,
     ) -> None:
         """Start to connect; cameras that cannot be opened are tried again.
@@ -42,11 +43,11 @@ class LiveCameras:
         Args:
             configs: the cameras, with unique names.
             live: timeouts.
-            now: this machine's clock, seconds since 1970.
+            now: this machine's clock, seconds since 1970; a `SteadyClock` where it is None.
             next_indices: by camera, the number of its first picture, where a run is resumed.
         """
         self._live = live
-        self._now = now
+        self._now = now or SteadyClock()
         self._changed = threading.Condition()
         self._events: list[CameraEvent] = []
         self._leaving: list[LiveCamera] = []
@@ -56,7 +57,7 @@ class LiveCameras:
         self._cameras: dict[str, LiveCamera] = {}
         files = [config for config in configs if not is_endless(config)]
         first_s = min((config.start_s for config in files), default=0.0)
-        starts_s = now()
+        starts_s = self._now()
         for config in configs:
             after_s = 0.0 if is_endless(config) else config.start_s - first_s
             self._cameras[config.name] = self._start(config, starts_s + after_s)

@@ -8,7 +8,9 @@ Two kinds of packets do not come at the pace of the pictures, and are held back 
 those of a file that is played as if it were live, and those of HLS, which come a segment at a time.
 """
 
+import errno
 import math
+import socket
 import struct
 import threading
 import time
@@ -18,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+from urllib.parse import urlsplit
 
 import av
 from av.codec.context import Flags
@@ -51,7 +54,7 @@ WAITED_S = 0.005
 """Reads that take longer have waited for the camera."""
 MEMORY_S = 0.25
 """Time after which the waiting of a read counts a third."""
-MAX_LATE_S = 0.3
+MAX_LATE_S = 0.2
 """A packet that is read so much later than the fastest one is late ..."""
 LATE_SHARE = 0.5
 """... by this machine's fault, if less than this share of the time is spent waiting for packets."""
@@ -95,6 +98,17 @@ class _Target:
     url: str
     format: str | None
     options: dict[str, str]
+
+
+def _has_unknown_host(address: Address) -> bool:
+    """Whether the name of a host has no address now."""
+    try:
+        socket.getaddrinfo(urlsplit(address.resolve()).hostname, None)
+    except socket.gaierror:
+        return True
+    except (ValueError, OSError, SourceError):
+        return False
+    return False
 
 
 def is_endless(config: CameraConfig) -> bool:
@@ -164,7 +178,7 @@ class Stream:
         except SourceError as error:
             raise StreamError(str(error)) from None
         except Exception as error:  # noqa: BLE001 - PyAV raises what it likes for odd streams
-            raise StreamError(self._why(error)) from None
+            raise StreamError(self._why_not_open(error)) from None
         try:
             self._track = _track(self._container, config.track)
         except StreamError:
@@ -307,6 +321,13 @@ class Stream:
         arrival_s, sender_s, report_s = told or (self._now(), None, None)
         stamp_s = picture.time if self._has_stamps and picture.pts is not None else None
         return Picture(picture, Stamps(stamp_s, arrival_s, sender_s, report_s))
+
+    def _why_not_open(self, error: Exception) -> str:
+        """Why there is no connection; of names that are not found, FFmpeg says nothing."""
+        is_unclear = isinstance(error, FFmpegError) and error.errno == errno.EIO
+        if is_unclear and self._address.kind == "stream" and _has_unknown_host(self._address):
+            return "the name of the host is not found; check it, and the DNS server"
+        return self._why(error)
 
     def _why(self, error: Exception) -> str:
         """Why a connection failed, without the address, which may have credentials."""

@@ -16,11 +16,16 @@ and its times count from the first picture.
 """
 
 import math
+import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.sources.live.health import ClockKind
 
+MAX_SET_BACK_S = 0.5
+"""This machine's clock may be set back by so much at once, and is followed."""
 MIN_STEP_S = 1e-3
 """A picture is at least so much later than the one before, whatever is told."""
 DRIFT = 1e-4
@@ -44,6 +49,40 @@ N_REPORTS = 32
 """Reports among which the oldest picture counts, two to three minutes: a report that is sent some
 time before the next picture makes it look younger.
 """
+
+
+class SteadyClock:
+    """This machine's clock, in seconds since 1970, which goes on when it is set back.
+
+    Times that are told must grow, so that all cameras would stand still until the clock has caught
+    up. When it is set ahead, as after a sleep of the machine, it is followed.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Start with the time of the clock `wall`, and watch it by the clock `monotonic`."""
+        self._wall = wall
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._last_s = wall()
+        self._last_monotonic_s = monotonic()
+        self._shift_s = 0.0
+
+    def __call__(self) -> float:
+        """Return the time now."""
+        with self._lock:
+            monotonic_s = self._monotonic()
+            now_s = self._wall() + self._shift_s
+            expected_s = self._last_s + monotonic_s - self._last_monotonic_s
+            if now_s < expected_s - MAX_SET_BACK_S:
+                self._shift_s += expected_s - now_s
+                now_s = expected_s
+            self._last_s = now_s
+            self._last_monotonic_s = monotonic_s
+            return now_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +135,12 @@ class WallClock:
         told_s = self._arrival.time_s(stamps.stamp_s, stamps.arrival_s)
         kind: ClockKind = "arrival"
         if self._believes_sender:
-            self._sender.note(stamps, told_s)
+            self._sender.note(stamps, self._arrival)
             self._changes += self._sender.take_doubts()
             self.offset_s = self._sender.offset_s
-            if not math.isnan(self._sender.age_s):
-                told_s -= self._sender.age_s
+            age_s = self._sender.age_s(self._arrival)
+            if age_s is not None:
+                told_s -= age_s
                 kind = "sender"
         self._note(kind)
         self.last_s = max(told_s, self.last_s + MIN_STEP_S)
@@ -123,10 +163,15 @@ class WallClock:
 
 
 class ArrivalClock:
-    """Times of one connection: stamps plus the smallest delay seen."""
+    """Times of one connection: stamps plus the smallest delay seen.
+
+    smallest_s: the smallest difference between arrival and stamp.
+    n_starts: how often stamps began to count anew.
+    """
 
     def __init__(self) -> None:
-        self._smallest_s = math.nan
+        self.smallest_s = math.nan
+        self.n_starts = 0
         self._last_stamp_s = math.nan
         self._last_arrival_s = math.nan
 
@@ -136,61 +181,74 @@ class ArrivalClock:
             return arrival_s
         offset_s = arrival_s - stamp_s
         if self._is_new(stamp_s, offset_s):
-            self._smallest_s = offset_s
+            self.n_starts += 1
+            self.smallest_s = offset_s
         else:
             elapsed_s = max(arrival_s - self._last_arrival_s, 0.0)
-            self._smallest_s = min(self._smallest_s + DRIFT * elapsed_s, offset_s)
+            self.smallest_s = min(self.smallest_s + DRIFT * elapsed_s, offset_s)
         self._last_stamp_s = stamp_s
         self._last_arrival_s = arrival_s
-        return stamp_s + self._smallest_s
+        return stamp_s + self.smallest_s
 
     def _is_new(self, stamp_s: float, offset_s: float) -> bool:
         """Whether this is the first stamp, or one after a restart or a jump."""
-        is_first = math.isnan(self._smallest_s)
+        is_first = math.isnan(self.smallest_s)
         is_back = stamp_s < self._last_stamp_s
-        is_behind = offset_s > self._smallest_s + MAX_BEHIND_S
+        is_behind = offset_s > self.smallest_s + MAX_BEHIND_S
         return is_first or is_back or is_behind
 
 
 class _Sender:
     """What the sender's reports tell.
 
-    age_s: how long ago pictures were made when they are sent; NaN where it is not known.
     offset_s: the sender's clock minus this machine's; 0 where it is not known.
     """
 
     def __init__(self) -> None:
         self._ages_s: deque[float] = deque(maxlen=N_REPORTS)
+        """How old a picture was when it was sent, had it come at its stamp: less the delay of its
+        packet, which is only known against the fastest one.
+        """
+        self._age_s: float | None = None
+        self._n_starts = 0
         self._steps_s: deque[float] = deque(maxlen=MAX_CLOCK_STEPS + 1)
         """When the clock was set."""
         self._is_believed = True
         self._doubts: list[str] = []
-        self.age_s = math.nan
         self.offset_s = 0.0
 
-    def note(self, stamps: Stamps, came_s: float) -> None:
-        """Take the report that came with a picture, if one did.
+    def age_s(self, arrival: ArrivalClock) -> float | None:
+        """Return how old pictures are when the fastest packet comes; None: not known."""
+        if self._n_starts != arrival.n_starts:
+            self._n_starts = arrival.n_starts
+            self._ages_s.clear()
+        if self._ages_s and self._is_believed:
+            self._age_s = max(max(self._ages_s) + arrival.smallest_s, 0.0)
+        return self._age_s
 
-        Args:
-            stamps: those of the picture.
-            came_s: when it would have come through fastest, on this machine's clock.
-        """
-        if stamps.report_s is None or stamps.sender_s is None or not self._is_believed:
+    def note(self, stamps: Stamps, arrival: ArrivalClock) -> None:
+        """Take the report that came with a picture, if one did, of which the stamp is known."""
+        told = (stamps.report_s, stamps.sender_s, stamps.stamp_s)
+        if not self._is_believed or None in told:
             return
+        self.age_s(arrival)
+        assert stamps.report_s is not None
+        assert stamps.sender_s is not None
+        assert stamps.stamp_s is not None
         age_s = stamps.report_s - stamps.sender_s
-        offset_s = stamps.report_s - came_s
         if abs(age_s) > MAX_AGE_S:
             return
-        if self._ages_s and abs(offset_s - self.offset_s) > MAX_CLOCK_STEP_S:
-            self._steps_s.append(came_s)
-        self._ages_s.append(age_s)
-        self.age_s = max(0.0, *self._ages_s)
+        offset_s = stamps.report_s - stamps.arrival_s
+        if self._age_s is not None and abs(offset_s - self.offset_s) > MAX_CLOCK_STEP_S:
+            self._steps_s.append(stamps.arrival_s)
+        self._ages_s.append(age_s - stamps.arrival_s + stamps.stamp_s)
         self.offset_s = offset_s
-        is_often = len(self._steps_s) > MAX_CLOCK_STEPS and came_s - self._steps_s[0] < HOUR_S
+        n_steps = len(self._steps_s)
+        is_often = n_steps > MAX_CLOCK_STEPS and stamps.arrival_s - self._steps_s[0] < HOUR_S
         if abs(offset_s) > MAX_OFFSET_S:
             self._doubt(f"is off by {abs(offset_s) / MAX_OFFSET_S:.0f} days")
         elif is_often:
-            self._doubt(f"jumped {len(self._steps_s)} times within an hour")
+            self._doubt(f"jumped {n_steps} times within an hour")
 
     def take_doubts(self) -> list[str]:
         """Return why the clock is not believed, in words, once."""
@@ -200,7 +258,7 @@ class _Sender:
 
     def _doubt(self, why: str) -> None:
         self._is_believed = False
-        self.age_s = math.nan
+        self._age_s = None
         self._doubts.append(
             f"the camera's own clock {why} and is not believed; let the camera take its time from"
             " a time server (NTP)"

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -277,3 +278,12 @@ def test_a_run_that_goes_on_knows_the_highest_numbers(tmp_path: Path) -> None:
     assert found.track_ids == {"cam": 12, "b": 2}
     assert found.person_id == 9
     assert journal.last(tmp_path / "nothing").person_id == 0
+
+
+def test_events_are_on_disk_at_once_however_seldom_rows_are(tmp_path: Path) -> None:
+    with closing(Journal(tmp_path, flush_s=600)) as written:
+        written.say([CameraEvent(1.0, "lost", "gate", "no picture for 20 s")])
+        deadline_s = time.monotonic() + 10
+        while not list(journal.read_events(tmp_path)):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)

@@ -21,6 +21,7 @@ from pipeline.online import linker as online
 from pipeline.online.events import Event
 from pipeline.online.linker import OnlineLinker, engine_of
 from pipeline.online.runner import OnlineRunner
+from pipeline.outputs.trajectories import link_probabilities
 from pipeline.preparation import prepare
 from pipeline.records import (
     Array,
@@ -226,6 +227,28 @@ def test_the_command_writes_the_results_of_a_run_that_was_killed(
     assert n_boxes == len(rows)
     assert merge.main([str(folder)]) == 0, "once more, in the place of the first results"
     assert not list(folder.glob(".*"))
+
+
+def test_links_have_the_probability_that_they_were_decided_with(tmp_path: Path) -> None:
+    said = [
+        Event(1, "appeared", 1, -1, "a/1@0", "new"),
+        Event(1, "appeared", 2, -1, "b/1@0", "new"),
+        Event(9, "seen", 1, -1, "a/2@80", "alike", 0.95),
+        Event(9, "merged", 1, 2, "", "alike", 0.75),
+        Event(9, "appeared", 3, -1, "c/1@0", "new"),
+    ]
+    tracklets = [seen("a", 1, 0, 1), seen("b", 1, 0, 1), seen("a", 2, 8, 9), seen("c", 1, 0, 1)]
+    record(tmp_path, tracklets, said)
+    first, second = merge.people(tmp_path)
+    probabilities = link_probabilities(first)
+    found = {each.name: probabilities[each.key] for each in first.tracklets}
+    assert found == {"a/1@0": 0.95, "b/1@0": 0.75, "a/2@80": 0.95}
+    said[2] = Event(9, "appeared", 4, -1, "a/2@80", "new")
+    record(tmp_path / "other", tracklets, said)
+    first, second, third = merge.people(tmp_path / "other")
+    assert list(link_probabilities(first).values()) == [0.75, 0.75]
+    assert list(link_probabilities(second).values()) == [1.0]
+    assert not third.links
 
 
 def test_a_gap_stays_a_gap(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from pipeline.linking.learning.lessons import Lessons
 from pipeline.linking.linker import Linked
 from pipeline.online import events, history, identities
 from pipeline.online import linker as online
-from pipeline.online.events import Event, Reasons
+from pipeline.online.events import Event, Reason, Reasons
 from pipeline.online.identities import Known, Spans
 from pipeline.online.linker import Engine, Names, OnlineLinker, engine_of
 from pipeline.records import Array, Camera, Embedded, Link, Person, Tracklet
@@ -137,6 +137,8 @@ def test_who_is_seen_again_keeps_the_id_and_it_is_said_why() -> None:
     assert re.fullmatch(
         r"is a/1@0: probability [01]\.\d\d, log odds of appearance \+8\.0.*", said[1].reason
     )
+    assert [event.probability for event in said if event.kind == "appeared"] == [-1, -1]
+    assert f"probability {said[1].probability:.2f}," in said[1].reason
     assert names(linking.linked().people) == [["a/1", "b/7"], ["b/8"]]
 
 
@@ -149,6 +151,7 @@ def test_what_turns_out_to_be_one_person_is_merged_into_the_older_id() -> None:
     (merged,) = linking.step(30)
     assert kinds([merged]) == [("merged", 1, 2, "")]
     assert merged.reason.startswith("b/1@60 is a/1@0: probability ")
+    assert merged.probability > 0.5
 
 
 def test_what_turns_out_to_be_somebody_else_is_split_off() -> None:
@@ -390,13 +393,15 @@ def test_events_are_one_json_object_a_line() -> None:
         "before": -1,
         "tracklet": "a/1@0",
         "reason": "new",
+        "probability": -1,
     }
     assert second["time_s"] == 3.1416
 
 
 def test_a_merge_of_tracklets_that_were_cut_otherwise_before_is_told_as_such() -> None:
     linked = link([seen("a", 1, 0, 5, RED), seen("b", 1, 6, 7, RED)], [])
-    assert Reasons(linked, {}).merged(3, linked.people[0]) == "its tracklets were cut otherwise"
+    why = Reasons(linked, {}).merged(3, linked.people[0])
+    assert why == Reason("its tracklets were cut otherwise", -1)
 
 
 def with_crops(embedded: Embedded, crops: Array, quality: float) -> Embedded:

@@ -193,6 +193,7 @@ def test_a_name_that_does_not_resolve_is_tried_again(tmp_path: Path) -> None:
         (_, lost) = watching.cameras.health()
     assert max(seen.ages_s["good"]) < 0.5
     assert lost.state == "connecting"
+    assert "name of the host is not found" in lost.reason
 
 
 @pytest.mark.parametrize("source", ["/dev/video97", "97"])

@@ -1,5 +1,6 @@
 """Consumers of live cameras, for tests."""
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,10 @@ from pipeline.records import Frame
 from pipeline.sources.live.cameras import LiveCameras
 from pipeline.sources.live.health import CameraEvent
 
+FPS = 25
+"""Of the clip that servers play."""
+LOOP_S = 2.0
+"""Its duration."""
 QUICK = LiveConfig(open_timeout_s=2.0, dead_after_s=4.0)
 
 
@@ -102,3 +107,7 @@ def has_frames(name: str, n: int) -> Callable[[Watched], bool]:
 
 def has_event(name: str, kind: str) -> Callable[[Watched], bool]:
     return lambda seen: kind in seen.kinds(name)
+
+
+def is_growing(times_s: list[float]) -> bool:
+    return all(before < after for before, after in itertools.pairwise(times_s))

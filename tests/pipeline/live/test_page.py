@@ -5,7 +5,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
@@ -13,7 +13,9 @@ from pipeline.config import ServeConfig
 from pipeline.errors import ConfigError
 from pipeline.live.hub import Hub
 from pipeline.live.server import Server
-from tests.live.scene import NAMES, Scene
+from pipeline.online.events import Event
+from pipeline.sources.live.health import CameraEventKind
+from tests.pipeline.live.scene import NAMES, Scene
 
 pytest.importorskip("fastapi", reason="needs the package fastapi")
 pytest.importorskip("uvicorn", reason="needs the package uvicorn")
@@ -47,7 +49,7 @@ new PerformanceObserver((list) => {
 """
 VISIBLE_TEXT = """
 const found = document.querySelector(arguments[0]);
-return found?.checkVisibility() ? found.innerText : "";
+return found?.checkVisibility({ visibilityProperty: true }) ? found.innerText : "";
 """
 SAMPLES_OF_PICTURE = """
 const image = document.querySelectorAll("#camera-list img")[arguments[0]];
@@ -162,7 +164,14 @@ def test_the_pictures_of_all_eight_cameras_are_shown_and_change(page: Any) -> No
     assert text_of(page, "#n-cameras") == "8 of 8 cameras live"
     titles = [text_of(page, f"{tile(at)} h3") for at in range(8)]
     assert titles == list(NAMES)
-    assert "12.5 fps · 0.08 s behind" in text_of(page, tile(0))
+    assert "12.5 fps · 0.08 s delay · 0 % dropped" in text_of(page, tile(0))
+
+
+def test_the_share_of_dropped_pictures_leaves_out_those_that_nobody_wanted(
+    page: Any, scene: Scene
+) -> None:
+    scene.set_health("entrance", n_frames=1000, n_dropped={"busy": 50, "rate": 600})
+    wait_until(lambda: "5 % dropped" in text_of(page, tile(0)))
 
 
 def test_a_person_appears_with_number_place_crop_and_route(page: Any, scene: Scene) -> None:
@@ -182,6 +191,25 @@ def test_a_person_appears_with_number_place_crop_and_route(page: Any, scene: Sce
     scene.add_person(2, (("lobby", now_s - 90, now_s - 60),), is_here=False)
     wait_until(lambda: text_of(page, "#n-people") == "0 people in view")
     assert text_of(page, ".person .where") == "left lobby"
+
+
+def test_events_of_all_kinds_are_said_in_words(page: Any, hub: Hub) -> None:
+    kinds = [*get_args(get_type_hints(Event)["kind"]), *get_args(CameraEventKind)]
+    for kind in kinds:
+        event: dict[str, object] = {"time_s": time.time(), "kind": kind, "reason": f"why {kind}"}
+        if kind in get_args(CameraEventKind):
+            event["camera"] = "lobby"
+        else:
+            event |= {"person_id": 3, "before": 5, "tracklet": "hall east/7@812"}
+        hub.say([event])
+    row = "#event-list > li"
+    wait_until(lambda: len(page.find_elements(By.CSS_SELECTOR, row)) == len(kinds))
+    said = [each.text for each in page.find_elements(By.CSS_SELECTOR, f"{row} .what")]
+    assert len(set(said)) == len(kinds)
+    for line in said:
+        assert "lobby" in line or "erson 3" in line
+        assert "undefined" not in line
+        assert "_" not in line
 
 
 def test_a_lost_and_a_frozen_camera_say_so_with_since_when_and_why(page: Any, scene: Scene) -> None:
@@ -255,7 +283,7 @@ def test_a_camera_opens_in_large_by_keyboard_with_all_that_is_known_of_it(
     wait_until(lambda: page.execute_script(shown) == 640)
     wait_until(lambda: "12 busy" in text_of(page, "#large-facts"))
     facts = text_of(page, "#large-facts")
-    for fact in ("Live since", "12.5", "0.08 s", "Reconnects\n3", "camera's clock, 0.250 s"):
+    for fact in ("Live since", "12.5", "0.08 s", "Reconnects\n3", "camera's own (0.250 s off)"):
         assert fact in facts
     page.switch_to.active_element.send_keys(Keys.ESCAPE)
     wait_until(lambda: not page.execute_script("return document.querySelector('#large').open"))
@@ -353,7 +381,9 @@ def test_when_the_tracker_goes_away_the_page_says_so_and_goes_on_when_it_is_back
         opened(browser, server, DESKTOP)
         wait_until(lambda: n_shown(browser) == 8)
         port = int(server.url.rstrip("/").rpartition(":")[2])
-    wait_until(lambda: "does not answer since" in text_of(browser, "#outage"))
+    wait_until(lambda: "has not answered since" in text_of(browser, "#outage"))
+    assert text_of(browser, "#n-cameras") == "No answer"
+    assert text_of(browser, f"{tile(0)} .state") == ""
     with Server(hub, ServeConfig(port=port)):
         wait_until(lambda: text_of(browser, "#outage") == "")
         before = browser.execute_script(SAMPLES_OF_PICTURE, 0)

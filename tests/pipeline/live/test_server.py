@@ -30,6 +30,7 @@ pytest.importorskip("fastapi", reason="needs the package fastapi")
 pytest.importorskip("uvicorn", reason="needs the package uvicorn")
 
 web = pytest.importorskip("pipeline.live.web")
+streams = pytest.importorskip("pipeline.live.streams")
 
 TOKEN = "correct-horse-battery"
 STREAMS = ("/events", "/api/pictures", "/api/cameras/door/live.mjpg")
@@ -184,8 +185,8 @@ except ConfigError as error:
 def test_it_stops_within_seconds_though_streams_are_open(hub: Hub, is_read: bool) -> None:
     server = Server(hub, ServeConfig())
     server.start()
-    streams = [Stream(server, path) for path in STREAMS]
-    for stream in streams:
+    opened = [Stream(server, path) for path in STREAMS]
+    for stream in opened:
         stream.read_until(b"200 OK")
     if not is_read:
         fill(hub, seconds=1.0)
@@ -193,7 +194,7 @@ def test_it_stops_within_seconds_though_streams_are_open(hub: Hub, is_read: bool
     server.stop()
     assert time.monotonic() - begun_s < 4
     assert not [thread for thread in threading.enumerate() if thread.name == "serve"]
-    for stream in streams:
+    for stream in opened:
         assert stream.has_ended()
         stream.close()
 
@@ -259,6 +260,21 @@ def test_the_newest_picture_is_the_snapshot(server: Server, hub: Hub) -> None:
     assert hub.is_watched("door")
     hub.publish_picture("door", b"newer", 124.0)
     assert ask(server, "/api/cameras/door/snapshot.jpg").body == b"newer"
+
+
+def test_a_snapshot_of_a_camera_that_nobody_watched_is_a_new_picture(
+    server: Server, hub: Hub
+) -> None:
+    def publish_when_watched() -> None:
+        until_s = time.monotonic() + 10
+        while not hub.is_watched("door") and time.monotonic() < until_s:
+            time.sleep(0.01)
+        hub.publish_picture("door", b"fresh", 124.0)
+
+    run = threading.Thread(target=publish_when_watched)
+    run.start()
+    assert ask(server, "/api/cameras/door/snapshot.jpg").body == b"fresh"
+    run.join()
 
 
 def test_motion_jpeg_sends_each_new_picture_and_ends_with_the_camera(
@@ -331,7 +347,7 @@ def test_who_connects_again_gets_what_was_missed(
 def test_a_quiet_stream_of_events_has_a_heartbeat(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(web, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.1)
     stream = Stream(server, "/events")
     stream.read_until(b": still here\n\n")
     stream.close()
@@ -393,14 +409,14 @@ def test_a_client_that_never_reads_is_disconnected_after_a_while(
 
 
 def test_streams_are_limited_and_their_places_become_free(server: Server, hub: Hub) -> None:
-    streams = [Stream(server, "/events") for _ in range(web.MAX_STREAMS)]
-    for stream in streams:
+    opened = [Stream(server, "/events") for _ in range(streams.MAX_STREAMS)]
+    for stream in opened:
         stream.read_until(b"retry")
     refused = ask(server, "/events")
     assert refused.status == 503
     assert refused.json["detail"] == "32 streams are open, which is the limit"
     assert ask(server, "/api/cameras").status == 200
-    for stream in streams:
+    for stream in opened:
         stream.close()
     until_s = time.monotonic() + 10
     while True:

@@ -15,9 +15,9 @@ from pipeline.config import EventsConfig
 from pipeline.errors import ConfigError
 from pipeline.live import sinks
 from pipeline.live.hub import EVENTS_KEPT, Hub
-from tests.live import mqtt_broker
+from tests.pipeline.live import mqtt_broker
 
-ENVIRON = {"USER_OF_SINK": "tom", "PASS_OF_SINK": "s3cret%2Fpass"}
+ENVIRON = {"USER_OF_SINK": "tom", "PASS_OF_SINK": "s3cret/p@ss"}
 SECRETS = ("s3cret", "tom:", "hidden-path", "hidden-query")
 
 
@@ -143,7 +143,7 @@ def test_a_webhook_takes_user_and_password_from_the_environment_into_a_header() 
         with sending(hub, webhook=url):
             say(hub, [1])
             wait_until(lambda: len(server.events) == 1)
-        expected = base64.b64encode(b"tom:s3cret/pass").decode()
+        expected = base64.b64encode(b"tom:s3cret/p@ss").decode()
         assert server.requests == [("/", "application/json", f"Basic {expected}")]
 
 
@@ -282,6 +282,7 @@ def test_waits_grow_to_a_minute_and_differ() -> None:
         ("webhook", "http:///s3cret"),
         ("webhook", "http://host:99999/s3cret"),
         ("webhook", "http://host/s3cret path"),
+        ("webhook", "http://host/s3cret-\u00fc"),
         ("webhook", "s3cret"),
         ("webhook", "http://[s3cret/"),
         ("mqtt", "http://host/s3cret"),
@@ -299,8 +300,27 @@ def test_an_address_that_cannot_be_used_is_one_line_that_does_not_repeat_it(
 
 
 def test_a_name_that_the_environment_lacks_is_said() -> None:
-    with pytest.raises(ConfigError, match=r"events\.webhook: the environment has no NONE"):
+    with pytest.raises(ConfigError, match=r"events\.webhook: the environment has no variable NONE"):
         sinks.start(Hub(), EventsConfig(webhook="http://${NONE}@host/"), {}, print)
+
+
+def test_a_whole_address_can_come_from_the_environment() -> None:
+    hub = Hub()
+    with hook() as server:
+        url = f"http://127.0.0.1:{server.server_port}/hidden-path"
+        started = sinks.start(hub, EventsConfig(webhook="${URL}"), {"URL": url}, print)
+        say(hub, [1])
+        wait_until(lambda: len(server.events) == 1)
+        for sink in started:
+            sink.close()
+        assert server.requests[0][0] == "/hidden-path"
+
+
+@pytest.mark.parametrize("address", ["https://host/***", "https://tom:***@host/hidden-path"])
+def test_an_address_that_was_stored_without_its_secret_is_not_used(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"^events\.webhook: \*\*\* stands for") as refused:
+        sinks.start(Hub(), EventsConfig(webhook=address), {}, print)
+    assert "hidden" not in str(refused.value)
 
 
 def test_no_address_is_no_sink() -> None:
@@ -315,7 +335,7 @@ def _paho() -> None:
 @pytest.mark.usefixtures("_paho")
 def test_a_broker_gets_each_event_under_the_topic_and_a_goodbye() -> None:
     hub = Hub()
-    with mqtt_broker.serving(login="tom:s3cret/pass") as broker:
+    with mqtt_broker.serving(login="tom:s3cret/p@ss") as broker:
         url = f"mqtt://${{USER_OF_SINK}}:${{PASS_OF_SINK}}@127.0.0.1:{broker.port}/site/people"
         with sending(hub, mqtt=url) as reported:
             say(hub, [1, 2, 3])

@@ -1,0 +1,513 @@
+"""A live run ends in a clear state, whatever fails in it and around it.
+
+Cameras are tiny files that are played as if live, in which one person walks from left to right.
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from benchmarks.live.rtsp_server import RtspServer
+from models import command
+from models.interrupts import Interrupts
+from pipeline import cli
+from pipeline import config as configuration
+from pipeline.config import CameraConfig, Config, SourcesConfig
+from pipeline.detect.mot_file import MotFileDetector
+from pipeline.embed import Embedder, NoEmbedder
+from pipeline.errors import ConfigError, ModelError, OutputError, PipelineError
+from pipeline.live import journal, merge, run
+from pipeline.live.journal import EVENTS
+from pipeline.live.state import STATE
+from pipeline.preparation import Networks
+from pipeline.records import Detections, Embedded, Frame, Tracklet
+from pipeline.result import Result
+from pipeline.sources import open_source
+from tests.conftest import ROOT
+from tests.pipeline.live.disks import small_disk
+from tests.videos import write_beginning, write_video
+
+FPS = 10
+SIZE = (160, 96)
+WAIT_S = 20.0
+"""Longest wait for something that takes a second on an idle machine."""
+
+
+class Failing(MotFileDetector):
+    """Reads boxes from files, and fails at the fifth frame."""
+
+    def __init__(self, path: Path, cameras: list, error: Exception) -> None:
+        super().__init__(path, cameras, 0.1)
+        self._n_left = 5
+        self._error = error
+
+    def detect(self, frames: list[Frame]) -> list[Detections]:
+        self._n_left -= len(frames)
+        if self._n_left <= 0:
+            raise self._error
+        return super().detect(frames)
+
+
+class Broken(NoEmbedder):
+    """Fails at the first tracklet, as a ReID network does."""
+
+    def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
+        if tracklets:
+            raise ModelError("reid.onnx: the network failed: no such layer")
+        return []
+
+
+class Tardy(NoEmbedder):
+    """Takes a second for each step of linking."""
+
+    def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
+        time.sleep(1)
+        return super().embed(tracklets)
+
+
+def write_camera(folder: Path, name: str, seconds: float = 3.0) -> Path:
+    """A file to play, and beside it the boxes of the person in it."""
+    n_frames = round(seconds * FPS)
+    video = write_video(folder / f"{name}.mp4", n_frames, FPS, SIZE)
+    lines = [f"{n + 1},1,{10 + n * 90 // n_frames},20,24,70,1,1,1\n" for n in range(n_frames)]
+    (folder / f"{name}.txt").write_text("".join(lines))
+    return video
+
+
+def config_of(videos: list[Path], *settings: str) -> Config:
+    words = ["reid.weights=none", f"detector.rate={FPS}", "live.flush_s=0.5"]
+    words += ["detector.skip_unchanged=false", "output.video=false", "linking.max_delay_s=0.5"]
+    loaded = configuration.load("", [*words, *settings])
+    given = configuration.with_videos(loaded, [str(video) for video in videos])
+    return configuration.all_live(given)
+
+
+def networks_of(
+    videos: list[Path], error: Exception | None = None, embedder: Embedder | None = None
+) -> Networks:
+    cameras = []
+    for video in videos:
+        config = CameraConfig(source=str(video), name=video.stem)
+        cameras.append(open_source(config, SourcesConfig()).camera)
+    boxes = videos[0].parent
+    detector = (
+        MotFileDetector(boxes, cameras, 0.1) if error is None else Failing(boxes, cameras, error)
+    )
+    return Networks(detector, embedder or NoEmbedder(), [])
+
+
+def documents_of(output: Path) -> tuple[dict, dict]:
+    trajectories = json.loads((output / "trajectories.json").read_text())
+    return trajectories, json.loads((output / "run.json").read_text())
+
+
+@contextmanager
+def meanwhile(work: Callable[[], object]) -> Iterator[None]:
+    """Do something on another thread while the block runs; its exceptions are raised here."""
+    raised: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            raised.append(error)
+
+    thread = threading.Thread(target=guarded, daemon=True)
+    thread.start()
+    yield
+    thread.join(WAIT_S)
+    assert not thread.is_alive()
+    if raised:
+        raise raised[0]
+
+
+def wait_until(is_so: Callable[[], bool], wait_s: float = WAIT_S) -> None:
+    until_s = time.monotonic() + wait_s
+    while not is_so():
+        assert time.monotonic() < until_s, "it did not happen"
+        time.sleep(0.02)
+
+
+def has_rows(output: Path) -> bool:
+    """Whether the person has been seen long enough to count."""
+    return sum(len(rows.frames) for rows in journal.read_rows(journal.row_files(output))) > 15
+
+
+def fill(disk: Path) -> Path:
+    """Fill a disk; returns the file that does."""
+    filler = disk / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    return filler
+
+
+@pytest.fixture(autouse=True)
+def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
+    yield
+    wait_until(lambda: not [t.name for t in threading.enumerate() if t not in before])
+
+
+def test_boxes_from_a_file_are_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = write_camera(tmp_path, "gate")
+    boxes = ["--set", f"detector.detections={tmp_path}"]
+    assert cli.main(["--videos", f"{video}?live", *boxes, "--output", str(tmp_path / "out")]) == 2
+    assert "leave it out for live cameras" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn")
+    video = write_camera(tmp_path, "gate")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        config = config_of([video], f"serve.port={taken.getsockname()[1]}")
+        with pytest.raises(ConfigError, match=r"take another serve\.port"):
+            run.run(config, tmp_path / "out", quiet=True, networks=networks_of([video]))
+    assert not (tmp_path / "out").exists()
+
+
+def test_files_that_end_give_results(tmp_path: Path) -> None:
+    videos = [write_camera(tmp_path, name, 2.0) for name in ("gate", "hall")]
+    result = run.run(config_of(videos), tmp_path / "out", quiet=True, networks=networks_of(videos))
+    assert result.warnings == []
+    trajectories, _ = documents_of(tmp_path / "out")
+    assert {c for person in trajectories["people"] for c in person["cameras"]} == {"gate", "hall"}
+
+
+def test_steps_of_linking_that_take_long_cost_no_picture(tmp_path: Path) -> None:
+    video = write_camera(tmp_path, "gate", 4.0)
+    output = tmp_path / "out"
+    networks = networks_of([video], embedder=Tardy())
+    result = run.run(config_of([video]), output, quiet=True, networks=networks)
+    assert len(result.people) == 1
+    rows = journal.read_rows(journal.row_files(output))
+    assert sum(len(each.frames) for each in rows) > 30
+
+
+def test_a_detector_that_fails_ends_the_run_with_its_results_and_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = write_camera(tmp_path, "gate")
+    networks = networks_of([video], error=RuntimeError("no such device"))
+
+    def go(parsed: Namespace) -> None:
+        run.run(config_of([video]), tmp_path / "out", quiet=True, networks=networks)
+
+    assert command.run(go, Namespace(), PipelineError) == 2
+    *_, told, error = capsys.readouterr().err.splitlines()
+    assert "the results until then are in" in told
+    assert error.startswith("error: RuntimeError: no such device (test_run.py, line ")
+    _, manifest = documents_of(tmp_path / "out")
+    assert any("the run ended early: RuntimeError" in line for line in manifest["warnings"])
+    assert (tmp_path / "out" / STATE).is_file()
+
+
+def test_without_memory_the_run_ends_with_its_results_and_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = write_camera(tmp_path, "gate")
+    networks = networks_of([video], error=MemoryError())
+
+    def go(parsed: Namespace) -> None:
+        run.run(config_of([video]), tmp_path / "out", quiet=True, networks=networks)
+
+    assert command.run(go, Namespace(), PipelineError) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == f"error: {command.OUT_OF_MEMORY}"
+    _, manifest = documents_of(tmp_path / "out")
+    assert any(command.OUT_OF_MEMORY in line for line in manifest["warnings"])
+
+
+def test_a_reid_network_that_fails_ends_the_run_and_a_later_one_goes_on(tmp_path: Path) -> None:
+    video = write_camera(tmp_path, "gate", 2.0)
+    output = tmp_path / "out"
+    broken = Broken()
+    with pytest.raises(ModelError, match="no such layer"):
+        run.run(
+            config_of([video]),
+            output,
+            quiet=True,
+            networks=networks_of([video], embedder=broken),
+        )
+    _, manifest = documents_of(output)
+    assert manifest["warnings"] == [
+        "the run ended early: reid.onnx: the network failed: no such layer"
+    ]
+    again = run.run(
+        config_of([video]), output, resume=True, quiet=True, networks=networks_of([video])
+    )
+    assert again.warnings == []
+
+
+def test_a_disk_that_is_full_for_a_while_costs_no_row(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    video = write_camera(tmp_path, "gate", 6.0)
+    said = ""
+
+    def is_said(words: str) -> bool:
+        nonlocal said
+        said += capfd.readouterr().err
+        return words in said
+
+    with small_disk(tmp_path / "disk", 2) as disk:
+        output = disk / "out"
+
+        def fill_and_free() -> None:
+            wait_until(lambda: has_rows(output))
+            filler = fill(disk)
+            wait_until(lambda: is_said("rows/000001.jsonl: cannot be written (No space left"))
+            filler.unlink()
+            wait_until(lambda: is_said("rows and events are written again"))
+
+        with meanwhile(fill_and_free):
+            result = run.run(config_of([video]), output, quiet=True, networks=networks_of([video]))
+        said += capfd.readouterr().err
+        assert said.count("rows/000001.jsonl: ") == 1
+        assert result.warnings == []
+        trajectories, _ = documents_of(output)
+        (person,) = trajectories["people"]
+        assert len(person["tracklets"][0]["times_s"]) > 50
+
+
+def test_a_disk_that_stays_full_is_told_at_the_end_with_what_is_lost(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    video = write_camera(tmp_path, "gate", 6.0)
+    with small_disk(tmp_path / "disk", 2) as disk:
+        output = disk / "out"
+
+        def fill_it() -> None:
+            wait_until(lambda: has_rows(output))
+            fill(disk)
+
+        networks = networks_of([video])
+        with meanwhile(fill_it), pytest.raises(OutputError, match=r"free some space.*live\.merge"):
+            run.run(config_of([video]), output, quiet=True, networks=networks)
+        assert "the last rows and events are lost" in capfd.readouterr().err
+
+
+def test_a_folder_that_is_deleted_is_told_and_a_new_one_has_what_comes_next(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    video = write_camera(tmp_path, "gate", 5.0)
+    output = tmp_path / "out"
+
+    def delete() -> None:
+        wait_until(lambda: has_rows(output))
+        shutil.rmtree(output)
+
+    with meanwhile(delete):
+        run.run(config_of([video]), output, quiet=True, networks=networks_of([video]))
+    assert capfd.readouterr().err.count("was deleted, and all that it held is lost") == 1
+    trajectories, _ = documents_of(output)
+    assert trajectories["cameras"][0]["camera"] == "gate"
+    assert has_rows(output)
+
+
+def test_a_page_client_that_never_reads_delays_nobody(tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn")
+    video = write_camera(tmp_path, "gate", 4.0)
+    output = tmp_path / "out"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    clients: list[socket.socket] = []
+
+    def connect() -> None:
+        wait_until(lambda: has_rows(output))
+        for path in ("/api/pictures", "/events"):
+            client = socket.create_connection(("127.0.0.1", port))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            client.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
+            clients.append(client)
+
+    with meanwhile(connect):
+        result = run.run(
+            config_of([video], f"serve.port={port}"),
+            output,
+            quiet=True,
+            networks=networks_of([video]),
+        )
+    for client in clients:
+        client.close()
+    assert len(clients) == 2
+    assert result.warnings == []
+    assert len(result.people[0].tracklets[0].frames) > 30
+
+
+def test_a_webhook_that_hangs_does_not_keep_the_run_from_ending(tmp_path: Path) -> None:
+    video = write_camera(tmp_path, "gate", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/events"
+        begun_s = time.monotonic()
+        result = run.run(
+            config_of([video], f"events.webhook={url}"),
+            tmp_path / "out",
+            quiet=True,
+            networks=networks_of([video]),
+        )
+    assert time.monotonic() - begun_s < 12
+    assert len(result.people) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_with_results(tmp_path: Path, number: int) -> None:
+    video = write_camera(tmp_path, "gate", 60.0)
+    output = tmp_path / "out"
+
+    def end() -> None:
+        wait_until(lambda: has_rows(output))
+        os.kill(os.getpid(), number)
+
+    with meanwhile(end):
+        result = run.run(config_of([video]), output, quiet=True, networks=networks_of([video]))
+    assert len(result.people) == 1
+    assert documents_of(output)[1]["warnings"] == []
+
+
+class Slow(MotFileDetector):
+    """Takes two seconds for each frame after the twentieth."""
+
+    n_frames = 0
+
+    def detect(self, frames: list[Frame]) -> list[Detections]:
+        self.n_frames += len(frames)
+        if self.n_frames > 20:
+            time.sleep(2)
+        return super().detect(frames)
+
+
+def test_ctrl_c_twice_stops_at_once_and_what_was_seen_can_be_merged(tmp_path: Path) -> None:
+    video = write_camera(tmp_path, "gate", 60.0)
+    output = tmp_path / "out"
+    fast = networks_of([video])
+    camera = open_source(CameraConfig(source=str(video), name="gate"), SourcesConfig()).camera
+    slow_detector = Slow(tmp_path, [camera], 0.1)
+    slow = Networks(slow_detector, fast.embedder, [])
+
+    def end() -> None:
+        wait_until(lambda: slow_detector.n_frames > 20)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with meanwhile(end), pytest.raises(KeyboardInterrupt):
+        run.run(config_of([video]), output, quiet=True, networks=slow)
+    assert merge.main([str(output)]) == 0
+    assert (output / "trajectories.json").is_file()
+
+
+def test_sighup_adds_and_removes_cameras_and_a_bad_config_changes_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    videos = [write_camera(tmp_path, name, 60.0) for name in ("gate", "hall")]
+    output = tmp_path / "out"
+    site = tmp_path / "site.yaml"
+    interrupts = Interrupts(reading="")
+    said = ""
+
+    def write(names: list[str], more: str = "") -> None:
+        lines = [f"  - source: {tmp_path / name}.mp4?live\n" for name in names]
+        site.write_text("cameras:\n" + "".join(lines) + more, encoding="utf-8")
+
+    def load() -> Config:
+        base = config_of([])
+        listed = configuration.load(str(site), [])
+        return base.model_copy(update={"cameras": listed.cameras})
+
+    def is_said(words: str) -> bool:
+        nonlocal said
+        said += capfd.readouterr().err
+        return words in said
+
+    def edit() -> None:
+        wait_until(lambda: has_rows(output))
+        write(["gate", "hall"])
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait_until(lambda: is_said("hall: connected: pictures arrive"))
+        assert said.count("gate: connected") == 1  # it went on undisturbed
+        write(["gate"], "tracker: {max_lost: 3}\n")
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait_until(lambda: is_said("the config was not read again"))
+        assert "unknown key tracker.max_lost" in said
+        write(["hall", "missing"])
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait_until(lambda: is_said("missing.mp4?live: no such file"))
+        write(["hall"])
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait_until(lambda: is_said("the config was read again: 1 cameras"))
+        interrupts["reading"].set()
+
+    write(["gate"])
+    result: Result
+    with meanwhile(edit):
+        result = run.run(
+            configuration.all_live(load()),
+            output,
+            reload=load,
+            interrupts=interrupts,
+            networks=networks_of(videos),
+        )
+    assert {camera.name for camera in result.cameras} == {"gate", "hall"}
+    assert (output / EVENTS).is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_after_kill_9_people_keep_their_numbers_and_no_more_than_flush_s_is_lost(
+    sample: Path, tmp_path: Path
+) -> None:
+    """The sample, streamed by a server on loopback that goes on while the program is killed."""
+    output = tmp_path / "out"
+    clip = write_beginning(sample / "cam4.mp4", tmp_path / "cam4.mp4", 150)
+    flush_s = 2.0
+    words = [sys.executable, "run_pipeline.py", "--output", str(output), "--no-video"]
+    for setting in ("detector.rate=3", "detector.size_px=480", f"live.flush_s={flush_s:g}"):
+        words += ["--set", setting]
+
+    with RtspServer(clip) as camera:
+        words += ["--videos", camera.url]
+        process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.DEVNULL)
+        wait_until((output / STATE).exists, 60)
+        time.sleep(15)
+        killed_s = time.time()
+        process.kill()
+        process.wait()
+
+        assert merge.main([str(output)]) == 0
+        before = json.loads((output / "trajectories.json").read_text())["people"]
+        last_s = max(t["times_s"][-1] for person in before for t in person["tracklets"])
+        assert killed_s - last_s < flush_s + 2.0  # and people are seen at most every 1/3 s
+
+        again = subprocess.Popen(
+            [*words, "--resume", "--max-seconds", "15"], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        _, said = again.communicate(timeout=120)
+    assert again.returncode == 0, said
+    assert "going on with" in said
+    after = json.loads((output / "trajectories.json").read_text())["people"]
+    assert {p["person_id"] for p in before} <= {p["person_id"] for p in after}
+    n_rows = 0
+    n_known = 0
+    for person in after:
+        times_s = [time_s for t in person["tracklets"] for time_s in t["times_s"]]
+        n_late = sum(time_s > killed_s for time_s in times_s)
+        n_rows += n_late
+        n_known += n_late if min(times_s) < killed_s else 0
+    assert n_rows > 0
+    assert n_known > 0.7 * n_rows
