@@ -1,4 +1,4 @@
-"""Live runs: of scenes that are streamed over RTSP, with cameras that fail, and of whole days.
+"""Live runs: of streamed scenes, with cameras that fail, and of whole days.
 
     python -m benchmarks.live [--parts scenes faults soak streamed-soak] [--scenes DIR ...]
                               [--max-seconds S] [--set KEY=VALUE ...] [--keep DIR]
@@ -7,9 +7,8 @@
 Scenes, against runs over the same files: global IDF1 of the run over the files, with linking at its
 end, and of the live run; how long after its first row it is said whose a tracklet is, median and
 99 %; and looks a second of a camera. Faults: what is expected of a run while its cameras fail in
-all ways, and what was seen (`faults`); it takes seven minutes. Soak:
-a day that passes in minutes (`soak`), and the sample in real time (`streamed_soak`): what grows,
-what slows, and who was who.
+all ways, and what was seen (`faults`); it takes seven minutes. Soak: a day that passes in minutes
+(`soak`), and the sample in real time (`streamed_soak`): what grows, what slows, and who was who.
 """
 
 import argparse

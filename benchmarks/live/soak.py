@@ -147,6 +147,7 @@ class LinkTimings(Timings):
     def __init__(self) -> None:
         super().__init__()
         self.link_s = 0.0
+        self.n_linked = 0
         self.n_calls: Counter[str] = Counter()
 
     @contextmanager
@@ -161,6 +162,7 @@ class LinkTimings(Timings):
         with Timings.stage(self, name, count):
             yield
         self.link_s += time.thread_time() - start_s
+        self.n_linked += 1
 
 
 @dataclass(slots=True)
@@ -198,12 +200,13 @@ class _Recorder:
             self._mark()
 
     def is_behind(self) -> bool:
-        """Whether no step of linking has begun for twice as long as one comes after another."""
+        """Whether a step of linking has run for twice as long as one comes after another."""
         n_steps = self.timings.n_calls["link"]
         if n_steps != self._n_seen:
             self._n_seen = n_steps
             self._linked_s = self._time_s
-        return self._time_s - self._linked_s > self.max_delay_s
+        is_linking = self.timings.n_linked < n_steps
+        return is_linking and self._time_s - self._linked_s > self.max_delay_s
 
     def _mark(self) -> None:
         self._cpu_s = time.process_time()
@@ -329,13 +332,13 @@ def _soak(
     world = World(
         clock=recorder.now,
         open_cameras=open_cameras,
+        load_networks=lambda config, cameras: Networks(DayDetector(day), DayEmbedder(), []),
         timings=timings,
     )
-    networks = Networks(DayDetector(day), DayEmbedder(), [])
     start_s = time.process_time()
     client = Client(port)
     try:
-        result = run.run(config, folder, quiet=True, networks=networks, world=world)
+        result = run.run(config, folder, quiet=True, world=world)
     finally:
         client.close()
     cpu_s = time.process_time() - start_s

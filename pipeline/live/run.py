@@ -56,6 +56,8 @@ from pipeline.sources.live.cameras import LiveCameras
 from pipeline.sources.live.health import CameraEvent
 from pipeline.timings import Timings
 
+LINKING_SHARE = 0.5
+"""Of the time; the rest is for pictures, of which the newest would be lost in a crowd."""
 PUBLISH_S = 0.5
 """People and health on the page are at most so old."""
 ENDING = "stopping; the results are being written (Ctrl-C again to stop at once)"
@@ -71,11 +73,13 @@ class World:
     Attributes:
         clock: seconds since 1970.
         open_cameras: `LiveCameras`, or a function like it.
+        load_networks: like `preparation.load_networks`.
         timings: where stages are counted.
     """
 
     clock: Callable[[], float] = time.time
     open_cameras: Callable[..., LiveCameras] = LiveCameras
+    load_networks: Callable[[Config, Sequence[Camera]], Networks] = preparation.load_networks
     timings: Timings = field(default_factory=Timings)
 
 
@@ -86,7 +90,6 @@ def run(
     reload: Reload | None = None,
     quiet: bool = False,
     interrupts: Interrupts | None = None,
-    networks: Networks | None = None,
     world: World | None = None,
 ) -> Result:
     """Follow people in live cameras until it is stopped, or all files played as if live are over.
@@ -98,7 +101,6 @@ def run(
         reload: reads the settings again; None where there is nothing to read.
         quiet: print nothing of what happens.
         interrupts: what stops the run; by default Ctrl-C.
-        networks: those to use; by default those of the settings are loaded.
         world: what it is connected to; by default the cameras of the config, in real time.
 
     Returns:
@@ -109,7 +111,7 @@ def run(
             fails, after what was seen is on disk.
     """
     interrupts = interrupts or Interrupts(reading=ENDING)
-    live = _LiveRun(config, output, resume, reload, quiet, networks, world or World())
+    live = _LiveRun(config, output, resume, reload, quiet, world or World())
     with interrupts, _hangup(live.ask_to_reload if reload else None), closing(live):
         try:
             live.follow(interrupts["reading"])
@@ -155,7 +157,6 @@ class _LiveRun:
         resume: bool,
         reload: Reload | None,
         quiet: bool,
-        networks: Networks | None,
         world: World,
     ) -> None:
         """Check all input and load the networks; nothing is read or written yet."""
@@ -169,7 +170,7 @@ class _LiveRun:
         _check(self._config)
         corrected = corrections.load(config.linking.corrections)
         self._folder = _folder(output, resume)
-        self._networks = networks or preparation.load_networks(self._config, [])
+        self._networks = world.load_networks(self._config, [])
         self._result = preparation.new_result(self._config, output, self._networks)
         self._result.timings = self._timings
         self._result.notes = notes + self._networks.notes
@@ -262,6 +263,7 @@ class _LiveRun:
                 config.linking.max_delay_s,
                 self._timings,
                 self._on_events,
+                LINKING_SHARE,
             )
             try:
                 self._result.linked = runner.follow(self._turns(stop))

@@ -6,6 +6,7 @@ and linked. So the identity of a tracklet is known at most `max_delay_s` after i
 `tracklets.min_tracklet_s` is less than half of that.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
@@ -81,6 +82,17 @@ class OnlineRunner:
     """Takes the rounds of a worker and links whenever a step is due.
 
     The events of each step are given to `emit` at once and are not kept.
+
+    Args:
+        worker: tells how far the cameras are.
+        embedder: what embeds tracklets.
+        online: what links them.
+        max_delay_s: two steps come in this time, seconds of the cameras.
+        timings: where stages are counted.
+        emit: takes the events of each step.
+        most_share: share of the time that steps take at most, 0..1, so that the pictures of live
+            cameras are not lost to linking in a crowd; identities are then told later. Over files
+            it has to be 1, or they would depend on the speed of the machine.
     """
 
     def __init__(
@@ -91,6 +103,7 @@ class OnlineRunner:
         max_delay_s: float,
         timings: Timings,
         emit: Callable[[list[Event]], object],
+        most_share: float = 1.0,
     ) -> None:
         self._worker = worker
         self._embedder = embedder
@@ -102,6 +115,7 @@ class OnlineRunner:
         self._n_frames = 0
         self._closed: list[Tracklet] = []
         self._emit = emit
+        self._most_share = most_share
 
     def follow(self, rounds: Iterable[list[Tracklet]]) -> Linked:
         """Take what closed, round by round, to the end; returns who was who."""
@@ -129,11 +143,16 @@ class OnlineRunner:
         self, now_s: float, n_frames: int, closed: list[Tracklet], provisional: list[Tracklet]
     ) -> list[Event]:
         """Embed and link what was taken; returns what has changed."""
+        start_s = time.monotonic()
         embedded = self._embed(closed, provisional)
         with self._timings.stage("link", n_frames):
             for number, each in enumerate(embedded):
                 self._online.add(each, provisional=number >= len(closed))
-            return self._online.step(now_s)
+            said = self._online.step(now_s)
+        if self._most_share < 1:
+            pause_s = (time.monotonic() - start_s) / self._most_share
+            self._due_s = now_s + max(self._period_s, pause_s)
+        return said
 
     def _embed(self, closed: list[Tracklet], provisional: list[Tracklet]) -> list[Embedded]:
         """Embed closed and open tracklets, in order.

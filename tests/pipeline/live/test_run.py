@@ -30,6 +30,7 @@ from pipeline.embed import Embedder, NoEmbedder
 from pipeline.errors import ConfigError, ModelError, OutputError, PipelineError
 from pipeline.live import journal, merge, run
 from pipeline.live.journal import EVENTS
+from pipeline.live.run import World
 from pipeline.live.state import STATE
 from pipeline.preparation import Networks
 from pipeline.records import Detections, Embedded, Frame, Tracklet
@@ -94,9 +95,9 @@ def config_of(videos: list[Path], *settings: str) -> Config:
     return configuration.all_live(given)
 
 
-def networks_of(
+def world_of(
     videos: list[Path], error: Exception | None = None, embedder: Embedder | None = None
-) -> Networks:
+) -> World:
     cameras = []
     for video in videos:
         config = CameraConfig(source=str(video), name=video.stem)
@@ -105,7 +106,11 @@ def networks_of(
     detector = (
         MotFileDetector(boxes, cameras, 0.1) if error is None else Failing(boxes, cameras, error)
     )
-    return Networks(detector, embedder or NoEmbedder(), [])
+    return with_networks(Networks(detector, embedder or NoEmbedder(), []))
+
+
+def with_networks(networks: Networks) -> World:
+    return World(load_networks=lambda config, cameras: networks)
 
 
 def documents_of(output: Path) -> tuple[dict, dict]:
@@ -177,13 +182,13 @@ def test_a_port_that_is_taken_is_told_before_anything_is_written(tmp_path: Path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         config = config_of([video], f"serve.port={taken.getsockname()[1]}")
         with pytest.raises(ConfigError, match=r"take another serve\.port"):
-            run.run(config, tmp_path / "out", quiet=True, networks=networks_of([video]))
+            run.run(config, tmp_path / "out", quiet=True, world=world_of([video]))
     assert not (tmp_path / "out").exists()
 
 
 def test_files_that_end_give_results(tmp_path: Path) -> None:
     videos = [write_camera(tmp_path, name, 2.0) for name in ("gate", "hall")]
-    result = run.run(config_of(videos), tmp_path / "out", quiet=True, networks=networks_of(videos))
+    result = run.run(config_of(videos), tmp_path / "out", quiet=True, world=world_of(videos))
     assert result.warnings == []
     trajectories, _ = documents_of(tmp_path / "out")
     assert {c for person in trajectories["people"] for c in person["cameras"]} == {"gate", "hall"}
@@ -192,8 +197,8 @@ def test_files_that_end_give_results(tmp_path: Path) -> None:
 def test_steps_of_linking_that_take_long_cost_no_picture(tmp_path: Path) -> None:
     video = write_camera(tmp_path, "gate", 4.0)
     output = tmp_path / "out"
-    networks = networks_of([video], embedder=Tardy())
-    result = run.run(config_of([video]), output, quiet=True, networks=networks)
+    world = world_of([video], embedder=Tardy())
+    result = run.run(config_of([video]), output, quiet=True, world=world)
     assert len(result.people) == 1
     rows = journal.read_rows(journal.row_files(output))
     assert sum(len(each.frames) for each in rows) > 30
@@ -203,10 +208,10 @@ def test_a_detector_that_fails_ends_the_run_with_its_results_and_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video = write_camera(tmp_path, "gate")
-    networks = networks_of([video], error=RuntimeError("no such device"))
+    world = world_of([video], error=RuntimeError("no such device"))
 
     def go(parsed: Namespace) -> None:
-        run.run(config_of([video]), tmp_path / "out", quiet=True, networks=networks)
+        run.run(config_of([video]), tmp_path / "out", quiet=True, world=world)
 
     assert command.run(go, Namespace(), PipelineError) == 2
     *_, told, error = capsys.readouterr().err.splitlines()
@@ -221,10 +226,10 @@ def test_without_memory_the_run_ends_with_its_results_and_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video = write_camera(tmp_path, "gate")
-    networks = networks_of([video], error=MemoryError())
+    world = world_of([video], error=MemoryError())
 
     def go(parsed: Namespace) -> None:
-        run.run(config_of([video]), tmp_path / "out", quiet=True, networks=networks)
+        run.run(config_of([video]), tmp_path / "out", quiet=True, world=world)
 
     assert command.run(go, Namespace(), PipelineError) == 2
     error = capsys.readouterr().err.splitlines()[-1]
@@ -242,15 +247,13 @@ def test_a_reid_network_that_fails_ends_the_run_and_a_later_one_goes_on(tmp_path
             config_of([video]),
             output,
             quiet=True,
-            networks=networks_of([video], embedder=broken),
+            world=world_of([video], embedder=broken),
         )
     _, manifest = documents_of(output)
     assert manifest["warnings"] == [
         "the run ended early: reid.onnx: the network failed: no such layer"
     ]
-    again = run.run(
-        config_of([video]), output, resume=True, quiet=True, networks=networks_of([video])
-    )
+    again = run.run(config_of([video]), output, resume=True, quiet=True, world=world_of([video]))
     assert again.warnings == []
 
 
@@ -276,7 +279,7 @@ def test_a_disk_that_is_full_for_a_while_costs_no_row(
             wait_until(lambda: is_said("rows and events are written again"))
 
         with meanwhile(fill_and_free):
-            result = run.run(config_of([video]), output, quiet=True, networks=networks_of([video]))
+            result = run.run(config_of([video]), output, quiet=True, world=world_of([video]))
         said += capfd.readouterr().err
         assert said.count("rows/000001.jsonl: ") == 1
         assert result.warnings == []
@@ -296,9 +299,9 @@ def test_a_disk_that_stays_full_is_told_at_the_end_with_what_is_lost(
             wait_until(lambda: has_rows(output))
             fill(disk)
 
-        networks = networks_of([video])
+        world = world_of([video])
         with meanwhile(fill_it), pytest.raises(OutputError, match=r"free some space.*live\.merge"):
-            run.run(config_of([video]), output, quiet=True, networks=networks)
+            run.run(config_of([video]), output, quiet=True, world=world)
         assert "the last rows and events are lost" in capfd.readouterr().err
 
 
@@ -313,7 +316,7 @@ def test_a_folder_that_is_deleted_is_told_and_a_new_one_has_what_comes_next(
         shutil.rmtree(output)
 
     with meanwhile(delete):
-        run.run(config_of([video]), output, quiet=True, networks=networks_of([video]))
+        run.run(config_of([video]), output, quiet=True, world=world_of([video]))
     assert capfd.readouterr().err.count("was deleted, and all that it held is lost") == 1
     trajectories, _ = documents_of(output)
     assert trajectories["cameras"][0]["camera"] == "gate"
@@ -341,7 +344,7 @@ def test_a_page_client_that_never_reads_delays_nobody(tmp_path: Path) -> None:
             config_of([video], f"serve.port={port}"),
             output,
             quiet=True,
-            networks=networks_of([video]),
+            world=world_of([video]),
         )
     for client in clients:
         client.close()
@@ -359,7 +362,7 @@ def test_a_webhook_that_hangs_does_not_keep_the_run_from_ending(tmp_path: Path) 
             config_of([video], f"events.webhook={url}"),
             tmp_path / "out",
             quiet=True,
-            networks=networks_of([video]),
+            world=world_of([video]),
         )
     assert time.monotonic() - begun_s < 12
     assert len(result.people) == 1
@@ -375,7 +378,7 @@ def test_a_signal_ends_the_run_with_results(tmp_path: Path, number: int) -> None
         os.kill(os.getpid(), number)
 
     with meanwhile(end):
-        result = run.run(config_of([video]), output, quiet=True, networks=networks_of([video]))
+        result = run.run(config_of([video]), output, quiet=True, world=world_of([video]))
     assert len(result.people) == 1
     assert documents_of(output)[1]["warnings"] == []
 
@@ -395,10 +398,9 @@ class Slow(MotFileDetector):
 def test_ctrl_c_twice_stops_at_once_and_what_was_seen_can_be_merged(tmp_path: Path) -> None:
     video = write_camera(tmp_path, "gate", 60.0)
     output = tmp_path / "out"
-    fast = networks_of([video])
     camera = open_source(CameraConfig(source=str(video), name="gate"), SourcesConfig()).camera
     slow_detector = Slow(tmp_path, [camera], 0.1)
-    slow = Networks(slow_detector, fast.embedder, [])
+    slow = with_networks(Networks(slow_detector, NoEmbedder(), []))
 
     def end() -> None:
         wait_until(lambda: slow_detector.n_frames > 20)
@@ -407,7 +409,7 @@ def test_ctrl_c_twice_stops_at_once_and_what_was_seen_can_be_merged(tmp_path: Pa
         os.kill(os.getpid(), signal.SIGINT)
 
     with meanwhile(end), pytest.raises(KeyboardInterrupt):
-        run.run(config_of([video]), output, quiet=True, networks=slow)
+        run.run(config_of([video]), output, quiet=True, world=slow)
     assert merge.main([str(output)]) == 0
     assert (output / "trajectories.json").is_file()
 
@@ -461,7 +463,7 @@ def test_sighup_adds_and_removes_cameras_and_a_bad_config_changes_nothing(
             output,
             reload=load,
             interrupts=interrupts,
-            networks=networks_of(videos),
+            world=world_of(videos),
         )
     assert {camera.name for camera in result.cameras} == {"gate", "hall"}
     assert (output / EVENTS).is_file()

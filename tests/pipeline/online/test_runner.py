@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -237,3 +238,60 @@ def test_a_crop_is_embedded_again_on_closing_only_by_a_network_for_clips(
     tracklets = [t for person in linked.people for t in person.tracklets]
     assert sorted((t.track_id, len(t.frames)) for t in tracklets) == [(1, 4), (2, 2)]
     assert [event.kind for event in said][:1] == ["appeared"]
+
+
+class RealTime:
+    """Cameras in real time, one tracklet of which is open all the time."""
+
+    n_frames: dict[str, int] = {}  # noqa: RUF012
+
+    @property
+    def now_s(self) -> float:
+        return time.monotonic()
+
+    def provisional(self) -> list[Tracklet]:
+        return [of(1, 10, 20)]
+
+    def rounds(self, lasts_s: float) -> Iterator[list[Tracklet]]:
+        ends_s = time.monotonic() + lasts_s
+        while time.monotonic() < ends_s:
+            time.sleep(0.01)
+            yield []
+
+
+class Slow(Counting):
+    """Takes 0.1 s for each step, however short the steps are apart."""
+
+    def embed(self, tracklets: Sequence[Tracklet]) -> list[Embedded]:
+        time.sleep(0.1)
+        return super().embed(tracklets)
+
+
+@pytest.mark.parametrize(("most_share", "fewest", "most"), [(1.0, 8, 11), (0.25, 3, 5)])
+def test_linking_takes_no_more_than_its_share_of_the_time(
+    most_share: float, fewest: int, most: int
+) -> None:
+    worker = RealTime()
+    embedder = Slow(frame_wise=False)
+    n_steps = 0
+
+    def count(said: list[Event]) -> None:
+        nonlocal n_steps
+        n_steps += 1
+
+    config = LinkingConfig()
+    cameras = {"cam": Camera("cam", "cam.mp4", 160, 48, 10.0, 0.0, -1, np.zeros((0, 0)))}
+    online = OnlineLinker(engine_of(cameras, config), config.forget_after_s)
+    runner = OnlineRunner(
+        worker,
+        embedder,  # type: ignore[arg-type]
+        online,
+        0.02,
+        Timings(),
+        count,
+        most_share,
+    )
+    runner.follow(worker.rounds(1.0))
+    n_while_reading = n_steps - 1  # the last one comes at the end
+    assert n_while_reading <= most
+    assert n_while_reading >= fewest - 2  # the machine may be slow
