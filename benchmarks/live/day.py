@@ -11,11 +11,13 @@ stops in front of him every few minutes. Each camera fails once.
 """
 
 import threading
+import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -58,6 +60,7 @@ FOUND_SHARE = 0.97
 VIDEO_EVERY_S = 3600.0
 VIDEO_FOR_S = 60.0
 """Pictures are drawn on and recorded for so long of every hour."""
+WAIT_S = 0.005
 IS_PERSON = 200
 """Red of all people; blue and green are the number."""
 GREY = 90
@@ -233,6 +236,18 @@ class Day:
             time_s += lasts_s
 
 
+class Watcher(Protocol):
+    """Keeps the time of a day."""
+
+    def tick(self, time_s: float) -> None:
+        """Take the time of the day, seconds, before each round."""
+        ...
+
+    def is_behind(self) -> bool:
+        """Whether the day has to wait, since linking does not keep up with it."""
+        ...
+
+
 class DayCameras(LiveCameras):
     """The two cameras of a day, which send pictures as fast as they are looked at.
 
@@ -246,7 +261,7 @@ class DayCameras(LiveCameras):
         live: LiveConfig,
         now: Callable[[], float],
         next_indices: Mapping[str, int],
-        on_tick: Callable[[float], object],
+        watcher: "Watcher",
     ) -> None:
         """Begin.
 
@@ -255,11 +270,11 @@ class DayCameras(LiveCameras):
             live: settings of live cameras.
             now: seconds since 1970.
             next_indices: see `LiveCameras`.
-            on_tick: takes the time of the day, before each round.
+            watcher: keeps the time.
         """
         super().__init__([], live, now)
         self._day = day
-        self._on_tick = on_tick
+        self._watcher = watcher
         self._said: list[CameraEvent] = []
         self._is_out = dict.fromkeys(NAMES, False)
         self._indices = {name: next_indices.get(name, 0) for name in NAMES}
@@ -287,7 +302,10 @@ class DayCameras(LiveCameras):
             if stop.is_set():
                 return
             time_s = number * LOOK_S
-            self._on_tick(time_s)
+            self._watcher.tick(time_s)
+            while self._watcher.is_behind() and not stop.is_set():
+                time.sleep(WAIT_S)
+                yield []
             frames = []
             for name in NAMES:
                 is_out = self._day.is_out(name, time_s)

@@ -147,6 +147,7 @@ class LinkTimings(Timings):
     def __init__(self) -> None:
         super().__init__()
         self.link_s = 0.0
+        self.n_linked = 0
         self.n_calls: Counter[str] = Counter()
 
     @contextmanager
@@ -161,6 +162,7 @@ class LinkTimings(Timings):
         with Timings.stage(self, name, count):
             yield
         self.link_s += time.thread_time() - start_s
+        self.n_linked += 1
 
 
 @dataclass(slots=True)
@@ -172,6 +174,9 @@ class _Recorder:
     timings: LinkTimings
     samples: list[Sample] = field(default_factory=list)
     report: Callable[[Sample], object] = lambda sample: None
+    max_delay_s: float = MAX_DELAY_S
+    _n_seen: int = 0
+    _linked_s: float = 0.0
     _time_s: float = 0.0
     _due_s: float = 0.0
     _cpu_s: float = 0.0
@@ -193,6 +198,15 @@ class _Recorder:
                 self.samples.append(sample)
                 self.report(sample)
             self._mark()
+
+    def is_behind(self) -> bool:
+        """Whether a step of linking has run for twice as long as one comes after another."""
+        n_steps = self.timings.n_calls["link"]
+        if n_steps != self._n_seen:
+            self._n_seen = n_steps
+            self._linked_s = self._time_s
+        is_linking = self.timings.n_linked < n_steps
+        return is_linking and self._time_s - self._linked_s > self.max_delay_s
 
     def _mark(self) -> None:
         self._cpu_s = time.process_time()
@@ -306,12 +320,14 @@ def _soak(
     config = _config(port, settings)
     day = Day(hours, config.linking.forget_after_s, begins)
     timings = LinkTimings()
-    recorder = _Recorder(folder, day, timings, report=report)
+    recorder = _Recorder(
+        folder, day, timings, report=report, max_delay_s=config.linking.max_delay_s
+    )
 
     def open_cameras(
         configs: object, live: object, now: Callable[[], float], next_indices: Mapping[str, int]
     ) -> DayCameras:
-        return DayCameras(day, config.live, now, next_indices, recorder.tick)
+        return DayCameras(day, config.live, now, next_indices, recorder)
 
     world = World(
         clock=recorder.now,
