@@ -110,7 +110,11 @@ def run(scene: Scene, max_seconds: float, settings: Sequence[str] = ()) -> Strea
             if tracklet in first_s
         ]
         results = folder / "recorded"
-        _write_as_recorded(output, lengths, starts_at_s, results)
+        streamed = {
+            name: _Length(min(length.n_frames, round(duration_s * length.fps)), length.fps)
+            for name, length in lengths.items()
+        }
+        _write_as_recorded(output, streamed, starts_at_s, results)
         looks_per_s = n_looks / len(scene.videos) / duration_s
         return Streamed(scenes.score(scene, results), np.array(delays_s), looks_per_s)
 
@@ -194,7 +198,10 @@ def _first_rows(output: Path) -> tuple[dict[str, float], int]:
 def _write_as_recorded(
     output: Path, lengths: dict[str, _Length], starts_at_s: float, folder: Path
 ) -> None:
-    """Write rows of a live run as MOT files with the frame numbers of the videos."""
+    """Write rows of a live run as MOT files with the frame numbers of the videos.
+
+    A `run.json` says how many frames were streamed, so that no others are scored.
+    """
     folder.mkdir()
     lines: dict[str, dict[tuple[int, int], str]] = {name: {} for name in lengths}
     with (output / "tracks.csv").open(newline="", encoding="utf-8") as file:
@@ -210,3 +217,8 @@ def _write_as_recorded(
     for name, in_camera in lines.items():
         text = "".join(f"{line}\n" for _, line in sorted(in_camera.items()))
         (folder / f"{name}.txt").write_text(text, encoding="utf-8")
+    cameras = [
+        {"camera": name, "n_frames": length.n_frames, "stride": 1}
+        for name, length in lengths.items()
+    ]
+    (folder / "run.json").write_text(json.dumps({"cameras": cameras}), encoding="utf-8")
