@@ -133,7 +133,7 @@ def _tracklet(tracklet: Tracklet) -> dict[str, Any]:
 def _calibration(linked: Linked) -> dict[str, Any]:
     calibration = linked.calibration
     cameras: set[str] = set()
-    for person in linked.people:
+    for person in [*linked.people, *linked.left_out]:
         cameras.update(tracklet.camera for tracklet in person.tracklets)
     even_cosines = zip(sorted(cameras), calibration.curve.even.tolist(), strict=True)
     return {

@@ -343,7 +343,7 @@ def broken(tmp_path: Path) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("case", range(19))
+@pytest.mark.parametrize("case", range(18))
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
     case: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
