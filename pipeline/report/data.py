@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import explain
+from pipeline.records import Array
 from pipeline.report import quality, sheets, site
 from pipeline.report.crops import Crops, Entry
 from pipeline.report.site import Stay
@@ -22,7 +23,7 @@ Json = dict[str, Any]
 
 TRACKLET = ("camera", "track_id", "frame", "first", "last", "probability", "crop", "stretches")
 """A tracklet. `camera` is its number, `crop` its place in the sheets (-1 for none), and `stretches`
-are those of a tracklet that was not seen all the time: first, last, and whether it was filled in.
+are those of a tracklet that was not seen all the time: first, last, and 1 where it was filled in.
 """
 LINK = ("first", "second", "probability", "status", "why", "second_choice", "rival", "lookalike")
 """A link. `first` and `second` are numbers of tracklets of the person, `probability` is -1 where a
@@ -127,7 +128,7 @@ class _People:
     def add(self, person: Json) -> Json:
         """Return the entry of a person."""
         person_id = int(person["person_id"])
-        tracklets = []
+        tracklets: list[list[Any]] = []
         places: dict[str, int] = {}
         crops = []
         for tracklet in person["tracklets"]:
@@ -193,6 +194,7 @@ def _owners(why: Json) -> dict[str, int]:
 def _tracklet(tracklet: Json, camera: int) -> list[Any]:
     times_s = np.array(tracklet["times_s"], np.float64)
     filled = np.array(tracklet.get("filled", [0] * len(times_s)), np.bool_)
+    is_missed = filled & (np.array(tracklet["scores"]) == 0)  # others are between two looks
     return [
         camera,
         int(tracklet["track_id"]),
@@ -201,11 +203,11 @@ def _tracklet(tracklet: Json, camera: int) -> list[Any]:
         float(times_s[-1]),
         tracklet["link_probability"],
         -1,
-        list(_stretches(times_s, filled)),
+        list(_stretches(times_s, is_missed)),
     ]
 
 
-def _stretches(times_s: np.ndarray, filled: np.ndarray) -> Iterator[float]:
+def _stretches(times_s: Array, filled: Array) -> Iterator[float]:
     """Stretches of rows without a gap that are all filled or all seen; none for one stretch."""
     steps_s = np.diff(times_s)
     usual_s = float(np.median(steps_s)) if len(steps_s) else 0.0

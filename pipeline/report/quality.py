@@ -97,7 +97,7 @@ def _doubts(run: Json, why: Json, people: Sequence[Json]) -> list[Finding]:
             f"{probable} of {len(judged)} links are probable, not confirmed: their probability is"
             f" below {confirmed}."
         )
-        cure = "Filter people by “weakest link” to see them first."
+        cure = "Order people by “Weakest link first” to see them."
         found.append(Finding("note", "Weak links", text, cure))
     if not people:
         cure = (

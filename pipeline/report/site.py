@@ -58,8 +58,8 @@ def cameras(
         in_camera: dict[int, float] = defaultdict(float)
         for stay in route:
             in_camera[stay.camera] += stay.last_s - stay.first_s
-        for number, seen_s in in_camera.items():
-            of_camera[number].append(seen_s)
+        for number, seconds in in_camera.items():
+            of_camera[number].append(seconds)
     described = []
     for number, camera in enumerate(known):
         name = str(camera["camera"])

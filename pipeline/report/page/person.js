@@ -7,7 +7,7 @@ import { makeTimeline } from "./timeline.js";
 import { count, element } from "./text.js";
 
 const STAYS_SHOWN = 40;
-const LINKS_SHOWN = 60;
+const LINKS_SHOWN = 8;
 const detail = byId("detail");
 const player = new Player();
 
@@ -16,13 +16,14 @@ export function showPerson(person, onBack) {
   const timeline = makeTimeline(person, (timeS, camera) => player.seek(timeS, camera));
   player.onTime = (timeS) => timeline.setTime(timeS);
   const stage = element("div", "stage");
-  stage.append(player.node, timeline.node);
+  const watch = element("div", "watch");
+  watch.append(player.node, pictures(person));
+  stage.append(watch, timeline.node);
   if (!player.exists) {
     stage.prepend(element("p", "facts hint", "No videos beside this page: run without --no-video to play them here."));
   }
   detail.replaceChildren(
     heading(person, onBack),
-    pictures(person),
     block("When and where", stage),
     block("Route", route(person)),
     block("Why this is one person", links(person)),
@@ -50,8 +51,7 @@ function heading(person, onBack) {
   made.append(button("‹ All people", onBack, "back"), title, element("p", "facts", facts));
   const least = weakest(person);
   if (person.doubtful) {
-    const why = element("p", "doubt", "Doubtful: a link rests on appearance alone, and somebody else here looks the same. ");
-    why.append("Compare the pictures below, and look at the links.");
+    const why = element("p", "doubt", "Doubtful: a link rests on appearance alone, and somebody else here looks the same.");
     made.append(why);
   } else if (least < data.confirmed) {
     made.append(element("p", "doubt mild", `The weakest link is ${percent(least)}: probable, not confirmed.`));

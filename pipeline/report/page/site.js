@@ -47,15 +47,19 @@ function table(heads, body) {
 }
 
 function seconds(step) {
-  if (!step.seconds.length) return "seen by both at once";
-  const [low, middle, high] = step.seconds;
-  const spread = step.n - step.at_once > 1 ? ` (most ${span(low)} to ${span(high)})` : "";
-  return `${span(middle)}${spread}`;
+  const said = [];
+  if (step.seconds.length) {
+    const [low, middle, high] = step.seconds;
+    const spread = step.n - step.at_once > 1 ? ` (most ${span(low)} to ${span(high)})` : "";
+    said.push(`about ${span(middle)}${spread}`);
+  }
+  if (step.at_once) said.push(`${step.at_once === step.n ? "" : `${step.at_once}× `}seen by both at once`);
+  return said.join(", ");
 }
 
 function graph() {
   const n = data.cameras.length;
-  const [width, height] = [460, n > 8 ? 420 : 320];
+  const [width, height] = [460, n > 8 ? 420 : n > 2 ? 320 : 170];
   const made = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "graph", role: "img" });
   made.setAttribute("aria-label", `Ways between ${count(n, "camera")}; the table lists them`);
   const marker = shape("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" });
@@ -89,8 +93,10 @@ function graph() {
     path.append(shape("title", {}, `${data.cameras[step.from].name} to ${data.cameras[step.to].name}: ${step.n}, ${seconds(step)}`));
     made.append(path);
     if (at >= MAX_LABELLED) return;
-    const label = [(from[0] + to[0]) / 2 + normal[0] * bend * 0.62, (from[1] + to[1]) / 2 + normal[1] * bend * 0.62 + 4];
-    made.append(shape("text", { x: label[0], y: label[1], class: "way-label" }, `${step.n}×${step.seconds.length ? ` ${span(step.seconds[1])}` : ""}`));
+    const out = bend / 2 + (Math.abs(normal[0]) > 0.5 ? 24 : 12);
+    const label = [(from[0] + to[0]) / 2 + normal[0] * out, (from[1] + to[1]) / 2 + normal[1] * out + 4];
+    const isLater = 2 * step.at_once < step.n;
+    made.append(shape("text", { x: label[0], y: label[1], class: "way-label" }, `${step.n}${isLater ? ` · ${span(step.seconds[1])}` : ""}`));
   });
   data.cameras.forEach((camera, at) => {
     const [x, y] = places[at];
