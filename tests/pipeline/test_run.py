@@ -80,6 +80,8 @@ def test_a_run_writes_every_file_that_run_json_lists_and_nothing_else(result: Pa
             "links.json",
             "priors.json",
             "tracks.csv",
+            "crops.zip",
+            "report.html",
             "run.json",
         ),
         *("mot/cam1.txt", "mot/cam2.txt"),

@@ -6,6 +6,7 @@ import { count, element, setText } from "./text.js";
 const SVG = "http://www.w3.org/2000/svg";
 const MAX_LABELLED = 14; // ways with numbers in the graph; the table has all
 const MAX_NODES = 24;
+const MAX_ROWS = 30;
 
 function shape(tag, attributes, text = "") {
   const made = document.createElementNS(SVG, tag);
@@ -59,7 +60,7 @@ function seconds(step) {
 
 function graph() {
   const n = data.cameras.length;
-  const [width, height] = [460, n > 8 ? 420 : n > 2 ? 320 : 170];
+  const [width, height] = n > 4 ? [640, 480] : [460, n > 2 ? 320 : 170];
   const made = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "graph", role: "img" });
   made.setAttribute("aria-label", `Ways between ${count(n, "camera")}; the table lists them`);
   const marker = shape("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" });
@@ -74,7 +75,7 @@ function graph() {
   ]);
   const most = Math.max(...data.steps.map((step) => step.n), 1);
   const largest = Math.max(...data.cameras.map((camera) => camera.people), 1);
-  const radius = (camera) => 15 + 15 * Math.sqrt(camera.people / largest);
+  const radius = (camera) => 14 + (n > 4 ? 10 : 16) * Math.sqrt(camera.people / largest);
   data.steps.forEach((step, at) => {
     const [from, to] = [places[step.from], places[step.to]];
     const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
@@ -104,7 +105,7 @@ function graph() {
     made.append(
       shape("circle", { cx: x, cy: y, r, class: "node" }),
       shape("text", { x, y: y + 5, class: "node-count" }, camera.people),
-      shape("text", { x, y: y + r + 16, class: "node-name" }, camera.name.length > 18 ? `${camera.name.slice(0, 17)}…` : camera.name),
+      shape("text", { x, y: n > 2 && y < height / 2 - 1 ? y - r - 6 : y + r + 17, class: "node-name" }, camera.name.length > 18 ? `${camera.name.slice(0, 17)}…` : camera.name),
     );
   });
   return made;
@@ -115,8 +116,10 @@ function ways() {
   if (!data.steps.length) {
     content.push(element("p", "facts", "Nobody was seen in more than one camera."));
   } else {
-    const body = data.steps.map((step) => [data.cameras[step.from].name, data.cameras[step.to].name, String(step.n), seconds(step)]);
-    content.push(table(["From", "To", "People", "Time between"], body));
+    const body = data.steps.slice(0, MAX_ROWS).map((step) => [data.cameras[step.from].name, data.cameras[step.to].name, String(step.n), seconds(step)]);
+    content.push(table(["From", "To", "Steps", "Time between"], body));
+    const more = data.steps.length - MAX_ROWS;
+    if (more > 0) content.push(element("p", "facts", `and ${more} more`));
   }
   return card("Ways between cameras", ...content);
 }
@@ -191,14 +194,15 @@ function dwell() {
   const { edges, counts, median } = data.dwell;
   const most = Math.max(...counts, 1);
   const made = element("dl", "dwell");
-  counts.forEach((n, at) => {
+  const nShown = counts.findLastIndex((n) => n > 0) + 1;
+  counts.slice(0, nShown).forEach((n, at) => {
     const low = at ? span(edges[at - 1]) : "";
     const words = at === 0 ? `under ${span(edges[0])}` : at === edges.length ? `over ${low}` : `${low} to ${span(edges[at])}`;
     const value = element("dd");
     const bar = element("span", "dwell-bar");
     bar.style.width = `${(100 * n) / most}%`;
     value.append(bar, element("span", "", String(n)));
-    made.append(element("dt", "", words.replaceAll(".0 s", " s")), value);
+    made.append(element("dt", "", words.replaceAll(".0 s", " s").replaceAll(" h 0 min", " h")), value);
   });
   return card("How long people stay", element("p", "facts", `From first to last seen, median ${span(median)}`), made);
 }

@@ -16,7 +16,7 @@ export function makeTimeline(person, seek) {
   const node = element("div", "timeline");
   const told = element("p", "facts told");
   told.setAttribute("role", "status");
-  setText(told, "Click a bar, or drag the scrubber.");
+  setText(told, legend(person));
   const lanes = makeLanes(person, place, pick);
   const head = element("div", "playhead");
   head.hidden = true;
@@ -53,6 +53,14 @@ export function makeTimeline(person, seek) {
     scrubber.setAttribute("aria-valuetext", moment(timeS));
   }
   return { node, setTime };
+}
+
+function legend(person) {
+  const all = person.tracklets.map(tracklet);
+  const parts = ["Click a bar, or drag the scrubber."];
+  if (all.some((each) => each.stretches.some((value, at) => at % 3 === 2 && value))) parts.push("Pale: not seen, filled in.");
+  if (all.some((each) => each.probability < data.confirmed)) parts.push(`Amber: linked with less than ${percent(data.confirmed)}.`);
+  return parts.join(" ");
 }
 
 function makeLanes(person, place, pick) {
