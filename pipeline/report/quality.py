@@ -139,10 +139,10 @@ def _dropped(run: Json) -> list[Finding]:
 def _crops(people: Sequence[Json], crops: Crops, n_crops: int) -> list[Finding]:
     title = "Pictures of people"
     if crops.blur == "faces":
-        text = "Faces are blurred in the pictures here, as privacy.blur asks."
+        text = "Faces are hidden in the pictures of people, as privacy.blur asks."
         return [Finding("note", title, text, "")]
     if crops.blur == "bodies":
-        text = "There are no pictures of people here, as privacy.blur asks."
+        text = "There are no pictures of people, as privacy.blur asks."
         return [Finding("note", title, text, "")]
     if people and not n_crops:
         text = f"There are no pictures of people: the folder has no {FILE}."

@@ -65,18 +65,14 @@ def cameras(
         name = str(camera["camera"])
         video = f"{name}.mp4"
         counts = counted.get(name, {})
-        n_frames = int(camera["n_frames"])
-        start_s = float(camera["start_s"])
         seen_s = of_camera[number]
         entry = {
             "name": name,
-            "source": str(camera["source"]),
-            "start": start_s,
-            "length": round(n_frames * counts.get("stride", 1) / max(camera["fps"], 1e-3), 2),
+            "start": float(camera["start_s"]),
             "video": video if video in files else "",
             "people": len(seen_s),
             "dwell": round(float(np.median(seen_s)), 1) if seen_s else 0.0,
-            "frames": n_frames,
+            "frames": int(camera["n_frames"]),
             "dropped": int(camera["n_dropped"]),
             "boxes": int(counts.get("n_boxes", 0)),
             "in_tracks": int(counts.get("n_boxes_in_tracks", 0)),

@@ -54,7 +54,7 @@ function heading(person, onBack) {
     const why = element("p", "doubt", "Doubtful: a link rests on appearance alone, and somebody else here looks the same.");
     made.append(why);
   } else if (least < data.confirmed) {
-    made.append(element("p", "doubt mild", `The weakest link is ${percent(least)}: probable, not confirmed.`));
+    made.append(element("p", "doubt mild", `The weakest link is ${percent(least)}, which is not confirmed.`));
   }
   return made;
 }

@@ -1,7 +1,7 @@
 // One video at a time, on the clock of the run: a camera's, or all in one. It can follow a person
 // from camera to camera.
 
-import { button, data, moment, tracklet } from "./data.js";
+import { button, data, tracklet } from "./data.js";
 import { element, setText } from "./text.js";
 
 const ALL = -1;
@@ -37,6 +37,9 @@ export class Player {
     this.video.addEventListener("timeupdate", () => this.tick());
     this.video.addEventListener("seeked", () => this.tell());
     this.video.addEventListener("error", () => this.fail());
+    this.video.addEventListener("loadedmetadata", () => {
+      this.video.style.aspectRatio = `${this.video.videoWidth} / ${this.video.videoHeight}`;
+    });
   }
 
   get exists() {
@@ -145,6 +148,5 @@ export class Player {
     this.video.hidden = true;
     this.message.hidden = false;
     setText(this.message, `${source.file} cannot be played from here: keep this page in the folder of the results.`);
-    this.onTime(moment ? this.now : 0, this.camera);
   }
 }

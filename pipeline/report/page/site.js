@@ -132,7 +132,8 @@ function cameras(showCamera) {
     camera.dropped ? `${camera.frames} (${camera.dropped} lost)` : String(camera.frames),
     camera.boxes ? `${Math.round((100 * camera.in_tracks) / camera.boxes)}%` : "–",
   ]);
-  return card("Cameras", table(["Camera", "People", "Median stay", "Frames", "Boxes in tracks"], body));
+  const said = "Stay: median of the time that people are in view. In tracks: share of the detected boxes that belong to a track.";
+  return card("Cameras", element("p", "facts", said), table(["Camera", "People", "Stay", "Frames", "In tracks"], body));
 }
 
 function bars(values, most) {
