@@ -89,7 +89,10 @@ def _read(path: Path) -> Json:
     try:
         document = documents.from_json(files.read_text(path))
     except OSError:
-        raise SourceError(f"{path}: cannot be read; give the output folder of a run") from None
+        raise SourceError(
+            f"{path}: cannot be read; give the output folder of a run over files (a live run has no"
+            " report)"
+        ) from None
     except ValueError:
         raise SourceError(
             f"{path}: was not written by this program; give the output folder of a run"

@@ -25,13 +25,18 @@ function showQuality(target) {
     item.append(line, element("p", "", text));
     if (cure) {
       const what = element("p", "cure");
-      what.append(element("strong", "", "What to do: "), cure);
+      what.append(element("strong", "", "What to do: "), ...withCode(cure));
       item.append(what);
     }
     list.append(item);
   }
   const about = `Made by version ${data.about.version} on ${data.about.device}.`;
   target.append(list, element("p", "facts", about));
+}
+
+/** Words, with what stands between backticks as code. */
+function withCode(text) {
+  return text.split("`").map((part, at) => (at % 2 ? element("code", "", part) : part));
 }
 
 function show() {

@@ -61,7 +61,7 @@ function seconds(step) {
 function graph() {
   const n = data.cameras.length;
   const [width, height] = n > 4 ? [640, 480] : [460, n > 2 ? 320 : 170];
-  const made = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "graph", role: "img" });
+  const made = shape("svg", { class: "graph", role: "img" });
   made.setAttribute("aria-label", `Ways between ${count(n, "camera")}; the table lists them`);
   const marker = shape("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" });
   marker.append(shape("path", { d: "M0 0 8 4 0 8z" }));
@@ -73,6 +73,8 @@ function graph() {
     width / 2 + (n > 1 ? (width / 2 - 70) * Math.cos(angle(at)) : 0),
     height / 2 + (n > 1 ? (height / 2 - 56) * Math.sin(angle(at)) : 0),
   ]);
+  const [top, bottom] = [Math.min(...places.map(([, y]) => y)), Math.max(...places.map(([, y]) => y))];
+  made.setAttribute("viewBox", `0 ${top - 58} ${width} ${bottom - top + 116}`);
   const most = Math.max(...data.steps.map((step) => step.n), 1);
   const largest = Math.max(...data.cameras.map((camera) => camera.people), 1);
   const radius = (camera) => 14 + (n > 4 ? 10 : 16) * Math.sqrt(camera.people / largest);

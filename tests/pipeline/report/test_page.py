@@ -13,6 +13,7 @@ import pytest
 from pipeline import cli
 from pipeline.report import __main__ as command
 from tests.pipeline.report import results
+from tests.videos import write_video
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs the package selenium")
 Service = webdriver.ChromeService
@@ -342,6 +343,23 @@ def test_a_tracklet_and_the_scrubber_move_the_video_beside_the_page(
     scrubber.send_keys(Keys.ARROW_LEFT * 10)
     wait_until(lambda: 0.2 < before - browser.execute_script(now) < 0.8)
     browser.execute_script("document.querySelector('video').removeAttribute('src')")
+
+
+def test_the_route_is_played_from_camera_to_camera(browser: Any, tmp_path: Path) -> None:
+    files = [f"{name}.mp4" for name in ("gate", "hall", "yard")]
+    for name in files:
+        write_video(tmp_path / name, 100, 10, (64, 48))
+    results.write(tmp_path, 1, 3, files=files)
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path)
+    source = "return document.querySelector('video').currentSrc.split('/').pop().split('#')[0]"
+    wait_until(lambda: browser.execute_script(source) == "gate.mp4")
+    browser.find_element(By.CSS_SELECTOR, ".player .primary").click()
+    for name in files[1:]:
+        wait_until(lambda name=name: browser.execute_script(source) == name)  # type: ignore[misc]
+    stopped = "const video = document.querySelector('video'); return video.paused"
+    wait_until(lambda: bool(browser.execute_script(stopped)))
+    assert browser.execute_script("return document.querySelector('video').currentTime") >= 7.0
 
 
 def test_a_video_that_is_not_beside_the_page_is_named(browser: Any, tmp_path: Path) -> None:
