@@ -137,7 +137,7 @@ export function startList(choose) {
     byId("by-camera").append(option);
   });
   byId("filters").addEventListener("input", find);
-  byId("filters").addEventListener("change", find);
+  for (const each of document.querySelectorAll("#filters select")) each.addEventListener("change", find);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("any-time").addEventListener("click", () => setTimes(null));
   list.addEventListener("scroll", draw, { passive: true });

@@ -12,6 +12,8 @@ export class Player {
   constructor() {
     this.camera = null;
     this.person = null;
+    this.isLoading = false;
+    this.target = 0;
     this.onTime = () => {};
     this.node = element("div", "player");
     this.video = element("video");
@@ -35,9 +37,13 @@ export class Player {
     this.node.append(this.video, this.message, bar);
     this.makeChoice();
     this.video.addEventListener("timeupdate", () => this.tick());
-    this.video.addEventListener("seeked", () => this.tell());
+    this.video.addEventListener("seeked", () => {
+      this.isLoading = false; // a new video is at its own beginning until then
+      this.tell();
+    });
     this.video.addEventListener("error", () => this.fail());
     this.video.addEventListener("loadedmetadata", () => {
+      this.video.currentTime = this.target;
       this.video.style.aspectRatio = `${this.video.videoWidth} / ${this.video.videoHeight}`;
     });
   }
@@ -66,7 +72,8 @@ export class Player {
 
   /** The time on the clock of the run. */
   get now() {
-    return this.video.currentTime + (this.sources.get(this.camera)?.start ?? 0);
+    const timeS = this.isLoading ? this.target : this.video.currentTime;
+    return timeS + (this.sources.get(this.camera)?.start ?? 0);
   }
 
   /** Show a person's first appearance, without playing. */
@@ -94,8 +101,11 @@ export class Player {
       this.message.hidden = true;
       this.video.hidden = false;
       this.video.setAttribute("aria-label", `Video of ${source.name}`);
-      const at = `#t=${offset.toFixed(3)}`;
-      this.video.src = source.file.split("/").map(encodeURIComponent).join("/") + at;
+      this.isLoading = true;
+      this.target = offset;
+      this.video.src = source.file.split("/").map(encodeURIComponent).join("/");
+    } else if (this.isLoading) {
+      this.target = offset;
     } else {
       this.video.currentTime = offset;
     }
@@ -127,7 +137,7 @@ export class Player {
   }
 
   tick() {
-    if (this.video.seeking) return;
+    if (this.video.seeking || this.isLoading) return;
     this.tell();
     if (!this.follow.checked || !this.person || this.video.paused) return;
     const now = this.now;
