@@ -75,6 +75,7 @@ function pictures(person) {
     item.append(open);
     made.append(item);
   }
+  made.classList.toggle("many", shown.size > 2);
   if (!shown.size) made.append(element("li", "facts", "No pictures were kept of this person."));
   return made;
 }

@@ -5,6 +5,7 @@ import { count, element, setText } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const MAX_LABELLED = 14; // ways with numbers in the graph; the table has all
+const AT = 0.38; // where the label of a way is, from its start to its end: in the middle many meet
 const MAX_NODES = 24;
 const MAX_ROWS = 30;
 
@@ -96,8 +97,11 @@ function graph() {
     path.append(shape("title", {}, `${data.cameras[step.from].name} to ${data.cameras[step.to].name}: ${step.n}, ${seconds(step)}`));
     made.append(path);
     if (at >= MAX_LABELLED) return;
-    const out = bend / 2 + (Math.abs(normal[0]) > 0.5 ? 24 : 12);
-    const label = [(from[0] + to[0]) / 2 + normal[0] * out, (from[1] + to[1]) / 2 + normal[1] * out + 4];
+    const out = Math.abs(normal[0]) > 0.5 ? 22 : 12;
+    const label = [0, 1].map((axis) => {
+      const along = (1 - AT) ** 2 * start[axis] + 2 * AT * (1 - AT) * middle[axis] + AT ** 2 * end[axis];
+      return along + normal[axis] * out + 4 * axis;
+    });
     const isLater = 2 * step.at_once < step.n;
     made.append(shape("text", { x: label[0], y: label[1], class: "way-label" }, `${step.n}${isLater ? ` · ${span(step.seconds[1])}` : ""}`));
   });
