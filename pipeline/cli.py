@@ -84,6 +84,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add("--no-video", action="store_true", help="write no annotated videos")
     add("--mosaic", action="store_true", help="also write mosaic.mp4 with all cameras side by side")
+    add("--no-report", action="store_true", help="write no report.html and keep no crops")
     add("--quiet", action="store_true", help="no progress bar and no summary")
     add("--version", action="store_true", help="print the version and exit")
     return parser.parse_args(arguments)
@@ -105,6 +106,7 @@ def settings(arguments: argparse.Namespace) -> Config:
         "linking.priors": arguments.priors,
         "output.video": False if arguments.no_video else None,
         "output.mosaic": True if arguments.mosaic else None,
+        "output.report": False if arguments.no_report else None,
         "serve.port": arguments.serve,
     }
     given = {key: value for key, value in flags.items() if value is not None}

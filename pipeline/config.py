@@ -254,6 +254,7 @@ class OutputConfig(Section):
 
     video: bool = True
     mosaic: bool = False
+    report: bool = True
     trail_s: Seconds = 2.0
     crf: Annotated[int, Field(ge=0, le=51)] = 23
     encoder: Literal["libx264", "auto", "h264_nvenc", "h264_qsv", "h264_vaapi"] = "libx264"

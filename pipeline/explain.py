@@ -212,7 +212,7 @@ def _person(person: Json, needed: float) -> str:
     judged = [link for link in person["links"] if not link["rule"]]
     if judged:
         weakest = min(judged, key=lambda link: float(link["probability"]))
-        probability = _percent(weakest["probability"])
+        probability = percent(weakest["probability"])
         lines.append(f"Weakest link: {probability}, {weakest['status']}, {_both(weakest)}")
     lines.append("")
     for i, tracklet in enumerate(tracklets):
@@ -228,21 +228,40 @@ def _person(person: Json, needed: float) -> str:
 def _tie(link: Json, person_id: int) -> str:
     """Why the second tracklet of a link is one person with the first."""
     who = f"same person as {link['first']['name']}: "
+    if link["rule"] in (ONE_TRACK, CORRECTED):
+        return who + reason(link)
+    said = f"{percent(link['probability'])}, {link['status']}: {reason(link)}"
+    parts = [f"{who}{said}", second_choice(link, person_id), lookalike(link)]
+    return "; ".join(part for part in parts if part)
+
+
+def reason(link: Json) -> str:
+    """Say what made a link: its evidence, or the rule that needs none."""
     if link["rule"] == ONE_TRACK:
-        return who + "the same track continues"
+        return "the same track continues"
     if link["rule"] == CORRECTED:
-        return who + "set by a correction"
-    rival = ""
-    if link["rival_person"] not in (0, person_id):
-        rival = (
-            f"; second choice: person {link['rival_person']},"
-            f" {_percent(link['rival_probability'])} ({link['rival']})"
-        )
-    lookalike = ""
-    if link.get("lookalike"):
-        lookalike = f"; {link['lookalike']}, who is somebody else, looks like that too"
-    said = f"{_percent(link['probability'])}, {link['status']}: {_evidence(link)}"
-    return f"{who}{said}{rival}{lookalike}"
+        return "set by a correction"
+    return _evidence(link)
+
+
+def second_choice(link: Json, person_id: int) -> str:
+    """Name who else could have been linked; "" for nobody.
+
+    Args:
+        link: an entry of links.json with `rival_person`, the person of its rival (0 for none).
+        person_id: the person of the link.
+    """
+    if link["rival_person"] in (0, person_id):
+        return ""
+    probability = percent(link["rival_probability"])
+    return f"second choice: person {link['rival_person']}, {probability} ({link['rival']})"
+
+
+def lookalike(link: Json) -> str:
+    """Name the tracklet of somebody else who looks like the person of a link; "" for none."""
+    if not link.get("lookalike"):
+        return ""
+    return f"{link['lookalike']}, who is somebody else, looks like that too"
 
 
 def _near(person: Json, needed: float) -> list[str]:
@@ -253,16 +272,25 @@ def _near(person: Json, needed: float) -> list[str]:
     lines = ["", "Nearly linked, but other people:"]
     for link in missed[:MAX_NEAR_MISSES]:
         other = sum(link["people"]) - person["person_id"]
-        probability = _percent(link["probability"])
-        why = f"{_apart(link, needed)}; {_evidence(link)}"
-        lines.append(_wrapped(f"person {other}, {probability}: {why}", 2))
+        probability = percent(link["probability"])
+        lines.append(_wrapped(f"person {other}, {probability}: {apart(link, needed)}", 2))
     more = len(missed) - MAX_NEAR_MISSES
     if more > 0:
         lines.append(f"  and {more} more in links.json")
     return lines
 
 
-def _apart(link: Json, needed: float) -> str:
+def apart(link: Json, needed: float) -> str:
+    """Say what keeps two people apart, and the evidence.
+
+    Args:
+        link: a near miss of links.json.
+        needed: `min_probability` of links.json.
+    """
+    return f"{_obstacle(link, needed)}; {_evidence(link)}"
+
+
+def _obstacle(link: Json, needed: float) -> str:
     """What keeps two people apart."""
     both = _both(link)
     words = {
@@ -276,7 +304,7 @@ def _apart(link: Json, needed: float) -> str:
         why = (
             "another link was more probable"
             if link["probability"] >= needed
-            else f"below the required {_percent(needed)}"
+            else f"below the required {percent(needed)}"
         )
         return f"{why}; the strongest evidence is between {both}"
     return words.get(link["rule"], f"{link['rule']}, {both}")
@@ -313,7 +341,8 @@ def _both(link: Json) -> str:
     return f"{link['first']['name']} and {link['second']['name']}"
 
 
-def _percent(probability: float) -> str:
+def percent(probability: float) -> str:
+    """Return a probability, 0..1, as people read it."""
     return "over 99%" if probability > 0.995 else f"{probability:.0%}"
 
 

@@ -7,7 +7,7 @@ drawn. The second stops drawing. The third raises KeyboardInterrupt.
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -22,6 +22,7 @@ from pipeline import fill, site_checks
 from pipeline.config import CameraConfig, Config
 from pipeline.detect import detector as detectors
 from pipeline.embed import Embedder
+from pipeline.errors import PipelineError
 from pipeline.linking import brief, linker
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
@@ -34,6 +35,8 @@ from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import MANIFEST, OutputFolder, writing
 from pipeline.preparation import Prepared, n_expected, prepare
 from pipeline.records import Camera, Embedded, Frame, Tracklet
+from pipeline.report import crops
+from pipeline.report import write as report
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
 from pipeline.timings import Timings
@@ -108,8 +111,10 @@ def run(
                 draw(folder, result, processed.last_s, interrupts, quiet)
             finally:
                 result.interrupted |= interrupts["drawing"].is_set()
+                _report(folder, result)
                 _publish(folder, result)
         else:
+            _report(folder, result)
             _publish(folder, result)
     result.files = folder.written
     return result
@@ -118,6 +123,17 @@ def run(
 def _say(notes: Sequence[str]) -> None:
     for note in notes:
         tqdm.tqdm.write(f"note: {note}")
+
+
+def _report(folder: OutputFolder, result: Result) -> None:
+    """Write the report, or a warning: results are complete without it."""
+    if not result.config.output.report:
+        return
+    with result.timings.stage("report", sum(camera.n_frames for camera in result.cameras)):
+        try:
+            report.of_run(folder, result)
+        except PipelineError as error:
+            result.warnings.append(f"{report.FILE} was not written: {one_line(error)}")
 
 
 def _publish(folder: OutputFolder, result: Result) -> None:
@@ -147,7 +163,10 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     worker = Worker(sources, prepared.detector, prepared.config, result.timings)
     online = None
     tracklets: list[Embedded] = []
-    with closing(_rounds(worker, prepared, interrupts, quiet)) as rounds:
+    with (
+        closing(_rounds(worker, prepared, interrupts, quiet)) as all_rounds,
+        _keeping_crops(prepared, all_rounds) as rounds,
+    ):
         if linking.online:
             online = _follow(rounds, worker, prepared)
         else:
@@ -167,6 +186,22 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     result.n_boxes = worker.n_boxes
     result.n_unchanged = worker.n_unchanged
     return Processed(tracklets, online, worker.last_s)
+
+
+@contextmanager
+def _keeping_crops(
+    prepared: Prepared, rounds: Iterator[list[Tracklet]]
+) -> Iterator[Iterator[list[Tracklet]]]:
+    """Give the same rounds; the best crop of each tracklet is written on the way."""
+    config = prepared.config
+    if not config.output.report:
+        yield rounds
+        return
+    with (
+        prepared.folder.file(crops.FILE) as path,
+        crops.keeping(path, config.privacy.blur) as keeper,
+    ):
+        yield keeper.keep(rounds)
 
 
 def _follow(rounds: Iterable[list[Tracklet]], worker: Worker, prepared: Prepared) -> Linked:

@@ -47,12 +47,32 @@ def json_parts(
         The document, tracklet by tracklet.
     """
     by_name = {camera.name: camera for camera in cameras}
-    described_cameras = _dump([_camera(camera) for camera in cameras])
-    yield f'{{"schema":"{SCHEMA}","cameras":{described_cameras},"people":['
+    yield f'{{"schema":"{SCHEMA}","cameras":{_dump(describe(cameras))},"people":['
     for index, person in enumerate(people):
         yield "," if index else ""
         yield from _person_parts(person, by_name, confirmed_probability)
     yield "]}\n"
+
+
+def entries(
+    people: Sequence[Person], cameras: Sequence[Camera], confirmed_probability: float
+) -> Iterator[dict[str, Any]]:
+    """Yield the `people` of the document, whose `tracklets` are iterators.
+
+    Args:
+        people: identities.
+        cameras: all cameras of the run.
+        confirmed_probability: links of this probability or more are called confirmed.
+    """
+    by_name = {camera.name: camera for camera in cameras}
+    for person in people:
+        tracklets = _tracklets(person, by_name, confirmed_probability)
+        yield {**_person(person), "tracklets": tracklets}
+
+
+def describe(cameras: Sequence[Camera]) -> list[dict[str, Any]]:
+    """Return the `cameras` of the document."""
+    return [_camera(camera) for camera in cameras]
 
 
 def _dump(value: Any) -> str:
@@ -73,20 +93,30 @@ def _camera(camera: Camera) -> dict[str, Any]:
 
 
 def _person_parts(person: Person, cameras: dict[str, Camera], confirmed: float) -> Iterator[str]:
-    probabilities = link_probabilities(person)
-    entry = {
+    yield _dump(_person(person)).removesuffix("}") + ',"tracklets":['
+    for index, entry in enumerate(_tracklets(person, cameras, confirmed)):
+        yield "," if index else ""
+        yield _dump(entry)
+    yield "]}"
+
+
+def _person(person: Person) -> dict[str, Any]:
+    return {
         "person_id": person.person_id,
         "first_s": round(min(tracklet.first_s for tracklet in person.tracklets), 4),
         "last_s": round(max(tracklet.last_s for tracklet in person.tracklets), 4),
         "cameras": sorted({tracklet.camera for tracklet in person.tracklets}),
         "doubtful": person.is_doubtful,
     }
-    yield _dump(entry).removesuffix("}") + ',"tracklets":['
-    for index, tracklet in enumerate(person.tracklets):
+
+
+def _tracklets(
+    person: Person, cameras: dict[str, Camera], confirmed: float
+) -> Iterator[dict[str, Any]]:
+    probabilities = link_probabilities(person)
+    for tracklet in person.tracklets:
         camera = cameras[tracklet.camera]
-        yield "," if index else ""
-        yield _dump(_tracklet(tracklet, probabilities[tracklet.key], camera, confirmed))
-    yield "]}"
+        yield _tracklet(tracklet, probabilities[tracklet.key], camera, confirmed)
 
 
 def _tracklet(

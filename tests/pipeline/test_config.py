@@ -229,6 +229,7 @@ def test_a_dumped_config_loads_to_the_same_config(tmp_path: Path) -> None:
             "sources.stride": st.integers(1, 1000),
             "device": st.text(),
             "output.mosaic": st.booleans(),
+            "output.report": st.booleans(),
         }
     )
 )

@@ -5,6 +5,7 @@ are wrong.
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from pipeline import run as run_module
 from pipeline.errors import ModelError, SourceError
 from pipeline.outputs import manifest
 from pipeline.records import Embedded, Tracklet
+from pipeline.report import crops
 from tests.conftest import ROOT
 from tests.videos import write_video
 
@@ -80,6 +82,8 @@ def test_a_run_writes_every_file_that_run_json_lists_and_nothing_else(result: Pa
             "links.json",
             "priors.json",
             "tracks.csv",
+            "crops.zip",
+            "report.html",
             "run.json",
         ),
         *("mot/cam1.txt", "mot/cam2.txt"),
@@ -87,6 +91,36 @@ def test_a_run_writes_every_file_that_run_json_lists_and_nothing_else(result: Pa
     assert manifest["warnings"] == []
     assert manifest["stages"]["track"]["frames"] == 100
     assert len(manifest["git"]) in (0, 40)
+
+
+def test_the_report_shows_the_crop_of_everybody_and_the_videos_beside_it(result: Path) -> None:
+    text = (result / "report.html").read_text()
+    data = re.search(r'id="data">(.*?)</script>', text)
+    assert data is not None
+    shown = json.loads(data[1])
+    ids = [person["person_id"] for person in document(result)["people"]]
+    assert [person["id"] for person in shown["people"]] == ids
+    assert all(person["crop"] >= 0 for person in shown["people"])
+    assert [camera["video"] for camera in shown["cameras"]] == ["cam1.mp4", "cam2.mp4"]
+    assert shown["mosaic"] == "mosaic.mp4"
+    assert len(shown["floor"]) == sum(len(person["tracklets"]) for person in shown["people"])
+    assert str(ROOT) not in text
+
+
+def test_no_report_leaves_out_the_report_and_the_crops(sample: Path, tmp_path: Path) -> None:
+    given = ["--videos", sample / "cam1.mp4", *truth_boxes(sample), *QUICK, "--no-report"]
+    assert run(tmp_path, *given) == 0
+    assert not {"report.html", "crops.zip"} & {path.name for path in tmp_path.iterdir()}
+
+
+def test_crops_in_the_report_hide_what_is_private(sample: Path, tmp_path: Path) -> None:
+    private = ["--set", "privacy.blur=bodies", "--set", "linking.online=true"]
+    given = ["--videos", sample / "cam1.mp4", *truth_boxes(sample), *QUICK, *private]
+    assert run(tmp_path, *given) == 0
+    assert crops.load(tmp_path / crops.FILE).entries == {}
+    assert "There are no pictures of people, as privacy.blur asks." in (
+        (tmp_path / "report.html").read_text()
+    )
 
 
 def test_trajectories_follow_the_schema_and_agree_with_the_csv_and_mot_files(result: Path) -> None:

@@ -1,0 +1,170 @@
+"""The best crop of each tracklet, on disk as tracklets close, for the report.
+
+Linking needs embeddings only, so the pixels of a tracklet are gone once it is embedded. The report
+needs one picture of it. `crops.zip` holds JPEG files that any program can open, and `index.json`,
+which says what each shows. Nothing is held in memory but the index, so a run of any length can
+write it. What `privacy.blur` hides is hidden before a crop is written.
+"""
+
+import json
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from models import documents
+from pipeline.errors import SourceError
+from pipeline.live import jpeg, privacy
+from pipeline.live.privacy import Blur
+from pipeline.records import Array, Tracklet
+
+FILE = "crops.zip"
+INDEX = "index.json"
+SCHEMA = "crops/1"
+MAX_CROPS = 100_000
+"""Crops that a run keeps, about 4 kB each; later tracklets have none."""
+MAX_INDEX_BYTES = 50_000_000
+MAX_CROP_BYTES = 1_000_000
+MAX_SIDE_PX = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A crop: which file of the archive it is, frame it was cut from, and quality in 0..1."""
+
+    number: int
+    frame: int
+    quality: float
+
+
+Track = tuple[str, int]
+"""A camera and the id of one of its tracks."""
+
+
+class Keeper:
+    """Writes the best crop of each tracklet into an archive, see `keeping`."""
+
+    def __init__(self, archive: zipfile.ZipFile, blur: Blur) -> None:
+        self._archive = archive
+        self._blur = blur
+        self._kept: list[tuple[str, int, int, float]] = []
+
+    def keep(self, rounds: Iterator[list[Tracklet]]) -> Iterator[list[Tracklet]]:
+        """Pass on the tracklets that close, and write the best crop of each."""
+        for closed in rounds:
+            for tracklet in closed:
+                self._add(tracklet)
+            yield closed
+
+    def _add(self, tracklet: Tracklet) -> None:
+        if not len(tracklet.crops) or len(self._kept) >= MAX_CROPS:
+            return
+        best = int(tracklet.crop_quality.argmax())
+        encoded = jpeg.of_image(privacy.blurred_crop(tracklet.crops[best], self._blur))
+        if not encoded:
+            return
+        row = int(np.abs(tracklet.times_s - tracklet.crop_times_s[best]).argmin())
+        quality = round(float(tracklet.crop_quality[best]), 3)
+        self._archive.writestr(f"{len(self._kept)}.jpg", encoded)
+        self._kept.append((tracklet.camera, tracklet.track_id, int(tracklet.frames[row]), quality))
+
+    def finish(self) -> None:
+        """Write the index."""
+        index = {"schema": SCHEMA, "blur": self._blur, "crops": self._kept}
+        self._archive.writestr(INDEX, json.dumps(index, separators=(",", ":")))
+
+
+@contextmanager
+def keeping(path: Path, blur: Blur) -> Iterator[Keeper]:
+    """Write an archive of crops.
+
+    Args:
+        path: the file.
+        blur: what is hidden of people; of "bodies" nothing is left to be kept.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        keeper = Keeper(archive, blur)
+        yield keeper
+        keeper.finish()
+
+
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """The crops of a run, by track; `path` of an empty one is not read."""
+
+    path: Path
+    blur: Blur = "off"
+    entries: Mapping[Track, Sequence[Entry]] = field(default_factory=dict)
+
+    def best(self, track: Track, first_frame: int, last_frame: int) -> Entry | None:
+        """Return the best crop of a track between two frames; None where there is none.
+
+        Linking may cut a tracklet in two. Then the piece that the crop was cut from has it.
+        """
+        inside = [
+            entry
+            for entry in self.entries.get(track, ())
+            if first_frame <= entry.frame <= last_frame
+        ]
+        return max(inside, key=lambda entry: entry.quality, default=None)
+
+    def images(self, numbers: Sequence[int]) -> Iterator[Array]:
+        """Yield crops (H, W, 3) uint8 BGR, in the order of their numbers.
+
+        Raises:
+            SourceError: the archive is damaged.
+        """
+        if not numbers:
+            return
+        with _reading(self.path), zipfile.ZipFile(self.path) as archive:
+            for number in numbers:
+                encoded = _read(archive, f"{number}.jpg", MAX_CROP_BYTES)
+                image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+                if image is None or max(image.shape) > MAX_SIDE_PX:
+                    raise ValueError(f"{number}.jpg is no crop")
+                yield np.asarray(image)
+
+
+def load(path: Path) -> Crops:
+    """Read what an archive of crops shows.
+
+    Args:
+        path: the file; a missing one holds no crops.
+
+    Raises:
+        SourceError: it was not written by this program.
+    """
+    if not path.is_file():
+        return Crops(path)
+    entries: dict[Track, list[Entry]] = defaultdict(list)
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        index = documents.from_json(_read(archive, INDEX, MAX_INDEX_BYTES).decode())
+        if index["schema"] != SCHEMA or index["blur"] not in ("off", "faces", "bodies"):
+            raise ValueError("unknown schema")
+        for number, (camera, track_id, frame, quality) in enumerate(index["crops"]):
+            track = (str(camera), int(track_id))
+            entries[track].append(Entry(number, int(frame), float(quality)))
+        return Crops(path, index["blur"], entries)
+
+
+def _read(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:
+    if archive.getinfo(name).file_size > max_bytes:
+        raise ValueError(f"{name} is too large")
+    return archive.read(name)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what a damaged archive causes into one line."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, cv2.error):
+        raise SourceError(
+            f"{path}: is damaged, or was not written by this program; delete it to get a report"
+            " without crops"
+        ) from None

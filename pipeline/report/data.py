@@ -1,0 +1,277 @@
+"""The document in the page: people, what ties them, the site, and the quality of the run.
+
+It is made from the documents that a run writes, person by person, so that the rows of all boxes are
+never held at once. Times are seconds since `origin_s`, rounded to hundredths. What there is much of
+is a list, in the order of `TRACKLET`, `LINK`, `NEAR` and `STAY`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from pipeline import explain
+from pipeline.records import Array
+from pipeline.report import quality, sheets, site
+from pipeline.report.crops import Crops, Entry
+from pipeline.report.site import Stay
+
+Json = dict[str, Any]
+
+TRACKLET = ("camera", "track_id", "frame", "first", "last", "probability", "crop", "stretches")
+"""A tracklet. `camera` is its number, `crop` its place in the sheets (-1 for none), and `stretches`
+are those of a tracklet that was not seen all the time: first, last, and 1 where it was filled in.
+"""
+LINK = ("first", "second", "probability", "status", "why", "second_choice", "rival", "lookalike")
+"""A link. `first` and `second` are numbers of tracklets of the person, `probability` is -1 where a
+rule decided, and `rival` the id of the person of the second choice (0 for none).
+"""
+NEAR = ("person", "probability", "why")
+"""Somebody who was nearly linked: their id, how probable it was, and what kept them apart."""
+STAY = ("camera", "first", "last")
+
+MAX_NEAR = 5
+"""People who were nearly linked to somebody, the most probable ones."""
+MAX_GAP_S = 0.6
+"""A tracklet was seen all the time if its rows are at most this far apart, or two usual steps."""
+STEPS = 2.5
+MAX_FLOOR_POINTS = 60_000
+MAX_FLOOR_POINTS_OF_TRACKLET = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a run wrote: people of trajectories.json one by one and how many tracklets they have
+    together, its cameras, links.json and run.json, and crops.
+    """
+
+    people: Iterable[Json]
+    n_tracklets: int
+    cameras: Sequence[Json]
+    why: Json
+    run: Json
+    crops: Crops
+    files: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What the page shows, and the crops in it by their number in the archive, in order."""
+
+    json: Json
+    crops: list[int]
+
+
+def build(written: Written) -> Document:
+    """Return the document of the page.
+
+    Args:
+        written: what a run wrote.
+
+    Raises:
+        KeyError, TypeError, ValueError: it was not written by this program.
+    """
+    names = [str(camera["camera"]) for camera in written.cameras]
+    people = _People(written, {name: number for number, name in enumerate(names)})
+    entries = [people.add(person) for person in written.people]
+    numbers = _place_crops(entries, people.crops)
+    stays = [people.stays[entry["id"]] for entry in entries]
+    origin_s = min((entry["first"] for entry in entries), default=0.0)
+    last_s = max((entry["last"] for entry in entries), default=0.0)
+    cameras = site.cameras(written.cameras, written.run, written.files, stays)
+    document = {
+        "origin_s": origin_s,
+        "last": last_s,
+        "cameras": cameras,
+        "mosaic": "mosaic.mp4" if "mosaic.mp4" in written.files else "",
+        "people": entries,
+        "steps": site.steps(stays),
+        "occupancy": site.occupancy(stays, len(names), origin_s, last_s),
+        "dwell": site.dwell(stays),
+        "floor": people.floor,
+        "quality": quality.findings(written.run, written.why, entries, written.crops, len(numbers)),
+        "confirmed": written.why["confirmed_probability"],
+        "about": _about(written.run),
+    }
+    _count_from(document, origin_s)
+    return Document(document, numbers)
+
+
+def _about(run: Json) -> Json:
+    return {key: run.get(key, "") for key in ("version", "device", "interrupted")}
+
+
+class _People:
+    """Turns people of trajectories.json into those of the page."""
+
+    def __init__(self, written: Written, cameras: dict[str, int]) -> None:
+        self._cameras = cameras
+        self._crops = written.crops
+        self._needed = float(written.why["min_probability"])
+        self._links: dict[int, list[Json]] = defaultdict(list)
+        for link in written.why["links"]:
+            self._links[link["people"][0]].append(link)
+        self._near: dict[int, list[Json]] = defaultdict(list)
+        for link in written.why["near_misses"]:
+            for person_id in link["people"]:
+                self._near[person_id].append(link)
+        self._owner = _owners(written.why)
+        n_points = MAX_FLOOR_POINTS // max(written.n_tracklets, 1)
+        self._n_floor_points = int(np.clip(n_points, 2, MAX_FLOOR_POINTS_OF_TRACKLET))
+        self.floor: list[list[float]] = []
+        self.stays: dict[int, list[Stay]] = {}
+        self.crops: list[list[Entry | None]] = []
+
+    def add(self, person: Json) -> Json:
+        """Return the entry of a person."""
+        person_id = int(person["person_id"])
+        tracklets: list[list[Any]] = []
+        places: dict[str, int] = {}
+        crops = []
+        for tracklet in person["tracklets"]:
+            camera = self._cameras[tracklet["camera"]]
+            track = (tracklet["camera"], int(tracklet["track_id"]))
+            frames = tracklet["frames"]
+            crops.append(self._crops.best(track, frames[0], frames[-1]))
+            places[f"{track[0]}/{track[1]}@{tracklet['tracklet']}"] = len(tracklets)
+            tracklets.append(_tracklet(tracklet, camera))
+            self._add_floor(tracklet, person_id)
+        self.crops.append(crops)
+        stays = site.stays((each[0], each[3], each[4]) for each in tracklets)
+        self.stays[person_id] = stays
+        return {
+            "id": person_id,
+            "doubtful": bool(person.get("doubtful", False)),
+            "first": min(stay.first_s for stay in stays),
+            "last": max(stay.last_s for stay in stays),
+            "route": [[stay.camera, stay.first_s, stay.last_s] for stay in stays],
+            "tracklets": tracklets,
+            "links": [self._link(link, person_id, places) for link in self._links[person_id]],
+            "near": [self._missed(link, person_id) for link in self._near[person_id][:MAX_NEAR]],
+        }
+
+    def _link(self, link: Json, person_id: int, places: dict[str, int]) -> list[Any]:
+        link = {**link, "rival_person": self._owner.get(link["rival"], 0)}
+        second_choice = explain.second_choice(link, person_id)
+        return [
+            places.get(link["first"]["name"], -1),
+            places.get(link["second"]["name"], -1),
+            -1 if link["rule"] else link["probability"],
+            link["status"],
+            explain.reason(link),
+            second_choice,
+            link["rival_person"] if second_choice else 0,
+            explain.lookalike(link),
+        ]
+
+    def _missed(self, link: Json, person_id: int) -> list[Any]:
+        other = sum(link["people"]) - person_id
+        return [other, link["probability"], explain.apart(link, self._needed)]
+
+    def _add_floor(self, tracklet: Json, person_id: int) -> None:
+        """Note where somebody went: person, then x and y of each point, metres."""
+        points = tracklet.get("floor_m", [])
+        if not points:
+            return
+        n_kept = min(self._n_floor_points, len(points))
+        kept = np.linspace(0, len(points) - 1, n_kept).round().astype(int)
+        path = np.array(points, np.float64)[kept].round(2)
+        self.floor.append([person_id, *path.ravel().tolist()])
+
+
+def _owners(why: Json) -> dict[str, int]:
+    """Person of each tracklet that links.json names."""
+    owners = {}
+    for link in (*why["links"], *why["near_misses"]):
+        for person_id, side in zip(link["people"], ("first", "second"), strict=True):
+            owners[link[side]["name"]] = int(person_id)
+    return owners
+
+
+def _tracklet(tracklet: Json, camera: int) -> list[Any]:
+    times_s = np.array(tracklet["times_s"], np.float64)
+    filled = np.array(tracklet.get("filled", [0] * len(times_s)), np.bool_)
+    is_missed = filled & (np.array(tracklet["scores"]) == 0)  # others are between two looks
+    return [
+        camera,
+        int(tracklet["track_id"]),
+        int(tracklet["tracklet"]),
+        float(times_s[0]),
+        float(times_s[-1]),
+        tracklet["link_probability"],
+        -1,
+        list(_stretches(times_s, is_missed)),
+    ]
+
+
+def _stretches(times_s: Array, filled: Array) -> Iterator[float]:
+    """Stretches of rows without a gap that are all filled or all seen; none for one stretch."""
+    steps_s = np.diff(times_s)
+    usual_s = float(np.median(steps_s)) if len(steps_s) else 0.0
+    is_gap = steps_s > max(MAX_GAP_S, STEPS * usual_s)
+    changes = filled[1:] != filled[:-1]
+    starts = [0, *(np.flatnonzero(is_gap | changes) + 1).tolist(), len(times_s)]
+    if len(starts) == 2 and not filled[0]:
+        return
+    for start, end in pairwise(starts):
+        last = end - 1
+        goes_on = end < len(times_s) and not is_gap[last]
+        yield float(times_s[start])
+        yield float(times_s[end if goes_on else last])
+        yield float(filled[start])
+
+
+def _place_crops(people: Sequence[Json], crops: Sequence[Sequence[Entry | None]]) -> list[int]:
+    """Choose the crops of the page, and note their places.
+
+    Everybody has their best one. As long as there is room, the best of each camera follows, and
+    then those of all other tracklets.
+    """
+    of_people: list[tuple[list[Any], int]] = []
+    of_cameras: list[tuple[list[Any], int]] = []
+    others: list[tuple[list[Any], int]] = []
+    for person, of_person in zip(people, crops, strict=True):
+        ranked = [
+            (crop.quality, tracklet, crop.number)
+            for tracklet, crop in zip(person["tracklets"], of_person, strict=True)
+            if crop is not None
+        ]
+        ranked.sort(key=lambda each: -each[0])
+        shown: set[int] = set()
+        for _, tracklet, number in ranked:
+            kind = others if tracklet[0] in shown else of_cameras if shown else of_people
+            kind.append((tracklet, number))
+            shown.add(tracklet[0])
+    chosen = [*of_people, *of_cameras, *others][: sheets.MAX_CROPS]
+    for place, (tracklet, _) in enumerate(chosen):
+        tracklet[6] = place
+    for person in people:
+        person["crop"] = min((t[6] for t in person["tracklets"] if t[6] >= 0), default=-1)
+    return [number for _, number in chosen]
+
+
+def _count_from(document: Json, origin_s: float) -> None:
+    """Count all times from the origin."""
+
+    def since(time_s: float) -> float:
+        return round(time_s - origin_s, 2)
+
+    document["last"] = since(document["last"])
+    for camera in document["cameras"]:
+        camera["start"] = since(camera["start"])
+    for person in document["people"]:
+        person["first"] = since(person["first"])
+        person["last"] = since(person["last"])
+        person["route"] = [
+            [number, since(first_s), since(last_s)] for number, first_s, last_s in person["route"]
+        ]
+        for tracklet in person["tracklets"]:
+            tracklet[3] = since(tracklet[3])
+            tracklet[4] = since(tracklet[4])
+            flat = tracklet[7]
+            tracklet[7] = [
+                int(value) if place % 3 == 2 else since(value) for place, value in enumerate(flat)
+            ]

@@ -1,0 +1,113 @@
+"""The page in one file: template, style, scripts, data and crops.
+
+Data are read by the scripts as JSON and shown as text, never as HTML; names of cameras and paths
+are those of strangers. The policy of the page lets its own script and style run, by their hashes,
+and nothing else, and allows no address but videos beside it.
+"""
+
+import base64
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from pipeline.report.sheets import COLUMNS, PER_SHEET, Sheets
+
+PARTS = Path(__file__).parent / "page"
+SHARED = Path(__file__).parent.parent / "live" / "page"
+"""The page of a live run, whose look and words are the same."""
+STYLES = (SHARED / "look.css", PARTS / "report.css")
+SCRIPTS = (
+    SHARED / "text.js",
+    *(
+        PARTS / f"{name}.js"
+        for name in ("data", "crops", "player", "timeline", "person", "people", "site", "main")
+    ),
+)
+"""In the order in which they use each other."""
+IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
+EXPORT = re.compile(r"^export ", re.MULTILINE)
+ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
+"""What could end a script element; in JSON it stands in strings only."""
+
+
+def page(document: dict[str, Any], sheets: Sheets, n_crops: int) -> str:
+    """Return the page.
+
+    Args:
+        document: what it shows, from `data.build`.
+        sheets: its crops.
+        n_crops: how many there are.
+    """
+    script = _script()
+    style = _style()
+    crops = {
+        "width": sheets.width,
+        "height": sheets.height,
+        "columns": COLUMNS,
+        "per_sheet": PER_SHEET,
+        "n": n_crops,
+    }
+    people = document["people"]
+    return _template().render(
+        script=script,
+        style=style,
+        policy=_policy(script, style),
+        data=embedded({**document, "crops": crops}),
+        sheets=sheets.sheets,
+        n_people=len(people),
+        n_cameras=len(document["cameras"]),
+        n_doubtful=sum(person["doubtful"] for person in people),
+    )
+
+
+def embedded(value: Any) -> str:
+    """Return JSON that cannot end the element it stands in."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.translate(ESCAPES)
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string((PARTS / "report.html").read_text(encoding="utf-8"))
+
+
+@cache
+def _style() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in STYLES)
+
+
+@cache
+def _script() -> str:
+    """All modules in one scope: a page from disk cannot import files."""
+    parts = []
+    for path in SCRIPTS:
+        text = path.read_text(encoding="utf-8")
+        parts.append(EXPORT.sub("", IMPORT.sub("", text)))
+    return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
+
+
+def _policy(script: str, style: str) -> str:
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src '{_hash(script)}'",
+            f"style-src '{_hash(style)}'",
+            "img-src data: blob:",
+            "media-src 'self' file:",
+            "base-uri 'none'",
+            "form-action 'none'",
+        )
+    )
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"

@@ -1,0 +1,160 @@
+// The list of people: filters, and only the rows that are in view.
+
+import { crop } from "./crops.js";
+import { byId, data, moment, numberOf, percent, weakest } from "./data.js";
+import { count, element, setText } from "./text.js";
+
+const ROW_PX = 84;
+const OVERSCAN = 6;
+const list = byId("person-list");
+const rows = list.querySelector(".rows");
+const known = new Map();
+let found = [];
+let chosen = 0;
+let time = null;
+let onChoose = () => {};
+
+const about = data.people.map((person) => {
+  const cameras = [...new Set(person.route.map((stay) => stay[0]))];
+  const names = cameras.map((each) => data.cameras[each].name);
+  const least = weakest(person);
+  return { person, cameras, names, least, text: names.join(" ").toLowerCase() };
+});
+
+const ORDERS = {
+  first: (a, b) => a.person.first - b.person.first,
+  weakest: (a, b) => a.least - b.least,
+  cameras: (a, b) => b.cameras.length - a.cameras.length,
+  longest: (a, b) => b.person.last - b.person.first - (a.person.last - a.person.first),
+};
+
+const DOUBTS = {
+  "": () => true,
+  doubtful: (each) => each.person.doubtful,
+  weak: (each) => each.least < data.confirmed,
+  sure: (each) => !each.person.doubtful && each.least >= data.confirmed,
+};
+
+function matches(each, words, camera, doubt) {
+  if (camera !== "" && !each.cameras.includes(Number(camera))) return false;
+  if (!DOUBTS[doubt](each)) return false;
+  if (time && !each.person.route.some((stay) => stay[1] <= time[1] && stay[2] >= time[0])) return false;
+  return !words || String(each.person.id) === words || (Number.isNaN(Number(words)) && each.text.includes(words));
+}
+
+/** Apply the filters. */
+export function find() {
+  const words = byId("search").value.trim().toLowerCase();
+  const camera = byId("by-camera").value;
+  const doubt = byId("by-doubt").value;
+  found = about.filter((each) => matches(each, words, camera, doubt));
+  found.sort(ORDERS[byId("order").value]);
+  const all = found.length === about.length;
+  setText(byId("n-found"), all ? count(about.length, "person", "people") : `${found.length} of ${count(about.length, "person", "people")}`);
+  rows.style.height = `${found.length * ROW_PX}px`;
+  list.scrollTop = 0;
+  known.clear();
+  rows.replaceChildren();
+  if (!found.length) rows.append(element("p", "empty", data.people.length ? "Nobody matches the filters" : "Nobody was found"));
+  draw();
+}
+
+function draw() {
+  const first = Math.max(0, Math.floor(list.scrollTop / ROW_PX) - OVERSCAN);
+  const last = Math.min(found.length, Math.ceil((list.scrollTop + list.clientHeight) / ROW_PX) + OVERSCAN);
+  for (const [at, row] of known) {
+    if (at >= first && at < last) continue;
+    row.remove();
+    known.delete(at);
+  }
+  for (let at = first; at < last; at += 1) {
+    if (known.has(at)) continue;
+    const row = makeRow(found[at], at);
+    known.set(at, row);
+    rows.append(row);
+  }
+}
+
+function makeRow({ person, names, least }, at) {
+  const row = element("div", "row");
+  row.id = `row-${person.id}`;
+  row.setAttribute("role", "option");
+  row.setAttribute("aria-selected", String(person.id === chosen));
+  row.setAttribute("aria-setsize", String(found.length));
+  row.setAttribute("aria-posinset", String(at + 1));
+  row.style.top = `${at * ROW_PX}px`;
+  const body = element("div", "body");
+  const line = element("div", "line");
+  const where = element("strong", "where", names.join(", "));
+  where.title = where.textContent;
+  line.append(numberOf(person.id), where);
+  const facts = element("p", "facts", `${moment(person.first)} to ${moment(person.last)}`);
+  body.append(line, facts);
+  const doubt = person.doubtful ? "doubtful" : least < data.confirmed ? "probable" : "";
+  if (doubt) {
+    const mark = element("span", "mark", least < 1 ? `${doubt} · weakest link ${percent(least)}` : doubt);
+    mark.dataset.doubt = doubt;
+    body.append(mark);
+  }
+  row.append(crop(person.crop, `Person ${person.id}`), body);
+  row.addEventListener("click", () => onChoose(person));
+  return row;
+}
+
+/** Mark a person as chosen, and bring them into view where they are in the list. */
+export function mark(id) {
+  chosen = id;
+  for (const row of known.values()) row.setAttribute("aria-selected", String(row.id === `row-${id}`));
+  list.setAttribute("aria-activedescendant", `row-${id}`);
+  const at = found.findIndex((each) => each.person.id === id);
+  if (at < 0) return;
+  const [top, bottom] = [at * ROW_PX, (at + 1) * ROW_PX];
+  if (top < list.scrollTop) list.scrollTop = top;
+  else if (bottom > list.scrollTop + list.clientHeight) list.scrollTop = bottom - list.clientHeight;
+  draw();
+}
+
+/** Show only who was in view between two times; null for any time. */
+export function setTimes(between) {
+  time = between;
+  byId("chosen-time").hidden = !between;
+  if (between) setText(byId("chosen-time").firstElementChild, `In view ${moment(between[0])} to ${moment(between[1])}`);
+  find();
+}
+
+/** Show only who was in a camera. */
+export function setCamera(camera) {
+  byId("by-camera").value = String(camera);
+  find();
+}
+
+/** Fill the filters, and listen. */
+export function startList(choose) {
+  onChoose = choose;
+  data.cameras.forEach((camera, number) => {
+    const option = element("option", "", camera.name);
+    option.value = String(number);
+    byId("by-camera").append(option);
+  });
+  byId("filters").addEventListener("input", find);
+  for (const each of document.querySelectorAll("#filters select")) each.addEventListener("change", find);
+  byId("filters").addEventListener("submit", (event) => event.preventDefault());
+  byId("any-time").addEventListener("click", () => setTimes(null));
+  list.addEventListener("scroll", draw, { passive: true });
+  new ResizeObserver(draw).observe(list);
+  list.addEventListener("keydown", (event) => {
+    const page = Math.max(1, Math.floor(list.clientHeight / ROW_PX) - 1);
+    const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -found.length, End: found.length };
+    if (!(event.key in steps) || !found.length) return;
+    event.preventDefault();
+    const at = found.findIndex((each) => each.person.id === chosen);
+    const next = Math.max(0, Math.min(found.length - 1, at + steps[event.key]));
+    onChoose(found[next].person);
+  });
+  find();
+}
+
+/** The person at the top of the list, if there is one. */
+export function firstFound() {
+  return found[0]?.person;
+}

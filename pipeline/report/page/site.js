@@ -1,0 +1,256 @@
+// The site: cameras and ways between them, people over time, how long they stay, and the floor.
+
+import { button, byId, colour, data, moment, span } from "./data.js";
+import { count, element, setText } from "./text.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const MAX_LABELLED = 14; // ways with numbers in the graph; the table has all
+const AT = 0.38; // where the label of a way is, from its start to its end: in the middle many meet
+const MAX_NODES = 24;
+const MAX_ROWS = 30;
+
+function shape(tag, attributes, text = "") {
+  const made = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
+  if (text) made.textContent = text;
+  return made;
+}
+
+function card(title, ...content) {
+  const made = element("section", "card");
+  made.append(element("h2", "", title), ...content);
+  return made;
+}
+
+function table(heads, body) {
+  const made = element("div", "table");
+  const inner = element("table");
+  const head = element("tr");
+  heads.forEach((each) => {
+    const cell = element("th", "", each);
+    cell.scope = "col";
+    head.append(cell);
+  });
+  const top = element("thead");
+  top.append(head);
+  const rows = element("tbody");
+  for (const cells of body) {
+    const row = element("tr");
+    for (const each of cells) {
+      const cell = element("td");
+      cell.append(each);
+      row.append(cell);
+    }
+    rows.append(row);
+  }
+  inner.append(top, rows);
+  made.append(inner);
+  return made;
+}
+
+function seconds(step) {
+  const said = [];
+  if (step.seconds.length) {
+    const [low, middle, high] = step.seconds;
+    const spread = step.n - step.at_once > 1 ? ` (most ${span(low)} to ${span(high)})` : "";
+    said.push(`about ${span(middle)}${spread}`);
+  }
+  if (step.at_once) said.push(`${step.at_once === step.n ? "" : `${step.at_once}× `}seen by both at once`);
+  return said.join(", ");
+}
+
+function graph() {
+  const n = data.cameras.length;
+  const [width, height] = n > 4 ? [640, 480] : [460, n > 2 ? 320 : 170];
+  const made = shape("svg", { class: "graph", role: "img" });
+  made.setAttribute("aria-label", `Ways between ${count(n, "camera")}; the table lists them`);
+  const marker = shape("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" });
+  marker.append(shape("path", { d: "M0 0 8 4 0 8z" }));
+  const definitions = shape("defs", {});
+  definitions.append(marker);
+  made.append(definitions);
+  const angle = (at) => (2 * Math.PI * at) / n + (n === 2 ? Math.PI : -Math.PI / 2);
+  const places = data.cameras.map((_, at) => [
+    width / 2 + (n > 1 ? (width / 2 - 70) * Math.cos(angle(at)) : 0),
+    height / 2 + (n > 1 ? (height / 2 - 56) * Math.sin(angle(at)) : 0),
+  ]);
+  const [top, bottom] = [Math.min(...places.map(([, y]) => y)), Math.max(...places.map(([, y]) => y))];
+  made.setAttribute("viewBox", `0 ${top - 58} ${width} ${bottom - top + 116}`);
+  const most = Math.max(...data.steps.map((step) => step.n), 1);
+  const largest = Math.max(...data.cameras.map((camera) => camera.people), 1);
+  const radius = (camera) => 14 + (n > 4 ? 10 : 16) * Math.sqrt(camera.people / largest);
+  data.steps.forEach((step, at) => {
+    const [from, to] = [places[step.from], places[step.to]];
+    const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
+    const length = Math.hypot(dx, dy);
+    const normal = [-dy / length, dx / length];
+    const bend = Math.min(46, length / 4);
+    const middle = [(from[0] + to[0]) / 2 + normal[0] * bend, (from[1] + to[1]) / 2 + normal[1] * bend];
+    const toward = (point, by) => {
+      const [x, y] = [middle[0] - point[0], middle[1] - point[1]];
+      const far = Math.hypot(x, y);
+      return [point[0] + (x / far) * by, point[1] + (y / far) * by];
+    };
+    const start = toward(from, radius(data.cameras[step.from]) + 2);
+    const end = toward(to, radius(data.cameras[step.to]) + 4);
+    const path = shape("path", { class: "way", d: `M${start} Q${middle} ${end}`, "stroke-width": 1 + (4 * step.n) / most, "marker-end": "url(#arrow)" });
+    path.append(shape("title", {}, `${data.cameras[step.from].name} to ${data.cameras[step.to].name}: ${step.n}, ${seconds(step)}`));
+    made.append(path);
+    if (at >= MAX_LABELLED) return;
+    const out = Math.abs(normal[0]) > 0.5 ? 22 : 12;
+    const label = [0, 1].map((axis) => {
+      const along = (1 - AT) ** 2 * start[axis] + 2 * AT * (1 - AT) * middle[axis] + AT ** 2 * end[axis];
+      return along + normal[axis] * out + 4 * axis;
+    });
+    const isLater = 2 * step.at_once < step.n;
+    made.append(shape("text", { x: label[0], y: label[1], class: "way-label" }, `${step.n}${isLater ? ` · ${span(step.seconds[1])}` : ""}`));
+  });
+  data.cameras.forEach((camera, at) => {
+    const [x, y] = places[at];
+    const r = radius(camera);
+    made.append(
+      shape("circle", { cx: x, cy: y, r, class: "node" }),
+      shape("text", { x, y: y + 5, class: "node-count" }, camera.people),
+      shape("text", { x, y: n > 2 && y < height / 2 - 1 ? y - r - 6 : y + r + 17, class: "node-name" }, camera.name.length > 18 ? `${camera.name.slice(0, 17)}…` : camera.name),
+    );
+  });
+  return made;
+}
+
+function ways() {
+  const content = data.cameras.length <= MAX_NODES ? [graph()] : [];
+  if (!data.steps.length) {
+    content.push(element("p", "facts", "Nobody was seen in more than one camera."));
+  } else {
+    const body = data.steps.slice(0, MAX_ROWS).map((step) => [data.cameras[step.from].name, data.cameras[step.to].name, String(step.n), seconds(step)]);
+    content.push(table(["From", "To", "Steps", "Time between"], body));
+    const more = data.steps.length - MAX_ROWS;
+    if (more > 0) content.push(element("p", "facts", `and ${more} more`));
+  }
+  return card("Ways between cameras", ...content);
+}
+
+function cameras(showCamera) {
+  const body = data.cameras.map((camera, number) => [
+    button(camera.name, () => showCamera(number), "as-link"),
+    String(camera.people),
+    span(camera.dwell),
+    camera.dropped ? `${camera.frames} (${camera.dropped} lost)` : String(camera.frames),
+    camera.boxes ? `${Math.round((100 * camera.in_tracks) / camera.boxes)}%` : "–",
+  ]);
+  const said = "Stay: median of the time that people are in view. In tracks: share of the detected boxes that belong to a track.";
+  return card("Cameras", element("p", "facts", said), table(["Camera", "People", "Stay", "Frames", "In tracks"], body));
+}
+
+function bars(values, most) {
+  const made = element("div", "bars");
+  for (const value of values) {
+    const bar = element("span");
+    bar.style.height = `${(100 * value) / most}%`;
+    made.append(bar);
+  }
+  return made;
+}
+
+function occupancy(showTimes) {
+  const { bin_s: bin, site, cameras: perCamera } = data.occupancy;
+  const most = Math.max(...site, 1);
+  const chart = element("div", "chart");
+  const all = bars(site, most);
+  all.classList.add("large");
+  all.setAttribute("role", "img");
+  all.setAttribute("aria-label", `People over time, ${most} at most`);
+  const slider = element("input");
+  slider.type = "range";
+  slider.min = "0";
+  slider.max = String(site.length - 1);
+  slider.value = String(site.indexOf(Math.max(...site)));
+  slider.setAttribute("aria-label", "Time");
+  const told = element("output", "facts");
+  const show = button("Show them", () => showTimes([Number(slider.value) * bin, (Number(slider.value) + 1) * bin]));
+  const tell = () => {
+    const at = Number(slider.value);
+    [...all.children].forEach((bar, place) => bar.toggleAttribute("data-chosen", place === at));
+    setText(told, `${count(site[at], "person", "people")} within ${span(bin)} from ${moment(at * bin, false)}`);
+    slider.setAttribute("aria-valuetext", told.textContent);
+  };
+  slider.addEventListener("input", tell);
+  all.addEventListener("click", (event) => {
+    const box = all.getBoundingClientRect();
+    slider.value = String(Math.floor(((event.clientX - box.left) / box.width) * site.length));
+    tell();
+  });
+  tell();
+  const line = element("div", "line");
+  line.append(told, show);
+  chart.append(element("p", "facts scale", `${most} at most`), all, slider, line);
+  const lanes = data.cameras.map((camera, number) => {
+    const lane = element("div", "small-lane");
+    const name = element("span", "lane-name", camera.name);
+    name.title = camera.name;
+    const small = bars(perCamera[number], most);
+    small.setAttribute("role", "img");
+    small.setAttribute("aria-label", `${camera.name}: ${Math.max(...perCamera[number], 0)} at most`);
+    lane.append(name, small);
+    return lane;
+  });
+  return card("People over time", chart, ...lanes);
+}
+
+function dwell() {
+  const { edges, counts, median } = data.dwell;
+  const most = Math.max(...counts, 1);
+  const made = element("dl", "dwell");
+  const nShown = counts.findLastIndex((n) => n > 0) + 1;
+  counts.slice(0, nShown).forEach((n, at) => {
+    const low = at ? span(edges[at - 1]) : "";
+    const words = at === 0 ? `under ${span(edges[0])}` : at === edges.length ? `over ${low}` : `${low} to ${span(edges[at])}`;
+    const value = element("dd");
+    const bar = element("span", "dwell-bar");
+    bar.style.width = `${(100 * n) / most}%`;
+    value.append(bar, element("span", "", String(n)));
+    made.append(element("dt", "", words.replaceAll(".0 s", " s").replaceAll(" h 0 min", " h")), value);
+  });
+  return card("How long people stay", element("p", "facts", `From first to last seen, median ${span(median)}`), made);
+}
+
+function floor() {
+  const canvas = element("canvas", "floor");
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", "Floor plan with the path of each person");
+  const all = data.floor;
+  const xs = all.flatMap((path) => path.filter((_, at) => at % 2 === 1)).sort((a, b) => a - b);
+  const ys = all.flatMap((path) => path.filter((_, at) => at && at % 2 === 0)).sort((a, b) => a - b);
+  const cut = (values, share) => values[Math.min(values.length - 1, Math.floor(values.length * share))];
+  const [left, right, top, bottom] = [cut(xs, 0.005), cut(xs, 0.995), cut(ys, 0.005), cut(ys, 0.995)];
+  const [wide, high] = [Math.max(right - left, 1), Math.max(bottom - top, 1)];
+  const width = 900;
+  const height = Math.max(200, Math.min(900, (width * high) / wide));
+  [canvas.width, canvas.height] = [width, height];
+  const scale = Math.min((width - 40) / wide, (height - 40) / high);
+  const context = canvas.getContext("2d");
+  context.lineWidth = 2.5;
+  context.lineJoin = "round";
+  context.globalAlpha = all.length > 500 ? 0.35 : 0.85;
+  for (const [id, ...points] of all) {
+    context.strokeStyle = `rgb(${colour(id).join(" ")})`;
+    context.beginPath();
+    for (let at = 0; at < points.length; at += 2) {
+      const [x, y] = [20 + (points[at] - left) * scale, 20 + (points[at + 1] - top) * scale];
+      if (at) context.lineTo(x, y);
+      else context.moveTo(x, y);
+    }
+    context.stroke();
+  }
+  const metres = 10 ** Math.floor(Math.log10(Math.max(wide / 3, 1)));
+  const scaleBar = element("p", "scale-bar", `${metres} m`);
+  scaleBar.style.width = `${(100 * metres * scale) / width}%`;
+  return card("Floor plan", canvas, scaleBar, element("p", "facts", "Each line is a person's path, in their colour."));
+}
+
+/** Show the site. */
+export function showSite(target, showCamera, showTimes) {
+  if (target.childElementCount) return;
+  target.append(ways(), cameras(showCamera), occupancy(showTimes), dwell());
+  if (data.floor.length) target.append(floor());
+}

@@ -1,0 +1,134 @@
+// When a person was where: a lane per camera, with gaps as gaps, and a scrubber on the same clock.
+
+import { data, moment, percent, span, tracklet } from "./data.js";
+import { element, setText } from "./text.js";
+
+const TICKS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 604800];
+const MAX_TICKS = 6;
+const MARGIN = 0.02;
+
+/** Return the timeline of a person, with `setTime` to move its scrubber. */
+export function makeTimeline(person, seek) {
+  const length = Math.max(person.last - person.first, 1);
+  const from = person.first - MARGIN * length;
+  const to = person.last + MARGIN * length;
+  const place = (timeS) => (100 * (timeS - from)) / (to - from);
+  const node = element("div", "timeline");
+  const told = element("p", "facts told");
+  told.setAttribute("role", "status");
+  setText(told, legend(person));
+  const lanes = makeLanes(person, place, pick);
+  const head = element("div", "playhead");
+  head.hidden = true;
+  const scrubber = makeScrubber(from, to);
+  scrubber.addEventListener("input", () => seek(Number(scrubber.value), null));
+  const foot = element("div", "lane foot");
+  const axis = element("div", "track axis");
+  axis.append(...ticks(from, to, place), scrubber);
+  foot.append(element("span", "lane-name"), axis);
+  const over = element("div", "over");
+  over.append(head);
+  node.append(...lanes, foot, over, told);
+
+  function pick(each, bar) {
+    for (const other of node.querySelectorAll(".bar[aria-pressed=true]")) other.setAttribute("aria-pressed", "false");
+    bar.setAttribute("aria-pressed", "true");
+    setText(told, describe(each));
+    seek(each.first, each.camera);
+  }
+
+  for (const lane of lanes) {
+    const track = lane.querySelector(".track");
+    track.addEventListener("click", (event) => {
+      if (event.target !== track) return;
+      const box = track.getBoundingClientRect();
+      seek(from + ((event.clientX - box.left) / box.width) * (to - from), Number(track.dataset.camera));
+    });
+  }
+
+  function setTime(timeS) {
+    head.hidden = timeS < from || timeS > to;
+    head.style.left = `${place(timeS)}%`;
+    scrubber.value = String(timeS);
+    scrubber.setAttribute("aria-valuetext", moment(timeS));
+  }
+  return { node, setTime };
+}
+
+function legend(person) {
+  const all = person.tracklets.map(tracklet);
+  const parts = ["Click a bar, or drag the scrubber."];
+  if (all.some((each) => each.stretches.some((value, at) => at % 3 === 2 && value))) parts.push("Pale: not seen, filled in.");
+  if (all.some((each) => each.probability < data.confirmed)) parts.push(`Amber: linked with less than ${percent(data.confirmed)}.`);
+  return parts.join(" ");
+}
+
+function makeLanes(person, place, pick) {
+  const byCamera = new Map();
+  for (const entry of person.tracklets) {
+    const each = tracklet(entry);
+    if (!byCamera.has(each.camera)) byCamera.set(each.camera, []);
+    byCamera.get(each.camera).push(each);
+  }
+  return [...byCamera].map(([camera, all]) => {
+    const lane = element("div", "lane");
+    const name = element("span", "lane-name", data.cameras[camera].name);
+    name.title = name.textContent;
+    const track = element("div", "track");
+    track.dataset.camera = camera;
+    track.append(...all.map((each) => makeBar(each, place, pick)));
+    lane.append(name, track);
+    return lane;
+  });
+}
+
+function makeBar(each, place, pick) {
+  const bar = element("button", "bar");
+  bar.type = "button";
+  bar.setAttribute("aria-pressed", "false");
+  bar.setAttribute("aria-label", describe(each));
+  bar.title = describe(each);
+  bar.style.left = `${place(each.first)}%`;
+  bar.style.width = `${place(each.last) - place(each.first)}%`;
+  if (each.probability < data.confirmed) bar.dataset.level = "warn";
+  const whole = [each.first, each.last, 0];
+  const flat = each.stretches.length ? each.stretches : whole;
+  const length = Math.max(each.last - each.first, 0.01);
+  for (let at = 0; at < flat.length; at += 3) {
+    const part = element("span", flat[at + 2] ? "part filled" : "part");
+    part.style.left = `${(100 * (flat[at] - each.first)) / length}%`;
+    part.style.width = `${(100 * (flat[at + 1] - flat[at])) / length}%`;
+    bar.append(part);
+  }
+  bar.addEventListener("click", () => pick(each, bar));
+  return bar;
+}
+
+function describe(each) {
+  const when = `${moment(each.first)} to ${moment(each.last)} (${span(each.last - each.first)})`;
+  const sure = each.probability < 1 ? `, best link ${percent(each.probability)}` : "";
+  return `${each.name}: ${when}${sure}`;
+}
+
+function makeScrubber(from, to) {
+  const scrubber = element("input", "scrubber");
+  scrubber.type = "range";
+  scrubber.min = String(from);
+  scrubber.max = String(to);
+  scrubber.step = "0.04";
+  scrubber.value = String(from);
+  scrubber.setAttribute("aria-label", "Time");
+  return scrubber;
+}
+
+function ticks(from, to, place) {
+  const step = TICKS_S.find((each) => (to - from) / each <= MAX_TICKS) ?? (to - from) / 2;
+  const made = [];
+  const start = Math.ceil((data.origin_s + from) / step) * step - data.origin_s;
+  for (let timeS = start; timeS <= to; timeS += step) {
+    const tick = element("span", "tick", moment(timeS, step < 1));
+    tick.style.left = `${place(timeS)}%`;
+    made.push(tick);
+  }
+  return made;
+}

@@ -1,0 +1,269 @@
+"""What the report says, and that it says it safely."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.report import __main__ as command
+from pipeline.report import crops, html, sheets, site
+from pipeline.report.site import Stay
+from tests.pipeline.report import results
+
+Json = dict[str, Any]
+
+
+def report(folder: Path) -> Json:
+    """The document in the page of a folder."""
+    assert command.main([str(folder)]) == 0
+    text = (folder / "report.html").read_text()
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    document: Json = json.loads(found[1])
+    return document
+
+
+def rewrite(folder: Path, name: str, change: Any) -> None:
+    path = folder / name
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def test_a_person_has_tracklets_links_and_near_misses(tmp_path: Path) -> None:
+    shown = report(results.write(tmp_path, 3, 2))
+    first, second, _ = shown["people"]
+    assert [tracklet[:5] for tracklet in first["tracklets"]] == [
+        [0, 0, 0, 0.0, 1.0],
+        [1, 0, 30, 3.0, 4.0],
+    ]
+    assert first["route"] == [[0, 0.0, 1.0], [1, 3.0, 4.0]]
+    why = "appearance similarity 0.80 (strong evidence for), 2.0 s later"
+    assert first["links"] == [[0, 1, 0.95, "confirmed", why, "", 0, ""]]
+    assert [near[:2] for near in first["near"]] == [[2, 0.4]]
+    assert [near[:2] for near in second["near"]] == [[1, 0.4]]
+    assert "below the required 50%" in first["near"][0][2]
+
+
+def test_the_second_choice_of_a_link_names_the_person_of_the_rival(tmp_path: Path) -> None:
+    def add_rival(why: Json) -> None:
+        why["links"][0] |= {"rival": "hall/1@20", "rival_probability": 0.62}
+        why["links"][0]["lookalike"] = "yard/2@40"
+
+    rewrite(results.write(tmp_path, 3, 2), "links.json", add_rival)
+    link = report(tmp_path)["people"][0]["links"][0]
+    assert link[5] == "second choice: person 2, 62% (hall/1@20)"
+    assert link[6] == 2
+    assert link[7] == "yard/2@40, who is somebody else, looks like that too"
+
+
+def test_a_gap_in_a_tracklet_stays_a_gap_and_rows_filled_in_are_marked(tmp_path: Path) -> None:
+    def change(document: Json) -> None:
+        tracklet = document["people"][0]["tracklets"][0]
+        tracklet["times_s"] = [0.0, 0.2, 2.0, 2.2, 2.4, 2.6]
+        tracklet["filled"] = [0, 0, 0, 1, 1, 0]
+        tracklet["scores"] = [0.9, 0.9, 0.9, 0.0, 0.0, 0.9]
+
+    rewrite(results.write(tmp_path, 1, 1), "trajectories.json", change)
+    stretches = report(tmp_path)["people"][0]["tracklets"][0][7]
+    assert stretches == [0.0, 0.2, 0, 2.0, 2.2, 0, 2.2, 2.6, 1, 2.6, 2.6, 0]
+
+
+def test_rows_filled_in_between_two_looks_of_the_detector_count_as_seen(tmp_path: Path) -> None:
+    def change(document: Json) -> None:
+        document["people"][0]["tracklets"][0]["filled"] = [0, 1, 0, 1, 0, 1]
+
+    rewrite(results.write(tmp_path, 1, 1), "trajectories.json", change)
+    assert report(tmp_path)["people"][0]["tracklets"][0][7] == []
+
+
+def test_times_count_from_the_first_person_also_since_1970(tmp_path: Path) -> None:
+    def later(document: Json) -> None:
+        for camera in document["cameras"]:
+            camera["start_s"] += 1.7e9
+        for person in document["people"]:
+            for tracklet in person["tracklets"]:
+                tracklet["times_s"] = [time_s + 1.7e9 for time_s in tracklet["times_s"]]
+
+    rewrite(results.write(tmp_path, 2, 1), "trajectories.json", later)
+    shown = report(tmp_path)
+    assert shown["origin_s"] == 1.7e9
+    assert shown["people"][1]["first"] == 2.0
+    assert shown["last"] == 3.0
+    assert shown["cameras"][0]["start"] == 0.0
+
+
+def test_everybody_has_a_crop_and_pieces_without_one_have_none(tmp_path: Path) -> None:
+    shown = report(results.write(tmp_path, 4, 2))
+    assert [person["crop"] for person in shown["people"]] == [0, 1, 2, 3]
+    assert [tracklet[6] for tracklet in shown["people"][2]["tracklets"]] == [2, -1]
+
+
+def test_people_have_their_best_crop_before_anybody_has_a_second_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheets, "MAX_CROPS", 5)
+    shown = report(results.write(tmp_path, 4, 2, crops_of=2))
+    assert [person["crop"] for person in shown["people"]] == [0, 1, 2, 3]
+    assert [tracklet[6] for tracklet in shown["people"][0]["tracklets"]] == [0, 4]
+    assert [tracklet[6] for tracklet in shown["people"][1]["tracklets"]] == [1, -1]
+
+
+@pytest.mark.parametrize(("n_crops", "size"), [(1, 128), (300, 128), (301, 80), (1501, 48)])
+def test_more_crops_are_smaller_ones(tmp_path: Path, n_crops: int, size: int) -> None:
+    results.write(tmp_path, 1, 1)
+    (image,) = crops.load(tmp_path / crops.FILE).images([0])
+    made = sheets.tile([image] * n_crops, n_crops)
+    assert (made.width, made.height) == (size, 2 * size)
+    assert len(made.sheets) == -(-n_crops // sheets.PER_SHEET)
+
+
+def test_a_person_who_is_back_in_a_camera_at_once_has_not_been_away() -> None:
+    seen = [(0, 0.0, 5.0), (1, 3.0, 8.0), (0, 9.0, 12.0), (0, 40.0, 41.0)]
+    assert site.stays(seen) == [Stay(0, 0.0, 12.0), Stay(1, 3.0, 8.0), Stay(0, 40.0, 41.0)]
+
+
+def test_steps_between_cameras_are_counted_with_the_time_between() -> None:
+    one = [Stay(0, 0, 10), Stay(1, 14, 20)]
+    two = [Stay(0, 0, 10), Stay(1, 16, 20)]
+    both_at_once = [Stay(0, 0, 10), Stay(1, 5, 20)]
+    (step,) = site.steps([one, two, both_at_once])
+    assert (step["from"], step["to"], step["n"], step["at_once"]) == (0, 1, 3, 1)
+    assert step["seconds"] == [4.2, 5.0, 5.8]
+
+
+def test_who_is_in_two_cameras_at_once_is_one_person_of_the_site() -> None:
+    people = [[Stay(0, 0.0, 2.5), Stay(1, 1.0, 2.5)], [Stay(1, 2.0, 3.5)]]
+    counted = site.occupancy(people, 2, 0.0, 3.5)
+    assert counted == {"bin_s": 1, "site": [1, 1, 2, 1], "cameras": [[1, 1, 1, 0], [0, 1, 2, 1]]}
+
+
+def test_a_run_of_a_year_has_a_few_bins() -> None:
+    counted = site.occupancy([[Stay(0, 0.0, 3.15e7)]], 1, 0.0, 3.15e7)
+    assert len(counted["site"]) < 400
+
+
+def test_a_run_without_people_has_a_report_that_says_what_to_do(tmp_path: Path) -> None:
+    shown = report(results.write(tmp_path, 0, 0))
+    assert shown["people"] == []
+    (finding,) = [each for each in shown["quality"] if each["title"] == "Nobody was found"]
+    assert "detector.confidence" in finding["cure"]
+
+
+def test_warnings_clocks_and_lost_frames_come_with_what_to_do(tmp_path: Path) -> None:
+    shown = report(
+        results.write(
+            tmp_path,
+            1,
+            1,
+            warnings=["cam1: 3 frames are broken; convert the video"],
+            notes=["all cameras start at 0"],
+            clocks=["yard is 2.0 s ahead of gate (floor paths agree)"],
+            interrupted=True,
+        )
+    )
+    told = {each["title"]: each for each in shown["quality"]}
+    assert told["Warning"]["text"] == "Cam1: 3 frames are broken."
+    assert told["Warning"]["cure"] == "Convert the video."
+    assert told["Note"]["cure"] == ""
+    assert told["Clocks"]["level"] == "warn"
+    assert "linking.apply_clocks=true" in told["Clocks"]["cure"]
+    assert "stopped early" in told["Interrupted"]["text"]
+
+
+@pytest.mark.parametrize(("separation", "level"), [(6.0, "good"), (3.5, "warn"), (0.5, "bad")])
+def test_how_well_people_are_told_apart_comes_first(
+    tmp_path: Path, separation: float, level: str
+) -> None:
+    def change(why: Json) -> None:
+        why["calibration"]["separation"] = separation
+
+    rewrite(results.write(tmp_path, 1, 1), "links.json", change)
+    first = report(tmp_path)["quality"][0]
+    assert first["level"] == level
+    assert (first["cure"] == "") == (level == "good")
+
+
+def test_data_cannot_end_the_element_they_stand_in() -> None:
+    hostile = "</script><!--<script>&\u2028\u2029"
+    text = html.embedded({hostile: hostile})
+    assert not re.search("[<>&\u2028\u2029]", text)
+    assert json.loads(text) == {hostile: hostile}
+
+
+def test_the_policy_of_the_page_names_its_script_and_style_and_no_address(tmp_path: Path) -> None:
+    report(results.write(tmp_path, 1, 1))
+    text = (tmp_path / "report.html").read_text()
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None
+    assert "default-src &#39;none&#39;" in policy[1]
+    assert "unsafe" not in policy[1]
+    assert "http" not in policy[1]
+    assert re.search(r'(src|href)="(?!data:|#)', text) is None
+
+
+def test_the_scripts_of_the_page_are_small(tmp_path: Path) -> None:
+    assert sum(path.stat().st_size for path in html.SCRIPTS) < 60_000
+    report(results.write(tmp_path, 1, 1))
+    assert (tmp_path / "report.html").stat().st_size < 100_000
+
+
+def test_a_report_that_is_made_again_is_listed_once(tmp_path: Path) -> None:
+    report(results.write(tmp_path, 1, 1))
+    report(tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["files"] == ["run.json", "report.html"]
+
+
+@pytest.mark.parametrize("missing", ["trajectories.json", "links.json", "run.json"])
+def test_a_folder_without_results_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    results.write(tmp_path, 1, 1)
+    (tmp_path / missing).unlink()
+    assert command.main([str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert missing in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["trajectories.json", "links.json", "run.json"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        "null",
+        "{}",
+        '{"people": null, "links": null, "files": 3, "cameras": 1}',
+        '{"people": [{"tracklets": [5]}], "cameras": [{}], "links": [[]], "files": [null]}',
+        "1e999",
+    ],
+)
+def test_documents_of_another_form_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str
+) -> None:
+    (results.write(tmp_path, 1, 1) / name).write_text(text)
+    assert command.main([str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+
+
+def test_a_folder_without_crops_says_so(tmp_path: Path) -> None:
+    (results.write(tmp_path, 2, 1) / crops.FILE).unlink()
+    shown = report(tmp_path)
+    assert [person["crop"] for person in shown["people"]] == [-1, -1]
+    assert any(crops.FILE in each["text"] for each in shown["quality"])
+
+
+@pytest.mark.parametrize("damage", [b"", b"no archive", b"PK\x05\x06" + bytes(18)])
+def test_a_damaged_archive_of_crops_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: bytes
+) -> None:
+    (results.write(tmp_path, 1, 1) / crops.FILE).write_bytes(damage)
+    assert command.main([str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert crops.FILE in said
+    assert said.count("\n") == 1
