@@ -69,7 +69,7 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     _refuse_inputs_in(output, [*source_paths, *networks.files])
     result = new_result(config, output, networks)
     result.notes = name_notes + _codec_notes(config, cameras) + networks.notes
-    result.warnings = region_warnings
+    result.warnings = region_warnings + _privacy_warnings(config)
     prior = sites.load(config.linking.priors, result.reid_sha256)
     return Prepared(
         config,
@@ -82,6 +82,16 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         prior,
         result,
     )
+
+
+def _privacy_warnings(config: Config) -> list[str]:
+    """Say that videos of recordings show what `privacy.blur` hides elsewhere."""
+    if config.privacy.blur == "off" or not config.output.video:
+        return []
+    return [
+        f"privacy.blur={config.privacy.blur} hides people in live runs and in the report, and not"
+        " in the annotated videos of recordings; add --no-video to write none"
+    ]
 
 
 def checked(config: Config) -> tuple[Config, list[str]]:

@@ -749,3 +749,17 @@ def test_one_walking_man_is_one_person_in_room_and_corridor(
         key=lambda p: sum(len(t["frames"]) for t in p["tracklets"]),
     )
     assert longest["cameras"] == ["corridor", "room"]
+
+
+@pytest.mark.parametrize(("words", "n"), [([], 1), (["--no-video"], 0)])
+def test_videos_of_recordings_that_blur_does_not_reach_are_warned_of(
+    tmp_path: Path, words: list[str], n: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = write_video(tmp_path / "cam.mp4", 10)
+    (tmp_path / "boxes.txt").touch()
+    settings = ["privacy.blur=faces", f"detector.detections={tmp_path / 'boxes.txt'}"]
+    arguments = ["--videos", str(video), "--output", str(tmp_path / "out"), "--quiet", *words]
+    for setting in [*settings, "reid.weights=none"]:
+        arguments += ["--set", setting]
+    assert cli.main(arguments) == 0
+    assert capsys.readouterr().err.count("not in the annotated videos of recordings") == n
