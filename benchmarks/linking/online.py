@@ -108,9 +108,14 @@ def day(n: int) -> list[dict[str, float]]:
     engine = engine_of(simulated.cameras, config)
     n_seen: list[int] = []
 
-    def counting(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
+    def counting(
+        embedded: Sequence[Embedded],
+        sure: Sequence[Names],
+        apart: Sequence[Names],
+        settled: Lessons,
+    ) -> Linked:
         n_seen.append(len(embedded))
-        return engine(embedded, sure, settled)
+        return engine(embedded, sure, apart, settled)
 
     linking = OnlineLinker(counting, config.forget_after_s)
     n_seen.clear()

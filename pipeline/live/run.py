@@ -178,9 +178,14 @@ class _LiveRun:
         self._records: dict[str, Camera] = {}
         """All cameras so far by name, also those that are gone."""
 
-        def engine(embedded: Sequence[Embedded], sure: Sequence[Names], told: Lessons) -> Linked:
+        def engine(
+            embedded: Sequence[Embedded],
+            sure: Sequence[Names],
+            apart: Sequence[Names],
+            told: Lessons,
+        ) -> Linked:
             known = dict(self._records)  # more come while linking runs
-            return engine_of(known, config.linking, corrected, before)(embedded, sure, told)
+            return engine_of(known, config.linking, corrected, before)(embedded, sure, apart, told)
 
         forget_after_s = self._config.linking.forget_after_s
         self._linker = OnlineLinker(engine, forget_after_s, keep_history=False)

@@ -26,7 +26,7 @@ from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.learning import lessons
 from pipeline.linking.learning.lessons import Lessons, Taught
 from pipeline.linking.linker import Linked
-from pipeline.linking.reasons import DECIDED
+from pipeline.linking.reasons import CORRECTED, DECIDED, SAME_TIME
 from pipeline.linking.site import Site
 from pipeline.online.events import Event, Reasons
 from pipeline.online.history import History
@@ -34,9 +34,9 @@ from pipeline.online.identities import Identified, Identities, Known
 from pipeline.records import Camera, Embedded, Key, Link, Tracklet
 
 Names = list[str]
-Engine = Callable[[Sequence[Embedded], Sequence[Names], Lessons], Linked]
-"""`linker.link` of a site: tracklets, groups of names that are certainly one person, and what
-settled tracklets taught -> people.
+Engine = Callable[[Sequence[Embedded], Sequence[Names], Sequence[Names], Lessons], Linked]
+"""`linker.link` of a site: tracklets, groups of names that are certainly one person, groups of
+names that are all different people, and what settled tracklets taught -> people.
 
 Every row that it is given is in one tracklet of one person, but it may cut tracklets.
 """
@@ -64,8 +64,17 @@ def engine_of(
     """
     everybody = config.model_copy(update={"min_person_s": 0.0})
 
-    def engine(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
-        told = corrected.model_copy(update={"same": [*corrected.same, *sure]})
+    def engine(
+        embedded: Sequence[Embedded],
+        sure: Sequence[Names],
+        apart: Sequence[Names],
+        settled: Lessons,
+    ) -> Linked:
+        constraints = {
+            "same": [*corrected.same, *sure],
+            "different": [*corrected.different, *apart],
+        }
+        told = corrected.model_copy(update=constraints)
         return linker.link(embedded, cameras, everybody, told, before, settled)
 
     return engine
@@ -110,7 +119,7 @@ class OnlineLinker:
         self._identities = Identities()
         self._history = History(keep_history)
         self._lessons = lessons.NOTHING
-        self._linked = engine([], [], self._lessons)
+        self._linked = engine([], [], [], self._lessons)
         self._even: dict[str, float] = {}
 
     def add(self, embedded: Embedded, provisional: bool) -> None:
@@ -140,7 +149,8 @@ class OnlineLinker:
             [t.name for key, t in known.window.items() if key in self._settled]
             for known in people.values()
         ]
-        self._linked = linked = self._link([names for names in settled if len(names) > 1])
+        sure = [names for names in settled if len(names) > 1]
+        self._linked = linked = self._link(sure, self._apart())
         found = self._identities.identify(linked.people)
         for gone, into, _ in found.merged:
             self._history.merge(gone, into)
@@ -213,8 +223,26 @@ class OnlineLinker:
         self._linked = replace(self._linked, taught=state.taught)
         self._even = state.even
 
-    def _link(self, settled: list[Names]) -> Linked:
-        linked = self._engine(list(self._window.values()), settled, self._lessons)
+    def _apart(self) -> list[Names]:
+        """Pairs of tracklets that are two people, which the window alone does not show: somebody
+        is in a camera while a person was there whose tracklets of that time have left the window.
+
+        Without them a group could hold both, and whoever has been in view for hours could not be
+        the person of that group (`Identities`), but would be somebody else from then on.
+        """
+        found = []
+        for known in self._identities.people.values():
+            settled = [key for key in known.window if key in self._settled]
+            if not known.past or not settled:
+                continue
+            own = known.window[settled[0]].name
+            for key, embedded in self._window.items():
+                if key not in known.window and not known.allows([embedded.tracklet]):
+                    found.append([own, embedded.tracklet.name])
+        return found
+
+    def _link(self, settled: list[Names], apart: list[Names]) -> Linked:
+        linked = self._engine(list(self._window.values()), settled, apart, self._lessons)
         cameras = sorted({camera for _, camera, _ in self._window})
         self._even |= dict(zip(cameras, linked.calibration.curve.even.tolist(), strict=True))
         group = {name: g for g, names in enumerate(settled) for name in names}
@@ -226,7 +254,13 @@ class OnlineLinker:
             replace(p, links=tuple(replace(k, rule=DECIDED) if decided(k) else k for k in p.links))
             for p in linked.people
         ]
-        return replace(linked, people=renamed)
+        if not apart:
+            return replace(linked, people=renamed)
+        missed = [
+            replace(link, rule=SAME_TIME) if link.rule == CORRECTED else link
+            for link in linked.near_misses
+        ]
+        return replace(linked, people=renamed, near_misses=missed)
 
     def _forget(self, now_s: float) -> list[Event]:
         """Make history of who was not seen for long, and of what has settled and is not among the

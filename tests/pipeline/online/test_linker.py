@@ -35,10 +35,12 @@ from tests.pipeline.linking.test_linker import BLUE, CAMERAS, ON_FLOOR, RED, nam
 def link(
     embedded: Sequence[Embedded],
     sure: Sequence[Names] = (),
+    apart: Sequence[Names] = (),
     settled: Lessons = lessons.NOTHING,
     cameras: dict[str, Camera] = CAMERAS,
 ) -> Linked:
-    corrected = corrections.NONE.model_copy(update={"same": list(sure)})
+    told = {"same": list(sure), "different": list(apart)}
+    corrected = corrections.NONE.model_copy(update=told)
     everybody = LinkingConfig(min_person_s=0)
     return linker.link(embedded, cameras, everybody, corrected, settled=settled)
 
@@ -208,10 +210,15 @@ def test_while_nothing_has_settled_the_last_word_is_that_of_offline_linking(seed
     }
 
 
-def cutting(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
+def cutting(
+    embedded: Sequence[Embedded],
+    sure: Sequence[Names],
+    apart: Sequence[Names],
+    settled: Lessons,
+) -> Linked:
     """Links after cutting what falls apart."""
     index = TrackletIndex(embedded, CAMERAS)
-    return link(split.split(index, Curve(np.full(len(index.names), 0.45), 0.06)), sure)
+    return link(split.split(index, Curve(np.full(len(index.names), 0.45), 0.06)), sure, apart)
 
 
 def test_a_piece_that_is_no_longer_cut_off_is_said_to_be_a_part_of_the_track_again() -> None:
@@ -319,9 +326,14 @@ def test_what_the_engine_sees_does_not_grow_with_the_day(monkeypatch: pytest.Mon
     monkeypatch.setattr(online, "N_NEWEST", 2)
     sizes = []
 
-    def engine(embedded: Sequence[Embedded], sure: Sequence[Names], settled: Lessons) -> Linked:
+    def engine(
+        embedded: Sequence[Embedded],
+        sure: Sequence[Names],
+        apart: Sequence[Names],
+        settled: Lessons,
+    ) -> Linked:
         sizes.append(len(embedded))
-        return link(embedded, sure, settled)
+        return link(embedded, sure, apart, settled)
 
     rng = np.random.default_rng(0)
     linking = OnlineLinker(engine, 100)
@@ -470,6 +482,35 @@ def test_somebody_in_view_all_day_keeps_one_id(seed: int) -> None:
     )
     assert [event.kind for event in said].count("forgotten") == 0
     assert [len(person.tracklets) for person in linked.people] == [13 * 60]
+
+
+def test_who_is_in_view_for_hours_stays_so_when_somebody_alike_was_there_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody alike passed, and the tracklets of that time have left the window."""
+    monkeypatch.setattr(online, "N_KEPT", 2)
+    monkeypatch.setattr(online, "N_NEWEST", 1)
+    rng = np.random.default_rng(5)
+    look = unit(rng.normal(size=64))
+
+    def alike(noise: float) -> np.ndarray:
+        return np.asarray(unit(look + noise * rng.normal(size=64)))
+
+    linking = OnlineLinker(engine_of(CAMERAS, LinkingConfig()), 600)
+    said: list[Event] = []
+    for minute in range(12):
+        start_s = 60.0 * minute
+        crops = np.stack([alike(0.02)] * 4)
+        sits = with_crops(seen("a", 1, start_s, start_s + 59.8, alike(0.02)), crops, 0.9)
+        linking.add(sits, provisional=False)
+        said += linking.step(start_s + 60)
+    passes = seen("a", 2, 200.0, 203.0, alike(0.02))
+    linking.add(passes, provisional=False)
+    said += linking.step(12 * 60.0 + 1)
+    people = linking.linked().people
+    assert [event.kind for event in said].count("forgotten") == 0
+    assert [len(person.tracklets) for person in people] == [12, 1]
+    assert people[0].person_id == 1
 
 
 def test_who_is_followed_by_short_steps_keeps_one_id_when_the_clearest_crops_are_old() -> None:
