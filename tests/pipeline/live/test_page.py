@@ -1,7 +1,6 @@
 """The page of a live run in a real browser, which talks to a real server."""
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,25 +14,14 @@ from pipeline.live.hub import Hub
 from pipeline.live.server import Server
 from pipeline.online.events import Event
 from pipeline.sources.live.health import CameraEventKind
+from tests.browser import DESKTOP, MARKS, PHONE, VISIBLE_TEXT, By, Keys, started
 from tests.pipeline.live.scene import NAMES, Scene
 
 pytest.importorskip("fastapi", reason="needs the package fastapi")
 pytest.importorskip("uvicorn", reason="needs the package uvicorn")
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs the package selenium")
-Service = webdriver.ChromeService
-By = pytest.importorskip("selenium.webdriver.common.by").By
-Keys = webdriver.Keys
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
-    pytest.mark.skipif(DRIVER is None, reason="needs chromedriver"),
-]
+pytestmark = MARKS
 
 TOKEN = "correct-horse-battery"
-DESKTOP = (1280, 800)
-PHONE = (390, 844)
 HOSTILE = "<img src=x onerror=document.title='taken'>"
 # What moves, other than the rows of the list of events.
 OBSERVE_SHIFTS = """
@@ -46,10 +34,6 @@ new PerformanceObserver((list) => {
     }
   }
 }).observe({ type: "layout-shift", buffered: true });
-"""
-VISIBLE_TEXT = """
-const found = document.querySelector(arguments[0]);
-return found?.checkVisibility({ visibilityProperty: true }) ? found.innerText : "";
 """
 SAMPLES_OF_PICTURE = """
 const image = document.querySelectorAll("#camera-list img")[arguments[0]];
@@ -65,17 +49,9 @@ return Array.from(context.getImageData(0, 0, 64, 36).data).join(",");
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": OBSERVE_SHIFTS})
-    try:
+    with started() as driver:
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": OBSERVE_SHIFTS})
         yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,33 +11,18 @@ import pytest
 
 from pipeline import cli
 from pipeline.report import __main__ as command
+from tests.browser import DESKTOP, MARKS, PHONE, VISIBLE_TEXT, By, Keys, started
 from tests.pipeline.report import results
 from tests.videos import write_video
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs the package selenium")
-Service = webdriver.ChromeService
-By = pytest.importorskip("selenium.webdriver.common.by").By
-Keys = webdriver.Keys
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium"),
-    pytest.mark.skipif(DRIVER is None, reason="needs chromedriver"),
-]
+pytestmark = MARKS
 
-DESKTOP = (1280, 800)
-PHONE = (390, 844)
 HOSTILE = "</script><img src=x onerror=document.title='taken'>"
 MAX_FIRST_PAINT_MS = 3000
 """Measured: 50 to 130 ms, and 250 to 550 ms until the list is there. Other work on the machine may
 take its time.
 """
 MAX_BIG_BYTES = 30_000_000
-SHOWN = """
-const found = document.querySelector(arguments[0]);
-return found?.checkVisibility({ visibilityProperty: true }) ? found.innerText : "";
-"""
 TOO_WIDE = """
 const wide = [...document.querySelectorAll("body *")].filter((each) => {
   const box = each.getBoundingClientRect();
@@ -52,16 +36,8 @@ return [document.documentElement.scrollWidth <= innerWidth, wide.map((each) => e
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    try:
+    with started() as driver:
         yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture
@@ -115,7 +91,7 @@ def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
 
 def shown(browser: Any, selector: str) -> str:
     """Text of an element; "" where there is none or it is not visible."""
-    return str(browser.execute_script(SHOWN, selector))
+    return str(browser.execute_script(VISIBLE_TEXT, selector))
 
 
 def shown_ids(browser: Any) -> list[str]:
