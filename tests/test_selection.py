@@ -11,7 +11,7 @@ pytestmark = pytest.mark.slow
 
 FILE = "tests/test_install.py"
 SLOW = f"{FILE}::test_all_data_files_of_the_packages_are_installed"
-FAST = f"{FILE}::test_requirements_dev_is_the_requirements_and_the_extras_train_and_dev"
+FAST = f"{FILE}::test_requirements_dev_is_the_requirements_and_the_extras"
 
 
 def collected(*arguments: str) -> str:

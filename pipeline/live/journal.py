@@ -184,7 +184,8 @@ class Journal:
                 self._rows = []
                 self._events = []
                 self._n_waiting = 0
-            problems = [self._append_rows(rows), self._append_events(said)]
+            # rows without their events would be nobody's
+            problems = [self._append_events(said), self._append_rows(rows)]
             is_there = not setup or (self._folder / SETUP).exists()
             if setup != self._setup_on_disk or not is_there:
                 problem = _replace(self._folder / SETUP, setup)

@@ -150,7 +150,7 @@ def test_a_kill_loses_no_more_than_flush_s_and_breaks_nothing(tmp_path: Path) ->
     assert frames(tmp_path) == list(range(len(saved)))
     said = list(journal.read_events(tmp_path))
     assert last_s - said[-1].time_s <= flush_s
-    assert len(said) >= len(saved)
+    assert len(said) >= len(saved) - 1, "a row is added just before its event"
 
 
 def test_rows_are_on_disk_within_flush_s_when_nothing_more_comes(tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ class Recording:
         def rounds() -> Iterator[list[Tracklet]]:
             for number, closed in enumerate(worker.run(stop, lambda n: None)):
                 if number == flush_after:
-                    runner._step()
+                    written.say(runner._link(*runner._taken()))
                     self.at_kill = linker.linked()
                     written.close()
                     return
