@@ -5,6 +5,7 @@ end. Here is what a watcher needs of the present: bounded by the people that the
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,6 +21,8 @@ IN_VIEW_S = 2.0
 """A person is in view of a camera until so long after being seen there last."""
 SAME_STAY_S = 5.0
 """Times in one camera that are closer than this are one stay."""
+FORGET_S = 60.0
+"""Tracks that belong to nobody are forgotten after so long."""
 MAX_STAYS = 50
 """Stays of a person that are told, the newest."""
 
@@ -30,14 +33,15 @@ _Track = tuple[str, int]
 class Presence:
     """Who is in view, and what they look like.
 
-    Attributes:
-        people: the people of the last update.
+    A step of linking may take seconds, so it tells who somebody is, and the frames tell where.
     """
 
     def __init__(self, blur: Blur) -> None:
         """Begin; `blur` is what may not be shown of crops."""
         self._blur = blur
-        self.people: list[PersonNow] = []
+        self._people: list[PersonNow] = []
+        """The people of the last update; where they are now is not in it."""
+        self._seen_s: dict[_Track, float] = {}
         self._owners: dict[_Track, int] = {}
         self._crops: dict[_Track, tuple[float, Array]] = {}
         self._jpegs: dict[_Track, tuple[float, bytes]] = {}
@@ -50,6 +54,30 @@ class Presence:
     def person_of(self, camera: str, track_id: int) -> int:
         """Return the person whose track this is now; -1 while it is not known."""
         return self._owners.get((camera, track_id), -1)
+
+    def see(self, camera: str, track_ids: Iterable[int], time_s: float) -> None:
+        """Note the tracks of a frame.
+
+        Args:
+            camera: name of its camera.
+            track_ids: of the tracks that were seen in it.
+            time_s: its time, seconds since 1970.
+        """
+        for track_id in track_ids:
+            self._seen_s[camera, track_id] = time_s
+
+    def people(self, now_s: float) -> list[PersonNow]:
+        """Return the people who are remembered, and where they are now.
+
+        Args:
+            now_s: time of the latest frame, seconds since 1970.
+        """
+        seen: dict[int, dict[str, float]] = {}
+        for track, time_s in self._seen_s.items():
+            cameras = seen.setdefault(self._owners.get(track, -1), {})
+            camera, _ = track
+            cameras[camera] = max(time_s, cameras.get(camera, -np.inf))
+        return [_at(person, seen.get(person.person_id, {}), now_s) for person in self._people]
 
     def take_crops(self, tracklets: Iterable[Tracklet]) -> None:
         """Keep the best crop of each track."""
@@ -83,19 +111,21 @@ class Presence:
         for track in self._crops.keys() - owners.keys():
             del self._crops[track]
             self._jpegs.pop(track, None)
+        for track in self._seen_s.keys() - owners.keys():
+            if self._seen_s[track] < now_s - FORGET_S:
+                del self._seen_s[track]
         weakest = _weakest_links(known, online.latest)
-        self.people = [
-            self._person(person_id, person, weakest.get(person_id, 1.0), now_s)
+        self._people = [
+            self._person(person_id, person, weakest.get(person_id, 1.0))
             for person_id, person in sorted(known.items())
             if person.window
         ]
 
-    def _person(self, person_id: int, person: Known, probability: float, now_s: float) -> PersonNow:
+    def _person(self, person_id: int, person: Known, probability: float) -> PersonNow:
         stays = _stays(person)
-        in_view = [camera for camera, _, last_s in stays if last_s >= now_s - IN_VIEW_S]
         return PersonNow(
             person_id,
-            tuple(sorted(set(in_view))),
+            (),
             stays[0][1],
             max(last_s for _, _, last_s in stays),
             tuple(stays[-MAX_STAYS:]),
@@ -116,6 +146,21 @@ class Presence:
             encoded = jpeg.of_image(privacy.blurred_crop(image, self._blur))
             self._jpegs[best] = (quality, encoded)
         return encoded
+
+
+def _at(person: PersonNow, seen_s: Mapping[str, float], now_s: float) -> PersonNow:
+    """A person as of now.
+
+    Args:
+        person: as of the last step of linking.
+        seen_s: when tracks of that person were seen last, by camera.
+        now_s: time of the latest frame.
+    """
+    last_s = dict(seen_s)
+    for camera, _, end_s in person.route:
+        last_s[camera] = max(end_s, last_s.get(camera, -np.inf))
+    in_view = [camera for camera in sorted(last_s) if last_s[camera] >= now_s - IN_VIEW_S]
+    return replace(person, cameras=tuple(in_view), last_s=max(person.last_s, *last_s.values()))
 
 
 def _stays(person: Known) -> list[tuple[str, float, float]]:

@@ -356,7 +356,8 @@ class _LiveRun:
         """Publish how the cameras are, and tell what happened to them."""
         self._records.update(self._cameras.cameras)
         self._tell([*self._cameras.take_events(), *self._views.take_events()])
-        self._hub.publish(self._cameras.health(), self._presence.people)
+        people = self._presence.people(self._worker.now_s)
+        self._hub.publish(self._cameras.health(), people)
         self._note("rows and events", self._journal.problem)
 
     def _look_at_folder(self) -> None:

@@ -55,6 +55,9 @@ class Views:
             frame: with its picture in YUV.
             followed: the people in it.
         """
+        (in_frame,) = (followed.tracks.frames == frame.index).nonzero()
+        track_ids = followed.tracks.track_ids[in_frame].tolist()
+        self._presence.see(frame.camera, track_ids, frame.time_s)
         is_recorded = self._config.output.video
         is_watched = self._hub.is_watched(frame.camera) or self._hub.picture(frame.camera) is None
         if frame.picture is None or not (is_recorded or is_watched):

@@ -49,7 +49,7 @@ def test_a_person_is_told_with_the_way_through_the_cameras_and_where_it_is_now()
     presence = watched(
         seen("a", 1, 0, 5, RED), seen("b", 7, 8, 12, RED), seen("b", 8, 2, 4, BLUE), now_s=13
     )
-    first, second = presence.people
+    first, second = presence.people(13)
     assert [stay[0] for stay in first.route] == ["a", "b"]
     assert first.cameras == ("b",)
     assert (first.first_s, first.last_s) == (0, 12)
@@ -62,7 +62,7 @@ def test_a_person_is_told_with_the_way_through_the_cameras_and_where_it_is_now()
 
 def test_pieces_of_one_stay_are_told_as_one() -> None:
     presence = watched(seen("a", 1, 0, 5, RED), seen("a", 2, 6, 9, RED), now_s=10)
-    assert [person.route for person in presence.people] == [(("a", 0.0, 9.0),)]
+    assert [person.route for person in presence.people(10)] == [(("a", 0.0, 9.0),)]
 
 
 def test_the_best_crop_of_a_person_is_shown() -> None:
@@ -71,7 +71,7 @@ def test_the_best_crop_of_a_person_is_shown() -> None:
         with_crop(seen("b", 7, 8, 12, RED), 200, 0.9),
         now_s=13,
     )
-    (person,) = presence.people
+    (person,) = presence.people(6)
     assert abs(float(grey(person.crop_jpeg).mean()) - 200) < 3
 
 
@@ -83,10 +83,10 @@ def test_crops_of_people_who_are_forgotten_are_let_go() -> None:
     online.add(gone, provisional=False)
     online.step(6)
     presence.update(online, 6)
-    assert presence.people[0].crop_jpeg
+    assert presence.people(6)[0].crop_jpeg
     online.step(60)
     presence.update(online, 60)
-    assert presence.people == []
+    assert presence.people(60) == []
     assert presence.n_crops == 0
 
 
@@ -98,10 +98,19 @@ def test_crops_are_shown_only_as_far_as_privacy_allows(blur: Blur, is_shown: boo
     presence = watched(
         replace(noisy, tracklet=replace(noisy.tracklet, crops=noise)), now_s=6, blur=blur
     )
-    (person,) = presence.people
+    (person,) = presence.people(6)
     assert bool(person.crop_jpeg) is is_shown
     if is_shown:
         shown = grey(person.crop_jpeg)
         head = shown[: len(shown) // 5].astype(float)
         body = shown[len(shown) // 2 :].astype(float)
         assert np.abs(np.diff(head, axis=1)).mean() < 0.2 * np.abs(np.diff(body, axis=1)).mean()
+
+
+def test_who_is_still_seen_is_in_view_however_long_the_last_step_of_linking_took() -> None:
+    presence = watched(seen("a", 1, 0, 5, RED), now_s=5)
+    (person,) = presence.people(30)
+    assert person.cameras == () and person.last_s == 5
+    presence.see("a", [1], 29.5)
+    (person,) = presence.people(30)
+    assert person.cameras == ("a",) and person.last_s == 29.5
