@@ -147,7 +147,10 @@ def wait_until(is_so: Callable[[], bool], wait_s: float = WAIT_S) -> None:
 
 def has_rows(output: Path) -> bool:
     """Whether the person has been seen long enough to count."""
-    return sum(len(rows.frames) for rows in journal.read_rows(journal.row_files(output))) > 15
+    times_s: list[float] = []
+    for rows in journal.read_rows(journal.row_files(output)):
+        times_s += rows.times_s
+    return len(times_s) > 3 and max(times_s) - min(times_s) > 1.2
 
 
 def fill(disk: Path) -> Path:
