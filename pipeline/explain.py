@@ -212,7 +212,7 @@ def _person(person: Json, needed: float) -> str:
     judged = [link for link in person["links"] if not link["rule"]]
     if judged:
         weakest = min(judged, key=lambda link: float(link["probability"]))
-        probability = percent(weakest["probability"])
+        probability = _percent(weakest["probability"])
         lines.append(f"Weakest link: {probability}, {weakest['status']}, {_both(weakest)}")
     lines.append("")
     for i, tracklet in enumerate(tracklets):
@@ -230,7 +230,7 @@ def _tie(link: Json, person_id: int) -> str:
     who = f"same person as {link['first']['name']}: "
     if link["rule"] in (ONE_TRACK, CORRECTED):
         return who + reason(link)
-    said = f"{percent(link['probability'])}, {link['status']}: {reason(link)}"
+    said = f"{_percent(link['probability'])}, {link['status']}: {reason(link)}"
     parts = [f"{who}{said}", second_choice(link, person_id), lookalike(link)]
     return "; ".join(part for part in parts if part)
 
@@ -253,7 +253,7 @@ def second_choice(link: Json, person_id: int) -> str:
     """
     if link["rival_person"] in (0, person_id):
         return ""
-    probability = percent(link["rival_probability"])
+    probability = _percent(link["rival_probability"])
     return f"second choice: person {link['rival_person']}, {probability} ({link['rival']})"
 
 
@@ -272,7 +272,7 @@ def _near(person: Json, needed: float) -> list[str]:
     lines = ["", "Nearly linked, but other people:"]
     for link in missed[:MAX_NEAR_MISSES]:
         other = sum(link["people"]) - person["person_id"]
-        probability = percent(link["probability"])
+        probability = _percent(link["probability"])
         lines.append(_wrapped(f"person {other}, {probability}: {apart(link, needed)}", 2))
     more = len(missed) - MAX_NEAR_MISSES
     if more > 0:
@@ -304,7 +304,7 @@ def _obstacle(link: Json, needed: float) -> str:
         why = (
             "another link was more probable"
             if link["probability"] >= needed
-            else f"below the required {percent(needed)}"
+            else f"below the required {_percent(needed)}"
         )
         return f"{why}; the strongest evidence is between {both}"
     return words.get(link["rule"], f"{link['rule']}, {both}")
@@ -341,8 +341,7 @@ def _both(link: Json) -> str:
     return f"{link['first']['name']} and {link['second']['name']}"
 
 
-def percent(probability: float) -> str:
-    """Return a probability, 0..1, as people read it."""
+def _percent(probability: float) -> str:
     return "over 99%" if probability > 0.995 else f"{probability:.0%}"
 
 
