@@ -365,6 +365,26 @@ class Person:
     links: tuple[Link, ...]
 
     @property
+    def first_s(self) -> float:
+        """Time of the first row in any camera, seconds."""
+        return min(tracklet.first_s for tracklet in self.tracklets)
+
+    @property
+    def last_s(self) -> float:
+        """Time of the last row in any camera, seconds."""
+        return max(tracklet.last_s for tracklet in self.tracklets)
+
+    @property
+    def seen_s(self) -> float:
+        """Duration of all tracklets together; who is in two cameras at once counts twice."""
+        return sum(tracklet.last_s - tracklet.first_s for tracklet in self.tracklets)
+
+    @property
+    def cameras(self) -> list[str]:
+        """Names of the cameras that show the person, in alphabetical order."""
+        return sorted({tracklet.camera for tracklet in self.tracklets})
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether a link rests on appearance alone, which does not tell two people apart."""
         return any(link.lookalike for link in self.links)

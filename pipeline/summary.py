@@ -23,16 +23,10 @@ def table(result: Result) -> str:
     if result.people:
         lines.append(f"{'person':>6}  {'first':>8}  {'last':>8}  {'in view':>8}  cameras")
     for person in result.people[:MAX_PEOPLE]:
-        tracklets = person.tracklets
-        first_s = min(tracklet.first_s for tracklet in tracklets)
-        last_s = max(tracklet.last_s for tracklet in tracklets)
-        seen_s = sum(tracklet.last_s - tracklet.first_s for tracklet in tracklets)
-        cameras = ", ".join(sorted({tracklet.camera for tracklet in tracklets}))
+        span = f"{_time(person.first_s)}  {_time(person.last_s)}"
+        cameras = ", ".join(person.cameras)
         doubt = "  (doubtful)" if person.is_doubtful else ""
-        lines.append(
-            f"{person.person_id:>6}  {_time(first_s)}  {_time(last_s)}  {seen_s:>7.1f}s  {cameras}"
-            f"{doubt}"
-        )
+        lines.append(f"{person.person_id:>6}  {span}  {person.seen_s:>7.1f}s  {cameras}{doubt}")
     if len(result.people) > MAX_PEOPLE:
         lines.append(f"   ... and {len(result.people) - MAX_PEOPLE} more in trajectories.json")
     lookalikes = links.lookalikes(result.people)

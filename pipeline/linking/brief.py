@@ -33,15 +33,14 @@ def part(
         The people who stay, and those who are left out, in the same order. Those who stay are
         numbered 1, 2, 3..., and the others after them.
     """
-    tracklets = [tracklet for person in people for tracklet in person.tracklets]
-    first_s = min((tracklet.first_s for tracklet in tracklets), default=0.0)
-    last_s = max((tracklet.last_s for tracklet in tracklets), default=0.0)
+    first_s = min((person.first_s for person in people), default=0.0)
+    last_s = max((person.last_s for person in people), default=0.0)
     least_s = min(min_person_s, SHARE_OF_RUN * (last_s - first_s))
     kept: list[Person] = []
     left_out: list[Person] = []
     for person in people:
         is_told = any(tracklet.key in told for tracklet in person.tracklets)
-        is_kept = is_told or seen_s(person) >= least_s
+        is_kept = is_told or person.seen_s >= least_s
         (kept if is_kept else left_out).append(person)
     return _numbered(kept, 1), _numbered(left_out, 1 + len(kept))
 
@@ -66,11 +65,6 @@ def notes(n_brief: int, min_person_s: float) -> list[str]:
         f"left out {who} seen for less than {min_person_s:g} s in all, mostly false boxes;"
         " --set linking.min_person_s=0 keeps them"
     ]
-
-
-def seen_s(person: Person) -> float:
-    """Duration of all tracklets together; who is in two cameras at once counts twice."""
-    return sum(tracklet.last_s - tracklet.first_s for tracklet in person.tracklets)
 
 
 def _numbered(people: Sequence[Person], first: int) -> list[Person]:

@@ -25,7 +25,6 @@ from models import command, files
 from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from pipeline import fill
 from pipeline.errors import PipelineError
-from pipeline.linking import brief
 from pipeline.live import journal
 from pipeline.live.journal import Setup
 from pipeline.online import events
@@ -94,7 +93,7 @@ def write(folder: Path, write_parts: Write) -> list[Person]:
     """
     setup = journal.read_setup(folder)
     everybody = people(folder)
-    kept = [person for person in everybody if brief.seen_s(person) >= setup.min_person_s]
+    kept = [person for person in everybody if person.seen_s >= setup.min_person_s]
     found = filled(kept, setup)
     parts = trajectories.json_parts(found, setup.cameras, setup.confirmed_probability)
     write_parts("trajectories.json", parts)

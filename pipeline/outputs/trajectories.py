@@ -103,9 +103,9 @@ def _person_parts(person: Person, cameras: dict[str, Camera], confirmed: float) 
 def _person(person: Person) -> dict[str, Any]:
     return {
         "person_id": person.person_id,
-        "first_s": round(min(tracklet.first_s for tracklet in person.tracklets), 4),
-        "last_s": round(max(tracklet.last_s for tracklet in person.tracklets), 4),
-        "cameras": sorted({tracklet.camera for tracklet in person.tracklets}),
+        "first_s": round(person.first_s, 4),
+        "last_s": round(person.last_s, 4),
+        "cameras": person.cameras,
         "doubtful": person.is_doubtful,
     }
 
