@@ -14,17 +14,14 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from textwrap import fill
-from typing import Any
 
-from models import command, documents, files
-from pipeline.errors import ConfigError, PipelineError, SourceError
+from models import command
+from pipeline.errors import ConfigError, PipelineError
 from pipeline.linking.reasons import CORRECTED, FLOOR, ONE_TRACK, SAME_TIME, SPEED, TRAVEL
-
-Json = dict[str, Any]
+from pipeline.outputs import reading
+from pipeline.outputs.reading import Json
 
 WHO = re.compile(r"\d+|[\w.-]+/\d+(@\d+)?")
 MAX_NEAR_MISSES = 8
@@ -69,22 +66,10 @@ def explain(folder: Path, who: str) -> Json:
         SourceError: the folder holds no results.
         ConfigError: there is no such person.
     """
-    people = _read(folder / "trajectories.json", "people")["people"]
-    why = _read(folder / "links.json", "links")
-    with _written_by_us(folder):
-        return _explained(people, why, who, folder)
-
-
-@contextmanager
-def _written_by_us(folder: Path) -> Iterator[None]:
-    """Turn what a document of another form causes into one line."""
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        raise SourceError(
-            f"{folder}: its trajectories.json or links.json was not written by this program; give"
-            " the output folder of a run"
-        ) from None
+    trajectories = reading.read(folder / "trajectories.json")
+    why = reading.read(folder / "links.json")
+    with reading.written_by_us(folder):
+        return _explained(trajectories["people"], why, who, folder)
 
 
 def _explained(people: list[Json], why: Json, who: str, folder: Path) -> Json:
@@ -99,19 +84,6 @@ def _explained(people: list[Json], why: Json, who: str, folder: Path) -> Json:
         "confirmed_probability": why["confirmed_probability"],
         "calibration": why["calibration"],
     }
-
-
-def _read(path: Path, key: str) -> Json:
-    try:
-        document: Json = documents.from_json(files.read_text(path))
-        document[key]
-    except OSError:
-        raise SourceError(f"{path}: cannot be read; give the output folder of a run") from None
-    except (ValueError, KeyError, TypeError):
-        raise SourceError(
-            f"{path}: was not written by this program; give the output folder of a run"
-        ) from None
-    return document
 
 
 def _find(people: list[Json], who: str, folder: Path) -> list[Json]:
@@ -364,7 +336,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(parsed: argparse.Namespace) -> None:
     found = explain(parsed.folder, parsed.who)
-    with _written_by_us(parsed.folder):
+    with reading.written_by_us(parsed.folder):
         said = json.dumps(found, indent=1) if parsed.json else text(found)
     print(said)
 

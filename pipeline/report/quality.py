@@ -10,7 +10,6 @@ from pipeline.report.crops import FILE, Crops
 Json = dict[str, Any]
 Level = Literal["good", "note", "warn", "bad"]
 
-CORRECT = explain.CURE
 LOST_SHARE = 0.02
 """Share of lost frames from which they are worth a warning."""
 
@@ -87,7 +86,7 @@ def _doubts(run: Json, why: Json, people: Sequence[Json]) -> list[Finding]:
     found = []
     if run.get("lookalikes"):
         text = _sentence(str(run["lookalikes"]))
-        cure = f"Filter people by doubt and look at their links. {CORRECT}"
+        cure = f"Filter people by doubt and look at their links. {explain.CURE}"
         found.append(Finding("warn", "Lookalikes", text, cure))
     judged = [link for link in why["links"] if not link["rule"]]
     probable = sum(link["status"] == "probable" for link in judged)

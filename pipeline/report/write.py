@@ -1,16 +1,13 @@
 """Make the report, at the end of a run or from its folder."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from models import documents, files
-from pipeline.errors import SourceError
-from pipeline.outputs import links, manifest, trajectories
+from models import files
+from pipeline.outputs import links, manifest, reading, trajectories
 from pipeline.outputs.folder import MANIFEST, OutputFolder
 from pipeline.report import crops, data, html, sheets
-from pipeline.report.data import Json, Written
+from pipeline.report.data import Written
 from pipeline.result import Result
 
 FILE = "report.html"
@@ -53,10 +50,10 @@ def of_folder(folder: Path) -> Path:
         SourceError: the folder holds no results of a run.
         InputError: the report cannot be written.
     """
-    trajectories_ = _read(folder / "trajectories.json")
-    why = _read(folder / "links.json")
-    run = _read(folder / MANIFEST)
-    with _written_by_us(folder):
+    trajectories_ = reading.read(folder / "trajectories.json")
+    why = reading.read(folder / "links.json")
+    run = reading.read(folder / MANIFEST)
+    with reading.written_by_us(folder):
         names = [str(name) for name in run["files"]]
         people = trajectories_["people"]
         written = Written(
@@ -83,34 +80,3 @@ def _text(written: Written) -> str:
     n_crops = len(document.crops)
     images = written.crops.images(document.crops)
     return html.page(document.json, sheets.tile(images, n_crops), n_crops)
-
-
-def _read(path: Path) -> Json:
-    try:
-        document = documents.from_json(files.read_text(path))
-    except OSError:
-        raise SourceError(
-            f"{path}: cannot be read; give the output folder of a run over files (a live run has no"
-            " report)"
-        ) from None
-    except ValueError:
-        raise SourceError(
-            f"{path}: was not written by this program; give the output folder of a run"
-        ) from None
-    if not isinstance(document, dict):
-        raise SourceError(
-            f"{path}: was not written by this program; give the output folder of a run"
-        )
-    return document
-
-
-@contextmanager
-def _written_by_us(folder: Path) -> Iterator[None]:
-    """Turn what documents of another form cause into one line."""
-    try:
-        yield
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
-        raise SourceError(
-            f"{folder}: its results were not written by this program; give the output folder of a"
-            " run"
-        ) from None
