@@ -32,10 +32,12 @@ export function weakest(person) {
 /** Return a time of the run, or of the day, as text. */
 export function moment(timeS, withTenths = true) {
   if (isClock) return clockOf(timeS);
-  const tenths = Math.round((data.origin_s + timeS) * 10);
-  const sign = tenths < 0 ? "-" : "";
-  const seconds = Math.abs(tenths) / 10;
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  const perSecond = withTenths ? 10 : 1;
+  const rounded = Math.round((data.origin_s + timeS) * perSecond) / perSecond;
+  const sign = rounded < 0 ? "-" : "";
+  const seconds = Math.abs(rounded);
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor(seconds / 60) % 60;
   const rest = (seconds % 60).toFixed(withTenths ? 1 : 0).padStart(withTenths ? 4 : 2, "0");
   return hours ? `${sign}${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${sign}${minutes}:${rest}`;
 }

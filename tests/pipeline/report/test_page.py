@@ -196,6 +196,21 @@ def test_people_at_a_time_are_shown_from_the_site(browser: Any, small: Path) -> 
     wait_until(lambda: shown(browser, "#n-found") == "30 people")
 
 
+def test_no_time_has_sixty_seconds(browser: Any, tmp_path: Path) -> None:
+    path = results.write(tmp_path, 40, 1) / "trajectories.json"
+    document = json.loads(path.read_text())
+    for person in document["people"]:
+        for tracklet in person["tracklets"]:
+            tracklet["times_s"] = [time_s + 0.7 for time_s in tracklet["times_s"]]
+    path.write_text(json.dumps(document))
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#site")
+    wait_until(lambda: "People over time" in shown(browser, "#site-view"))
+    time_of = browser.find_element(By.CSS_SELECTOR, ".chart input")
+    time_of.send_keys(Keys.HOME, *[Keys.ARROW_RIGHT] * 59)
+    wait_until(lambda: shown(browser, ".chart output").endswith("from 1:00"))
+
+
 @pytest.mark.parametrize("size", [DESKTOP, (820, 1180), PHONE, (320, 568)])
 @pytest.mark.parametrize("view", ["#people", "#people/10", "#site", "#quality"])
 def test_nothing_is_wider_than_the_screen(
