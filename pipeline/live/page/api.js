@@ -1,6 +1,6 @@
 // Lists what /openapi.json describes.
 
-import { element } from "./text.js";
+import { byId, element } from "./text.js";
 
 function typeOf(schema) {
   if (!schema) return "";
@@ -52,14 +52,14 @@ function object(name, schema) {
 }
 
 const api = await (await fetch("/openapi.json")).json();
-document.getElementById("about").textContent = api.info.summary;
-const operations = document.getElementById("operations");
+byId("about").textContent = api.info.summary;
+const operations = byId("operations");
 for (const [path, methods] of Object.entries(api.paths)) {
   for (const [method, described] of Object.entries(methods)) {
     operations.append(operation(method, path, described));
   }
 }
-const objects = document.getElementById("objects");
+const objects = byId("objects");
 for (const [name, schema] of Object.entries(api.components.schemas)) {
   if (!name.endsWith("ValidationError")) objects.append(object(name, schema));
 }

@@ -1,6 +1,6 @@
 // A tile for each camera, and one camera in large with all that is known of it.
 
-import { clock, count, duration, element, serverNow, setText } from "./text.js";
+import { byId, clock, count, duration, element, serverNow, setText } from "./text.js";
 import { Pictures, Screen } from "./pictures.js";
 
 const OVERVIEW_PER_S = matchMedia("(max-width: 700px)").matches ? 4 : 8;
@@ -24,7 +24,6 @@ const EXPLAINED = {
 const CLOCKS = { unknown: "not known yet", sender: "camera's own", arrival: "arrival here" };
 const BY_RATE = "rate";
 
-const byId = (id) => document.getElementById(id);
 const list = byId("camera-list");
 const large = byId("large");
 const largeScreen = new Screen(byId("large-picture"));

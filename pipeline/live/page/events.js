@@ -1,10 +1,10 @@
 // What happened, newest first, as the server sends it.
 
-import { clock, element } from "./text.js";
+import { byId, clock, element } from "./text.js";
 
 const SHOWN = 100;
 
-const list = document.getElementById("event-list");
+const list = byId("event-list");
 
 function cameraOf(event) {
   return (event.tracklet || "").split("/")[0];
@@ -52,6 +52,6 @@ export function follow() {
   source.addEventListener("message", (message) => {
     list.prepend(row(JSON.parse(message.data)));
     while (list.children.length > SHOWN) list.lastChild.remove();
-    document.getElementById("no-events").hidden = true;
+    byId("no-events").hidden = true;
   });
 }

@@ -1,6 +1,6 @@
 // Asks the server each second how cameras and people are, and says when it does not answer.
 
-import { clock, setServerTime, setText } from "./text.js";
+import { byId, clock, setServerTime, setText } from "./text.js";
 import { pause, resume, showCameras } from "./cameras.js";
 import { showPeople } from "./people.js";
 import { follow } from "./events.js";
@@ -8,7 +8,6 @@ import { follow } from "./events.js";
 const PERIOD_MS = 1000;
 const TIMEOUT_MS = 5000;
 
-const byId = (id) => document.getElementById(id);
 let answeredS = 0;
 
 async function ask(path) {

@@ -1,29 +1,19 @@
 // Who is in view, and who was lately: best crop, number, where now, and the route over cameras.
 
-import { clock, count, duration, element, serverNow, setText } from "./text.js";
+import { byId, clock, count, duration, element, numberLabel, serverNow, setText } from "./text.js";
 
 const STAYS_SHOWN = 6;
 const SURE = 0.9;
 
-const byId = (id) => document.getElementById(id);
 const list = byId("person-list");
 const cards = new Map();
-
-/** Black or white, whichever is easier to read on a colour #rrggbb. */
-function inkOn(colour) {
-  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255);
-  const brightness = 0.2126 * red ** 2.2 + 0.7152 * green ** 2.2 + 0.0722 * blue ** 2.2;
-  return brightness > 0.18 ? "#000" : "#fff";
-}
 
 function makeCard(person) {
   const item = element("li", "person");
   const frame = element("div", "crop");
   const body = element("div", "body");
   const line = element("div", "line");
-  const number = element("span", "number", String(person.person_id));
-  number.style.setProperty("background", person.colour);
-  number.style.setProperty("color", inkOn(person.colour));
+  const number = numberLabel(person.person_id, person.colour);
   number.setAttribute("aria-label", `Person ${person.person_id}`);
   const where = element("strong", "where");
   line.append(number, where);

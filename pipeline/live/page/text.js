@@ -20,6 +20,19 @@ export function element(tag, className = "", text = "") {
   return made;
 }
 
+/** Return the element of an id. */
+export const byId = (id) => document.getElementById(id);
+
+/** Return a label with the number of a person, on their colour #rrggbb. */
+export function numberLabel(id, colour) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16) / 255);
+  const brightness = 0.2126 * red ** 2.2 + 0.7152 * green ** 2.2 + 0.0722 * blue ** 2.2;
+  const label = element("span", "number", String(id));
+  label.style.background = colour;
+  label.style.color = brightness > 0.18 ? "#000" : "#fff"; // whichever is easier to read
+  return label;
+}
+
 /** Set the text of an element if it differs: unchanged text keeps a selection, and costs nothing. */
 export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;

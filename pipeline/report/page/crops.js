@@ -1,7 +1,7 @@
 // Crops out of the sheets, which follow the script in the page and are decoded when first needed.
 
 import { data } from "./data.js";
-import { element } from "./text.js";
+import { byId, element } from "./text.js";
 
 const { width: WIDTH, height: HEIGHT, columns: COLUMNS, per_sheet: PER_SHEET } = data.crops;
 const urls = new Map();
@@ -9,7 +9,7 @@ const waiting = [];
 
 function urlOf(sheet) {
   if (urls.has(sheet)) return urls.get(sheet);
-  const source = document.getElementById(`sheet-${sheet}`);
+  const source = byId(`sheet-${sheet}`);
   if (!source) return "";
   const bytes = Uint8Array.from(atob(source.textContent), (each) => each.charCodeAt(0));
   const url = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));

@@ -1,27 +1,17 @@
 // What the page shows, and words for it. Times are seconds since the origin of the run.
 
-import { duration, element } from "./text.js";
+import { byId, duration, element, numberLabel } from "./text.js";
 
-export const data = JSON.parse(document.getElementById("data").textContent);
-export const byId = (id) => document.getElementById(id);
+export const data = JSON.parse(byId("data").textContent);
 export const people = new Map(data.people.map((person) => [person.id, person]));
 
-// Places in the lists that data.py writes.
-const [CAMERA, TRACK, FRAME, FIRST, LAST, PROBABILITY, CROP, STRETCHES] = [0, 1, 2, 3, 4, 5, 6, 7];
 const FIRST_CLOCK_S = 1e9; // later origins count from 1970
 const isClock = data.origin_s > FIRST_CLOCK_S;
 
-/** Return a tracklet with names instead of places. */
-export function tracklet(entry) {
-  return {
-    camera: entry[CAMERA],
-    name: `${data.cameras[entry[CAMERA]].name}/${entry[TRACK]}@${entry[FRAME]}`,
-    first: entry[FIRST],
-    last: entry[LAST],
-    probability: entry[PROBABILITY],
-    crop: entry[CROP],
-    stretches: entry[STRETCHES],
-  };
+/** Return a tracklet with names instead of places in a list, which are those of TRACKLET in data.py. */
+export function tracklet([camera, track, frame, first, last, probability, image, stretches]) {
+  const name = `${data.cameras[camera].name}/${track}@${frame}`;
+  return { camera, name, first, last, probability, crop: image, stretches };
 }
 
 /** Return the lowest probability among the links of a person; 1 where none was judged. */
@@ -60,26 +50,22 @@ export function percent(probability) {
   return probability > 0.995 ? "over 99%" : `${Math.round(100 * probability)}%`;
 }
 
-/** Return a person's colour, the one of their boxes in the videos. */
+/** Return a person's colour as #rrggbb, the one of their boxes in the videos. */
 export function colour(id) {
   const hue = (Math.floor((id * 137.508) / 2) % 180) * 2;
   const value = id % 2 ? 1 : 200 / 255;
   const chroma = value * (200 / 255);
   const channel = (n) => {
     const k = (n + hue / 60) % 6;
-    return Math.round(255 * (value - chroma * Math.max(0, Math.min(k, 4 - k, 1))));
+    const level = Math.round(255 * (value - chroma * Math.max(0, Math.min(k, 4 - k, 1))));
+    return level.toString(16).padStart(2, "0");
   };
-  return [channel(5), channel(3), channel(1)];
+  return `#${channel(5)}${channel(3)}${channel(1)}`;
 }
 
 /** Return a label with a person's number, in their colour. */
 export function numberOf(id) {
-  const rgb = colour(id);
-  const brightness = 0.2126 * (rgb[0] / 255) ** 2.2 + 0.7152 * (rgb[1] / 255) ** 2.2 + 0.0722 * (rgb[2] / 255) ** 2.2;
-  const label = element("span", "number", String(id));
-  label.style.background = `rgb(${rgb.join(" ")})`;
-  label.style.color = brightness > 0.18 ? "#000" : "#fff";
-  return label;
+  return numberLabel(id, colour(id));
 }
 
 /** Return a link to a person. */

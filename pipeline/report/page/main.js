@@ -1,10 +1,10 @@
 // Which view is shown: the address after # says it, so that back and bookmarks work.
 
-import { byId, data, people } from "./data.js";
+import { data, people } from "./data.js";
 import { showPerson } from "./person.js";
 import { firstFound, mark, setCamera, setTimes, startList } from "./people.js";
 import { showSite } from "./site.js";
-import { element } from "./text.js";
+import { byId, element } from "./text.js";
 
 const LEVELS = { good: "Good", note: "Note", warn: "Look at this", bad: "Important" };
 const isNarrow = matchMedia("(max-width: 900px)");

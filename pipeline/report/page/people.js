@@ -1,8 +1,8 @@
 // The list of people: filters, and only the rows that are in view.
 
 import { crop } from "./crops.js";
-import { byId, data, moment, numberOf, percent, weakest } from "./data.js";
-import { count, element, setText } from "./text.js";
+import { data, moment, numberOf, percent, weakest } from "./data.js";
+import { byId, count, element, setText } from "./text.js";
 
 const ROW_PX = 84;
 const OVERSCAN = 6;

@@ -1,10 +1,10 @@
 // One person: pictures per camera, when and where, what ties the pieces, and who else it could be.
 
 import { crop } from "./crops.js";
-import { button, byId, data, linkTo, moment, numberOf, people, percent, span, tracklet, weakest } from "./data.js";
+import { button, data, linkTo, moment, numberOf, people, percent, span, tracklet, weakest } from "./data.js";
 import { Player } from "./player.js";
 import { makeTimeline } from "./timeline.js";
-import { count, element } from "./text.js";
+import { byId, count, element } from "./text.js";
 
 const STAYS_SHOWN = 40;
 const LINKS_SHOWN = 8;
@@ -51,8 +51,7 @@ function heading(person, onBack) {
   made.append(button("‹ All people", onBack, "back"), title, element("p", "facts", facts));
   const least = weakest(person);
   if (person.doubtful) {
-    const why = element("p", "doubt", "Doubtful: a link rests on appearance alone, and somebody else here looks the same.");
-    made.append(why);
+    made.append(element("p", "doubt", "Doubtful: a link rests on appearance alone, and somebody else here looks the same."));
   } else if (least < data.confirmed) {
     made.append(element("p", "doubt mild", `The weakest link is ${percent(least)}, which is not confirmed.`));
   }
@@ -142,13 +141,13 @@ function linkCard(person, [first, second, probability, status, why, choice, riva
   pair.append(side(person, first), element("span", "arrow", "→"), side(person, second));
   const words = element("div", "words");
   const line = element("p", "line");
+  words.append(line);
   if (probability < 0) {
     line.append(element("strong", "", "certain"), element("span", "state", "by rule"));
   } else {
     line.append(element("strong", "", percent(probability)), state(status));
-    words.append(line, meter(probability));
+    words.append(meter(probability));
   }
-  if (probability < 0) words.append(line);
   words.append(element("p", "why", capital(why)));
   if (lookalike) words.append(element("p", "doubt", capital(lookalike)));
   made.append(pair, words);

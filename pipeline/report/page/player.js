@@ -121,7 +121,7 @@ export class Player {
     const known = camera !== null && this.sources.has(camera) ? camera : this.camera;
     const shown = this.sources.has(ALL) && (this.camera === ALL || this.camera === null) ? ALL : known;
     this.load(shown ?? this.sources.keys().next().value, timeS, !this.video.paused);
-    this.onTime(timeS, this.camera);
+    this.onTime(timeS);
   }
 
   playRoute() {
@@ -133,7 +133,7 @@ export class Player {
   }
 
   tell() {
-    this.onTime(this.now, this.camera);
+    this.onTime(this.now);
   }
 
   tick() {

@@ -1,6 +1,6 @@
 // The site: cameras and ways between them, people over time, how long they stay, and the floor.
 
-import { button, byId, colour, data, moment, span } from "./data.js";
+import { button, colour, data, moment, span } from "./data.js";
 import { count, element, setText } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -233,7 +233,7 @@ function floor() {
   context.lineJoin = "round";
   context.globalAlpha = all.length > 500 ? 0.35 : 0.85;
   for (const [id, ...points] of all) {
-    context.strokeStyle = `rgb(${colour(id).join(" ")})`;
+    context.strokeStyle = colour(id);
     context.beginPath();
     for (let at = 0; at < points.length; at += 2) {
       const [x, y] = [20 + (points[at] - left) * scale, 20 + (points[at + 1] - top) * scale];

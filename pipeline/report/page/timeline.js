@@ -1,6 +1,6 @@
 // When a person was where: a lane per camera, with gaps as gaps, and a scrubber on the same clock.
 
-import { data, moment, percent, span, tracklet } from "./data.js";
+import { button, data, moment, percent, span, tracklet } from "./data.js";
 import { element, setText } from "./text.js";
 
 const TICKS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 604800];
@@ -83,8 +83,7 @@ function makeLanes(person, place, pick) {
 }
 
 function makeBar(each, place, pick) {
-  const bar = element("button", "bar");
-  bar.type = "button";
+  const bar = button("", () => pick(each, bar), "bar");
   bar.setAttribute("aria-pressed", "false");
   bar.setAttribute("aria-label", describe(each));
   bar.title = describe(each);
@@ -100,7 +99,6 @@ function makeBar(each, place, pick) {
     part.style.width = `${(100 * (flat[at + 1] - flat[at])) / length}%`;
     bar.append(part);
   }
-  bar.addEventListener("click", () => pick(each, bar));
   return bar;
 }
 
