@@ -364,7 +364,8 @@ def solve(
     _unite(groups, must_link)
     joined: list[Decision] = []
     refusals = _Refusals(groups, forbids)
-    enough = MAX_LOG_ODDS + edges.silent + MIN_DISCOUNTED_ODDS  # no rival is as likely as to matter
+    # From these odds on no rival is likely enough to matter.
+    enough = MAX_LOG_ODDS + edges.silent + MIN_DISCOUNTED_ODDS
     for n_reliable in ROUNDS:
         queue = _Queue(groups)
         queue.add(*groups.all_offers(threshold, n_reliable))
