@@ -25,6 +25,11 @@ TRACKLET = ("camera", "track_id", "frame", "first", "last", "probability", "crop
 """A tracklet. `camera` is its number, `crop` its place in the sheets (-1 for none), and `stretches`
 are those of a tracklet that was not seen all the time: first, last, and 1 where it was filled in.
 """
+CAMERA = TRACKLET.index("camera")
+FIRST = TRACKLET.index("first")
+LAST = TRACKLET.index("last")
+CROP = TRACKLET.index("crop")
+STRETCHES = TRACKLET.index("stretches")
 LINK = ("first", "second", "probability", "status", "why", "second_choice", "rival", "lookalike")
 """A link. `first` and `second` are numbers of tracklets of the person, `probability` is -1 where a
 rule decided, and `rival` the id of the person of the second choice (0 for none).
@@ -140,7 +145,7 @@ class _People:
             tracklets.append(_tracklet(tracklet, camera))
             self._add_floor(tracklet, person_id)
         self.crops.append(crops)
-        stays = site.stays((each[0], each[3], each[4]) for each in tracklets)
+        stays = site.stays((each[CAMERA], each[FIRST], each[LAST]) for each in tracklets)
         self.stays[person_id] = stays
         return {
             "id": person_id,
@@ -242,14 +247,15 @@ def _place_crops(people: Sequence[Json], crops: Sequence[Sequence[Entry | None]]
         ranked.sort(key=lambda each: -each[0])
         shown: set[int] = set()
         for _, tracklet, number in ranked:
-            kind = others if tracklet[0] in shown else of_cameras if shown else of_people
+            kind = others if tracklet[CAMERA] in shown else of_cameras if shown else of_people
             kind.append((tracklet, number))
-            shown.add(tracklet[0])
+            shown.add(tracklet[CAMERA])
     chosen = [*of_people, *of_cameras, *others][: sheets.MAX_CROPS]
     for place, (tracklet, _) in enumerate(chosen):
-        tracklet[6] = place
+        tracklet[CROP] = place
     for person in people:
-        person["crop"] = min((t[6] for t in person["tracklets"] if t[6] >= 0), default=-1)
+        shown_places = [each[CROP] for each in person["tracklets"] if each[CROP] >= 0]
+        person["crop"] = min(shown_places, default=-1)
     return [number for _, number in chosen]
 
 
@@ -269,9 +275,9 @@ def _count_from(document: Json, origin_s: float) -> None:
             [number, since(first_s), since(last_s)] for number, first_s, last_s in person["route"]
         ]
         for tracklet in person["tracklets"]:
-            tracklet[3] = since(tracklet[3])
-            tracklet[4] = since(tracklet[4])
-            flat = tracklet[7]
-            tracklet[7] = [
+            tracklet[FIRST] = since(tracklet[FIRST])
+            tracklet[LAST] = since(tracklet[LAST])
+            flat = tracklet[STRETCHES]
+            tracklet[STRETCHES] = [
                 int(value) if place % 3 == 2 else since(value) for place, value in enumerate(flat)
             ]
