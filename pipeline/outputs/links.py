@@ -17,6 +17,16 @@ NEAR_MISS = "near miss"
 
 
 def to_json(linked: Linked, config: LinkingConfig) -> str:
+    """Return the document as text.
+
+    Args:
+        linked: people, and near misses.
+        config: thresholds of probability.
+    """
+    return json.dumps(document(linked, config), indent=1, allow_nan=False) + "\n"
+
+
+def document(linked: Linked, config: LinkingConfig) -> dict[str, Any]:
     """Return the document; `links-1.schema.json` describes it.
 
     Args:
@@ -33,7 +43,7 @@ def to_json(linked: Linked, config: LinkingConfig) -> str:
     missed = sorted(
         linked.near_misses, key=lambda link: (-link.probability, link.first.key, link.second.key)
     )
-    document = {
+    return {
         "schema": SCHEMA,
         "min_probability": config.min_probability,
         "confirmed_probability": config.confirmed_probability,
@@ -41,7 +51,6 @@ def to_json(linked: Linked, config: LinkingConfig) -> str:
         "links": ties,
         "near_misses": [_link(link, owner, NEAR_MISS) for link in missed],
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def doubts(calibration: Calibration) -> list[str]:

@@ -31,10 +31,25 @@ PACKAGES = (
 
 
 def to_json(result: Result, files: list[str]) -> str:
-    """Return the manifest of a finished run."""
+    """Return the manifest of a finished run as text.
+
+    Args:
+        result: what was found.
+        files: names of the files in the folder.
+    """
+    return json.dumps(document(result, files), indent=1, allow_nan=False) + "\n"
+
+
+def document(result: Result, files: list[str]) -> dict[str, Any]:
+    """Return the manifest of a finished run.
+
+    Args:
+        result: what was found.
+        files: names of the files in the folder.
+    """
     device = devices.resolve(result.config.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    document: dict[str, Any] = {
+    return {
         "schema": "run/1",
         "version": VERSION,
         "git": git_hash(),
@@ -67,7 +82,6 @@ def to_json(result: Result, files: list[str]) -> str:
         "warnings": result.warnings,
         "files": files,
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def _stage(stage: str, timings: Timings) -> dict[str, float]:

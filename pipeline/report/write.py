@@ -29,8 +29,8 @@ def of_run(folder: OutputFolder, result: Result) -> None:
         people=trajectories.entries(result.people, result.cameras, config.confirmed_probability),
         n_tracklets=sum(len(person.tracklets) for person in result.people),
         cameras=trajectories.describe(result.cameras),
-        why=json.loads(links.to_json(result.linked, config)),
-        run=json.loads(manifest.to_json(result, [])),
+        why=links.document(result.linked, config),
+        run=manifest.document(result, []),
         crops=crops.load(folder.find(crops.FILE)) if kept else crops.Crops(folder.path),
         files=frozenset(folder.written),
     )
