@@ -60,8 +60,8 @@ class Linked:
     learned of the site.
 
     applied_s: what was taken away from the times of cameras, seconds; empty unless `apply_clocks`
-    was asked for. taught: what was learned from which tracklets of this run. left_out: people
-    who are no people, since they were seen for less than `min_person_s` (`brief`).
+    was asked for. taught: what was learned from which tracklets of this run. left_out:
+    identities that are no people, since they were seen for less than `min_person_s` (`brief`).
     """
 
     people: list[Person]

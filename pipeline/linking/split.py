@@ -66,7 +66,9 @@ def _where(embedded: Embedded, even: float, scale: float, index: TrackletIndex, 
     n_crops = len(embedded.crop_embeddings)
     if n_crops < 2:
         return 0
-    sums, quality = _summed(embedded)
+    weighted, quality_of_crops = _weighted(embedded)
+    sums = np.cumsum(weighted, axis=0)
+    quality = np.cumsum(quality_of_crops)
     before = sums[:-1]
     after = sums[-1] - before
     quality_before = quality[:-1]
@@ -109,12 +111,6 @@ def _is_exchanged(
         if kept < -MIN_ODDS and swapped > MIN_ODDS:
             return True
     return False
-
-
-def _summed(embedded: Embedded) -> tuple[Array, Array]:
-    """Sums of the first crop embeddings, weighted by quality, (k, D), and of quality, (k,)."""
-    weighted, quality = _weighted(embedded)
-    return np.cumsum(weighted, axis=0), np.cumsum(quality)
 
 
 def _weighted(embedded: Embedded) -> tuple[Array, Array]:
