@@ -24,14 +24,13 @@ def of_run(folder: OutputFolder, result: Result) -> None:
         PipelineError: the report cannot be written, or its crops cannot be read.
     """
     config = result.config.linking
-    kept = crops.FILE in folder.written
     written = Written(
         people=trajectories.entries(result.people, result.cameras, config.confirmed_probability),
         n_tracklets=sum(len(person.tracklets) for person in result.people),
         cameras=trajectories.describe(result.cameras),
         why=links.document(result.linked, config),
         run=manifest.document(result, []),
-        crops=crops.load(folder.find(crops.FILE)) if kept else crops.Crops(folder.path),
+        crops=crops.load(folder.find(crops.FILE)),
         files=frozenset(folder.written),
     )
     folder.write_text(FILE, _text(written))
