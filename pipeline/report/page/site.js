@@ -110,7 +110,7 @@ function graph() {
     const r = radius(camera);
     made.append(
       shape("circle", { cx: x, cy: y, r, class: "node" }),
-      shape("text", { x, y: y + 5, class: "node-count" }, camera.people),
+      shape("text", { x, y: y + 5, class: "node-count" }, String(camera.people)),
       shape("text", { x, y: n > 2 && y < height / 2 - 1 ? y - r - 6 : y + r + 17, class: "node-name" }, camera.name.length > 18 ? `${camera.name.slice(0, 17)}…` : camera.name),
     );
   });

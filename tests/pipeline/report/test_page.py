@@ -196,6 +196,14 @@ def test_people_at_a_time_are_shown_from_the_site(browser: Any, small: Path) -> 
     wait_until(lambda: shown(browser, "#n-found") == "30 people")
 
 
+def test_a_camera_without_people_has_a_nought_in_the_graph(browser: Any, tmp_path: Path) -> None:
+    results.write(tmp_path, 1, 2)
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#site")
+    counts = browser.find_elements(By.CSS_SELECTOR, ".graph .node-count")
+    assert [each.text for each in counts] == ["1", "1", "0"]
+
+
 def test_no_time_has_sixty_seconds(browser: Any, tmp_path: Path) -> None:
     path = results.write(tmp_path, 40, 1) / "trajectories.json"
     document = json.loads(path.read_text())
