@@ -59,60 +59,102 @@ function seconds(step) {
   return said.join(", ");
 }
 
-function graph() {
+/** Where the cameras are in the graph, and how large. */
+function layOut() {
   const n = data.cameras.length;
-  const [width, height] = n > 4 ? [640, 480] : [460, n > 2 ? 320 : 170];
-  const made = shape("svg", { class: "graph", role: "img" });
-  made.setAttribute("aria-label", `Ways between ${count(n, "camera")}; the table lists them`);
-  const marker = shape("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" });
-  marker.append(shape("path", { d: "M0 0 8 4 0 8z" }));
-  const definitions = shape("defs", {});
-  definitions.append(marker);
-  made.append(definitions);
+  const isLarge = n > 4;
+  const width = isLarge ? 640 : 460;
+  const lowHeight = n > 2 ? 320 : 170;
+  const height = isLarge ? 480 : lowHeight;
   const angle = (at) => (2 * Math.PI * at) / n + (n === 2 ? Math.PI : -Math.PI / 2);
   const places = data.cameras.map((_, at) => [
     width / 2 + (n > 1 ? (width / 2 - 70) * Math.cos(angle(at)) : 0),
     height / 2 + (n > 1 ? (height / 2 - 56) * Math.sin(angle(at)) : 0),
   ]);
-  const [top, bottom] = [Math.min(...places.map(([, y]) => y)), Math.max(...places.map(([, y]) => y))];
-  made.setAttribute("viewBox", `0 ${top - 58} ${width} ${bottom - top + 116}`);
-  const most = Math.max(...data.steps.map((step) => step.n), 1);
   const largest = Math.max(...data.cameras.map((camera) => camera.people), 1);
-  const radius = (camera) => 14 + (n > 4 ? 10 : 16) * Math.sqrt(camera.people / largest);
+  const radii = data.cameras.map((camera) => 14 + (isLarge ? 10 : 16) * Math.sqrt(camera.people / largest));
+  return { width, height, places, radii };
+}
+
+function arrowHead() {
+  const marker = shape("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" });
+  marker.append(shape("path", { d: "M0 0 8 4 0 8z" }));
+  const definitions = shape("defs", {});
+  definitions.append(marker);
+  return definitions;
+}
+
+/** The point that is so many pixels from one point, on the way to another. */
+function toward(from, to, by) {
+  const dx = to[0] - from[0];
+  const dy = to[1] - from[1];
+  const length = Math.hypot(dx, dy);
+  return [from[0] + (dx / length) * by, from[1] + (dy / length) * by];
+}
+
+/** A bent arrow between two cameras: its ends, the middle that bends it, and what is square to it. */
+function bow(step, { places, radii }) {
+  const from = places[step.from];
+  const to = places[step.to];
+  const dx = to[0] - from[0];
+  const dy = to[1] - from[1];
+  const length = Math.hypot(dx, dy);
+  const normal = [-dy / length, dx / length];
+  const bend = Math.min(46, length / 4);
+  const middle = [0, 1].map((axis) => (from[axis] + to[axis]) / 2 + normal[axis] * bend);
+  const start = toward(from, middle, radii[step.from] + 2);
+  const end = toward(to, middle, radii[step.to] + 4);
+  return { start, middle, end, normal };
+}
+
+function arrow(step, { start, middle, end }, most) {
+  const made = shape("path", { class: "way", d: `M${start} Q${middle} ${end}`, "stroke-width": 1 + (4 * step.n) / most, "marker-end": "url(#arrow)" });
+  const names = `${data.cameras[step.from].name} to ${data.cameras[step.to].name}`;
+  made.append(shape("title", {}, `${names}: ${step.n}, ${seconds(step)}`));
+  return made;
+}
+
+function wayLabel(step, { start, middle, end, normal }) {
+  const out = Math.abs(normal[0]) > 0.5 ? 22 : 12;
+  const [x, y] = [0, 1].map((axis) => {
+    const along = (1 - AT) ** 2 * start[axis] + 2 * AT * (1 - AT) * middle[axis] + AT ** 2 * end[axis];
+    return along + normal[axis] * out + 4 * axis;
+  });
+  const isLater = 2 * step.at_once < step.n;
+  const words = isLater ? `${step.n} · ${span(step.seconds[1])}` : String(step.n);
+  return shape("text", { x, y, class: "way-label" }, words);
+}
+
+function cameraShapes(camera, [x, y], radius, isNameAbove) {
+  const name = camera.name.length > 18 ? `${camera.name.slice(0, 17)}…` : camera.name;
+  const nameY = isNameAbove ? y - radius - 6 : y + radius + 17;
+  return [
+    shape("circle", { cx: x, cy: y, r: radius, class: "node" }),
+    shape("text", { x, y: y + 5, class: "node-count" }, String(camera.people)),
+    shape("text", { x, y: nameY, class: "node-name" }, name),
+  ];
+}
+
+function graph() {
+  const n = data.cameras.length;
+  const layout = layOut();
+  const ys = layout.places.map(([, y]) => y);
+  const top = Math.min(...ys);
+  const bottom = Math.max(...ys);
+  const made = shape("svg", { class: "graph", role: "img" });
+  made.setAttribute("aria-label", `Ways between ${count(n, "camera")}; the table lists them`);
+  made.setAttribute("viewBox", `0 ${top - 58} ${layout.width} ${bottom - top + 116}`);
+  made.append(arrowHead());
+  const most = Math.max(...data.steps.map((step) => step.n), 1);
   data.steps.forEach((step, at) => {
-    const [from, to] = [places[step.from], places[step.to]];
-    const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
-    const length = Math.hypot(dx, dy);
-    const normal = [-dy / length, dx / length];
-    const bend = Math.min(46, length / 4);
-    const middle = [(from[0] + to[0]) / 2 + normal[0] * bend, (from[1] + to[1]) / 2 + normal[1] * bend];
-    const toward = (point, by) => {
-      const [x, y] = [middle[0] - point[0], middle[1] - point[1]];
-      const far = Math.hypot(x, y);
-      return [point[0] + (x / far) * by, point[1] + (y / far) * by];
-    };
-    const start = toward(from, radius(data.cameras[step.from]) + 2);
-    const end = toward(to, radius(data.cameras[step.to]) + 4);
-    const path = shape("path", { class: "way", d: `M${start} Q${middle} ${end}`, "stroke-width": 1 + (4 * step.n) / most, "marker-end": "url(#arrow)" });
-    path.append(shape("title", {}, `${data.cameras[step.from].name} to ${data.cameras[step.to].name}: ${step.n}, ${seconds(step)}`));
-    made.append(path);
-    if (at >= MAX_LABELLED) return;
-    const out = Math.abs(normal[0]) > 0.5 ? 22 : 12;
-    const label = [0, 1].map((axis) => {
-      const along = (1 - AT) ** 2 * start[axis] + 2 * AT * (1 - AT) * middle[axis] + AT ** 2 * end[axis];
-      return along + normal[axis] * out + 4 * axis;
-    });
-    const isLater = 2 * step.at_once < step.n;
-    made.append(shape("text", { x: label[0], y: label[1], class: "way-label" }, `${step.n}${isLater ? ` · ${span(step.seconds[1])}` : ""}`));
+    const bent = bow(step, layout);
+    made.append(arrow(step, bent, most));
+    if (at < MAX_LABELLED) made.append(wayLabel(step, bent));
   });
   data.cameras.forEach((camera, at) => {
-    const [x, y] = places[at];
-    const r = radius(camera);
-    made.append(
-      shape("circle", { cx: x, cy: y, r, class: "node" }),
-      shape("text", { x, y: y + 5, class: "node-count" }, String(camera.people)),
-      shape("text", { x, y: n > 2 && y < height / 2 - 1 ? y - r - 6 : y + r + 17, class: "node-name" }, camera.name.length > 18 ? `${camera.name.slice(0, 17)}…` : camera.name),
-    );
+    const place = layout.places[at];
+    const isNameAbove = n > 2 && place[1] < layout.height / 2 - 1;
+    made.append(...cameraShapes(camera, place, layout.radii[at], isNameAbove));
   });
   return made;
 }
