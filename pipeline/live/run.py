@@ -54,6 +54,7 @@ from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources.live.cameras import LiveCameras
 from pipeline.sources.live.health import CameraEvent
+from pipeline.sources.live.wall_clock import SteadyClock
 from pipeline.timings import Timings
 
 LINKING_SHARE = 0.5
@@ -71,13 +72,13 @@ class World:
     """What a run is connected to. A benchmark gives it cameras whose days are short.
 
     Attributes:
-        clock: seconds since 1970.
+        clock: seconds since 1970; by default one that goes on when the machine's is set back.
         open_cameras: `LiveCameras`, or a function like it.
         load_networks: like `preparation.load_networks`.
         timings: where stages are counted.
     """
 
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = field(default_factory=SteadyClock)
     open_cameras: Callable[..., LiveCameras] = LiveCameras
     load_networks: Callable[[Config, Sequence[Camera]], Networks] = preparation.load_networks
     timings: Timings = field(default_factory=Timings)

@@ -36,6 +36,7 @@ from pipeline.preparation import Networks
 from pipeline.records import Detections, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources import open_source
+from pipeline.sources.live.wall_clock import SteadyClock
 from tests.conftest import ROOT
 from tests.pipeline.live.disks import small_disk
 from tests.videos import write_beginning, write_video
@@ -187,6 +188,11 @@ def test_a_port_that_is_taken_is_told_before_anything_is_written(tmp_path: Path)
         with pytest.raises(ConfigError, match=r"take another serve\.port"):
             run.run(config, tmp_path / "out", quiet=True, world=world_of([video]))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_takes_a_clock_that_goes_on_when_the_one_of_the_machine_is_set_back() -> None:
+    assert isinstance(World().clock, SteadyClock)
+    assert World().clock is not World().clock, "each run has its own"
 
 
 def test_files_that_end_give_results(tmp_path: Path) -> None:
