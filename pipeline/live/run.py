@@ -19,7 +19,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
@@ -283,7 +283,7 @@ class _LiveRun:
         result = self._result
         result.warnings += self._lost_rows()
         result.people = merge.write(self._output, self._folder.write_parts)
-        result.cameras = list(self._records.values())
+        result.cameras = self._counted_cameras()
         result.warnings += self._worker.warnings
         result.warnings += self._networks.detector.warnings
         result.warnings += self._networks.embedder.warnings
@@ -417,12 +417,20 @@ class _LiveRun:
         config = self._config
         look_s = {name: self._worker.look_s(name) for name in self._records}
         return Setup(
-            tuple(self._records.values()),
+            tuple(self._counted_cameras()),
             config.linking.confirmed_probability,
             config.tracklets.max_interpolated_gap_s,
             config.linking.min_person_s,
             look_s,
         )
+
+    def _counted_cameras(self) -> list[Camera]:
+        """All cameras so far, with how many pictures have come."""
+        n_frames = self._cameras.next_indices
+        return [
+            replace(camera, n_frames=n_frames.get(name, 0))
+            for name, camera in self._records.items()
+        ]
 
     def _reload_from_page(self) -> str:
         if self._reload is None:

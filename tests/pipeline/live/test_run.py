@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from benchmarks.live.rtsp_server import RtspServer
@@ -201,6 +202,23 @@ def test_files_that_end_give_results(tmp_path: Path) -> None:
     assert result.warnings == []
     trajectories, _ = documents_of(tmp_path / "out")
     assert {c for person in trajectories["people"] for c in person["cameras"]} == {"gate", "hall"}
+
+
+def test_results_say_how_many_pictures_came_of_each_camera_also_after_a_resume(
+    tmp_path: Path,
+) -> None:
+    video = write_camera(tmp_path, "gate", 2.0)
+    output = tmp_path / "out"
+    schema = json.loads((ROOT / "pipeline/outputs/trajectories-1.schema.json").read_text())
+    n_frames = []
+    for resume in (False, True):
+        run.run(config_of([video]), output, resume, quiet=True, world=world_of([video]))
+        trajectories, manifest = documents_of(output)
+        jsonschema.Draft202012Validator(schema).validate(trajectories)
+        assert trajectories["cameras"][0]["n_frames"] == manifest["cameras"][0]["n_frames"]
+        n_frames.append(manifest["cameras"][0]["n_frames"])
+    assert 0 < n_frames[0] <= 20
+    assert n_frames[0] < n_frames[1] <= 40
 
 
 def test_steps_of_linking_that_take_long_cost_no_picture(tmp_path: Path) -> None:
