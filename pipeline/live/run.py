@@ -49,7 +49,7 @@ from pipeline.online.events import Event
 from pipeline.online.linker import Names, OnlineLinker, engine_of
 from pipeline.outputs import manifest
 from pipeline.outputs.folder import MANIFEST, OutputFolder
-from pipeline.preparation import Networks
+from pipeline.preparation import Networks, longest_look_s
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources.live.cameras import LiveCameras
@@ -415,7 +415,9 @@ class _LiveRun:
     def _setup(self) -> Setup:
         """What the results need beside rows and events."""
         config = self._config
-        look_s = {name: self._worker.look_s(name) for name in self._records}
+        look_s = {}
+        for camera in self._records.values():
+            look_s[camera.name] = longest_look_s(config.detector, 1 / camera.fps)
         return Setup(
             tuple(self._counted_cameras()),
             config.linking.confirmed_probability,

@@ -94,13 +94,6 @@ class LiveWorker:
             warnings += self._following[name].warnings
         return warnings
 
-    def look_s(self, camera: str) -> float:
-        """Return the time from one look at a camera to the next, seconds, if the machine keeps up;
-        0 where all pictures are looked at.
-        """
-        looks_per_s = detectors.rate(self._config.detector)
-        return 1 / looks_per_s if looks_per_s else 0.0
-
     def reload(self, cameras: Sequence[CameraConfig]) -> None:
         """Take the regions of interest of all cameras from now on."""
         self._rois = _rois(cameras)

@@ -221,6 +221,15 @@ def test_results_say_how_many_pictures_came_of_each_camera_also_after_a_resume(
     assert n_frames[0] < n_frames[1] <= 40
 
 
+def test_a_look_that_waits_for_the_next_picture_is_not_one_that_found_nothing(
+    tmp_path: Path,
+) -> None:
+    video = write_camera(tmp_path, "gate", 2.0)
+    config = config_of([video], "detector.rate=4")
+    run.run(config, tmp_path / "out", quiet=True, world=world_of([video]))
+    assert journal.read_setup(tmp_path / "out").look_s == {"gate": pytest.approx(1 / 4 + 1 / FPS)}
+
+
 def test_steps_of_linking_that_take_long_cost_no_picture(tmp_path: Path) -> None:
     video = write_camera(tmp_path, "gate", 4.0)
     output = tmp_path / "out"
