@@ -404,7 +404,7 @@ class _LiveRun:
         progress = {}
         for name, next_frame in self._cameras.next_indices.items():
             progress[name] = CameraProgress(next_frame, next_tracks.get(name, 1))
-        now = State(self._worker.now_s, self._linker.state(), self._progress | progress)
+        now = State(self._worker.now_s, self._linker.state(), progress)
         problem = ""
         try:
             state.save(self._output / STATE, now, self._result.reid_sha256)
