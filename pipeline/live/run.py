@@ -197,7 +197,7 @@ class _LiveRun:
         self._presence = Presence(self._config.privacy.blur)
         self._has_begun = False
         self._problems: dict[str, str] = {}
-        """Why something could not be written at last, by what."""
+        """Why something could not be done at last, by what is told when it is solved."""
         self._publish_due_s = 0.0
         self._save_due_s = 0.0
 
@@ -359,7 +359,8 @@ class _LiveRun:
         self._tell([*self._cameras.take_events(), *self._views.take_events()])
         people = self._presence.people(self._worker.now_s)
         self._hub.publish(self._cameras.health(), people)
-        self._note("rows and events", self._journal.problem)
+        self._note(self._journal.problem, "rows and events are written again")
+        self._note(self._views.problem, "old segments are deleted again")
 
     def _look_at_folder(self) -> None:
         """Tell that the output folder was deleted; what comes next goes into a new one."""
@@ -373,14 +374,19 @@ class _LiveRun:
                 )
             self._place = place
 
-    def _note(self, what: str, problem: str) -> None:
-        """Tell why something cannot be written, once, and that it is written again."""
-        before = self._problems.get(what, "")
+    def _note(self, problem: str, solved: str) -> None:
+        """Tell a problem once, and that it is solved.
+
+        Args:
+            problem: why something cannot be done now; "" where it can.
+            solved: what is told when it can be done again.
+        """
+        before = self._problems.get(solved, "")
         if problem and not before:
             self._warn(problem)
         if before and not problem:
-            self._warn(f"{what} are written again")
-        self._problems[what] = problem
+            self._warn(solved)
+        self._problems[solved] = problem
 
     def _lost_rows(self) -> list[str]:
         """What to warn of when the journal was closed and has not written everything."""
@@ -410,7 +416,7 @@ class _LiveRun:
             state.save(self._output / STATE, now, self._result.reid_sha256)
         except OutputError as error:
             problem = str(error)
-        self._note("the people for --resume", problem)
+        self._note(problem, "the people for --resume are written again")
 
     def _setup(self) -> Setup:
         """What the results need beside rows and events."""

@@ -48,6 +48,11 @@ class Views:
         self._retention = Retention(folder, config.live, self._being_written, clock)
         self._retention.start()
 
+    @property
+    def problem(self) -> str:
+        """Why old segments cannot be deleted, in words; "" where they can."""
+        return self._retention.problem
+
     def show(self, frame: Frame, followed: Followed) -> None:
         """Draw a frame, record it, and publish it if somebody watches.
 

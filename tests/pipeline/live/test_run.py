@@ -32,6 +32,7 @@ from pipeline.errors import ConfigError, ModelError, OutputError, PipelineError
 from pipeline.live import journal, merge, run
 from pipeline.live.journal import EVENTS
 from pipeline.live.run import World
+from pipeline.live.segments import SEGMENTS, name_of
 from pipeline.live.state import STATE
 from pipeline.preparation import Networks
 from pipeline.records import Detections, Embedded, Frame, Tracklet
@@ -39,7 +40,7 @@ from pipeline.result import Result
 from pipeline.sources import open_source
 from pipeline.sources.live.wall_clock import SteadyClock
 from tests.conftest import ROOT
-from tests.pipeline.live.disks import small_disk
+from tests.pipeline.live.disks import read_only, small_disk
 from tests.videos import write_beginning, write_video
 
 FPS = 10
@@ -339,6 +340,20 @@ def test_a_disk_that_stays_full_is_told_at_the_end_with_what_is_lost(
         with meanwhile(fill_it), pytest.raises(OutputError, match=r"free some space.*live\.merge"):
             run.run(config_of([video]), output, quiet=True, world=world)
         assert "the last rows and events are lost" in capfd.readouterr().err
+
+
+def test_a_segment_that_cannot_be_deleted_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    video = write_camera(tmp_path, "gate", 1.0)
+    with small_disk(tmp_path / "disk", 2) as disk:
+        folder = disk / "out" / SEGMENTS / "gate"
+        folder.mkdir(parents=True)
+        (folder / name_of(1e9)).write_bytes(b"of 2001")
+        config = config_of([video], "live.keep_days=1", "live.min_free_gb=0")
+        with read_only(folder):
+            run.run(config, disk / "out", resume=True, quiet=True, world=world_of([video]))
+    assert capfd.readouterr().err.count("cannot be deleted (Read-only file system)") == 1
 
 
 def test_a_folder_that_is_deleted_is_told_and_a_new_one_has_what_comes_next(
