@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -276,6 +276,7 @@ class _LiveRun:
             finally:
                 self._take_health()
                 self._save_state()
+                self._journal.describe(self._setup(self._counted_cameras()))
         self._result.interrupted = False  # a live run has no end that it could miss
 
     def finish(self) -> Result:
@@ -405,7 +406,7 @@ class _LiveRun:
 
     def _save_state(self) -> None:
         """Save what a later run needs; a full disk is told, and tried again."""
-        self._journal.describe(self._setup())
+        self._journal.describe(self._setup(self._records.values()))
         next_tracks = self._worker.next_track_ids
         progress = {}
         for name, next_frame in self._cameras.next_indices.items():
@@ -418,14 +419,14 @@ class _LiveRun:
             problem = str(error)
         self._note(problem, "the people for --resume are written again")
 
-    def _setup(self) -> Setup:
+    def _setup(self, cameras: Iterable[Camera]) -> Setup:
         """What the results need beside rows and events."""
         config = self._config
         look_s = {}
         for camera in self._records.values():
             look_s[camera.name] = longest_look_s(config.detector, 1 / camera.fps)
         return Setup(
-            tuple(self._counted_cameras()),
+            tuple(cameras),
             config.linking.confirmed_probability,
             config.tracklets.max_interpolated_gap_s,
             config.linking.min_person_s,
@@ -433,7 +434,7 @@ class _LiveRun:
         )
 
     def _counted_cameras(self) -> list[Camera]:
-        """All cameras so far, with how many pictures have come."""
+        """All cameras so far, with how many pictures have come, which changes all the time."""
         n_frames = self._cameras.next_indices
         return [
             replace(camera, n_frames=n_frames.get(name, 0))
