@@ -1,4 +1,5 @@
-"""The program as one Python function, which the command line calls too.
+"""The program as Python functions, which the command line calls too: one for files, one for live
+cameras.
 
 Importing this module is cheap: torch is loaded by the first call.
 """
@@ -51,19 +52,18 @@ def track_people(
         OutputError: The results cannot be written, or `output` is not empty and `overwrite` is not
             set.
     """
-    if not isinstance(config, Config):
-        config = configuration.load(str(config))
-    config = configuration.change(config, settings or {}, "settings")
-    config = configuration.with_videos(config, [str(video) for video in videos])
+    all_settings = _settings(videos, config, settings)
     from pipeline import run  # here, because it takes seconds to load torch
 
-    return run.run(config, Path(output), overwrite, quiet)
+    return run.run(all_settings, Path(output), overwrite, quiet)
 
 
 def follow_live(
-    config: Config,
+    videos: Sequence[str | Path] = (),
     *,
     output: str | Path,
+    config: str | Path | Config = "",
+    settings: Mapping[str, Any] | None = None,
     resume: bool = False,
     reload: Callable[[], Config] | None = None,
     quiet: bool = True,
@@ -71,9 +71,11 @@ def follow_live(
     """Follow people in live cameras until it is stopped, by Ctrl-C or SIGTERM in the main thread.
 
     Args:
-        config: Settings with at least one camera that is live; files beside it are played as if
-            they were live.
+        videos: Addresses or devices of live cameras; files are played as if they were live. Leave
+            it out when `config` lists cameras.
         output: Folder for the results, which are on disk as they come.
+        config: As of `track_people`.
+        settings: As of `track_people`.
         resume: Go on with the people of an earlier run in `output`, if there is one.
         reload: Reads the settings again at SIGHUP and `POST /reload`; None where there is nothing
             to read.
@@ -83,10 +85,24 @@ def follow_live(
         What was found and written.
 
     Raises:
-        ConfigError: A setting is not valid, or an earlier run cannot be taken up.
+        ConfigError: A setting is unknown or not valid, or an earlier run cannot be taken up.
+        SourceError: A file that is to be played cannot be read.
         ModelError: Weights are missing or cannot be loaded.
         OutputError: The results cannot be written, or `output` holds another run.
     """
+    all_settings = configuration.all_live(_settings(videos, config, settings))
     from pipeline.live import run  # here, because it takes seconds to load torch
 
-    return run.run(configuration.all_live(config), Path(output), resume, reload, quiet)
+    return run.run(all_settings, Path(output), resume, reload, quiet)
+
+
+def _settings(
+    videos: Sequence[str | Path],
+    config: str | Path | Config,
+    settings: Mapping[str, Any] | None,
+) -> Config:
+    """All settings of a run, as the functions above take them; raises ConfigError."""
+    if not isinstance(config, Config):
+        config = configuration.load(str(config))
+    config = configuration.change(config, settings or {}, "settings")
+    return configuration.with_videos(config, [str(video) for video in videos])

@@ -5,6 +5,7 @@ import sys
 import warnings
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from models import command
 from models.settings import RenamedSetting
@@ -13,6 +14,9 @@ from pipeline.api import follow_live, track_people
 from pipeline.config import Config
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.version import VERSION, git_hash
+
+if TYPE_CHECKING:
+    from pipeline.result import Result
 
 EPILOG = f"""examples:
   %(prog)s --videos cam1.mp4 cam2.mp4
@@ -159,12 +163,7 @@ def _run(parsed: argparse.Namespace) -> int:
         overwrite=parsed.overwrite,
         quiet=parsed.quiet,
     )
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    if not parsed.quiet:
-        from pipeline import summary  # here, because it loads torch
-
-        print(summary.table(result))
+    _tell(result, parsed.quiet)
     return 130 if result.interrupted else 0
 
 
@@ -182,10 +181,15 @@ def _follow(parsed: argparse.Namespace, config: Config, output: Path) -> int:
         reload=(lambda: settings(parsed)) if parsed.config else None,
         quiet=parsed.quiet,
     )
+    _tell(result, parsed.quiet)
+    return 0
+
+
+def _tell(result: "Result", quiet: bool) -> None:
+    """Print what went wrong and, unless `quiet`, what was found."""
     for warning in result.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    if not parsed.quiet:
+    if not quiet:
         from pipeline import summary  # here, because it loads torch
 
         print(summary.table(result))
-    return 0

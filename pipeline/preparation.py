@@ -10,7 +10,7 @@ from models import weights
 from pipeline import config as configuration
 from pipeline import embed, hardware, site_checks, yuv
 from pipeline.address import Address
-from pipeline.config import CameraConfig, Config, SourcesConfig
+from pipeline.config import CameraConfig, Config, DetectorConfig, SourcesConfig
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
 from pipeline.embed import Embedder
@@ -208,6 +208,20 @@ def _refuse_inputs_in(output: Path, inputs: list[Path]) -> None:
 
 def _sha256(files: tuple[Path, ...]) -> str:
     return weights.sha256(files[0]) if files else ""
+
+
+def longest_look_s(config: DetectorConfig, frame_s: float) -> float:
+    """Return the longest time from one look of the detector at a camera to the next, seconds.
+
+    Args:
+        config: settings of the detector.
+        frame_s: time from one frame of the camera to the next, by which a look may be late.
+
+    Returns:
+        That time if the machine keeps up; 0 where all frames are looked at.
+    """
+    looks_per_s = detectors.rate(config)
+    return 1 / looks_per_s + frame_s if looks_per_s else 0.0
 
 
 def n_expected(camera: Camera, config: SourcesConfig) -> int:

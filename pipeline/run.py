@@ -20,7 +20,6 @@ from models.interrupts import Interrupts
 from pipeline import config as configuration
 from pipeline import fill, site_checks
 from pipeline.config import CameraConfig, Config
-from pipeline.detect import detector as detectors
 from pipeline.embed import Embedder
 from pipeline.errors import PipelineError
 from pipeline.linking import brief, linker
@@ -33,7 +32,7 @@ from pipeline.online.linker import OnlineLinker, engine_of
 from pipeline.online.runner import OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import MANIFEST, OutputFolder, writing
-from pipeline.preparation import Prepared, n_expected, prepare
+from pipeline.preparation import Prepared, longest_look_s, n_expected, prepare
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.report import crops
 from pipeline.report import write as report
@@ -328,12 +327,13 @@ def link(prepared: Prepared, processed: Processed) -> None:
 
 def _look_intervals_s(prepared: Prepared) -> dict[str, float]:
     """Longest time from one look of the detector to the next, by camera that has not all frames."""
-    looks_per_s = detectors.rate(prepared.config.detector)
     stride = prepared.config.sources.stride
     intervals_s: dict[str, float] = {}
     for source in prepared.sources:
         if not source.looks.has_all:
-            intervals_s[source.camera.name] = 1 / looks_per_s + stride / source.camera.fps
+            frame_s = stride / source.camera.fps
+            longest_s = longest_look_s(prepared.config.detector, frame_s)
+            intervals_s[source.camera.name] = longest_s
     return intervals_s
 
 

@@ -66,7 +66,7 @@ class Access:
 
     def may_see(self, headers: Headers) -> bool:
         """Whether a request has the token, if one is needed."""
-        return not self.token or self._has_token(headers) or self._has_cookie(headers)
+        return not self.token or self.has_token(headers) or self._has_cookie(headers)
 
     def may_change(self, headers: Headers) -> bool:
         """Whether a request that changes something comes from the page or has the token itself."""
@@ -74,17 +74,14 @@ class Access:
 
     def has_token(self, headers: Headers) -> bool:
         """Whether a request has the token in its `Authorization` header."""
-        return bool(self.token) and self._has_token(headers)
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        is_equal = hmac.compare_digest(given.strip().encode(), self.token.encode())
+        return bool(self.token) and kind.lower() == "bearer" and is_equal
 
     @property
     def cookie(self) -> str:
         """Value of the cookie: it follows from the token, and the token does not follow from it."""
         return hmac.new(self.token.encode(), b"cookie of the page", hashlib.sha256).hexdigest()
-
-    def _has_token(self, headers: Headers) -> bool:
-        kind, _, given = headers.get("authorization", "").partition(" ")
-        is_equal = hmac.compare_digest(given.strip().encode(), self.token.encode())
-        return kind.lower() == "bearer" and is_equal
 
     def _has_cookie(self, headers: Headers) -> bool:
         try:

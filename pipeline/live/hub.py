@@ -81,7 +81,7 @@ class Hub:
         self._pictures: dict[str, Picture] = {}
         self._n_pictures = 0
         self._health: list[Health] = []
-        self._people: dict[int, PersonNow] = {}
+        self._people: list[PersonNow] = []
         self._events: deque[Mapping[str, Any]] = deque(maxlen=EVENTS_KEPT)
         self._n_events = 0
         self._n_by_kind: Counter[str] = Counter()
@@ -105,7 +105,7 @@ class Hub:
         """Replace what is known of cameras and people; a camera that is not listed is gone."""
         with self._changed:
             self._health = list(health)
-            self._people = {person.person_id: person for person in people}
+            self._people = sorted(people, key=lambda person: person.person_id)
             names = {each.camera for each in health}
             for gone in self._pictures.keys() - names:
                 del self._pictures[gone]
@@ -177,7 +177,7 @@ class Hub:
     def people(self) -> list[PersonNow]:
         """Return the people who are in view or were lately, by number."""
         with self._changed:
-            return sorted(self._people.values(), key=lambda person: person.person_id)
+            return list(self._people)
 
     def viewed(self, camera: str) -> None:
         """Note that somebody takes the pictures of a camera."""

@@ -16,7 +16,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from pipeline.online import events
 from pipeline.online.events import NO_LINK, Event
 from pipeline.outputs import trajectories
 from pipeline.outputs.folder import MOT, writing
-from pipeline.records import Array, Link, Person, Tracklet
+from pipeline.records import Array, Camera, Link, Person, Tracklet
 
 Write = Callable[[str, Iterable[str]], None]
 """Writes a file, by its name in the output folder, part by part."""
@@ -95,12 +95,28 @@ def write(folder: Path, write_parts: Write) -> list[Person]:
     everybody = people(folder)
     kept = [person for person in everybody if person.seen_s >= setup.min_person_s]
     found = filled(kept, setup)
-    parts = trajectories.json_parts(found, setup.cameras, setup.confirmed_probability)
+    cameras = _counted(setup.cameras, found)
+    parts = trajectories.json_parts(found, cameras, setup.confirmed_probability)
     write_parts("trajectories.json", parts)
     write_parts("tracks.csv", trajectories.csv_lines(found))
     for camera in setup.cameras:
         write_parts(f"{MOT}/{camera.name}.txt", trajectories.mot_lines(found, camera.name))
     return found
+
+
+def _counted(cameras: Iterable[Camera], found: Iterable[Person]) -> list[Camera]:
+    """Cameras with how many frames they had, which a run tells at its end.
+
+    Where it was killed, they had at least those up to the last one that somebody was seen in.
+    """
+    n_seen: dict[str, int] = defaultdict(int)
+    for person in found:
+        for tracklet in person.tracklets:
+            n_frames = int(tracklet.frames[-1]) + 1
+            n_seen[tracklet.camera] = max(n_seen[tracklet.camera], n_frames)
+    return [
+        replace(camera, n_frames=max(camera.n_frames, n_seen[camera.name])) for camera in cameras
+    ]
 
 
 def _decided(folder: Path) -> Iterator[Event]:

@@ -17,9 +17,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
@@ -49,11 +49,12 @@ from pipeline.online.events import Event
 from pipeline.online.linker import Names, OnlineLinker, engine_of
 from pipeline.outputs import manifest
 from pipeline.outputs.folder import MANIFEST, OutputFolder
-from pipeline.preparation import Networks
+from pipeline.preparation import Networks, longest_look_s
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources.live.cameras import LiveCameras
 from pipeline.sources.live.health import CameraEvent
+from pipeline.sources.live.wall_clock import SteadyClock
 from pipeline.timings import Timings
 
 LINKING_SHARE = 0.5
@@ -71,13 +72,13 @@ class World:
     """What a run is connected to. A benchmark gives it cameras whose days are short.
 
     Attributes:
-        clock: seconds since 1970.
+        clock: seconds since 1970; by default one that goes on when the machine's is set back.
         open_cameras: `LiveCameras`, or a function like it.
         load_networks: like `preparation.load_networks`.
         timings: where stages are counted.
     """
 
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = field(default_factory=SteadyClock)
     open_cameras: Callable[..., LiveCameras] = LiveCameras
     load_networks: Callable[[Config, Sequence[Camera]], Networks] = preparation.load_networks
     timings: Timings = field(default_factory=Timings)
@@ -196,7 +197,7 @@ class _LiveRun:
         self._presence = Presence(self._config.privacy.blur)
         self._has_begun = False
         self._problems: dict[str, str] = {}
-        """Why something could not be written at last, by what."""
+        """Why something could not be done at last, by what is told when it is solved."""
         self._publish_due_s = 0.0
         self._save_due_s = 0.0
 
@@ -275,6 +276,7 @@ class _LiveRun:
             finally:
                 self._take_health()
                 self._save_state()
+                self._journal.describe(self._setup(self._counted_cameras()))
         self._result.interrupted = False  # a live run has no end that it could miss
 
     def finish(self) -> Result:
@@ -282,7 +284,7 @@ class _LiveRun:
         result = self._result
         result.warnings += self._lost_rows()
         result.people = merge.write(self._output, self._folder.write_parts)
-        result.cameras = list(self._records.values())
+        result.cameras = self._counted_cameras()
         result.warnings += self._worker.warnings
         result.warnings += self._networks.detector.warnings
         result.warnings += self._networks.embedder.warnings
@@ -358,7 +360,8 @@ class _LiveRun:
         self._tell([*self._cameras.take_events(), *self._views.take_events()])
         people = self._presence.people(self._worker.now_s)
         self._hub.publish(self._cameras.health(), people)
-        self._note("rows and events", self._journal.problem)
+        self._note(self._journal.problem, "rows and events are written again")
+        self._note(self._views.problem, "old segments are deleted again")
 
     def _look_at_folder(self) -> None:
         """Tell that the output folder was deleted; what comes next goes into a new one."""
@@ -372,14 +375,19 @@ class _LiveRun:
                 )
             self._place = place
 
-    def _note(self, what: str, problem: str) -> None:
-        """Tell why something cannot be written, once, and that it is written again."""
-        before = self._problems.get(what, "")
+    def _note(self, problem: str, solved: str) -> None:
+        """Tell a problem once, and that it is solved.
+
+        Args:
+            problem: why something cannot be done now; "" where it can.
+            solved: what is told when it can be done again.
+        """
+        before = self._problems.get(solved, "")
         if problem and not before:
             self._warn(problem)
         if before and not problem:
-            self._warn(f"{what} are written again")
-        self._problems[what] = problem
+            self._warn(solved)
+        self._problems[solved] = problem
 
     def _lost_rows(self) -> list[str]:
         """What to warn of when the journal was closed and has not written everything."""
@@ -398,30 +406,40 @@ class _LiveRun:
 
     def _save_state(self) -> None:
         """Save what a later run needs; a full disk is told, and tried again."""
-        self._journal.describe(self._setup())
+        self._journal.describe(self._setup(self._records.values()))
         next_tracks = self._worker.next_track_ids
         progress = {}
         for name, next_frame in self._cameras.next_indices.items():
             progress[name] = CameraProgress(next_frame, next_tracks.get(name, 1))
-        now = State(self._worker.now_s, self._linker.state(), self._progress | progress)
+        now = State(self._worker.now_s, self._linker.state(), progress)
         problem = ""
         try:
             state.save(self._output / STATE, now, self._result.reid_sha256)
         except OutputError as error:
             problem = str(error)
-        self._note("the people for --resume", problem)
+        self._note(problem, "the people for --resume are written again")
 
-    def _setup(self) -> Setup:
+    def _setup(self, cameras: Iterable[Camera]) -> Setup:
         """What the results need beside rows and events."""
         config = self._config
-        look_s = {name: self._worker.look_s(name) for name in self._records}
+        look_s = {}
+        for camera in self._records.values():
+            look_s[camera.name] = longest_look_s(config.detector, 1 / camera.fps)
         return Setup(
-            tuple(self._records.values()),
+            tuple(cameras),
             config.linking.confirmed_probability,
             config.tracklets.max_interpolated_gap_s,
             config.linking.min_person_s,
             look_s,
         )
+
+    def _counted_cameras(self) -> list[Camera]:
+        """All cameras so far, with how many pictures have come, which changes all the time."""
+        n_frames = self._cameras.next_indices
+        return [
+            replace(camera, n_frames=n_frames.get(name, 0))
+            for name, camera in self._records.items()
+        ]
 
     def _reload_from_page(self) -> str:
         if self._reload is None:

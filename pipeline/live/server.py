@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 BACKLOG = 64
 MAX_CONNECTIONS = 200
 START_S = 10.0
+POLL_S = 0.02
 GRACE_S = 1
 STOP_S = 5.0
 UNREAD_MS = 30_000
@@ -105,7 +107,7 @@ class Server:
             target=self._run, args=(self._uvicorn, listener), name="serve", daemon=True
         )
         self._thread.start()
-        self._wait_until_started()
+        _wait_until_started(self._uvicorn, self._thread)
 
     def stop(self) -> None:
         """End all streams, and return within `STOP_S`."""
@@ -131,18 +133,6 @@ class Server:
         finally:
             listener.close()
 
-    def _wait_until_started(self) -> None:
-        server = self._uvicorn
-        thread = self._thread
-        until_started = threading.Event()
-        for _ in range(round(START_S / 0.02)):
-            if server is not None and server.started:
-                return
-            if thread is None or not thread.is_alive():
-                break
-            until_started.wait(0.02)
-        raise PipelineError("serve: the server did not start")
-
     def _listener(self) -> socket.socket:
         """A socket that listens. Raises ConfigError."""
         host = self._serve.host
@@ -164,6 +154,16 @@ class Server:
             reason = error.strerror or one_line(error)
             raise ConfigError(f"{address}: {reason}; take another serve.port") from None
         return listener
+
+
+def _wait_until_started(server: "Uvicorn", thread: threading.Thread) -> None:
+    """Return when the server answers. Raises PipelineError."""
+    until_s = time.monotonic() + START_S
+    while time.monotonic() < until_s and thread.is_alive():
+        if server.started:
+            return
+        time.sleep(POLL_S)
+    raise PipelineError("serve: the server did not start")
 
 
 def _check_packages() -> None:

@@ -16,7 +16,7 @@ from pipeline.live.presence import Presence
 from pipeline.live.retention import Retention
 from pipeline.live.segments import Segments
 from pipeline.outputs.video import NOBODY, Mark, draw_now
-from pipeline.records import Frame
+from pipeline.records import Array, Frame
 from pipeline.sources.live.health import CameraEvent
 
 
@@ -48,6 +48,11 @@ class Views:
         self._retention = Retention(folder, config.live, self._being_written, clock)
         self._retention.start()
 
+    @property
+    def problem(self) -> str:
+        """Why old segments cannot be deleted, in words; "" where they can."""
+        return self._retention.problem
+
     def show(self, frame: Frame, followed: Followed) -> None:
         """Draw a frame, record it, and publish it if somebody watches.
 
@@ -63,7 +68,8 @@ class Views:
         if frame.picture is None or not (is_recorded or is_watched):
             return
         hidden = privacy.blurred(frame.picture, followed.possible_boxes, self._config.privacy.blur)
-        drawn = draw_now(hidden, self._marks(frame, followed), frame.camera, frame.time_s)
+        marks = self._marks(frame.camera, track_ids, followed.tracks.boxes[in_frame])
+        drawn = draw_now(hidden, marks, frame.camera, frame.time_s)
         if is_watched:
             self._hub.publish_picture(frame.camera, jpeg.of_picture(drawn), frame.time_s)
         if is_recorded:
@@ -87,13 +93,11 @@ class Views:
         current = [segments.current for segments in list(self._segments.values())]
         return [path for path in current if path is not None]
 
-    def _marks(self, frame: Frame, followed: Followed) -> list[Mark]:
+    def _marks(self, camera: str, track_ids: list[int], boxes: Array) -> list[Mark]:
+        """The boxes (n, 4) of tracks in a picture, px, with the numbers of their people."""
         marks: list[Mark] = []
-        (in_frame,) = (followed.tracks.frames == frame.index).nonzero()
-        for row in in_frame.tolist():
-            track_id = int(followed.tracks.track_ids[row])
-            person_id = self._presence.person_of(frame.camera, track_id)
-            box = followed.tracks.boxes[row]
+        for track_id, box in zip(track_ids, boxes, strict=True):
+            person_id = self._presence.person_of(camera, track_id)
             marks.append(Mark(person_id if person_id > 0 else NOBODY, box, seen=True))
         return marks
 

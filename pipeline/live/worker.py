@@ -71,8 +71,8 @@ class LiveWorker:
         self._latest_s = 0.0
         self._arrived_s: dict[str, float] = {}
         """When each camera's last frame came, on this machine's clock."""
+        self._warnings: list[str] = []
         self.n_frames: dict[str, int] = {}
-        self.warnings: list[str] = []
 
     @property
     def now_s(self) -> float:
@@ -86,12 +86,13 @@ class LiveWorker:
         known = {name: following.next_track_id for name, following in self._following.items()}
         return self._first_track_ids | known
 
-    def look_s(self, camera: str) -> float:
-        """Return the time from one look at a camera to the next, seconds, if the machine keeps up;
-        0 where all pictures are looked at.
-        """
-        looks_per_s = detectors.rate(self._config.detector)
-        return 1 / looks_per_s if looks_per_s else 0.0
+    @property
+    def warnings(self) -> list[str]:
+        """What is suspect in what was processed; complete when the run has ended."""
+        warnings = list(self._warnings)
+        for name in sorted(self._following):
+            warnings += self._following[name].warnings
+        return warnings
 
     def reload(self, cameras: Sequence[CameraConfig]) -> None:
         """Take the regions of interest of all cameras from now on."""
@@ -168,7 +169,7 @@ class LiveWorker:
         return self._following[camera]
 
     def _warn_of_hang(self) -> None:
-        self.warnings.append(f"detection did not stop within {JOIN_S:g} s")
+        self._warnings.append(f"detection did not stop within {JOIN_S:g} s")
 
 
 def _rois(cameras: Sequence[CameraConfig]) -> dict[str, list[tuple[float, float]]]:

@@ -49,7 +49,7 @@ def open_source(
     if address.is_live:
         raise SourceError(
             f"{shown}: is a live camera, which a live run reads (people-tracker --videos, or"
-            " pipeline.api.follow_live); record to a file to read it here"
+            " pipeline.follow_live); record to a file to read it here"
         )
     path = Path(config.source)
     try:

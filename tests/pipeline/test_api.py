@@ -68,6 +68,16 @@ def test_a_config_that_is_loaded_already_is_accepted(tmp_path: Path) -> None:
     assert [camera.n_frames for camera in result.cameras] == [5]
 
 
+def test_live_cameras_are_followed_with_settings_given_in_the_same_ways(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "cam.mp4", 10, 10)
+    settings = {**QUICK, "reid.weights": "none"}
+    with pytest.raises(pipeline.ConfigError, match=r"^settings: unknown key live\.flush;"):
+        pipeline.follow_live([video], output=tmp_path / "out", settings={"live.flush": 1})
+    result = pipeline.follow_live([video], output=tmp_path / "out", settings=settings)
+    assert [camera.name for camera in result.cameras] == ["cam"]
+    assert "run.json" in result.files
+
+
 def test_wrong_input_raises_the_errors_that_are_documented(tmp_path: Path) -> None:
     output = tmp_path / "out"
     with pytest.raises(pipeline.ConfigError, match=r"^settings: unknown key tracker\.max_lost;"):

@@ -1,4 +1,4 @@
-"""A small disk that can be full."""
+"""A small disk that can be full, or read-only."""
 
 import os
 import shutil
@@ -25,5 +25,16 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
         pytest.skip("needs the right to mount a small disk")
     try:
         yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Let nobody write into a folder on a `small_disk` while the block runs."""
+    subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
+        yield
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from benchmarks.live.rtsp_server import RtspServer
@@ -31,13 +32,15 @@ from pipeline.errors import ConfigError, ModelError, OutputError, PipelineError
 from pipeline.live import journal, merge, run
 from pipeline.live.journal import EVENTS
 from pipeline.live.run import World
+from pipeline.live.segments import SEGMENTS, name_of
 from pipeline.live.state import STATE
 from pipeline.preparation import Networks
 from pipeline.records import Detections, Embedded, Frame, Tracklet
 from pipeline.result import Result
 from pipeline.sources import open_source
+from pipeline.sources.live.wall_clock import SteadyClock
 from tests.conftest import ROOT
-from tests.pipeline.live.disks import small_disk
+from tests.pipeline.live.disks import read_only, small_disk
 from tests.videos import write_beginning, write_video
 
 FPS = 10
@@ -189,12 +192,43 @@ def test_a_port_that_is_taken_is_told_before_anything_is_written(tmp_path: Path)
     assert not (tmp_path / "out").exists()
 
 
+def test_a_run_takes_a_clock_that_goes_on_when_the_one_of_the_machine_is_set_back() -> None:
+    assert isinstance(World().clock, SteadyClock)
+    assert World().clock is not World().clock, "each run has its own"
+
+
 def test_files_that_end_give_results(tmp_path: Path) -> None:
     videos = [write_camera(tmp_path, name, 2.0) for name in ("gate", "hall")]
     result = run.run(config_of(videos), tmp_path / "out", quiet=True, world=world_of(videos))
     assert result.warnings == []
     trajectories, _ = documents_of(tmp_path / "out")
     assert {c for person in trajectories["people"] for c in person["cameras"]} == {"gate", "hall"}
+
+
+def test_results_say_how_many_pictures_came_of_each_camera_also_after_a_resume(
+    tmp_path: Path,
+) -> None:
+    video = write_camera(tmp_path, "gate", 2.0)
+    output = tmp_path / "out"
+    schema = json.loads((ROOT / "pipeline/outputs/trajectories-1.schema.json").read_text())
+    n_frames = []
+    for resume in (False, True):
+        run.run(config_of([video]), output, resume, quiet=True, world=world_of([video]))
+        trajectories, manifest = documents_of(output)
+        jsonschema.Draft202012Validator(schema).validate(trajectories)
+        assert trajectories["cameras"][0]["n_frames"] == manifest["cameras"][0]["n_frames"]
+        n_frames.append(manifest["cameras"][0]["n_frames"])
+    assert 0 < n_frames[0] <= 20
+    assert n_frames[0] < n_frames[1] <= 40
+
+
+def test_a_look_that_waits_for_the_next_picture_is_not_one_that_found_nothing(
+    tmp_path: Path,
+) -> None:
+    video = write_camera(tmp_path, "gate", 2.0)
+    config = config_of([video], "detector.rate=4")
+    run.run(config, tmp_path / "out", quiet=True, world=world_of([video]))
+    assert journal.read_setup(tmp_path / "out").look_s == {"gate": pytest.approx(1 / 4 + 1 / FPS)}
 
 
 def test_steps_of_linking_that_take_long_cost_no_picture(tmp_path: Path) -> None:
@@ -306,6 +340,20 @@ def test_a_disk_that_stays_full_is_told_at_the_end_with_what_is_lost(
         with meanwhile(fill_it), pytest.raises(OutputError, match=r"free some space.*live\.merge"):
             run.run(config_of([video]), output, quiet=True, world=world)
         assert "the last rows and events are lost" in capfd.readouterr().err
+
+
+def test_a_segment_that_cannot_be_deleted_is_told(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    video = write_camera(tmp_path, "gate", 1.0)
+    with small_disk(tmp_path / "disk", 2) as disk:
+        folder = disk / "out" / SEGMENTS / "gate"
+        folder.mkdir(parents=True)
+        (folder / name_of(1e9)).write_bytes(b"of 2001")
+        config = config_of([video], "live.keep_days=1", "live.min_free_gb=0")
+        with read_only(folder):
+            run.run(config, disk / "out", resume=True, quiet=True, world=world_of([video]))
+    assert capfd.readouterr().err.count("cannot be deleted (Read-only file system)") == 1
 
 
 def test_a_folder_that_is_deleted_is_told_and_a_new_one_has_what_comes_next(

@@ -1,6 +1,7 @@
 """Tracks of live cameras: nobody is open for ever, and numbers go on."""
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,14 @@ class SameBox:
 
 
 def followed(
-    paths: list[Path], first_track_ids: dict[str, int] | None = None
+    paths: list[Path],
+    first_track_ids: dict[str, int] | None = None,
+    roi: Sequence[tuple[float, float]] = (),
 ) -> tuple[list[Tracklet], list[Followed], LiveWorker]:
     """Play files as if live, one after the other in a camera each, to their end."""
-    cameras = [CameraConfig(source=str(path), name=path.stem, live=True) for path in paths]
+    cameras = []
+    for path in paths:
+        cameras.append(CameraConfig(source=str(path), name=path.stem, live=True, roi=list(roi)))
     config = Config(cameras=cameras, detector=DetectorConfig(rate="all"))
     seen: list[Followed] = []
     sources = LiveCameras(cameras, LiveConfig())
@@ -92,3 +97,12 @@ def test_all_places_where_somebody_may_be_are_told_for_hiding_people(tmp_path: P
     assert len(seen[0].tracks) == 0, "nobody is believed at once"
     np.testing.assert_allclose(seen[0].possible_boxes[0], BOX[0])
     assert len(seen[-1].possible_boxes) == 2, "what was detected, and where the track is expected"
+
+
+def test_a_region_that_has_nobody_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "cam.mp4", 15, 10)
+    elsewhere = [(50, 0), (60, 0), (60, 10)]
+    closed, seen, worker = followed([path], roi=elsewhere)
+    assert closed == []
+    (warning,) = worker.warnings
+    assert f"cam: its roi has the feet of none of the {len(seen)} people boxes" in warning
