@@ -3,6 +3,7 @@
 Cameras are tiny files that are played as if live, in which one person walks from left to right.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -301,6 +302,22 @@ def test_a_reid_network_that_fails_ends_the_run_and_a_later_one_goes_on(tmp_path
     ]
     again = run.run(config_of([video]), output, resume=True, quiet=True, world=world_of([video]))
     assert again.warnings == []
+
+
+def test_a_reid_network_that_fails_ends_the_thread_of_the_detector(tmp_path: Path) -> None:
+    video = write_camera(tmp_path, "gate", 2.0)
+    gc.disable()  # it may end the thread late
+    try:
+        with pytest.raises(ModelError, match="no such layer"):
+            run.run(
+                config_of([video]),
+                tmp_path / "out",
+                quiet=True,
+                world=world_of([video], embedder=Broken()),
+            )
+        assert "detect" not in [thread.name for thread in threading.enumerate()]
+    finally:
+        gc.enable()
 
 
 def test_a_disk_that_is_full_for_a_while_costs_no_row(tmp_path: Path, printed: Printed) -> None:
