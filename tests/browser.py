@@ -1,5 +1,6 @@
 """Headless Chromium for tests of pages; importing this skips the tests where a part is missing."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,3 +40,29 @@ def started() -> Iterator[Any]:
         yield driver
     finally:
         driver.quit()
+
+
+def set_size(browser: Any, size: tuple[int, int]) -> None:
+    """Give the page a width and a height, px."""
+    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def text_of(browser: Any, selector: str) -> str:
+    """Return the text of an element; "" where there is none or it is not visible."""
+    return str(browser.execute_script(VISIBLE_TEXT, selector))
+
+
+def console_of(browser: Any) -> list[str]:
+    """Return what stands in the console since this was last called."""
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def requests_of(browser: Any) -> list[str]:
+    """Return the addresses that were requested since this was last called."""
+    urls = []
+    for entry in browser.get_log("performance"):
+        message = json.loads(entry["message"])["message"]
+        if message["method"] == "Network.requestWillBeSent":
+            urls.append(message["params"]["request"]["url"])
+    return [url for url in urls if url != "about:blank" and not url.startswith(("blob:", "data:"))]

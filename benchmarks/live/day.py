@@ -127,7 +127,7 @@ class Day:
     """Who is where.
 
     Attributes:
-        stays: of visitors and the sitter, by camera, in the order of their start.
+        stays: of visitors, by camera, in the order of their start.
         n_visits: how many ids a system has to give that forgets as this day says.
         outages: of cameras.
     """
@@ -145,18 +145,15 @@ class Day:
         self._forget_after_s = forget_after_s
         self._random = np.random.default_rng(20)
         self.n_visits = 1
-        self._people = 1
-        sits = Stay(SITTER, 1, NAMES[0], 0.0, self.duration_s, False, SITS_AT[1])
+        self._sits = Stay(SITTER, 1, NAMES[0], 0.0, self.duration_s, False, SITS_AT[1])
         self.stays: dict[str, list[Stay]] = {name: [] for name in NAMES}
-        for arrives_s in self._arrivals():
-            self._people += 1
-            self._visit(self._people, arrives_s)
+        for person, arrives_s in enumerate(self._arrivals(), start=SITTER + 1):
+            self._visit(person, arrives_s)
         for stays in self.stays.values():
             stays.sort(key=lambda stay: stay.start_s)
         self._starts_s = {
             name: [stay.start_s for stay in stays] for name, stays in self.stays.items()
         }
-        self._sits = sits
         self.occlusions = self._occlusions()
         self.outages = (
             Outage(NAMES[0], 0.375 * self.duration_s, self._until(0.375, 240.0)),
@@ -249,11 +246,7 @@ class Watcher(Protocol):
 
 
 class DayCameras(LiveCameras):
-    """The two cameras of a day, which send pictures as fast as they are looked at.
-
-    Attributes:
-        time_s: seconds from the start of the day, of the newest picture.
-    """
+    """The two cameras of a day, which send pictures as fast as they are looked at."""
 
     def __init__(
         self,

@@ -10,7 +10,6 @@ A second run has eight cameras at twice the load that the machine can take.
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -29,6 +28,7 @@ import numpy as np
 import yaml
 
 from benchmarks.live.rtsp_server import RtspServer
+from benchmarks.live.soak import free_port
 from benchmarks.pipeline.scenes import ROOT
 from pipeline.errors import PipelineError
 from pipeline.live import journal, merge
@@ -155,27 +155,26 @@ class Seen:
 
     def last(self, camera: str, window: Window) -> dict[str, Any]:
         """What was said of a camera last within a window."""
-        said: dict[str, Any] = {}
-        for at_s, cameras in self.polls:
-            if window.begins_s <= at_s < window.ends_s and camera in cameras:
-                said = cameras[camera]
-        return said
+        said = self._said(camera, window)
+        return said[-1] if said else {}
 
     def reasons(self, camera: str, window: Window) -> list[str]:
         """Why a camera was not live within a window."""
-        found = []
-        for at_s, cameras in self.polls:
-            if window.begins_s <= at_s < window.ends_s and camera in cameras:
-                found.append(str(cameras[camera]["reason"]))
+        found = [str(said["reason"]) for said in self._said(camera, window)]
         return [reason for reason in found if reason]
 
     def n_dropped(self, camera: str, why: str, window: Window) -> int:
         """How many pictures were dropped within a window."""
-        counts = []
+        counts = [int(said["n_dropped"].get(why, 0)) for said in self._said(camera, window)]
+        return counts[-1] - counts[0] if counts else 0
+
+    def _said(self, camera: str, window: Window) -> list[dict[str, Any]]:
+        """What was said of a camera within a window."""
+        said = []
         for at_s, cameras in self.polls:
             if window.begins_s <= at_s < window.ends_s and camera in cameras:
-                counts.append(int(cameras[camera]["n_dropped"].get(why, 0)))
-        return counts[-1] - counts[0] if counts else 0
+                said.append(cameras[camera])
+        return said
 
     def per_s(self, camera: str, begins_s: float, ends_s: float) -> float:
         """Looks at a camera in a second."""
@@ -225,14 +224,14 @@ class Fault:
     settles_s: float = SETTLES_S
 
 
-def clips(folder: Path, size: tuple[int, int] = SIZE) -> list[Path]:
+def clips(folder: Path) -> list[Path]:
     """Write what the cameras play; returns a file for each clip of the sample."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for number in range(1, N_CLIPS + 1):
         source = SAMPLE / f"cam{number}.mp4"
-        path = folder / f"cam{number}-{size[1]}.mp4"
-        _write_there_and_back(source, path, size)
+        path = folder / f"cam{number}.mp4"
+        _write_there_and_back(source, path, SIZE)
         written.append(path)
     return written
 
@@ -279,7 +278,7 @@ class Program:
         self.output = folder / "out"
         self.seen = Seen()
         self.code = -1
-        self._port = _free_port()
+        self._port = free_port()
         config = folder / "site.yaml"
         listed = [{"name": name, "source": source} for name, source in cameras.items()]
         config.write_text(yaml.safe_dump({"cameras": listed}), encoding="utf-8")
@@ -351,11 +350,6 @@ def running(folder: Path, cameras: Mapping[str, str], settings: Sequence[str]) -
         yield program
     finally:
         program.stop()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 # what is expected
@@ -459,19 +453,21 @@ def run(folder: Path) -> Iterator[Row]:
     Yields:
         The lines of the table. Raises PipelineError where the program does not start.
     """
-    yield from _run_faults(folder / "faults", clips(folder / "clips"), folder / "clips")
-    yield from _run_load(folder / "load", clips(folder / "clips"))
+    files = clips(folder / "clips")
+    small = folder / "clips" / "small.mp4"
+    _write_there_and_back(SAMPLE / "cam1.mp4", small, OTHER_SIZE)
+    yield from _run_faults(folder / "faults", files, small)
+    yield from _run_load(folder / "load", files)
 
 
-def _run_faults(folder: Path, files: Sequence[Path], clip_folder: Path) -> list[Row]:
-    small = clips(clip_folder, OTHER_SIZE)
+def _run_faults(folder: Path, files: Sequence[Path], small: Path) -> list[Row]:
     starts_at_s = time.time()
     with ExitStack() as stack:
         gate = RtspServer(files[0], user="me", password=PASSWORD, starts_at_s=starts_at_s)
         hall = RtspServer(files[1], starts_at_s=starts_at_s)
         yard = RtspServer(files[2], starts_at_s=starts_at_s)
         shop = RtspServer(files[3], starts_at_s=starts_at_s)
-        late = RtspServer(files[1], port=_free_port(), starts_at_s=starts_at_s)
+        late = RtspServer(files[1], port=free_port(), starts_at_s=starts_at_s)
         for server in (gate, hall, yard, shop):
             stack.enter_context(server)
         stack.callback(late.stop)
@@ -484,7 +480,7 @@ def _run_faults(folder: Path, files: Sequence[Path], clip_folder: Path) -> list[
             "nowhere": "rtsp://camera.invalid/main",
         }
         interval_s = EVERY / SOURCE_FPS
-        faults = _faults(gate, hall, yard, files[0], small[0], starts_at_s, interval_s)
+        faults = _faults(gate, hall, yard, files[0], small, starts_at_s, interval_s)
         program = stack.enter_context(running(folder, cameras, SETTINGS))
         program.wait_for(WORKING)
         time.sleep(5)

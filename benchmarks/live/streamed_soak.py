@@ -13,7 +13,6 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.live.soak import PAGE_S, free_port, panels
-from benchmarks.live.streams import SERVER
+from benchmarks.live.streams import served
 from benchmarks.pipeline.scenes import ROOT
 from pipeline.errors import PipelineError
 
@@ -86,7 +85,7 @@ def soak(videos: Sequence[Path], minutes: float) -> list[Sample]:
         PipelineError: the program failed.
     """
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder, _served(videos) as addresses:
+    with tempfile.TemporaryDirectory() as folder, served(videos) as addresses:
         words = [sys.executable, "run_pipeline.py", "--quiet", "--serve", str(port)]
         words += ["--output", f"{folder}/run", "--videos", *addresses]
         program = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, text=True)
@@ -100,21 +99,6 @@ def soak(videos: Sequence[Path], minutes: float) -> list[Sample]:
         if program.returncode:
             raise PipelineError(f"the live run failed: {said.strip()[-300:]}")
     return samples
-
-
-@contextmanager
-def _served(videos: Sequence[Path]) -> Iterator[list[str]]:
-    """Serve videos in a loop, each from a process of its own; yields their addresses."""
-    with ExitStack() as servers:
-        addresses = []
-        for video in videos:
-            words = [sys.executable, *SERVER, str(video), "--port", "0"]
-            server = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-            servers.callback(server.wait)
-            servers.callback(server.kill)
-            assert server.stdout is not None
-            addresses.append(server.stdout.readline().strip())
-        yield addresses
 
 
 def _samples(pid: int, port: int, minutes: float) -> Iterator[Sample]:

@@ -53,21 +53,20 @@ class Streamed:
 
 
 @contextmanager
-def served(scene: Scene, starts_at_s: float) -> Iterator[list[str]]:
-    """Serve the videos of a scene.
+def served(videos: Sequence[Path], *options: str) -> Iterator[list[str]]:
+    """Serve videos, each from a process of its own.
 
     Args:
-        scene: The scene.
-        starts_at_s: When all begin, seconds since 1970.
+        videos: H.264 files.
+        options: More arguments of each `rtsp_server`.
 
     Yields:
         The address of each camera.
     """
     with ExitStack() as servers:
         addresses = []
-        for video in scene.videos:
-            words = [sys.executable, *SERVER, str(video.path), "--port", "0", "--once"]
-            words += ["--starts-at-s", str(starts_at_s)]
+        for video in videos:
+            words = [sys.executable, *SERVER, str(video), "--port", "0", *options]
             server = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
             servers.callback(server.wait)
             servers.callback(server.kill)
@@ -93,7 +92,9 @@ def run(scene: Scene, max_seconds: float, settings: Sequence[str] = ()) -> Strea
         folder = Path(name)
         output = folder / "live"
         starts_at_s = time.time() + CONNECT_S
-        with served(scene, starts_at_s) as addresses, _Tail(output / journal.EVENTS) as tail:
+        videos = [video.path for video in scene.videos]
+        options = ("--once", "--starts-at-s", str(starts_at_s))
+        with served(videos, *options) as addresses, _Tail(output / journal.EVENTS) as tail:
             config = _write_config(scene, addresses, folder / "site.yaml")
             words = [sys.executable, "run_pipeline.py", "--config", str(config), "--quiet"]
             words += ["--output", str(output)]

@@ -272,7 +272,8 @@ class _LiveRun:
                 LINKING_SHARE,
             )
             try:
-                self._result.linked = runner.follow(self._turns(stop))
+                with closing(self._turns(stop)) as turns:
+                    self._result.linked = runner.follow(turns)
             finally:
                 self._take_health()
                 self._save_state()

@@ -20,6 +20,7 @@ from pipeline.live.journal import Journal, Setup
 from pipeline.online.events import Event
 from pipeline.records import Array, Camera, Tracks
 from pipeline.sources.live.health import CameraEvent
+from tests.waiting import wait_until
 
 APPEARED = Event(1.0, "appeared", 1, -1, "cam/1@0", "new")
 LOST = CameraEvent(2.5, "lost", "cam", "no picture for 20 s")
@@ -283,7 +284,4 @@ def test_a_run_that_goes_on_knows_the_highest_numbers(tmp_path: Path) -> None:
 def test_events_are_on_disk_at_once_however_seldom_rows_are(tmp_path: Path) -> None:
     with closing(Journal(tmp_path, flush_s=600)) as written:
         written.say([CameraEvent(1.0, "lost", "gate", "no picture for 20 s")])
-        deadline_s = time.monotonic() + 10
-        while not list(journal.read_events(tmp_path)):
-            assert time.monotonic() < deadline_s
-            time.sleep(0.01)
+        wait_until(lambda: list(journal.read_events(tmp_path)), 10)

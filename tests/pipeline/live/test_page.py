@@ -1,8 +1,7 @@
 """The page of a live run in a real browser, which talks to a real server."""
 
-import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -14,8 +13,20 @@ from pipeline.live.hub import Hub
 from pipeline.live.server import Server
 from pipeline.online.events import Event
 from pipeline.sources.live.health import CameraEventKind
-from tests.browser import DESKTOP, MARKS, PHONE, VISIBLE_TEXT, By, Keys, started
+from tests.browser import (
+    DESKTOP,
+    MARKS,
+    PHONE,
+    By,
+    Keys,
+    console_of,
+    requests_of,
+    set_size,
+    started,
+    text_of,
+)
 from tests.pipeline.live.scene import NAMES, Scene
+from tests.waiting import wait_until
 
 pytest.importorskip("fastapi", reason="needs the package fastapi")
 pytest.importorskip("uvicorn", reason="needs the package uvicorn")
@@ -80,7 +91,7 @@ def page(browser: Any, server: Server, scene: Scene) -> Iterator[Any]:
     """
     opened(browser, server, DESKTOP)
     yield browser
-    asked = [url for url in requests_of(browser) if not url.startswith(("blob:", "data:"))]
+    asked = requests_of(browser)
     assert asked
     assert [url for url in asked if not url.startswith(server.url)] == []
     assert console_of(browser) == []
@@ -91,34 +102,8 @@ def opened(browser: Any, server: Server, size: tuple[int, int]) -> None:
     browser.get("about:blank")
     console_of(browser)
     requests_of(browser)
-    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    set_size(browser, size)
     browser.get(server.url)
-
-
-def console_of(browser: Any) -> list[str]:
-    return [entry["message"] for entry in browser.get_log("browser")]
-
-
-def requests_of(browser: Any) -> list[str]:
-    urls = []
-    for entry in browser.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            urls.append(message["params"]["request"]["url"])
-    return [url for url in urls if url != "about:blank"]
-
-
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    until_s = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < until_s
-        time.sleep(0.05)
-
-
-def text_of(browser: Any, selector: str) -> str:
-    """Text of an element; "" where there is none or it is not visible."""
-    return str(browser.execute_script(VISIBLE_TEXT, selector))
 
 
 def tile(number: int) -> str:

@@ -21,6 +21,7 @@ from pipeline.live.segments import Segments, name_of, start_of
 from pipeline.outputs.video import NOBODY, Mark, colour, draw_now
 from tests.pipeline.live.disks import small_disk
 from tests.videos import picture
+from tests.waiting import wait_until
 
 START_S = 1_764_412_973.25
 """2025-11-29 10:42:53.250 UTC."""
@@ -37,17 +38,9 @@ def noise(number: int, size: tuple[int, int] = (320, 240)) -> av.VideoFrame:
     return yuv.from_bgr(rng.integers(0, 255, (*size[::-1], 3), np.uint8))
 
 
-def until(is_so: object, limit_s: float = 20.0) -> None:
-    """Wait for another thread."""
-    end_s = time.monotonic() + limit_s
-    while not is_so():  # type: ignore[operator]
-        assert time.monotonic() < end_s, "it took too long"
-        time.sleep(0.02)
-
-
 def put(written: Segments, shown: av.VideoFrame, time_s: float) -> None:
     """Write a picture as a camera does that is not too fast."""
-    until(lambda: written._waiting.qsize() < segments.MAX_WAITING)
+    wait_until(lambda: written._waiting.qsize() < segments.MAX_WAITING)
     written.write(shown, time_s)
 
 
@@ -111,10 +104,10 @@ def test_a_segment_can_be_played_while_it_is_written(tmp_path: Path) -> None:
     written = writing(tmp_path)
     for number in range(60):
         put(written, noise(number), START_S + number / 10)
-    until(written._waiting.empty)
+    wait_until(written._waiting.empty)
     path = written.current
     assert path is not None
-    until(lambda: path.stat().st_size > segments.WRITTEN_BYTES)
+    wait_until(lambda: path.stat().st_size > segments.WRITTEN_BYTES)
     found = played(path)
     assert 30 <= len(found) < 60
     np.testing.assert_allclose(found, np.arange(len(found)) / 10, atol=1e-4)
@@ -192,7 +185,9 @@ def test_a_camera_that_is_lost_has_its_last_pictures_on_disk(
     written = writing(tmp_path)
     for number in range(4):
         put(written, a_picture(number), START_S + number / 10)
-    until(lambda: written.current is None and not written._waiting.qsize() and files_of(tmp_path))
+    wait_until(
+        lambda: written.current is None and not written._waiting.qsize() and files_of(tmp_path)
+    )
     (path,) = files_of(tmp_path)
     assert len(times(path)) == 4
     written.close()

@@ -5,7 +5,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,6 +16,7 @@ from pipeline.errors import ConfigError
 from pipeline.live import sinks
 from pipeline.live.hub import EVENTS_KEPT, Hub
 from tests.pipeline.live import mqtt_broker
+from tests.waiting import wait_until
 
 ENVIRON = {"USER_OF_SINK": "tom", "PASS_OF_SINK": "s3cret/p@ss"}
 SECRETS = ("s3cret", "tom:", "hidden-path", "hidden-query")
@@ -85,13 +86,6 @@ def sending(hub: Hub, **events: str) -> Iterator[list[str]]:
         assert time.monotonic() - begun_s < len(started) * (sinks.CLOSING_S + 1.0)
         assert not [each for each in threading.enumerate() if each.name.startswith("events.")]
         assert not [line for line in reported for secret in SECRETS if secret in line]
-
-
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    until_s = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < until_s
-        time.sleep(0.01)
 
 
 def say(hub: Hub, numbers: Sequence[int]) -> None:

@@ -2,8 +2,7 @@
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,21 @@ import pytest
 
 from pipeline import cli
 from pipeline.report import __main__ as command
-from tests.browser import DESKTOP, MARKS, PHONE, VISIBLE_TEXT, By, Keys, started
+from tests.browser import (
+    DESKTOP,
+    MARKS,
+    PHONE,
+    By,
+    Keys,
+    console_of,
+    requests_of,
+    set_size,
+    started,
+    text_of,
+)
 from tests.pipeline.report import results
 from tests.videos import write_video
+from tests.waiting import wait_until
 
 pytestmark = MARKS
 
@@ -46,22 +57,13 @@ def browser(chromium: Any) -> Iterator[Any]:
     nothing.
     """
     chromium.get("about:blank")
-    chromium.get_log("browser")
-    chromium.get_log("performance")
+    console_of(chromium)
+    requests_of(chromium)
     yield chromium
-    asked = [url for url in requests_of(chromium) if not url.startswith(("blob:", "data:"))]
+    asked = requests_of(chromium)
     assert asked
     assert [url for url in asked if not url.startswith("file:")] == []
-    assert [entry["message"] for entry in chromium.get_log("browser")] == []
-
-
-def requests_of(browser: Any) -> list[str]:
-    urls = []
-    for entry in browser.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            urls.append(message["params"]["request"]["url"])
-    return [url for url in urls if url != "about:blank"]
+    assert console_of(chromium) == []
 
 
 @pytest.fixture(scope="module")
@@ -74,24 +76,11 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(
     browser: Any, folder: Path, view: str = "", size: tuple[int, int] = DESKTOP, dark: bool = False
 ) -> None:
-    metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    set_size(browser, size)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
     browser.get("about:blank")
     browser.get(f"{(folder / 'report.html').as_uri()}{view}")
-
-
-def wait_until(is_so: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    until_s = time.monotonic() + timeout_s
-    while not is_so():
-        assert time.monotonic() < until_s
-        time.sleep(0.05)
-
-
-def shown(browser: Any, selector: str) -> str:
-    """Text of an element; "" where there is none or it is not visible."""
-    return str(browser.execute_script(VISIBLE_TEXT, selector))
 
 
 def shown_ids(browser: Any) -> list[str]:
@@ -110,9 +99,9 @@ def choose(browser: Any, field: str, value: str) -> None:
 
 def test_a_click_on_a_person_shows_when_where_and_why(browser: Any, small: Path) -> None:
     opened(browser, small)
-    wait_until(lambda: shown(browser, "#person-title") == "Person 1")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
     browser.find_element(By.ID, "row-3").click()
-    wait_until(lambda: shown(browser, "#person-title") == "Person 3")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 3")
     lanes = browser.find_elements(By.CSS_SELECTOR, ".timeline .lane:not(.foot) .lane-name")
     assert [each.text for each in lanes] == ["yard", "gate", "hall"]
     pictures = browser.find_elements(By.CSS_SELECTOR, ".pictures .crop")
@@ -122,10 +111,10 @@ def test_a_click_on_a_person_shows_when_where_and_why(browser: Any, small: Path)
         "Person 3 in hall",
     ]
     assert "blob:" in pictures[0].value_of_css_property("background-image")
-    route = shown(browser, ".stays")
+    route = text_of(browser, ".stays")
     assert route.split("\n")[::2][0] == "yard"
     assert "→ 2.0 s later" in route
-    link = shown(browser, ".links .link")
+    link = text_of(browser, ".links .link")
     assert "95%" in link
     assert "confirmed" in link
     assert "Appearance similarity 0.80 (strong evidence for), 2.0 s later" in link
@@ -133,34 +122,34 @@ def test_a_click_on_a_person_shows_when_where_and_why(browser: Any, small: Path)
 
 def test_doubtful_people_are_marked_and_say_why(browser: Any, small: Path) -> None:
     opened(browser, small, "#people/10")
-    wait_until(lambda: "Doubtful: a link rests on appearance" in shown(browser, ".heading"))
-    assert "doubtful · weakest link 70%" in shown(browser, "#row-10")
-    first = shown(browser, ".links .link")
+    wait_until(lambda: "Doubtful: a link rests on appearance" in text_of(browser, ".heading"))
+    assert "doubtful · weakest link 70%" in text_of(browser, "#row-10")
+    first = text_of(browser, ".links .link")
     assert "70%" in first
     assert "probable" in first
 
 
 def test_who_else_it_could_be_is_one_click_away(browser: Any, small: Path) -> None:
     opened(browser, small, "#people/1")
-    wait_until(lambda: "40%" in shown(browser, ".near"))
-    assert "Below the required 50%" in shown(browser, ".near")
+    wait_until(lambda: "40%" in text_of(browser, ".near"))
+    assert "Below the required 50%" in text_of(browser, ".near")
     browser.find_element(By.CSS_SELECTOR, ".near a").click()
-    wait_until(lambda: shown(browser, "#person-title") == "Person 2")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 2")
     browser.back()
-    wait_until(lambda: shown(browser, "#person-title") == "Person 1")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
 
 
 def test_the_list_is_filtered_by_number_camera_and_doubt(browser: Any, small: Path) -> None:
     opened(browser, small)
-    wait_until(lambda: shown(browser, "#n-found") == "30 people")
+    wait_until(lambda: text_of(browser, "#n-found") == "30 people")
     search = browser.find_element(By.ID, "search")
     search.send_keys("12")
     wait_until(lambda: shown_ids(browser) == ["12"])
     search.clear()
     search.send_keys("yard")
-    wait_until(lambda: shown(browser, "#n-found") == "30 people")
+    wait_until(lambda: text_of(browser, "#n-found") == "30 people")
     search.send_keys(Keys.BACKSPACE * 4 + "nowhere")
-    wait_until(lambda: shown(browser, ".rows") == "Nobody matches the filters")
+    wait_until(lambda: text_of(browser, ".rows") == "Nobody matches the filters")
     search.clear()
     search.send_keys(Keys.SPACE)
     choose(browser, "by-doubt", "doubtful")
@@ -172,28 +161,28 @@ def test_the_list_is_filtered_by_number_camera_and_doubt(browser: Any, small: Pa
 
 def test_the_list_is_walked_by_keyboard(browser: Any, small: Path) -> None:
     opened(browser, small)
-    wait_until(lambda: shown(browser, "#person-title") == "Person 1")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
     people = browser.find_element(By.ID, "person-list")
     people.send_keys(Keys.ARROW_DOWN)
-    wait_until(lambda: shown(browser, "#person-title") == "Person 2")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 2")
     people.send_keys(Keys.END)
-    wait_until(lambda: shown(browser, "#person-title") == "Person 30")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 30")
     assert people.get_attribute("aria-activedescendant") == "row-30"
     assert browser.find_element(By.ID, "row-30").get_attribute("aria-selected") == "true"
 
 
 def test_people_at_a_time_are_shown_from_the_site(browser: Any, small: Path) -> None:
     opened(browser, small, "#site")
-    wait_until(lambda: "Ways between cameras" in shown(browser, "#site-view"))
-    assert "gate\thall\t20\tabout 2.0 s" in shown(browser, "#site-view .table")
-    assert "Floor plan" in shown(browser, "#site-view")
+    wait_until(lambda: "Ways between cameras" in text_of(browser, "#site-view"))
+    assert "gate\thall\t20\tabout 2.0 s" in text_of(browser, "#site-view .table")
+    assert "Floor plan" in text_of(browser, "#site-view")
     time_of = browser.find_element(By.CSS_SELECTOR, ".chart input")
     time_of.send_keys(Keys.HOME)
-    wait_until(lambda: shown(browser, ".chart output").startswith("1 person within 1.0 s"))
+    wait_until(lambda: text_of(browser, ".chart output").startswith("1 person within 1.0 s"))
     browser.find_element(By.CSS_SELECTOR, ".chart button").click()
     wait_until(lambda: shown_ids(browser) == ["1"])
     browser.find_element(By.ID, "any-time").click()
-    wait_until(lambda: shown(browser, "#n-found") == "30 people")
+    wait_until(lambda: text_of(browser, "#n-found") == "30 people")
 
 
 def test_a_camera_without_people_has_a_nought_in_the_graph(browser: Any, tmp_path: Path) -> None:
@@ -213,10 +202,10 @@ def test_no_time_has_sixty_seconds(browser: Any, tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     assert command.main([str(tmp_path)]) == 0
     opened(browser, tmp_path, "#site")
-    wait_until(lambda: "People over time" in shown(browser, "#site-view"))
+    wait_until(lambda: "People over time" in text_of(browser, "#site-view"))
     time_of = browser.find_element(By.CSS_SELECTOR, ".chart input")
     time_of.send_keys(Keys.HOME, *[Keys.ARROW_RIGHT] * 59)
-    wait_until(lambda: shown(browser, ".chart output").endswith("from 1:00"))
+    wait_until(lambda: text_of(browser, ".chart output").endswith("from 1:00"))
 
 
 @pytest.mark.parametrize("size", [DESKTOP, (820, 1180), PHONE, (320, 568)])
@@ -231,18 +220,18 @@ def test_nothing_is_wider_than_the_screen(
 def test_on_a_phone_the_list_and_a_person_take_turns(browser: Any, small: Path) -> None:
     opened(browser, small, size=PHONE)
     wait_until(lambda: len(shown_ids(browser)) > 5)
-    assert shown(browser, "#detail") == ""
+    assert text_of(browser, "#detail") == ""
     browser.find_element(By.ID, "row-2").click()
-    wait_until(lambda: shown(browser, "#person-title") == "Person 2")
-    assert shown(browser, "#person-list") == ""
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 2")
+    assert text_of(browser, "#person-list") == ""
     browser.find_element(By.CSS_SELECTOR, ".back").click()
-    wait_until(lambda: shown(browser, "#detail") == "" and len(shown_ids(browser)) > 5)
+    wait_until(lambda: text_of(browser, "#detail") == "" and len(shown_ids(browser)) > 5)
 
 
 @pytest.mark.parametrize("dark", [False, True])
 def test_text_stands_out_from_its_ground(browser: Any, small: Path, dark: bool) -> None:
     opened(browser, small, "#people/10", dark=dark)
-    wait_until(lambda: shown(browser, "#person-title") == "Person 10")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 10")
     script = """
     const light = (text) => {
       const parts = text.match(/[\\d.]+/g).map(Number);
@@ -274,7 +263,7 @@ def test_names_and_reasons_are_text_and_never_html(browser: Any, tmp_path: Path)
     assert command.main([str(tmp_path)]) == 0
     for view in ("#people/1", "#site", "#quality"):
         opened(browser, tmp_path, view)
-        wait_until(lambda: HOSTILE in shown(browser, "main"))
+        wait_until(lambda: HOSTILE in text_of(browser, "main"))
         assert browser.title == "People in 2 cameras"
         assert browser.find_elements(By.CSS_SELECTOR, "img") == []
 
@@ -285,7 +274,7 @@ def test_thousands_of_people_open_at_once_and_scroll(browser: Any, tmp_path: Pat
     assert command.main([str(tmp_path)]) == 0
     assert (tmp_path / "report.html").stat().st_size < MAX_BIG_BYTES
     opened(browser, tmp_path)
-    wait_until(lambda: shown(browser, "#n-found") == "5,000 people")
+    wait_until(lambda: text_of(browser, "#n-found") == "5,000 people")
     paint = "return performance.getEntriesByName('first-contentful-paint')[0].startTime"
     assert browser.execute_script(paint) < MAX_FIRST_PAINT_MS
     scroll = """
@@ -304,7 +293,7 @@ def test_thousands_of_people_open_at_once_and_scroll(browser: Any, tmp_path: Pat
     browser.find_element(By.ID, "search").send_keys("4321")
     wait_until(lambda: shown_ids(browser) == ["4321"])
     browser.find_element(By.ID, "row-4321").click()
-    wait_until(lambda: shown(browser, "#person-title") == "Person 4321")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 4321")
 
 
 @pytest.fixture(scope="module")
@@ -336,7 +325,7 @@ def test_a_tracklet_and_the_scrubber_move_the_video_beside_the_page(
     wait_until(lambda: abs(browser.execute_script(now) - last["times_s"][0]) < 0.1)
     source = browser.execute_script("return document.querySelector('video').currentSrc")
     assert os.path.basename(source).startswith(f"{last['camera']}.mp4")  # noqa: PTH119, a URL
-    assert name in shown(browser, ".told")
+    assert name in text_of(browser, ".told")
     scrubber = browser.find_element(By.CSS_SELECTOR, ".scrubber")
     before = browser.execute_script(now)
     scrubber.send_keys(Keys.ARROW_LEFT * 10)
@@ -366,4 +355,4 @@ def test_a_video_that_is_not_beside_the_page_is_named(browser: Any, tmp_path: Pa
     (tmp_path / "gate.mp4").write_bytes(b"no video")
     assert command.main([str(tmp_path)]) == 0
     opened(browser, tmp_path)
-    wait_until(lambda: shown(browser, ".player .empty").startswith("gate.mp4 cannot be played"))
+    wait_until(lambda: text_of(browser, ".player .empty").startswith("gate.mp4 cannot be played"))
