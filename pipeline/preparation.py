@@ -54,7 +54,7 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         PipelineError: the input is bad.
     """
     config, name_notes = checked(config)
-    corrected = corrections.load(config.linking.corrections)
+    corrected = corrections.load(config.linking.corrections, config.linking.online)
     folder = OutputFolder(output, overwrite)
     sources = [_open(camera, config) for camera in config.cameras]
     if config.output.mosaic:

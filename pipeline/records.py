@@ -310,6 +310,16 @@ class Embedded:
             embedding = self.embedding
         return Embedded(tracklet, embedding, crop_embeddings, quality, self.crop_times_s[is_inside])
 
+    def cut(self, row: int) -> tuple["Embedded", "Embedded"]:
+        """Return what is before a row, and what is from it on, which may be somebody else.
+
+        Args:
+            row: number of a row after the first.
+        """
+        later = self.rows(slice(row, None))
+        ambiguous = replace(later.tracklet, ambiguous=True)
+        return self.rows(slice(0, row)), replace(later, tracklet=ambiguous)
+
     def shifted(self, by_s: float) -> "Embedded":
         """Return the same tracklet, `by_s` seconds later."""
         return replace(

@@ -317,10 +317,9 @@ def link(prepared: Prepared, processed: Processed) -> None:
         config.sources.stride,
         result.frame_ranges,
         _look_intervals_s(prepared),
-        result.linked.left_out,
+        result.linked.not_shown,
     )
-    tracklets = [tracklet for person in result.people for tracklet in person.tracklets]
-    result.warnings += corrections.unknown(prepared.corrections, tracklets)
+    result.warnings += corrections.unknown(prepared.corrections, result.linked.tracklets)
     result.warnings += links.doubts(result.linked.calibration)
     result.warnings += links.unset(result.linked, config.linking.online)
 

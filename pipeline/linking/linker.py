@@ -38,7 +38,7 @@ from pipeline.linking.learning.lessons import Lessons, Taught
 from pipeline.linking.learning.similarity import Calibration
 from pipeline.linking.learning.travel_times import TravelTimes
 from pipeline.linking.site import Site
-from pipeline.records import Array, Camera, Embedded, Link, Person
+from pipeline.records import Array, Camera, Embedded, Link, Person, Tracklet
 
 LEAST_LIKELY = 0.05
 NEAR_MISS = to_log_odds(LEAST_LIKELY)
@@ -62,6 +62,7 @@ class Linked:
     applied_s: what was taken away from the times of cameras, seconds; empty unless `apply_clocks`
     was asked for. taught: what was learned from which tracklets of this run. left_out:
     identities that are no people, since they were seen for less than `min_person_s` (`brief`).
+    no_people: those that are no people since a correction says so, each tracklet alone.
     """
 
     people: list[Person]
@@ -73,6 +74,18 @@ class Linked:
     applied_s: Mapping[str, float]
     taught: Taught = lessons.NOTHING_TAUGHT
     left_out: Sequence[Person] = ()
+    no_people: Sequence[Person] = ()
+
+    @property
+    def not_shown(self) -> list[Person]:
+        """Identities that are in no results."""
+        return [*self.left_out, *self.no_people]
+
+    @property
+    def tracklets(self) -> list[Tracklet]:
+        """All tracklets as they were cut."""
+        everybody = [*self.people, *self.not_shown]
+        return [tracklet for person in everybody for tracklet in person.tracklets]
 
     @property
     def site(self) -> Site:
@@ -108,8 +121,11 @@ def link(
     sampled = similarity.sample(whole)
     samples = settled.samples.plus(sampled.beyond(settled.includes(whole.keys)))
     calibration = similarity.calibrate(samples, whole.names, config, before.similarity)
-    pieces = split.split(whole, calibration.curve)
+    pieces = corrections.cut(corrected, split.split(whole, calibration.curve))
+    told = corrections.by_name(corrected, [piece.tracklet for piece in pieces])
+    pieces, refused = corrections.part(told, pieces)
     index = TrackletIndex(pieces, cameras)
+    calibration = calibration.of_cameras(whole.names, index.names)
     appearance = Appearance.of(index.embedded, index.camera, calibration.curve)
 
     likely = correspondences.likely_pairs(index, appearance)
@@ -132,7 +148,7 @@ def link(
     known_views = sites.overlaps(before.homographies, overlaps)
     index = index.with_homographies(homographies.views(index.names, known_views))
 
-    problem = _Problem(index, appearance, config, corrected)
+    problem = _Problem(index, appearance, config, told)
     groups = problem.solve_without_travel()
     certain = travel_times.followed(index, groups)
     certain = certain[appearance.odds(certain[:, 0], certain[:, 1]) >= CERTAIN]
@@ -151,8 +167,22 @@ def link(
     near_misses = brief.links_between(people, missed)
     taught = Taught(settled, whole.keys, sampled, index.keys, steps, overlaps, offsets, searched_s)
     return Linked(
-        people, near_misses, calibration, found, known_views, times, applied_s, taught, left_out
+        people,
+        near_misses,
+        calibration,
+        found,
+        known_views,
+        times,
+        applied_s,
+        taught,
+        left_out,
+        _alone(refused, 1 + len(everybody)),
     )
+
+
+def _alone(tracklets: Sequence[Tracklet], first_id: int) -> list[Person]:
+    """One identity for each tracklet, numbered from `first_id`."""
+    return [Person(number, (each,), ()) for number, each in enumerate(tracklets, first_id)]
 
 
 def nobody(config: LinkingConfig) -> Linked:

@@ -15,8 +15,6 @@ Splitting does not decide who the pieces are: the later piece is marked ambiguou
 decides. On three rendered worlds it finds one such tracklet each, of about two hundred.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from pipeline.linking.evidence.appearance import Curve, clarity_of
@@ -54,7 +52,7 @@ def split(index: TrackletIndex, curve: Curve) -> list[Embedded]:
             whole = waiting.pop()
             n_before = _where(whole, even, curve.scale, index, camera)
             if n_before:
-                pieces = _cut(whole, n_before)
+                pieces = whole.cut(_row(whole, n_before))
                 waiting += reversed(pieces)  # either may hold a third person
             else:
                 found.append(whole)
@@ -139,17 +137,10 @@ def _odds(first: Part, second: Part, even: float, scale: float) -> Array:
     return np.where(norms > 0, odds, 0.0)
 
 
-def _cut(embedded: Embedded, crop: int) -> tuple[Embedded, Embedded]:
-    """Cut before a crop: where the box jumps most between it and the crop before."""
-    row = _row(embedded, crop)
-    earlier = embedded.rows(slice(0, row))
-    later = embedded.rows(slice(row, None))
-    ambiguous = replace(later.tracklet, ambiguous=True)
-    return earlier, replace(later, tracklet=ambiguous)
-
-
 def _row(embedded: Embedded, crop: int) -> int:
-    """The row at which a cut before a crop is made."""
+    """The row at which a cut before a crop is made: where the box jumps most since the crop before
+    it.
+    """
     tracklet = embedded.tracklet
     is_after = tracklet.times_s > embedded.crop_times_s[crop - 1]
     is_before = tracklet.times_s <= embedded.crop_times_s[crop]

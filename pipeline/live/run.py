@@ -169,7 +169,7 @@ class _LiveRun:
         self._timings = world.timings
         self._config, notes = preparation.checked(config)
         _check(self._config)
-        corrected = corrections.load(config.linking.corrections)
+        corrected = corrections.load(config.linking.corrections, online=True)
         self._folder = _folder(output, resume)
         self._networks = world.load_networks(self._config, [])
         self._result = preparation.new_result(self._config, output, self._networks)

@@ -1,22 +1,36 @@
-"""Corrections by a human: must-link and cannot-link constraints for the next run.
+"""Corrections by a human: what linking has to obey, in the next run or in `people-tracker apply`.
 
     same: [[cam1/3, cam2/7], [cam1/8@120, cam1/11]]
     different: [[cam1/4, cam2/9]]
+    not_a_person: [cam1/8@40, cam2/5]
+    split: [cam1/3@145]
 
 A name is camera/track, which stands for all tracklets of that track, or camera/track@frame, the one
 tracklet that begins there; `python -m pipeline.explain`, `links.json` and `tracks.csv` show them.
-One list of names alone is one group. Corrections hold for whole people: a track that is `same` as
-one of two `different` ones is different from the other. They override all other constraints, and
-the continuity of a track.
+
+- `same` and `different` are must-link and cannot-link constraints. One list of names alone is one
+  group. They hold for whole people: a track that is `same` as one of two `different` ones is
+  different from the other. They override all other constraints, and the continuity of a track.
+- `not_a_person` leaves a tracklet, or a whole track, out of all results.
+- `split` cuts a track at a frame. The tracklet that ends there and the one that begins there are
+  different people. The later one has the name that `split` gives, in all of the file.
+
+Names are those of the tracklets after all cuts. What similarity means is learned before them, from
+the same tracklets as without corrections, so that a correction does not move the cuts elsewhere
+that other names refer to.
 """
 
 import re
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, combinations, pairwise, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import yaml
 from pydantic import Field, field_validator, model_validator
 
 from models import files, settings
@@ -25,11 +39,41 @@ from models.settings import Section
 from pipeline.errors import ConfigError
 from pipeline.linking.clustering.union_find import UnionFind
 from pipeline.linking.reasons import CORRECTED, ONE_TRACK
-from pipeline.records import Tracklet
+from pipeline.records import Embedded, Tracklet
 
+FILE = "corrections.yaml"
+"""What an output folder has of them."""
 EXAMPLE = "configs/default.yaml"
+LINE = 96
+"""Length of a line of the file, characters."""
 NAME = re.compile(r"[\w.-]+/\d+(@\d+)?")
 Pair = tuple[int, int]
+Start = tuple[int, int]
+"""First frame of a tracklet, and its number."""
+
+
+def _ordered(i: int, j: int) -> Pair:
+    return min(i, j), max(i, j)
+
+
+def _track(name: str) -> str:
+    return name.partition("@")[0]
+
+
+def _frame(name: str) -> int:
+    """First frame of a tracklet; of a track -1, which is before all."""
+    return int(name.partition("@")[2] or -1)
+
+
+def _cuts(split: Sequence[str], starts: Mapping[str, Sequence[Start]]) -> dict[str, Pair]:
+    """What is before and after each cut, by its name; without those that part nothing."""
+    found = {}
+    for name in split:
+        of_track = sorted(starts.get(_track(name), ()))
+        place = bisect_left(of_track, (_frame(name), -1))
+        if 0 < place < len(of_track):
+            found[name] = (of_track[place - 1][1], of_track[place][1])
+    return found
 
 
 class _People:
@@ -69,14 +113,17 @@ class _People:
 
 
 class Corrections(Section):
-    """Groups of names that are one person, and groups whose members are all different people.
+    """Groups of names that are one person, groups whose members are all different people, names of
+    what is no person, and where tracks are cut.
 
     Raises:
-        ValueError: a name is malformed, a group is too small, or two groups contradict each other.
+        ValueError: a name is malformed, a group is too small, or corrections contradict each other.
     """
 
     same: list[list[str]] = Field(default_factory=list)
     different: list[list[str]] = Field(default_factory=list)
+    not_a_person: list[str] = Field(default_factory=list)
+    split: list[str] = Field(default_factory=list)
 
     @field_validator("same", "different", mode="before")
     @classmethod
@@ -86,6 +133,11 @@ class Corrections(Section):
         is_group = isinstance(value, list) and all(isinstance(name, str) for name in value)
         return [value] if is_group and value else value
 
+    @field_validator("not_a_person", "split", mode="before")
+    @classmethod
+    def _names_or_nothing(cls, value: Any) -> Any:
+        return [] if value is None else value
+
     @model_validator(mode="after")
     def _sound(self) -> "Corrections":
         for name in self.names():
@@ -93,13 +145,28 @@ class Corrections(Section):
                 raise ValueError(f"{name!r} is not a name such as cam1/3 or cam1/3@120")
         if any(len(group) < 2 for group in self.different):
             raise ValueError("different: a group needs two names or more")
+        for name in self.split:
+            if "@" not in name:
+                raise ValueError(f"split: {name} needs the frame of the cut, as in {name}@145")
         self._refuse_contradictions()
         return self
 
     def names(self) -> list[str]:
         """Return all names, each once, in the order of their first mention."""
-        groups = [*self.same, *self.different]
+        groups = [*self.same, *self.different, self.not_a_person, self.split]
         return list(dict.fromkeys(chain.from_iterable(groups)))
+
+    def plus(self, other: "Corrections") -> "Corrections":
+        """Return what both say.
+
+        Raises:
+            ValueError: they contradict each other.
+        """
+        values = {}
+        for kind in Corrections.model_fields:
+            both = [*getattr(self, kind), *getattr(other, kind)]
+            values[kind] = [said for place, said in enumerate(both) if said not in both[:place]]
+        return Corrections.model_validate(values)
 
     def pairs(self, members: Mapping[str, Sequence[int]]) -> tuple[list[Pair], list[Pair]]:
         """Return the constraints as pairs of tracklets.
@@ -129,12 +196,16 @@ class Corrections(Section):
             mentioned[_track(name)] = None
         names = list(mentioned)
         members: dict[str, list[int]] = {name: [] for name in names}
+        starts: dict[str, list[Start]] = defaultdict(list)
         for number, name in enumerate(names):
             members[name].append(number)
             if _track(name) != name:
                 members[_track(name)].append(number)
+            starts[_track(name)].append((_frame(name), number))
+        self._refuse_people_who_are_none(members)
 
         same, different = self.pairs(members)
+        different += [_ordered(*pair) for pair in _cuts(self.split, starts).values()]
         people = _People()
         for pair in same:
             people.join(*pair)
@@ -148,6 +219,19 @@ class Corrections(Section):
             raise ValueError(
                 f"{names[first]} and {names[second]} are said to be different, and yet to be one"
                 f" person ({whole}); take one out"
+            )
+
+    def _refuse_people_who_are_none(self, members: Mapping[str, Sequence[int]]) -> None:
+        """Check that no group of the same has both people and what is none."""
+        no_people = set(chain.from_iterable(members[name] for name in self.not_a_person))
+        for group in self.same:
+            none = [name for name in group if no_people.issuperset(members[name])]
+            if not none or len(none) == len(group):
+                continue
+            other = next(name for name in group if name not in none)
+            raise ValueError(
+                f"{none[0]} is said to be no person, and yet to be one person with {other}; take"
+                " one out"
             )
 
 
@@ -169,11 +253,13 @@ class MustLink:
     why: str
 
 
-def load(path: str) -> Corrections:
+def load(path: str, online: bool = False) -> Corrections:
     """Read a file of corrections.
 
     Args:
         path: a YAML file, "" for none.
+        online: whether people are linked while they are in view, which cannot cut tracks or leave
+            them out.
 
     Returns:
         The corrections, empty without a file.
@@ -186,9 +272,119 @@ def load(path: str) -> Corrections:
     try:
         if not files.exists(Path(path)):
             raise ConfigError(f"{path}: no such file; check linking.corrections or --corrections")
-        return settings.build(Corrections, settings.read(path, EXAMPLE), path, EXAMPLE)
+        found = settings.build(Corrections, settings.read(path, EXAMPLE), path, EXAMPLE)
     except InputError as error:
         raise ConfigError(str(error)) from None
+    if online and (found.not_a_person or found.split):
+        raise ConfigError(
+            f"{path}: not_a_person and split are for runs over files that link at their end; take"
+            " them out, or set linking.online to false"
+        )
+    return found
+
+
+def of_folder(folder: Path) -> Corrections:
+    """Read the corrections that the results of a folder obey; empty where there are none.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    path = folder / FILE
+    return load(str(path)) if files.exists(path) else NONE
+
+
+def to_yaml(corrections: Corrections) -> str:
+    """Return the text that `load` reads, a group a line."""
+    said = {kind: value for kind, value in corrections.model_dump().items() if value}
+    return yaml.safe_dump(said, sort_keys=False, width=LINE) if said else ""
+
+
+def cut(corrections: Corrections, embedded: Sequence[Embedded]) -> list[Embedded]:
+    """Cut tracklets where `split` says so.
+
+    Args:
+        corrections: what a human said.
+        embedded: the tracklets of this run.
+
+    Returns:
+        All tracklets in order, each whole or in its pieces.
+    """
+    frames: dict[str, list[int]] = defaultdict(list)
+    for name in corrections.split:
+        frames[_track(name)].append(_frame(name))
+    found = []
+    for whole in embedded:
+        rest = whole
+        for frame in sorted(frames.get(_track(whole.tracklet.name), ())):
+            row = int(np.searchsorted(rest.tracklet.frames, frame))
+            if 0 < row < len(rest.tracklet.frames):
+                before, rest = rest.cut(row)
+                found.append(before)
+        found.append(rest)
+    return found
+
+
+def by_name(corrections: Corrections, tracklets: Sequence[Tracklet]) -> Corrections:
+    """Return the same corrections without `split`, in the names of these tracklets.
+
+    Args:
+        corrections: what a human said.
+        tracklets: the tracklets of this run, with all cuts.
+
+    Returns:
+        Corrections in which two tracklets that a cut parts are `different`. A cut of no track is
+        left out.
+    """
+    if not corrections.split:
+        return corrections
+    cuts = _cuts(corrections.split, _starts(tracklets))
+    names = {name: tracklets[later].name for name, (_, later) in cuts.items()}
+
+    def renamed(group: Sequence[str]) -> list[str]:
+        return [names.get(name, name) for name in group]
+
+    different = [renamed(group) for group in corrections.different]
+    for before, after in cuts.values():
+        different.append([tracklets[before].name, tracklets[after].name])
+    values = {
+        "same": [renamed(group) for group in corrections.same],
+        "different": different,
+        "not_a_person": renamed(corrections.not_a_person),
+        "split": [],
+    }
+    return corrections.model_copy(update=values)
+
+
+def part(
+    corrections: Corrections, embedded: Sequence[Embedded]
+) -> tuple[list[Embedded], list[Tracklet]]:
+    """Part people from what is no person.
+
+    Args:
+        corrections: what a human said, as `by_name` returns it.
+        embedded: the tracklets of this run, with all cuts.
+
+    Returns:
+        Tracklets of people, and those that are no person. A piece of a track that follows one that
+        is no person may be anybody: it is ambiguous.
+    """
+    tracklets = [each.tracklet for each in embedded]
+    members = _members(tracklets) if corrections.not_a_person else {}
+    no_people = set(chain.from_iterable(members.get(name, ()) for name in corrections.not_a_person))
+    if not no_people:
+        return list(embedded), []
+    following: set[int] = set()
+    for starts in _starts(tracklets).values():
+        for (_, earlier), (_, later) in pairwise(starts):
+            if earlier in no_people:
+                following.add(later)
+    people = []
+    for number, each in enumerate(embedded):
+        if number in no_people:
+            continue
+        ambiguous = each.tracklet.ambiguous or number in following
+        people.append(replace(each, tracklet=replace(each.tracklet, ambiguous=ambiguous)))
+    return people, [tracklets[number] for number in sorted(no_people)]
 
 
 def resolve(
@@ -197,7 +393,7 @@ def resolve(
     """Return the constraints as pairs of tracklets.
 
     Args:
-        corrections: what a human said.
+        corrections: what a human said, as `by_name` returns it.
         tracklets: the tracklets of this run.
 
     Returns:
@@ -222,15 +418,20 @@ def unknown(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list[str
     if not corrections.names():
         return []
     members = _members(tracklets)
+    starts = _starts(tracklets)
+    cuts = _cuts(corrections.split, starts)
     lines = []
     for name in corrections.names():
-        if name in members:
+        is_known = name in cuts if name in corrections.split else name in members
+        if is_known:
             continue
-        same_track = members.get(_track(name), ())
-        begins = sorted(int(tracklets[i].frames[0]) for i in same_track)
         hint = "this run has no such track"
-        if begins:
-            known = ", ".join(map(str, begins))
+        same_track = [tracklets[number] for _, number in starts.get(_track(name), ())]
+        if same_track and name in corrections.split:
+            last = max(int(tracklet.frames[-1]) for tracklet in same_track)
+            hint = f"that track has frames {same_track[0].frames[0]} to {last}"
+        elif same_track:
+            known = ", ".join(str(tracklet.frames[0]) for tracklet in same_track)
             hint = f"that track's tracklets begin at frame {known}"
         lines.append(f"corrections: {name} is passed over: {hint}")
     return lines
@@ -257,12 +458,12 @@ def must_links(
     return [link for link in links if people.join(link.first, link.second)]
 
 
-def _ordered(i: int, j: int) -> Pair:
-    return min(i, j), max(i, j)
-
-
-def _track(name: str) -> str:
-    return name.partition("@")[0]
+def _starts(tracklets: Sequence[Tracklet]) -> dict[str, list[Start]]:
+    """Tracklets of each track, in order."""
+    starts: dict[str, list[Start]] = defaultdict(list)
+    for number, tracklet in enumerate(tracklets):
+        starts[_track(tracklet.name)].append((int(tracklet.frames[0]), number))
+    return {track: sorted(of_track) for track, of_track in starts.items()}
 
 
 def _members(tracklets: Sequence[Tracklet]) -> dict[str, list[int]]:

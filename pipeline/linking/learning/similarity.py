@@ -16,7 +16,7 @@ even point of two cameras is the mean of theirs, which keeps evidence bilinear.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,6 +89,16 @@ class Calibration:
     n_different: int
     n_together: int
     n_alike: int
+
+    def of_cameras(self, names: Sequence[str], kept: Sequence[str]) -> "Calibration":
+        """Return the same calibration for some of its cameras.
+
+        Args:
+            names: all cameras of the curve, in order.
+            kept: those that are still needed, in order.
+        """
+        even = np.array([self.curve.even[names.index(name)] for name in kept], np.float64)
+        return replace(self, curve=replace(self.curve, even=even))
 
     @property
     def stats(self) -> SimilarityStats:

@@ -2,21 +2,25 @@
 
 import itertools
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from pipeline import cli
+from pipeline import cli, fill
 from pipeline.config import LinkingConfig, TravelConfig
 from pipeline.errors import ConfigError
 from pipeline.linking import linker
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
+from pipeline.linking.linker import Linked
 from pipeline.linking.reasons import CORRECTED
-from pipeline.records import Embedded
+from pipeline.outputs import links
+from pipeline.records import Embedded, Tracklet
 from tests.conftest import ROOT
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, RED, seen
 
@@ -135,6 +139,137 @@ def test_the_same_always_share_a_person_and_the_different_never_do(
     assert all(owner[a] != owner[b] for a, b in different)
 
 
+def linked(embedded: list[Embedded], **said: object) -> Linked:
+    return linker.link(embedded, CAMERAS, LinkingConfig(), Corrections.model_validate(said))
+
+
+def test_what_is_no_person_is_in_no_results_be_it_a_tracklet_or_a_track() -> None:
+    assert people(CUT, not_a_person=["a/1@0"]) == [{"a/1@51", "b/7@200"}]
+    assert people(CUT, not_a_person=["a/1"]) == [{"b/7@200"}]
+    assert people(CUT, not_a_person=["a/1", "b/7"]) == []
+
+
+def test_what_is_left_of_a_site_is_told_in_full_without_a_camera_that_shows_no_people() -> None:
+    embedded = [*ALIKE, seen("c", 3, 20, 25, RED)]
+    found = linked(embedded, not_a_person=["b/1"])
+    assert [[t.name for t in person.tracklets] for person in found.people] == [["a/1@0", "c/3@200"]]
+    assert set(links.document(found, LinkingConfig())["calibration"]["even"]) == {"a", "c"}
+    assert [t.name for t in found.not_shown[0].tracklets] == ["b/1@80"]
+
+
+def test_a_track_does_not_go_on_through_what_is_no_person() -> None:
+    tracks = [seen("a", 1, 0, 5, RED), seen("a", 1, 5.1, 9, RED), seen("a", 1, 9.1, 12, BLUE)]
+    assert people(tracks) == [{"a/1@0", "a/1@51", "a/1@91"}]
+    assert people(tracks, not_a_person=["a/1@51"]) == [{"a/1@0"}, {"a/1@91"}]
+
+
+def test_nothing_is_filled_in_from_where_no_person_is() -> None:
+    tracks = [seen("a", 1, 0, 5, RED), seen("a", 1, 5.5, 7, RED), seen("a", 1, 7.3, 12, RED)]
+    found = linked(tracks, not_a_person=["a/1@55"])
+    (person,) = fill.fill(found.people, 10, 1, left_out=found.not_shown)
+    assert person.tracklets[0].frames.tolist() == list(range(55))
+
+
+def test_a_split_parts_a_track_where_the_later_person_begins() -> None:
+    walk = [seen("a", 1, 0, 5, RED), seen("b", 2, 8, 12, RED)]
+    assert people(walk) == [{"a/1@0", "b/2@80"}]
+    assert people(walk, split=["a/1@20"], same=[["a/1@20", "b/2"]]) == [
+        {"a/1@0"},
+        {"a/1@20", "b/2@80"},
+    ]
+    assert people(LONG, split=["a/1@30"]) == [{"a/1@0"}, {"a/1@30", "a/1@51", "a/1@91"}]
+    assert people(LONG, split=["a/1@51"]) == [{"a/1@0"}, {"a/1@51", "a/1@91"}]
+
+
+def test_what_begins_at_a_split_goes_by_its_name_also_where_nobody_was_seen_in_that_frame() -> None:
+    said = {"split": ["a/1@47"], "same": [["a/1@47", "b/1"]]}
+    gap = [seen("a", 1, 0, 4.5, RED), seen("a", 1, 5.1, 9, RED), seen("b", 1, 20, 25, BLUE)]
+    assert people(gap, **said) == [{"a/1@0"}, {"a/1@51", "b/1@200"}]
+    assert people(gap, split=["a/1@47"], not_a_person=["a/1@47"]) == [{"a/1@0"}, {"b/1@200"}]
+
+
+def test_a_track_may_be_cut_several_times() -> None:
+    one = [seen("a", 1, 0, 9, RED)]
+    assert people(one, split=["a/1@60", "a/1@30"]) == [{"a/1@0", "a/1@60"}, {"a/1@30"}]
+    assert people(one, split=["a/1@60", "a/1@30"], different=[["a/1@0", "a/1@60"]]) == [
+        {"a/1@0"},
+        {"a/1@30"},
+        {"a/1@60"},
+    ]
+
+
+@pytest.mark.parametrize("frame", range(1, 42))
+def test_a_split_at_any_frame_keeps_all_rows_and_makes_two_people(frame: int) -> None:
+    embedded = [
+        seen("a", 1, 0, 2, RED),
+        seen("a", 1, 2.3, 4.1, RED),
+        seen("b", 1, 8, 12, RED),
+    ]
+    found = linked(embedded, split=[f"a/1@{frame}"])
+    owner = owners(found)
+    assert len(owner) == sum(len(each.tracklet.frames) for each in embedded)
+    before = max(row for row in owner if row[0] == "a" and row[2] < frame)
+    after = min(row for row in owner if row[0] == "a" and row[2] >= frame)
+    assert owner[before] != owner[after]
+
+
+def owners(found: Linked) -> dict[tuple[str, int, int], int]:
+    """Person of each row, by camera, track and frame."""
+    owner: dict[tuple[str, int, int], int] = {}
+    for person in found.people:
+        for tracklet in person.tracklets:
+            for row in rows_of(tracklet):
+                assert row not in owner
+                owner[row] = person.person_id
+    return owner
+
+
+def rows_of(tracklet: Tracklet) -> list[tuple[str, int, int]]:
+    return [(tracklet.camera, tracklet.track_id, frame) for frame in tracklet.frames.tolist()]
+
+
+@given(sites(), st.data())
+@settings(deadline=None, max_examples=60)
+def test_whatever_a_human_says_of_a_site_is_obeyed_to_the_row(
+    site: tuple[list[Embedded], list[list[str]], list[list[str]]], data: st.DataObject
+) -> None:
+    embedded, same, different = site
+    by_name = {each.tracklet.name: each.tracklet for each in embedded}
+    cut = data.draw(st.lists(st.sampled_from(sorted(by_name)), max_size=2, unique=True))
+    split = []
+    for name in cut:
+        tracklet = by_name[name]
+        frame = data.draw(st.integers(tracklet.frames[0] + 1, max(tracklet.frames) + 1))
+        split.append(f"{tracklet.camera}/{tracklet.track_id}@{frame}")
+    none = data.draw(st.lists(st.sampled_from(sorted(by_name)), max_size=2, unique=True))
+    none = [name for name in none if name not in cut]
+    try:
+        said = Corrections(same=same, different=different, not_a_person=none, split=split)
+    except ValidationError:
+        assume(False)
+    found = linker.link(embedded, CAMERAS, LinkingConfig(min_person_s=0), said)
+    owner = owners(found)
+    all_rows = {row for tracklet in by_name.values() for row in rows_of(tracklet)}
+    gone = {row for name in none for row in rows_of(by_name[name])}
+    assert owner.keys() == all_rows - gone
+
+    def person_at(name: str) -> int:
+        return owner[rows_of(by_name[name])[0]]
+
+    kept = [pair for pair in same if not set(pair) & set(none)]
+    assert all(person_at(a) == person_at(b) for a, b in kept)
+    kept = [pair for pair in different if not set(pair) & set(none)]
+    assert all(person_at(a) != person_at(b) for a, b in kept)
+    for name in split:
+        track, _, frame = name.partition("@")
+        camera, _, track_id = track.partition("/")
+        of_track = sorted(row for row in all_rows if row[:2] == (camera, int(track_id)))
+        before = [row for row in of_track if row[2] < int(frame)][-1:]
+        after = [row for row in of_track if row[2] >= int(frame)][:1]
+        if before and after and not gone & {*before, *after}:
+            assert owner[before[0]] != owner[after[0]]
+
+
 def test_names_that_do_not_exist_are_passed_over_with_a_line_each() -> None:
     corrected = Corrections(same=[["a/1@0", "b/9", "b/7"]], different=[["a/1@50", "b/7"]])
     found = linker.link(CUT, CAMERAS, LinkingConfig(), corrected)
@@ -143,6 +278,60 @@ def test_names_that_do_not_exist_are_passed_over_with_a_line_each() -> None:
         "corrections: b/9 is passed over: this run has no such track",
         "corrections: a/1@50 is passed over: that track's tracklets begin at frame 0, 51",
     ]
+
+
+def test_cuts_outside_of_a_track_are_passed_over_with_its_frames() -> None:
+    corrected = Corrections(split=["a/1@0", "a/1@91", "a/3@5", "a/1@51"], not_a_person=["b/7@9"])
+    found = linker.link(CUT, CAMERAS, LinkingConfig(), corrected)
+    assert [len(person.tracklets) for person in found.people] == [1, 2]
+    assert corrections.unknown(corrected, found.tracklets) == [
+        "corrections: b/7@9 is passed over: that track's tracklets begin at frame 200",
+        "corrections: a/1@0 is passed over: that track has frames 0 to 90",
+        "corrections: a/1@91 is passed over: that track has frames 0 to 90",
+        "corrections: a/3@5 is passed over: this run has no such track",
+    ]
+
+
+def test_what_a_correction_takes_out_is_known_all_the_same() -> None:
+    corrected = Corrections(split=["a/1@20"], not_a_person=["a/1@20", "b/7"])
+    found = linker.link(CUT, CAMERAS, LinkingConfig(), corrected)
+    assert corrections.unknown(corrected, found.tracklets) == []
+
+
+NAMES = st.builds("{}/{}".format, st.sampled_from("abc"), st.integers(1, 9))
+
+
+@given(st.lists(st.lists(NAMES, min_size=2, max_size=3), max_size=3), st.lists(NAMES, max_size=40))
+def test_corrections_are_read_as_they_were_written(same: list[list[str]], none: list[str]) -> None:
+    told = {name for group in same for name in group}
+    said = Corrections(same=same, not_a_person=[name for name in none if name not in told])
+    said = said.plus(Corrections(split=["cam-1.a/3@145"], different=[["x/1@0", "x/2"]]))
+    with tempfile.TemporaryDirectory() as folder:
+        assert corrections.load(write(Path(folder), corrections.to_yaml(said))) == said
+
+
+def test_corrections_add_up_and_the_same_ones_do_not() -> None:
+    first = Corrections(same=[["a/1", "b/1"]], not_a_person=["c/1"])
+    second = Corrections(same=[["a/2", "b/2"], ["a/1", "b/1"]], split=["a/5@9"])
+    both = first.plus(second)
+    assert both.same == [["a/1", "b/1"], ["a/2", "b/2"]]
+    assert (both.not_a_person, both.split) == (["c/1"], ["a/5@9"])
+    assert both.plus(first).plus(second) == both
+    with pytest.raises(ValidationError, match="said to be different, and yet"):
+        first.plus(Corrections(different=[["a/1", "b/1"]]))
+
+
+def test_a_folder_without_corrections_has_none(tmp_path: Path) -> None:
+    assert corrections.of_folder(tmp_path) == Corrections()
+    write(tmp_path, "not_a_person: [a/1]")
+    assert corrections.of_folder(tmp_path) == Corrections(not_a_person=["a/1"])
+
+
+@pytest.mark.parametrize("text", ["not_a_person: [a/1]", "split: [a/1@5]"])
+def test_linking_during_the_run_refuses_what_it_cannot_do(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="are for runs over files that link at their end"):
+        corrections.load(write(tmp_path, text), online=True)
+    assert corrections.load(write(tmp_path, "same: [a/1, b/1]"), online=True).same
 
 
 @pytest.mark.parametrize(
@@ -166,6 +355,8 @@ CONTRADICTIONS = {
     "{same: [a/1@5, b/1], different: [a/1, b/1]}": "a/1@5, b/1",
     "{different: [a/1, a/1@5]}": "a/1@5",
     "{different: [a/1, a/1]}": "a/1",
+    "{same: [a/1, b/1], split: [a/1@5]}": "a/1, b/1, a/1@5",
+    "{same: [a/1@3, a/1@5], split: [a/1@5]}": "a/1@3, a/1@5",
 }
 
 
@@ -184,6 +375,10 @@ def test_a_contradiction_is_an_error_that_names_who_would_be_one_person(
         "{same: [a/1@5, b/1], different: [a/1@9, b/1]}",
         "{same: [[a/1, b/1], [c/1, c/2]], different: [a/1, c/2]}",
         "{different: [[a/1, b/1], [b/1, a/1]]}",
+        "{different: [a/1, b/1], not_a_person: [b/1]}",
+        "{different: [a/1, b/1], split: [a/1@5]}",
+        "{different: [a/2, b/1], same: [a/1@3, a/1@9], split: [a/1@5]}",
+        "{different: [a/2, b/1], same: [a/1@3, a/1@9], not_a_person: [a/1]}",
     ],
 )
 def test_what_is_no_contradiction_is_taken(tmp_path: Path, text: str) -> None:
@@ -191,8 +386,25 @@ def test_what_is_no_contradiction_is_taken(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "{same: [a/1, b/1], not_a_person: [b/1]}",
+        "{same: [a/1, b/1@5], not_a_person: [b/1]}",
+        "{same: [[a/2, b/2], [a/1, b/1@5]], not_a_person: [b/1@5]}",
+    ],
+)
+def test_what_is_no_person_cannot_be_the_same_as_somebody(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match=r"b/1(@5)? is said to be no person, and yet to be one"):
+        corrections.load(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("split: [a/1]", "split: a/1 needs the frame of the cut, as in a/1@145"),
+        ("split: a/1@5", "split: Input should be a valid list"),
+        ("not_a_person: [[a/1]]", "not_a_person.0"),
+        ("not_a_person: [a]", "'a' is not a name such as cam1/3 or cam1/3@120"),
         ("sane: [a/1, b/1]", "unknown key sane; did you mean same?"),
         ("same: [a-1, b/1]", "'a-1' is not a name such as cam1/3 or cam1/3@120"),
         ("same: [a/1@first, b/1]", "'a/1@first' is not a name"),
