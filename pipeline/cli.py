@@ -1,11 +1,16 @@
-"""The command line: read the arguments, run, and say where the results are."""
+"""The command line: read the arguments, run, and say where the results are.
+
+Where the first word is the name of another command (`COMMANDS`), that one takes the rest.
+"""
 
 import argparse
+import importlib
 import sys
 import warnings
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from models import command
 from models.settings import RenamedSetting
@@ -18,11 +23,31 @@ from pipeline.version import VERSION, git_hash
 if TYPE_CHECKING:
     from pipeline.result import Result
 
+
+class Command(NamedTuple):
+    """A command that works on results: the module whose `main` takes its arguments, and what it
+    does, for the help.
+    """
+
+    module: str
+    does: str
+
+
+COMMANDS = {
+    "report": Command("pipeline.report.__main__", "make report.html again"),
+    "explain": Command("pipeline.explain", "say why tracklets were linked to one person"),
+    "evaluate": Command("pipeline.evaluate.__main__", "compare results with ground truth"),
+}
+"""Modules are imported when they are needed."""
+
+_COMMANDS = "\n".join(f"  %(prog)s {name:<10}{each.does}" for name, each in COMMANDS.items())
 EPILOG = f"""examples:
   %(prog)s --videos cam1.mp4 cam2.mp4
   %(prog)s --config site.yaml --output outputs/monday
   %(prog)s --videos a.mp4 b.mp4 --set detector.weights=yolo11n.pt
   %(prog)s --videos 'rtsp://${{USER}}:${{PASS}}@10.0.0.7/main' rtsp://10.0.0.8/main --serve 8080
+commands for results, each with its own --help:
+{_COMMANDS}
 All settings with their meaning: {configuration.EXAMPLE.replace("%", "%%")}"""
 
 
@@ -136,11 +161,20 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 2 an error in the input, 130 interrupted.
     """
+    words = sys.argv[1:] if arguments is None else arguments
+    if words and words[0] in COMMANDS:
+        return _main_of(COMMANDS[words[0]])(words[1:])
     parsed = parse(arguments)
     if parsed.version:
         return command.run(_print_version, parsed)
     interrupted = "interrupted; the output folder holds what was complete by then"
     return command.run(_run, parsed, PipelineError, interrupted, results_are_files=True)
+
+
+def _main_of(chosen: Command) -> Callable[[list[str]], int]:
+    """The `main` of a command."""
+    main_: Callable[[list[str]], int] = importlib.import_module(chosen.module).main
+    return main_
 
 
 def _print_version(parsed: argparse.Namespace) -> None:
