@@ -36,6 +36,7 @@ from pipeline.preparation import Prepared, longest_look_s, n_expected, prepare
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.report import crops
 from pipeline.report import write as report
+from pipeline.report.stills import Stills
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
 from pipeline.timings import Timings
@@ -159,12 +160,14 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     result = prepared.result
     sources = prepared.sources
     linking = prepared.config.linking
-    worker = Worker(sources, prepared.detector, prepared.config, result.timings)
+    stills = Stills(prepared.config.privacy.blur)
+    on_frame = stills.look if prepared.config.output.report else None
+    worker = Worker(sources, prepared.detector, prepared.config, result.timings, on_frame)
     online = None
     tracklets: list[Embedded] = []
     with (
         closing(_rounds(worker, prepared, interrupts, quiet)) as all_rounds,
-        _keeping_crops(prepared, all_rounds) as rounds,
+        _keeping_crops(prepared, all_rounds, stills) as rounds,
     ):
         if linking.online:
             online = _follow(rounds, worker, prepared)
@@ -189,16 +192,16 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
 
 @contextmanager
 def _keeping_crops(
-    prepared: Prepared, rounds: Iterator[list[Tracklet]]
+    prepared: Prepared, rounds: Iterator[list[Tracklet]], stills: Stills
 ) -> Iterator[Iterator[list[Tracklet]]]:
-    """Give the same rounds; the best crop of each tracklet is written on the way."""
+    """Give the same rounds; the best crop of each tracklet is written on the way, stills after."""
     config = prepared.config
     if not config.output.report:
         yield rounds
         return
     with (
         prepared.folder.file(crops.FILE) as path,
-        crops.keeping(path, config.privacy.blur) as keeper,
+        crops.keeping(path, config.privacy.blur, stills) as keeper,
     ):
         yield keeper.keep(rounds)
 

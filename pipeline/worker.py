@@ -18,7 +18,7 @@ from pipeline.config import Config
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
 from pipeline.detect.finder import Finder
-from pipeline.following import Following
+from pipeline.following import Followed, Following
 from pipeline.records import Detections, Frame, Tracklet
 from pipeline.sources import Source, read_ahead
 from pipeline.sources.looks import ROUNDS_AHEAD, Looks
@@ -33,6 +33,10 @@ class Round:
     found: dict[str, Detections]
 
 
+OnFrame = Callable[[Frame, Followed], object]
+"""Is called with each frame that was looked at, and what it brought."""
+
+
 class Worker:
     """Runs its cameras to their end.
 
@@ -42,11 +46,17 @@ class Worker:
     """
 
     def __init__(
-        self, sources: list[Source], detector: Detector, config: Config, timings: Timings
+        self,
+        sources: list[Source],
+        detector: Detector,
+        config: Config,
+        timings: Timings,
+        on_frame: OnFrame | None = None,
     ) -> None:
         self._sources = sorted(sources, key=lambda source: source.camera.name)
         self._config = config
         self._timings = timings
+        self._on_frame = on_frame
         self._finder = Finder(detector, config.detector, timings)
         self._following: dict[str, Following] = {}
         self._adaptive: dict[str, Looks] = {}
@@ -142,6 +152,8 @@ class Worker:
         for frame in round_.frames:
             if frame.has_image:
                 followed = self._following[frame.camera].follow(frame, round_.found[frame.camera])
+                if self._on_frame is not None:
+                    self._on_frame(frame, followed)
                 closed += followed.closed
         for frame in round_.frames:
             self._count(frame)

@@ -60,6 +60,26 @@ def blurred(picture: av.VideoFrame, boxes: Array, kind: Blur) -> av.VideoFrame:
     return made
 
 
+def blurred_image(image: Array, boxes: Array, kind: Blur) -> Array:
+    """Return an image in which people cannot be recognised.
+
+    Args:
+        image: (H, W, 3) uint8 BGR; it is not changed.
+        boxes: (N, 4), px, of the people in it; they may reach beyond it.
+        kind: what is hidden.
+
+    Returns:
+        A copy that differs only in the boxes; the image itself where nothing is to be hidden.
+    """
+    if kind == "off" or len(boxes) == 0:
+        return image
+    shown = image.copy()
+    height, width = image.shape[:2]
+    for left, top, right, bottom in _regions(boxes, kind, width, height):
+        _hide_part(shown[top:bottom, left:right], _cell_px(right - left))
+    return shown
+
+
 def blurred_crop(crop: Array, kind: Blur) -> Array:
     """Return a crop of one person as it may be shown.
 

@@ -1,9 +1,10 @@
 """The best crop of each tracklet, on disk as tracklets close, for the report.
 
 Linking needs embeddings only, so the pixels of a tracklet are gone once it is embedded. The report
-needs one picture of it. `crops.zip` holds JPEG files that any program can open, and `index.json`,
-which says what each shows. Nothing is held in memory but the index, so a run of any length can
-write it. What `privacy.blur` hides is hidden before a crop is written.
+needs one picture of it, and a still of each camera (`stills`). `crops.zip` holds JPEG files that
+any program can open, and `index.json`, which says what each shows. Nothing is held in memory but
+the index and the stills, so a run of any length can write it. What `privacy.blur` hides is hidden
+before a crop is written.
 """
 
 import json
@@ -22,6 +23,7 @@ from pipeline.errors import SourceError
 from pipeline.live import jpeg, privacy
 from pipeline.live.privacy import Blur
 from pipeline.records import Array, Tracklet
+from pipeline.report.stills import Stills
 
 FILE = "crops.zip"
 INDEX = "index.json"
@@ -30,6 +32,7 @@ MAX_CROPS = 100_000
 """Crops that a run keeps, about 4 kB each; later tracklets have none."""
 MAX_INDEX_BYTES = 50_000_000
 MAX_CROP_BYTES = 1_000_000
+MAX_STILL_BYTES = 2_000_000
 MAX_SIDE_PX = 1024
 
 
@@ -49,9 +52,10 @@ Track = tuple[str, int]
 class Keeper:
     """Writes the best crop of each tracklet into an archive, see `keeping`."""
 
-    def __init__(self, archive: zipfile.ZipFile, blur: Blur) -> None:
+    def __init__(self, archive: zipfile.ZipFile, blur: Blur, stills: Stills) -> None:
         self._archive = archive
         self._blur = blur
+        self._stills = stills
         self._kept: list[tuple[str, int, int, float]] = []
 
     def keep(self, rounds: Iterator[list[Tracklet]]) -> Iterator[list[Tracklet]]:
@@ -74,32 +78,44 @@ class Keeper:
         self._kept.append((tracklet.camera, tracklet.track_id, int(tracklet.frames[row]), quality))
 
     def finish(self) -> None:
-        """Write the index."""
-        index = {"schema": SCHEMA, "blur": self._blur, "crops": self._kept}
+        """Write the stills and the index."""
+        stills = self._stills.encoded()
+        for number, encoded in enumerate(stills.values()):
+            self._archive.writestr(_still_file(number), encoded)
+        index = {
+            "schema": SCHEMA,
+            "blur": self._blur,
+            "crops": self._kept,
+            "stills": list(stills),
+        }
         self._archive.writestr(INDEX, json.dumps(index, separators=(",", ":")))
 
 
 @contextmanager
-def keeping(path: Path, blur: Blur) -> Iterator[Keeper]:
-    """Write an archive of crops.
+def keeping(path: Path, blur: Blur, stills: Stills) -> Iterator[Keeper]:
+    """Write an archive of crops, and of the stills that are there at the end.
 
     Args:
         path: the file.
         blur: what is hidden of people; of "bodies" nothing is left to be kept.
+        stills: the best frame of each camera.
     """
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        keeper = Keeper(archive, blur)
+        keeper = Keeper(archive, blur, stills)
         yield keeper
         keeper.finish()
 
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """The crops of a run, by track; `path` of an empty one is not read."""
+    """The crops of a run, by track, and the cameras that have a still, in the order of the stills;
+    `path` of an empty one is not read.
+    """
 
     path: Path
     blur: Blur = "off"
     entries: Mapping[Track, Sequence[Entry]] = field(default_factory=dict)
+    stills: Sequence[str] = ()
 
     def best(self, track: Track, first_frame: int, last_frame: int) -> Entry | None:
         """Return the best crop of a track between two frames; None where there is none.
@@ -129,6 +145,21 @@ class Crops:
                     raise ValueError(f"{number}.jpg is no crop")
                 yield np.asarray(image)
 
+    def still(self, camera: str) -> bytes | None:
+        """Return the still of a camera as it lies in the archive; None where there is none.
+
+        Raises:
+            SourceError: the archive is damaged.
+        """
+        if camera not in self.stills:
+            return None
+        name = _still_file(self.stills.index(camera))
+        with _reading(self.path), zipfile.ZipFile(self.path) as archive:
+            encoded = _read(archive, name, MAX_STILL_BYTES)
+            if cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) is None:
+                raise ValueError(f"{name} is no picture")
+        return encoded
+
 
 def load(path: Path) -> Crops:
     """Read what an archive of crops shows.
@@ -149,7 +180,12 @@ def load(path: Path) -> Crops:
         for number, (camera, track_id, frame, quality) in enumerate(index["crops"]):
             track = (str(camera), int(track_id))
             entries[track].append(Entry(number, int(frame), float(quality)))
-        return Crops(path, index["blur"], entries)
+        stills = tuple(str(camera) for camera in index.get("stills", ()))
+        return Crops(path, index["blur"], entries, stills)
+
+
+def _still_file(number: int) -> str:
+    return f"still-{number}.jpg"
 
 
 def _read(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:

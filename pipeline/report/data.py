@@ -64,10 +64,13 @@ class Written:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the page shows, and the crops in it by their number in the archive, in order."""
+    """What the page shows, the crops in it by their number in the archive, in order, and stills as
+    JPEG.
+    """
 
     json: Json
     crops: list[int]
+    stills: list[bytes]
 
 
 def build(written: Written) -> Document:
@@ -87,6 +90,7 @@ def build(written: Written) -> Document:
     origin_s = min((entry["first"] for entry in entries), default=0.0)
     last_s = max((entry["last"] for entry in entries), default=0.0)
     cameras = site.cameras(written.cameras, written.run, written.files, stays)
+    stills = _place_stills(cameras, written.crops)
     document = {
         "origin_s": origin_s,
         "last": last_s,
@@ -102,7 +106,7 @@ def build(written: Written) -> Document:
         "about": _about(written.run),
     }
     _count_from(document, origin_s)
-    return Document(document, numbers)
+    return Document(document, numbers, stills)
 
 
 def _about(run: Json) -> Json:
@@ -257,6 +261,17 @@ def _place_crops(people: Sequence[Json], crops: Sequence[Sequence[Entry | None]]
         shown_places = [each[CROP] for each in person["tracklets"] if each[CROP] >= 0]
         person["crop"] = min(shown_places, default=-1)
     return [number for _, number in chosen]
+
+
+def _place_stills(cameras: Sequence[Json], crops: Crops) -> list[bytes]:
+    """Return the stills, and note the place of each at its camera."""
+    stills: list[bytes] = []
+    for camera in cameras:
+        still = crops.still(camera["name"])
+        if still is not None:
+            camera["still"] = len(stills)
+            stills.append(still)
+    return stills
 
 
 def _count_from(document: Json, origin_s: float) -> None:

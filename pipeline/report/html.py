@@ -9,6 +9,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,18 @@ PARTS = Path(__file__).parent / "page"
 SHARED = Path(__file__).parent.parent / "live" / "page"
 """The page of a live run, whose look and words are the same."""
 STYLES = (SHARED / "look.css", PARTS / "report.css")
-SCRIPTS = (
-    SHARED / "text.js",
-    *(
-        PARTS / f"{name}.js"
-        for name in ("data", "crops", "player", "timeline", "person", "people", "site", "main")
-    ),
+MODULES = (
+    "data",
+    "crops",
+    "parts",
+    "player",
+    "timeline",
+    "person",
+    "people",
+    "site",
+    "main",
 )
+SCRIPTS = (SHARED / "text.js", *(PARTS / f"{name}.js" for name in MODULES))
 """In the order in which they use each other."""
 IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
 EXPORT = re.compile(r"^export ", re.MULTILINE)
@@ -35,13 +41,16 @@ ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 """What could end a script element; in JSON it stands in strings only."""
 
 
-def page(document: dict[str, Any], sheets: Sheets, n_crops: int) -> str:
+def page(
+    document: dict[str, Any], sheets: Sheets, n_crops: int, stills: Sequence[bytes] = ()
+) -> str:
     """Return the page.
 
     Args:
         document: what it shows, from `data.build`.
         sheets: its crops.
         n_crops: how many there are.
+        stills: JPEG pictures of cameras, which the document names by their place.
     """
     script = _script()
     style = _style()
@@ -59,6 +68,7 @@ def page(document: dict[str, Any], sheets: Sheets, n_crops: int) -> str:
         policy=_policy(script, style),
         data=embedded({**document, "crops": crops}),
         sheets=sheets.sheets,
+        stills=[base64.b64encode(still).decode("ascii") for still in stills],
         n_people=len(people),
         n_cameras=len(document["cameras"]),
         n_doubtful=sum(person["doubtful"] for person in people),

@@ -1,4 +1,4 @@
-// Crops out of the sheets, which follow the script in the page and are decoded when first needed.
+// Crops out of the sheets, and stills; they follow the script in the page and are decoded when needed.
 
 import { data } from "./data.js";
 import { byId, element } from "./text.js";
@@ -7,19 +7,19 @@ const { width: WIDTH, height: HEIGHT, columns: COLUMNS, per_sheet: PER_SHEET } =
 const urls = new Map();
 const waiting = [];
 
-function urlOf(sheet) {
-  if (urls.has(sheet)) return urls.get(sheet);
-  const source = byId(`sheet-${sheet}`);
+function urlOf(id) {
+  if (urls.has(id)) return urls.get(id);
+  const source = byId(id);
   if (!source) return "";
   const bytes = Uint8Array.from(atob(source.textContent), (each) => each.charCodeAt(0));
   const url = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
-  urls.set(sheet, url);
+  urls.set(id, url);
   return url;
 }
 
 function fill(target, number) {
   const sheet = Math.floor(number / PER_SHEET);
-  const url = urlOf(sheet);
+  const url = urlOf(`sheet-${sheet}`);
   if (!url) {
     waiting.push([target, number]);
     return;
@@ -51,4 +51,9 @@ export function crop(number, label, className = "") {
   made.style.aspectRatio = `${WIDTH} / ${HEIGHT}`;
   fill(made, number);
   return made;
+}
+
+/** Return the address of the still of a camera, to be shown as an image; "" where there is none. */
+export function stillOf(camera) {
+  return camera.still < 0 ? "" : urlOf(`still-${camera.still}`);
 }

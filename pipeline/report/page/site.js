@@ -1,52 +1,13 @@
 // The site: cameras and ways between them, people over time, how long they stay, and the floor.
 
 import { button, colour, data, moment, span } from "./data.js";
+import { bars, card, shape, table } from "./parts.js";
 import { count, element, setText } from "./text.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const MAX_LABELLED = 14; // ways with numbers in the graph; the table has all
 const AT = 0.38; // where the label of a way is, from its start to its end: in the middle many meet
 const MAX_NODES = 24;
 const MAX_ROWS = 30;
-
-function shape(tag, attributes, text = "") {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
-  if (text) made.textContent = text;
-  return made;
-}
-
-function card(title, ...content) {
-  const made = element("section", "card");
-  made.append(element("h2", "", title), ...content);
-  return made;
-}
-
-function table(heads, body) {
-  const made = element("div", "table");
-  const inner = element("table");
-  const head = element("tr");
-  heads.forEach((each) => {
-    const cell = element("th", "", each);
-    cell.scope = "col";
-    head.append(cell);
-  });
-  const top = element("thead");
-  top.append(head);
-  const rows = element("tbody");
-  for (const cells of body) {
-    const row = element("tr");
-    for (const each of cells) {
-      const cell = element("td");
-      cell.append(each);
-      row.append(cell);
-    }
-    rows.append(row);
-  }
-  inner.append(top, rows);
-  made.append(inner);
-  return made;
-}
 
 function seconds(step) {
   const said = [];
@@ -182,16 +143,6 @@ function cameras(showCamera) {
   ]);
   const said = "Stay: median of the time that people are in view. In tracks: share of the detected boxes that belong to a track.";
   return card("Cameras", element("p", "facts", said), table(["Camera", "People", "Stay", "Frames", "In tracks"], body));
-}
-
-function bars(values, most) {
-  const made = element("div", "bars");
-  for (const value of values) {
-    const bar = element("span");
-    bar.style.height = `${(100 * value) / most}%`;
-    made.append(bar);
-  }
-  return made;
 }
 
 function occupancy(showTimes) {

@@ -11,6 +11,7 @@ import numpy as np
 from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from pipeline.records import Tracklet
 from pipeline.report import crops
+from pipeline.report.stills import Stills
 
 Json = dict[str, Any]
 STEP_S = 0.2
@@ -29,6 +30,7 @@ def write(
     cameras: Sequence[str] = ("gate", "hall", "yard"),
     has_floor: bool = False,
     crops_of: int = 1,
+    stills: Stills | None = None,
     **run: Any,
 ) -> Path:
     """Write people who go from camera to camera, each camera in turn.
@@ -40,6 +42,7 @@ def write(
         cameras: names.
         has_floor: whether places on the floor are known.
         crops_of: how many tracklets of each person have a crop.
+        stills: frames that the cameras showed.
         run: what else run.json says.
     """
     people = []
@@ -56,7 +59,7 @@ def write(
     _save(folder, "links.json", _why(links, near))
     manifest = {"files": ["run.json"], "notes": [], "warnings": [], "cameras": []}
     _save(folder, "run.json", {**manifest, "version": "1", "device": "cpu", **run})
-    _write_crops(folder, people, crops_of)
+    _write_crops(folder, people, crops_of, stills)
     return folder
 
 
@@ -148,8 +151,8 @@ def _why(links: list[Json], near: list[Json]) -> Json:
     }
 
 
-def _write_crops(folder: Path, people: list[Json], n_each: int) -> None:
-    with crops.keeping(folder / crops.FILE, "off") as keeper:
+def _write_crops(folder: Path, people: list[Json], n_each: int, stills: Stills | None) -> None:
+    with crops.keeping(folder / crops.FILE, "off", stills or Stills("off")) as keeper:
         for person in people:
             closed = [
                 with_crop(tracklet, person["person_id"])

@@ -9,6 +9,7 @@ import pytest
 from pipeline.live.privacy import Blur
 from pipeline.records import Tracklet
 from pipeline.report import crops
+from pipeline.report.stills import Stills
 from tests.pipeline.report import results
 
 
@@ -34,7 +35,7 @@ def closed(qualities: list[float]) -> Tracklet:
 
 
 def kept(path: Path, tracklets: list[Tracklet], blur: Blur = "off") -> crops.Crops:
-    with crops.keeping(path, blur) as keeper:
+    with crops.keeping(path, blur, Stills(blur)) as keeper:
         assert list(keeper.keep(iter([tracklets]))) == [tracklets]
     return crops.load(path)
 

@@ -1,5 +1,6 @@
 """What the report says, and that it says it safely."""
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -7,10 +8,13 @@ from typing import Any
 
 import pytest
 
+from pipeline.records import Frame
 from pipeline.report import __main__ as command
 from pipeline.report import crops, html, sheets, site
 from pipeline.report.site import Stay
+from pipeline.report.stills import Stills
 from tests.pipeline.report import results
+from tests.pipeline.report.test_stills import followed, picture
 
 Json = dict[str, Any]
 
@@ -109,6 +113,18 @@ def test_people_have_their_best_crop_before_anybody_has_a_second_one(
     assert [person["crop"] for person in shown["people"]] == [0, 1, 2, 3]
     assert [tracklet[6] for tracklet in shown["people"][0]["tracklets"]] == [0, 4]
     assert [tracklet[6] for tracklet in shown["people"][1]["tracklets"]] == [1, -1]
+
+
+def test_a_camera_has_its_size_and_its_still_follows_in_the_page(tmp_path: Path) -> None:
+    stills = Stills("off")
+    for name in ("yard", "hall"):
+        stills.look(Frame(name, 0, 0.0, picture(60)), followed([]))
+    gate, hall, yard = report(results.write(tmp_path, 2, 1, stills=stills))["cameras"]
+    assert (gate["width"], gate["height"]) == (64, 48)
+    assert (gate["still"], hall["still"], yard["still"]) == (-1, 0, 1)
+    page = (tmp_path / "report.html").read_text()
+    encoded = base64.b64encode(stills.encoded()["yard"]).decode()
+    assert f'<script type="text/plain" id="still-1">{encoded}</script>' in page
 
 
 @pytest.mark.parametrize(("n_crops", "size"), [(1, 128), (300, 128), (301, 80), (1501, 48)])
