@@ -23,10 +23,16 @@ SHARED = Path(__file__).parent.parent / "live" / "page"
 STYLES = (SHARED / "look.css", PARTS / "report.css")
 SCRIPTS = (
     SHARED / "text.js",
-    *(
-        PARTS / f"{name}.js"
-        for name in ("data", "crops", "player", "timeline", "person", "people", "site", "main")
-    ),
+    PARTS / "data.js",
+    PARTS / "crops.js",
+    PARTS / "boxes.js",
+    PARTS / "screen.js",
+    PARTS / "player.js",
+    PARTS / "timeline.js",
+    PARTS / "person.js",
+    PARTS / "people.js",
+    PARTS / "site.js",
+    PARTS / "main.js",
 )
 """In the order in which they use each other."""
 IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
@@ -35,13 +41,14 @@ ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 """What could end a script element; in JSON it stands in strings only."""
 
 
-def page(document: dict[str, Any], sheets: Sheets, n_crops: int) -> str:
+def page(document: dict[str, Any], sheets: Sheets, n_crops: int, boxes: str) -> str:
     """Return the page.
 
     Args:
         document: what it shows, from `data.build`.
         sheets: its crops.
         n_crops: how many there are.
+        boxes: those of `data.Document`.
     """
     script = _script()
     style = _style()
@@ -59,6 +66,7 @@ def page(document: dict[str, Any], sheets: Sheets, n_crops: int) -> str:
         policy=_policy(script, style),
         data=embedded({**document, "crops": crops}),
         sheets=sheets.sheets,
+        boxes=boxes,
         n_people=len(people),
         n_cameras=len(document["cameras"]),
         n_doubtful=sum(person["doubtful"] for person in people),

@@ -78,4 +78,4 @@ def _text(written: Written) -> str:
     document = data.build(written)
     n_crops = len(document.crops)
     images = written.crops.images(document.crops)
-    return html.page(document.json, sheets.tile(images, n_crops), n_crops)
+    return html.page(document.json, sheets.tile(images, n_crops), n_crops, document.boxes)

@@ -1,6 +1,6 @@
 // Crops out of the sheets, which follow the script in the page and are decoded when first needed.
 
-import { data } from "./data.js";
+import { bytesOf, data } from "./data.js";
 import { byId, element } from "./text.js";
 
 const { width: WIDTH, height: HEIGHT, columns: COLUMNS, per_sheet: PER_SHEET } = data.crops;
@@ -11,8 +11,7 @@ function urlOf(sheet) {
   if (urls.has(sheet)) return urls.get(sheet);
   const source = byId(`sheet-${sheet}`);
   if (!source) return "";
-  const bytes = Uint8Array.from(atob(source.textContent), (each) => each.charCodeAt(0));
-  const url = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
+  const url = URL.createObjectURL(new Blob([bytesOf(source)], { type: "image/jpeg" }));
   urls.set(sheet, url);
   return url;
 }
