@@ -4,6 +4,7 @@ videos.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -35,6 +36,48 @@ ANY_GAP_S = 1e12
 """The annotated videos have the times that were meant, pauses among them."""
 MAX_STILL_S = 10.0
 """After this long without a new picture, the same one is not written again until the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the cameras are: row by row, in tiles of `TILE_WIDTH_PX` x `tile_height_px`."""
+
+    n_columns: int
+    n_rows: int
+    tile_height_px: int
+
+    @classmethod
+    def of(cls, sizes: Sequence[tuple[int, int]]) -> "Grid":
+        """Return the grid of cameras.
+
+        Args:
+            sizes: width and height of the pictures of each, px, one camera or more.
+        """
+        n_columns = math.ceil(math.sqrt(len(sizes)))
+        n_rows = math.ceil(len(sizes) / n_columns)
+        flattest = min(height / width for width, height in sizes)
+        shape = float(np.clip(flattest, *TILE_SHAPES))
+        height = round(TILE_WIDTH_PX * shape / 2) * 2  # H.264 takes even sizes only
+        return cls(n_columns, n_rows, height)
+
+    def place(self, number: int, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """Return where the picture of a camera is.
+
+        Args:
+            number: how many cameras are before it.
+            size: width and height of its pictures, px.
+
+        Returns:
+            Left, top, width and height, in shares of the mosaic.
+        """
+        row, column = divmod(number, self.n_columns)
+        width, height = size
+        scale = min(TILE_WIDTH_PX / width, self.tile_height_px / height)
+        share_x = scale * width / TILE_WIDTH_PX
+        share_y = scale * height / self.tile_height_px
+        left = (column + (1 - share_x) / 2) / self.n_columns
+        top = (row + (1 - share_y) / 2) / self.n_rows
+        return left, top, share_x / self.n_columns, share_y / self.n_rows
 
 
 class _Tile:
@@ -157,11 +200,8 @@ def tile(
     Raises:
         Interrupted: `stop` said so.
     """
-    n_columns = math.ceil(math.sqrt(len(cameras)))
-    n_rows = math.ceil(len(cameras) / n_columns)
-    flattest = min(camera.height / camera.width for camera in cameras)
-    shape = float(np.clip(flattest, *TILE_SHAPES))
-    height = round(TILE_WIDTH_PX * shape / 2) * 2  # H.264 takes even sizes only
+    grid = Grid.of([(camera.width, camera.height) for camera in cameras])
+    height = grid.tile_height_px
     colours = _colours_of(cameras[0], videos[0])
     tiles = [
         _Tile(camera, video, TILE_WIDTH_PX, height, colours)
@@ -169,7 +209,7 @@ def tile(
     ]
     fps = max(camera.fps for camera in cameras)
     start_s = min(camera.start_s for camera in cameras)
-    size = (n_columns * TILE_WIDTH_PX, n_rows * height)
+    size = (grid.n_columns * TILE_WIDTH_PX, grid.n_rows * height)
     with Encoder(path, *size, fps, crf, encoder) as writer:
         index = 0
         while True:
@@ -178,7 +218,7 @@ def tile(
             time_s = start_s + index / fps
             canvas = _dark(*size, colours)
             for place, in_place in enumerate(tiles):
-                row, column = divmod(place, n_columns)
+                row, column = divmod(place, grid.n_columns)
                 shown = yuv.planes(in_place.at(time_s))
                 yuv.put(shown, yuv.planes(canvas), column * TILE_WIDTH_PX, row * height)
             if not any(each.runs(time_s) for each in tiles):

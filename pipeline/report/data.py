@@ -6,8 +6,8 @@ is a list, in the order of `TRACKLET`, `LINK`, `NEAR` and `STAY`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -16,20 +16,34 @@ import numpy as np
 from pipeline import explain
 from pipeline.records import Array
 from pipeline.report import quality, sheets, site
+from pipeline.report.boxes import Boxes, Packed
 from pipeline.report.crops import Crops, Entry
-from pipeline.report.site import Stay
+from pipeline.report.site import Segment, Stay
 
 Json = dict[str, Any]
 
-TRACKLET = ("camera", "track_id", "frame", "first", "last", "probability", "crop", "stretches")
+TRACKLET = (
+    "camera",
+    "track_id",
+    "frame",
+    "first",
+    "last",
+    "probability",
+    "crop",
+    "stretches",
+    "box",
+    "n_boxes",
+)
 """A tracklet. `camera` is its number, `crop` its place in the sheets (-1 for none), and `stretches`
 are those of a tracklet that was not seen all the time: first, last, and 1 where it was filled in.
+`box` is the first of its `n_boxes` rows in `Document.boxes`.
 """
 CAMERA = TRACKLET.index("camera")
 FIRST = TRACKLET.index("first")
 LAST = TRACKLET.index("last")
 CROP = TRACKLET.index("crop")
 STRETCHES = TRACKLET.index("stretches")
+BOX = TRACKLET.index("box")
 LINK = ("first", "second", "probability", "status", "why", "second_choice", "rival", "lookalike")
 """A link. `first` and `second` are numbers of tracklets of the person, `probability` is -1 where a
 rule decided, and `rival` the id of the person of the second choice (0 for none).
@@ -50,7 +64,8 @@ MAX_FLOOR_POINTS_OF_TRACKLET = 60
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a run wrote: people of trajectories.json one by one and how many tracklets they have
-    together, its cameras, links.json and run.json, and crops.
+    together, its cameras, links.json and run.json, crops, the names of its files, and the segments
+    of the cameras of a live run.
     """
 
     people: Iterable[Json]
@@ -60,17 +75,19 @@ class Written:
     run: Json
     crops: Crops
     files: frozenset[str]
+    segments: Mapping[str, Sequence[Segment]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the page shows, the crops in it by their number in the archive, in order, and stills as
-    JPEG.
+    """What the page shows; the crops in it, by their number in the archive, in order; stills as
+    JPEG; and boxes, see `boxes`.
     """
 
     json: Json
     crops: list[int]
     stills: list[bytes]
+    boxes: str
 
 
 def build(written: Written) -> Document:
@@ -83,19 +100,21 @@ def build(written: Written) -> Document:
         KeyError, TypeError, ValueError: it was not written by this program.
     """
     names = [str(camera["camera"]) for camera in written.cameras]
-    people = _People(written, {name: number for number, name in enumerate(names)})
+    people = _People(written, names)
     entries = [people.add(person) for person in written.people]
     numbers = _place_crops(entries, people.crops)
-    stays = [people.stays[entry["id"]] for entry in entries]
     origin_s = min((entry["first"] for entry in entries), default=0.0)
+    packed = people.boxes.pack(origin_s)
+    _place_boxes(entries, packed)
+    stays = [people.stays[entry["id"]] for entry in entries]
     last_s = max((entry["last"] for entry in entries), default=0.0)
-    cameras = site.cameras(written.cameras, written.run, written.files, stays)
+    cameras = site.cameras(written.cameras, written.run, written.files, stays, written.segments)
     stills = _place_stills(cameras, written.crops)
     document = {
         "origin_s": origin_s,
         "last": last_s,
         "cameras": cameras,
-        "mosaic": "mosaic.mp4" if "mosaic.mp4" in written.files else "",
+        "mosaic": site.MOSAIC if site.MOSAIC in written.files else "",
         "people": entries,
         "steps": site.steps(stays),
         "occupancy": site.occupancy(stays, len(names), origin_s, last_s),
@@ -106,7 +125,7 @@ def build(written: Written) -> Document:
         "about": _about(written.run),
     }
     _count_from(document, origin_s)
-    return Document(document, numbers, stills)
+    return Document(document, numbers, stills, packed.text)
 
 
 def _about(run: Json) -> Json:
@@ -116,8 +135,9 @@ def _about(run: Json) -> Json:
 class _People:
     """Turns people of trajectories.json into those of the page."""
 
-    def __init__(self, written: Written, cameras: dict[str, int]) -> None:
-        self._cameras = cameras
+    def __init__(self, written: Written, cameras: Sequence[str]) -> None:
+        self._cameras = {name: number for number, name in enumerate(cameras)}
+        self._sizes = [(int(each["width"]), int(each["height"])) for each in written.cameras]
         self._crops = written.crops
         self._needed = float(written.why["min_probability"])
         self._links: dict[int, list[Json]] = defaultdict(list)
@@ -133,6 +153,7 @@ class _People:
         self.floor: list[list[float]] = []
         self.stays: dict[int, list[Stay]] = {}
         self.crops: list[list[Entry | None]] = []
+        self.boxes = Boxes()
 
     def add(self, person: Json) -> Json:
         """Return the entry of a person."""
@@ -147,6 +168,8 @@ class _People:
             crops.append(self._crops.best(track, frames[0], frames[-1]))
             places[f"{track[0]}/{track[1]}@{tracklet['tracklet']}"] = len(tracklets)
             tracklets.append(_tracklet(tracklet, camera))
+            times_s = np.array(tracklet["times_s"], np.float64)
+            self.boxes.add(times_s, np.array(tracklet["boxes"], np.float64), self._sizes[camera])
             self._add_floor(tracklet, person_id)
         self.crops.append(crops)
         stays = site.stays((each[CAMERA], each[FIRST], each[LAST]) for each in tracklets)
@@ -213,6 +236,8 @@ def _tracklet(tracklet: Json, camera: int) -> list[Any]:
         tracklet["link_probability"],
         -1,
         list(_stretches(times_s, is_missed)),
+        0,
+        0,
     ]
 
 
@@ -274,6 +299,14 @@ def _place_stills(cameras: Sequence[Json], crops: Crops) -> list[bytes]:
     return stills
 
 
+def _place_boxes(people: Sequence[Json], packed: Packed) -> None:
+    """Note where the boxes of each tracklet are."""
+    spans = iter(packed.spans)
+    for person in people:
+        for tracklet in person["tracklets"]:
+            tracklet[BOX:] = next(spans)
+
+
 def _count_from(document: Json, origin_s: float) -> None:
     """Count all times from the origin."""
 
@@ -283,6 +316,7 @@ def _count_from(document: Json, origin_s: float) -> None:
     document["last"] = since(document["last"])
     for camera in document["cameras"]:
         camera["start"] = since(camera["start"])
+        camera["segments"] = [[since(start_s), name] for start_s, name in camera["segments"]]
     for person in document["people"]:
         person["first"] = since(person["first"])
         person["last"] = since(person["last"])

@@ -9,13 +9,13 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from pipeline.report.data import Document
 from pipeline.report.sheets import COLUMNS, PER_SHEET, Sheets
 
 PARTS = Path(__file__).parent / "page"
@@ -25,7 +25,9 @@ STYLES = (SHARED / "look.css", PARTS / "report.css")
 MODULES = (
     "data",
     "crops",
+    "boxes",
     "parts",
+    "screen",
     "player",
     "timeline",
     "person",
@@ -41,16 +43,12 @@ ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 """What could end a script element; in JSON it stands in strings only."""
 
 
-def page(
-    document: dict[str, Any], sheets: Sheets, n_crops: int, stills: Sequence[bytes] = ()
-) -> str:
+def page(document: Document, sheets: Sheets) -> str:
     """Return the page.
 
     Args:
-        document: what it shows, from `data.build`.
+        document: what it shows.
         sheets: its crops.
-        n_crops: how many there are.
-        stills: JPEG pictures of cameras, which the document names by their place.
     """
     script = _script()
     style = _style()
@@ -59,18 +57,20 @@ def page(
         "height": sheets.height,
         "columns": COLUMNS,
         "per_sheet": PER_SHEET,
-        "n": n_crops,
+        "n": len(document.crops),
     }
-    people = document["people"]
+    shown = document.json
+    people = shown["people"]
     return _template().render(
         script=script,
         style=style,
         policy=_policy(script, style),
-        data=embedded({**document, "crops": crops}),
+        data=embedded({**shown, "crops": crops}),
         sheets=sheets.sheets,
-        stills=[base64.b64encode(still).decode("ascii") for still in stills],
+        stills=[base64.b64encode(still).decode("ascii") for still in document.stills],
+        boxes=document.boxes,
         n_people=len(people),
-        n_cameras=len(document["cameras"]),
+        n_cameras=len(shown["cameras"]),
         n_doubtful=sum(person["doubtful"] for person in people),
     )
 

@@ -4,14 +4,19 @@ A person who is seen by two cameras at once, or in pieces, is one person: all co
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pipeline.outputs.mosaic import Grid
+
 Json = dict[str, Any]
 
+MOSAIC = "mosaic.mp4"
+Segment = tuple[float, str]
+"""When a piece of a camera's video begins, seconds, and the name of its file."""
 STAY_GAP_S = 10.0
 """Who is back in a camera after less than this has not been elsewhere."""
 N_BINS = 200
@@ -49,9 +54,21 @@ def stays(seen: Iterable[tuple[int, float, float]]) -> list[Stay]:
 
 
 def cameras(
-    known: Sequence[Json], run: Json, files: Set[str], people: Sequence[Sequence[Stay]]
+    known: Sequence[Json],
+    run: Json,
+    files: Set[str],
+    people: Sequence[Sequence[Stay]],
+    segments: Mapping[str, Sequence[Segment]],
 ) -> list[Json]:
-    """Describe the cameras, with the file of their video ("" for none)."""
+    """Describe the cameras, with the file of their video ("" for none), where they are in the
+    mosaic (shares of its left, top, width and height, none for those that are not in it), and their
+    segments.
+    """
+    in_mosaic = [each for each in known if each["n_frames"]] if MOSAIC in files else []
+    sizes = [(int(each["width"]), int(each["height"])) for each in in_mosaic]
+    tiles: dict[str, Sequence[float]] = {}
+    for number, each in enumerate(in_mosaic):
+        tiles[str(each["camera"])] = Grid.of(sizes).place(number, sizes[number])
     counted = {str(each["camera"]): each for each in run.get("cameras", [])}
     of_camera: dict[int, list[float]] = defaultdict(list)
     for route in people:
@@ -79,6 +96,9 @@ def cameras(
             "dropped": int(camera["n_dropped"]),
             "boxes": int(counts.get("n_boxes", 0)),
             "in_tracks": int(counts.get("n_boxes_in_tracks", 0)),
+            "fps": float(camera["fps"]),
+            "tile": tiles.get(name, ()),
+            "segments": segments.get(name, ()),
         }
         described.append(entry)
     return described

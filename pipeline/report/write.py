@@ -76,6 +76,6 @@ def of_folder(folder: Path) -> Path:
 
 def _text(written: Written) -> str:
     document = data.build(written)
-    n_crops = len(document.crops)
     images = written.crops.images(document.crops)
-    return html.page(document.json, sheets.tile(images, n_crops), n_crops, document.stills)
+    tiled = sheets.tile(images, len(document.crops))
+    return html.page(document, tiled)

@@ -1,6 +1,6 @@
 // Crops out of the sheets, and stills; they follow the script in the page and are decoded when needed.
 
-import { data } from "./data.js";
+import { bytesOf, data } from "./data.js";
 import { byId, element } from "./text.js";
 
 const { width: WIDTH, height: HEIGHT, columns: COLUMNS, per_sheet: PER_SHEET } = data.crops;
@@ -11,8 +11,7 @@ function urlOf(id) {
   if (urls.has(id)) return urls.get(id);
   const source = byId(id);
   if (!source) return "";
-  const bytes = Uint8Array.from(atob(source.textContent), (each) => each.charCodeAt(0));
-  const url = URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" }));
+  const url = URL.createObjectURL(new Blob([bytesOf(source)], { type: "image/jpeg" }));
   urls.set(id, url);
   return url;
 }

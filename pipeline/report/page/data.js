@@ -9,9 +9,14 @@ const FIRST_CLOCK_S = 1e9; // later origins count from 1970
 const isClock = data.origin_s > FIRST_CLOCK_S;
 
 /** Return a tracklet with names instead of places in a list, which are those of TRACKLET in data.py. */
-export function tracklet([camera, track, frame, first, last, probability, image, stretches]) {
+export function tracklet([camera, track, frame, first, last, probability, image, stretches, box, nBoxes]) {
   const name = `${data.cameras[camera].name}/${track}@${frame}`;
-  return { camera, name, first, last, probability, crop: image, stretches };
+  return { camera, name, first, last, probability, crop: image, stretches, box, nBoxes };
+}
+
+/** Return the bytes that an element holds in base64. */
+export function bytesOf(source) {
+  return Uint8Array.from(atob(source.textContent), (each) => each.charCodeAt(0));
 }
 
 /** Return the lowest probability among the links of a person; 1 where none was judged. */

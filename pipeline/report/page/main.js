@@ -1,7 +1,7 @@
 // Which view is shown: the address after # says it, so that back and bookmarks work.
 
 import { data, people } from "./data.js";
-import { showPerson } from "./person.js";
+import { pauseVideos, showPerson } from "./person.js";
 import { firstFound, mark, setCamera, setTimes, startList } from "./people.js";
 import { showSite } from "./site.js";
 import { byId, element } from "./text.js";
@@ -49,7 +49,7 @@ function show() {
     else link.removeAttribute("aria-current");
   }
   document.body.dataset.view = name;
-  for (const video of document.querySelectorAll("video")) if (name !== "people") video.pause();
+  if (name !== "people") pauseVideos();
   if (name === "site") {
     showSite(byId("site-view"), (camera) => {
       setCamera(camera);

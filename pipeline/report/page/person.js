@@ -11,6 +11,11 @@ const LINKS_SHOWN = 8;
 const detail = byId("detail");
 const player = new Player();
 
+/** Stop the videos, when something else is looked at. */
+export function pauseVideos() {
+  player.pause();
+}
+
 /** Show a person. */
 export function showPerson(person, onBack) {
   const timeline = makeTimeline(person, (timeS, camera) => player.seek(timeS, camera));

@@ -1,162 +1,248 @@
-// One video at a time, on the clock of the run: a camera's, or all in one. It can follow a person
-// from camera to camera.
+// The videos on one clock, that of the run: all cameras at once (the mosaic, or up to four videos
+// side by side), or one camera. It can follow a person from camera to camera.
 
-import { button, data, tracklet } from "./data.js";
+import { button, data, moment, tracklet } from "./data.js";
+import { ALL, Screen, partsOf } from "./screen.js";
 import { element, setText } from "./text.js";
 
-const ALL = -1;
-const SEEK_MARGIN_S = 0.04; // a seek lands on the frame before otherwise
+const MAX_SCREENS = 4;
+const SPEEDS = [0.5, 1, 2, 4];
+const TELL_S = 0.1; // while it plays, the time is told so often
+const MAX_STEP_S = 0.25; // the clock stands still while nobody looks at the page
+const SKIP_S = 0.3; // a gap that is shorter is not skipped when a person is followed
+const KEYS = "Keys: space plays, arrows move by a second (with shift by ten), comma and dot by a picture, < and > change the speed";
 
 /** The player, which belongs to the whole page and moves from person to person. */
 export class Player {
   constructor() {
+    this.now = 0; // on the clock of the run
     this.camera = null;
     this.person = null;
-    this.isLoading = false;
-    this.target = 0;
+    this.tracklets = [];
+    this.isPlaying = false;
+    this.speed = 1;
+    this.toldAt = 0;
     this.onTime = () => {};
     this.node = element("div", "player");
-    this.video = element("video");
-    this.video.controls = true;
-    this.video.preload = "metadata";
-    this.video.playsInline = true;
-    this.video.muted = true;
-    this.message = element("p", "empty");
-    this.message.hidden = true;
-    this.choice = element("div", "choice");
-    this.choice.setAttribute("role", "group");
-    this.choice.setAttribute("aria-label", "Video");
+    this.node.setAttribute("role", "group");
+    this.node.setAttribute("aria-label", "Player");
+    this.withVideo = data.cameras.map((_, number) => number).filter((number) => partsOf(number).length);
+    this.hasAll = Boolean(data.mosaic) || this.withVideo.length > 1;
+    this.wall = element("div", "screens");
+    this.screens = [];
+    this.node.append(this.wall, this.makeBar());
+    this.node.hidden = !this.exists;
+    document.addEventListener("keydown", (event) => this.onKey(event));
+    document.addEventListener("visibilitychange", () => document.hidden && this.pause());
+  }
+
+  get exists() {
+    return this.hasAll || this.withVideo.length > 0;
+  }
+
+  makeBar() {
+    const bar = element("div", "player-bar");
+    this.toggle = button("Play", () => this.setPlaying(!this.isPlaying), "toggle");
+    this.toggle.title = KEYS;
+    this.clock = element("output", "clock");
+    const route = button("Play the route", () => this.playRoute(), "primary");
     this.follow = element("input");
     this.follow.type = "checkbox";
     this.follow.checked = true;
     const label = element("label", "follow");
-    label.append(this.follow, element("span", "", "follow the person"));
-    const bar = element("div", "player-bar");
-    this.play = button("Play the route", () => this.playRoute(), "primary");
-    bar.append(this.play, label, this.choice);
-    this.node.append(this.video, this.message, bar);
-    this.makeChoice();
-    this.video.addEventListener("timeupdate", () => this.tick());
-    this.video.addEventListener("seeked", () => {
-      this.isLoading = false; // a new video is at its own beginning until then
-      this.tell();
-    });
-    this.video.addEventListener("error", () => this.fail());
-    this.video.addEventListener("loadedmetadata", () => {
-      this.video.currentTime = this.target;
-      this.video.style.aspectRatio = `${this.video.videoWidth} / ${this.video.videoHeight}`;
-    });
+    label.append(this.follow, element("span", "", "Follow"));
+    label.title = "Go where the person goes, and skip the time when nobody sees them";
+    this.speeds = choice("Speed", SPEEDS.map((speed) => [speed, `${speed} ×`]), (speed) => this.setSpeed(speed));
+    this.speeds.value = "1";
+    const cameras = this.withVideo.map((number) => [number, data.cameras[number].name]);
+    this.choice = choice("Video", [...(this.hasAll ? [[ALL, "All cameras"]] : []), ...cameras], (number) => this.choose(number));
+    const large = button("Full screen", () => this.enlarge());
+    bar.append(this.toggle, this.clock, route, label, this.speeds, this.choice, large);
+    return bar;
   }
 
-  get exists() {
-    return this.sources.size > 0;
-  }
-
-  makeChoice() {
-    this.sources = new Map();
-    if (data.mosaic) {
-      const starts = data.cameras.filter((camera) => camera.video).map((camera) => camera.start);
-      this.sources.set(ALL, { name: "All cameras", file: data.mosaic, start: Math.min(...starts) });
-    }
-    data.cameras.forEach((camera, number) => {
-      if (camera.video) this.sources.set(number, { name: camera.name, file: camera.video, start: camera.start });
-    });
-    this.buttons = new Map();
-    for (const [number, source] of this.sources) {
-      const made = button(source.name, () => this.choose(number));
-      this.buttons.set(number, made);
-      this.choice.append(made);
-    }
-    this.node.hidden = !this.exists;
-  }
-
-  /** The time on the clock of the run. */
-  get now() {
-    const timeS = this.isLoading ? this.target : this.video.currentTime;
-    return timeS + (this.sources.get(this.camera)?.start ?? 0);
+  enlarge() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else this.wall.requestFullscreen?.().catch(() => {});
   }
 
   /** Show a person's first appearance, without playing. */
   show(person) {
     this.person = person;
     if (!this.exists) return;
-    this.video.pause();
-    const first = tracklet(person.tracklets[0]);
+    this.pause();
+    this.tracklets = person.tracklets.map(tracklet);
+    const [first] = this.tracklets;
+    this.now = first.first; // the videos are chosen for this time
+    if (this.camera === null) this.camera = this.hasAll ? ALL : this.withVideo[0];
     this.seek(first.first, first.camera);
   }
 
+  /** Show a camera alone, or all. */
   choose(number) {
-    const now = this.now;
-    this.follow.checked = number === ALL ? this.follow.checked : false;
-    this.load(number, now, !this.video.paused);
+    if (number !== ALL) this.follow.checked = false;
+    this.camera = number;
+    this.arrange();
   }
 
-  load(number, timeS, plays) {
-    const source = this.sources.get(number);
-    if (!source) return;
-    for (const [each, made] of this.buttons) made.setAttribute("aria-pressed", String(each === number));
-    const offset = Math.max(0, timeS - source.start + SEEK_MARGIN_S);
-    if (this.camera !== number) {
-      this.camera = number;
-      this.message.hidden = true;
-      this.video.hidden = false;
-      this.video.setAttribute("aria-label", `Video of ${source.name}`);
-      this.isLoading = true;
-      this.target = offset;
-      this.video.src = source.file.split("/").map(encodeURIComponent).join("/");
-    } else if (this.isLoading) {
-      this.target = offset;
-    } else {
-      this.video.currentTime = offset;
-    }
-    if (plays) this.video.play().catch(() => {});
-  }
-
-  /** Go to a time; to a camera if it is given and not all are shown. */
+  /** Go to a time, and to a camera if one is given. */
   seek(timeS, camera = null) {
-    if (!this.exists) {
-      this.onTime(timeS);
-      return;
+    this.now = timeS;
+    if (this.exists) {
+      const isOther = camera !== null && !this.shows(camera) && this.withVideo.includes(camera);
+      if (isOther && this.camera !== ALL) this.camera = camera;
+      this.arrange(isOther ? camera : null);
     }
-    const known = camera !== null && this.sources.has(camera) ? camera : this.camera;
-    const shown = this.sources.has(ALL) && (this.camera === ALL || this.camera === null) ? ALL : known;
-    this.load(shown ?? this.sources.keys().next().value, timeS, !this.video.paused);
-    this.onTime(timeS);
+    this.tell();
+  }
+
+  /** Whether a camera is seen now, or would be if it had a picture. */
+  shows(camera) {
+    return this.screens.some((screen) => screen.views.has(camera));
+  }
+
+  /** The cameras to be shown, `wanted` among them: where the person is, was or will be, soonest. */
+  chosen(wanted) {
+    if (this.camera !== ALL) return [this.camera];
+    if (data.mosaic) return [ALL];
+    if (this.withVideo.length <= MAX_SCREENS) return this.withVideo;
+    const before = this.screens.map((screen) => screen.number);
+    if (before.length === MAX_SCREENS && !before.includes(ALL) && this.shownFor === this.person && wanted === null) return before;
+    this.shownFor = this.person;
+    const away = new Map(this.withVideo.map((number) => [number, number === wanted ? -1 : Infinity]));
+    for (const { camera, first, last } of this.tracklets) {
+      if (away.has(camera)) away.set(camera, Math.min(away.get(camera), Math.max(0, first - this.now, this.now - last)));
+    }
+    const nearest = this.withVideo.toSorted((a, b) => away.get(a) - away.get(b) || a - b);
+    return nearest.slice(0, MAX_SCREENS).sort((a, b) => a - b);
+  }
+
+  /** Put the videos onto the screens, at the present time. */
+  arrange(wanted = null) {
+    const chosen = this.chosen(wanted);
+    while (this.screens.length > chosen.length) {
+      const screen = this.screens.pop();
+      screen.assign(null);
+      screen.node.remove();
+    }
+    while (this.screens.length < chosen.length) {
+      const screen = new Screen((number) => this.choose(this.camera === ALL ? number : ALL), () => this.tell());
+      this.screens.push(screen);
+      this.wall.append(screen.node);
+    }
+    this.wall.dataset.n = String(chosen.length);
+    this.choice.value = String(this.camera);
+    this.screens.forEach((screen, at) => {
+      const number = chosen[at];
+      screen.assign(number);
+      screen.mark(this.person?.id ?? 0, this.tracklets);
+      if (number === ALL || !this.hasAll) screen.setCorner("", "");
+      else if (this.camera === ALL) screen.setCorner(data.cameras[number].name, `Show ${data.cameras[number].name} alone`);
+      else screen.setCorner("All cameras", "Show all cameras");
+    });
+    this.aim();
+  }
+
+  aim() {
+    for (const screen of this.screens) screen.aim(this.now, this.isPlaying ? this.speed : 0);
+  }
+
+  setPlaying(isPlaying) {
+    if (this.isPlaying === isPlaying || !this.exists) return;
+    this.isPlaying = isPlaying;
+    setText(this.toggle, isPlaying ? "Pause" : "Play");
+    this.aim();
+    if (isPlaying) {
+      this.turnedAt = performance.now();
+      requestAnimationFrame((at) => this.turn(at));
+    }
+    this.tell();
+  }
+
+  pause() {
+    this.setPlaying(false);
+  }
+
+  setSpeed(speed) {
+    this.speed = speed;
+    this.speeds.value = String(speed);
+    this.aim();
+  }
+
+  /** Let the time go on, unless a video is not there yet: all wait for each other. */
+  turn(at) {
+    if (!this.isPlaying) return;
+    const passedS = Math.min(Math.max(0, at - this.turnedAt) / 1000, MAX_STEP_S);
+    this.turnedAt = at;
+    if (!this.screens.some((screen) => screen.isLoading)) this.now += passedS * this.speed;
+    this.followPerson();
+    if (this.screens.every((screen) => screen.isOver)) this.pause();
+    this.aim();
+    if (at - this.toldAt >= 1000 * TELL_S) this.tell();
+    requestAnimationFrame((next) => this.turn(next));
+  }
+
+  followPerson() {
+    if (!this.follow.checked || !this.person) return;
+    const all = this.tracklets.filter((each) => this.shows(each.camera) || this.withVideo.includes(each.camera));
+    const here = all.filter((each) => each.first <= this.now && this.now <= each.last);
+    if (here.some((each) => this.shows(each.camera))) return;
+    const next = here[0] ?? all.find((each) => each.first > this.now);
+    if (!next) this.pause();
+    else if (here.length || next.first - this.now > SKIP_S) this.seek(Math.max(this.now, next.first), next.camera);
   }
 
   playRoute() {
     if (!this.person) return;
     this.follow.checked = true;
-    const first = tracklet(this.person.tracklets[0]);
+    const [first] = this.tracklets;
     this.seek(first.first, first.camera);
-    this.video.play().catch(() => {});
+    this.setPlaying(true);
   }
 
   tell() {
+    this.toldAt = performance.now();
+    setText(this.clock, moment(this.now));
     this.onTime(this.now);
   }
 
-  tick() {
-    if (this.video.seeking || this.isLoading) return;
-    this.tell();
-    if (!this.follow.checked || !this.person || this.video.paused) return;
-    const now = this.now;
-    const all = this.person.tracklets.map(tracklet);
-    const here = all.filter((each) => each.first <= now && now <= each.last);
-    if (here.some((each) => this.camera === ALL || each.camera === this.camera)) return;
-    const next = here[0] ?? all.find((each) => each.first > now);
-    if (!next) {
-      this.video.pause();
-    } else if (here.length || next.first - now > 0.3) {
-      this.seek(Math.max(now, next.first), next.camera);
-    }
+  /** Move by a picture, which is as long as the shortest one that is shown. */
+  step(sign) {
+    this.pause();
+    const rates = this.screens.flatMap((screen) => [...screen.views.keys()].map((number) => data.cameras[number].fps));
+    this.seek(this.now + sign / Math.max(...rates, 1));
   }
 
-  fail() {
-    const source = this.sources.get(this.camera);
-    if (!source || !this.video.getAttribute("src")) return;
-    this.video.hidden = true;
-    this.message.hidden = false;
-    setText(this.message, `${source.file} cannot be played from here: keep this page in the folder of the results.`);
+  onKey(event) {
+    if (!this.exists || event.ctrlKey || event.metaKey || event.altKey || !this.node.checkVisibility()) return;
+    const { tagName } = event.target;
+    if (["INPUT", "SELECT", "TEXTAREA"].includes(tagName) || (tagName === "BUTTON" && event.key === " ")) return;
+    const wideS = event.shiftKey ? 10 : 1;
+    const faster = (by) => this.setSpeed(SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(this.speed) + by))]);
+    const does = {
+      " ": () => this.setPlaying(!this.isPlaying),
+      ArrowLeft: () => this.seek(this.now - wideS),
+      ArrowRight: () => this.seek(this.now + wideS),
+      ",": () => this.step(-1),
+      ".": () => this.step(1),
+      "<": () => faster(-1),
+      ">": () => faster(1),
+    }[event.key];
+    if (!does) return;
+    event.preventDefault();
+    does();
   }
+}
+
+function choice(label, options, onChoose) {
+  const made = element("select", "choice");
+  made.setAttribute("aria-label", label);
+  for (const [value, text] of options) {
+    const option = element("option", "", text);
+    option.value = String(value);
+    made.append(option);
+  }
+  made.addEventListener("change", () => onChoose(Number(made.value)));
+  made.hidden = options.length < 2;
+  return made;
 }

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from pipeline.outputs.mosaic import DARK, TILE_WIDTH_PX, tile, too_dark
+from pipeline.outputs.mosaic import DARK, TILE_WIDTH_PX, Grid, tile, too_dark
 from pipeline.outputs.video import Interrupted
 from pipeline.records import Array, Camera
 from tests.pipeline.outputs.people import camera
@@ -98,6 +98,22 @@ def test_a_camera_of_another_shape_keeps_its_proportions(tmp_path: Path) -> None
     white = image.min(axis=2) > 200
     assert np.flatnonzero(white.any(axis=0))[[0, -1]] == pytest.approx([140, 140 + 90], abs=4)
     assert np.flatnonzero(white.any(axis=1))[[0, -1]] == pytest.approx([0, 120], abs=4)
+
+
+def test_a_grid_says_where_the_pictures_of_a_camera_are(tmp_path: Path) -> None:
+    sizes = [(64, 48), (48, 64), (80, 20)]
+    made = [make(tmp_path, f"cam{i}", 1, size=size) for i, size in enumerate(sizes)]
+    (image,) = tiled(tmp_path, *made)
+    height, width = image.shape[:2]
+    for number, size in enumerate(sizes):
+        shares = np.array(Grid.of(sizes).place(number, size))
+        left, top, wide, high = (shares * (width, height, width, height)).tolist()
+        tile_top, tile_left = top // 160 * 160, left // 640 * 640
+        own = image[int(tile_top) : int(tile_top) + 160, int(tile_left) : int(tile_left) + 640]
+        (rows,) = (own.min(axis=2) > 200).any(axis=1).nonzero()
+        (columns,) = (own.min(axis=2) > 200).any(axis=0).nonzero()
+        assert (rows[0], columns[0]) == pytest.approx((top - tile_top, left - tile_left), abs=4)
+        assert (len(rows), len(columns)) == pytest.approx((high / 4, wide / 4), abs=6)
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,18 @@
 """The report in a real browser, opened from disk."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
-from pipeline import cli
+from pipeline import cli, yuv
+from pipeline.outputs import mosaic
+from pipeline.outputs.video import Encoder
+from pipeline.records import Camera
 from pipeline.report import __main__ as command
 from tests.browser import (
     DESKTOP,
@@ -306,48 +310,228 @@ def played(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output
 
 
-def test_a_tracklet_and_the_scrubber_move_the_video_beside_the_page(
+def test_a_tracklet_and_the_scrubber_move_the_videos_beside_the_page(
     browser: Any, played: Path
 ) -> None:
     people = json.loads((played / "trajectories.json").read_text())["people"]
     both = [person for person in people if len(person["cameras"]) == 2]
     person = both[0]
     opened(browser, played, f"#people/{person['person_id']}")
-    ready = "return document.querySelector('video').readyState >= 2"
-    wait_until(lambda: bool(browser.execute_script(ready)))
+    wait_until(lambda: len(times_of(browser)) == 2)
     last = person["tracklets"][-1]
     names = [entry["camera"] for entry in person["tracklets"]]
     assert {"cam1", "cam2"} == set(names)
     name = f"{last['camera']}/{last['track_id']}@{last['tracklet']}:"
     bar = browser.find_element(By.CSS_SELECTOR, f".bar[aria-label^='{name}']")
     browser.execute_script("arguments[0].click()", bar)
-    now = "return document.querySelector('video').currentTime"
-    wait_until(lambda: abs(browser.execute_script(now) - last["times_s"][0]) < 0.1)
-    source = browser.execute_script("return document.querySelector('video').currentSrc")
-    assert os.path.basename(source).startswith(f"{last['camera']}.mp4")  # noqa: PTH119, a URL
+
+    def are_at(time_s: float) -> bool:
+        found = times_of(browser)
+        is_near = all(abs(each - time_s) < 0.1 for each in found.values())
+        return is_near and set(found) == {"cam1.mp4", "cam2.mp4"}
+
+    wait_until(lambda: are_at(last["times_s"][0]))
     assert name in text_of(browser, ".told")
     scrubber = browser.find_element(By.CSS_SELECTOR, ".scrubber")
-    before = browser.execute_script(now)
     scrubber.send_keys(Keys.ARROW_LEFT * 10)
-    wait_until(lambda: 0.2 < before - browser.execute_script(now) < 0.8)
-    browser.execute_script("document.querySelector('video').removeAttribute('src')")
+    wait_until(lambda: are_at(last["times_s"][0] - 0.4))
+
+
+def times_of(browser: Any) -> dict[str, float]:
+    """Times of the videos that show a picture, by file."""
+    script = """
+    const all = [...document.querySelectorAll("video")];
+    const shown = all.filter((each) => each.readyState >= 2 && !each.seeking);
+    return shown.map((each) => [each.currentSrc.split("/").pop(), each.currentTime]);
+    """
+    return {str(name): float(time_s) for name, time_s in browser.execute_script(script)}
+
+
+def watch(browser: Any, folder: Path, camera: str = "", view: str = "") -> None:
+    """Open the report of a folder; a camera is shown alone if it is named."""
+    assert command.main([str(folder)]) == 0
+    opened(browser, folder, view)
+    if camera:
+        options = browser.find_elements(By.CSS_SELECTOR, "select[aria-label=Video] option")
+        next(each for each in options if each.text == camera).click()
+
+
+def press(browser: Any, *keys: str) -> None:
+    browser.find_element(By.TAG_NAME, "body").send_keys(*keys)
+
+
+def with_videos(folder: Path, n_people: int = 1, **starts_s: float) -> Path:
+    """Results of cameras with videos of 10 s, which begin at a time."""
+    for name in starts_s:
+        write_video(folder / f"{name}.mp4", 100, 10, (64, 48))
+    files = [f"{name}.mp4" for name in starts_s]
+    results.write(folder, n_people, 3, list(starts_s), files=files)
+    path = folder / "trajectories.json"
+    document = json.loads(path.read_text())
+    for camera in document["cameras"]:
+        camera["start_s"] = starts_s[camera["camera"]]
+    path.write_text(json.dumps(document))
+    return folder
 
 
 def test_the_route_is_played_from_camera_to_camera(browser: Any, tmp_path: Path) -> None:
-    files = [f"{name}.mp4" for name in ("gate", "hall", "yard")]
-    for name in files:
-        write_video(tmp_path / name, 100, 10, (64, 48))
-    results.write(tmp_path, 1, 3, files=files)
-    assert command.main([str(tmp_path)]) == 0
-    opened(browser, tmp_path)
-    source = "return document.querySelector('video').currentSrc.split('/').pop().split('#')[0]"
-    wait_until(lambda: browser.execute_script(source) == "gate.mp4")
+    watch(browser, with_videos(tmp_path, gate=0, hall=0, yard=0), "hall")
     browser.find_element(By.CSS_SELECTOR, ".player .primary").click()
-    for name in files[1:]:
-        wait_until(lambda name=name: browser.execute_script(source) == name)  # type: ignore[misc]
-    stopped = "const video = document.querySelector('video'); return video.paused"
-    wait_until(lambda: bool(browser.execute_script(stopped)))
-    assert browser.execute_script("return document.querySelector('video').currentTime") >= 7.0
+    for name in ("gate.mp4", "hall.mp4", "yard.mp4"):
+        wait_until(lambda name=name: set(times_of(browser)) == {name})  # type: ignore[misc]
+    wait_until(lambda: text_of(browser, ".toggle") == "Play")
+    assert times_of(browser)["yard.mp4"] >= 7.0
+
+
+def test_videos_side_by_side_are_played_on_one_clock(browser: Any, tmp_path: Path) -> None:
+    watch(browser, with_videos(tmp_path, gate=0, hall=-2, yard=0.5))
+    wait_until(lambda: len(times_of(browser)) == 2)
+    assert text_of(browser, ".screen .empty") == "", "the first is there"
+    assert text_of(browser, ".screen:nth-child(3) .empty") == "No video at this time"
+    browser.find_element(By.CSS_SELECTOR, "select[aria-label=Speed] option[value='2']").click()
+    press(browser, Keys.SPACE)
+    wait_until(lambda: times_of(browser).get("yard.mp4", 0) > 2)
+    for _ in range(10):
+        times_s = times_of(browser)
+        if len(times_s) == 3:
+            since_start = [times_s["gate.mp4"], times_s["hall.mp4"] - 2, times_s["yard.mp4"] + 0.5]
+            assert max(since_start) - min(since_start) < 0.2
+    press(browser, Keys.SPACE)
+    wait_until(lambda: text_of(browser, ".toggle") == "Play" and len(times_of(browser)) == 3)
+    times_s = times_of(browser)
+    assert times_s["hall.mp4"] - times_s["gate.mp4"] == pytest.approx(2, abs=0.01)
+    assert times_s["gate.mp4"] - times_s["yard.mp4"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_of_many_cameras_the_four_are_shown_that_matter_for_the_person(
+    browser: Any, tmp_path: Path
+) -> None:
+    starts_s = dict.fromkeys(("a", "b", "c", "d", "e", "f"), 0.0)
+    watch(browser, with_videos(tmp_path, 4, **starts_s), view="#people/4")
+    shown = {"d.mp4", "e.mp4", "f.mp4", "a.mp4"}
+    wait_until(lambda: set(times_of(browser)) == shown)
+    browser.find_element(By.CSS_SELECTOR, ".screen .corner").click()
+    wait_until(lambda: set(times_of(browser)) == {"a.mp4"})
+    browser.find_element(By.CSS_SELECTOR, ".screen .corner").click()
+    wait_until(lambda: set(times_of(browser)) == shown)
+
+
+def test_the_player_is_moved_by_keyboard(browser: Any, tmp_path: Path) -> None:
+    watch(browser, with_videos(tmp_path, gate=0, hall=0), "gate")
+    wait_until(lambda: text_of(browser, ".clock") == "0:00.0")
+    for keys, clock in (
+        ((Keys.ARROW_RIGHT,), "0:01.0"),
+        ((Keys.SHIFT, Keys.ARROW_RIGHT), "0:11.0"),
+        ((Keys.ARROW_LEFT, Keys.ARROW_LEFT), "0:09.0"),
+        ((",", ","), "0:08.8"),
+        ((".",), "0:08.9"),
+    ):
+        press(browser, *keys)
+        wait_until(lambda clock=clock: text_of(browser, ".clock") == clock)  # type: ignore[misc]
+    press(browser, ">", ">")
+    speed = "return document.querySelector('select[aria-label=Speed]').value"
+    assert browser.execute_script(speed) == "4"
+    press(browser, "<")
+    assert browser.execute_script(speed) == "2"
+    browser.find_element(By.ID, "search").send_keys(Keys.SPACE, "gate", Keys.ARROW_LEFT)
+    assert text_of(browser, ".clock") == "0:08.9", "keys of a text field are its own"
+
+
+def screenshot(browser: Any, selector: str) -> np.ndarray:
+    """What an element looks like, (H, W, 3)."""
+    data = browser.find_element(By.CSS_SELECTOR, selector).screenshot_as_png
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return np.asarray(image)
+
+
+def grey_of(number: int) -> int:
+    """Grey level of a picture, which is far from those before and after it."""
+    return 30 + number % 5 * 45
+
+
+@pytest.mark.parametrize("fps", [10, 29.97, 60])
+def test_a_seek_shows_the_picture_of_its_time(browser: Any, tmp_path: Path, fps: float) -> None:
+    wanted = (1, 7, 31, 32, 60)
+    with Encoder(tmp_path / "gate.mp4", 64, 48, fps, 23) as writer:
+        for number in range(64):
+            image = np.full((48, 64, 3), grey_of(number), np.uint8)
+            writer.write(yuv.from_bgr(image), number / fps)
+    results.write(tmp_path, 1, 1, ["gate"], files=["gate.mp4"])
+    path = tmp_path / "trajectories.json"
+    document = json.loads(path.read_text())
+    (tracklet,) = document["people"][0]["tracklets"]
+    tracklet["times_s"] = [0, *(number / fps for number in wanted)]
+    path.write_text(json.dumps(document))
+    watch(browser, tmp_path)
+    browser.execute_script("document.querySelector('.view').hidden = true")
+    move = """
+    const scrubber = document.querySelector(".scrubber");
+    scrubber.step = "any";
+    scrubber.value = arguments[0];
+    scrubber.dispatchEvent(new Event("input"));
+    """
+    for number in wanted:
+        time_s = round(number / fps, 2)
+        browser.execute_script(move, time_s)
+        wait_until(lambda t=time_s: abs(times_of(browser).get("gate.mp4", -1) - t) < 0.02)  # type: ignore[misc]
+        wait_until(lambda n=number: abs(screenshot(browser, ".frame").mean() - grey_of(n)) < 15)  # type: ignore[misc]
+
+
+BOX_ON_PAGE = """
+const [box, ...others] = document.querySelectorAll(".person-box");
+if (!box || others.length) return null;
+const { left, top, right, bottom } = box.getBoundingClientRect();
+return [left, top, right, bottom].map(Math.round);
+"""
+
+
+def marks_the_white_corner(browser: Any) -> bool:
+    """Whether one box is there, white within, and dark below and on its right."""
+    box = browser.execute_script(BOX_ON_PAGE)
+    page = screenshot(browser, "body")
+    if box is None:
+        return False
+    left, top, right, bottom = box
+    is_white = page[top + 3 : bottom - 3, left + 3 : right - 3].min() > 180
+    is_dark_right = page[top + 3 : bottom - 3, right + 8 : right + 12].max() < 100
+    is_dark_below = page[bottom + 8 : bottom + 10, left + 3 : right - 3].max() < 100
+    return bool(is_white and is_dark_right and is_dark_below)
+
+
+@pytest.mark.parametrize("has_mosaic", [False, True])
+def test_the_chosen_person_has_a_box_over_the_video(
+    browser: Any, tmp_path: Path, has_mosaic: bool
+) -> None:
+    """The person stays where the pictures have a white corner; of one camera pictures are flat."""
+    sizes = {"gate": (64, 48), "hall": (80, 20)}
+    cameras = []
+    for name, size in sizes.items():
+        write_video(tmp_path / f"{name}.mp4", 100, 10, size)
+        cameras.append(Camera(name, name, *size, 10, 0, 100, np.zeros((0, 0))))
+    videos = [tmp_path / f"{name}.mp4" for name in sizes]
+    files = [video.name for video in videos]
+    if has_mosaic:
+        mosaic.tile(cameras, videos, tmp_path / "mosaic.mp4", 23, lambda: False)
+        files.append("mosaic.mp4")
+    results.write(tmp_path, 1, 2, list(sizes), files=files)
+    path = tmp_path / "trajectories.json"
+    document = json.loads(path.read_text())
+    for camera in document["cameras"]:
+        camera["width"], camera["height"] = sizes[camera["camera"]]
+    for tracklet in document["people"][0]["tracklets"]:
+        width, height = sizes[tracklet["camera"]]
+        tracklet["boxes"] = [[0, 0, width / 4, height / 4]] * results.ROWS
+    path.write_text(json.dumps(document))
+    watch(browser, tmp_path)
+    seen = set()
+    for bar in browser.find_elements(By.CSS_SELECTOR, ".bar"):
+        browser.execute_script("arguments[0].click()", bar)
+        wait_until(lambda: marks_the_white_corner(browser))
+        seen.add(str(browser.execute_script(BOX_ON_PAGE)))
+    assert len(seen) == 2, "one in each camera"
+    press(browser, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    wait_until(lambda: not browser.find_elements(By.CSS_SELECTOR, ".person-box"))
 
 
 def test_a_video_that_is_not_beside_the_page_is_named(browser: Any, tmp_path: Path) -> None:
