@@ -87,3 +87,11 @@ def line(frame: int, track: int, box: Array, score: float) -> str:
     return (
         f"{frame + 1},{track},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{score:.4f},-1,-1,-1\n"
     )
+
+
+def truth_line(frame: int, person: int, box: Array) -> str:
+    """Return one row of truth for a 0-based frame and a box x1 y1 x2 y2: a pedestrian, who counts
+    and is visible.
+    """
+    x1, y1, x2, y2 = (float(value) for value in box)
+    return f"{frame + 1},{person},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},1,1,1\n"

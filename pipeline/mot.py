@@ -4,11 +4,11 @@ from pathlib import Path
 
 from models import mot
 from models.errors import InputError
-from models.mot import boxes, line
+from models.mot import boxes, line, truth_line
 from pipeline.errors import SourceError
 from pipeline.records import Array
 
-__all__ = ["boxes", "line", "read"]
+__all__ = ["boxes", "line", "read", "truth_line"]
 
 
 def read(path: Path) -> Array:

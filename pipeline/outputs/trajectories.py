@@ -184,7 +184,7 @@ def csv_lines(people: Sequence[Person]) -> Iterator[str]:
     writer: Any = csv.writer(_Return(), lineterminator="\n")
     yield writer.writerow(COLUMNS)
     for camera, pieces in _by_camera(people).items():
-        rows = _Rows.of(pieces)
+        rows = Rows.of(pieces)
         for i in np.lexsort([rows.track_ids, rows.frames]).tolist():
             time_s = f"{rows.times_s[i]:.4f}"
             box = [f"{side:.2f}" for side in rows.boxes[i].tolist()]
@@ -207,7 +207,7 @@ def mot_lines(people: Sequence[Person], camera: str) -> Iterator[str]:
     pieces = _by_camera(people).get(camera, [])
     if not pieces:
         return
-    rows = _Rows.of(pieces)
+    rows = Rows.of(pieces)
     for i in np.lexsort([rows.person_ids, rows.frames]).tolist():
         frame = int(rows.frames[i])
         person_id = int(rows.person_ids[i])
@@ -229,7 +229,7 @@ def _by_camera(people: Sequence[Person]) -> dict[str, list[Piece]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rows:
+class Rows:
     """One camera's rows: boxes (n, 4), all others (n,)."""
 
     frames: Array
@@ -242,7 +242,7 @@ class _Rows:
     person_ids: Array
 
     @classmethod
-    def of(cls, pieces: Sequence[Piece]) -> "_Rows":
+    def of(cls, pieces: Sequence[Piece]) -> "Rows":
         """Rows of one piece or more, one after the other."""
         tracklets = [tracklet for _, tracklet in pieces]
         n_rows = [len(tracklet.frames) for tracklet in tracklets]
