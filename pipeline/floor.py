@@ -58,6 +58,20 @@ def are_feet_shown(boxes: Array, camera: Camera) -> Array:
     return np.asarray(boxes[:, 3] + CUT_SHARE * height_px < camera.height)
 
 
+def are_standing(boxes: Array, camera: Camera) -> Array:
+    """Say which boxes show somebody upright to the feet.
+
+    Args:
+        boxes: (n, 4) px.
+        camera: where they were seen.
+
+    Returns:
+        (n,) bool.
+    """
+    is_upright = boxes[:, 3] - boxes[:, 1] >= MIN_UPRIGHT * (boxes[:, 2] - boxes[:, 0])
+    return np.asarray(is_upright & are_feet_shown(boxes, camera))
+
+
 def project(points: Array, matrix: Array) -> Array:
     """Map points (n, d) by a projective matrix (3, d + 1), such as a homography: (n, 2)."""
     mapped = np.concatenate([points, np.ones((len(points), 1))], axis=1) @ matrix.T
@@ -75,6 +89,5 @@ def positions(boxes: Array, camera: Camera) -> tuple[Array, Array]:
     higher = feet - [0, 1] * np.maximum(FOOT_STD * (boxes[:, 3:] - boxes[:, 1:2]), 1)
     place = project(feet, camera.homography)
     error = np.linalg.norm(project(higher, camera.homography) - place, axis=1)
-    broad = boxes[:, 3] - boxes[:, 1] < MIN_UPRIGHT * (boxes[:, 2] - boxes[:, 0])
-    place[broad | ~are_feet_shown(boxes, camera)] = np.nan
+    place[~are_standing(boxes, camera)] = np.nan
     return place, error

@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 
 from pipeline import explain
-from pipeline.records import Array
+from pipeline.linking.learning.homographies import Homography
+from pipeline.records import Array, Camera
 from pipeline.report import quality, sheets, site
 from pipeline.report.boxes import Boxes, Packed
 from pipeline.report.crops import Crops, Entry
+from pipeline.report.heat import Heat
+from pipeline.report.plan import Plans
 from pipeline.report.site import Segment, Stay
 
 Json = dict[str, Any]
@@ -57,15 +60,13 @@ MAX_NEAR = 5
 MAX_GAP_S = 0.6
 """A tracklet was seen all the time if its rows are at most this far apart, or two usual steps."""
 STEPS = 2.5
-MAX_FLOOR_POINTS = 60_000
-MAX_FLOOR_POINTS_OF_TRACKLET = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a run wrote: people of trajectories.json one by one and how many tracklets they have
-    together, its cameras, links.json and run.json, crops, the names of its files, and the segments
-    of the cameras of a live run.
+    together, its cameras, links.json and run.json, crops, the names of its files, the segments of
+    the cameras of a live run, and homographies that it learned.
     """
 
     people: Iterable[Json]
@@ -76,6 +77,7 @@ class Written:
     crops: Crops
     files: frozenset[str]
     segments: Mapping[str, Sequence[Segment]] = field(default_factory=dict)
+    homographies: Sequence[Homography] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,9 @@ def build(written: Written) -> Document:
         "steps": site.steps(stays),
         "occupancy": site.occupancy(stays, len(names), origin_s, last_s),
         "dwell": site.dwell(stays),
-        "floor": people.floor,
+        "gap_edges": site.GAP_EDGES_S.tolist(),
+        "heat": people.heat.document(),
+        "plans": people.plans.documents(written.homographies, origin_s),
         "quality": quality.findings(written.run, written.why, entries, written.crops, len(numbers)),
         "confirmed": written.why["confirmed_probability"],
         "about": _about(written.run),
@@ -137,7 +141,8 @@ class _People:
 
     def __init__(self, written: Written, cameras: Sequence[str]) -> None:
         self._cameras = {name: number for number, name in enumerate(cameras)}
-        self._sizes = [(int(each["width"]), int(each["height"])) for each in written.cameras]
+        seen_by = [_camera(camera) for camera in written.cameras]
+        self._sizes = [(camera.width, camera.height) for camera in seen_by]
         self._crops = written.crops
         self._needed = float(written.why["min_probability"])
         self._links: dict[int, list[Json]] = defaultdict(list)
@@ -148,9 +153,8 @@ class _People:
             for person_id in link["people"]:
                 self._near[person_id].append(link)
         self._owner = _owners(written.why)
-        n_points = MAX_FLOOR_POINTS // max(written.n_tracklets, 1)
-        self._n_floor_points = int(np.clip(n_points, 2, MAX_FLOOR_POINTS_OF_TRACKLET))
-        self.floor: list[list[float]] = []
+        self.heat = Heat(seen_by)
+        self.plans = Plans(seen_by, written.n_tracklets)
         self.stays: dict[int, list[Stay]] = {}
         self.crops: list[list[Entry | None]] = []
         self.boxes = Boxes()
@@ -167,10 +171,9 @@ class _People:
             frames = tracklet["frames"]
             crops.append(self._crops.best(track, frames[0], frames[-1]))
             places[f"{track[0]}/{track[1]}@{tracklet['tracklet']}"] = len(tracklets)
-            tracklets.append(_tracklet(tracklet, camera))
             times_s = np.array(tracklet["times_s"], np.float64)
-            self.boxes.add(times_s, np.array(tracklet["boxes"], np.float64), self._sizes[camera])
-            self._add_floor(tracklet, person_id)
+            tracklets.append(_tracklet(tracklet, camera, times_s))
+            self._place(tracklet, person_id, camera, times_s)
         self.crops.append(crops)
         stays = site.stays((each[CAMERA], each[FIRST], each[LAST]) for each in tracklets)
         self.stays[person_id] = stays
@@ -203,15 +206,26 @@ class _People:
         other = sum(link["people"]) - person_id
         return [other, link["probability"], explain.apart(link, self._needed)]
 
-    def _add_floor(self, tracklet: Json, person_id: int) -> None:
-        """Note where somebody went: person, then x and y of each point, metres."""
-        points = tracklet.get("floor_m", [])
-        if not points:
-            return
-        n_kept = min(self._n_floor_points, len(points))
-        kept = np.linspace(0, len(points) - 1, n_kept).round().astype(int)
-        path = np.array(points, np.float64)[kept].round(2)
-        self.floor.append([person_id, *path.ravel().tolist()])
+    def _place(self, tracklet: Json, person_id: int, camera: int, times_s: Array) -> None:
+        """Note where somebody was, in the picture and on the floor."""
+        boxes = np.array(tracklet["boxes"], np.float64).reshape(len(times_s), 4)
+        floor_m = np.array(tracklet.get("floor_m", []), np.float64).reshape(-1, 2)
+        self.boxes.add(times_s, boxes, self._sizes[camera])
+        self.heat.add(camera, times_s, boxes)
+        self.plans.add(person_id, camera, times_s, boxes, floor_m)
+
+
+def _camera(camera: Json) -> Camera:
+    return Camera(
+        name=str(camera["camera"]),
+        source=str(camera["source"]),
+        width=int(camera["width"]),
+        height=int(camera["height"]),
+        fps=float(camera["fps"]),
+        start_s=float(camera["start_s"]),
+        n_frames=int(camera["n_frames"]),
+        homography=np.zeros((0, 0)),
+    )
 
 
 def _owners(why: Json) -> dict[str, int]:
@@ -223,8 +237,7 @@ def _owners(why: Json) -> dict[str, int]:
     return owners
 
 
-def _tracklet(tracklet: Json, camera: int) -> list[Any]:
-    times_s = np.array(tracklet["times_s"], np.float64)
+def _tracklet(tracklet: Json, camera: int, times_s: Array) -> list[Any]:
     filled = np.array(tracklet.get("filled", [0] * len(times_s)), np.bool_)
     is_missed = filled & (np.array(tracklet["scores"]) == 0)  # others are between two looks
     return [

@@ -32,6 +32,9 @@ MODULES = (
     "timeline",
     "person",
     "people",
+    "picture",
+    "heat",
+    "plan",
     "site",
     "main",
 )

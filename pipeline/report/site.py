@@ -22,6 +22,8 @@ STAY_GAP_S = 10.0
 N_BINS = 200
 """Bins of people over time, at most."""
 BIN_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+GAP_EDGES_S = np.logspace(0, 5, 41).round(2)
+"""Edges of the times from camera to camera, seconds: from one to the next, a third more."""
 DWELL_S = (5, 10, 30, 60, 300, 900, 3600)
 """Edges of the table of how long people stay, seconds."""
 
@@ -109,7 +111,8 @@ def steps(people: Sequence[Sequence[Stay]]) -> list[Json]:
 
     Returns:
         Numbers of both cameras, how many steps there were, in how many both saw the person at once,
-        and percentiles 10, 50 and 90 of the seconds between (empty where all were at once).
+        percentiles 10, 50 and 90 of the seconds between (empty where all were at once), and
+        `counts` of these seconds below the first of `GAP_EDGES_S`, and from each edge to the next.
     """
     gaps_s: dict[tuple[int, int], list[float]] = defaultdict(list)
     for route in people:
@@ -126,6 +129,7 @@ def steps(people: Sequence[Sequence[Stay]]) -> list[Json]:
             "n": len(all_s),
             "at_once": len(all_s) - len(between_s),
             "seconds": percentiles.round(1).tolist(),
+            "counts": np.bincount(np.searchsorted(GAP_EDGES_S, between_s, "right")).tolist(),
         }
         found.append(entry)
     return found

@@ -1,9 +1,12 @@
 """Make the report, at the end of a run or from its folder."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from models import files
+from pipeline.linking import site as sites
+from pipeline.linking.learning.homographies import Homography
 from pipeline.outputs import links, manifest, reading, trajectories
 from pipeline.outputs.folder import MANIFEST, OutputFolder
 from pipeline.report import crops, data, html, sheets
@@ -11,6 +14,7 @@ from pipeline.report.data import Written
 from pipeline.result import Result
 
 FILE = "report.html"
+PRIORS = "priors.json"
 
 
 def of_run(folder: OutputFolder, result: Result) -> None:
@@ -32,6 +36,7 @@ def of_run(folder: OutputFolder, result: Result) -> None:
         run=manifest.document(result, []),
         crops=crops.load(folder.find(crops.FILE)),
         files=frozenset(folder.written),
+        homographies=result.linked.homographies,
     )
     folder.write_text(FILE, _text(written))
 
@@ -63,6 +68,7 @@ def of_folder(folder: Path) -> Path:
             run=run,
             crops=crops.load(folder / crops.FILE),
             files=frozenset(name for name in names if (folder / name).is_file()),
+            homographies=_homographies(folder / PRIORS),
         )
         text = _text(written)
     path = folder / FILE
@@ -72,6 +78,11 @@ def of_folder(folder: Path) -> Path:
         listed = json.dumps(run, indent=1, allow_nan=False) + "\n"
         files.write(folder / MANIFEST, listed.encode("utf-8"))
     return path
+
+
+def _homographies(path: Path) -> Sequence[Homography]:
+    """What a run learned of the views that overlap; nothing without a file."""
+    return sites.load(str(path), "").homographies if path.is_file() else ()
 
 
 def _text(written: Written) -> str:

@@ -19,13 +19,14 @@ export function card(title, ...content) {
   return made;
 }
 
-/** Return a table; cells are text or elements. */
+/** Return a table; heads and cells are text or elements. */
 export function table(heads, body) {
   const made = element("div", "table");
   const inner = element("table");
   const head = element("tr");
   heads.forEach((each) => {
-    const cell = element("th", "", each);
+    const cell = element("th");
+    cell.append(each);
     cell.scope = "col";
     head.append(cell);
   });

@@ -1,19 +1,28 @@
 // The site: cameras and ways between them, people over time, how long they stay, and the floor.
 
-import { button, colour, data, moment, span } from "./data.js";
+import { button, data, moment, span } from "./data.js";
+import { heatMaps } from "./heat.js";
 import { bars, card, shape, table } from "./parts.js";
+import { floorPlans } from "./plan.js";
 import { count, element, setText } from "./text.js";
 
 const MAX_LABELLED = 14; // ways with numbers in the graph; the table has all
 const AT = 0.38; // where the label of a way is, from its start to its end: in the middle many meet
 const MAX_NODES = 24;
 const MAX_ROWS = 30;
+const MIN_BINS = 10; // of the times between cameras
+const WAY_TICKS_S = [0, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 4 * 3600, 12 * 3600];
+
+/** A round length of time. */
+function short(lengthS) {
+  return span(lengthS).replace(".0 s", " s").replace(" h 0 min", " h");
+}
 
 function seconds(step) {
   const said = [];
   if (step.seconds.length) {
     const [low, middle, high] = step.seconds;
-    const spread = step.n - step.at_once > 1 ? ` (most ${span(low)} to ${span(high)})` : "";
+    const spread = span(low) === span(high) ? "" : ` (most ${span(low)} to ${span(high)})`;
     said.push(`about ${span(middle)}${spread}`);
   }
   if (step.at_once) said.push(`${step.at_once === step.n ? "" : `${step.at_once}× `}seen by both at once`);
@@ -75,7 +84,8 @@ function arrow(step, { start, middle, end }, most) {
   return made;
 }
 
-function wayLabel(step, { start, middle, end, normal }) {
+/** A label beside a way; nothing where others are already. */
+function wayLabel(step, { start, middle, end, normal }, others) {
   const out = Math.abs(normal[0]) > 0.5 ? 22 : 12;
   const [x, y] = [0, 1].map((axis) => {
     const along = (1 - AT) ** 2 * start[axis] + 2 * AT * (1 - AT) * middle[axis] + AT ** 2 * end[axis];
@@ -83,7 +93,10 @@ function wayLabel(step, { start, middle, end, normal }) {
   });
   const isLater = 2 * step.at_once < step.n;
   const words = isLater ? `${step.n} · ${span(step.seconds[1])}` : String(step.n);
-  return shape("text", { x, y, class: "way-label" }, words);
+  const half = 4.5 * words.length; // letters are larger where the screen is narrow
+  if (others.some((other) => Math.abs(other.x - x) < half + other.half && Math.abs(other.y - y) < 17)) return [];
+  others.push({ x, y, half });
+  return [shape("text", { x, y, class: "way-label" }, words)];
 }
 
 function cameraShapes(camera, [x, y], radius, isNameAbove) {
@@ -107,11 +120,10 @@ function graph() {
   made.setAttribute("viewBox", `0 ${top - 58} ${layout.width} ${bottom - top + 116}`);
   made.append(arrowHead());
   const most = Math.max(...data.steps.map((step) => step.n), 1);
-  data.steps.forEach((step, at) => {
-    const bent = bow(step, layout);
-    made.append(arrow(step, bent, most));
-    if (at < MAX_LABELLED) made.append(wayLabel(step, bent));
-  });
+  const bent = data.steps.map((step) => bow(step, layout));
+  made.append(...data.steps.map((step, at) => arrow(step, bent[at], most)));
+  const labels = [];
+  data.steps.slice(0, MAX_LABELLED).forEach((step, at) => made.append(...wayLabel(step, bent[at], labels)));
   data.cameras.forEach((camera, at) => {
     const place = layout.places[at];
     const isNameAbove = n > 2 && place[1] < layout.height / 2 - 1;
@@ -120,13 +132,68 @@ function graph() {
   return made;
 }
 
+/** First and last bin of the times between cameras that any way has, and a few more. */
+function bins() {
+  const used = data.steps.flatMap(({ counts }) => counts.flatMap((n, at) => (n ? [at] : [])));
+  const end = Math.max(...used, MIN_BINS) + 2;
+  return [Math.max(0, Math.min(...used, end - MIN_BINS) - 1), end];
+}
+
+/** How long people took on a way: bars on the same scale of time for all ways, and the median. */
+function distribution(step, [first, end]) {
+  const width = 160;
+  const height = 30;
+  const made = shape("svg", { class: "spread", role: "img", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none" });
+  made.setAttribute("aria-label", `Time between: ${seconds(step)}`);
+  const most = Math.max(...step.counts);
+  const wide = width / (end - first);
+  step.counts.forEach((n, at) => {
+    const tall = (height * n) / most;
+    if (n) made.append(shape("rect", { x: (at - first) * wide + 0.5, y: height - tall, width: wide - 1, height: tall }));
+  });
+  const x = Math.max(0, Math.min(width, binOf(step.seconds[1]) - first) * wide);
+  made.append(shape("line", { x1: x, x2: x, y1: 0, y2: height, class: "median" }));
+  return made;
+}
+
+/** Where a time is on the scale of bins, which is that of a logarithm from the first edge on. */
+function binOf(timeS) {
+  const edges = data.gap_edges;
+  if (timeS <= edges[0]) return timeS / edges[0];
+  return 1 + Math.log(timeS / edges[0]) / Math.log(edges.at(-1) / edges[0]) * (edges.length - 1);
+}
+
+function timeScale([first, end]) {
+  const made = element("div", "time-scale");
+  let before = -1;
+  for (const tick of WAY_TICKS_S) {
+    const at = (binOf(tick) - first) / (end - first);
+    if (at < 0 || at > 0.96 || at < before + 0.18) continue;
+    before = at;
+    const mark = element("span", "", short(tick));
+    mark.style.left = `${100 * at}%`;
+    made.append(mark);
+  }
+  return made;
+}
+
+function wayRow(step, range) {
+  const between = element("div", "between-times");
+  between.append(element("span", "", seconds(step)));
+  if (step.counts.length) between.append(distribution(step, range));
+  return [`${data.cameras[step.from].name} → ${data.cameras[step.to].name}`, String(step.n), between];
+}
+
 function ways() {
   const content = data.cameras.length <= MAX_NODES ? [graph()] : [];
   if (!data.steps.length) {
     content.push(element("p", "facts", "Nobody was seen in more than one camera."));
   } else {
-    const body = data.steps.slice(0, MAX_ROWS).map((step) => [data.cameras[step.from].name, data.cameras[step.to].name, String(step.n), seconds(step)]);
-    content.push(table(["From", "To", "Steps", "Time between"], body));
+    const range = bins();
+    const head = element("div", "", "Time between");
+    if (data.steps.some(({ counts }) => counts.length)) head.append(timeScale(range));
+    const body = data.steps.slice(0, MAX_ROWS).map((step) => wayRow(step, range));
+    content.push(table(["Way", "Steps", head], body));
     const more = data.steps.length - MAX_ROWS;
     if (more > 0) content.push(element("p", "facts", `and ${more} more`));
   }
@@ -196,54 +263,26 @@ function dwell() {
   const made = element("dl", "dwell");
   const nShown = counts.findLastIndex((n) => n > 0) + 1;
   counts.slice(0, nShown).forEach((n, at) => {
-    const low = at ? span(edges[at - 1]) : "";
-    const words = at === 0 ? `under ${span(edges[0])}` : at === edges.length ? `over ${low}` : `${low} to ${span(edges[at])}`;
+    const low = at ? short(edges[at - 1]) : "";
+    const words = at === 0 ? `under ${short(edges[0])}` : at === edges.length ? `over ${low}` : `${low} to ${short(edges[at])}`;
     const value = element("dd");
     const bar = element("span", "dwell-bar");
     bar.style.width = `${(100 * n) / most}%`;
     value.append(bar, element("span", "", String(n)));
-    made.append(element("dt", "", words.replaceAll(".0 s", " s").replaceAll(" h 0 min", " h")), value);
+    made.append(element("dt", "", words), value);
   });
   return card("How long people stay", element("p", "facts", `From first to last seen, median ${span(median)}`), made);
-}
-
-function floor() {
-  const canvas = element("canvas", "floor");
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "Floor plan with the path of each person");
-  const all = data.floor;
-  const xs = all.flatMap((path) => path.filter((_, at) => at % 2 === 1)).sort((a, b) => a - b);
-  const ys = all.flatMap((path) => path.filter((_, at) => at && at % 2 === 0)).sort((a, b) => a - b);
-  const cut = (values, share) => values[Math.min(values.length - 1, Math.floor(values.length * share))];
-  const [left, right, top, bottom] = [cut(xs, 0.005), cut(xs, 0.995), cut(ys, 0.005), cut(ys, 0.995)];
-  const [wide, high] = [Math.max(right - left, 1), Math.max(bottom - top, 1)];
-  const width = 900;
-  const height = Math.max(200, Math.min(900, (width * high) / wide));
-  [canvas.width, canvas.height] = [width, height];
-  const scale = Math.min((width - 40) / wide, (height - 40) / high);
-  const context = canvas.getContext("2d");
-  context.lineWidth = 2.5;
-  context.lineJoin = "round";
-  context.globalAlpha = all.length > 500 ? 0.35 : 0.85;
-  for (const [id, ...points] of all) {
-    context.strokeStyle = colour(id);
-    context.beginPath();
-    for (let at = 0; at < points.length; at += 2) {
-      const [x, y] = [20 + (points[at] - left) * scale, 20 + (points[at + 1] - top) * scale];
-      if (at) context.lineTo(x, y);
-      else context.moveTo(x, y);
-    }
-    context.stroke();
-  }
-  const metres = 10 ** Math.floor(Math.log10(Math.max(wide / 3, 1)));
-  const scaleBar = element("p", "scale-bar", `${metres} m`);
-  scaleBar.style.width = `${(100 * metres * scale) / width}%`;
-  return card("Floor plan", canvas, scaleBar, element("p", "facts", "Each line is a person's path, in their colour."));
 }
 
 /** Show the site. */
 export function showSite(target, showCamera, showTimes) {
   if (target.childElementCount) return;
-  target.append(ways(), cameras(showCamera), occupancy(showTimes), dwell());
-  if (data.floor.length) target.append(floor());
+  target.append(
+    ways(),
+    card("Floor plan", ...floorPlans()),
+    cameras(showCamera),
+    occupancy(showTimes),
+    card("Where people stand", ...heatMaps()),
+    dwell(),
+  );
 }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -178,8 +179,8 @@ def test_the_list_is_walked_by_keyboard(browser: Any, small: Path) -> None:
 def test_people_at_a_time_are_shown_from_the_site(browser: Any, small: Path) -> None:
     opened(browser, small, "#site")
     wait_until(lambda: "Ways between cameras" in text_of(browser, "#site-view"))
-    assert "gate\thall\t20\tabout 2.0 s" in text_of(browser, "#site-view .table")
-    assert "Floor plan" in text_of(browser, "#site-view")
+    way = " ".join(text_of(browser, "#site-view tbody tr").split())
+    assert way == "gate → hall 20 about 2.0 s"
     time_of = browser.find_element(By.CSS_SELECTOR, ".chart input")
     time_of.send_keys(Keys.HOME)
     wait_until(lambda: text_of(browser, ".chart output").startswith("1 person within 1.0 s"))
@@ -187,6 +188,157 @@ def test_people_at_a_time_are_shown_from_the_site(browser: Any, small: Path) -> 
     wait_until(lambda: shown_ids(browser) == ["1"])
     browser.find_element(By.ID, "any-time").click()
     wait_until(lambda: text_of(browser, "#n-found") == "30 people")
+
+
+COPIED = """
+const canvas = document.querySelector(arguments[0]);
+const copy = document.createElement("canvas");
+[copy.width, copy.height] = [canvas?.width || 1, canvas?.height || 1];
+const context = copy.getContext("2d", { willReadFrequently: true });
+if (canvas?.width) context.drawImage(canvas, 0, 0);
+const { data } = context.getImageData(0, 0, copy.width, copy.height);
+"""
+"""Reads the pixels of a canvas."""
+
+
+def colours_of(browser: Any, selector: str) -> int:
+    """How many colours a canvas has."""
+    script = COPIED + "return new Set(new Uint32Array(data.buffer)).size;"
+    return int(browser.execute_script(script, selector))
+
+
+def test_a_way_shows_how_long_it_takes(browser: Any, small: Path) -> None:
+    opened(browser, small, "#site")
+    bars = "#site-view .spread"
+    wait_until(lambda: len(browser.find_elements(By.CSS_SELECTOR, bars)) == 3)
+    drawn = browser.find_element(By.CSS_SELECTOR, bars)
+    assert drawn.get_attribute("aria-label") == "Time between: about 2.0 s"
+    (bar,) = drawn.find_elements(By.CSS_SELECTOR, "rect")
+    median = drawn.find_element(By.CSS_SELECTOR, "line")
+    left = float(bar.get_attribute("x"))
+    assert left <= float(median.get_attribute("x1")) <= left + float(bar.get_attribute("width"))
+    ticks = browser.find_elements(By.CSS_SELECTOR, ".time-scale span")
+    assert [tick.text for tick in ticks] == ["1 s", "3 s", "10 s"]
+    before, after = (tick.location["x"] for tick in ticks[:2])
+    assert before < bar.location["x"] < after
+
+
+def test_a_heat_map_tells_the_time_of_a_spot(browser: Any, small: Path) -> None:
+    opened(browser, small, "#site")
+    wait_until(lambda: colours_of(browser, ".heat-map") > 20)
+    assert len(browser.find_elements(By.CSS_SELECTOR, ".heat-map")) == 3
+    picture = browser.find_element(By.CSS_SELECTOR, ".heat-map")
+    label = picture.get_attribute("aria-label")
+    assert label.startswith("gate: people stood in the picture for 36 s, longest at ")
+    picture.send_keys(Keys.ARROW_DOWN)
+    told = text_of(browser, ".heat output")
+    assert told.endswith(label.split("longest at ")[1])
+    picture.send_keys(Keys.ARROW_RIGHT * 70)
+    wait_until(lambda: "at 99% from the left" in text_of(browser, ".heat output"))
+    picture.send_keys(Keys.TAB)
+    wait_until(lambda: text_of(browser, ".heat output").startswith("36 s"))
+
+
+def test_the_colours_of_a_heat_map_grow_lighter_all_the_way(browser: Any, small: Path) -> None:
+    opened(browser, small, "#site")
+    script = """
+    const bar = document.querySelector(".heat-colours");
+    const stops = getComputedStyle(bar).backgroundImage.match(/oklch\\([^)]*\\)/g);
+    const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+    return stops.map((stop) => {
+      context.fillStyle = "#0b0d10";
+      context.fillRect(0, 0, 1, 1);
+      context.fillStyle = stop;
+      context.fillRect(0, 0, 1, 1);
+      const parts = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+      const linear = parts.map((each) => (each / 255) ** 2.2);
+      return Math.cbrt(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]);
+    });
+    """
+    lightness = browser.execute_script(script)
+    steps = [after - before for before, after in pairwise(lightness)]
+    assert len(steps) == 16
+    assert min(steps) > 0.015
+    assert max(steps) < 0.09
+
+
+def test_a_person_is_found_on_the_floor_plan_by_keyboard_and_opened(
+    browser: Any, small: Path
+) -> None:
+    opened(browser, small, "#site")
+    wait_until(lambda: colours_of(browser, "canvas.floor") > 20)
+    assert text_of(browser, ".plan output").startswith("Paths of 30 people")
+    plan = browser.find_element(By.CSS_SELECTOR, "canvas.floor")
+    plan.send_keys(Keys.ARROW_RIGHT * 3)
+    wait_until(lambda: text_of(browser, ".plan output").startswith("3 0:04.0 to 0:11.0"))
+    assert "yard, gate, hall" in text_of(browser, ".plan output")
+    plan.send_keys(Keys.ESCAPE)
+    wait_until(lambda: text_of(browser, ".plan output").startswith("Paths of 30 people"))
+    plan.send_keys(Keys.ARROW_LEFT)
+    plan.send_keys(Keys.ENTER)
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 30")
+
+
+def test_a_click_on_a_path_opens_the_person(browser: Any, small: Path) -> None:
+    opened(browser, small, "#site")
+    wait_until(lambda: colours_of(browser, "canvas.floor") > 20)
+    script = """
+    canvas.scrollIntoView({ block: "center" });
+    const { left, top, width } = canvas.getBoundingClientRect();
+    for (let at = 0; at < data.length; at += 4) {
+      const channels = data.slice(at, at + 3);
+      if (Math.max(...channels) - Math.min(...channels) < 90) continue;
+      const [x, y] = [(at / 4) % canvas.width, Math.floor(at / 4 / canvas.width)];
+      return [left + (x * width) / canvas.width, top + (y * width) / canvas.width];
+    }
+    """
+    x, y = (round(each) for each in browser.execute_script(COPIED + script, "canvas.floor"))
+    move = {"type": "mouseMoved", "x": x, "y": y}
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", move)
+    wait_until(lambda: text_of(browser, ".plan output .person-link") != "")
+    person_id = text_of(browser, ".plan output .person-link")
+    click = {"x": x, "y": y, "button": "left", "clickCount": 1}
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mousePressed", **click})
+    browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseReleased", **click})
+    wait_until(lambda: text_of(browser, "#person-title") == f"Person {person_id}")
+
+
+def test_the_floor_plan_shows_a_moment(browser: Any, small: Path) -> None:
+    opened(browser, small, "#site")
+    wait_until(lambda: colours_of(browser, "canvas.floor") > 20)
+    everybody = browser.find_element(By.CSS_SELECTOR, ".plan-bar button")
+    assert not everybody.is_enabled()
+    time_of = browser.find_element(By.CSS_SELECTOR, ".plan-bar input")
+    time_of.send_keys(Keys.ARROW_RIGHT)
+    wait_until(lambda: text_of(browser, ".plan output") == "1 person at 0:00.5")
+    assert time_of.get_attribute("aria-valuetext") == "0:00.5"
+    browser.find_element(By.CSS_SELECTOR, "canvas.floor").send_keys(Keys.ARROW_RIGHT * 2)
+    wait_until(lambda: text_of(browser, ".plan output").startswith("1 0:00.0"))
+    everybody.click()
+    browser.find_element(By.CSS_SELECTOR, "canvas.floor").send_keys(Keys.ESCAPE)
+    wait_until(lambda: text_of(browser, ".plan output").startswith("Paths of 30 people"))
+    assert time_of.get_attribute("aria-valuetext") == "all times"
+
+
+def test_plans_without_homographies_are_called_approximate_and_chosen_by_camera(
+    browser: Any, tmp_path: Path
+) -> None:
+    results.write(tmp_path, 60, 3)
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#site")
+    wait_until(lambda: "Approximate, in the view of gate" in text_of(browser, ".plan"))
+    options = browser.find_elements(By.CSS_SELECTOR, ".plan-choice option")
+    assert [option.text for option in options] == ["gate", "hall", "yard"]
+    options[2].click()
+    wait_until(lambda: "Approximate, in the view of yard" in text_of(browser, ".plan"))
+    wait_until(lambda: colours_of(browser, "canvas.floor") > 20)
+
+
+def test_cameras_that_are_on_no_plan_are_named(browser: Any, tmp_path: Path) -> None:
+    results.write(tmp_path, 1, 2)
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#site")
+    wait_until(lambda: "Not on a plan: gate, hall." in text_of(browser, "#site-view"))
 
 
 def test_a_camera_without_people_has_a_nought_in_the_graph(browser: Any, tmp_path: Path) -> None:

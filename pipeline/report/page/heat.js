@@ -1,0 +1,141 @@
+// Heat maps: for how long people stood where in the picture of each camera, by their feet.
+
+import { data, span } from "./data.js";
+import { picture } from "./picture.js";
+import { byId, element, setText } from "./text.js";
+
+const HEAT_DECADES = 3; // from the longest time of a square down to the shortest that has a colour
+const HEAT_TICKS_S = [0.1, 1, 10, 60, 600, 3600, 36000, 360000];
+const hottestS = Math.max(0, ...data.heat.flatMap(({ cells }) => cells.filter((_, at) => at % 2)));
+const coolestS = Math.max(0.05, hottestS / 10 ** HEAT_DECADES);
+
+/** How long a time is, from 0 to 1 on the scale. */
+function heatLevel(seconds) {
+  return Math.max(0, Math.min(1, Math.log(seconds / coolestS) / Math.log(hottestS / coolestS || 2)));
+}
+
+/** From dark violet over red to light yellow: in the OK colour space, lightness grows evenly. */
+function heatColour(at) {
+  const lightness = 0.36 + 0.6 * at;
+  const chroma = 0.12 + 0.28 * at * (1 - at);
+  return `oklch(${lightness} ${chroma} ${(295 + 165 * at) % 360} / ${0.25 + 0.7 * Math.sqrt(at)})`;
+}
+
+function heatSquares({ columns, rows, cells }) {
+  const made = element("canvas");
+  [made.width, made.height] = [columns, rows];
+  const context = made.getContext("2d");
+  for (let at = 0; at < cells.length; at += 2) {
+    if (cells[at + 1] < coolestS) continue;
+    context.fillStyle = heatColour(heatLevel(cells[at + 1]));
+    context.fillRect(cells[at] % columns, Math.floor(cells[at] / columns), 1, 1);
+  }
+  return made;
+}
+
+function stillOf(camera, onLoad) {
+  const image = new Image();
+  const source = byId(`still-${camera.still}`);
+  if (!source) return image;
+  image.addEventListener("load", onLoad);
+  image.src = `data:image/jpeg;base64,${source.textContent.trim()}`;
+  return image;
+}
+
+/** Where in the picture a square is, in words. */
+function placeOf(cell, { columns, rows }) {
+  const across = Math.round((100 * ((cell % columns) + 0.5)) / columns);
+  const down = Math.round((100 * (Math.floor(cell / columns) + 0.5)) / rows);
+  return `${across}% from the left, ${down}% from the top`;
+}
+
+function heatSummary(camera, map, hottest) {
+  if (!map.seconds) return `${camera.name}: nobody's feet were in the picture`;
+  return `${camera.name}: people stood in the picture for ${span(map.seconds)}, longest at ${placeOf(hottest, map)}`;
+}
+
+function heatFigure(camera, map) {
+  const seconds = new Map();
+  for (let at = 0; at < map.cells.length; at += 2) seconds.set(map.cells[at], map.cells[at + 1]);
+  const hottest = [...seconds.keys()].reduce((best, cell) => (seconds.get(cell) > seconds.get(best) ? cell : best), map.cells[0]);
+  const colours = heatSquares(map);
+  let chosen = -1;
+  const { canvas, redraw } = picture("heat-map", heatSummary(camera, map, hottest), map.rows / map.columns, (context, width, height) => {
+    if (background.naturalWidth) {
+      context.globalAlpha = 0.6;
+      context.drawImage(background, 0, 0, width, height);
+      context.globalAlpha = 1;
+    }
+    context.imageSmoothingQuality = "high";
+    context.drawImage(colours, 0, 0, width, height);
+    if (chosen < 0) return;
+    const size = width / map.columns;
+    context.lineWidth = 2;
+    context.strokeStyle = "#fff";
+    context.strokeRect((chosen % map.columns) * size, Math.floor(chosen / map.columns) * size, size, size);
+  });
+  const background = stillOf(camera, redraw);
+  const made = element("figure", "heat");
+  const caption = element("figcaption");
+  const told = element("output", "facts");
+  const rest = () => {
+    const cut = map.cut / (map.cut + map.seconds || 1);
+    const hidden = cut > 0.005 ? `, ${Math.round(100 * cut)}% more with the feet outside` : "";
+    return map.seconds ? `${span(map.seconds)}${hidden}` : "no feet in the picture";
+  };
+  const choose = (cell) => {
+    chosen = cell;
+    setText(told, cell < 0 ? rest() : `${span(seconds.get(cell) ?? 0)} at ${placeOf(cell, map)}`);
+    redraw();
+  };
+  const point = ({ offsetX, offsetY }) => {
+    const column = within(Math.floor((offsetX / canvas.clientWidth) * map.columns), map.columns);
+    const row = within(Math.floor((offsetY / canvas.clientHeight) * map.rows), map.rows);
+    choose(row * map.columns + column);
+  };
+  canvas.addEventListener("pointermove", point);
+  canvas.addEventListener("pointerdown", point);
+  canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && choose(-1));
+  canvas.addEventListener("blur", () => choose(-1));
+  canvas.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    if (chosen < 0) choose(hottest ?? 0);
+    else choose(within(Math.floor(chosen / map.columns) + step[0], map.rows) * map.columns + within((chosen % map.columns) + step[1], map.columns));
+  });
+  setText(told, rest());
+  caption.append(element("strong", "", camera.name), told);
+  made.append(canvas, caption);
+  return made;
+}
+
+function within(at, n) {
+  return Math.max(0, Math.min(n - 1, at));
+}
+
+function heatScale() {
+  const made = element("div", "heat-scale");
+  made.setAttribute("role", "img");
+  made.setAttribute("aria-label", `Colours from ${span(coolestS)}, dark, to ${span(hottestS)}, light`);
+  const stops = Array.from({ length: 17 }, (_, at) => heatColour(at / 16)).join(", ");
+  const bar = element("div", "heat-colours");
+  bar.style.background = `linear-gradient(90deg, ${stops}), #0b0d10`;
+  made.append(bar);
+  for (const tick of HEAT_TICKS_S.filter((each) => each > coolestS && each < hottestS)) {
+    const mark = element("span", "", span(tick).replace(".0", ""));
+    mark.style.left = `${100 * heatLevel(tick)}%`;
+    made.append(mark);
+  }
+  return made;
+}
+
+/** Return the heat maps of all cameras, and their scale. */
+export function heatMaps() {
+  const grid = element("div", "heats");
+  data.cameras.forEach((camera, number) => {
+    if (data.heat[number].columns) grid.append(heatFigure(camera, data.heat[number]));
+  });
+  const said = "How long people stood in each spot (1/64 of the picture), by their feet. Point at a spot for its time.";
+  return hottestS ? [element("p", "facts", said), grid, heatScale()] : [element("p", "facts", "Nobody's feet were in a picture.")];
+}

@@ -1,0 +1,300 @@
+// Floor plans: the paths of people seen from above, all of them or those of one moment.
+
+import { colour, data, linkTo, moment, people } from "./data.js";
+import { FAINT, INK, picture, write } from "./picture.js";
+import { count, element, setText } from "./text.js";
+
+const PLAN_EDGE = 26; // pixels around the plan, for the numbers of its axes
+const TRAIL_S = 8;
+const NEAR_PX = 14;
+const MAX_NUMBERS = 30; // people at one moment who have their number beside them
+const STEPS_M = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+const GRID = "#262d35";
+const PLAN_FONT = "12px system-ui, sans-serif";
+
+class Plan {
+  constructor(plan, tell) {
+    this.plan = plan;
+    this.tell = tell;
+    this.time = null;
+    this.chosen = 0;
+    const [left, low, right, high] = plan.bounds;
+    [this.wide, this.high] = [right - left, high - low];
+    const shape = Math.max(0.45, Math.min(1.15, this.high / this.wide));
+    const label = "Floor plan with the path of each person. Left and right arrow keys go from person to person, Enter shows the person.";
+    const { canvas, redraw } = picture("floor", label, shape, (context, width, height) => this.draw(context, width, height));
+    [this.canvas, this.redraw] = [canvas, redraw];
+    this.ids = idsOf(plan.paths);
+    canvas.addEventListener("pointermove", (event) => this.choose(this.nearest(event)));
+    canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.choose(0));
+    canvas.addEventListener("click", (event) => {
+      const id = this.nearest(event); // a finger chooses first, and opens then
+      if (id === this.chosen) this.open();
+      else this.choose(id);
+    });
+    canvas.addEventListener("keydown", (event) => this.press(event));
+  }
+
+  press(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (step) {
+      event.preventDefault();
+      const shown = this.time === null ? this.ids : idsOf(this.present().map(([path]) => path));
+      const at = shown.indexOf(this.chosen);
+      const next = at < 0 ? (step > 0 ? 0 : shown.length - 1) : (at + step + shown.length) % shown.length;
+      this.choose(shown[next] ?? 0);
+    } else if (event.key === "Enter") {
+      this.open();
+    } else if (event.key === "Escape") {
+      this.choose(0);
+    }
+  }
+
+  open() {
+    if (this.chosen) location.hash = `#people/${this.chosen}`;
+  }
+
+  choose(id) {
+    if (id === this.chosen) return;
+    this.chosen = id;
+    this.canvas.style.cursor = id ? "pointer" : "";
+    this.redraw();
+    this.tell();
+  }
+
+  /** Show those who are there at a time; null for the paths of all. */
+  setTime(time) {
+    this.time = time;
+    this.redraw();
+    this.tell();
+  }
+
+  /** Metres to pixels. */
+  place(x, y) {
+    const [left, low, , high] = this.plan.bounds;
+    const up = this.plan.mirrored ? y - low : high - y;
+    return [this.left + (x - left) * this.scale, this.top + up * this.scale];
+  }
+
+  draw(context, width, height) {
+    this.scale = Math.min((width - 2 * PLAN_EDGE) / this.wide, (height - 2 * PLAN_EDGE) / this.high);
+    this.left = (width - this.wide * this.scale) / 2;
+    this.top = (height - this.high * this.scale) / 2;
+    context.font = PLAN_FONT;
+    this.drawGrid(context, width, height);
+    context.lineJoin = "round";
+    context.lineCap = "round";
+    const isFaint = this.chosen || this.time !== null;
+    const usual = this.plan.paths.length > 500 ? 0.3 : 0.75;
+    this.drawPaths(context, this.plan.paths, 1.8, isFaint ? usual / 4 : usual);
+    if (this.time !== null) this.drawMoment(context);
+    if (this.chosen) this.drawChosen(context);
+    for (const [camera, x, y] of this.plan.views) this.drawView(context, data.cameras[camera].name, this.place(x, y), width);
+  }
+
+  /** Lines each so many metres, with their numbers where the coordinates are those of the site. */
+  drawGrid(context, width, height) {
+    const step = STEPS_M.find((each) => each * this.scale >= 44) ?? STEPS_M.at(-1);
+    const [left, low, right, high] = this.plan.bounds;
+    const [far, bottom] = [this.left + this.wide * this.scale, this.top + this.high * this.scale];
+    const number = (value, x, y) => {
+      if (this.plan.reference < 0) write(context, String(Number(value.toFixed(1))), x, y, FAINT);
+    };
+    context.textAlign = "center";
+    for (let x = Math.ceil(left / step) * step; x <= right; x += step) {
+      const [at] = this.place(x, low);
+      stroke(context, GRID, 1, [at, this.top], [at, bottom]);
+      number(x, at, Math.min(bottom + 16, height - 6));
+    }
+    context.textAlign = "right";
+    for (let y = Math.ceil(low / step) * step; y <= high; y += step) {
+      const [, at] = this.place(left, y);
+      stroke(context, GRID, 1, [this.left, at], [far, at]);
+      number(y, Math.max(this.left - 5, 24), at + 4);
+    }
+    const [end, length] = [width - 14, step * this.scale];
+    stroke(context, INK, 2, [end - length, 12], [end - length, 17], [end, 17], [end, 12]);
+    write(context, `${this.plan.reference < 0 ? "" : "about "}${step} m`, end, 33);
+  }
+
+  drawPaths(context, paths, width, alpha) {
+    context.globalAlpha = alpha;
+    for (const path of paths) {
+      const points = [];
+      for (let at = 2; at < path.length; at += 3) points.push(this.place(path[at + 1], path[at + 2]));
+      stroke(context, colour(path[0]), width, ...points);
+    }
+    context.globalAlpha = 1;
+  }
+
+  drawMoment(context) {
+    const here = this.present();
+    for (const [path, x, y] of here) {
+      const trail = path.slice(0, 2);
+      for (let at = 2; at < path.length; at += 3) {
+        if (path[at] > this.time - TRAIL_S && path[at] < this.time) trail.push(...path.slice(at, at + 3));
+      }
+      this.drawPaths(context, [[...trail, this.time, x, y]], 2.5, 1);
+    }
+    context.textAlign = "left";
+    const numbered = new Set(); // once for somebody whom two cameras see
+    for (const [[id], x, y] of here) {
+      const [left, top] = this.place(x, y);
+      dot(context, left, top, 6, colour(id));
+      if (here.length <= MAX_NUMBERS && !numbered.has(id)) write(context, String(id), left + 9, top + 4);
+      numbered.add(id);
+    }
+  }
+
+  /** Paths of those who are there at the chosen time, each with its place. */
+  present() {
+    const found = [];
+    for (const path of this.plan.paths) {
+      const place = placeAt(path, this.time);
+      if (place) found.push([path, ...place]);
+    }
+    return found;
+  }
+
+  drawChosen(context) {
+    const paths = this.plan.paths.filter((path) => path[0] === this.chosen);
+    this.drawPaths(context, paths, 3.5, 1);
+    const first = paths.reduce((best, path) => (path[2] < best[2] ? path : best));
+    dot(context, ...this.place(first[3], first[4]), 5, "#fff");
+  }
+
+  /** The name of a camera where its view begins. */
+  drawView(context, name, [x, y], width) {
+    const words = name.length > 18 ? `${name.slice(0, 17)}…` : name;
+    context.font = `600 ${PLAN_FONT}`;
+    const half = context.measureText(words).width / 2 + 8;
+    context.textAlign = "center";
+    write(context, words, Math.max(half, Math.min(width - half, x)), y + 18);
+    stroke(context, INK, 2, [x - 6, y + 4], [x, y - 4], [x + 6, y + 4]);
+    context.font = PLAN_FONT;
+  }
+
+  /** Who is nearest to a pixel; 0 for nobody. */
+  nearest({ offsetX: x, offsetY: y }) {
+    let [best, id] = [NEAR_PX ** 2, 0];
+    for (const path of this.plan.paths) {
+      for (let at = 2; at < path.length; at += 3) {
+        if (this.time !== null && Math.abs(path[at] - this.time) > TRAIL_S) continue;
+        const [left, top] = this.place(path[at + 1], path[at + 2]);
+        const off = (left - x) ** 2 + (top - y) ** 2;
+        if (off < best) [best, id] = [off, path[0]];
+      }
+    }
+    return id;
+  }
+}
+
+function stroke(context, style, width, ...points) {
+  context.strokeStyle = style;
+  context.lineWidth = width;
+  context.beginPath();
+  for (const point of points) context.lineTo(...point);
+  context.stroke();
+}
+
+function dot(context, x, y, radius, style) {
+  context.beginPath();
+  context.arc(x, y, radius, 0, 2 * Math.PI);
+  context.fillStyle = style;
+  context.fill();
+}
+
+function idsOf(paths) {
+  return [...new Set(paths.map((path) => path[0]))].sort((a, b) => a - b);
+}
+
+/** Where a path is at a time; nothing before its first and after its last point. */
+function placeAt(path, time) {
+  if (path[2] > time || path[path.length - 3] < time) return null;
+  let at = 2;
+  while (at + 3 < path.length && path[at + 3] < time) at += 3;
+  if (at + 3 >= path.length) return [path[at + 1], path[at + 2]];
+  const share = (time - path[at]) / (path[at + 3] - path[at] || 1);
+  return [1, 2].map((axis) => path[at + axis] + share * (path[at + 3 + axis] - path[at + axis]));
+}
+
+function planName(plan) {
+  return plan.views.map(([camera]) => data.cameras[camera].name).join(" + ");
+}
+
+function planNote(plan) {
+  if (plan.reference < 0) return "Each line is a person's path, in their colour; metres of the site.";
+  const name = data.cameras[plan.reference].name;
+  const joined = plan.views.length > 1 ? ` Other cameras are joined to ${name} by people seen by both.` : "";
+  return `Approximate, in the view of ${name}, whose floor was measured by the heights of people: distances may be off by a fifth.${joined} A homography of each camera makes it exact.`;
+}
+
+function planView(plan) {
+  const told = element("output", "facts");
+  const tell = () => {
+    if (view.chosen) {
+      const person = people.get(view.chosen);
+      const names = [...new Set(person.route.map((stay) => data.cameras[stay[0]].name))].join(", ");
+      told.replaceChildren(linkTo(view.chosen), ` ${moment(person.first)} to ${moment(person.last)} · ${names}`);
+    } else if (view.time !== null) {
+      const ids = idsOf(view.present().map(([path]) => path));
+      setText(told, `${count(ids.length, "person", "people")} at ${moment(view.time)}`);
+    } else {
+      setText(told, `Paths of ${count(view.ids.length, "person", "people")}. Point at one, or choose a time.`);
+    }
+  };
+  const view = new Plan(plan, tell);
+  const slider = element("input");
+  slider.type = "range";
+  slider.max = String(data.last);
+  slider.step = String(Math.max(0.5, data.last / 2000));
+  slider.value = "0";
+  slider.setAttribute("aria-label", "Time on the plan");
+  slider.setAttribute("aria-valuetext", "all times");
+  const all = element("button", "", "All times");
+  all.type = "button";
+  const setTime = (time) => {
+    all.disabled = time === null;
+    slider.setAttribute("aria-valuetext", time === null ? "all times" : moment(time));
+    view.setTime(time);
+  };
+  slider.addEventListener("input", () => setTime(Number(slider.value)));
+  all.addEventListener("click", () => setTime(null));
+  setTime(null);
+  const controls = element("div", "plan-bar");
+  controls.append(slider, all);
+  return [view.canvas, controls, told, element("p", "facts", planNote(plan))];
+}
+
+/** Cameras with people that are on no plan. */
+function onNoPlan() {
+  const shown = new Set(data.plans.flatMap((plan) => plan.views.map(([camera]) => camera)));
+  return data.cameras.filter((camera, number) => camera.people && !shown.has(number)).map((camera) => camera.name);
+}
+
+/** Return the floor plans: one is shown, the others are chosen by their cameras. */
+export function floorPlans() {
+  const target = element("div", "plan");
+  const show = (plan) => target.replaceChildren(...planView(plan));
+  const content = [];
+  if (data.plans.length > 1) {
+    const choice = element("select", "plan-choice");
+    choice.setAttribute("aria-label", "Cameras of the plan");
+    data.plans.forEach((plan, number) => {
+      const option = element("option", "", planName(plan));
+      option.value = String(number);
+      choice.append(option);
+    });
+    choice.addEventListener("change", () => show(data.plans[Number(choice.value)]));
+    content.push(choice);
+  }
+  if (data.plans.length) {
+    show(data.plans[0]);
+    content.push(target);
+  }
+  const names = onNoPlan();
+  if (names.length) {
+    content.push(element("p", "facts", `Not on a plan: ${names.join(", ")}. Too few people were seen in full, near and far; a homography of the camera puts it there.`));
+  }
+  return content;
+}
