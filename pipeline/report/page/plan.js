@@ -84,12 +84,24 @@ class Plan {
     this.drawGrid(context, width, height);
     context.lineJoin = "round";
     context.lineCap = "round";
-    const isFaint = this.chosen || this.time !== null;
-    const usual = this.plan.paths.length > 500 ? 0.3 : 0.75;
-    this.drawPaths(context, this.plan.paths, 1.8, isFaint ? usual / 4 : usual);
+    if (this.layer?.width !== context.canvas.width) this.layer = this.drawLayer(context);
+    context.globalAlpha = this.chosen || this.time !== null ? 0.25 : 1;
+    context.drawImage(this.layer, 0, 0, width, height);
+    context.globalAlpha = 1;
     if (this.time !== null) this.drawMoment(context);
     if (this.chosen) this.drawChosen(context);
     for (const [camera, x, y] of this.plan.views) this.drawView(context, data.cameras[camera].name, this.place(x, y), width);
+  }
+
+  /** All paths, on a canvas of their own: they are the same whoever is chosen. */
+  drawLayer(context) {
+    const layer = element("canvas");
+    [layer.width, layer.height] = [context.canvas.width, context.canvas.height];
+    const own = layer.getContext("2d");
+    own.setTransform(context.getTransform());
+    own.lineJoin = "round";
+    this.drawPaths(own, this.plan.paths, 1.8, this.plan.paths.length > 500 ? 0.3 : 0.75);
+    return layer;
   }
 
   /** Lines each so many metres, with their numbers where the coordinates are those of the site. */
@@ -175,14 +187,21 @@ class Plan {
   }
 
   /** Who is nearest to a pixel; 0 for nobody. */
-  nearest({ offsetX: x, offsetY: y }) {
-    let [best, id] = [NEAR_PX ** 2, 0];
+  nearest({ offsetX, offsetY }) {
+    const [left, low, , high] = this.plan.bounds;
+    const down = (offsetY - this.top) / this.scale;
+    const x = left + (offsetX - this.left) / this.scale;
+    const y = this.plan.mirrored ? low + down : high - down;
+    let best = (NEAR_PX / this.scale) ** 2;
+    let id = 0;
     for (const path of this.plan.paths) {
       for (let at = 2; at < path.length; at += 3) {
         if (this.time !== null && Math.abs(path[at] - this.time) > TRAIL_S) continue;
-        const [left, top] = this.place(path[at + 1], path[at + 2]);
-        const off = (left - x) ** 2 + (top - y) ** 2;
-        if (off < best) [best, id] = [off, path[0]];
+        const off = (path[at + 1] - x) ** 2 + (path[at + 2] - y) ** 2;
+        if (off < best) {
+          best = off;
+          id = path[0];
+        }
       }
     }
     return id;
