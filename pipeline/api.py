@@ -1,5 +1,5 @@
-"""The program as Python functions, which the command line calls too: one for files, one for live
-cameras.
+"""The program as Python functions, which the command line calls too: for files, for live cameras,
+and for corrections of what was found.
 
 Importing this module is cheap: torch is loaded by the first call.
 """
@@ -94,6 +94,43 @@ def follow_live(
     from pipeline.live import run  # here, because it takes seconds to load torch
 
     return run.run(all_settings, Path(output), resume, reload, quiet)
+
+
+def apply_corrections(
+    folder: str | Path,
+    corrections: str | Path = "",
+    *,
+    output: str | Path = "",
+    overwrite: bool = False,
+    video: bool = False,
+    quiet: bool = True,
+) -> "Result":
+    """Link the people of a finished run again, with corrections, and write its results anew.
+
+    No video is read, unless `video` is set. Whoever is mostly the same keeps their number.
+
+    Args:
+        folder: Output folder of a run over files.
+        corrections: YAML file of corrections, which are added to those in `corrections.yaml` of the
+            folder; "" for those alone.
+        output: Folder for the results; "" for `folder` itself.
+        overwrite: Replace the results of an earlier run in `output`.
+        video: Draw the annotated videos again, from the sources of the run.
+        quiet: Show no progress bars.
+
+    Returns:
+        As of `track_people`.
+
+    Raises:
+        ConfigError: The corrections cannot be read, or contradict each other.
+        SourceError: The folder holds no results that can be linked again, or a video is missing.
+        OutputError: The results cannot be written, or `output` is not empty and `overwrite` is not
+            set.
+    """
+    from pipeline import apply  # here, because it loads torch
+
+    given = Path(output) if output else Path(folder)
+    return apply.apply(Path(folder), str(corrections), given, overwrite, video, quiet)
 
 
 def _settings(

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from models import command
 from models.settings import RenamedSetting
@@ -19,9 +19,6 @@ from pipeline.api import follow_live, track_people
 from pipeline.config import Config
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.version import VERSION, git_hash
-
-if TYPE_CHECKING:
-    from pipeline.result import Result
 
 
 class Command(NamedTuple):
@@ -34,6 +31,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
+    "apply": Command("pipeline.apply", "link again with corrections, without reading video"),
     "report": Command("pipeline.report.__main__", "make report.html again"),
     "explain": Command("pipeline.explain", "say why tracklets were linked to one person"),
     "evaluate": Command("pipeline.evaluate.__main__", "compare results with ground truth"),
@@ -197,7 +195,9 @@ def _run(parsed: argparse.Namespace) -> int:
         overwrite=parsed.overwrite,
         quiet=parsed.quiet,
     )
-    _tell(result, parsed.quiet)
+    from pipeline import summary  # here, because it loads torch
+
+    summary.tell(result, parsed.quiet)
     return 130 if result.interrupted else 0
 
 
@@ -215,15 +215,7 @@ def _follow(parsed: argparse.Namespace, config: Config, output: Path) -> int:
         reload=(lambda: settings(parsed)) if parsed.config else None,
         quiet=parsed.quiet,
     )
-    _tell(result, parsed.quiet)
+    from pipeline import summary  # here, because it loads torch
+
+    summary.tell(result, parsed.quiet)
     return 0
-
-
-def _tell(result: "Result", quiet: bool) -> None:
-    """Print what went wrong and, unless `quiet`, what was found."""
-    for warning in result.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    if not quiet:
-        from pipeline import summary  # here, because it loads torch
-
-        print(summary.table(result))

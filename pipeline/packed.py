@@ -5,7 +5,6 @@ so that nothing in it is ever executed, as a pickle's would be, and damage is fo
 of the format. An object that is there several times is written once.
 """
 
-import io
 import json
 import math
 import zipfile
@@ -79,19 +78,20 @@ class Document:
         facts: see `write`.
     """
 
-    def __init__(self, data: bytes, schema: str) -> None:
+    def __init__(self, file: IO[bytes], schema: str) -> None:
         """Read a file.
 
         Args:
-            data: its content.
+            file: the file.
             schema: that of the value.
 
         Raises:
+            OSError: it cannot be read.
             ValueError: it is damaged, or of another schema.
         """
         self._name = _name(schema)
         try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as packed:
+            with np.load(file, allow_pickle=False) as packed:
                 self.facts: dict[str, Any] = json.loads(packed["document"].tobytes())
                 blob = packed["data"]
             if self.facts["schema"] != schema:

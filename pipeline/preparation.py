@@ -17,7 +17,6 @@ from pipeline.embed import Embedder
 from pipeline.errors import ConfigError
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
-from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.site import Site
 from pipeline.outputs import mosaic
 from pipeline.outputs.folder import OutputFolder
@@ -37,7 +36,6 @@ class Prepared:
     detector: Detector
     embedder: Embedder
     cameras: dict[str, Camera]
-    corrections: Corrections
     prior: Site
     result: Result
 
@@ -68,6 +66,7 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     source_paths = [Path(address.path) for address in addresses if address.path]
     _refuse_inputs_in(output, [*source_paths, *networks.files])
     result = new_result(config, output, networks)
+    result.corrections = corrected
     result.notes = name_notes + _codec_notes(config, cameras) + networks.notes
     result.warnings = region_warnings + _privacy_warnings(config)
     prior = sites.load(config.linking.priors, result.reid_sha256)
@@ -78,7 +77,6 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
         networks.detector,
         networks.embedder,
         cameras,
-        corrected,
         prior,
         result,
     )

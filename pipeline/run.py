@@ -19,9 +19,11 @@ from models.errors import one_line
 from models.interrupts import Interrupts
 from pipeline import config as configuration
 from pipeline import fill, site_checks
+from pipeline import kept as keeping
 from pipeline.config import CameraConfig, Config
 from pipeline.embed import Embedder
 from pipeline.errors import PipelineError
+from pipeline.kept import Kept
 from pipeline.linking import brief, linker
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
@@ -47,21 +49,21 @@ N_DRAWING = 2
 """Cameras that are drawn at the same time."""
 NOT_DRAWN = "the run ended while videos were drawn: some were not written"
 """Stands in `run.json` until they are."""
+DRAWING_STOPPED = "drawing was interrupted: some videos were not written"
 ROUNDING_S = 1e-6
 """Times of the same frame may differ by this, since clocks are shifted before or after adding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """What was read: tracklets with their embeddings, and how far each camera came.
+    """What was read.
 
-    online: people, where linking was online and has decided already; otherwise None.
-    last_s: time of each camera's last processed frame, on the clocks of the configuration.
+    online: people, where linking was online and has decided already; then no tracklets are kept.
+        Otherwise None.
     """
 
-    tracklets: list[Embedded]
+    kept: Kept
     online: Linked | None
-    last_s: dict[str, float]
 
 
 def stages() -> Interrupts:
@@ -103,19 +105,28 @@ def run(
     with interrupts, closing(prepared.folder) as folder:
         folder.create()
         processed = process(prepared, interrupts, quiet)
-        link(prepared, processed)
+        kept = processed.kept
+        if processed.online is None:
+            with folder.file(keeping.FILE) as path:
+                keeping.write(path, kept)
+        link(kept, result, processed.online)
+        settle(kept, result)
         write(folder, result)
+        if result.corrections.names():
+            folder.write_text(corrections.FILE, corrections.to_yaml(result.corrections))
         if config.output.video:
-            _publish(folder, replace(result, warnings=[*result.warnings, NOT_DRAWN]))
+            publish(folder, replace(result, warnings=[*result.warnings, NOT_DRAWN]))
             try:
-                draw(folder, result, processed.last_s, interrupts, quiet)
+                draw(folder, result, kept.last_s, interrupts, quiet)
             finally:
                 result.interrupted |= interrupts["drawing"].is_set()
-                _report(folder, result)
-                _publish(folder, result)
+                if config.output.report:
+                    write_report(folder, result)
+                publish(folder, result)
         else:
-            _report(folder, result)
-            _publish(folder, result)
+            if config.output.report:
+                write_report(folder, result)
+            publish(folder, result)
     result.files = folder.written
     return result
 
@@ -125,10 +136,13 @@ def _say(notes: Sequence[str]) -> None:
         tqdm.tqdm.write(f"note: {note}")
 
 
-def _report(folder: OutputFolder, result: Result) -> None:
-    """Write the report, or a warning: results are complete without it."""
-    if not result.config.output.report:
-        return
+def write_report(folder: OutputFolder, result: Result) -> None:
+    """Write the report, or a warning: results are complete without it.
+
+    Args:
+        folder: where it goes, with all other results written.
+        result: what was found.
+    """
     with result.timings.stage("report", sum(camera.n_frames for camera in result.cameras)):
         try:
             report.of_run(folder, result)
@@ -136,7 +150,8 @@ def _report(folder: OutputFolder, result: Result) -> None:
             result.warnings.append(f"{report.FILE} was not written: {one_line(error)}")
 
 
-def _publish(folder: OutputFolder, result: Result) -> None:
+def publish(folder: OutputFolder, result: Result) -> None:
+    """Put all that was written in its place, with `run.json`; raises OutputError."""
     folder.publish(manifest.to_json(result, [*_without_manifest(folder), MANIFEST]))
 
 
@@ -187,7 +202,22 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     result.frame_ranges = worker.frame_ranges
     result.n_boxes = worker.n_boxes
     result.n_unchanged = worker.n_unchanged
-    return Processed(tracklets, online, worker.last_s)
+    kept = Kept(
+        settings=configuration.stored(result.config).model_dump(mode="json"),
+        tracklets=tracklets,
+        cameras=result.cameras,
+        prior=prepared.prior,
+        look_s=_look_intervals_s(prepared),
+        last_s=worker.last_s,
+        frame_ranges=result.frame_ranges,
+        n_boxes=result.n_boxes,
+        n_unchanged=result.n_unchanged,
+        reid_sha256=result.reid_sha256,
+        interrupted=result.interrupted,
+        notes=list(result.notes),
+        warnings=list(result.warnings),
+    )
+    return Processed(kept, online)
 
 
 @contextmanager
@@ -216,7 +246,7 @@ def _follow(rounds: Iterable[list[Tracklet]], worker: Worker, prepared: Prepared
             with writing(folder.path / "events.jsonl"):
                 said.write(events.to_json_lines(new))
 
-        engine = engine_of(prepared.cameras, linking, prepared.corrections, prepared.prior)
+        engine = engine_of(prepared.cameras, linking, prepared.result.corrections, prepared.prior)
         timings = prepared.result.timings
         online = OnlineLinker(engine, linking.forget_after_s)
         runner = OnlineRunner(worker, prepared.embedder, online, linking.max_delay_s, timings, emit)
@@ -262,39 +292,35 @@ def _embed(
     return embedded
 
 
-def link(prepared: Prepared, processed: Processed) -> None:
-    """Link tracklets to people, and fill short gaps; both are noted in the result.
+def link(kept: Kept, result: Result, online: Linked | None = None) -> None:
+    """Link tracklets to people, which is noted in the result.
 
     Cameras then start when linking says they did, so that all that is written and drawn is on one
     clock.
 
     Args:
-        prepared: what to work with.
-        processed: what was read.
+        kept: what was read.
+        result: of the run; its corrections are obeyed.
+        online: people, where linking was online and has decided already.
     """
-    config = prepared.config
-    result = prepared.result
-    tracked = [embedded.tracklet for embedded in processed.tracklets]
-    if processed.online is not None:
-        result.linked = processed.online
-        tracked = [each for person in result.linked.people for each in person.tracklets]
-    doubts = site_checks.check_homographies(tracked, result.cameras, processed.online is None)
+    config = result.config
+    tracked = [embedded.tracklet for embedded in kept.tracklets]
+    if online is not None:
+        result.linked = online
+        tracked = [each for person in online.people for each in person.tracklets]
+    doubts = site_checks.check_homographies(tracked, result.cameras, online is None)
     result.warnings += [doubt.text for doubt in doubts]
-    if processed.online is None:
+    if online is None:
         result.cameras = [
             site_checks.without_homographies(camera, doubts) for camera in result.cameras
         ]
-        cameras = {
-            name: site_checks.without_homographies(camera, doubts)
-            for name, camera in prepared.cameras.items()
-        }
         with result.timings.stage("link", sum(camera.n_frames for camera in result.cameras)):
             result.linked = linker.link(
-                processed.tracklets,
-                cameras,
+                kept.tracklets,
+                {camera.name: camera for camera in result.cameras},
                 config.linking,
-                prepared.corrections,
-                prepared.prior,
+                result.corrections,
+                kept.prior,
             )
     applied_s = result.linked.applied_s
     result.cameras = [
@@ -311,20 +337,32 @@ def link(prepared: Prepared, processed: Processed) -> None:
         }
     )
     _count_tracked(result, tracked)
-    brief_notes = brief.notes(len(result.linked.left_out), config.linking.min_person_s)
+
+
+def settle(kept: Kept, result: Result) -> None:
+    """Fill short gaps of the people who were linked, and say what is doubtful; both are noted in
+    the result.
+
+    Args:
+        kept: what was read.
+        result: of the run, with what linking found.
+    """
+    config = result.config
+    linked = result.linked
+    brief_notes = brief.notes(len(linked.left_out), config.linking.min_person_s)
     _say(brief_notes)
     result.notes += brief_notes
     result.people = fill.fill(
-        result.linked.people,
+        linked.people,
         config.tracklets.max_interpolated_gap_s,
         config.sources.stride,
         result.frame_ranges,
-        _look_intervals_s(prepared),
-        result.linked.not_shown,
+        kept.look_s,
+        linked.not_shown,
     )
-    result.warnings += corrections.unknown(prepared.corrections, result.linked.tracklets)
-    result.warnings += links.doubts(result.linked.calibration)
-    result.warnings += links.unset(result.linked, config.linking.online)
+    result.warnings += corrections.unknown(result.corrections, linked.tracklets)
+    result.warnings += links.doubts(linked.calibration)
+    result.warnings += links.unset(linked, config.linking.online)
 
 
 def _look_intervals_s(prepared: Prepared) -> dict[str, float]:
@@ -374,7 +412,7 @@ def write(folder: OutputFolder, result: Result) -> None:
 def draw(
     folder: OutputFolder,
     result: Result,
-    last_s: dict[str, float],
+    last_s: Mapping[str, float],
     interrupts: Interrupts,
     quiet: bool,
 ) -> None:
@@ -417,7 +455,7 @@ def draw(
         if result.config.output.mosaic:
             _tile(folder, result, [camera for _, camera in jobs], last_s, total, interrupts)
     except video.Interrupted:
-        result.warnings.append("drawing was interrupted: some videos were not written")
+        result.warnings.append(DRAWING_STOPPED)
 
 
 def _refuse_missing(drawn: Mapping[str, Future[None]], result: Result) -> None:

@@ -1,5 +1,6 @@
-"""The table that a run prints at its end."""
+"""What a run prints at its end: warnings and a table."""
 
+import sys
 import time
 
 from pipeline.outputs import links
@@ -8,6 +9,14 @@ from pipeline.result import Result
 MAX_PEOPLE = 30
 FIRST_CLOCK_S = 1e9
 """Later times count from 1970: they are shown as the time of the day."""
+
+
+def tell(result: Result, quiet: bool) -> None:
+    """Print what went wrong and, unless `quiet`, what was found."""
+    for warning in result.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    if not quiet:
+        print(table(result))
 
 
 def table(result: Result) -> str:

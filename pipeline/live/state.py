@@ -130,7 +130,8 @@ def load(path: Path, network_sha256: str) -> State:
         f" {path.parent}` makes the results of what was recorded"
     )
     try:
-        document = packed.Document(files.read_bytes(path, MAX_BYTES), SCHEMA)
+        data = files.read_bytes(path, MAX_BYTES)
+        document = packed.Document(io.BytesIO(data), SCHEMA)
         if document.facts["network_sha256"] != network_sha256:
             raise ConfigError(
                 f"{path}: is of another ReID network, whose embeddings cannot be compared; set"

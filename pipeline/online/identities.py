@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -186,16 +186,11 @@ class Identities:
 
     def _continued(self, groups: Sequence[Person], overlap: "_Overlap") -> dict[int, int]:
         """Known people by the number of the group that they are."""
-        ids: dict[int, int] = {}
-        taken: set[int] = set()
-        most_first = sorted(overlap.common, key=lambda pair: (-overlap.common[pair], pair))
-        for person_id, number in most_first:
-            if number in ids or person_id in taken:
-                continue
-            if self._fits(person_id, groups[number], overlap):
-                ids[number] = person_id
-                taken.add(person_id)
-        return ids
+
+        def fits(person_id: int, number: int) -> bool:
+            return self._fits(person_id, groups[number], overlap)
+
+        return continued(overlap.common, fits)
 
     def _fits(self, person_id: int, group: Person, overlap: "_Overlap") -> bool:
         """Whether a person's past allows the tracklets of a group that are new to that person."""
@@ -216,6 +211,31 @@ class Identities:
         if not self._fits(person_id, groups[number], overlap):
             return -1
         return number if self.people[person_id].allows_past(into) else -1
+
+
+def continued(
+    common: Mapping[tuple[int, int], int],
+    fits: Callable[[int, int], bool] = lambda person_id, number: True,
+) -> dict[int, int]:
+    """Return which group each known person is: that with most shared rows.
+
+    Args:
+        common: number of shared rows, by (person, number of the group); pairs with many are decided
+            first.
+        fits: whether a person can be a group.
+
+    Returns:
+        People by the number of the group that they are; groups of nobody known are not in it.
+    """
+    ids: dict[int, int] = {}
+    taken: set[int] = set()
+    for person_id, number in sorted(common, key=lambda pair: (-common[pair], pair)):
+        if number in ids or person_id in taken:
+            continue
+        if fits(person_id, number):
+            ids[number] = person_id
+            taken.add(person_id)
+    return ids
 
 
 class _Overlap:

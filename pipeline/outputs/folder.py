@@ -42,6 +42,7 @@ class OutputFolder:
         self._lock = -1
         self._hidden = path
         self._published: set[str] = set()
+        self._is_first = True
         with writing(path):
             if path.exists() and not path.is_dir():
                 raise OutputError(f"{path}: is a file; choose another --output")
@@ -86,6 +87,24 @@ class OutputFolder:
                 raise
         self.written.append(name)
 
+    def keep(self, names: Iterable[str], source: Path) -> None:
+        """Take files of an earlier run into the results as they are.
+
+        Args:
+            names: their paths in its folder.
+            source: that folder, which may be this one.
+
+        Raises:
+            OutputError: they cannot be copied.
+        """
+        for name in names:
+            if source.resolve() == self.path.resolve():
+                self.written.append(name)
+                self._published.add(name)
+                continue
+            with self.file(name) as path:
+                _copy(source / name, path)
+
     def find(self, name: str) -> Path:
         """Where a written file lies now."""
         return (self.path if name in self._published else self._hidden) / name
@@ -113,7 +132,8 @@ class OutputFolder:
         Raises:
             OutputError: a file cannot be put in its place; all are then kept where they are.
         """
-        is_first = not self._published
+        is_first = self._is_first
+        self._is_first = False
         if not is_first:
             self.written.remove(MANIFEST)
             self._published.remove(MANIFEST)
@@ -184,6 +204,16 @@ class OutputFolder:
                 raise NotADirectoryError(errno.ENOTDIR, "it is a link", str(target.parent))
         (self._hidden / name).replace(target)
         self._published.add(name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file, as another name of the same one where that is possible: results are replaced and
+    never changed.
+    """
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 @contextmanager

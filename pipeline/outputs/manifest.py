@@ -28,6 +28,10 @@ PACKAGES = (
     "onnxruntime",
     "openvino",
 )
+PROCESS = ("version", "git", "python", "packages", "device", "detector", "reid")
+"""What is said of the program, the machine and the networks."""
+OF_RUN = (*PROCESS, "stages")
+"""What stays when results are made again of what a run kept."""
 
 
 def to_json(result: Result, files: list[str]) -> str:
@@ -43,14 +47,40 @@ def to_json(result: Result, files: list[str]) -> str:
 def document(result: Result, files: list[str]) -> dict[str, Any]:
     """Return the manifest of a finished run.
 
+    Where the results were made of an earlier run again, what is said of its program, machine,
+    networks and stages is still of that run.
+
     Args:
         result: what was found.
         files: names of the files in the folder.
     """
+    process = result.earlier or {**_process(result), "stages": _stages(result.timings)}
+    last_id = max((person.person_id for person in result.people), default=0)
+    return {
+        "schema": "run/1",
+        **{key: process[key] for key in PROCESS},
+        "people": len(result.people),
+        "last_person_id": max(last_id, int(result.earlier.get("last_person_id", 0))),
+        "appearance": result.linked.calibration.in_words(),
+        "lookalikes": links.lookalikes(result.people),
+        "clocks": result.linked.clocks.in_words(),
+        "clocks_applied_s": dict(result.linked.applied_s),
+        "overlaps": [found.in_words() for found in result.linked.homographies],
+        "travel": travel_times.in_words(result.linked.travel),
+        "cameras": [_camera(camera, result) for camera in result.cameras],
+        "stages": process["stages"],
+        "interrupted": result.interrupted,
+        "notes": result.notes,
+        "warnings": result.warnings,
+        "files": files,
+    }
+
+
+def _process(result: Result) -> dict[str, Any]:
+    """The program, the machine and the networks of this process."""
     device = devices.resolve(result.config.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return {
-        "schema": "run/1",
         "version": VERSION,
         "git": git_hash(),
         "python": platform.python_version(),
@@ -66,22 +96,11 @@ def document(result: Result, files: list[str]) -> dict[str, Any]:
             "sha256": result.reid_sha256,
             **result.reid_choice._asdict(),
         },
-        "people": len(result.people),
-        "appearance": result.linked.calibration.in_words(),
-        "lookalikes": links.lookalikes(result.people),
-        "clocks": result.linked.clocks.in_words(),
-        "clocks_applied_s": dict(result.linked.applied_s),
-        "overlaps": [found.in_words() for found in result.linked.homographies],
-        "travel": travel_times.in_words(result.linked.travel),
-        "cameras": [_camera(camera, result) for camera in result.cameras],
-        "stages": {
-            stage: _stage(stage, result.timings) for stage in sorted(result.timings.seconds)
-        },
-        "interrupted": result.interrupted,
-        "notes": result.notes,
-        "warnings": result.warnings,
-        "files": files,
     }
+
+
+def _stages(timings: Timings) -> dict[str, dict[str, float]]:
+    return {stage: _stage(stage, timings) for stage in sorted(timings.seconds)}
 
 
 def _stage(stage: str, timings: Timings) -> dict[str, float]:

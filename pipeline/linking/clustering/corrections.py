@@ -296,7 +296,9 @@ def of_folder(folder: Path) -> Corrections:
 def to_yaml(corrections: Corrections) -> str:
     """Return the text that `load` reads, a group a line."""
     said = {kind: value for kind, value in corrections.model_dump().items() if value}
-    return yaml.safe_dump(said, sort_keys=False, width=LINE) if said else ""
+    if not said:
+        return ""
+    return yaml.safe_dump(said, sort_keys=False, default_flow_style=None, width=LINE)
 
 
 def cut(corrections: Corrections, embedded: Sequence[Embedded]) -> list[Embedded]:
