@@ -191,7 +191,7 @@ def _tracklets(labels: Labels, known: Rows, camera: Camera) -> Iterator[tuple[in
     is_new |= np.diff(track_ids) != 0
     is_new |= np.diff(pieces) != 0
     is_new |= np.diff(times_s) > MAX_GAP_S
-    parts = [part for part in _split(is_new) if len(part)]
+    parts = _split(len(track_ids), is_new)
     unique_ids = _unique_ids(
         [(int(track_ids[part[0]]), labels.frames[part]) for part in parts], known
     )
@@ -208,10 +208,12 @@ def _tracklets(labels: Labels, known: Rows, camera: Camera) -> Iterator[tuple[in
         yield int(labels.person_ids[part[0]]), tracklet
 
 
-def _split(is_new: Array) -> list[Array]:
-    """Rows from one cut to the next; is_new (n - 1,) bool says where the next row begins a part."""
-    rows = np.arange(len(is_new) + 1)
-    return np.split(rows, np.flatnonzero(is_new) + 1)
+def _split(n_rows: int, is_new: Array) -> list[Array]:
+    """Rows from one cut to the next; is_new (n_rows - 1,) bool says which of the rows after the
+    first one begin a part.
+    """
+    parts = np.split(np.arange(n_rows), np.flatnonzero(is_new) + 1)
+    return parts if n_rows else []
 
 
 def _times(frames: Array, known: Rows, camera: Camera) -> Array:
@@ -243,7 +245,7 @@ def _tracks(labels: Labels, known: Rows) -> tuple[Array, Array]:
     pieces[found] = known.first_frames[same[same >= 0]]
     is_new = np.diff(labels.tracks) != 0
     is_new |= np.diff(labels.person_ids) != 0
-    for part in _split(is_new):
+    for part in _split(len(track_ids), is_new):
         has_track = part[track_ids[part] > 0]
         if len(has_track):
             nearest = np.searchsorted(has_track, part, side="right") - 1
@@ -366,7 +368,7 @@ def _manifest(run: Table, imported: Imported) -> dict[str, Any]:
 def _described(footage: Footage, people: Iterable[Person]) -> dict[str, Any]:
     name = footage.camera.name
     frames = footage.frames
-    ranges = [part for part in _split(np.diff(frames) != footage.stride) if len(part)]
+    ranges = _split(len(frames), np.diff(frames) != footage.stride)
     n_boxes = sum(
         len(tracklet.frames)
         for person in people
