@@ -250,8 +250,8 @@ def read_run_cameras(path: Path) -> list[CameraConfig]:
         path: the output folder.
 
     Returns:
-        Name, resolved path of the source and video track of each camera; empty where there is no
-        `config.yaml`.
+        Name, resolved path of the source, video track and homography of each camera; empty where
+        there is no `config.yaml`.
 
     Raises:
         SourceError: the file is damaged.
@@ -265,6 +265,7 @@ def read_run_cameras(path: Path) -> list[CameraConfig]:
                 source=str(Path(camera["source"]).resolve()),
                 name=camera["name"],
                 track=camera.get("track", 0),
+                homography=camera.get("homography", []),
             )
             for camera in settings.read(str(file), configuration.EXAMPLE)["cameras"]
         ]

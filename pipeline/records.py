@@ -204,6 +204,31 @@ class Tracklet:
         if n == 0:
             raise ValueError("a tracklet has at least one row")
 
+    @classmethod
+    def bare(
+        cls,
+        camera: str,
+        track_id: int,
+        frames: Array,
+        times_s: Array,
+        boxes: Array,
+        scores: Array,
+        is_filled: Array = NONE_FILLED,
+    ) -> "Tracklet":
+        """Return a tracklet without crops; the values are those of the class."""
+        return cls(
+            camera,
+            track_id,
+            frames,
+            times_s,
+            boxes,
+            scores,
+            crops=np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8),
+            crop_quality=np.zeros(0, np.float32),
+            crop_times_s=np.zeros(0),
+            is_filled=is_filled,
+        )
+
     @property
     def first_s(self) -> float:
         """Time of the first row, seconds."""
@@ -362,6 +387,34 @@ class Link:
     rival: str
     rival_probability: float
     lookalike: str
+
+    @classmethod
+    def decided(
+        cls, first: Tracklet, second: Tracklet, probability: float, rule: str = ""
+    ) -> "Link":
+        """Return a link whose evidence is not known.
+
+        Args:
+            first: a tracklet.
+            second: another one.
+            probability: that they are one person, 0..1.
+            rule: what decided it; "" for the evidence.
+        """
+        return cls(
+            first,
+            second,
+            probability,
+            similarity=np.nan,
+            appearance=np.nan,
+            place=np.nan,
+            travel=np.nan,
+            gap_s=second.first_s - first.last_s,
+            floor_m=np.nan,
+            rule=rule,
+            rival="",
+            rival_probability=0.0,
+            lookalike="",
+        )
 
 
 @dataclass(frozen=True, slots=True)

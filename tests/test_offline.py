@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.pipeline.exports import results
+from tests.pipeline.outputs.people import camera, person, tracklet
 from tests.videos import write_video
 
 WATCH = """
@@ -37,6 +39,13 @@ import sys, time
 from pipeline.cli import main
 code = main(sys.argv[1:])
 time.sleep(15)  # what waits in a queue of events is sent later
+sys.exit(code)
+"""
+EXPORT = """
+import sys, time
+from pipeline.exports.__main__ import main
+code = main(sys.argv[1:])
+time.sleep(5)
 sys.exit(code)
 """
 
@@ -107,6 +116,19 @@ def test_importing_a_runtime_asks_for_no_host_and_leaves_nothing_in_home(
     said = watched.run("-c", f"import time, {module}; time.sleep(6)")
     assert "watched [0, []]" in said
     assert watched.files() == set()
+
+
+def test_an_export_for_the_rerun_viewer_asks_for_no_host_and_leaves_nothing_in_home(
+    watched: Watched, tmp_path: Path
+) -> None:
+    pytest.importorskip("rerun", reason="needs the package rerun-sdk")
+    seen = tracklet("gate", 1, [0.0, 0.1], [[1, 2, 3, 4]])
+    folder = results.write(tmp_path / "run", [person(1, seen)], [camera("gate")])
+    recording = tmp_path / "run.rrd"
+    said = watched.run("-c", EXPORT, str(folder), "--rerun", str(recording))
+    assert "watched [0, []]" in said
+    assert watched.files() == set()
+    assert recording.stat().st_size > 0
 
 
 @pytest.mark.slow

@@ -104,16 +104,16 @@ def read_results(path: Path, with_filled: bool = True) -> dict[str, Rows]:
     table = path / "tracks.csv"
     if table.is_file():
         return _read_table(table, with_filled)
-    mot_files = _mot_files(path)
-    if not mot_files:
+    paths = mot_files(path)
+    if not paths:
         raise SourceError(
             f"{path}: no results here; give an output folder with tracks.csv, or a folder of MOT"
             " files"
         )
-    tables = {camera: mot.read(file) for camera, file in mot_files.items()}
+    tables = {camera: mot.read(file) for camera, file in paths.items()}
     first = box_files.origin(list(tables.values()))
     cameras: dict[str, Rows] = {}
-    for camera, file in mot_files.items():
+    for camera, file in paths.items():
         frames = box_files.count_from(tables[camera], file, first, "give frames from 1")
         cameras[camera] = _rows(tables[camera], frames)
         _refuse_duplicates(cameras[camera], str(file))
@@ -132,7 +132,7 @@ def doubts(path: Path) -> list[str]:
     if (path / "tracks.csv").is_file():
         return []
     notes = ["MOT files have no track ids: every id of a camera is taken for one track of it"]
-    tables = {file: mot.read(file) for file in _mot_files(path).values()}
+    tables = {file: mot.read(file) for file in mot_files(path).values()}
     if box_files.origin(list(tables.values())) == 0:
         notes.append(f"{path}: frames count from 0, since a frame 0 was found in the results")
     for file, table in tables.items():
@@ -163,17 +163,17 @@ def read_truth(
     Raises:
         SourceError: there is no truth, no row counts, or a file is damaged or cannot be meant so.
     """
-    mot_files = _mot_files(path)
-    if not mot_files:
+    paths = mot_files(path)
+    if not paths:
         raise SourceError(
             f"{path}: no truth here; give a folder with a MOTChallenge file per camera,"
             " <camera>.txt"
         )
-    tables = {camera: mot.read(file) for camera, file in mot_files.items()}
+    tables = {camera: mot.read(file) for camera, file in paths.items()}
     first = box_files.origin(list(tables.values())) if first_frame is None else first_frame
     cameras: dict[str, Truth] = {}
     reasons: dict[str, list[str]] = {}
-    for camera, file in mot_files.items():
+    for camera, file in paths.items():
         table = tables[camera]
         notes = box_files.check_pixels(table, file, (sizes or {}).get(camera))
         if first == 0 and first_frame is None:
@@ -312,7 +312,10 @@ def _by_frame(frames: Array) -> dict[int, Array]:
     return dict(zip(values.tolist(), np.split(order, starts[1:]), strict=True))
 
 
-def _mot_files(path: Path) -> dict[str, Path]:
+def mot_files(path: Path) -> dict[str, Path]:
+    """Return the MOT file of each camera in a folder, `<camera>.txt` or `<camera>/gt/gt.txt`, or
+    those of the output folder of a run; raises SourceError when it is no folder.
+    """
     if not path.is_dir():
         raise SourceError(f"{path}: no such folder")
     nested = {file_name(p.parent.parent.name): p for p in path.glob("*/gt/gt.txt")}

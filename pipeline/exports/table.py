@@ -31,6 +31,16 @@ PEOPLE = re.compile(r'"people"\s*:')
 """The key that follows the cameras; in the text of a value, its quotes would be escaped."""
 NO_HOMOGRAPHY = np.zeros((0, 0))
 NO_FRAMES: Array = np.zeros(0, np.int64)
+NO_ROWS = Rows(
+    frames=NO_FRAMES,
+    times_s=np.zeros(0),
+    boxes=np.zeros((0, 4)),
+    scores=np.zeros(0),
+    is_filled=np.zeros(0, np.bool_),
+    track_ids=NO_FRAMES,
+    first_frames=NO_FRAMES,
+    person_ids=NO_FRAMES,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 
 from models import command, files
-from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from pipeline import fill
 from pipeline.errors import PipelineError
 from pipeline.live import journal
@@ -31,7 +30,7 @@ from pipeline.online import events
 from pipeline.online.events import NO_LINK, Event
 from pipeline.outputs import trajectories
 from pipeline.outputs.folder import MOT, writing
-from pipeline.records import Array, Camera, Link, Person, Tracklet
+from pipeline.records import Camera, Link, Person, Tracklet
 
 Write = Callable[[str, Iterable[str]], None]
 """Writes a file, by its name in the output folder, part by part."""
@@ -151,27 +150,9 @@ class _Probabilities:
         best = max(*known, 0.0)
         links = []
         for other, probability in zip(others, known[1:], strict=True):
-            links.append(_link(first, other, best if probability == NO_LINK else probability))
+            known_or_best = best if probability == NO_LINK else probability
+            links.append(Link.decided(first, other, known_or_best))
         return links
-
-
-def _link(first: Tracklet, second: Tracklet, probability: float) -> Link:
-    """A link of which no more than the probability is known."""
-    return Link(
-        first,
-        second,
-        probability,
-        similarity=np.nan,
-        appearance=np.nan,
-        place=np.nan,
-        travel=np.nan,
-        gap_s=second.first_s - first.last_s,
-        floor_m=np.nan,
-        rule="",
-        rival="",
-        rival_probability=0.0,
-        lookalike="",
-    )
 
 
 def _pieces(decided: Iterable[Event]) -> dict[tuple[str, int], list[Piece]]:
@@ -218,24 +199,8 @@ def _cut(
         if own.start < own.stop:
             yield (
                 person_id,
-                _tracklet(camera, track_id, frames[own], times_s[own], boxes[own], scores[own]),
+                Tracklet.bare(camera, track_id, frames[own], times_s[own], boxes[own], scores[own]),
             )
-
-
-def _tracklet(
-    camera: str, track_id: int, frames: Array, times_s: Array, boxes: Array, scores: Array
-) -> Tracklet:
-    return Tracklet(
-        camera,
-        track_id,
-        frames,
-        times_s,
-        boxes,
-        scores,
-        crops=np.zeros((0, HEIGHT_PX, WIDTH_PX, 3), np.uint8),
-        crop_quality=np.zeros(0, np.float32),
-        crop_times_s=np.zeros(0),
-    )
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -204,15 +204,34 @@ def mot_lines(people: Sequence[Person], camera: str) -> Iterator[str]:
     Yields:
         The lines; frames count from 1.
     """
+    for frame, person_id, box, score in _by_frame_and_person(people, camera):
+        yield mot.line(frame, person_id, box, score)
+
+
+def truth_lines(people: Sequence[Person], camera: str) -> Iterator[str]:
+    """Write one camera's boxes as MOTChallenge truth: as `mot_lines`, but every row counts.
+
+    Args:
+        people: identities.
+        camera: the camera's name.
+
+    Yields:
+        The lines; frames count from 1.
+    """
+    for frame, person_id, box, _ in _by_frame_and_person(people, camera):
+        yield mot.truth_line(frame, person_id, box)
+
+
+def _by_frame_and_person(
+    people: Sequence[Person], camera: str
+) -> Iterator[tuple[int, int, Array, float]]:
+    """Frame, person, box (4,) and score of one camera's rows."""
     pieces = _by_camera(people).get(camera, [])
     if not pieces:
         return
     rows = Rows.of(pieces)
     for i in np.lexsort([rows.person_ids, rows.frames]).tolist():
-        frame = int(rows.frames[i])
-        person_id = int(rows.person_ids[i])
-        score = float(rows.scores[i])
-        yield mot.line(frame, person_id, rows.boxes[i], score)
+        yield int(rows.frames[i]), int(rows.person_ids[i]), rows.boxes[i], float(rows.scores[i])
 
 
 Piece = tuple[int, Tracklet]

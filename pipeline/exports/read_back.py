@@ -1,0 +1,438 @@
+"""Results of what a human corrected in CVAT, or in MOTChallenge files: `people-tracker import`.
+
+    people-tracker import outputs/monday monday_cvat/*.xml --output outputs/monday_by_hand
+
+The new folder has exactly the boxes and people of the files, in the form of a run's results, so
+that `report`, `pipeline.evaluate` (as results and as truth) and `pipeline.crops` take it. Cameras
+without a file are left out. Cameras and the times of frames come from the run. So do ids of tracks
+where a file has none: a box that lies where the run had one is of its track, and has its crop.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models import command
+from models.boxes import iou
+from models.errors import InputError
+from pipeline.config import LinkingConfig, file_name
+from pipeline.crops import read_run_cameras
+from pipeline.errors import OutputError, PipelineError, SourceError
+from pipeline.evaluate import boxes
+from pipeline.exports import labelled, labelled_cvat
+from pipeline.exports.labelled import Labels
+from pipeline.exports.table import NO_HOMOGRAPHY, NO_ROWS, Footage, Table, concatenate
+from pipeline.linking import linker
+from pipeline.linking.learning import similarity
+from pipeline.linking.reasons import CORRECTED
+from pipeline.outputs import links, reading, trajectories
+from pipeline.outputs.folder import MANIFEST, MOT, OutputFolder
+from pipeline.outputs.trajectories import Rows
+from pipeline.records import Array, Camera, Link, Person, Tracklet
+from pipeline.report import crops
+from pipeline.report import write as report
+from pipeline.version import VERSION, git_hash
+
+CONFIG = "config.yaml"
+MAX_GAP_S = 2.0
+"""A tracklet ends where nobody was seen for longer; those of a run have shorter gaps."""
+MIN_IOU = 0.9
+"""A box that overlaps one of the run so much is that box."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What was read: people, and the cameras that have files, with their frames."""
+
+    people: list[Person]
+    footage: list[Footage]
+    files: list[Path]
+
+
+def read_back(
+    folder: Path, files: Sequence[Path], output: Path, overwrite: bool = False
+) -> Imported:
+    """Write the results of corrected files.
+
+    Args:
+        folder: output folder of the run that was corrected.
+        files: one a camera, or folders of them. CVAT for video 1.1: `<camera>.xml`, or the `.zip`
+            of a task that is named like a camera. MOT: `<camera>.txt` or `<camera>/gt/gt.txt`.
+        output: folder for the results.
+        overwrite: replace the results in `output`.
+
+    Raises:
+        PipelineError: a file cannot be read, cannot be meant as it is, or belongs to no camera; a
+            person has two boxes in a frame; the results cannot be written.
+        InputError: a MOT file is damaged.
+    """
+    if output.resolve() == folder.resolve():
+        raise OutputError(f"{output}: is the run itself; choose another --output")
+    run = Table(folder)
+    imported = _read(run, files)
+    _write(run, imported, output, overwrite)
+    report.of_folder(output)
+    return imported
+
+
+def _read(run: Table, files: Sequence[Path]) -> Imported:
+    """People of the files, by id."""
+    given = _labels(run, files)
+    tracklets: dict[int, list[Tracklet]] = defaultdict(list)
+    footage = []
+    for camera, parts in run.by_camera():
+        name = camera.camera.name
+        if name not in given:
+            continue
+        labels = given[name]
+        _check(labels, camera)
+        known = concatenate([NO_ROWS, *parts])
+        for person_id, tracklet in _tracklets(labels, known, camera.camera):
+            tracklets[person_id].append(tracklet)
+        footage.append(_covering(camera, labels.frames))
+    people = [_person(person_id, own) for person_id, own in sorted(tracklets.items())]
+    order = list(run.footage)
+    footage.sort(key=lambda each: order.index(each.camera.name))
+    return Imported(people, footage, [labels.path for labels in given.values()])
+
+
+def _labels(run: Table, files: Sequence[Path]) -> dict[str, Labels]:
+    """Labels of the files by camera."""
+    found: dict[str, Labels] = {}
+
+    def add(labels: Labels, names: Sequence[str]) -> None:
+        camera = _camera(run, labels.path, names)
+        if camera in found:
+            raise SourceError(
+                f"{labels.path}: {found[camera].path} is of camera {camera} too; give one file a"
+                " camera"
+            )
+        found[camera] = labels
+
+    mot_files: list[Path] = []
+    for path in _expanded(files):
+        if path.suffix.lower() == ".txt":
+            mot_files.append(path)
+        else:
+            labels, task = labelled_cvat.read(path)
+            add(labels, [path.stem, task])
+    names = [path.parent.parent.name if path.name == "gt.txt" else path.stem for path in mot_files]
+    cameras = [_camera(run, path, [name]) for path, name in zip(mot_files, names, strict=True)]
+    sizes = [(run.footage[name].camera.width, run.footage[name].camera.height) for name in cameras]
+    for camera, labels in zip(cameras, labelled.read_mot(mot_files, sizes), strict=True):
+        add(labels, [camera])
+    return found
+
+
+def _expanded(files: Sequence[Path]) -> Iterator[Path]:
+    """The files, and those in folders."""
+    for path in files:
+        if path.is_dir():
+            of_cvat = [each for each in sorted(path.iterdir()) if each.suffix in (".xml", ".zip")]
+            inside = of_cvat or list(boxes.mot_files(path).values())
+            if not inside:
+                raise SourceError(f"{path}: has no XML files of CVAT and no MOT files")
+            yield from inside
+        elif path.suffix.lower() in (".xml", ".zip", ".txt"):
+            yield path
+        else:
+            raise SourceError(f"{path}: is no XML file of CVAT (.xml, .zip) and no MOT file (.txt)")
+
+
+def _camera(run: Table, path: Path, names: Sequence[str]) -> str:
+    """The camera that a file is of, by one of its names."""
+    for name in names:
+        if file_name(name) in run.footage:
+            return file_name(name)
+    known = ", ".join(run.footage)
+    example = next(iter(run.footage), "camera") + path.suffix
+    raise SourceError(
+        f"{path}: is of no camera of {run.folder} ({known}); name it after its camera, such as"
+        f" {example}"
+    )
+
+
+def _check(labels: Labels, footage: Footage) -> None:
+    """Raise SourceError where a camera cannot show what the labels say."""
+    frames = footage.frames
+    name = footage.camera.name
+    if len(frames):
+        is_outside = (labels.frames < frames.min()) | (labels.frames > frames.max())
+        if is_outside.any():
+            raise SourceError(
+                f"{labels.path}: has a box in frame {labels.frames[is_outside][0]}, but {name} has"
+                f" frames {frames.min()} to {frames.max()} (from 0); is it of this recording?"
+            )
+    pairs = np.stack([labels.person_ids, labels.frames], axis=1)
+    values, counts = np.unique(pairs, axis=0, return_counts=True)
+    if (counts > 1).any():
+        person_id, frame = values[counts > 1][0].tolist()
+        raise SourceError(
+            f"{labels.path}: person {person_id} has two boxes in frame {frame} (from 0); delete"
+            " one, or give it to somebody else"
+        )
+
+
+def _tracklets(labels: Labels, known: Rows, camera: Camera) -> Iterator[tuple[int, Tracklet]]:
+    """Tracklets of one camera, each with its person."""
+    times_s = _times(labels.frames, known, camera)
+    track_ids, pieces = _tracks(labels, known)
+    is_new = np.diff(labels.tracks) != 0
+    is_new |= np.diff(labels.person_ids) != 0
+    is_new |= np.diff(track_ids) != 0
+    is_new |= np.diff(pieces) != 0
+    is_new |= np.diff(times_s) > MAX_GAP_S
+    parts = _split(len(track_ids), is_new)
+    unique_ids = _unique_ids(
+        [(int(track_ids[part[0]]), labels.frames[part]) for part in parts], known
+    )
+    for part, track_id in zip(parts, unique_ids, strict=True):
+        tracklet = Tracklet.bare(
+            camera.name,
+            track_id,
+            labels.frames[part],
+            times_s[part],
+            labels.boxes[part].astype(np.float32),
+            labels.scores[part].astype(np.float32),
+            labels.is_filled[part],
+        )
+        yield int(labels.person_ids[part[0]]), tracklet
+
+
+def _split(n_rows: int, is_new: Array) -> list[Array]:
+    """Rows from one cut to the next; is_new (n_rows - 1,) bool says which of the rows after the
+    first one begin a part.
+    """
+    parts = np.split(np.arange(n_rows), np.flatnonzero(is_new) + 1)
+    return parts if n_rows else []
+
+
+def _times(frames: Array, known: Rows, camera: Camera) -> Array:
+    """Times of frames (n,) on the common clock, as the run has them where it had somebody."""
+    if not len(known.frames):
+        return np.asarray(camera.start_s + frames / camera.fps)
+    seen, rows = np.unique(known.frames, return_index=True)
+    seen_s = known.times_s[rows]
+    times_s = np.interp(frames, seen, seen_s)
+    before = np.minimum(frames - seen[0], 0)
+    after = np.maximum(frames - seen[-1], 0)
+    return np.asarray(times_s + (before + after) / camera.fps)
+
+
+def _tracks(labels: Labels, known: Rows) -> tuple[Array, Array]:
+    """Track of each row, and the first frame of the run's piece of it, both (n,) int64.
+
+    Where the file tells no track, it is that of the run's box in the same place, or else that of
+    the row before or after in the same track of the file; 0 where there is none.
+    """
+    track_ids = labels.track_ids.copy()
+    pieces = np.zeros_like(track_ids)
+    unknown = np.flatnonzero(track_ids == 0)
+    if not len(unknown):
+        return track_ids, pieces
+    same = _same_boxes(labels.frames[unknown], labels.boxes[unknown], known)
+    found = unknown[same >= 0]
+    track_ids[found] = known.track_ids[same[same >= 0]]
+    pieces[found] = known.first_frames[same[same >= 0]]
+    is_new = np.diff(labels.tracks) != 0
+    is_new |= np.diff(labels.person_ids) != 0
+    for part in _split(len(track_ids), is_new):
+        has_track = part[track_ids[part] > 0]
+        if len(has_track):
+            nearest = np.searchsorted(has_track, part, side="right") - 1
+            source = has_track[np.maximum(nearest, 0)]
+            track_ids[part] = track_ids[source]
+            pieces[part] = pieces[source]
+    return track_ids, pieces
+
+
+def _same_boxes(frames: Array, boxes_: Array, known: Rows) -> Array:
+    """The row of the run that is the same box, (n,) int64, -1 for none."""
+    found = np.full(len(frames), -1)
+    order = np.argsort(frames, kind="stable")
+    values, starts = np.unique(frames[order], return_index=True)
+    for frame, rows in zip(values.tolist(), np.split(order, starts[1:]), strict=False):
+        first, end = np.searchsorted(known.frames, [frame, frame + 1]).tolist()
+        if first < end:
+            overlap = iou(boxes_[rows], known.boxes[first:end])
+            is_same = overlap.max(axis=1) >= MIN_IOU
+            found[rows[is_same]] = first + overlap.argmax(axis=1)[is_same]
+    return found
+
+
+def _unique_ids(parts: Sequence[tuple[int, Array]], known: Rows) -> list[int]:
+    """Ids of tracks such that none has two rows in a frame; a part without one gets a new one."""
+    given = [track_id for track_id, _ in parts]
+    next_id = 1 + max([*given, int(known.track_ids.max(initial=0))])
+    taken: dict[int, set[int]] = defaultdict(set)
+    ids = []
+    for track_id, frames in parts:
+        own = set(frames.tolist())
+        is_free = track_id > 0 and not taken[track_id] & own
+        unique_id = track_id if is_free else next_id
+        next_id += not is_free
+        taken[unique_id] |= own
+        ids.append(unique_id)
+    return ids
+
+
+def _person(person_id: int, tracklets: Sequence[Tracklet]) -> Person:
+    in_order = sorted(tracklets, key=lambda tracklet: tracklet.key)
+    links = [Link.decided(first, second, 1.0, CORRECTED) for first, second in pairwise(in_order)]
+    return Person(person_id, tuple(in_order), tuple(links))
+
+
+def _covering(footage: Footage, frames: Array) -> Footage:
+    """A camera with frames that hold all of these, which may lie between those of the run."""
+    if np.isin(frames, footage.frames).all():
+        return footage
+    every = np.concatenate([footage.frames, frames])
+    return replace(footage, frames=np.arange(every.min(), every.max() + 1))
+
+
+def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> None:
+    """Write all but the report."""
+    confirmed = LinkingConfig().confirmed_probability
+    people = imported.people
+    homographies = {camera.name: camera.homography for camera in read_run_cameras(run.folder)}
+    cameras = []
+    for footage in imported.footage:
+        name = footage.camera.name
+        homography = np.array(homographies.get(name) or NO_HOMOGRAPHY, np.float64)
+        n_frames = len(footage.frames)
+        cameras.append(replace(footage.camera, n_frames=n_frames, homography=homography))
+    folder = OutputFolder(output, overwrite)
+    try:
+        folder.create()
+        for name in (CONFIG, crops.FILE):
+            if (run.folder / name).is_file():
+                with folder.file(name) as path:
+                    shutil.copyfile(run.folder / name, path)
+        parts = trajectories.json_parts(people, cameras, confirmed)
+        folder.write_parts("trajectories.json", parts)
+        folder.write_text("links.json", _links(people))
+        folder.write_parts("tracks.csv", trajectories.csv_lines(people))
+        for camera in cameras:
+            lines = trajectories.truth_lines(people, camera.name)
+            folder.write_parts(f"{MOT}/{camera.name}.txt", lines)
+        document = _manifest(run, imported)
+        document["files"] = [*folder.written, MANIFEST]
+        folder.publish(json.dumps(document, indent=1, allow_nan=False) + "\n")
+    finally:
+        folder.close()
+
+
+def _links(people: Sequence[Person]) -> str:
+    config = LinkingConfig()
+    cameras = sorted({name for person in people for name in person.cameras})
+    calibration = similarity.calibrate(similarity.NO_SAMPLES, cameras, config)
+    linked = replace(linker.nobody(config), people=list(people), calibration=calibration)
+    return links.to_json(linked, config)
+
+
+def _manifest(run: Table, imported: Imported) -> dict[str, Any]:
+    """run.json of the run, with what a human said instead of what linking found."""
+    path = run.folder / MANIFEST
+    before = reading.read(path) if path.is_file() else {}
+    appearance = before.get("appearance") or None
+    warnings = [str(warning) for warning in before.get("warnings", [])]
+    labelled_in = ", ".join(path.name for path in imported.files)
+    return {
+        **before,
+        "schema": "run/1",
+        "version": VERSION,
+        "git": git_hash(),
+        "people": len(imported.people),
+        "appearance": "",
+        "lookalikes": "",
+        "cameras": [_described(footage, imported.people) for footage in imported.footage],
+        "stages": {},
+        "notes": [f"people and boxes were labelled by hand, in {labelled_in}"],
+        "warnings": [
+            warning
+            for warning in warnings
+            if appearance is None or not warning.startswith(appearance)
+        ],
+    }
+
+
+def _described(footage: Footage, people: Iterable[Person]) -> dict[str, Any]:
+    name = footage.camera.name
+    frames = footage.frames
+    ranges = _split(len(frames), np.diff(frames) != footage.stride)
+    n_boxes = sum(
+        len(tracklet.frames)
+        for person in people
+        for tracklet in person.tracklets
+        if tracklet.camera == name
+    )
+    return {
+        "camera": name,
+        "source": footage.camera.source,
+        "n_frames": len(frames),
+        "n_dropped": footage.camera.n_dropped,
+        "n_unchanged": 0,
+        "n_boxes": n_boxes,
+        "n_boxes_in_tracks": n_boxes,
+        "stride": footage.stride,
+        "frame_ranges": [[int(frames[part[0]]), int(frames[part[-1]])] for part in ranges],
+    }
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line; exits with 2 when it cannot be read."""
+    parser = command.Parser(
+        prog="people-tracker import",
+        description="Make results of what was corrected in CVAT or in MOT files.",
+    )
+    add = parser.add_argument
+    add("folder", type=Path, metavar="DIR", help="output folder of the run that was corrected")
+    add(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILES",
+        help="one file a camera, or folders of them: CVAT for video 1.1 (<camera>.xml, or the .zip"
+        " of a task that is named like a camera), MOT (<camera>.txt or <camera>/gt/gt.txt)",
+    )
+    add("--output", type=Path, required=True, metavar="DIR", help="folder for the results")
+    add("--overwrite", action="store_true", help="replace the results in --output")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: the words after the command; None for those of this process.
+
+    Returns:
+        The exit code: 0 done, 2 an error in the input, 130 interrupted.
+    """
+    parsed = parse(arguments)
+    return command.run(_run, parsed, (PipelineError, InputError), results_are_files=True)
+
+
+def _run(parsed: argparse.Namespace) -> None:
+    imported = read_back(parsed.folder, parsed.files, parsed.output, parsed.overwrite)
+    left_out = set(Table(parsed.folder).footage) - {each.camera.name for each in imported.footage}
+    if left_out:
+        print(
+            f"note: no file was given for {', '.join(sorted(left_out))}; left out", file=sys.stderr
+        )
+    n_tracklets = sum(len(person.tracklets) for person in imported.people)
+    where = parsed.output / "trajectories.json"
+    print(f"{len(imported.people)} people in {n_tracklets} tracklets: {where}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
