@@ -20,7 +20,7 @@ import os
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -106,13 +106,17 @@ class Journal:
     Args:
         folder: output folder of the run; what is in it already is continued.
         flush_s: seconds.
+        also: is called at each flush, on the same thread, for what else is to be written.
 
     Raises:
         OSError: the folder cannot be written into at all.
     """
 
-    def __init__(self, folder: Path, flush_s: float) -> None:
+    def __init__(
+        self, folder: Path, flush_s: float, also: Callable[[], object] = lambda: None
+    ) -> None:
         self._folder = folder
+        self._also = also
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._rows: list[tuple[str, Tracks]] = []
@@ -194,6 +198,7 @@ class Journal:
                 if not problem:
                     self._setup_on_disk = setup
             self._problem = "; ".join(problem for problem in problems if problem)
+            self._also()
 
     def close(self) -> None:
         """Write what is left and stop; waits for a disk that hangs for at most `CLOSE_S`."""

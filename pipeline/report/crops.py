@@ -9,9 +9,10 @@ write it. What `privacy.blur` hides is hidden before a crop is written.
 import json
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -46,6 +47,33 @@ Track = tuple[str, int]
 """A camera and the id of one of its tracks."""
 
 
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best crop of a tracklet: frame it was cut from, quality in 0..1, and the crop as JPEG, of
+    which nothing is left (b"") where bodies are hidden.
+    """
+
+    frame: int = -1
+    quality: float = 0.0
+    encoded: bytes = b""
+
+
+def best_of(tracklet: Tracklet, blur: Blur) -> Best:
+    """Return the best crop of a tracklet, as it may be shown.
+
+    Args:
+        tracklet: with crops, or without any.
+        blur: what is hidden of people.
+    """
+    if not len(tracklet.crops):
+        return Best()
+    best = int(tracklet.crop_quality.argmax())
+    encoded = jpeg.of_image(privacy.blurred_crop(tracklet.crops[best], blur))
+    row = int(np.abs(tracklet.times_s - tracklet.crop_times_s[best]).argmin())
+    quality = round(float(tracklet.crop_quality[best]), 3)
+    return Best(int(tracklet.frames[row]), quality, encoded)
+
+
 class Keeper:
     """Writes the best crop of each tracklet into an archive, see `keeping`."""
 
@@ -62,16 +90,13 @@ class Keeper:
             yield closed
 
     def _add(self, tracklet: Tracklet) -> None:
-        if not len(tracklet.crops) or len(self._kept) >= MAX_CROPS:
+        if len(self._kept) >= MAX_CROPS:
             return
-        best = int(tracklet.crop_quality.argmax())
-        encoded = jpeg.of_image(privacy.blurred_crop(tracklet.crops[best], self._blur))
-        if not encoded:
+        best = best_of(tracklet, self._blur)
+        if not best.encoded:
             return
-        row = int(np.abs(tracklet.times_s - tracklet.crop_times_s[best]).argmin())
-        quality = round(float(tracklet.crop_quality[best]), 3)
-        self._archive.writestr(f"{len(self._kept)}.jpg", encoded)
-        self._kept.append((tracklet.camera, tracklet.track_id, int(tracklet.frames[row]), quality))
+        self._archive.writestr(f"{len(self._kept)}.jpg", best.encoded)
+        self._kept.append((tracklet.camera, tracklet.track_id, best.frame, best.quality))
 
     def finish(self) -> None:
         """Write the index."""
@@ -95,11 +120,19 @@ def keeping(path: Path, blur: Blur) -> Iterator[Keeper]:
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """The crops of a run, by track; `path` of an empty one is not read."""
+    """The crops of a run, by track.
+
+    Attributes:
+        blur: what is hidden in them.
+        entries: of each track.
+        read: yields crops as JPEG, in the order of their numbers; raises what damaged files cause.
+        path: where they are.
+    """
 
     path: Path
-    blur: Blur = "off"
-    entries: Mapping[Track, Sequence[Entry]] = field(default_factory=dict)
+    blur: Blur
+    entries: Mapping[Track, Sequence[Entry]]
+    read: Callable[[Sequence[int]], Iterator[bytes]]
 
     def best(self, track: Track, first_frame: int, last_frame: int) -> Entry | None:
         """Return the best crop of a track between two frames; None where there is none.
@@ -117,16 +150,15 @@ class Crops:
         """Yield crops (H, W, 3) uint8 BGR, in the order of their numbers.
 
         Raises:
-            SourceError: the archive is damaged.
+            SourceError: the crops are damaged.
         """
         if not numbers:
             return
-        with _reading(self.path), zipfile.ZipFile(self.path) as archive:
-            for number in numbers:
-                encoded = _read(archive, f"{number}.jpg", MAX_CROP_BYTES)
+        with _reading(self.path):
+            for encoded in self.read(numbers):
                 image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
                 if image is None or max(image.shape) > MAX_SIDE_PX:
-                    raise ValueError(f"{number}.jpg is no crop")
+                    raise ValueError("it is no crop")
                 yield np.asarray(image)
 
 
@@ -140,7 +172,7 @@ def load(path: Path) -> Crops:
         SourceError: it was not written by this program.
     """
     if not path.is_file():
-        return Crops(path)
+        return Crops(path, "off", {}, lambda numbers: iter(()))
     entries: dict[Track, list[Entry]] = defaultdict(list)
     with _reading(path), zipfile.ZipFile(path) as archive:
         index = documents.from_json(_read(archive, INDEX, MAX_INDEX_BYTES).decode())
@@ -149,7 +181,13 @@ def load(path: Path) -> Crops:
         for number, (camera, track_id, frame, quality) in enumerate(index["crops"]):
             track = (str(camera), int(track_id))
             entries[track].append(Entry(number, int(frame), float(quality)))
-        return Crops(path, index["blur"], entries)
+        return Crops(path, index["blur"], entries, partial(_read_all, path))
+
+
+def _read_all(path: Path, numbers: Sequence[int]) -> Iterator[bytes]:
+    with zipfile.ZipFile(path) as archive:
+        for number in numbers:
+            yield _read(archive, f"{number}.jpg", MAX_CROP_BYTES)
 
 
 def _read(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:

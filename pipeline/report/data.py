@@ -120,6 +120,7 @@ def build(written: Written) -> Document:
         "floor": people.floor,
         "quality": quality.findings(written.run, written.why, entries, written.crops, len(numbers)),
         "confirmed": written.why["confirmed_probability"],
+        "is_live": "is_live" in written.why["calibration"],
         "about": _about(written.run),
     }
     _count_from(document, origin_s)
@@ -191,7 +192,7 @@ class _People:
             places.get(link["second"]["name"], -1),
             -1 if link["rule"] else link["probability"],
             link["status"],
-            explain.reason(link),
+            link.get("reason") or explain.reason(link),
             second_choice,
             link["rival_person"] if second_choice else 0,
             explain.lookalike(link),
@@ -199,7 +200,7 @@ class _People:
 
     def _missed(self, link: Json, person_id: int) -> list[Any]:
         other = sum(link["people"]) - person_id
-        return [other, link["probability"], explain.apart(link, self._needed)]
+        return [other, link["probability"], link.get("reason") or explain.apart(link, self._needed)]
 
     def _add_floor(self, tracklet: Json, person_id: int) -> None:
         """Note where somebody went: person, then x and y of each point, metres."""
