@@ -5,10 +5,11 @@ probability when it was decided; who was nearly linked is in those of people who
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.explain import strength
 from pipeline.linking.reasons import ONE_TRACK
 from pipeline.live import best_crops, journal
 from pipeline.live.merge import Merged
@@ -22,9 +23,11 @@ from pipeline.report.site import Segment
 
 Json = dict[str, Any]
 
-IS = re.compile(r"^is (?P<other>\S+): ")
+IS = re.compile(r"is (?P<other>\S+): ")
 """How the reason of an event begins that links a tracklet to another one."""
 IS_NOT = re.compile(r"is not (?P<other>\S+): .*?probability (?P<probability>[01]\.\d+)")
+ODDS = re.compile(r"(?P<evidence>appearance|position) (?P<odds>[+-]\d+\.\d+)")
+OTHERWISE = "decided with other tracklets of this person"
 NOT_MEASURED = "how well appearance tells people apart here is told when the run has ended"
 
 
@@ -63,11 +66,9 @@ def _why(folder: Path, merged: Merged, run: Json) -> Json:
     """What links.json says of a run over files, as far as the events know it."""
     events = _Reasons(event for event in journal.read_events(folder) if isinstance(event, Event))
     owner = {}
-    by_name = {}
     for person in merged.people:
         for tracklet in person.tracklets:
             owner[tracklet.name] = person.person_id
-            by_name[tracklet.name] = tracklet
     confirmed = merged.setup.confirmed_probability
     links = []
     for person in merged.people:
@@ -77,9 +78,7 @@ def _why(folder: Path, merged: Merged, run: Json) -> Json:
         "confirmed_probability": confirmed,
         "calibration": {"in_words": run.get("appearance", NOT_MEASURED), "is_live": True},
         "links": links,
-        "near_misses": sorted(
-            events.near_misses(owner, by_name), key=lambda link: -float(link["probability"])
-        ),
+        "near_misses": events.near_misses(owner),
     }
 
 
@@ -103,51 +102,62 @@ class _Reasons:
 
         The tracklet that the event names takes the place of the first one.
         """
-        names = {tracklet.name for tracklet in person.tracklets}
+        names = [tracklet.name for tracklet in person.tracklets]
+        pair = [link.first.name, link.second.name]
         event = self._last.get(link.second.name)
-        first = link.first.name
-        words = ""
-        if event is not None and event.probability != NO_LINK:
-            words = IS.sub(r"the same as \g<other>: ", event.reason)
-            found = IS.match(event.reason)
-            if found is not None and found["other"] in names - {link.second.name}:
-                first = found["other"]
+        reason = event.reason if event is not None and event.probability != NO_LINK else ""
+        found = IS.match(reason)
+        if found is not None and found["other"] in names:
+            pair = sorted([found["other"], link.second.name], key=names.index)
         status = trajectories.status(link.probability, confirmed)
-        entry = _entry([person.person_id] * 2, first, link.second.name, link.probability, status)
-        is_one_track = (link.first.camera, link.first.track_id) == (
-            link.second.camera,
-            link.second.track_id,
-        )
-        if not words and is_one_track:
+        entry = _entry([person.person_id] * 2, pair, link.probability, status)
+        if not reason and _track(link.first) == _track(link.second):
             return {**entry, "rule": ONE_TRACK}
-        return {**entry, "reason": words or "decided with other tracklets of this person"}
+        return {**entry, "reason": _in_words(reason, OTHERWISE)}
 
-    def near_misses(
-        self, owner: Mapping[str, int], tracklets: Mapping[str, Tracklet]
-    ) -> Iterator[Json]:
+    def near_misses(self, owner: Mapping[str, int]) -> list[Json]:
         """Entries of links.json for tracklets of people who appeared, and could have been others.
 
         Args:
             owner: the person of each tracklet.
-            tracklets: by name.
+
+        Returns:
+            The most probable one of each two people, in order.
         """
+        best: dict[frozenset[int], Json] = {}
         for name, event in self._last.items():
             found = IS_NOT.match(event.reason)
             if event.kind != "appeared" or found is None:
                 continue
             other = found["other"]
             people = [owner.get(name, 0), owner.get(other, 0)]
-            if all(people) and people[0] != people[1]:
-                probability = float(found["probability"])
-                entry = _entry(people, name, other, probability, NEAR_MISS)
-                yield {**entry, "reason": f"{name} {event.reason}"}
+            pair = frozenset(people)
+            probability = float(found["probability"])
+            is_better = pair not in best or probability > best[pair]["probability"]
+            if all(people) and len(pair) == 2 and is_better:
+                words = _in_words(event.reason, "no clear evidence")
+                entry = _entry(people, [name, other], probability, NEAR_MISS)
+                best[pair] = {**entry, "reason": f"{words}, between {name} and {other}"}
+        return sorted(best.values(), key=lambda link: -float(link["probability"]))
 
 
-def _entry(people: Sequence[int], first: str, second: str, probability: float, status: str) -> Json:
+def _track(tracklet: Tracklet) -> tuple[str, int]:
+    return tracklet.camera, tracklet.track_id
+
+
+def _in_words(reason: str, otherwise: str) -> str:
+    """The evidence in the reason of an event, or something else where it has none."""
+    parts = [
+        f"{each['evidence']}: {strength(float(each['odds']))}" for each in ODDS.finditer(reason)
+    ]
+    return ", ".join(parts) or otherwise
+
+
+def _entry(people: Sequence[int], pair: Sequence[str], probability: float, status: str) -> Json:
     return {
         "people": list(people),
-        "first": {"name": first},
-        "second": {"name": second},
+        "first": {"name": pair[0]},
+        "second": {"name": pair[1]},
         "probability": probability,
         "status": status,
         "rule": "",
