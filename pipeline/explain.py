@@ -286,22 +286,22 @@ def _evidence(link: Json) -> str:
     """What appearance, time and position say of the two tracklets of a link."""
     appearance = "appearance unknown"
     if link["appearance"] is not None:
-        strength = _strength(link["appearance"])
-        appearance = f"appearance similarity {link['similarity']:.2f} ({strength})"
+        weight = strength(link["appearance"])
+        appearance = f"appearance similarity {link['similarity']:.2f} ({weight})"
     gap_s = link["gap_s"]
     when = f"{gap_s:.1f} s later" if gap_s > 0 else f"{abs(gap_s):.1f} s at the same time"
     where = "" if link["floor_m"] is None else f" and {link['floor_m']:.1f} m apart"
     tracks = {(link[side]["camera"], link[side]["track_id"]) for side in ("first", "second")}
     if not where and len(tracks) == 1:
         where = " on the same track"
-    weight = "" if link["place"] is None else f" ({_strength(link['place'])})"
+    weight = "" if link["place"] is None else f" ({strength(link['place'])})"
     if link["place"] is None and link["travel"] is not None:
-        weight = f" (travel time: {_strength(link['travel'])})"
+        weight = f" (travel time: {strength(link['travel'])})"
     return f"{appearance}, {when}{where}{weight}"
 
 
-def _strength(odds: float) -> str:
-    """What log odds say, in words."""
+def strength(odds: float) -> str:
+    """Say in words what log odds say."""
     side = "for" if odds > 0 else "against"
     for least, word in STRENGTHS:
         if abs(odds) >= least:

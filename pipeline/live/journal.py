@@ -20,7 +20,7 @@ import os
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ import numpy as np
 from models import documents, files
 from models.errors import one_line
 from pipeline.errors import ConfigError
+from pipeline.live import lines
 from pipeline.online import events
 from pipeline.online.events import Event
 from pipeline.records import Array, Camera, Tracks, join
@@ -105,13 +106,17 @@ class Journal:
     Args:
         folder: output folder of the run; what is in it already is continued.
         flush_s: seconds.
+        also: is called at each flush, on the same thread, for what else is to be written.
 
     Raises:
         OSError: the folder cannot be written into at all.
     """
 
-    def __init__(self, folder: Path, flush_s: float) -> None:
+    def __init__(
+        self, folder: Path, flush_s: float, also: Callable[[], object] = lambda: None
+    ) -> None:
         self._folder = folder
+        self._also = also
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._rows: list[tuple[str, Tracks]] = []
@@ -126,7 +131,7 @@ class Journal:
         rows.mkdir(parents=True, exist_ok=True)
         numbered = row_files(folder)
         for path in [*numbered[-1:], folder / EVENTS]:
-            _cut_torn_line(path)
+            lines.cut_torn(path)
         self._number = int(numbered[-1].stem) if numbered else 1
         self._closing = threading.Event()
         self._has_news = threading.Event()
@@ -193,6 +198,7 @@ class Journal:
                 if not problem:
                     self._setup_on_disk = setup
             self._problem = "; ".join(problem for problem in problems if problem)
+            self._also()
 
     def close(self) -> None:
         """Write what is left and stop; waits for a disk that hangs for at most `CLOSE_S`."""
@@ -218,7 +224,7 @@ class Journal:
         if not rows:
             return ""
         path = self._folder / ROWS / f"{self._number:06d}.jsonl"
-        problem = _append(path, _row_lines(rows))
+        problem = lines.append(path, _row_lines(rows))
         if problem:
             with self._lock:
                 self._rows = rows + self._rows
@@ -231,7 +237,7 @@ class Journal:
         """Append events, or keep them for the next time; returns what went wrong."""
         if not said:
             return ""
-        problem = _append(self._folder / EVENTS, _event_lines(said))
+        problem = lines.append(self._folder / EVENTS, _event_lines(said))
         if problem:
             with self._lock:
                 self._events = said + self._events
@@ -254,14 +260,14 @@ def read_rows(paths: Iterable[Path]) -> Iterator[TrackRows]:
         The lines in order, without those that are torn or damaged.
     """
     for path in paths:
-        for value in _lines(path):
+        for value in lines.read(path):
             with suppress(KeyError, TypeError, ValueError):
                 yield _track_rows(value)
 
 
 def read_events(folder: Path) -> Iterator[Event | CameraEvent]:
     """Read the events of a run, in order, without lines that are torn or damaged."""
-    for value in _lines(folder / EVENTS):
+    for value in lines.read(folder / EVENTS):
         kind = Event if "tracklet" in value else CameraEvent
         names = [each.name for each in fields(kind)]
         with suppress(TypeError):
@@ -342,7 +348,7 @@ def _row_lines(rows: Sequence[tuple[str, Tracks]]) -> str:
     cameras: dict[str, list[Tracks]] = defaultdict(list)
     for camera, tracks in rows:
         cameras[camera].append(tracks)
-    lines = []
+    found = []
     for camera, parts in cameras.items():
         joined = join(parts)
         for track_id in np.unique(joined.track_ids).tolist():
@@ -355,8 +361,8 @@ def _row_lines(rows: Sequence[tuple[str, Tracks]]) -> str:
                 "boxes": [_shortest(box) for box in joined.boxes[own]],
                 "scores": _shortest(joined.scores[own]),
             }
-            lines.append(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
-    return "".join(lines)
+            found.append(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n")
+    return "".join(found)
 
 
 def _shortest(values: Array) -> list[float]:
@@ -365,14 +371,14 @@ def _shortest(values: Array) -> list[float]:
 
 
 def _event_lines(said: Iterable[Event | CameraEvent]) -> str:
-    lines = []
+    found = []
     for event in said:
         if isinstance(event, Event):
-            lines.append(events.to_json_lines([event]))
+            found.append(events.to_json_lines([event]))
         else:
             entry = {**asdict(event), "time_s": round(event.time_s, 4)}
-            lines.append(json.dumps(entry) + "\n")
-    return "".join(lines)
+            found.append(json.dumps(entry) + "\n")
+    return "".join(found)
 
 
 def _track_rows(value: Mapping[str, Any]) -> TrackRows:
@@ -382,57 +388,6 @@ def _track_rows(value: Mapping[str, Any]) -> TrackRows:
     if not n_rows or {len(rows.times_s), len(rows.boxes), len(rows.scores)} != {n_rows}:
         raise ValueError("a line of rows has as many times, boxes and scores as frames")
     return rows
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """JSON objects of a file, one a line; a file that is not there has none.
-
-    A last line without an end is torn, also where it can be read.
-    """
-    try:
-        file = path.open("rb")
-    except FileNotFoundError:
-        return
-    with file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            try:
-                value = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(value, dict):
-                yield value
-
-
-def _append(path: Path, text: str) -> str:
-    """Append whole lines and wait until the disk has them; returns what went wrong.
-
-    After a failure the file is as it was before.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        is_new = not path.exists()
-        with path.open("ab", buffering=0) as file:  # a buffer would be written again on closing
-            n_bytes = file.tell()
-            waiting = memoryview(text.encode())
-            try:
-                while waiting:
-                    waiting = waiting[file.write(waiting) :]
-                os.fsync(file.fileno())
-            except OSError:
-                _truncate(path, n_bytes)
-                raise
-        if is_new:
-            _sync_folder(path.parent)
-    except OSError as error:
-        return f"{path}: {files.failure(error)}"
-    return ""
-
-
-def _truncate(path: Path, n_bytes: int) -> None:
-    with suppress(OSError):
-        os.truncate(path, n_bytes)
 
 
 def _replace(path: Path, text: str) -> str:
@@ -454,33 +409,4 @@ def replace_file(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Wait until the names in a folder are on disk, where the system can do that."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _cut_torn_line(path: Path) -> None:
-    """Cut what comes after the last whole line."""
-    try:
-        file = path.open("r+b")
-    except FileNotFoundError:
-        return
-    with file:
-        end = file.seek(0, os.SEEK_END)
-        while end:
-            start = max(end - 65_536, 0)
-            file.seek(start)
-            newline = file.read(end - start).rfind(b"\n")
-            if newline >= 0:
-                end = start + newline + 1
-                break
-            end = start
-        file.truncate(end)
+    lines.sync_folder(path.parent)

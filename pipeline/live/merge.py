@@ -1,4 +1,4 @@
-"""Make the results of a live run of its journal: trajectories.json, tracks.csv and mot/.
+"""Make the results of a live run of its journal: trajectories.json, tracks.csv, mot/, report.html.
 
     python -m pipeline.live.merge outputs/monday
 
@@ -72,35 +72,57 @@ def people(folder: Path) -> list[Person]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The people of a journal with short gaps interpolated, the cameras, and what else is known."""
+
+    people: list[Person]
+    cameras: list[Camera]
+    setup: Setup
+
+
+def read(folder: Path) -> Merged:
+    """Return the results of a journal.
+
+    Args:
+        folder: output folder of a live run, which holds the journal.
+
+    Raises:
+        PipelineError: there is no journal.
+    """
+    setup = journal.read_setup(folder)
+    kept = [person for person in people(folder) if person.seen_s >= setup.min_person_s]
+    found = filled(kept, setup)
+    return Merged(found, _counted(setup.cameras, found), setup)
+
+
 def filled(found: Sequence[Person], setup: Setup) -> list[Person]:
     """Return people with short gaps interpolated."""
     return fill.fill(found, setup.max_interpolated_gap_s, stride=1, look_s=setup.look_s)
 
 
-def write(folder: Path, write_parts: Write) -> list[Person]:
-    """Write the results of a journal.
+def write(folder: Path, write_parts: Write) -> Merged:
+    """Write the results of a journal, but for the report.
 
     Args:
         folder: output folder of a live run, which holds the journal.
         write_parts: writes a file.
 
     Returns:
-        The people in them.
+        What is in them.
 
     Raises:
         PipelineError: there is no journal, or the results cannot be written.
     """
-    setup = journal.read_setup(folder)
-    everybody = people(folder)
-    kept = [person for person in everybody if person.seen_s >= setup.min_person_s]
-    found = filled(kept, setup)
-    cameras = _counted(setup.cameras, found)
-    parts = trajectories.json_parts(found, cameras, setup.confirmed_probability)
+    merged = read(folder)
+    found = merged.people
+    confirmed = merged.setup.confirmed_probability
+    parts = trajectories.json_parts(found, merged.cameras, confirmed)
     write_parts("trajectories.json", parts)
     write_parts("tracks.csv", trajectories.csv_lines(found))
-    for camera in setup.cameras:
+    for camera in merged.cameras:
         write_parts(f"{MOT}/{camera.name}.txt", trajectories.mot_lines(found, camera.name))
-    return found
+    return merged
 
 
 def _counted(cameras: Iterable[Camera], found: Iterable[Person]) -> list[Camera]:
@@ -207,8 +229,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; exits with 2 when it cannot be read."""
     parser = command.Parser(
         prog="python -m pipeline.live.merge",
-        description="Make trajectories.json, tracks.csv and mot/ of what a live run has on disk,"
-        " also when it was killed or still runs.",
+        description="Make trajectories.json, tracks.csv, mot/ and report.html of what a live run"
+        " has on disk, also when it was killed or still runs.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="output folder of a live run")
     return parser.parse_args(arguments)
@@ -226,7 +248,11 @@ def _run(parsed: argparse.Namespace) -> None:
         with _replacing(folder / name) as path, path.open("w", encoding="utf-8") as file:
             file.writelines(parts)
 
-    found = write(folder, write_parts)
+    from pipeline.report import write as report  # here, because it reads what this module makes
+
+    merged = write(folder, write_parts)
+    report.of_live_folder(folder, merged)
+    found = merged.people
     n_tracklets = sum(len(person.tracklets) for person in found)
     print(f"{len(found)} people in {n_tracklets} tracklets: {folder / 'trajectories.json'}")
 

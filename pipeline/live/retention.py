@@ -1,9 +1,9 @@
-"""How long the video of a live run is kept, and how much of it; rows and events always are.
+"""How long the pictures of a live run are kept, and how many; rows and events always are.
 
-The oldest segments are deleted when they are `live.keep_days` old, or when all are larger than
-`live.keep_gb`. Nothing else is ever deleted: no other file, no link, and no segment that is being
-written. No video is written while less than `live.min_free_gb` is free on the disk, so that rows
-and events still have room.
+Pictures are the segments of video, and the files of best crops. The oldest are deleted when they
+are `live.keep_days` old, or when all are larger than `live.keep_gb`. Nothing else is ever deleted:
+no other file, no link, and nothing that is being written. No pictures are written while less than
+`live.min_free_gb` is free on the disk, so that rows and events still have room.
 """
 
 import shutil
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from models.errors import one_line
 from pipeline.config import LiveConfig
+from pipeline.live import best_crops
 from pipeline.live.segments import SEGMENTS, start_of
 
 GB = 1e9
@@ -29,7 +30,7 @@ CLOSE_S = 5.0
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Kept:
-    """A finished segment."""
+    """A file of pictures that is finished."""
 
     start_s: float
     path: Path
@@ -37,7 +38,7 @@ class _Kept:
 
 
 class Retention:
-    """Looks at the segments every `PERIOD_S`, on a thread of its own.
+    """Looks at the pictures every `PERIOD_S`, on a thread of its own.
 
     Args:
         folder: output folder of the run.
@@ -65,16 +66,16 @@ class Retention:
 
     @property
     def problem(self) -> str:
-        """Why segments could not be deleted at the last look, in words; "" where they could."""
+        """Why files could not be deleted at the last look, in words; "" where they could."""
         return self._problem
 
     @property
     def n_deleted(self) -> int:
-        """Segments deleted so far."""
+        """Files deleted so far."""
         return self._n_deleted
 
     def blocked(self) -> str:
-        """Return why no video may be written now, in words; "" where it may."""
+        """Return why no pictures may be written now, in words; "" where it may."""
         return self._blocked
 
     def start(self) -> None:
@@ -120,27 +121,28 @@ class Retention:
             self._problem = f"segments cannot be looked at ({one_line(error)})"
 
     def _delete(self) -> list[str]:
-        """Delete segments; returns what went wrong."""
+        """Delete files; returns what went wrong."""
         live = self._live
         if not live.keep_days and not live.keep_gb:
             return []
-        segments = self._segments()
-        oldest_s = self._now() - live.keep_days * DAY_S if live.keep_days else -float("inf")
+        now_s = self._now()
+        kept = [*self._segments(), *self._crops(now_s)]
+        oldest_s = now_s - live.keep_days * DAY_S if live.keep_days else -float("inf")
         most_bytes = live.keep_gb * GB if live.keep_gb else float("inf")
-        n_bytes = sum(segment.n_bytes for segment in segments)
+        n_bytes = sum(each.n_bytes for each in kept)
         being_written = set(self._current())
         problems = []
-        for segment in sorted(segments):
-            if segment.start_s >= oldest_s and n_bytes <= most_bytes:
+        for each in sorted(kept):
+            if each.start_s >= oldest_s and n_bytes <= most_bytes:
                 break
-            if segment.path in being_written:
+            if each.path in being_written:
                 continue
             try:
-                segment.path.unlink(missing_ok=True)
+                each.path.unlink(missing_ok=True)
                 self._n_deleted += 1
-                n_bytes -= segment.n_bytes
+                n_bytes -= each.n_bytes
             except OSError as error:
-                problems.append(f"{segment.path}: cannot be deleted ({error.strerror or error})")
+                problems.append(f"{each.path}: cannot be deleted ({error.strerror or error})")
         return problems
 
     def _segments(self) -> list[_Kept]:
@@ -148,10 +150,24 @@ class Retention:
         found = []
         for path in (self._folder / SEGMENTS).glob("*/*"):
             start_s = start_of(path.name)
-            if start_s is None or path.parent.is_symlink():
-                continue
-            with suppress(FileNotFoundError):
-                facts = path.lstat()
-                if stat.S_ISREG(facts.st_mode):
-                    found.append(_Kept(start_s, path, facts.st_size))
+            if start_s is not None:
+                found += _kept(path, start_s)
         return found
+
+    def _crops(self, now_s: float) -> list[_Kept]:
+        """All files of best crops but the one that is being written."""
+        found = []
+        for path in best_crops.files_of(self._folder):
+            start_s = start_of(path.name, best_crops.SUFFIX)
+            if start_s is not None and now_s - start_s >= best_crops.FILE_S:
+                found += _kept(path, start_s)
+        return found
+
+
+def _kept(path: Path, start_s: float) -> list[_Kept]:
+    """A file that begins at a time; none for what is gone, a link or a folder."""
+    with suppress(FileNotFoundError):
+        facts = path.lstat()
+        if stat.S_ISREG(facts.st_mode) and not path.parent.is_symlink():
+            return [_Kept(start_s, path, facts.st_size)]
+    return []

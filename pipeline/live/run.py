@@ -37,9 +37,11 @@ from pipeline.linking.clustering import corrections
 from pipeline.linking.learning.lessons import Lessons
 from pipeline.linking.linker import Linked
 from pipeline.live import journal, merge, sinks, state
+from pipeline.live.best_crops import BestCrops
 from pipeline.live.hub import Hub
 from pipeline.live.journal import Journal, Setup
 from pipeline.live.linking import LiveRunner
+from pipeline.live.merge import Merged
 from pipeline.live.presence import Presence
 from pipeline.live.server import Server
 from pipeline.live.state import STATE, CameraProgress, State
@@ -51,6 +53,7 @@ from pipeline.outputs import manifest
 from pipeline.outputs.folder import MANIFEST, OutputFolder
 from pipeline.preparation import Networks, longest_look_s
 from pipeline.records import Camera, Embedded, Frame, Tracklet
+from pipeline.report import write as report
 from pipeline.result import Result
 from pipeline.sources.live.cameras import LiveCameras
 from pipeline.sources.live.health import CameraEvent
@@ -231,7 +234,10 @@ class _LiveRun:
                 parts.enter_context(closing(sink))
             self._folder.create()
             self._place = self._output.stat()
-            self._journal = parts.enter_context(closing(Journal(self._output, config.live.flush_s)))
+            self._crops = BestCrops(self._output, config.privacy.blur, self._world.clock)
+            self._journal = parts.enter_context(
+                closing(Journal(self._output, config.live.flush_s, self._crops.write))
+            )
             self._views = parts.enter_context(
                 closing(Views(self._output, config, self._hub, self._presence, self._world.clock))
             )
@@ -284,7 +290,8 @@ class _LiveRun:
         """Make the results of the journal, when everything has been followed."""
         result = self._result
         result.warnings += self._lost_rows()
-        result.people = merge.write(self._output, self._folder.write_parts)
+        merged = merge.write(self._output, self._folder.write_parts)
+        result.people = merged.people
         result.cameras = self._counted_cameras()
         result.warnings += self._worker.warnings
         result.warnings += self._networks.detector.warnings
@@ -293,9 +300,19 @@ class _LiveRun:
         self._folder.write_text(
             "priors.json", sites.to_json(result.linked.site, result.reid_sha256)
         )
+        self._report(merged)
         self._folder.publish(manifest.to_json(result, [*self._folder.written, MANIFEST]))
         result.files = self._folder.written
         return result
+
+    def _report(self, merged: Merged) -> None:
+        """Write the report, or a warning: results are complete without it."""
+        if not self._config.output.report:
+            return
+        try:
+            report.of_live_run(self._folder, merged, self._result)
+        except PipelineError as error:
+            self._result.warnings.append(f"{report.FILE} was not written: {one_line(error)}")
 
     def finish_after(self, error: Exception) -> None:
         """Make the results when the run has failed; that they cannot be made either is told."""
@@ -329,6 +346,8 @@ class _LiveRun:
         with closing(self._worker.run(stop)) as rounds:
             for closed in rounds:
                 self._presence.take_crops(closed)
+                if self._keeps_crops:
+                    self._crops.take_closed(closed)
                 yield closed
                 now_s = self._world.clock()
                 if self._is_reload_due.is_set():
@@ -336,6 +355,10 @@ class _LiveRun:
                 if now_s >= self._publish_due_s:
                     self._publish_due_s = now_s + PUBLISH_S
                     self._take_health()
+
+    @property
+    def _keeps_crops(self) -> bool:
+        return self._config.output.report and not self._views.blocked()
 
     def _on_frame(self, frame: Frame, followed: Followed) -> None:
         if frame.camera not in self._records:  # linking needs it with the first track
@@ -347,7 +370,10 @@ class _LiveRun:
     def _on_events(self, said: list[Event]) -> None:
         self._journal.say(said)
         self._hub.say([asdict(event) for event in said])
-        self._presence.take_crops(self._worker.provisional())
+        in_view = self._worker.provisional()
+        self._presence.take_crops(in_view)
+        if self._keeps_crops:
+            self._crops.take_in_view(in_view)
         self._presence.update(self._linker, self._worker.now_s)
         now_s = self._world.clock()
         if now_s >= self._save_due_s:
@@ -362,7 +388,8 @@ class _LiveRun:
         people = self._presence.people(self._worker.now_s)
         self._hub.publish(self._cameras.health(), people)
         self._note(self._journal.problem, "rows and events are written again")
-        self._note(self._views.problem, "old segments are deleted again")
+        self._note(self._crops.problem, "pictures of people are written again")
+        self._note(self._views.problem, "old pictures are deleted again")
 
     def _look_at_folder(self) -> None:
         """Tell that the output folder was deleted; what comes next goes into a new one."""

@@ -31,8 +31,8 @@ from pipeline.outputs.video import Encoder
 from pipeline.sources.live.health import CameraEvent, CameraEventKind
 
 SEGMENTS = "segments"
-SUFFIX = "Z.mp4"
-NAME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z\.mp4", re.ASCII)
+SUFFIX = ".mp4"
+CLOCK = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{3}Z", re.ASCII)
 MAX_WAITING = 8
 GAP_S = 5.0
 RETRY_S = 10.0
@@ -45,20 +45,20 @@ WRITTEN_BYTES = 4096
 """A file of this size has pictures on disk, and not only a header."""
 
 
-def name_of(start_s: float) -> str:
-    """Return the file name of a segment that begins at a time, seconds since 1970."""
+def name_of(start_s: float, suffix: str = SUFFIX) -> str:
+    """Return the name of a file that begins at a time, seconds since 1970; that of a segment."""
     seconds, milliseconds = divmod(int(start_s * 1000), 1000)
     clock = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H-%M-%S")
-    return f"{clock}.{milliseconds:03d}{SUFFIX}"
+    return f"{clock}.{milliseconds:03d}Z{suffix}"
 
 
-def start_of(name: str) -> float | None:
-    """Return when a segment begins, seconds since 1970, by its file name; None for other files."""
-    if not NAME.fullmatch(name):
+def start_of(name: str, suffix: str = SUFFIX) -> float | None:
+    """Return when a file begins, seconds since 1970, by its name; None for other files."""
+    clock = name.removesuffix(suffix)
+    if clock == name or not CLOCK.fullmatch(clock):
         return None
-    clock = name.removesuffix(SUFFIX)
     try:
-        return datetime.strptime(clock, "%Y-%m-%dT%H-%M-%S.%f").replace(tzinfo=UTC).timestamp()
+        return datetime.strptime(clock, "%Y-%m-%dT%H-%M-%S.%fZ").replace(tzinfo=UTC).timestamp()
     except ValueError:
         return None
 

@@ -50,8 +50,12 @@ class Views:
 
     @property
     def problem(self) -> str:
-        """Why old segments cannot be deleted, in words; "" where they can."""
+        """Why old pictures cannot be deleted, in words; "" where they can."""
         return self._retention.problem
+
+    def blocked(self) -> str:
+        """Return why no pictures may be kept now, in words; "" where they may."""
+        return self._retention.blocked()
 
     def show(self, frame: Frame, followed: Followed) -> None:
         """Draw a frame, record it, and publish it if somebody watches.

@@ -10,9 +10,10 @@ before a crop is written.
 import json
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -49,6 +50,33 @@ Track = tuple[str, int]
 """A camera and the id of one of its tracks."""
 
 
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best crop of a tracklet: frame it was cut from, quality in 0..1, and the crop as JPEG, of
+    which nothing is left (b"") where bodies are hidden.
+    """
+
+    frame: int = -1
+    quality: float = 0.0
+    encoded: bytes = b""
+
+
+def best_of(tracklet: Tracklet, blur: Blur) -> Best:
+    """Return the best crop of a tracklet, as it may be shown.
+
+    Args:
+        tracklet: with crops, or without any.
+        blur: what is hidden of people.
+    """
+    if not len(tracklet.crops):
+        return Best()
+    best = int(tracklet.crop_quality.argmax())
+    encoded = jpeg.of_image(privacy.blurred_crop(tracklet.crops[best], blur))
+    row = int(np.abs(tracklet.times_s - tracklet.crop_times_s[best]).argmin())
+    quality = round(float(tracklet.crop_quality[best]), 3)
+    return Best(int(tracklet.frames[row]), quality, encoded)
+
+
 class Keeper:
     """Writes the best crop of each tracklet into an archive, see `keeping`."""
 
@@ -66,16 +94,13 @@ class Keeper:
             yield closed
 
     def _add(self, tracklet: Tracklet) -> None:
-        if not len(tracklet.crops) or len(self._kept) >= MAX_CROPS:
+        if len(self._kept) >= MAX_CROPS:
             return
-        best = int(tracklet.crop_quality.argmax())
-        encoded = jpeg.of_image(privacy.blurred_crop(tracklet.crops[best], self._blur))
-        if not encoded:
+        best = best_of(tracklet, self._blur)
+        if not best.encoded:
             return
-        row = int(np.abs(tracklet.times_s - tracklet.crop_times_s[best]).argmin())
-        quality = round(float(tracklet.crop_quality[best]), 3)
-        self._archive.writestr(f"{len(self._kept)}.jpg", encoded)
-        self._kept.append((tracklet.camera, tracklet.track_id, int(tracklet.frames[row]), quality))
+        self._archive.writestr(f"{len(self._kept)}.jpg", best.encoded)
+        self._kept.append((tracklet.camera, tracklet.track_id, best.frame, best.quality))
 
     def finish(self) -> None:
         """Write the stills and the index."""
@@ -108,13 +133,20 @@ def keeping(path: Path, blur: Blur, stills: Stills) -> Iterator[Keeper]:
 
 @dataclass(frozen=True, slots=True)
 class Crops:
-    """The crops of a run, by track, and the cameras that have a still, in the order of the stills;
-    `path` of an empty one is not read.
+    """The crops of a run, by track, and its stills.
+
+    Attributes:
+        path: where they are.
+        blur: what is hidden in them.
+        entries: of each track.
+        read: yields crops as JPEG, in the order of their numbers; raises what damaged files cause.
+        stills: cameras that have a still in the archive, in the order of the stills.
     """
 
     path: Path
-    blur: Blur = "off"
-    entries: Mapping[Track, Sequence[Entry]] = field(default_factory=dict)
+    blur: Blur
+    entries: Mapping[Track, Sequence[Entry]]
+    read: Callable[[Sequence[int]], Iterator[bytes]]
     stills: Sequence[str] = ()
 
     def best(self, track: Track, first_frame: int, last_frame: int) -> Entry | None:
@@ -133,16 +165,15 @@ class Crops:
         """Yield crops (H, W, 3) uint8 BGR, in the order of their numbers.
 
         Raises:
-            SourceError: the archive is damaged.
+            SourceError: the crops are damaged.
         """
         if not numbers:
             return
-        with _reading(self.path), zipfile.ZipFile(self.path) as archive:
-            for number in numbers:
-                encoded = _read(archive, f"{number}.jpg", MAX_CROP_BYTES)
+        with _reading(self.path):
+            for encoded in self.read(numbers):
                 image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
                 if image is None or max(image.shape) > MAX_SIDE_PX:
-                    raise ValueError(f"{number}.jpg is no crop")
+                    raise ValueError("it is no crop")
                 yield np.asarray(image)
 
     def still(self, camera: str) -> bytes | None:
@@ -171,7 +202,7 @@ def load(path: Path) -> Crops:
         SourceError: it was not written by this program.
     """
     if not path.is_file():
-        return Crops(path)
+        return Crops(path, "off", {}, lambda numbers: iter(()))
     entries: dict[Track, list[Entry]] = defaultdict(list)
     with _reading(path), zipfile.ZipFile(path) as archive:
         index = documents.from_json(_read(archive, INDEX, MAX_INDEX_BYTES).decode())
@@ -181,11 +212,17 @@ def load(path: Path) -> Crops:
             track = (str(camera), int(track_id))
             entries[track].append(Entry(number, int(frame), float(quality)))
         stills = tuple(str(camera) for camera in index.get("stills", ()))
-        return Crops(path, index["blur"], entries, stills)
+        return Crops(path, index["blur"], entries, partial(_read_all, path), stills)
 
 
 def _still_file(number: int) -> str:
     return f"still-{number}.jpg"
+
+
+def _read_all(path: Path, numbers: Sequence[int]) -> Iterator[bytes]:
+    with zipfile.ZipFile(path) as archive:
+        for number in numbers:
+            yield _read(archive, f"{number}.jpg", MAX_CROP_BYTES)
 
 
 def _read(archive: zipfile.ZipFile, name: str, max_bytes: int) -> bytes:

@@ -126,6 +126,7 @@ def build(written: Written) -> Document:
         "plans": people.plans.documents(written.homographies, origin_s),
         "quality": quality.findings(written.run, written.why, entries, written.crops, len(numbers)),
         "confirmed": written.why["confirmed_probability"],
+        "is_live": "is_live" in written.why["calibration"],
         "about": _about(written.run),
     }
     _count_from(document, origin_s)
@@ -196,7 +197,7 @@ class _People:
             places.get(link["second"]["name"], -1),
             -1 if link["rule"] else link["probability"],
             link["status"],
-            explain.reason(link),
+            link.get("reason") or explain.reason(link),
             second_choice,
             link["rival_person"] if second_choice else 0,
             explain.lookalike(link),
@@ -204,7 +205,7 @@ class _People:
 
     def _missed(self, link: Json, person_id: int) -> list[Any]:
         other = sum(link["people"]) - person_id
-        return [other, link["probability"], explain.apart(link, self._needed)]
+        return [other, link["probability"], link.get("reason") or explain.apart(link, self._needed)]
 
     def _place(self, tracklet: Json, person_id: int, camera: int, times_s: Array) -> None:
         """Note where somebody was, in the picture and on the floor."""

@@ -50,7 +50,8 @@ def findings(
     for overlap in run.get("overlaps", []):
         found.append(Finding("good", "Overlap learned", f"{overlap}.", ""))
     found += [_of_line("note", "Note", note) for note in run.get("notes", [])]
-    found += _crops(people, crops, n_crops)
+    is_live = "is_live" in why["calibration"]
+    found += _crops(people, crops, n_crops, is_live)
     order = ("bad", "warn", "note", "good")
     found[1:] = sorted(found[1:], key=lambda each: order.index(each.level))
     return [each._asdict() for each in found]
@@ -69,6 +70,8 @@ def _sentence(text: str) -> str:
 def _appearance(calibration: Json) -> Finding:
     text = _sentence(str(calibration["in_words"]))
     title = "How well appearance tells people apart"
+    if "is_live" in calibration:
+        return Finding("note", title, text, "")
     separation = calibration.get("separation")
     if separation is None or not calibration["n_same"] or not calibration["n_different"]:
         cure = "Longer videos, with people who are seen at the same time, let the run measure it."
@@ -135,13 +138,19 @@ def _dropped(run: Json) -> list[Finding]:
     return found
 
 
-def _crops(people: Sequence[Json], crops: Crops, n_crops: int) -> list[Finding]:
+def _crops(people: Sequence[Json], crops: Crops, n_crops: int, is_live: bool) -> list[Finding]:
     title = "Pictures of people"
     if crops.blur == "faces":
         text = "Faces are hidden in the pictures of people, as privacy.blur asks."
         return [Finding("note", title, text, "")]
     if crops.blur == "bodies":
         text = "There are no pictures of people, as privacy.blur asks."
+        return [Finding("note", title, text, "")]
+    if people and not n_crops and is_live:
+        text = (
+            "There are no pictures of people: none were kept (output.report, privacy.blur), or they"
+            " were deleted (live.keep_days, live.keep_gb)."
+        )
         return [Finding("note", title, text, "")]
     if people and not n_crops:
         text = f"There are no pictures of people: the folder has no {FILE}."

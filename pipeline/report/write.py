@@ -1,4 +1,4 @@
-"""Make the report, at the end of a run or from its folder."""
+"""Make the report: at the end of a run, from its folder, or of a live run while it goes on."""
 
 import json
 from collections.abc import Sequence
@@ -7,14 +7,23 @@ from pathlib import Path
 from models import files
 from pipeline.linking import site as sites
 from pipeline.linking.learning.homographies import Homography
+from pipeline.live import journal, merge
+from pipeline.live.journal import SETUP
+from pipeline.live.merge import Merged
 from pipeline.outputs import links, manifest, reading, trajectories
 from pipeline.outputs.folder import MANIFEST, OutputFolder
-from pipeline.report import crops, data, html, sheets
+from pipeline.outputs.reading import Json
+from pipeline.report import crops, data, html, live, sheets
 from pipeline.report.data import Written
 from pipeline.result import Result
+from pipeline.version import VERSION
 
 FILE = "report.html"
 PRIORS = "priors.json"
+NOT_ENDED = (
+    "the run had not ended when this page was made: it still went on, or was killed. It covers what"
+    " was on disk by then; make it again later"
+)
 
 
 def of_run(folder: OutputFolder, result: Result) -> None:
@@ -54,6 +63,8 @@ def of_folder(folder: Path) -> Path:
         SourceError: the folder holds no results of a run.
         InputError: the report cannot be written.
     """
+    if (folder / SETUP).is_file():
+        return of_live_folder(folder, merge.read(folder))
     trajectories_ = reading.read(folder / "trajectories.json")
     why = reading.read(folder / "links.json")
     run = reading.read(folder / MANIFEST)
@@ -71,12 +82,69 @@ def of_folder(folder: Path) -> Path:
             homographies=_homographies(folder / PRIORS),
         )
         text = _text(written)
+    return _replace(folder, text)
+
+
+def of_live_folder(folder: Path, merged: Merged) -> Path:
+    """Make the report of a live run, which may still go on.
+
+    Args:
+        folder: its output folder.
+        merged: the results of its journal.
+
+    Returns:
+        The report.
+
+    Raises:
+        SourceError: the folder holds other files than those of a live run.
+        InputError: the report cannot be written.
+    """
+    has_ended = (folder / MANIFEST).is_file() and not _is_older(folder / MANIFEST, folder)
+    run = reading.read(folder / MANIFEST) if has_ended else _unfinished(merged)
+    with reading.written_by_us(folder):
+        text = _text(live.written(folder, merged, run))
+    return _replace(folder, text)
+
+
+def of_live_run(folder: OutputFolder, merged: Merged, result: Result) -> None:
+    """Write the report of a live run that has ended.
+
+    Args:
+        folder: where its other files are; the report goes there too.
+        merged: the results of its journal.
+        result: what else is known of the run.
+
+    Raises:
+        PipelineError: the report cannot be written, or its crops cannot be read.
+    """
+    run = manifest.document(result, [])
+    folder.write_text(FILE, _text(live.written(folder.path, merged, run)))
+
+
+def _is_older(path: Path, folder: Path) -> bool:
+    """Whether a live run has seen something since a file was written."""
+    rows = journal.row_files(folder)
+    return bool(rows) and path.stat().st_mtime < rows[-1].stat().st_mtime
+
+
+def _unfinished(merged: Merged) -> Json:
+    """What run.json would say of a live run that has not written it."""
+    cameras = trajectories.describe(merged.cameras)
+    return {"version": VERSION, "notes": [NOT_ENDED], "cameras": cameras}
+
+
+def _replace(folder: Path, text: str) -> Path:
+    """Put a report into a folder, and list it among its files."""
     path = folder / FILE
     files.write(path, text.encode("utf-8"))
-    if FILE not in names:
-        run["files"] = [*names, FILE]
-        listed = json.dumps(run, indent=1, allow_nan=False) + "\n"
-        files.write(folder / MANIFEST, listed.encode("utf-8"))
+    if (folder / MANIFEST).is_file():
+        run = reading.read(folder / MANIFEST)
+        with reading.written_by_us(folder):
+            names = [str(name) for name in run["files"]]
+        if FILE not in names:
+            run["files"] = [*names, FILE]
+            listed = json.dumps(run, indent=1, allow_nan=False) + "\n"
+            files.write(folder / MANIFEST, listed.encode("utf-8"))
     return path
 
 

@@ -30,7 +30,8 @@ function showQuality(target) {
     }
     list.append(item);
   }
-  const about = `Made by version ${data.about.version} on ${data.about.device}.`;
+  const where = data.about.device ? ` on ${data.about.device}` : "";
+  const about = `Made by version ${data.about.version}${where}.`;
   target.append(list, element("p", "facts", about));
 }
 

@@ -25,7 +25,8 @@ export function showPerson(person, onBack) {
   watch.append(player.node, pictures(person));
   stage.append(watch, timeline.node);
   if (!player.exists) {
-    stage.prepend(element("p", "facts hint", "No videos beside this page: run without --no-video to play them here."));
+    const why = data.is_live ? "none were recorded, or they were deleted" : "run without --no-video to play them here";
+    stage.prepend(element("p", "facts hint", `No videos beside this page: ${why}.`));
   }
   detail.replaceChildren(
     heading(person, onBack),

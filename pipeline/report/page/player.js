@@ -56,7 +56,9 @@ export class Player {
     this.speeds.value = "1";
     const cameras = this.withVideo.map((number) => [number, data.cameras[number].name]);
     this.choice = choice("Video", [...(this.hasAll ? [[ALL, "All cameras"]] : []), ...cameras], (number) => this.choose(number));
-    const large = button("Full screen", () => this.enlarge());
+    const large = button("", () => this.enlarge(), "enlarge");
+    large.setAttribute("aria-label", "Full screen");
+    large.title = "Full screen";
     bar.append(this.toggle, this.clock, route, label, this.speeds, this.choice, large);
     return bar;
   }

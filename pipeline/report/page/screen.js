@@ -8,6 +8,7 @@ import { element, setText } from "./text.js";
 export const ALL = -1;
 const SEEK_MARGIN_S = 0.01; // times here are rounded to this, and a seek lands on the frame before otherwise
 const MAX_DRIFT_S = 0.25; // beyond it a playing video seeks; below it plays a little faster or slower
+const HOLD_S = 1; // the last picture of a video stays so long, since the next one may follow
 const FREE_DRIFT_S = 0.02;
 const MAX_NUDGE = 0.1;
 const NO_VIDEO = "No video at this time";
@@ -112,7 +113,7 @@ export class Screen {
   }
 
   get isPast() {
-    return this.isReady && this.offset > this.video.duration + MAX_DRIFT_S;
+    return this.isReady && this.offset > this.video.duration + HOLD_S;
   }
 
   /** Whether the clock should wait for this picture. */
