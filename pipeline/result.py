@@ -11,6 +11,7 @@ from pipeline.linking import linker
 from pipeline.linking.linker import Linked
 from pipeline.records import Camera, Person
 from pipeline.timings import Timings
+from pipeline.zones.counting import Event
 
 
 def _nobody() -> Linked:
@@ -27,6 +28,7 @@ class Result:
     detector_choice, reid_choice: runtimes of the networks and their precision;
     frame_ranges: first and last number of the frames processed without a break, by camera;
     n_unchanged: frames by camera that no network saw, because they show what the last one did.
+    zone_events: what happened at `zones` of the settings;
     n_boxes, n_tracked: detected boxes by camera, and those that belong to a track (`untracked`).
     """
 
@@ -45,6 +47,7 @@ class Result:
     n_tracked: dict[str, int] = field(default_factory=dict)
     linked: Linked = field(default_factory=_nobody)
     people: list[Person] = field(default_factory=list)
+    zone_events: list[Event] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

@@ -1,4 +1,5 @@
-"""Make the results of a live run of its journal: trajectories.json, tracks.csv and mot/.
+"""Make the results of a live run of its journal: trajectories.json, tracks.csv, mot/ and, where the
+settings have zones, zones.csv.
 
     python -m pipeline.live.merge outputs/monday
 
@@ -32,6 +33,7 @@ from pipeline.online.events import NO_LINK, Event
 from pipeline.outputs import trajectories
 from pipeline.outputs.folder import MOT, writing
 from pipeline.records import Array, Camera, Link, Person, Tracklet
+from pipeline.zones import counting, table
 
 Write = Callable[[str, Iterable[str]], None]
 """Writes a file, by its name in the output folder, part by part."""
@@ -78,7 +80,15 @@ def filled(found: Sequence[Person], setup: Setup) -> list[Person]:
     return fill.fill(found, setup.max_interpolated_gap_s, stride=1, look_s=setup.look_s)
 
 
-def write(folder: Path, write_parts: Write) -> list[Person]:
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """People in the results of a journal, and what happened at zones."""
+
+    people: list[Person]
+    zone_events: list[counting.Event]
+
+
+def write(folder: Path, write_parts: Write) -> Merged:
     """Write the results of a journal.
 
     Args:
@@ -86,7 +96,7 @@ def write(folder: Path, write_parts: Write) -> list[Person]:
         write_parts: writes a file.
 
     Returns:
-        The people in them.
+        What is in them.
 
     Raises:
         PipelineError: there is no journal, or the results cannot be written.
@@ -101,7 +111,11 @@ def write(folder: Path, write_parts: Write) -> list[Person]:
     write_parts("tracks.csv", trajectories.csv_lines(found))
     for camera in setup.cameras:
         write_parts(f"{MOT}/{camera.name}.txt", trajectories.mot_lines(found, camera.name))
-    return found
+    end_s = max([setup.until_s, *(person.last_s for person in found)])
+    events_at_zones = counting.count(found, cameras, setup.zones, end_s)
+    if setup.zones:
+        write_parts(table.FILE, table.csv_lines(events_at_zones))
+    return Merged(found, events_at_zones)
 
 
 def _counted(cameras: Iterable[Camera], found: Iterable[Person]) -> list[Camera]:
@@ -242,8 +256,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; exits with 2 when it cannot be read."""
     parser = command.Parser(
         prog="python -m pipeline.live.merge",
-        description="Make trajectories.json, tracks.csv and mot/ of what a live run has on disk,"
-        " also when it was killed or still runs.",
+        description="Make trajectories.json, tracks.csv, mot/ and zones.csv of what a live run has"
+        " on disk, also when it was killed or still runs.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="output folder of a live run")
     return parser.parse_args(arguments)
@@ -261,7 +275,7 @@ def _run(parsed: argparse.Namespace) -> None:
         with _replacing(folder / name) as path, path.open("w", encoding="utf-8") as file:
             file.writelines(parts)
 
-    found = write(folder, write_parts)
+    found = write(folder, write_parts).people
     n_tracklets = sum(len(person.tracklets) for person in found)
     print(f"{len(found)} people in {n_tracklets} tracklets: {folder / 'trajectories.json'}")
 
