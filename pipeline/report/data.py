@@ -7,17 +7,19 @@ is a list, in the order of `TRACKLET`, `LINK`, `NEAR` and `STAY`.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from pipeline import explain
+from pipeline.config import Config
 from pipeline.records import Array
-from pipeline.report import quality, sheets, site
+from pipeline.report import quality, sheets, site, zones
 from pipeline.report.crops import Crops, Entry
 from pipeline.report.site import Stay
+from pipeline.zones.counting import Event
 
 Json = dict[str, Any]
 
@@ -50,7 +52,7 @@ MAX_FLOOR_POINTS_OF_TRACKLET = 60
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a run wrote: people of trajectories.json one by one and how many tracklets they have
-    together, its cameras, links.json and run.json, and crops.
+    together, its cameras, links.json and run.json, crops, settings, and events at zones.
     """
 
     people: Iterable[Json]
@@ -60,6 +62,8 @@ class Written:
     run: Json
     crops: Crops
     files: frozenset[str]
+    config: Config = field(default_factory=Config)
+    zone_events: Sequence[Event] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,8 @@ def build(written: Written) -> Document:
         KeyError, TypeError, ValueError: it was not written by this program.
     """
     names = [str(camera["camera"]) for camera in written.cameras]
-    people = _People(written, {name: number for number, name in enumerate(names)})
+    numbers_of = {name: number for number, name in enumerate(names)}
+    people = _People(written, numbers_of)
     entries = [people.add(person) for person in written.people]
     numbers = _place_crops(entries, people.crops)
     stays = [people.stays[entry["id"]] for entry in entries]
@@ -91,6 +96,11 @@ def build(written: Written) -> Document:
     last_s = max((entry["last"] for entry in entries), default=0.0)
     cameras = site.cameras(written.cameras, written.run, written.files, stays)
     stills = _place_stills(cameras, written.crops)
+    configured = {camera.name: camera for camera in written.config.cameras}
+    for camera, known in zip(cameras, written.cameras, strict=True):
+        own = configured.get(camera["name"])
+        camera["settings"] = zones.settings_of(own, str(known.get("source", "")))
+    occupancy = site.occupancy(stays, len(names), origin_s, last_s)
     document = {
         "origin_s": origin_s,
         "last": last_s,
@@ -98,7 +108,15 @@ def build(written: Written) -> Document:
         "mosaic": "mosaic.mp4" if "mosaic.mp4" in written.files else "",
         "people": entries,
         "steps": site.steps(stays),
-        "occupancy": site.occupancy(stays, len(names), origin_s, last_s),
+        "occupancy": occupancy,
+        "zones": zones.describe(
+            written.config.zones,
+            written.zone_events,
+            numbers_of,
+            origin_s,
+            occupancy["bin_s"],
+            len(occupancy["site"]),
+        ),
         "dwell": site.dwell(stays),
         "floor": people.floor,
         "quality": quality.findings(written.run, written.why, entries, written.crops, len(numbers)),

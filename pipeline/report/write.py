@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 
 from models import files
+from pipeline import config as configuration
+from pipeline.config import Config
 from pipeline.outputs import links, manifest, reading, trajectories
 from pipeline.outputs.folder import MANIFEST, OutputFolder
 from pipeline.report import crops, data, html, sheets
 from pipeline.report.data import Written
 from pipeline.result import Result
+from pipeline.zones import table
 
 FILE = "report.html"
 
@@ -32,6 +35,8 @@ def of_run(folder: OutputFolder, result: Result) -> None:
         run=manifest.document(result, []),
         crops=crops.load(folder.find(crops.FILE)),
         files=frozenset(folder.written),
+        config=result.config,
+        zone_events=result.zone_events,
     )
     folder.write_text(FILE, _text(written))
 
@@ -52,6 +57,7 @@ def of_folder(folder: Path) -> Path:
     trajectories_ = reading.read(folder / "trajectories.json")
     why = reading.read(folder / "links.json")
     run = reading.read(folder / MANIFEST)
+    settings = folder / "config.yaml"
     with reading.written_by_us(folder):
         names = [str(name) for name in run["files"]]
         people = trajectories_["people"]
@@ -63,6 +69,8 @@ def of_folder(folder: Path) -> Path:
             run=run,
             crops=crops.load(folder / crops.FILE),
             files=frozenset(name for name in names if (folder / name).is_file()),
+            config=configuration.load(str(settings)) if settings.is_file() else Config(),
+            zone_events=table.read(folder / table.FILE),
         )
         text = _text(written)
     path = folder / FILE

@@ -11,6 +11,7 @@ import numpy as np
 
 from models import files
 from pipeline.config import ZoneConfig
+from pipeline.errors import SourceError
 from pipeline.outputs.trajectories import Return
 from pipeline.zones.counting import Event
 
@@ -92,12 +93,18 @@ def read(path: Path) -> list[Event]:
     """Read zones.csv; a missing one has no events.
 
     Raises:
-        ValueError, KeyError: it was not written by this program.
+        SourceError: it cannot be read.
+        ValueError, KeyError, TypeError: it was not written by this program.
     """
     if not path.is_file():
         return []
-    rows = csv.DictReader(io.StringIO(files.read_text(path)))
-    return [_event(row) for row in rows]
+    try:
+        text = files.read_text(path)
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read ({error.strerror}); delete it to go on without zones"
+        ) from None
+    return [_event(row) for row in csv.DictReader(io.StringIO(text))]
 
 
 def _event(row: dict[str, str]) -> Event:

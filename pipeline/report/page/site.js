@@ -3,6 +3,7 @@
 import { button, colour, data, moment, span } from "./data.js";
 import { bars, card, shape, table } from "./parts.js";
 import { count, element, setText } from "./text.js";
+import { zonesCard } from "./zones.js";
 
 const MAX_LABELLED = 14; // ways with numbers in the graph; the table has all
 const AT = 0.38; // where the label of a way is, from its start to its end: in the middle many meet
@@ -244,6 +245,6 @@ function floor() {
 /** Show the site. */
 export function showSite(target, showCamera, showTimes) {
   if (target.childElementCount) return;
-  target.append(ways(), cameras(showCamera), occupancy(showTimes), dwell());
+  target.append(ways(), cameras(showCamera), occupancy(showTimes), dwell(), zonesCard());
   if (data.floor.length) target.append(floor());
 }
