@@ -21,6 +21,7 @@ from models.settings import S, Section
 from pipeline import floor
 from pipeline.address import VARIABLE, Address
 from pipeline.errors import ConfigError
+from pipeline.zones import geometry
 
 EXAMPLE = settings.config_file("default.yaml")
 
@@ -32,6 +33,8 @@ MAX_START_S = 4e9
 1e-6 s apart differ.
 """
 
+MAX_COORDINATE = 1e6
+"""Of a zone, in pixels or metres: products of two have to be exact enough."""
 MIN_IMAGE_FPS = 1e-5
 MAX_NAME_BYTES = 255 - len(".mp4")
 """File systems take names of 255 bytes."""
@@ -49,15 +52,16 @@ ClassName = Annotated[int, Field(ge=0, strict=True)] | Annotated[str, Field(min_
 
 
 NAME = re.compile(r"[\w. -]*")
+SWITCH = (
+    "YAML reads on, off, yes, no, true and false as switches; put the name in quotes, as in"
+    ' name: "on"'
+)
 
 
 def _name(value: Any) -> Any:
     """A camera's name as text; numbers are names too. Raises ValueError."""
     if isinstance(value, bool):
-        raise ValueError(
-            "YAML reads on, off, yes, no, true and false as switches; put the name in quotes, as in"
-            ' name: "on"'
-        )
+        raise ValueError(SWITCH)
     if isinstance(value, int | float | datetime.date):
         return str(value)
     if isinstance(value, str) and not NAME.fullmatch(value):
@@ -76,6 +80,30 @@ def file_name(name: str) -> str:
 
 CameraName = Annotated[str, BeforeValidator(_name)]
 NameInFiles = Annotated[CameraName, AfterValidator(file_name)]
+
+
+def _zone_name(value: Any) -> Any:
+    """A zone's name as text; numbers are names too. Raises ValueError."""
+    if isinstance(value, bool):
+        raise ValueError(SWITCH)
+    if isinstance(value, int | float | datetime.date):
+        return str(value)
+    return value.strip() if isinstance(value, str) else value
+
+
+def _printable(name: str) -> str:
+    if not name.isprintable():
+        raise ValueError("a name may have letters, digits, blanks and signs, but no line breaks")
+    return name
+
+
+ZoneName = Annotated[
+    str,
+    BeforeValidator(_zone_name),
+    Field(min_length=1, max_length=80),
+    AfterValidator(_printable),
+]
+Point = tuple[float, float]
 
 
 class CameraConfig(Section):
@@ -112,6 +140,42 @@ class CameraConfig(Section):
         if self.roi and len(self.roi) < 3:
             raise ValueError("roi needs at least 3 points [x, y] in pixels")
         return self
+
+
+class ZoneConfig(Section):
+    """A shape of a zone, a polygon or a line: px in the picture of a camera, or metres on the floor
+    where no camera is named. All shapes of one name are one zone.
+    """
+
+    name: ZoneName
+    camera: NameInFiles = ""
+    polygon: list[Point] = Field(default_factory=list)
+    line: list[Point] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _shape(self) -> "ZoneConfig":
+        if bool(self.polygon) == bool(self.line):
+            raise ValueError("a zone needs a polygon, or a line, and not both")
+        if max(abs(value) for point in self.points for value in point) > MAX_COORDINATE:
+            raise ValueError(f"coordinates must be at most {MAX_COORDINATE:g}")
+        if self.line and (len(self.line) != 2 or self.line[0] == self.line[1]):
+            raise ValueError("line needs 2 points [x, y] that differ")
+        if self.polygon and len(self.polygon) < 3:
+            raise ValueError("polygon needs at least 3 points [x, y]")
+        if self.polygon:
+            points = np.array(self.polygon)
+            if geometry.crosses_itself(points):
+                raise ValueError(
+                    "polygon has sides that cross; list its points in order along its border"
+                )
+            if geometry.area(points) == 0:
+                raise ValueError("polygon has no area: its points lie on one line")
+        return self
+
+    @property
+    def points(self) -> list[Point]:
+        """Corners of the polygon, or ends of the line."""
+        return self.polygon or self.line
 
 
 class SourcesConfig(Section):
@@ -313,6 +377,7 @@ class Config(Section):
     }
 
     cameras: list[CameraConfig] = Field(default_factory=list)
+    zones: list[ZoneConfig] = Field(default_factory=list)
     device: str = "auto"
     runtime: RuntimeName = "auto"
     precision: PrecisionName = "auto"
@@ -472,6 +537,34 @@ def check_travel(config: Config) -> None:
                 f"linking.travel: {' and '.join(travel.cameras)} have two entries; keep one"
             )
         pairs.add(frozenset(travel.cameras))
+
+
+def check_zones(config: Config) -> None:
+    """Check what zones name, and that all shapes of a zone are of one kind.
+
+    Raises:
+        ConfigError: a camera does not exist, no camera knows the floor that a zone is on, or a zone
+            has lines and polygons.
+    """
+    names = [camera.name for camera in config.cameras]
+    knows_floor = any(camera.homography for camera in config.cameras)
+    is_line: dict[str, bool] = {}
+    for zone in config.zones:
+        where = f"zones: {zone.name}"
+        if zone.camera and zone.camera not in names:
+            raise ConfigError(
+                f"{where}: there is no camera {zone.camera}; the cameras are {', '.join(names)}"
+            )
+        if not zone.camera and not knows_floor:
+            raise ConfigError(
+                f"{where}: is on the floor, which no camera knows; name the camera in whose picture"
+                " it is, or give the cameras homographies"
+            )
+        if is_line.setdefault(zone.name, bool(zone.line)) != bool(zone.line):
+            raise ConfigError(
+                f"{where}: has a line and a polygon; give them two names, because lines count"
+                " crossings and polygons who is inside"
+            )
 
 
 def stored(config: Config) -> Config:

@@ -61,6 +61,9 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     region_warnings: list[str] = []
     for camera in config.cameras:
         region_warnings += site_checks.check_region(cameras[camera.name], camera.roi)
+    for zone in config.zones:
+        if zone.camera:
+            region_warnings += site_checks.check_zone(cameras[zone.camera], zone)
     networks = load_networks(config, list(cameras.values()))
     addresses = [Address.parse(camera.source) for camera in config.cameras]
     source_paths = [Path(address.path) for address in addresses if address.path]
@@ -107,6 +110,7 @@ def checked(config: Config) -> tuple[Config, list[str]]:
     notes = configuration.renamed_cameras(config.cameras, named)
     config = config.model_copy(update={"cameras": named})
     configuration.check_travel(config)
+    configuration.check_zones(config)
     try:
         devices.resolve(config.device)
     except ValueError as error:

@@ -15,6 +15,7 @@ from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.linker import Linked
 from pipeline.records import Camera, Person
 from pipeline.timings import Timings
+from pipeline.zones.counting import Event
 
 
 def _nobody() -> Linked:
@@ -32,6 +33,7 @@ class Result:
     detector_choice, reid_choice: runtimes of the networks and their precision;
     frame_ranges: first and last number of the frames processed without a break, by camera;
     n_unchanged: frames by camera that no network saw, because they show what the last one did.
+    zone_events: what happened at `zones` of the settings;
     n_boxes, n_tracked: detected boxes by camera, and those that belong to a track (`untracked`).
     earlier: run.json of the run that these results were made of again; empty for a run.
     """
@@ -52,6 +54,7 @@ class Result:
     corrections: Corrections = corrections.NONE
     linked: Linked = field(default_factory=_nobody)
     people: list[Person] = field(default_factory=list)
+    zone_events: list[Event] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)

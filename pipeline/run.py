@@ -44,6 +44,7 @@ from pipeline.sources import Source, open_source, read_ahead
 from pipeline.timings import Timings
 from pipeline.tracking import untracked
 from pipeline.worker import Worker
+from pipeline.zones import counting, table
 
 N_DRAWING = 2
 """Cameras that are drawn at the same time."""
@@ -360,6 +361,10 @@ def settle(kept: Kept, result: Result) -> None:
         kept.look_s,
         linked.not_shown,
     )
+    ends_s = [last_s - linked.applied_s.get(name, 0.0) for name, last_s in kept.last_s.items()]
+    result.zone_events = counting.count(
+        result.people, result.cameras, config.zones, end_s=max(ends_s, default=0.0)
+    )
     result.warnings += corrections.unknown(result.corrections, linked.tracklets)
     result.warnings += links.doubts(linked.calibration)
     result.warnings += links.unset(linked, config.linking.online)
@@ -404,6 +409,8 @@ def write(folder: OutputFolder, result: Result) -> None:
         folder.write_text("links.json", links.to_json(result.linked, linking))
         folder.write_text("priors.json", sites.to_json(result.linked.site, result.reid_sha256))
         folder.write_parts("tracks.csv", trajectories.csv_lines(result.people))
+        if config.zones:
+            folder.write_parts(table.FILE, table.csv_lines(result.zone_events))
         for camera in result.cameras:
             lines = trajectories.mot_lines(result.people, camera.name)
             folder.write_parts(f"mot/{camera.name}.txt", lines)

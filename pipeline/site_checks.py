@@ -15,11 +15,15 @@ import numpy as np
 
 from pipeline import floor
 from pipeline.box_files import MAX_FRACTION
+from pipeline.config import ZoneConfig
 from pipeline.errors import ConfigError
 from pipeline.records import Array, Camera, Tracklet
+from pipeline.zones import geometry
 
 MAX_BEYOND = 0.1
 """A region may reach beyond the picture by this share of its width and height without a word."""
+MAX_PX = 100_000
+"""OpenCV draws no shapes that reach much further."""
 RESOLUTIONS = ((640, 360), (640, 480), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160))
 
 MIN_BOXES = 20
@@ -56,47 +60,89 @@ def check_region(camera: Camera, roi: Sequence[tuple[float, float]]) -> list[str
     if not roi:
         return []
     points = np.array(roi, np.float64)
+    warnings = _check_shape(camera, points, f"{camera.name}: its roi", "roi")
+    if geometry.crosses_itself(points):
+        crossing = "has sides that cross; list its points in order along its border"
+        warnings.append(f"{camera.name}: its roi {crossing}")
+    return warnings
+
+
+def check_zone(camera: Camera, zone: ZoneConfig) -> list[str]:
+    """Compare a shape of a zone with the picture that it is in.
+
+    Args:
+        camera: the camera of the zone, with the size of its picture.
+        zone: the shape.
+
+    Returns:
+        Warnings.
+
+    Raises:
+        ConfigError: the shape cannot be meant in pixels of this picture.
+    """
+    key = "line" if zone.line else "polygon"
+    where = f"zone {zone.name}: its {key} in {camera.name}"
+    return _check_shape(camera, np.array(zone.points, np.float64), where, key)
+
+
+def _check_shape(camera: Camera, points: Array, where: str, key: str) -> list[str]:
+    """Compare a polygon or a line with the picture.
+
+    Args:
+        camera: the camera, with the size of its picture.
+        points: (n, 2) px.
+        where: what it is, for messages.
+        key: its setting: "line", or one of a polygon.
+
+    Returns:
+        Warnings.
+
+    Raises:
+        ConfigError: it cannot be meant in pixels of this picture.
+    """
     size = np.array([camera.width, camera.height])
     picture = f"the picture of {camera.width} x {camera.height} px"
-    where = f"{camera.name}: its roi"
     reach = f"reaches from {_point(points.min(axis=0))} to {_point(points.max(axis=0))}"
     if np.abs(points).max() <= MAX_FRACTION:
         raise ConfigError(
             f"{where} {reach}, as fractions of the picture do; in pixels of {picture} it is"
-            f" roi: {_polygon(points * size)}"
+            f" {key}: {_polygon(points * size)}"
         )
-    if abs(cv2.contourArea(points.astype(np.float32))) < 1 and not _crosses_itself(points):
+    is_flat = abs(cv2.contourArea(points.astype(np.float32))) < 1
+    if key != "line" and is_flat and not geometry.crosses_itself(points):
         raise ConfigError(f"{where} has no area: its points lie on one line; {reach}")
     inside = np.zeros((camera.height, camera.width), np.uint8)
-    cv2.fillPoly(inside, [points.round().astype(np.int32)], 1)
-    hint = _drawn_at(points, size)
+    corners = np.clip(points, -MAX_PX, MAX_PX).round().astype(np.int32)
+    if key == "line":
+        cv2.polylines(inside, [corners], False, 1)
+    else:
+        cv2.fillPoly(inside, [corners], 1)
+    hint = _drawn_at(points, size, key)
     if not inside.any():
         raise ConfigError(f"{where} {reach}, wholly outside {picture}{hint}")
     warnings: list[str] = []
     beyond = np.maximum(points.max(axis=0) - size, -points.min(axis=0)) / size
     if beyond.max() > MAX_BEYOND:
-        share = f"{inside.mean():.0%} of the picture is in it"
-        warnings.append(f"{where} {reach}, beyond {picture} ({share}){hint}")
+        share = "" if key == "line" else f" ({inside.mean():.0%} of the picture is in it)"
+        warnings.append(f"{where} {reach}, beyond {picture}{share}{hint}")
     elif points.max() <= 100 and points.max(axis=0).min() >= 90 and size.min() >= 200:
         warnings.append(
             f"{where} {reach}, the upper left corner of {picture}; if these are percent, it is"
-            f" roi: {_polygon(points * size / 100)}"
+            f" {key}: {_polygon(points * size / 100)}"
         )
-    if _crosses_itself(points):
-        warnings.append(f"{where} has sides that cross; list its points in order along its border")
     return warnings
 
 
-def _drawn_at(points: Array, size: Array) -> str:
-    """Guess the resolution that a region was drawn at."""
+def _drawn_at(points: Array, size: Array, key: str) -> str:
+    """Guess the resolution that a shape was drawn at."""
     if points.min() >= 0 and (points[:, ::-1] <= size).all():
-        return f"; if x and y are exchanged, it is roi: {_polygon(points[:, ::-1])}"
+        return f"; if x and y are exchanged, it is {key}: {_polygon(points[:, ::-1])}"
     for width, height in RESOLUTIONS:
         fits = (points.max(axis=0) <= [width, height]).all() and points.min() >= 0
         same_aspect = abs(width / height * size[1] / size[0] - 1) < 0.02
         if fits and same_aspect and width > size[0]:
             scaled = _polygon(points * size / [width, height])
-            return f"; if it was drawn at {width} x {height}, it is roi: {scaled}"
+            return f"; if it was drawn at {width} x {height}, it is {key}: {scaled}"
     return "; draw it on a picture of this camera"
 
 
@@ -106,22 +152,6 @@ def _point(point: Array) -> str:
 
 def _polygon(points: Array) -> str:
     return str([[round(float(x), 1), round(float(y), 1)] for x, y in points])
-
-
-def _crosses_itself(points: Array) -> bool:
-    n = len(points)
-    ends = np.roll(points, -1, axis=0)
-
-    def side(a: Array, b: Array, c: Array) -> float:
-        return float((b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0]))
-
-    for i in range(n):
-        for k in range(i + 2, n - (i == 0)):
-            a, b, c, d = points[i], ends[i], points[k], ends[k]
-            splits_first = side(a, b, c) * side(a, b, d) < 0
-            if splits_first and side(c, d, a) * side(c, d, b) < 0:
-                return True
-    return False
 
 
 @dataclass(frozen=True, slots=True)

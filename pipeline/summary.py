@@ -5,6 +5,7 @@ import time
 
 from pipeline.outputs import links
 from pipeline.result import Result
+from pipeline.zones import table as zones
 
 MAX_PEOPLE = 30
 FIRST_CLOCK_S = 1e9
@@ -41,6 +42,8 @@ def table(result: Result) -> str:
     lookalikes = links.lookalikes(result.people)
     if lookalikes:
         lines.append(f"{lookalikes}; python -m pipeline.explain {result.folder} PERSON says why")
+    totals = zones.totals(result.zone_events, result.config.zones)
+    lines += [each.in_words() for each in totals]
     if result.interrupted:
         lines.append("interrupted: these results cover what was read and drawn before Ctrl-C")
     files = [name for name in result.files if "/" not in name]

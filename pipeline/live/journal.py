@@ -30,6 +30,7 @@ import numpy as np
 
 from models import documents, files
 from models.errors import one_line
+from pipeline.config import ZoneConfig
 from pipeline.errors import ConfigError
 from pipeline.live import lines
 from pipeline.online import events
@@ -60,6 +61,8 @@ class Setup:
         max_interpolated_gap_s: `tracklets.max_interpolated_gap_s`.
         min_person_s: `linking.min_person_s`.
         look_s: longest time from one look of the detector to the next, seconds, by camera.
+        zones: `zones`.
+        until_s: time of the latest picture, seconds.
     """
 
     cameras: tuple[Camera, ...] = ()
@@ -67,6 +70,8 @@ class Setup:
     max_interpolated_gap_s: float = 1.5
     min_person_s: float = 0.0
     look_s: Mapping[str, float] = field(default_factory=dict)
+    zones: tuple[ZoneConfig, ...] = ()
+    until_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +301,8 @@ def read_setup(folder: Path) -> Setup:
             float(document["max_interpolated_gap_s"]),
             float(document["min_person_s"]),
             {str(name): float(look_s) for name, look_s in document["look_s"].items()},
+            tuple(ZoneConfig(**zone) for zone in document.get("zones", [])),
+            float(document.get("until_s", 0.0)),
         )
     except OSError as error:
         raise ConfigError(
@@ -339,6 +346,8 @@ def _setup_text(setup: Setup) -> str:
         "max_interpolated_gap_s": setup.max_interpolated_gap_s,
         "min_person_s": setup.min_person_s,
         "look_s": dict(setup.look_s),
+        "zones": [zone.model_dump(mode="json") for zone in setup.zones],
+        "until_s": setup.until_s,
     }
     return json.dumps(document, indent=1, allow_nan=False) + "\n"
 

@@ -1,4 +1,5 @@
-"""Make the results of a live run of its journal: trajectories.json, tracks.csv, mot/, report.html.
+"""Make the results of a live run of its journal: trajectories.json, tracks.csv, mot/, report.html
+and, where the settings have zones, zones.csv.
 
     python -m pipeline.live.merge outputs/monday
 
@@ -31,6 +32,7 @@ from pipeline.online.events import NO_LINK, Event
 from pipeline.outputs import trajectories
 from pipeline.outputs.folder import MOT, writing
 from pipeline.records import Camera, Link, Person, Tracklet
+from pipeline.zones import counting, table
 
 Write = Callable[[str, Iterable[str]], None]
 """Writes a file, by its name in the output folder, part by part."""
@@ -74,10 +76,13 @@ def people(folder: Path) -> list[Person]:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The people of a journal with short gaps interpolated, the cameras, and what else is known."""
+    """The people of a journal with short gaps interpolated, the cameras, what happened at zones,
+    and what else is known.
+    """
 
     people: list[Person]
     cameras: list[Camera]
+    zone_events: list[counting.Event]
     setup: Setup
 
 
@@ -93,7 +98,10 @@ def read(folder: Path) -> Merged:
     setup = journal.read_setup(folder)
     kept = [person for person in people(folder) if person.seen_s >= setup.min_person_s]
     found = filled(kept, setup)
-    return Merged(found, _counted(setup.cameras, found), setup)
+    cameras = _counted(setup.cameras, found)
+    end_s = max([setup.until_s, *(person.last_s for person in found)])
+    zone_events = counting.count(found, cameras, setup.zones, end_s)
+    return Merged(found, cameras, zone_events, setup)
 
 
 def filled(found: Sequence[Person], setup: Setup) -> list[Person]:
@@ -122,6 +130,8 @@ def write(folder: Path, write_parts: Write) -> Merged:
     write_parts("tracks.csv", trajectories.csv_lines(found))
     for camera in merged.cameras:
         write_parts(f"{MOT}/{camera.name}.txt", trajectories.mot_lines(found, camera.name))
+    if merged.setup.zones:
+        write_parts(table.FILE, table.csv_lines(merged.zone_events))
     return merged
 
 
@@ -229,8 +239,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; exits with 2 when it cannot be read."""
     parser = command.Parser(
         prog="python -m pipeline.live.merge",
-        description="Make trajectories.json, tracks.csv, mot/ and report.html of what a live run"
-        " has on disk, also when it was killed or still runs.",
+        description="Make trajectories.json, tracks.csv, mot/, zones.csv and report.html of what a"
+        " live run has on disk, also when it was killed or still runs.",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="output folder of a live run")
     return parser.parse_args(arguments)

@@ -11,6 +11,7 @@ made of the journal later (`merge`). A disk that takes nothing is told and waite
 the config again, if there is one.
 """
 
+import math
 import os
 import signal
 import sys
@@ -292,6 +293,7 @@ class _LiveRun:
         result.warnings += self._lost_rows()
         merged = merge.write(self._output, self._folder.write_parts)
         result.people = merged.people
+        result.zone_events = merged.zone_events
         result.cameras = self._counted_cameras()
         result.warnings += self._worker.warnings
         result.warnings += self._networks.detector.warnings
@@ -450,6 +452,7 @@ class _LiveRun:
     def _setup(self, cameras: Iterable[Camera]) -> Setup:
         """What the results need beside rows and events."""
         config = self._config
+        now_s = self._worker.now_s
         look_s = {}
         for camera in self._records.values():
             look_s[camera.name] = longest_look_s(config.detector, 1 / camera.fps)
@@ -459,6 +462,8 @@ class _LiveRun:
             config.tracklets.max_interpolated_gap_s,
             config.linking.min_person_s,
             look_s,
+            tuple(config.zones),
+            now_s if math.isfinite(now_s) else 0.0,
         )
 
     def _counted_cameras(self) -> list[Camera]:

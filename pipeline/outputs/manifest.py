@@ -2,6 +2,7 @@
 
 import json
 import platform
+from dataclasses import asdict
 from importlib import metadata
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipeline.records import Camera
 from pipeline.result import Result
 from pipeline.timings import Timings
 from pipeline.version import VERSION, git_hash
+from pipeline.zones import table as zones
 
 PACKAGES = (
     "torch",
@@ -62,6 +64,7 @@ def document(result: Result, files: list[str]) -> dict[str, Any]:
         "people": len(result.people),
         "last_person_id": max(last_id, int(result.earlier.get("last_person_id", 0))),
         "appearance": result.linked.calibration.in_words(),
+        "zones": [asdict(each) for each in zones.totals(result.zone_events, result.config.zones)],
         "lookalikes": links.lookalikes(result.people),
         "clocks": result.linked.clocks.in_words(),
         "clocks_applied_s": dict(result.linked.applied_s),

@@ -165,10 +165,11 @@ def _rounded(values: Array, digits: int) -> Any:
     return np.round(values.astype(np.float64), digits).tolist()
 
 
-class _Return:
+class Return:
     """A file for `csv.writer` that returns each line instead of keeping it."""
 
     def write(self, line: str) -> str:
+        """Return the line."""
         return line
 
 
@@ -181,7 +182,7 @@ def csv_lines(people: Sequence[Person]) -> Iterator[str]:
     Yields:
         The lines, header first; frames count from 0.
     """
-    writer: Any = csv.writer(_Return(), lineterminator="\n")
+    writer: Any = csv.writer(Return(), lineterminator="\n")
     yield writer.writerow(COLUMNS)
     for camera, pieces in _by_camera(people).items():
         rows = Rows.of(pieces)

@@ -14,14 +14,16 @@ from typing import Any
 import numpy as np
 
 from pipeline import explain
+from pipeline.config import Config
 from pipeline.linking.learning.homographies import Homography
 from pipeline.records import Array, Camera
-from pipeline.report import quality, sheets, site
+from pipeline.report import quality, sheets, site, zones
 from pipeline.report.boxes import Boxes, Packed
 from pipeline.report.crops import Crops, Entry
 from pipeline.report.heat import Heat
 from pipeline.report.plan import Plans
 from pipeline.report.site import Segment, Stay
+from pipeline.zones.counting import Event
 
 Json = dict[str, Any]
 
@@ -66,7 +68,7 @@ STEPS = 2.5
 class Written:
     """What a run wrote: people of trajectories.json one by one and how many tracklets they have
     together, its cameras, links.json and run.json, crops, the names of its files, the segments of
-    the cameras of a live run, and homographies that it learned.
+    the cameras of a live run, homographies that it learned, settings, and events at zones.
     """
 
     people: Iterable[Json]
@@ -78,6 +80,8 @@ class Written:
     files: frozenset[str]
     segments: Mapping[str, Sequence[Segment]] = field(default_factory=dict)
     homographies: Sequence[Homography] = ()
+    config: Config = field(default_factory=Config)
+    zone_events: Sequence[Event] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,11 @@ def build(written: Written) -> Document:
     last_s = max((entry["last"] for entry in entries), default=0.0)
     cameras = site.cameras(written.cameras, written.run, written.files, stays, written.segments)
     stills = _place_stills(cameras, written.crops)
+    configured = {camera.name: camera for camera in written.config.cameras}
+    for camera, known in zip(cameras, written.cameras, strict=True):
+        own = configured.get(camera["name"])
+        camera["settings"] = zones.settings_of(own, str(known.get("source", "")))
+    occupancy = site.occupancy(stays, len(names), origin_s, last_s)
     document = {
         "origin_s": origin_s,
         "last": last_s,
@@ -119,7 +128,15 @@ def build(written: Written) -> Document:
         "mosaic": site.MOSAIC if site.MOSAIC in written.files else "",
         "people": entries,
         "steps": site.steps(stays),
-        "occupancy": site.occupancy(stays, len(names), origin_s, last_s),
+        "occupancy": occupancy,
+        "zones": zones.describe(
+            written.config.zones,
+            written.zone_events,
+            {name: number for number, name in enumerate(names)},
+            origin_s,
+            occupancy["bin_s"],
+            len(occupancy["site"]),
+        ),
         "dwell": site.dwell(stays),
         "gap_edges": site.GAP_EDGES_S.tolist(),
         "heat": people.heat.document(),

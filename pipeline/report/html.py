@@ -28,6 +28,10 @@ MODULES = (
     "boxes",
     "parts",
     "screen",
+    "zones",
+    "homography",
+    "settings",
+    "draw",
     "player",
     "timeline",
     "person",
@@ -40,8 +44,8 @@ MODULES = (
 )
 SCRIPTS = (SHARED / "text.js", *(PARTS / f"{name}.js" for name in MODULES))
 """In the order in which they use each other."""
-IMPORT = re.compile(r"^import [^;]*;\n", re.MULTILINE)
-EXPORT = re.compile(r"^export ", re.MULTILINE)
+IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
+EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
 ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 """What could end a script element; in JSON it stands in strings only."""
 
@@ -99,12 +103,17 @@ def _style() -> str:
 
 @cache
 def _script() -> str:
-    """All modules in one scope: a page from disk cannot import files."""
-    parts = []
-    for path in SCRIPTS:
-        text = path.read_text(encoding="utf-8")
-        parts.append(EXPORT.sub("", IMPORT.sub("", text)))
+    """All modules in one script, each in a function that returns what it exports: a page from disk
+    cannot import files.
+    """
+    parts = [_module(path.stem, path.read_text(encoding="utf-8")) for path in SCRIPTS]
     return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
+
+
+def _module(name: str, text: str) -> str:
+    exported = ", ".join(EXPORT.findall(text))
+    inner = EXPORT.sub("", IMPORT.sub(r"const \1 = $\2;", text))
+    return f"const ${name} = (() => {{\n{inner}return {{ {exported} }};\n}})();\n"
 
 
 def _policy(script: str, style: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.config import Config
 from pipeline.explain import strength
 from pipeline.linking.reasons import ONE_TRACK
 from pipeline.live import best_crops, journal
@@ -48,6 +49,8 @@ def written(folder: Path, merged: Merged, run: Json) -> Written:
         run=run,
         crops=best_crops.load(folder),
         files=frozenset(),
+        config=Config(zones=list(merged.setup.zones)),
+        zone_events=merged.zone_events,
         segments={camera.name: segments_of(folder, camera.name) for camera in merged.cameras},
     )
 

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from models import files
+from pipeline import config as configuration
+from pipeline.config import Config
 from pipeline.linking import site as sites
 from pipeline.linking.learning.homographies import Homography
 from pipeline.live import journal, merge
@@ -17,6 +19,7 @@ from pipeline.report import crops, data, html, live, sheets
 from pipeline.report.data import Written
 from pipeline.result import Result
 from pipeline.version import VERSION
+from pipeline.zones import table
 
 FILE = "report.html"
 PRIORS = "priors.json"
@@ -46,6 +49,8 @@ def of_run(folder: OutputFolder, result: Result) -> None:
         crops=crops.load(folder.find(crops.FILE)),
         files=frozenset(folder.written),
         homographies=result.linked.homographies,
+        config=result.config,
+        zone_events=result.zone_events,
     )
     folder.write_text(FILE, _text(written))
 
@@ -68,6 +73,7 @@ def of_folder(folder: Path) -> Path:
     trajectories_ = reading.read(folder / "trajectories.json")
     why = reading.read(folder / "links.json")
     run = reading.read(folder / MANIFEST)
+    settings = folder / "config.yaml"
     with reading.written_by_us(folder):
         names = [str(name) for name in run["files"]]
         people = trajectories_["people"]
@@ -80,6 +86,8 @@ def of_folder(folder: Path) -> Path:
             crops=crops.load(folder / crops.FILE),
             files=frozenset(name for name in names if (folder / name).is_file()),
             homographies=_homographies(folder / PRIORS),
+            config=configuration.load(str(settings)) if settings.is_file() else Config(),
+            zone_events=table.read(folder / table.FILE),
         )
         text = _text(written)
     return _replace(folder, text)

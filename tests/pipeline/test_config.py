@@ -117,6 +117,20 @@ def test_a_key_like_no_other_is_an_error_that_says_where_all_keys_are(tmp_path: 
         ("cameras: [{source: a, roi: [[0, 0], [1, 1]]}]", "cameras.0"),
         ("linking: {travel: [{cameras: [a, b], min_s: 9, max_s: 1}]}", "linking.travel.0"),
         ("linking: {online: true, apply_clocks: true}", "linking"),
+        ("zones: [{name: shop, camera: a}]", "zones.0"),
+        ("zones: [{name: shop, polygon: [[0, 0], [9, 0]]}]", "zones.0"),
+        ("zones: [{name: shop, polygon: [[0, 0], [4, 4], [9, 9]]}]", "zones.0"),
+        ("zones: [{name: shop, polygon: [[0, 0], [9, 9], [9, 0], [0, 9]]}]", "zones.0"),
+        ("zones: [{name: door, line: [[3, 3], [3, 3]]}]", "zones.0"),
+        ("zones: [{name: door, line: [[1, 1], [2, 2], [3, 1]]}]", "zones.0"),
+        ("zones: [{name: door, line: [[1, 1], [2, 2e9]]}]", "zones.0"),
+        (
+            "zones: [{name: door, line: [[1, 1], [2, 2]], polygon: [[0, 0], [9, 9], [0, 9]]}]",
+            "zones.0",
+        ),
+        ("zones: [{name: '', line: [[1, 1], [2, 2]]}]", "zones.0.name"),
+        ("zones: [{name: on, line: [[1, 1], [2, 2]]}]", "zones.0.name"),
+        ('zones: [{name: "a\\nb", line: [[1, 1], [2, 2]]}]', "zones.0.name"),
         ("1: 2", "1"),
     ],
 )
@@ -409,3 +423,36 @@ def test_a_start_in_milliseconds_or_microseconds_is_an_error_that_says_so(start_
 def test_a_start_in_seconds_since_1970_is_valid() -> None:
     values = {"cameras": [{"source": "a.mp4", "start_s": 1.7e9}]}
     assert config.build(values, "site.yaml").cameras[0].start_s == 1.7e9
+
+
+@pytest.mark.parametrize(
+    ("zones", "reason"),
+    [
+        ([{"name": "shop", "camera": "lobby"}], "shop: there is no camera lobby; the cameras are"),
+        ([{"name": "shop"}], "shop: is on the floor, which no camera knows"),
+        (
+            [{"name": "shop", "camera": "gate"}, {"name": "shop", "camera": "yard", "line": True}],
+            "shop: has a line and a polygon; give them two names",
+        ),
+    ],
+)
+def test_zones_name_cameras_that_are_there_and_are_of_one_kind(
+    zones: list[dict[str, object]], reason: str
+) -> None:
+    for zone in zones:
+        key = "line" if zone.pop("line", False) else "polygon"
+        zone[key] = [[0, 0], [9, 0], [9, 9]][: 2 if key == "line" else 3]
+    cameras = [{"source": "a.mp4", "name": "gate"}, {"source": "b.mp4", "name": "yard"}]
+    site = config.build({"cameras": cameras, "zones": zones}, "site.yaml")
+    with pytest.raises(ConfigError, match=f"^zones: {reason}[^\n]*$"):
+        config.check_zones(site)
+
+
+def test_a_zone_finds_its_camera_under_the_name_that_files_have() -> None:
+    zones = [{"name": 7, "camera": "main gate", "line": [[0, 0], [9, 0]]}]
+    site = config.build({"cameras": [{"source": "a.mp4", "name": "main gate"}]}, "site.yaml")
+    named = site.model_copy(update={"cameras": config.unique_names(site.cameras)})
+    with_zones = config.change(named, {"zones": zones})
+    config.check_zones(with_zones)
+    (zone,) = with_zones.zones
+    assert (zone.name, zone.camera) == ("7", "main_gate")

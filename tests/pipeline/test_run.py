@@ -373,11 +373,23 @@ def broken(tmp_path: Path) -> dict[str, list[str]]:
             "--set",
             "linking.travel=[{cameras: [good, good-2]}, {cameras: [good-2, good]}]",
         ],
+        "zones: shop: there is no camera lobby": [
+            "--videos",
+            good,
+            "--set",
+            "zones=[{name: shop, camera: lobby, line: [[0, 0], [9, 9]]}]",
+        ],
+        "wholly outside the picture": [
+            "--videos",
+            good,
+            "--set",
+            "zones=[{name: shop, camera: good, line: [[900, 0], [900, 900]]}]",
+        ],
         "File name too long": ["--videos", good, "--output", str(tmp_path / ("x" * 300))],
     }
 
 
-@pytest.mark.parametrize("case", range(18))
+@pytest.mark.parametrize("case", range(20))
 def test_bad_input_is_one_line_exit_code_2_and_nothing_written(
     case: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipeline import cli, mot, site_checks
+from pipeline.config import ZoneConfig
 from pipeline.errors import ConfigError
 from pipeline.evaluate.__main__ import evaluate
 from pipeline.records import Array, Camera, Tracklet
@@ -66,6 +67,35 @@ def test_a_region_that_holds_nothing_is_an_error(roi: Polygon, reason: str) -> N
 def test_a_region_that_is_hardly_meant_so_is_a_warning(roi: Polygon, word: str) -> None:
     (warning,) = site_checks.check_region(camera(), roi)
     assert word in warning
+
+
+OUTSIDE_LINE = [(1000.0, 100.0), (1900.0, 100.0)]
+HALF_SCALE = [(0.1, 0.2), (0.9, 0.2)]
+LARGER = [(100.0, 100.0), (1900.0, 1000.0)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        ({"line": OUTSIDE_LINE}, "its line in cam1 reaches .* wholly outside the picture of 960"),
+        ({"line": HALF_SCALE}, r"its line .* as fractions .* it is line: \[\[96\.0, 108\.0\],"),
+        ({"polygon": scaled(SQUARE, 1 / 960, 1 / 540)}, r"it is polygon: \[\[96\.0, 108\.0\],"),
+        ({"polygon": scaled(SQUARE, -1, -1)}, "its polygon .* wholly outside the picture"),
+    ],
+)
+def test_a_zone_that_is_not_in_the_picture_is_an_error(
+    shape: dict[str, Polygon], reason: str
+) -> None:
+    zone = ZoneConfig(name="door", camera="cam1", **shape)
+    with pytest.raises(ConfigError, match=f"^zone door: [^\n]*{reason}[^\n]*$"):
+        site_checks.check_zone(camera(), zone)
+
+
+def test_a_zone_that_is_hardly_meant_so_is_a_warning() -> None:
+    (warning,) = site_checks.check_zone(camera(), ZoneConfig(name="a", camera="cam1", line=LARGER))
+    assert "beyond the picture of 960 x 540 px; if it was drawn at 1920 x 1080" in warning
+    assert "it is line: [[50.0, 50.0], [950.0, 500.0]]" in warning
+    assert site_checks.check_zone(camera(), ZoneConfig(name="a", polygon=SQUARE)) == []
 
 
 def test_a_region_that_holds_nobody_is_told_in_run_json_and_on_the_screen(

@@ -5,7 +5,6 @@ import { byId, element } from "./text.js";
 
 const { width: WIDTH, height: HEIGHT, columns: COLUMNS, per_sheet: PER_SHEET } = data.crops;
 const urls = new Map();
-const waiting = [];
 
 function urlOf(id) {
   if (urls.has(id)) return urls.get(id);
@@ -16,13 +15,15 @@ function urlOf(id) {
   return url;
 }
 
-function fill(target, number) {
+/** Use the address of a picture, once the page has been read that far; not at all where there is none. */
+function withUrl(id, use) {
+  const url = urlOf(id);
+  if (url) use(url);
+  else if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => withUrl(id, use), { once: true });
+}
+
+function fill(target, number, url) {
   const sheet = Math.floor(number / PER_SHEET);
-  const url = urlOf(`sheet-${sheet}`);
-  if (!url) {
-    waiting.push([target, number]);
-    return;
-  }
   const place = number % PER_SHEET;
   const nHere = Math.min(PER_SHEET, data.crops.n - sheet * PER_SHEET);
   const [nColumns, nRows] = [Math.min(nHere, COLUMNS), Math.ceil(nHere / COLUMNS)];
@@ -32,10 +33,6 @@ function fill(target, number) {
   target.style.backgroundSize = `${100 * nColumns}% ${100 * nRows}%`;
   target.style.backgroundPosition = `${share(column, nColumns)} ${share(row, nRows)}`;
 }
-
-document.addEventListener("DOMContentLoaded", () => {
-  for (const [target, number] of waiting.splice(0)) fill(target, number);
-});
 
 /** Return a crop, as wide as its style says; a place without a picture for a number of -1. */
 export function crop(number, label, className = "") {
@@ -48,11 +45,11 @@ export function crop(number, label, className = "") {
   }
   made.setAttribute("aria-label", label);
   made.style.aspectRatio = `${WIDTH} / ${HEIGHT}`;
-  fill(made, number);
+  withUrl(`sheet-${Math.floor(number / PER_SHEET)}`, (url) => fill(made, number, url));
   return made;
 }
 
-/** Return the address of the still of a camera, to be shown as an image; "" where there is none. */
-export function stillOf(camera) {
-  return camera.still < 0 ? "" : urlOf(`still-${camera.still}`);
+/** Use the address of the still of a camera as soon as it is there. */
+export function withStill(camera, use) {
+  withUrl(`still-${camera.still}`, use);
 }

@@ -1,11 +1,13 @@
 // Which view is shown: the address after # says it, so that back and bookmarks work.
 
 import { data, people } from "./data.js";
+import { showDraw } from "./draw.js";
 import { pauseVideos, showPerson } from "./person.js";
 import { firstFound, mark, setCamera, setTimes, startList } from "./people.js";
 import { showSite } from "./site.js";
 import { byId, element } from "./text.js";
 
+const VIEWS = ["people", "site", "quality", "draw"];
 const LEVELS = { good: "Good", note: "Note", warn: "Look at this", bad: "Important" };
 const isNarrow = matchMedia("(max-width: 900px)");
 
@@ -42,8 +44,8 @@ function withCode(text) {
 
 function show() {
   const [view, id] = location.hash.slice(1).split("/");
-  const name = ["site", "quality"].includes(view) ? view : "people";
-  for (const each of ["people", "site", "quality"]) {
+  const name = VIEWS.includes(view) ? view : VIEWS[0];
+  for (const each of VIEWS) {
     byId(`${each}-view`).hidden = each !== name;
     const link = document.querySelector(`#views a[href="#${each}"]`);
     if (each === name) link.setAttribute("aria-current", "page");
@@ -61,6 +63,8 @@ function show() {
     });
   } else if (name === "quality") {
     showQuality(byId("quality-view"));
+  } else if (name === "draw") {
+    showDraw(byId("draw-view"));
   } else {
     showPeople(Number(id));
   }

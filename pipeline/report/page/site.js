@@ -5,6 +5,7 @@ import { heatMaps } from "./heat.js";
 import { bars, card, shape, table } from "./parts.js";
 import { floorPlans } from "./plan.js";
 import { count, element, setText } from "./text.js";
+import { zonesCard } from "./zones.js";
 
 const MAX_LABELLED = 14; // ways with numbers in the graph; the table has all
 const AT = 0.38; // where the label of a way is, from its start to its end: in the middle many meet
@@ -284,5 +285,6 @@ export function showSite(target, showCamera, showTimes) {
     occupancy(showTimes),
     card("Where people stand", ...heatMaps()),
     dwell(),
+    zonesCard(),
   );
 }

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.config import ZoneConfig
 from pipeline.errors import ConfigError
 from pipeline.live import journal
 from pipeline.live.journal import Journal, Setup
@@ -80,12 +81,14 @@ def test_cameras_and_settings_come_back(tmp_path: Path) -> None:
     written = Journal(tmp_path, LONG_S)
     written.describe(Setup((camera,)))
     written.flush()
-    written.describe(Setup((camera, bare), 0.8, 2.0, 1.0, {"cam": 0.2}))
+    zones = (ZoneConfig(name="door", camera="cam", line=[(1, 2), (3, 4)]),)
+    written.describe(Setup((camera, bare), 0.8, 2.0, 1.0, {"cam": 0.2}, zones, 1.7e9))
     written.close()
     found = journal.read_setup(tmp_path)
     assert (found.confirmed_probability, found.max_interpolated_gap_s) == (0.8, 2.0)
     assert found.min_person_s == 1.0
     assert found.look_s == {"cam": 0.2}
+    assert (found.zones, found.until_s) == (zones, 1.7e9)
     assert [each.name for each in found.cameras] == ["cam", "b"]
     np.testing.assert_array_equal(found.cameras[0].homography, np.eye(3))
     assert found.cameras[1].homography.shape == (0, 0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline import fill
 from pipeline import run as runs
-from pipeline.config import Config, build
+from pipeline.config import Config, ZoneConfig, build
 from pipeline.following import Followed, Following
 from pipeline.linking.linker import Linked
 from pipeline.live import journal, merge
@@ -310,3 +310,25 @@ def test_cameras_keep_their_homographies(tmp_path: Path) -> None:
     assert merge.main([str(tmp_path)]) == 0
     (person,) = json.loads((tmp_path / "trajectories.json").read_text())["people"]
     assert person["tracklets"][0]["floor_m"] == [[1.0, 5.0]]
+
+
+@pytest.mark.parametrize(("until_s", "n_rows"), [(0.0, 1), (60.0, 2)])
+def test_zones_are_counted_and_who_was_seen_long_before_the_end_has_left(
+    tmp_path: Path, until_s: float, n_rows: int
+) -> None:
+    everywhere = ZoneConfig(
+        name="all", camera="a", polygon=[(0, 0), (999, 0), (999, 999), (0, 999)]
+    )
+    written = Journal(tmp_path, LONG_S)
+    setup = Setup(tuple(CAMERAS.values()), zones=(everywhere,), until_s=until_s)
+    written.describe(setup)
+    for tracks in tracks_of([seen("a", 1, 0, 2).tracklet]):
+        written.add("a", tracks)
+    written.say([Event(1, "appeared", 1, -1, "a/1@0", "new")])
+    written.close()
+    assert merge.main([str(tmp_path)]) == 0
+    header, *rows = (tmp_path / "zones.csv").read_text().splitlines()
+    assert header == "zone,kind,person_id,time_s,camera,direction,dwell_s,occupancy"
+    assert [row.split(",")[:3] for row in rows] == [["all", "entry", "1"], ["all", "exit", "1"]][
+        :n_rows
+    ]

@@ -1,0 +1,345 @@
+// Draw zones, and floor points of a camera, on its picture, and get the settings for them.
+//
+// By pointer: click to put a point, drag to move one. By keyboard: arrows move the cross on the picture, or the point that has
+// the focus; Enter puts a point, Escape drops the shape, Backspace takes the last point back.
+
+import { button, data } from "./data.js";
+import { errorOf, inverse, known, matrixOf, project } from "./homography.js";
+import { card, shape, table } from "./parts.js";
+import { settingsOf } from "./settings.js";
+import { element, setText } from "./text.js";
+import { label, stillPicture, zoneColour, zoneShape } from "./zones.js";
+
+const TOOLS = { area: "Area", line: "Line", floor: "Floor points" };
+const HINTS = {
+  area: "Put the corners in order along the border; a click on the first one, or Enter there, closes the area.",
+  line: "Put both ends. “In” is to the right, as seen from the first end.",
+  floor: "Put four points or more on the floor, far apart, and type where they are in metres.",
+};
+const STEP_PX = 20; // of the arrow keys; with Shift 1
+const CLOSE_PX = 12;
+const MAX_GRID_LINES = 30;
+
+let state = {
+  zones: data.zones.flatMap((zone) => zone.shapes.map((each) => ({ name: zone.zone, isLine: zone.is_line, ...each }))),
+  floor: data.cameras.map(() => []), // of each camera [x, y, metres x, metres y], "" where not known yet
+};
+let history = [];
+let number = 0;
+let tool = "area";
+let draft = [];
+let cross = null;
+let parts = null;
+
+const camera = () => data.cameras[number];
+const unit = () => camera().width / (parts.stage.clientWidth || camera().width);
+const snapshot = () => JSON.stringify(state);
+const floorPoints = () => state.floor[number];
+const colourOf = (zone) => zoneColour([...new Set(state.zones.map((each) => each.name))].indexOf(zone.name));
+const within = ([x, y]) => [[x, camera().width], [y, camera().height]].map(([value, most]) => Math.round(10 * Math.max(0, Math.min(most, value))) / 10);
+
+/** Change what is drawn, so that it can be undone. */
+function change(how) {
+  history.push(snapshot());
+  how();
+  show();
+}
+
+function undo() {
+  if (draft.length) draft.pop();
+  else if (history.length) state = JSON.parse(history.pop());
+  show();
+}
+
+function put(point) {
+  const [x, y] = within(point);
+  if (tool === "floor") {
+    change(() => floorPoints().push([x, y, "", ""]));
+    parts.panel.querySelector("tbody tr:last-child input")?.focus({ preventScroll: true });
+    return;
+  }
+  const first = draft[0];
+  if (tool === "area" && draft.length > 2 && Math.hypot(x - first[0], y - first[1]) < CLOSE_PX * unit()) {
+    finish();
+    return;
+  }
+  draft.push([x, y]);
+  if (tool === "line" && draft.length === 2) finish();
+  else show();
+}
+
+function finish() {
+  const isLine = tool === "line";
+  if (draft.length < (isLine ? 2 : 3)) return;
+  const taken = new Set(state.zones.map((zone) => zone.name));
+  let count = 1;
+  while (taken.has(`${isLine ? "line" : "area"} ${count}`)) count += 1;
+  const made = { name: `${isLine ? "line" : "area"} ${count}`, isLine, camera: number, points: draft };
+  draft = [];
+  change(() => state.zones.push(made));
+}
+
+/** A point that can be dragged, and moved and removed by keyboard. */
+function handle(name, point, key, remove, className = "") {
+  const made = shape("circle", { cx: point[0], cy: point[1], r: 7 * unit(), class: `handle ${className}`, tabindex: 0, role: "button", "data-key": key, "aria-label": name });
+  const move = (to) => {
+    [point[0], point[1]] = within(to);
+    made.setAttribute("cx", point[0]);
+    made.setAttribute("cy", point[1]);
+  };
+  made.addEventListener("pointerdown", (event) => {
+    if (draft.length) return;
+    event.preventDefault();
+    made.focus();
+    made.setPointerCapture(event.pointerId);
+    history.push(snapshot());
+    made.onpointermove = (moved) => {
+      move(placeOf(moved));
+      refresh();
+    };
+    made.onpointerup = show;
+  });
+  made.addEventListener("keydown", (event) => {
+    const by = arrow(event);
+    if (by) change(() => move([point[0] + by[0], point[1] + by[1]]));
+    else if (event.key === "Delete") change(remove);
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  return made;
+}
+
+function arrow({ key, shiftKey }) {
+  const step = unit() * (shiftKey ? 1 : STEP_PX);
+  return { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[key];
+}
+
+function placeOf(event) {
+  const box = parts.stage.getBoundingClientRect();
+  return [(event.clientX - box.left) * unit(), (event.clientY - box.top) * unit()];
+}
+
+function handles() {
+  const made = [];
+  state.zones.forEach((zone, at) => {
+    if (zone.camera !== number) return;
+    zone.points.forEach((point, corner) => {
+      const remove = () => {
+        if (zone.points.length > 3) zone.points.splice(corner, 1);
+        else state.zones.splice(at, 1);
+      };
+      made.push(handle(`Point ${corner + 1} of ${zone.name}`, point, `${at}/${corner}`, remove));
+    });
+  });
+  floorPoints().forEach((point, at) => {
+    const remove = () => floorPoints().splice(at, 1);
+    made.push(label(String(at + 1), point[0], point[1] - 11 * unit(), unit()), handle(`Floor point ${at + 1}`, point, `floor/${at}`, remove, "on-floor"));
+  });
+  return made;
+}
+
+/** Lines on the floor, a metre or a round number of metres apart, within the points. */
+function grid() {
+  const matrix = matrixOf(floorPoints());
+  if (!matrix) return [];
+  const back = inverse(matrix);
+  const [[left, right], [low, high]] = [2, 3].map((axis) => {
+    const all = known(floorPoints()).map((point) => point[axis]);
+    return [Math.min(...all), Math.max(...all)];
+  });
+  const step = [1, 2, 5, 10, 20, 50].find((each) => (right - left + high - low) / each < MAX_GRID_LINES) ?? 100;
+  const lines = [];
+  const add = (from, to) => lines.push(shape("path", { class: "grid", d: `M${project(back, ...from)} L${project(back, ...to)}` }));
+  for (let x = Math.ceil(left / step) * step; x <= right; x += step) add([x, low], [x, high]);
+  for (let y = Math.ceil(low / step) * step; y <= high; y += step) add([left, y], [right, y]);
+  return lines;
+}
+
+function drawing() {
+  const made = [...grid()];
+  state.zones.forEach((zone) => {
+    if (zone.camera === number) made.push(zoneShape({ ...zone, colour: colourOf(zone) }, unit()));
+  });
+  if (draft.length) {
+    made.push(zoneShape({ name: "", points: draft, isLine: true, colour: zoneColour(state.zones.length) }, unit()));
+    made.push(...draft.map(([x, y]) => shape("circle", { cx: x, cy: y, r: 6 * unit(), class: "handle" })));
+  }
+  if (cross) made.push(shape("path", { class: "cross", d: `M${cross[0] - 14 * unit()} ${cross[1]}h${28 * unit()}M${cross[0]} ${cross[1] - 14 * unit()}v${28 * unit()}` }));
+  return made;
+}
+
+/** Show what follows from the points: shapes, errors, and settings; nothing that can have the focus is made anew. */
+function refresh() {
+  parts.shapes.replaceChildren(...drawing());
+  setText(parts.yaml, settingsOf(state));
+  const matrix = matrixOf(floorPoints());
+  parts.errors.forEach((cell, at) => {
+    const [point] = known([floorPoints()[at]]);
+    const [px, metres] = matrix && point ? errorOf(matrix, point) : [];
+    setText(cell, px === undefined ? "–" : `${px.toFixed(1)} px, ${(100 * metres).toFixed(1)} cm`);
+  });
+  setText(parts.fit, fit(matrix, known(floorPoints()).length));
+}
+
+function fit(matrix, n) {
+  if (n < 4) return `${4 - n} more ${n === 3 ? "point" : "points"} needed.`;
+  if (!matrix) return "These points do not tell the floor: some lie on one line, or a number is wrong.";
+  return n === 4 ? "Four points always fit: a fifth one shows how well." : `The floor that fits ${n} points best; the lines are on it.`;
+}
+
+function show() {
+  const key = document.activeElement?.dataset?.key;
+  const view = stillPicture(camera(), "");
+  parts.shapes = shape("g", {});
+  const points = shape("g", {});
+  points.append(...handles());
+  view.append(parts.shapes, points);
+  view.setAttribute("aria-hidden", "false");
+  view.removeAttribute("role");
+  parts.stage.replaceChildren(view);
+  parts.panel.replaceChildren(...(tool === "floor" ? floorRows() : zoneRows()));
+  parts.undo.disabled = !history.length && !draft.length;
+  parts.finish.hidden = tool !== "area" || draft.length < 3;
+  for (const each of parts.tools) each.setAttribute("aria-pressed", String(each.dataset.tool === tool));
+  setText(parts.hint, HINTS[tool]);
+  refresh();
+  if (key) parts.stage.querySelector(`[data-key="${key}"]`)?.focus();
+}
+
+/** A field of something drawn. */
+function field(label, target, key, kind) {
+  const made = element("input");
+  made.type = kind;
+  if (kind === "number") made.step = "any";
+  made.value = target[key];
+  made.setAttribute("aria-label", label);
+  let before = "";
+  made.addEventListener("focus", () => (before = snapshot()));
+  made.addEventListener("input", () => {
+    target[key] = kind === "number" ? made.value : made.value.trim() || "zone";
+    refresh();
+  });
+  made.addEventListener("change", () => {
+    history.push(before);
+    parts.undo.disabled = false;
+  });
+  return made;
+}
+
+function zoneRows() {
+  parts.errors = [];
+  if (!state.zones.length) return [element("p", "facts", "Nothing is drawn yet.")];
+  return state.zones.map((zone, at) => {
+    const row = element("div", "zone-row");
+    const swatch = element("span", "swatch");
+    swatch.style.background = colourOf(zone);
+    const where = zone.camera < 0 ? "on the floor" : data.cameras[zone.camera].name;
+    const remove = button("Remove", () => change(() => state.zones.splice(at, 1)));
+    remove.setAttribute("aria-label", `Remove ${zone.name}`);
+    row.append(swatch, field(`Name of ${zone.name}`, zone, "name", "text"), element("span", "facts", `${zone.isLine ? "line" : "area"}, ${where}`), remove);
+    return row;
+  });
+}
+
+function floorRows() {
+  parts.errors = floorPoints().map(() => element("span"));
+  const rows = floorPoints().map((point, at) => {
+    const fields = [2, 3].map((axis) => field(`${"xy"[axis - 2]} of point ${at + 1}, metres`, point, axis, "number"));
+    return [String(at + 1), ...fields, parts.errors[at]];
+  });
+  return rows.length ? [table(["Point", "x, metres", "y, metres", "Error"], rows), parts.fit] : [parts.fit];
+}
+
+function download() {
+  const link = element("a");
+  link.href = URL.createObjectURL(new Blob([settingsOf(state)], { type: "text/yaml" }));
+  link.download = "site.yaml";
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+async function copy(told) {
+  try {
+    await navigator.clipboard.writeText(settingsOf(state));
+    setText(told, "Copied.");
+  } catch {
+    getSelection().selectAllChildren(parts.yaml);
+    setText(told, "Marked: copy it with Ctrl+C.");
+  }
+}
+
+function choose(name) {
+  tool = name;
+  draft = [];
+  show();
+}
+
+function toolbar() {
+  const made = element("div", "tools");
+  const cameras = element("select");
+  cameras.setAttribute("aria-label", "Camera");
+  cameras.append(...data.cameras.map((each, at) => new Option(each.name, String(at))));
+  cameras.addEventListener("change", () => {
+    number = Number(cameras.value);
+    cross = null;
+    choose(tool);
+  });
+  parts.tools = Object.entries(TOOLS).map(([name, words]) => {
+    const each = button(words, () => choose(name));
+    each.dataset.tool = name;
+    return each;
+  });
+  parts.undo = button("Undo", undo);
+  parts.finish = button("Close the area", finish, "primary");
+  made.append(cameras, ...parts.tools, parts.undo, parts.finish);
+  return made;
+}
+
+function listen(stage) {
+  stage.addEventListener("click", (event) => {
+    if (event.target.classList.contains("handle") && event.target.dataset.key) return;
+    cross = null;
+    put(placeOf(event));
+  });
+  stage.addEventListener("keydown", (event) => {
+    const by = arrow(event);
+    if (by) {
+      cross = within((cross ?? [camera().width / 2, camera().height / 2]).map((value, axis) => value + by[axis]));
+      refresh();
+    } else if (event.key === "Enter" && cross) put(cross);
+    else if (event.key === "Escape") choose(tool);
+    else if (event.key === "Backspace" && draft.length) undo();
+    else return;
+    event.preventDefault();
+  });
+}
+
+/** Show the view. */
+export function showDraw(target) {
+  if (parts || !data.cameras.length) return;
+  const stage = element("div", "stage-picture");
+  stage.tabIndex = 0;
+  stage.setAttribute("role", "application");
+  stage.setAttribute("aria-label", "Picture of the camera: arrows move a cross, Enter puts a point");
+  const told = element("span", "facts");
+  told.setAttribute("role", "status");
+  parts = { stage, panel: element("div", "drawn"), hint: element("p", "facts"), yaml: element("pre"), fit: element("p", "facts"), errors: [] };
+  parts.fit.setAttribute("role", "status");
+  parts.yaml.tabIndex = 0;
+  parts.yaml.setAttribute("aria-label", "Settings");
+  const line = element("div", "line");
+  line.append(button("Copy", () => copy(told)), button("Download", download), told);
+  const about = element("p", "facts", "Save it as site.yaml beside the videos, or put the parts into your own file, and run with --config site.yaml.");
+  target.append(card("Draw", toolbar(), parts.hint, stage), card("Drawn", parts.panel), card("Settings", about, parts.yaml, line));
+  listen(stage);
+  document.addEventListener("keydown", (event) => {
+    const isTyping = event.target.matches("input, select");
+    if (event.key === "z" && (event.ctrlKey || event.metaKey) && !target.hidden && !isTyping) {
+      event.preventDefault();
+      undo();
+    }
+  });
+  new ResizeObserver(show).observe(stage);
+  show();
+}

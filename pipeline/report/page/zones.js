@@ -1,0 +1,111 @@
+// Zones: their shapes on pictures of cameras, and what was counted at them.
+
+import { withStill } from "./crops.js";
+import { data, span } from "./data.js";
+import { bars, card, shape, table } from "./parts.js";
+import { element } from "./text.js";
+
+const COLOURS = ["#ffd23f", "#4cc9f0", "#ff7ab6", "#80ed99", "#ff9f1c", "#b8a1ff"];
+
+/** Return the colour of a zone on pictures, by its place in the list of zones. */
+export function zoneColour(number) {
+  return COLOURS[number % COLOURS.length];
+}
+
+/** Return the picture of a camera, with pixels of the camera as the units of what is drawn on it. */
+export function stillPicture(camera, label) {
+  const { width, height } = camera;
+  const made = shape("svg", { class: "still", viewBox: `0 0 ${width} ${height}`, role: "img" });
+  made.setAttribute("aria-label", label);
+  made.append(shape("rect", { width, height, class: "no-still" }));
+  if (camera.still < 0) made.append(shape("text", { x: width / 2, y: height / 2, class: "no-still-text", "font-size": width / 24 }, "no picture of this camera"));
+  const image = shape("image", { width, height, preserveAspectRatio: "none" });
+  withStill(camera, (url) => image.setAttribute("href", url));
+  made.append(image);
+  return made;
+}
+
+/** Return a polygon or a line with its name, as a group; `unit` is how many pixels of the camera are one on the screen. */
+export function zoneShape({ name, points, isLine, colour }, unit) {
+  const made = shape("g", { class: "zone" });
+  made.style.setProperty("--zone", colour);
+  const outline = points.map((point) => point.join(",")).join(" ");
+  for (const kind of ["under", "over"]) made.append(shape(isLine ? "polyline" : "polygon", { class: kind, points: outline }));
+  if (isLine && points.length === 2) made.append(...inArrow(points, unit));
+  const top = points.reduce((highest, point) => (point[1] < highest[1] ? point : highest));
+  const middle = points.reduce((sum, point) => sum + point[0], 0) / points.length;
+  const [x, y] = isLine ? [top[0], top[1] - 12 * unit] : [middle, top[1] + 22 * unit];
+  if (name) made.append(label(name, x, Math.max(y, 16 * unit), unit));
+  return made;
+}
+
+/** Return words on a picture, legible on whatever is there. */
+export function label(words, x, y, unit) {
+  return shape("text", { x, y, class: "on-picture", "font-size": 14 * unit, "stroke-width": 4 * unit }, words);
+}
+
+/** An arrow to the right of a line as seen from its first point, which is the direction "in". */
+function inArrow([[x1, y1], [x2, y2]], unit) {
+  const length = Math.hypot(x2 - x1, y2 - y1) || 1;
+  const along = [(x2 - x1) / length, (y2 - y1) / length];
+  const right = [-along[1], along[0]];
+  const at = (ahead, aside) => [0, 1].map((axis) => [(x1 + x2) / 2, (y1 + y2) / 2][axis] + unit * (right[axis] * ahead + along[axis] * aside));
+  const path = `M${at(0, 0)} L${at(30, 0)} M${at(20, -8)} L${at(30, 0)} L${at(20, 8)}`;
+  const [x, y] = at(44, 0);
+  return [
+    ...["under", "over"].map((kind) => shape("path", { class: kind, d: path })),
+    label("in", x, y + 5 * unit, unit),
+  ];
+}
+
+function pictures() {
+  const made = element("div", "stills");
+  data.cameras.forEach((camera, number) => {
+    const own = data.zones.flatMap((zone, place) => zone.shapes.filter((each) => each.camera === number)
+      .map((each) => ({ name: zone.zone, points: each.points, isLine: zone.is_line, colour: zoneColour(place) })));
+    if (!own.length) return;
+    const figure = element("figure");
+    const view = stillPicture(camera, `${camera.name} with ${own.map((each) => each.name).join(", ")}`);
+    view.append(...own.map((each) => zoneShape(each, camera.width / 380)));
+    figure.append(view, element("figcaption", "facts", camera.name));
+    made.append(figure);
+  });
+  return made;
+}
+
+function lanes(areas) {
+  const most = Math.max(...areas.map((zone) => zone.most), 1);
+  return areas.map((zone) => {
+    const lane = element("div", "small-lane");
+    const name = element("span", "lane-name", zone.zone);
+    name.title = zone.zone;
+    const inside = bars(zone.occupancy, most);
+    inside.setAttribute("role", "img");
+    inside.setAttribute("aria-label", `${zone.zone}: people inside over time, ${zone.most} at most`);
+    lane.append(name, inside);
+    return lane;
+  });
+}
+
+function howTo() {
+  const made = element("p", "facts");
+  const link = element("a", "", "Draw areas and lines");
+  link.href = "#draw";
+  made.append(link, " on a picture to count who enters, stays and passes.");
+  return made;
+}
+
+/** Return what was counted at zones. */
+export function zonesCard() {
+  const areas = data.zones.filter((zone) => !zone.is_line);
+  const lines = data.zones.filter((zone) => zone.is_line);
+  const content = [pictures()];
+  if (areas.length) {
+    const body = areas.map((zone) => [zone.zone, String(zone.entries), String(zone.exits), String(zone.inside), String(zone.most), zone.exits ? span(zone.dwell_s) : "–"]);
+    content.push(table(["Area", "Entries", "Exits", "At the end", "At most", "Stay"], body));
+    content.push(element("p", "facts lanes-title", "People inside over time"), ...lanes(areas));
+  }
+  if (lines.length) content.push(table(["Line", "In", "Out"], lines.map((zone) => [zone.zone, String(zone.entries), String(zone.exits)])));
+  if (!data.zones.length) content.push(howTo());
+  return card("Zones", ...content);
+}

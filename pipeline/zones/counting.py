@@ -1,0 +1,252 @@
+"""Events at the zones of a site, from all that its cameras say of each person.
+
+Whoever is in a shape of a zone in any camera is in the zone, once: stays in several cameras are
+joined, short gaps are bridged, and what lasts for less than `HOLD_S`, inside or outside, does not
+count. Cameras without a shape of the zone say nothing of it. Who is seen last inside has left at
+that time, unless the run ends soon after. So entries minus exits is how many are inside.
+
+A crossing of a line that several cameras see at about the same time is one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from pipeline.config import ZoneConfig
+from pipeline.records import Camera, Person, Tracklet
+from pipeline.zones import sightings
+from pipeline.zones.sightings import BRIDGE_S, Crossing, Shape, Stretch
+
+HOLD_S = 0.5
+"""A stay, an absence, or the time on the other side of a line that is shorter does not count."""
+SAME_CROSSING_S = 2.0
+"""Crossings of one person and direction in several cameras are one if they are closer in time."""
+
+Kind = Literal["entry", "exit", "crossing"]
+Direction = Literal["", "in", "out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Somebody enters or leaves an area, or crosses a line.
+
+    Attributes:
+        zone: its name.
+        kind: what happened.
+        person_id: who.
+        time_s: when, seconds.
+        camera: the camera that saw it.
+        direction: of a crossing: "in" to the right, as seen from the first point of the line.
+        dwell_s: of an exit: for how long the person was inside, seconds; otherwise 0.
+        occupancy: people inside afterwards; 0 for lines.
+    """
+
+    zone: str
+    kind: Kind
+    person_id: int
+    time_s: float
+    camera: str
+    direction: Direction = ""
+    dwell_s: float = 0.0
+    occupancy: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """All shapes of one name, by camera; those on the floor are seen by all that know it."""
+
+    name: str
+    is_line: bool
+    shapes: Mapping[str, Sequence[Shape]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stay:
+    """From when to when somebody is inside, and which cameras saw the beginning and the end."""
+
+    first_s: float
+    last_s: float
+    first_camera: str
+    last_camera: str
+
+
+def zones_of(configured: Sequence[ZoneConfig], cameras: Sequence[Camera]) -> list[Zone]:
+    """Return the zones of the settings, in the order of their names in them."""
+    by_name: dict[str, list[ZoneConfig]] = defaultdict(list)
+    for each in configured:
+        by_name[each.name].append(each)
+    zones = []
+    for name, entries in by_name.items():
+        shapes: dict[str, list[Shape]] = defaultdict(list)
+        for entry in entries:
+            shape = Shape(np.array(entry.points, np.float64), not entry.camera)
+            for camera in cameras:
+                sees_floor = shape.is_on_floor and len(camera.homography) > 0
+                if sees_floor or camera.name == entry.camera:
+                    shapes[camera.name].append(shape)
+        zones.append(Zone(name, bool(entries[0].line), shapes))
+    return zones
+
+
+def count(
+    people: Iterable[Person],
+    cameras: Sequence[Camera],
+    configured: Sequence[ZoneConfig],
+    end_s: float,
+) -> list[Event]:
+    """Return what happened at all zones.
+
+    Args:
+        people: identities with the rows of their boxes.
+        cameras: all cameras of the run.
+        configured: `zones` of the settings.
+        end_s: when the run ended, on the clock of the rows, seconds.
+
+    Returns:
+        Events in order of time.
+    """
+    by_name = {camera.name: camera for camera in cameras}
+    zones = zones_of(configured, cameras)
+    events: list[Event] = []
+    if not zones:
+        return events
+    for person in people:
+        in_cameras: dict[str, list[Tracklet]] = defaultdict(list)
+        for tracklet in person.tracklets:
+            in_cameras[tracklet.camera].append(tracklet)
+        for zone in zones:
+            if zone.is_line:
+                events += _line_events(person.person_id, zone, in_cameras, by_name)
+            else:
+                events += _area_events(person.person_id, zone, in_cameras, by_name, end_s)
+    return _with_occupancy(events)
+
+
+def _area_events(
+    person_id: int,
+    zone: Zone,
+    in_cameras: Mapping[str, Sequence[Tracklet]],
+    cameras: Mapping[str, Camera],
+    end_s: float,
+) -> list[Event]:
+    said: list[Stretch] = []
+    for name, shapes in zone.shapes.items():
+        if name not in in_cameras:
+            continue
+        for is_on_floor in (False, True):
+            polygons = [shape.points for shape in shapes if shape.is_on_floor == is_on_floor]
+            if polygons:
+                seen = sightings.places(in_cameras[name], cameras[name], is_on_floor)
+                said += sightings.stretches(seen, polygons, name)
+    events = []
+    for stay in _stays(said):
+        events.append(Event(zone.name, "entry", person_id, stay.first_s, stay.first_camera))
+        was_seen_outside = _outside_s(said, stay.last_s, end_s) >= HOLD_S
+        if was_seen_outside or end_s - stay.last_s > BRIDGE_S:
+            left = Event(zone.name, "exit", person_id, stay.last_s, stay.last_camera)
+            events.append(replace(left, dwell_s=stay.last_s - stay.first_s))
+    return events
+
+
+def _stays(said: Sequence[Stretch]) -> list[_Stay]:
+    """Join what all cameras say of one person and one area."""
+    inside = sorted(
+        (stretch for stretch in said if stretch.is_inside), key=lambda each: each.first_s
+    )
+    stays: list[_Stay] = []
+    for stretch in inside:
+        before = stays[-1] if stays else None
+        if before is None or not _goes_on(before, stretch, said):
+            camera = stretch.camera
+            stays.append(_Stay(stretch.first_s, stretch.last_s, camera, camera))
+        elif stretch.last_s > before.last_s:
+            stays[-1] = replace(before, last_s=stretch.last_s, last_camera=stretch.camera)
+    return [stay for stay in stays if stay.last_s - stay.first_s >= HOLD_S]
+
+
+def _goes_on(before: _Stay, stretch: Stretch, said: Sequence[Stretch]) -> bool:
+    """Whether somebody has not left between a stay and the next time that they are inside."""
+    gap_s = stretch.first_s - before.last_s
+    return gap_s <= BRIDGE_S and _outside_s(said, before.last_s, stretch.first_s) < HOLD_S
+
+
+def _outside_s(said: Sequence[Stretch], from_s: float, to_s: float) -> float:
+    """Longest time between two times in which a camera says that somebody is outside."""
+    longest_s = 0.0
+    for stretch in said:
+        if not stretch.is_inside:
+            shared_s = min(stretch.last_s, to_s) - max(stretch.first_s, from_s)
+            longest_s = max(longest_s, shared_s)
+    return longest_s
+
+
+def _line_events(
+    person_id: int,
+    zone: Zone,
+    in_cameras: Mapping[str, Sequence[Tracklet]],
+    cameras: Mapping[str, Camera],
+) -> list[Event]:
+    seen_by: list[list[Crossing]] = []
+    for name, shapes in zone.shapes.items():
+        if name not in in_cameras:
+            continue
+        for shape in shapes:
+            seen = sightings.places(in_cameras[name], cameras[name], shape.is_on_floor)
+            crossings = list(sightings.crossings(seen, shape.points, name))
+            seen_by.append(_lasting(crossings))
+    events = []
+    for crossing in _once(seen_by):
+        direction: Direction = "in" if crossing.is_in else "out"
+        events.append(
+            Event(zone.name, "crossing", person_id, crossing.time_s, crossing.camera, direction)
+        )
+    return events
+
+
+def _lasting(crossings: Iterable[Crossing]) -> list[Crossing]:
+    """Leave out crossings that are undone at once."""
+    kept: list[Crossing] = []
+    for crossing in crossings:
+        is_undone = (
+            kept and kept[-1].is_in != crossing.is_in and crossing.time_s - kept[-1].time_s < HOLD_S
+        )
+        if is_undone:
+            kept.pop()
+        else:
+            kept.append(crossing)
+    return kept
+
+
+def _once(seen_by: Sequence[Sequence[Crossing]]) -> list[Crossing]:
+    """Leave out crossings that an earlier shape of the line, such as one in another camera, has
+    seen too: each of them is the same as one crossing of this shape at most.
+    """
+    found: list[Crossing] = []
+    for crossings in seen_by:
+        others = list(found)
+        for crossing in crossings:
+            same = [
+                other
+                for other in others
+                if other.is_in == crossing.is_in
+                and abs(other.time_s - crossing.time_s) <= SAME_CROSSING_S
+            ]
+            if same:
+                others.remove(min(same, key=lambda other: abs(other.time_s - crossing.time_s)))
+            else:
+                found.append(crossing)
+    return sorted(found, key=lambda crossing: crossing.time_s)
+
+
+def _with_occupancy(events: Sequence[Event]) -> list[Event]:
+    """Return events in order of time, with how many people are inside after each."""
+    in_order = sorted(events, key=lambda event: (event.time_s, event.zone, event.person_id))
+    inside: dict[str, int] = defaultdict(int)
+    counted = []
+    for event in in_order:
+        inside[event.zone] += {"entry": 1, "exit": -1, "crossing": 0}[event.kind]
+        counted.append(replace(event, occupancy=inside[event.zone]))
+    return counted
