@@ -2,9 +2,11 @@
 
 It is made from the documents that a run writes, person by person, so that the rows of all boxes are
 never held at once. Times are seconds since `origin_s`, rounded to hundredths. What there is much of
-is a list, in the order of `TRACKLET`, `LINK`, `NEAR` and `STAY`.
+is a list, in the order of `TRACKLET`, `LINK`, `NEAR`, `STAY` and `QUESTION`.
 """
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,14 +16,27 @@ from typing import Any
 import numpy as np
 
 from pipeline import explain
+from pipeline.linking.clustering.corrections import Corrections
 from pipeline.records import Array
-from pipeline.report import quality, sheets, site
+from pipeline.report import quality, questions, sheets, site
 from pipeline.report.crops import Crops, Entry
+from pipeline.report.questions import Question, Seen
 from pipeline.report.site import Stay
 
 Json = dict[str, Any]
 
-TRACKLET = ("camera", "track_id", "frame", "first", "last", "probability", "crop", "stretches")
+TRACKLET = (
+    "camera",
+    "track_id",
+    "frame",
+    "first",
+    "last",
+    "probability",
+    "crop",
+    "stretches",
+    "last_frame",
+    "n_rows",
+)
 """A tracklet. `camera` is its number, `crop` its place in the sheets (-1 for none), and `stretches`
 are those of a tracklet that was not seen all the time: first, last, and 1 where it was filled in.
 """
@@ -30,6 +45,7 @@ FIRST = TRACKLET.index("first")
 LAST = TRACKLET.index("last")
 CROP = TRACKLET.index("crop")
 STRETCHES = TRACKLET.index("stretches")
+N_ROWS = TRACKLET.index("n_rows")
 LINK = ("first", "second", "probability", "status", "why", "second_choice", "rival", "lookalike")
 """A link. `first` and `second` are numbers of tracklets of the person, `probability` is -1 where a
 rule decided, and `rival` the id of the person of the second choice (0 for none).
@@ -37,6 +53,10 @@ rule decided, and `rival` the id of the person of the second choice (0 for none)
 NEAR = ("person", "probability", "why")
 """Somebody who was nearly linked: their id, how probable it was, and what kept them apart."""
 STAY = ("camera", "first", "last")
+QUESTION = ("first", "second", "probability", "worth", "why")
+"""Whether two tracklets are one person. They have one person where they are linked; `worth` is how
+many rows the answer is expected to move.
+"""
 
 MAX_NEAR = 5
 """People who were nearly linked to somebody, the most probable ones."""
@@ -50,7 +70,7 @@ MAX_FLOOR_POINTS_OF_TRACKLET = 60
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a run wrote: people of trajectories.json one by one and how many tracklets they have
-    together, its cameras, links.json and run.json, and crops.
+    together, its cameras, links.json and run.json, crops, and the corrections that it obeyed.
     """
 
     people: Iterable[Json]
@@ -60,6 +80,7 @@ class Written:
     run: Json
     crops: Crops
     files: frozenset[str]
+    corrections: Corrections
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +118,28 @@ def build(written: Written) -> Document:
         "occupancy": site.occupancy(stays, len(names), origin_s, last_s),
         "dwell": site.dwell(stays),
         "floor": people.floor,
+        "questions": people.questions(entries),
+        "corrections": written.corrections.model_dump(),
         "quality": quality.findings(written.run, written.why, entries, written.crops, len(numbers)),
         "confirmed": written.why["confirmed_probability"],
         "about": _about(written.run),
     }
     _count_from(document, origin_s)
+    document["key"] = _key(document)
     return Document(document, numbers)
+
+
+def _key(document: Json) -> str:
+    """A text by which a browser knows the same people again, to keep the answers about them."""
+    told = (
+        [camera["name"] for camera in document["cameras"]],
+        [
+            [person["id"], *(tracklet[: FIRST + 1] for tracklet in person["tracklets"])]
+            for person in document["people"]
+        ],
+        document["corrections"],
+    )
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def _about(run: Json) -> Json:
@@ -114,6 +151,7 @@ class _People:
 
     def __init__(self, written: Written, cameras: dict[str, int]) -> None:
         self._cameras = cameras
+        self._why = written.why
         self._crops = written.crops
         self._needed = float(written.why["min_probability"])
         self._links: dict[int, list[Json]] = defaultdict(list)
@@ -158,8 +196,41 @@ class _People:
             "near": [self._missed(link, person_id) for link in self._near[person_id][:MAX_NEAR]],
         }
 
+    def questions(self, entries: Sequence[Json]) -> list[list[Any]]:
+        """Return the questions about people.
+
+        Args:
+            entries: all of them, with their crops.
+        """
+        names = list(self._cameras)
+        seen = {}
+        for entry in entries:
+            seen[entry["id"]] = [
+                Seen(f"{names[each[CAMERA]]}/{each[1]}@{each[2]}", each[N_ROWS], each[CROP] >= 0)
+                for each in entry["tracklets"]
+            ]
+        return [self._question(question) for question in questions.ranked(self._why, seen)]
+
+    def _question(self, question: Question) -> list[Any]:
+        link = self._with_rival(question.link)
+        first_id, second_id = question.people
+        if first_id == second_id:
+            words = [
+                explain.reason(link),
+                explain.second_choice(link, first_id),
+                explain.lookalike(link),
+            ]
+            why = "; ".join(part for part in words if part)
+        else:
+            why = explain.apart(link, self._needed)
+        probability = round(question.probability, 4)
+        return [question.first, question.second, probability, round(question.worth, 1), why]
+
+    def _with_rival(self, link: Json) -> Json:
+        return {**link, "rival_person": self._owner.get(link["rival"], 0)}
+
     def _link(self, link: Json, person_id: int, places: dict[str, int]) -> list[Any]:
-        link = {**link, "rival_person": self._owner.get(link["rival"], 0)}
+        link = self._with_rival(link)
         second_choice = explain.second_choice(link, person_id)
         return [
             places.get(link["first"]["name"], -1),
@@ -209,6 +280,8 @@ def _tracklet(tracklet: Json, camera: int) -> list[Any]:
         tracklet["link_probability"],
         -1,
         list(_stretches(times_s, is_missed)),
+        int(tracklet["frames"][-1]),
+        len(times_s),
     ]
 
 

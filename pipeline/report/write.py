@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 from models import files
+from pipeline.linking.clustering import corrections
+from pipeline.linking.clustering.corrections import Corrections
 from pipeline.outputs import links, manifest, reading, trajectories
 from pipeline.outputs.folder import MANIFEST, OutputFolder
 from pipeline.report import crops, data, html, sheets
@@ -11,6 +13,8 @@ from pipeline.report.data import Written
 from pipeline.result import Result
 
 FILE = "report.html"
+CORRECTIONS = "corrections.yaml"
+"""Corrections that the results obey."""
 
 
 def of_run(folder: OutputFolder, result: Result) -> None:
@@ -32,6 +36,7 @@ def of_run(folder: OutputFolder, result: Result) -> None:
         run=manifest.document(result, []),
         crops=crops.load(folder.find(crops.FILE)),
         files=frozenset(folder.written),
+        corrections=_corrections(folder.find(CORRECTIONS)),
     )
     folder.write_text(FILE, _text(written))
 
@@ -47,11 +52,13 @@ def of_folder(folder: Path) -> Path:
 
     Raises:
         SourceError: the folder holds no results of a run.
+        ConfigError: its corrections cannot be read.
         InputError: the report cannot be written.
     """
     trajectories_ = reading.read(folder / "trajectories.json")
     why = reading.read(folder / "links.json")
     run = reading.read(folder / MANIFEST)
+    corrected = _corrections(folder / CORRECTIONS)
     with reading.written_by_us(folder):
         names = [str(name) for name in run["files"]]
         people = trajectories_["people"]
@@ -63,6 +70,7 @@ def of_folder(folder: Path) -> Path:
             run=run,
             crops=crops.load(folder / crops.FILE),
             files=frozenset(name for name in names if (folder / name).is_file()),
+            corrections=corrected,
         )
         text = _text(written)
     path = folder / FILE
@@ -72,6 +80,10 @@ def of_folder(folder: Path) -> Path:
         listed = json.dumps(run, indent=1, allow_nan=False) + "\n"
         files.write(folder / MANIFEST, listed.encode("utf-8"))
     return path
+
+
+def _corrections(path: Path) -> Corrections:
+    return corrections.load(str(path)) if path.is_file() else corrections.NONE
 
 
 def _text(written: Written) -> str:
