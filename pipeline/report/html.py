@@ -25,7 +25,19 @@ SCRIPTS = (
     SHARED / "text.js",
     *(
         PARTS / f"{name}.js"
-        for name in ("data", "crops", "player", "timeline", "person", "people", "site", "main")
+        for name in (
+            "data",
+            "crops",
+            "answers",
+            "correct",
+            "player",
+            "timeline",
+            "person",
+            "people",
+            "review",
+            "site",
+            "main",
+        )
     ),
 )
 """In the order in which they use each other."""

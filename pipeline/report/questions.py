@@ -21,6 +21,8 @@ Json = dict[str, Any]
 
 MAX_QUESTIONS = 300
 """Questions in a report; later ones change little."""
+MIN_WORTH = 1.0
+"""A question that is expected to move fewer rows is not asked."""
 MAX_FORBIDDEN = 0.015
 """Probability of two people whom a rule keeps apart, at most. Of 75 pairs that only a rule kept
 apart 3 were one person, with 1.5 % of the rows (half of the real and rendered scenes).
@@ -67,7 +69,8 @@ def ranked(
         most: how many questions are wanted at most.
     """
     doubts = [*_of_links(why["links"], people), *_of_near_misses(why["near_misses"], people)]
-    best = nsmallest(most, doubts, key=_order)
+    worth_asking = [doubt for doubt in doubts if doubt.worth >= MIN_WORTH]
+    best = nsmallest(most, worth_asking, key=_order)
     trees = _Trees(why["links"], people)
     return [trees.question(doubt) for doubt in best]
 
