@@ -14,7 +14,7 @@ function longest(person) {
 }
 
 /** Return the ways to correct a person, with `setTime` to say where the playhead is. */
-export function makeCorrections(person) {
+export function makeCorrections(person, watch) {
   const node = element("div", "correct");
   const problem = element("p", "doubt");
   problem.setAttribute("role", "alert");
@@ -37,7 +37,10 @@ export function makeCorrections(person) {
     const where = `${data.cameras[each.camera].name}, ${moment(each.first)} to ${moment(each.last)}`;
     const words = element("div", "words");
     words.append(element("strong", "", data.cameras[each.camera].name), element("p", "facts", `${moment(each.first)} to ${moment(each.last)} (${span(each.last - each.first)})`));
-    item.append(crop(each.crop, where, "tiny"), words);
+    const open = button("", () => watch(each), "picture");
+    open.title = `Go to ${where}`;
+    open.append(crop(each.crop, where, "tiny"));
+    item.append(open, words);
     if (!canName(each.name)) {
       item.append(element("p", "facts", "cut off by you"));
       return item;
@@ -63,7 +66,8 @@ export function makeCorrections(person) {
 
   addRows(person.tracklets.slice(0, PIECES_SHOWN));
   const rest = person.tracklets.slice(PIECES_SHOWN);
-  node.append(problem, sameAs(person, say), rows);
+  const hint = "To split a tracklet, move the scrubber to the time from which it shows somebody else.";
+  node.append(problem, sameAs(person, say), element("p", "facts", hint), rows);
   if (rest.length) {
     const more = button(`Show ${rest.length} more`, () => {
       more.remove();

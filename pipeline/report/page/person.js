@@ -15,7 +15,10 @@ const player = new Player();
 /** Show a person. */
 export function showPerson(person, onBack) {
   const timeline = makeTimeline(person, (timeS, camera) => player.seek(timeS, camera));
-  const corrections = makeCorrections(person);
+  const corrections = makeCorrections(person, (each) => {
+    player.seek(each.first, each.camera);
+    stage.scrollIntoView();
+  });
   player.onTime = (timeS) => {
     timeline.setTime(timeS);
     corrections.setTime(timeS);
@@ -28,7 +31,7 @@ export function showPerson(person, onBack) {
     stage.prepend(element("p", "facts hint", "No videos beside this page: run without --no-video to play them here."));
   }
   detail.replaceChildren(
-    heading(person, onBack, () => corrections.node.scrollIntoView({ block: "center" })),
+    heading(person, onBack, () => corrections.node.parentElement.scrollIntoView()),
     block("When and where", stage),
     block("Route", route(person)),
     block("Why this is one person", links(person)),
