@@ -2,9 +2,11 @@
 
 It is made from the documents that a run writes, person by person, so that the rows of all boxes are
 never held at once. Times are seconds since `origin_s`, rounded to hundredths. What there is much of
-is a list, in the order of `TRACKLET`, `LINK`, `NEAR` and `STAY`.
+is a list, in the order of `TRACKLET`, `LINK`, `NEAR`, `STAY` and `QUESTION`.
 """
 
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +17,16 @@ import numpy as np
 
 from pipeline import explain
 from pipeline.config import Config
+from pipeline.linking.clustering import corrections
+from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.learning.homographies import Homography
 from pipeline.records import Array, Camera
-from pipeline.report import quality, sheets, site, zones
+from pipeline.report import quality, questions, sheets, site, zones
 from pipeline.report.boxes import Boxes, Packed
 from pipeline.report.crops import Crops, Entry
 from pipeline.report.heat import Heat
 from pipeline.report.plan import Plans
+from pipeline.report.questions import Question, Seen
 from pipeline.report.site import Segment, Stay
 from pipeline.zones.counting import Event
 
@@ -36,6 +41,8 @@ TRACKLET = (
     "probability",
     "crop",
     "stretches",
+    "last_frame",
+    "n_rows",
     "box",
     "n_boxes",
 )
@@ -48,6 +55,7 @@ FIRST = TRACKLET.index("first")
 LAST = TRACKLET.index("last")
 CROP = TRACKLET.index("crop")
 STRETCHES = TRACKLET.index("stretches")
+N_ROWS = TRACKLET.index("n_rows")
 BOX = TRACKLET.index("box")
 LINK = ("first", "second", "probability", "status", "why", "second_choice", "rival", "lookalike")
 """A link. `first` and `second` are numbers of tracklets of the person, `probability` is -1 where a
@@ -56,6 +64,10 @@ rule decided, and `rival` the id of the person of the second choice (0 for none)
 NEAR = ("person", "probability", "why")
 """Somebody who was nearly linked: their id, how probable it was, and what kept them apart."""
 STAY = ("camera", "first", "last")
+QUESTION = ("first", "second", "probability", "worth", "why")
+"""Whether two tracklets are one person. They have one person where they are linked; `worth` is how
+many rows the answer is expected to move.
+"""
 
 MAX_NEAR = 5
 """People who were nearly linked to somebody, the most probable ones."""
@@ -68,7 +80,8 @@ STEPS = 2.5
 class Written:
     """What a run wrote: people of trajectories.json one by one and how many tracklets they have
     together, its cameras, links.json and run.json, crops, the names of its files, the segments of
-    the cameras of a live run, homographies that it learned, settings, and events at zones.
+    the cameras of a live run, homographies that it learned, settings, events at zones, and the
+    corrections that it obeyed.
     """
 
     people: Iterable[Json]
@@ -82,6 +95,7 @@ class Written:
     homographies: Sequence[Homography] = ()
     config: Config = field(default_factory=Config)
     zone_events: Sequence[Event] = ()
+    corrections: Corrections = corrections.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +152,8 @@ def build(written: Written) -> Document:
             len(occupancy["site"]),
         ),
         "dwell": site.dwell(stays),
+        "questions": people.questions(entries),
+        "corrections": written.corrections.model_dump(),
         "gap_edges": site.GAP_EDGES_S.tolist(),
         "heat": people.heat.document(),
         "plans": people.plans.documents(written.homographies, origin_s),
@@ -147,7 +163,21 @@ def build(written: Written) -> Document:
         "about": _about(written.run),
     }
     _count_from(document, origin_s)
+    document["key"] = _key(document)
     return Document(document, numbers, stills, packed.text)
+
+
+def _key(document: Json) -> str:
+    """A text by which a browser knows the same people again, to keep the answers about them."""
+    told = (
+        [camera["name"] for camera in document["cameras"]],
+        [
+            [person["id"], *(tracklet[: FIRST + 1] for tracklet in person["tracklets"])]
+            for person in document["people"]
+        ],
+        document["corrections"],
+    )
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def _about(run: Json) -> Json:
@@ -161,6 +191,7 @@ class _People:
         self._cameras = {name: number for number, name in enumerate(cameras)}
         seen_by = [_camera(camera) for camera in written.cameras]
         self._sizes = [(camera.width, camera.height) for camera in seen_by]
+        self._why = written.why
         self._crops = written.crops
         self._needed = float(written.why["min_probability"])
         self._links: dict[int, list[Json]] = defaultdict(list)
@@ -206,8 +237,41 @@ class _People:
             "near": [self._missed(link, person_id) for link in self._near[person_id][:MAX_NEAR]],
         }
 
+    def questions(self, entries: Sequence[Json]) -> list[list[Any]]:
+        """Return the questions about people.
+
+        Args:
+            entries: all of them, with their crops.
+        """
+        names = list(self._cameras)
+        seen = {}
+        for entry in entries:
+            seen[entry["id"]] = [
+                Seen(f"{names[each[CAMERA]]}/{each[1]}@{each[2]}", each[N_ROWS], each[CROP] >= 0)
+                for each in entry["tracklets"]
+            ]
+        return [self._question(question) for question in questions.ranked(self._why, seen)]
+
+    def _question(self, question: Question) -> list[Any]:
+        link = self._with_rival(question.link)
+        first_id, second_id = question.people
+        if first_id == second_id:
+            words = [
+                explain.reason(link),
+                explain.second_choice(link, first_id),
+                explain.lookalike(link),
+            ]
+            why = "; ".join(part for part in words if part)
+        else:
+            why = explain.apart(link, self._needed)
+        probability = round(question.probability, 4)
+        return [question.first, question.second, probability, round(question.worth, 1), why]
+
+    def _with_rival(self, link: Json) -> Json:
+        return {**link, "rival_person": self._owner.get(link["rival"], 0)}
+
     def _link(self, link: Json, person_id: int, places: dict[str, int]) -> list[Any]:
-        link = {**link, "rival_person": self._owner.get(link["rival"], 0)}
+        link = self._with_rival(link)
         second_choice = explain.second_choice(link, person_id)
         return [
             places.get(link["first"]["name"], -1),
@@ -267,6 +331,8 @@ def _tracklet(tracklet: Json, camera: int, times_s: Array) -> list[Any]:
         tracklet["link_probability"],
         -1,
         list(_stretches(times_s, is_missed)),
+        int(tracklet["frames"][-1]),
+        len(times_s),
         0,
         0,
     ]

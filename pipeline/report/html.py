@@ -25,6 +25,8 @@ STYLES = (SHARED / "look.css", PARTS / "report.css")
 MODULES = (
     "data",
     "crops",
+    "answers",
+    "correct",
     "boxes",
     "parts",
     "screen",
@@ -36,6 +38,7 @@ MODULES = (
     "timeline",
     "person",
     "people",
+    "review",
     "picture",
     "heat",
     "plan",

@@ -8,6 +8,7 @@ from models import files
 from pipeline import config as configuration
 from pipeline.config import Config
 from pipeline.linking import site as sites
+from pipeline.linking.clustering import corrections
 from pipeline.linking.learning.homographies import Homography
 from pipeline.live import journal, merge
 from pipeline.live.journal import SETUP
@@ -51,6 +52,7 @@ def of_run(folder: OutputFolder, result: Result) -> None:
         homographies=result.linked.homographies,
         config=result.config,
         zone_events=result.zone_events,
+        corrections=result.corrections,
     )
     folder.write_text(FILE, _text(written))
 
@@ -66,6 +68,7 @@ def of_folder(folder: Path) -> Path:
 
     Raises:
         SourceError: the folder holds no results of a run.
+        ConfigError: its corrections cannot be read.
         InputError: the report cannot be written.
     """
     if (folder / SETUP).is_file():
@@ -74,6 +77,7 @@ def of_folder(folder: Path) -> Path:
     why = reading.read(folder / "links.json")
     run = reading.read(folder / MANIFEST)
     settings = folder / "config.yaml"
+    corrected = corrections.of_folder(folder)
     with reading.written_by_us(folder):
         names = [str(name) for name in run["files"]]
         people = trajectories_["people"]
@@ -88,6 +92,7 @@ def of_folder(folder: Path) -> Path:
             homographies=_homographies(folder / PRIORS),
             config=configuration.load(str(settings)) if settings.is_file() else Config(),
             zone_events=table.read(folder / table.FILE),
+            corrections=corrected,
         )
         text = _text(written)
     return _replace(folder, text)

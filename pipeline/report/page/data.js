@@ -5,13 +5,20 @@ import { byId, duration, element, numberLabel } from "./text.js";
 export const data = JSON.parse(byId("data").textContent);
 export const people = new Map(data.people.map((person) => [person.id, person]));
 
+/** Show other people than those that the run found. */
+export function setPeople(all) {
+  data.people = all;
+  people.clear();
+  for (const person of all) people.set(person.id, person);
+}
+
 const FIRST_CLOCK_S = 1e9; // later origins count from 1970
 const isClock = data.origin_s > FIRST_CLOCK_S;
 
 /** Return a tracklet with names instead of places in a list, which are those of TRACKLET in data.py. */
-export function tracklet([camera, track, frame, first, last, probability, image, stretches, box, nBoxes]) {
+export function tracklet([camera, track, frame, first, last, probability, image, stretches, lastFrame, nRows, box, nBoxes]) {
   const name = `${data.cameras[camera].name}/${track}@${frame}`;
-  return { camera, name, first, last, probability, crop: image, stretches, box, nBoxes };
+  return { camera, name, frame, first, last, probability, crop: image, stretches, lastFrame, nRows, box, nBoxes };
 }
 
 /** Return the bytes that an element holds in base64. */

@@ -1,14 +1,17 @@
 // Which view is shown: the address after # says it, so that back and bookmarks work.
 
-import { data, people } from "./data.js";
+import { personOf } from "./answers.js";
+import { data, people, tracklet } from "./data.js";
 import { showDraw } from "./draw.js";
-import { pauseVideos, showPerson } from "./person.js";
-import { firstFound, mark, setCamera, setTimes, startList } from "./people.js";
+import { pauseVideos, showPerson, watchTracklet } from "./person.js";
+import { firstFound, mark, readPeople, setCamera, setTimes, startList } from "./people.js";
+import { showReview, startReview } from "./review.js";
 import { showSite } from "./site.js";
-import { byId, element } from "./text.js";
+import { byId, count, element, setText } from "./text.js";
 
-const VIEWS = ["people", "site", "quality", "draw"];
+const VIEWS = ["people", "review", "site", "quality", "draw"];
 const LEVELS = { good: "Good", note: "Note", warn: "Look at this", bad: "Important" };
+let shown = null;
 const isNarrow = matchMedia("(max-width: 900px)");
 
 function go(hash) {
@@ -61,6 +64,8 @@ function show() {
       setTimes(times);
       go("#people");
     });
+  } else if (name === "review") {
+    showReview();
   } else if (name === "quality") {
     showQuality(byId("quality-view"));
   } else if (name === "draw") {
@@ -79,11 +84,35 @@ function showPeople(id) {
     return;
   }
   mark(person.id);
+  shown = person;
   showPerson(person, () => go("#people"));
   if (isNarrow.matches) scrollTo(0, 0);
 }
 
+function showCounts() {
+  const nDoubtful = data.people.filter((person) => person.doubtful).length;
+  setText(byId("n-people"), count(data.people.length, "person", "people"));
+  byId("n-doubtful").hidden = !nDoubtful;
+  setText(byId("n-doubtful"), `${nDoubtful} doubtful`);
+}
+
+/** Show the people again after an answer; whoever was shown stays, under their new number. */
+function refresh() {
+  showCounts();
+  readPeople();
+  const person = shown && personOf(tracklet(shown.tracklets[0]).name);
+  if (person && document.body.dataset.view === "people") history.replaceState(null, "", `#people/${person.id}`);
+  show();
+}
+
+function watchPerson(each) {
+  location.hash = `#people/${personOf(each.name).id}`;
+  addEventListener("hashchange", () => watchTracklet(each), { once: true });
+}
+
+startReview(refresh, watchPerson);
 startList((person) => go(`#people/${person.id}`));
+showCounts();
 addEventListener("hashchange", show);
 isNarrow.addEventListener("change", show);
 show();

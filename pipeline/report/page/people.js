@@ -9,17 +9,18 @@ const OVERSCAN = 6;
 const list = byId("person-list");
 const rows = list.querySelector(".rows");
 const known = new Map();
+let about = [];
 let found = [];
 let chosen = 0;
 let time = null;
 let onChoose = () => {};
 
-const about = data.people.map((person) => {
+function describePerson(person) {
   const cameras = [...new Set(person.route.map((stay) => stay[0]))];
   const names = cameras.map((each) => data.cameras[each].name);
   const least = weakest(person);
   return { person, cameras, names, least, text: names.join(" ").toLowerCase() };
-});
+}
 
 const ORDERS = {
   first: (a, b) => a.person.first - b.person.first,
@@ -91,9 +92,11 @@ function makeRow({ person, names, least }, at) {
   const facts = element("p", "facts", `${moment(person.first)} to ${moment(person.last)}`);
   body.append(line, facts);
   const doubt = person.doubtful ? "doubtful" : least < data.confirmed ? "probable" : "";
-  if (doubt) {
-    const mark = element("span", "mark", least < 1 ? `${doubt} · weakest link ${percent(least)}` : doubt);
-    mark.dataset.doubt = doubt;
+  const kind = person.isPreview ? "corrected" : doubt;
+  if (kind) {
+    const more = person.isPreview ? doubt : least < 1 ? `weakest link ${percent(least)}` : "";
+    const mark = element("span", "mark", more ? `${kind} · ${more}` : kind);
+    mark.dataset.doubt = kind;
     body.append(mark);
   }
   row.append(crop(person.crop, `Person ${person.id}`), body);
@@ -111,6 +114,15 @@ export function mark(id) {
   const [top, bottom] = [at * ROW_PX, (at + 1) * ROW_PX];
   if (top < list.scrollTop) list.scrollTop = top;
   else if (bottom > list.scrollTop + list.clientHeight) list.scrollTop = bottom - list.clientHeight;
+  draw();
+}
+
+/** Read the people again. */
+export function readPeople() {
+  about = data.people.map(describePerson);
+  const top = list.scrollTop;
+  find();
+  list.scrollTop = top;
   draw();
 }
 
@@ -151,7 +163,7 @@ export function startList(choose) {
     const next = Math.max(0, Math.min(found.length - 1, at + steps[event.key]));
     onChoose(found[next].person);
   });
-  find();
+  readPeople();
 }
 
 /** The person at the top of the list, if there is one. */

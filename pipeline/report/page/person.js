@@ -1,5 +1,6 @@
 // One person: pictures per camera, when and where, what ties the pieces, and who else it could be.
 
+import { makeCorrections } from "./correct.js";
 import { crop } from "./crops.js";
 import { button, data, linkTo, moment, numberOf, people, percent, span, tracklet, weakest } from "./data.js";
 import { Player } from "./player.js";
@@ -19,7 +20,14 @@ export function pauseVideos() {
 /** Show a person. */
 export function showPerson(person, onBack) {
   const timeline = makeTimeline(person, (timeS, camera) => player.seek(timeS, camera));
-  player.onTime = (timeS) => timeline.setTime(timeS);
+  const corrections = makeCorrections(person, (each) => {
+    player.seek(each.first, each.camera);
+    stage.scrollIntoView();
+  });
+  player.onTime = (timeS) => {
+    timeline.setTime(timeS);
+    corrections.setTime(timeS);
+  };
   const stage = element("div", "stage");
   const watch = element("div", "watch");
   watch.append(player.node, pictures(person));
@@ -29,16 +37,22 @@ export function showPerson(person, onBack) {
     stage.prepend(element("p", "facts hint", `No videos beside this page: ${why}.`));
   }
   detail.replaceChildren(
-    heading(person, onBack),
+    heading(person, onBack, () => corrections.node.parentElement.scrollIntoView()),
     block("When and where", stage),
     block("Route", route(person)),
     block("Why this is one person", links(person)),
     block("Who else it could be", near(person)),
+    block("Correct this person", corrections.node),
   );
   detail.hidden = false;
   detail.scrollTop = 0;
   player.show(person);
   if (!player.exists) timeline.setTime(person.first);
+}
+
+/** Go to a tracklet of the person who is shown. */
+export function watchTracklet(each) {
+  player.seek(each.first, each.camera);
 }
 
 function block(title, ...content) {
@@ -47,14 +61,15 @@ function block(title, ...content) {
   return made;
 }
 
-function heading(person, onBack) {
+function heading(person, onBack, onCorrect) {
   const made = element("div", "heading");
   const title = element("h2", "", "Person ");
   title.id = "person-title";
   title.append(numberOf(person.id));
   const nCameras = new Set(person.route.map((stay) => stay[0])).size;
   const facts = `${moment(person.first)} to ${moment(person.last)} · ${span(person.last - person.first)} · ${count(nCameras, "camera")} · ${count(person.tracklets.length, "tracklet")}`;
-  made.append(button("‹ All people", onBack, "back"), title, element("p", "facts", facts));
+  made.append(button("‹ All people", onBack, "back"), title, element("p", "facts", facts), button("Correct…", onCorrect, "to-correct"));
+  if (person.isPreview) made.append(element("p", "doubt mild", "Corrected: a preview until the corrections are applied."));
   const least = weakest(person);
   if (person.doubtful) {
     made.append(element("p", "doubt", "Doubtful: a link rests on appearance alone, and somebody else here looks the same."));

@@ -68,6 +68,58 @@ def test_the_second_choice_of_a_link_names_the_person_of_the_rival(tmp_path: Pat
     assert link[7] == "yard/2@40, who is somebody else, looks like that too"
 
 
+def test_questions_say_what_is_in_doubt_and_why(tmp_path: Path) -> None:
+    def doubt(why: Json) -> None:
+        why["links"][0] |= {"probability": 0.5, "lookalike": "yard/2@40"}
+
+    rewrite(results.write(tmp_path, 3, 2), "links.json", doubt)
+    near, link = report(tmp_path)["questions"]
+    assert near[:4] == ["gate/0@0", "hall/1@20", 0.4, 4.8]
+    assert near[4].startswith("below the required 50%; the strongest evidence is between gate/0@0")
+    assert link[:4] == ["gate/0@0", "hall/0@30", 0.5, 3.0]
+    assert link[4].endswith("2.0 s later; yard/2@40, who is somebody else, looks like that too")
+
+
+def test_corrections_of_the_folder_are_in_the_document_and_change_its_key(tmp_path: Path) -> None:
+    before = report(results.write(tmp_path, 3, 2))
+    assert before["corrections"] | {"same": [], "different": []} == before["corrections"]
+    assert report(tmp_path)["key"] == before["key"]
+    (tmp_path / "corrections.yaml").write_text("different: [gate/0, hall/1@20]\n")
+    after = report(tmp_path)
+    assert after["corrections"]["different"] == [["gate/0", "hall/1@20"]]
+    assert after["key"] != before["key"]
+
+
+def test_other_people_have_another_key(tmp_path: Path) -> None:
+    before = report(results.write(tmp_path, 3, 2))
+    assert report(results.write(tmp_path, 4, 2))["key"] != before["key"]
+
+
+def test_corrections_that_cannot_be_read_are_named_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results.write(tmp_path, 3, 2)
+    (tmp_path / "corrections.yaml").write_text("same: [[no name]]\n")
+    assert command.main([str(tmp_path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "corrections.yaml" in line
+    assert "'no name' is not a name such as cam1/3" in line
+
+
+def test_no_two_scripts_of_the_page_declare_the_same_name() -> None:
+    declared = re.compile(
+        r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+|[\[{][^\]}=]*[\]}])",
+        re.MULTILINE,
+    )
+    owners: dict[str, str] = {}
+    for path in html.SCRIPTS:
+        for target in declared.findall(path.read_text()):
+            for name in re.findall(r"(\w+)(?=\s*[,\]}]|$)", target):
+                assert name not in owners, f"{name} is in {owners.get(name)} and {path.name}"
+                owners[name] = path.name
+    assert len(owners) > 100
+
+
 def test_a_gap_in_a_tracklet_stays_a_gap_and_rows_filled_in_are_marked(tmp_path: Path) -> None:
     def change(document: Json) -> None:
         tracklet = document["people"][0]["tracklets"][0]

@@ -1,0 +1,309 @@
+"""Questions and corrections in a real browser: what a human says, and the people that follow."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.linking.clustering import corrections
+from pipeline.report import __main__ as command
+from tests.browser import DESKTOP, MARKS, PHONE, By, console_of, set_size, started, text_of
+from tests.pipeline.report import results
+from tests.pipeline.report.test_page import TOO_WIDE
+from tests.waiting import wait_until
+
+pytestmark = MARKS
+
+HOSTILE = "</script><img src=x onerror=document.title='taken'>"
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    with started() as driver:
+        yield driver
+
+
+@pytest.fixture
+def browser(chromium: Any, tmp_path: Path) -> Iterator[Any]:
+    """The browser, without answers of other tests; at the end it must not have complained."""
+    where = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    chromium.execute_cdp_cmd("Browser.setDownloadBehavior", where)
+    chromium.get("about:blank")
+    console_of(chromium)
+    yield chromium
+    chromium.execute_script("if (location.protocol === 'file:') localStorage.clear()")
+    assert console_of(chromium) == []
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """30 people of 3 tracklets; every tenth has a weak link, and persons 1 and 2 are near."""
+    folder = results.write(tmp_path_factory.mktemp("review"), 30, 3, crops_of=3)
+    assert command.main([str(folder)]) == 0
+    return folder
+
+
+def opened(browser: Any, folder: Path, view: str, size: tuple[int, int] = DESKTOP) -> None:
+    set_size(browser, size)
+    browser.get("about:blank")
+    browser.get(f"{(folder / 'report.html').as_uri()}{view}")
+
+
+def press(browser: Any, key: str) -> None:
+    browser.find_element(By.TAG_NAME, "body").send_keys(key)
+
+
+def click(browser: Any, selector: str, text: str) -> None:
+    """Click the first button with a text."""
+    script = """
+    const all = [...document.querySelectorAll(arguments[0])];
+    all.find((each) => each.checkVisibility() && each.textContent.includes(arguments[1])).click();
+    """
+    browser.execute_script(script, selector, text)
+
+
+def asked(browser: Any) -> list[str]:
+    """Numbers of the people in the question."""
+    return [each.text for each in browser.find_elements(By.CSS_SELECTOR, ".side .number")]
+
+
+def n_people(browser: Any) -> str:
+    return text_of(browser, "#n-people")
+
+
+def downloaded(browser: Any, folder: Path) -> corrections.Corrections:
+    path = folder / "corrections.yaml"
+    click(browser, "#download", "Download")
+    wait_until(path.is_file)
+    found = corrections.load(str(path))
+    path.unlink()
+    return found
+
+
+def test_the_question_that_matters_most_comes_first_and_says_what_the_run_thinks(
+    browser: Any, folder: Path
+) -> None:
+    opened(browser, folder, "#review")
+    wait_until(lambda: asked(browser) == ["1", "2"])
+    said = text_of(browser, ".question")
+    assert "The run says 40% that they are one person, and kept them apart." in said
+    assert "expected to move 8 boxes" in said
+    assert "0 of 4 questions settled" in text_of(browser, ".progress")
+    press(browser, "k")
+    wait_until(lambda: asked(browser) == ["10", "10"])
+    assert "The run says 70% that they are one person, and linked them." in text_of(
+        browser, ".question"
+    )
+
+
+def test_people_are_joined_at_once_by_s_and_parted_again_by_u(browser: Any, folder: Path) -> None:
+    opened(browser, folder, "#review")
+    wait_until(lambda: n_people(browser) == "30 people")
+    press(browser, "s")
+    wait_until(lambda: n_people(browser) == "29 people")
+    assert text_of(browser, "#pending span") == "Preview with 1 correction"
+    browser.find_element(By.LINK_TEXT, "People").click()
+    wait_until(lambda: text_of(browser, "#n-found") == "29 people")
+    assert "corrected" in text_of(browser, "#row-1")
+    assert browser.find_elements(By.ID, "row-2") == []
+    wait_until(lambda: "6 tracklets" in text_of(browser, ".heading"))
+    assert "You said so" in text_of(browser, ".links")
+    browser.find_element(By.LINK_TEXT, "Review").click()
+    press(browser, "u")
+    wait_until(lambda: n_people(browser) == "30 people")
+    assert text_of(browser, "#pending") == ""
+    assert asked(browser) == ["1", "2"]
+
+
+def test_a_link_is_cut_by_d_and_the_larger_side_keeps_the_number(
+    browser: Any, folder: Path
+) -> None:
+    opened(browser, folder, "#review")
+    press(browser, "k")
+    wait_until(lambda: asked(browser) == ["10", "10"])
+    press(browser, "d")
+    wait_until(lambda: n_people(browser) == "31 people")
+    opened(browser, folder, "#people/10")
+    wait_until(lambda: "2 tracklets" in text_of(browser, ".heading"))
+    opened(browser, folder, "#people/31")
+    wait_until(lambda: "1 tracklet" in text_of(browser, ".heading"))
+    assert text_of(browser, ".pictures").split() == ["gate"]
+
+
+def test_answers_outlive_a_reload_and_are_downloaded_in_the_form_that_linking_reads(
+    browser: Any, folder: Path, tmp_path: Path
+) -> None:
+    opened(browser, folder, "#review")
+    press(browser, "s")
+    wait_until(lambda: asked(browser) == ["10", "10"])
+    press(browser, "d")
+    press(browser, "k")
+    opened(browser, folder, "#review")
+    wait_until(lambda: text_of(browser, "#pending span") == "Preview with 2 corrections")
+    assert "Skipped" in text_of(browser, ".said")
+    assert f"people-tracker apply {folder} corrections.yaml" in text_of(browser, ".said")
+    found = downloaded(browser, tmp_path)
+    assert found.same == [["gate/0@0", "hall/1@20"]]
+    assert len(found.different) == 1
+    click(browser, ".said button", "Undo all")
+    wait_until(lambda: n_people(browser) == "30 people" and asked(browser) == ["1", "2"])
+
+
+def test_what_follows_from_earlier_answers_is_not_asked(browser: Any, tmp_path: Path) -> None:
+    def near(why: Any) -> None:
+        people = json.loads((tmp_path / "trajectories.json").read_text())["people"]
+        why["near_misses"] = [
+            results._link(people[a], people[b], 0, 0, probability, "near miss")
+            for a, b, probability in ((0, 1, 0.45), (1, 2, 0.44), (0, 2, 0.43))
+        ]
+
+    path = results.write(tmp_path, 3, 3) / "links.json"
+    why = json.loads(path.read_text())
+    near(why)
+    path.write_text(json.dumps(why))
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#review")
+    wait_until(lambda: asked(browser) == ["1", "2"])
+    press(browser, "s")
+    wait_until(lambda: asked(browser) == ["1", "3"])
+    press(browser, "d")
+    wait_until(lambda: "All questions are settled" in text_of(browser, "#review-view"))
+    assert n_people(browser) == "2 people"
+
+
+def test_corrections_that_were_applied_before_are_kept_in_the_file(
+    browser: Any, tmp_path: Path
+) -> None:
+    results.write(tmp_path, 3, 2)
+    (tmp_path / "corrections.yaml").write_text("same: [gate/0, hall/0@30]\n")
+    assert command.main([str(tmp_path)]) == 0
+    (tmp_path / "corrections.yaml").unlink()
+    opened(browser, tmp_path, "#review")
+    wait_until(lambda: asked(browser) == ["1", "2"])
+    press(browser, "d")
+    found = downloaded(browser, tmp_path)
+    assert found.same == [["gate/0", "hall/0@30"]]
+    assert found.different == [["gate/0@0", "hall/1@20"]]
+
+
+def test_a_tracklet_leaves_its_person_or_all_of_them(browser: Any, folder: Path) -> None:
+    opened(browser, folder, "#people/5")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 5")
+    click(browser, ".piece button", "Not this person")
+    wait_until(lambda: n_people(browser) == "31 people")
+    opened(browser, folder, "#people/5")
+    wait_until(lambda: "2 tracklets" in text_of(browser, ".heading"))
+    click(browser, ".piece button", "Not a person")
+    wait_until(lambda: "1 tracklet" in text_of(browser, ".heading"))
+    assert n_people(browser) == "31 people"
+    click(browser, "#undo-last", "Undo")
+    click(browser, "#undo-last", "Undo")
+    wait_until(lambda: n_people(browser) == "30 people")
+
+
+def test_a_hub_that_is_no_person_leaves_the_others_together(browser: Any, folder: Path) -> None:
+    opened(browser, folder, "#people/5")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 5")
+    script = "document.querySelectorAll('.piece')[1].querySelectorAll('button')[1].click()"
+    browser.execute_script(script)
+    wait_until(lambda: "2 tracklets" in text_of(browser, ".heading"))
+    assert n_people(browser) == "30 people"
+    assert "not a person" in text_of(browser, ".links")
+
+
+def test_a_tracklet_is_split_at_the_playhead(browser: Any, folder: Path) -> None:
+    opened(browser, folder, "#people/3")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 3")
+    split = browser.find_elements(By.CSS_SELECTOR, ".piece button:last-child")[1]
+    assert not split.is_enabled()
+    script = """
+    const scrubber = document.querySelector(".scrubber");
+    scrubber.value = arguments[0];
+    scrubber.dispatchEvent(new Event("input"));
+    """
+    browser.execute_script(script, 7.6)  # the second tracklet is seen from 7.0 to 8.0 s
+    wait_until(split.is_enabled)
+    browser.execute_script("arguments[0].click()", split)
+    wait_until(lambda: n_people(browser) == "31 people")
+    said = browser.execute_script("return localStorage[Object.keys(localStorage)[0]]")
+    assert json.loads(said) == [{"kind": "split", "names": ["gate/2@70", "gate/2@76"]}]
+    opened(browser, folder, "#people/31")
+    wait_until(lambda: "0:07.6 to 0:11.0" in text_of(browser, ".heading"))
+    opened(browser, folder, "#people/3")
+    wait_until(lambda: "0:04.0 to 0:07.6" in text_of(browser, ".heading"))
+
+
+def test_a_person_is_said_to_be_another_one(browser: Any, folder: Path) -> None:
+    opened(browser, folder, "#people/7")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 7")
+    field = browser.find_element(By.ID, "same-as")
+    join = browser.find_element(By.CSS_SELECTOR, ".same-as button")
+    field.send_keys("99")
+    assert not join.is_enabled()
+    field.clear()
+    field.send_keys("9")
+    wait_until(join.is_enabled)
+    assert browser.find_elements(By.CSS_SELECTOR, ".same-as .crop") != []
+    join.click()
+    wait_until(lambda: n_people(browser) == "29 people")
+    wait_until(lambda: "6 tracklets" in text_of(browser, ".heading"))
+
+
+def test_an_answer_that_contradicts_another_is_refused(browser: Any, folder: Path) -> None:
+    opened(browser, folder, "#review")
+    wait_until(lambda: asked(browser) == ["1", "2"])
+    press(browser, "d")
+    opened(browser, folder, "#people/1")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
+    browser.find_element(By.ID, "same-as").send_keys("2")
+    browser.find_element(By.CSS_SELECTOR, ".same-as button").click()
+    wait_until(lambda: "contradicts an earlier answer" in text_of(browser, ".correct .doubt"))
+    assert n_people(browser) == "30 people"
+    assert text_of(browser, "#pending span") == "Preview with 1 correction"
+
+
+def test_who_leaves_unsaved_answers_is_asked_where_nothing_can_be_stored(
+    browser: Any, folder: Path
+) -> None:
+    no_storage = "Storage.prototype.setItem = () => { throw new Error('full'); };"
+    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": no_storage})
+    leaves = """
+    const event = new Event("beforeunload", { cancelable: true });
+    dispatchEvent(event);
+    return event.defaultPrevented;
+    """
+    opened(browser, folder, "#review")
+    wait_until(lambda: asked(browser) == ["1", "2"])
+    assert browser.execute_script(leaves) is False
+    press(browser, "s")
+    assert browser.execute_script(leaves) is True
+    click(browser, "#download", "Download")
+    assert browser.execute_script(leaves) is False
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+@pytest.mark.parametrize("size", [DESKTOP, (820, 1180), PHONE, (320, 568)])
+def test_the_review_is_not_wider_than_the_screen(
+    browser: Any, folder: Path, size: tuple[int, int]
+) -> None:
+    opened(browser, folder, "#review", size)
+    wait_until(lambda: asked(browser) == ["1", "2"])
+    press(browser, "s")
+    wait_until(lambda: "Preview" in text_of(browser, "#pending"))
+    assert browser.execute_script(TOO_WIDE) == [True, []]
+    opened(browser, folder, "#people/1", size)
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
+    assert browser.execute_script(TOO_WIDE) == [True, []]
+
+
+def test_names_in_questions_and_answers_are_text(browser: Any, tmp_path: Path) -> None:
+    results.write(tmp_path, 3, 2, (HOSTILE, "b"))
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#review")
+    wait_until(lambda: HOSTILE in text_of(browser, ".question"))
+    press(browser, "s")
+    wait_until(lambda: HOSTILE in text_of(browser, ".said"))
+    assert browser.title == "People in 2 cameras"
+    assert browser.find_elements(By.CSS_SELECTOR, "img") == []
