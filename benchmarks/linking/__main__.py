@@ -1,8 +1,9 @@
 """How linking scales, what each part of it adds, and what it withstands.
 
-    python -m benchmarks.linking [--parts scale ablation robustness online real] [--sizes N ...]
-                                 [--scenes DIR ...] [--data DIR] [--detections DIR] [--cache DIR]
-                                 [--plot FILE.png] [--reliability-plot FILE.png] [--jsonl FILE]
+    python -m benchmarks.linking [--parts scale ablation robustness online real review]
+                                 [--sizes N ...] [--scenes DIR ...] [--data DIR]
+                                 [--detections DIR] [--cache DIR] [--plot FILE.png]
+                                 [--reliability-plot FILE.png] [--jsonl FILE]
 
 Scale: the first 1,000 to 100,000 tracklets of a simulated day of 100 cameras (`site`), each size in
 a process of its own on one thread: seconds and peak memory, and precision and recall over pairs of
@@ -11,7 +12,8 @@ detected, tracked and embedded once and kept in the cache; only linking and fill
 Ablation: what each part of linking adds, and where the rest of IDF1 is lost (`synthetic_scenes`).
 Robustness: what perturbations cost (`perturbations`). Online: deciding while people are in view,
 and all day (`online`). Real: scenes with truth of real and rendered people, about whose sites
-nothing is known, and what is wrong with their links (`real_scenes`); it needs --data.
+nothing is known, and what is wrong with their links (`real_scenes`); it needs --data. Review: what
+a human's answers to the questions of the report bring to those scenes (`review`).
 """
 
 import os
@@ -39,6 +41,7 @@ from benchmarks.linking import online as watching
 from benchmarks.linking import (
     perturbations,
     real_scenes,
+    review,
     site,
     synthetic_scenes,
     tracklet_cache,
@@ -55,7 +58,7 @@ from pipeline.records import Array, Person
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "samples/plaza"
-PARTS = ("scale", "ablation", "robustness", "online", "real")
+PARTS = ("scale", "ablation", "robustness", "online", "real", "review")
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 AIM_S = 120.0
 """For the largest size, on one core."""
@@ -424,13 +427,14 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         type=Path,
         metavar="DIR",
         default=ROOT.parent / "shared" / "data",
-        help="for real: folder with multicam/, worlds/ and reid/",
+        help="for real and review: folder with multicam/, worlds/ and reid/",
     )
     parser.add_argument(
         "--detections",
         type=Path,
         metavar="DIR",
-        help="for real: folder with SCENE/CAMERA.txt, boxes of the videos (default: detect)",
+        help="for real and review: folder with SCENE/CAMERA.txt, boxes of the videos (default:"
+        " detect)",
     )
     parser.add_argument(
         "--reliability-plot",
@@ -466,10 +470,13 @@ def _run(arguments: argparse.Namespace) -> None:
         results[part] = by_scene
     if "online" in arguments.parts:
         results["day"] = all_day(arguments.online_tracklets)
-    if "real" in arguments.parts:
+    if {"real", "review"} & set(arguments.parts):
         scenes = real_scenes.load(arguments.data, arguments.detections, arguments.cache, SAMPLE)
-        results["real"] = real_scenes.run(scenes, arguments.reliability_plot)
-    if set(arguments.parts) - {"scale", "real"}:
+        if "real" in arguments.parts:
+            results["real"] = real_scenes.run(scenes, arguments.reliability_plot)
+        if "review" in arguments.parts:
+            results["review"] = review.run(scenes)
+    if set(arguments.parts) - {"scale", "real", "review"}:
         for folder in sorted(set(arguments.scenes) - set(there)):
             print(f"{folder}: skipped, there is no cameras.json")
     record.append(arguments.jsonl, "linking", {"parts": list(arguments.parts)}, results)

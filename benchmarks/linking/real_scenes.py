@@ -48,7 +48,7 @@ from pipeline.embed import Embedder
 from pipeline.evaluate import boxes, losses, scores
 from pipeline.evaluate.__main__ import MIN_VISIBILITY
 from pipeline.linking import linker
-from pipeline.records import Array, Link, Person, Tracklet
+from pipeline.records import Array, Camera, Link, Person, Tracklet
 
 HALVES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "A": {
@@ -250,11 +250,7 @@ def measure(scene: EmbeddedScene) -> tuple[Row, list[Judged]]:
     Returns:
         The columns of the table, and all links and near misses.
     """
-    no_homography = np.zeros((0, 0))
-    cameras = {
-        name: replace(camera, homography=no_homography) for name, camera in scene.cameras.items()
-    }
-    linked = linker.link(scene.embedded, cameras, LinkingConfig())
+    linked = linker.link(scene.embedded, without_homographies(scene), LinkingConfig())
     matched = synthetic_scenes.matched(scene, synthetic_scenes.filled(linked))
     tracklets = scores.tracklet_numbers(matched)
     followed = scores.followed_people(matched, tracklets)
@@ -268,7 +264,7 @@ def measure(scene: EmbeddedScene) -> tuple[Row, list[Judged]]:
         found.update(camera.results.ids[scores.scored_rows(camera)].tolist())
         for ids in camera.truth_ids:
             present.update(ids.tolist())
-    shown = _shown(matched)
+    shown = whom_tracklets_show(matched)
     wrong, missed = merges(linked.people, shown)
     overlap = overlapping(scene)
     row = {
@@ -292,8 +288,18 @@ def measure(scene: EmbeddedScene) -> tuple[Row, list[Judged]]:
     return row, _judge(linked.people, linked.near_misses, shown, overlap)
 
 
-def _shown(matched: Sequence[boxes.Scene]) -> dict[str, Shown]:
-    """Whom each tracklet with rows that are scored shows, by the tracklet's name."""
+def without_homographies(scene: EmbeddedScene) -> dict[str, Camera]:
+    """Return the cameras of a scene, by name, as of a site of which nothing is known."""
+    nothing = np.zeros((0, 0))
+    return {name: replace(camera, homography=nothing) for name, camera in scene.cameras.items()}
+
+
+def whom_tracklets_show(matched: Sequence[boxes.Scene]) -> dict[str, Shown]:
+    """Return whom each tracklet with rows that are scored shows, by the tracklet's name.
+
+    Args:
+        matched: The cameras of a scene, matched with truth.
+    """
     votes: dict[str, Counter[int]] = {}
     for camera in matched:
         results = camera.results
@@ -458,7 +464,7 @@ def run(scenes: Iterable[EmbeddedScene], plot: Path | None) -> Row:
         print(_doubts_line([row for row in rows if _group(row["scene"]) == group]))
     diagram = {}
     for looks in ("alike", "not alike"):
-        of_looks = [links for scene, links in judged.items() if _how_alike(scene) == looks]
+        of_looks = [links for scene, links in judged.items() if how_alike(scene) == looks]
         diagram[looks] = reliability([j for links in of_looks for j in links])
     if plot is not None:
         draw(diagram, plot)
@@ -482,10 +488,11 @@ def _grouped(judged: Mapping[str, Sequence[Judged]]) -> dict[str, list[Judged]]:
 
 
 def _group(scene: str) -> str:
-    return f"half {half_of(scene)}, {_how_alike(scene)}"
+    return f"half {half_of(scene)}, {how_alike(scene)}"
 
 
-def _how_alike(scene: str) -> str:
+def how_alike(scene: str) -> str:
+    """Return "alike" for a scene of people who are dressed alike, or "not alike"."""
     return "alike" if _looks(scene) == "alike" else "not alike"
 
 
@@ -662,7 +669,7 @@ def _show_worst(worst: Mapping[str, Mapping[str, Sequence[Row]]]) -> None:
             print(f"\nhalf A, {looks}: {title}, by the rows that they would move")
             found = []
             for scene, of_scene in worst.items():
-                if _how_alike(scene) == looks:
+                if how_alike(scene) == looks:
                     found += [(row["cost"], scene, row) for row in of_scene[name]]
             found.sort(key=lambda one: one[0], reverse=True)
             for _, scene, row in found[:N_SHOWN]:

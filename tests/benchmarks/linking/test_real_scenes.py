@@ -197,7 +197,7 @@ def test_a_tracklet_shows_whom_it_follows_most_and_says_in_what_share(
     goes_over = mixed(scene.embedded[0], scene.embedded[1]).tracklet
     aside = replace(goes_over, boxes=goes_over.boxes + np.float32(250), track_id=99)
     people = [Person(1, (goes_over,), ()), Person(2, (aside,), ())]
-    shown = real_scenes._shown(synthetic_scenes.matched(scene, people))
+    shown = real_scenes.whom_tracklets_show(synthetic_scenes.matched(scene, people))
     assert shown[goes_over.name].person == 0
     assert shown[goes_over.name].share == pytest.approx(2 / 3, abs=0.05)
     assert shown[aside.name] == (real_scenes.NOBODY, 1.0)
