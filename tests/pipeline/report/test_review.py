@@ -1,6 +1,7 @@
 """Questions and corrections in a real browser: what a human says, and the people that follow."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline.linking.clustering import corrections
 from pipeline.report import __main__ as command
+from pipeline.report import html
 from tests.browser import DESKTOP, MARKS, PHONE, By, console_of, set_size, started, text_of
 from tests.pipeline.report import results
 from tests.pipeline.report.test_page import TOO_WIDE
@@ -16,6 +18,7 @@ from tests.waiting import wait_until
 
 pytestmark = MARKS
 
+RANDOM_ANSWERS = Path(__file__).with_name("random_answers.js")
 HOSTILE = "</script><img src=x onerror=document.title='taken'>"
 
 
@@ -206,7 +209,7 @@ def test_a_tracklet_leaves_its_person_or_all_of_them(browser: Any, folder: Path)
 def test_a_hub_that_is_no_person_leaves_the_others_together(browser: Any, folder: Path) -> None:
     opened(browser, folder, "#people/5")
     wait_until(lambda: text_of(browser, "#person-title") == "Person 5")
-    script = "document.querySelectorAll('.piece')[1].querySelectorAll('button')[1].click()"
+    script = "document.querySelectorAll('.piece')[1].querySelectorAll('button')[2].click()"
     browser.execute_script(script)
     wait_until(lambda: "2 tracklets" in text_of(browser, ".heading"))
     assert n_people(browser) == "30 people"
@@ -282,6 +285,24 @@ def test_who_leaves_unsaved_answers_is_asked_where_nothing_can_be_stored(
     click(browser, "#download", "Download")
     assert browser.execute_script(leaves) is False
     browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_people_obey_any_answers_and_lose_nobody(browser: Any, folder: Path, seed: int) -> None:
+    text = (folder / "report.html").read_text()
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    embed = """
+    document.body.innerHTML = "<script type='application/json' id='data'></script>";
+    document.getElementById("data").textContent = arguments[0];
+    """
+    browser.execute_script(embed, found[1])
+    modules = [path for path in html.SCRIPTS if path.stem in ("text", "data", "answers")]
+    parts = [html.EXPORT.sub("", html.IMPORT.sub("", path.read_text())) for path in modules]
+    script = "\n".join([*parts, RANDOM_ANSWERS.read_text()])
+    broken, said = browser.execute_script(script, seed + 1, 60)
+    assert broken == []
+    assert min(said.values()) > 2
 
 
 @pytest.mark.parametrize("size", [DESKTOP, (820, 1180), PHONE, (320, 568)])
