@@ -16,32 +16,50 @@ const [FRAME, FIRST, LAST, CROP, STRETCHES, LAST_FRAME, N_ROWS] = [2, 3, 4, 6, 7
 
 /** All answers, in order. */
 export const answers = [];
-/** Whether answers outlive this page. */
-export let isStored = true;
 let places = null; // name: person of the run, and tracklet
 let tracks = null; // camera/track: names
 let moved = new Map(); // name: person, where answers changed somebody; null for nobody
 let settled = null;
+let canStore = true;
 
-function lookUp(name) {
-  if (!places) {
-    [places, tracks] = [new Map(), new Map()];
-    for (const person of RUN) {
-      for (const entry of person.tracklets) {
-        const { name: each } = tracklet(entry);
-        const track = each.slice(0, each.lastIndexOf("@"));
-        places.set(each, { person, entry });
-        if (!tracks.has(track)) tracks.set(track, []);
-        tracks.get(track).push(each);
-      }
+/** Track and first frame that the name of a tracklet says. */
+function cutName(name) {
+  const at = name.lastIndexOf("@");
+  return [name.slice(0, at), Number(name.slice(at + 1))];
+}
+
+/** Tracklets and tracks of the run by name, from when they are first needed. */
+function index() {
+  if (places) return { places, tracks };
+  [places, tracks] = [new Map(), new Map()];
+  for (const person of RUN) {
+    for (const entry of person.tracklets) {
+      const { name } = tracklet(entry);
+      const [track] = cutName(name);
+      places.set(name, { person, entry });
+      if (!tracks.has(track)) tracks.set(track, []);
+      tracks.get(track).push(name);
     }
   }
-  return places.get(name);
+  return { places, tracks };
+}
+
+function lookUp(name) {
+  return index().places.get(name);
 }
 
 /** The tracklets that a name of the corrections stands for. */
 function expand(name) {
-  return lookUp(name) ? [name] : (tracks.get(name) ?? []);
+  const isTracklet = lookUp(name) || answers.some(({ kind, names }) => kind === "split" && names[1] === name);
+  return isTracklet ? [name] : (index().tracks.get(name) ?? []);
+}
+
+/** The tracklet that ends where a split begins the later one. */
+function partBefore(later) {
+  const [track, frame] = cutName(later);
+  const pieces = answers.filter(({ kind, names }) => kind === "split" && cutName(names[1])[0] === track).map(({ names }) => names[1]);
+  const earlier = [...(index().tracks.get(track) ?? []), ...pieces].filter((name) => cutName(name)[1] < frame);
+  return earlier.reduce((latest, name) => (!latest || cutName(name)[1] > cutName(latest)[1] ? name : latest), "");
 }
 
 /** All corrections: those that were applied before, and the answers. */
@@ -65,7 +83,7 @@ function learn() {
     while (parent.has(found)) found = parent.get(found);
     return found;
   };
-  const { same, different } = corrections();
+  const { same, different, not_a_person: nobody, split } = corrections();
   const joined = [];
   for (const group of same) {
     const names = group.flatMap(expand);
@@ -78,10 +96,16 @@ function learn() {
       for (const other of group.slice(at + 1)) for (const a of expand(one)) for (const b of expand(other)) apart.push([a, b]);
     });
   }
+  for (const later of split) {
+    const earlier = partBefore(later);
+    if (earlier) apart.push([earlier, later]);
+  }
+  const gone = new Set(nobody.flatMap(expand));
+  const isSound = !apart.some(([a, b]) => root(a) === root(b)) && !joined.some(([a, b]) => gone.has(a) !== gone.has(b));
   const roots = new Set(apart.map(([a, b]) => [root(a), root(b)].sort().join("\n")));
   const isSame = (a, b) => root(a) === root(b);
   const isApart = (a, b) => roots.has([root(a), root(b)].sort().join("\n"));
-  return { joined, apart, isSame, isApart, isSound: !apart.some(([a, b]) => isSame(a, b)) };
+  return { joined, apart, isSame, isApart, isSound };
 }
 
 /** Whether earlier answers settle if two tracklets are one person. */
@@ -93,11 +117,6 @@ export function isSettled(a, b) {
 /** The person who has a tracklet now; nothing for one that is no person. */
 export function personOf(name) {
   return moved.has(name) ? moved.get(name) : lookUp(name)?.person;
-}
-
-/** Whether a correction can name a tracklet: a part cut off has no name before the cut is applied. */
-export function canName(name) {
-  return Boolean(lookUp(name));
 }
 
 // Links as a graph, whose edges are [a, b, weight, ...], and whose nodes are names or numbers.
@@ -195,7 +214,6 @@ class Graph {
   constructor(some) {
     this.nodes = new Map();
     this.edges = [];
-    this.apart = [];
     for (const person of some) {
       const names = person.tracklets.map((entry) => tracklet(entry).name);
       names.forEach((name, at) => this.nodes.set(name, { person, entry: person.tracklets[at] }));
@@ -205,15 +223,14 @@ class Graph {
 
   split(name, later) {
     const { person, entry } = this.nodes.get(name);
-    const [before, after] = cutEntry(entry, Number(later.slice(later.lastIndexOf("@") + 1)));
-    this.nodes.set(name, { person, entry: before });
+    const [earlier, after] = cutEntry(entry, cutName(later)[1]);
+    this.nodes.set(name, { person, entry: earlier });
     this.nodes.set(later, { person, entry: after });
     const isLater = (other) => this.nodes.get(other).entry[FIRST] >= after[FIRST];
     this.edges = this.edges.map(([a, b, ...rest]) => {
       if (a === name && isLater(b)) return [later, b, ...rest];
       return b === name && isLater(a) ? [a, later, ...rest] : [a, b, ...rest];
     });
-    this.apart.push([name, later]);
   }
 
   remove(name) {
@@ -234,7 +251,7 @@ class Graph {
     const given = [0, 0, -1, "confirmed", "you said so", "", 0, ""];
     const joined = settled.joined.filter(here).map(([a, b]) => [a, b, BY_HAND, given]);
     this.edges = strongest([...this.edges, ...joined]);
-    for (const [a, b] of [...settled.apart.filter(here), ...this.apart]) this.edges = cut(this.edges, a, b);
+    for (const [a, b] of settled.apart.filter(here)) this.edges = cut(this.edges, a, b);
   }
 
   /** Groups of names, by their beginning. */
@@ -342,7 +359,7 @@ function change() {
   try {
     localStorage.setItem(STORE, JSON.stringify(answers));
   } catch {
-    isStored = false;
+    canStore = false;
   }
   listener();
 }
@@ -358,9 +375,16 @@ export function answer(kind, ...names) {
   return "";
 }
 
-/** Take back one answer, the last one if no place is given, or all. */
+/** Take back one answer, the last one if no place is given, or all, with what rests on them. */
 export function undo(at = answers.length - 1, n = 1) {
-  answers.splice(at, n);
+  const taken = answers.splice(at, n);
+  while (taken.length) {
+    const { kind, names } = taken.pop();
+    if (kind !== "split") continue;
+    for (let place = answers.length - 1; place >= 0; place -= 1) {
+      if (answers[place].names.includes(names[1])) taken.push(...answers.splice(place, 1));
+    }
+  }
   change();
 }
 
@@ -370,9 +394,14 @@ export function restore() {
     const left = JSON.parse(localStorage.getItem(STORE) ?? "[]");
     answers.push(...left.filter(({ kind, names }) => ANSWERS.includes(kind) && names.every((name) => typeof name === "string")));
   } catch {
-    isStored = false;
+    canStore = false;
   }
   change();
+}
+
+/** Whether answers outlive this page. */
+export function isStored() {
+  return canStore;
 }
 
 /** The corrections as YAML. Names are quoted as in JSON, which is YAML too. */

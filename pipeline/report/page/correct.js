@@ -1,16 +1,15 @@
 // What is wrong with a person, said where it is seen.
 
-import { answer, canName, frameAt } from "./answers.js";
+import { answer, frameAt } from "./answers.js";
 import { crop } from "./crops.js";
 import { button, data, moment, people, span, tracklet } from "./data.js";
 import { element, setText } from "./text.js";
 
 const PIECES_SHOWN = 12;
 
-/** The tracklet that stands for a person: the longest that a correction can name. */
+/** The name of the tracklet that stands for a person, the longest. */
 function longest(person) {
-  const all = person.tracklets.map(tracklet).filter(({ name }) => canName(name));
-  return all.reduce((best, each) => (best && best.nRows >= each.nRows ? best : each), null);
+  return person.tracklets.map(tracklet).reduce((best, each) => (best.nRows >= each.nRows ? best : each)).name;
 }
 
 /** Return the ways to correct a person, with `setTime` to say where the playhead is. */
@@ -41,11 +40,7 @@ export function makeCorrections(person, watch) {
     open.title = `Go to ${where}`;
     open.append(crop(each.crop, where, "tiny"));
     item.append(open, words);
-    if (!canName(each.name)) {
-      item.append(element("p", "facts", "cut off by you"));
-      return item;
-    }
-    const others = person.tracklets.map((other) => tracklet(other).name).filter((name) => name !== each.name && canName(name));
+    const others = person.tracklets.map((other) => tracklet(other).name).filter((name) => name !== each.name);
     const acts = [button("Not this person", () => say("different", each.name, ...others)), button("Not a person", () => say("not_a_person", each.name))];
     acts[0].disabled = !others.length;
     const split = button("Split at playhead", () => say("split", each.name, `${each.name.slice(0, each.name.lastIndexOf("@"))}@${frameAt(entry, now)}`));
@@ -93,7 +88,7 @@ function sameAs(person, say) {
   join.disabled = true;
   const other = () => {
     const found = people.get(Number(field.value));
-    return found && found !== person && longest(found) ? found : null;
+    return found === person ? null : found;
   };
   field.addEventListener("input", () => {
     const found = other();
@@ -103,9 +98,8 @@ function sameAs(person, say) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const found = other();
-    if (found) say("same", longest(person).name, longest(found).name);
+    if (found) say("same", longest(person), longest(found));
   });
   form.append(label, shown, join);
-  form.hidden = !longest(person);
   return form;
 }

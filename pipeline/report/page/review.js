@@ -187,6 +187,6 @@ export function startReview(refresh, watchAt) {
     act();
   });
   addEventListener("beforeunload", (event) => {
-    if (!isStored && !isSaved && given().length) event.preventDefault();
+    if (!isStored() && !isSaved && given().length) event.preventDefault();
   });
 }

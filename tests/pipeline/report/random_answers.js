@@ -18,7 +18,8 @@ restore();
 const said = { same: 0, different: 0, not_a_person: 0, split: 0 };
 for (let n = 0; n < nAnswers; n += 1) {
   const kind = ["same", "different", "different", "not_a_person", "split"][chance(5)];
-  const names = [all[chance(all.length)], all[chance(all.length)]];
+  const now = data.people.flatMap((person) => person.tracklets.map(nameOf));
+  const names = [now[chance(now.length)], now[chance(now.length)]];
   if (kind === "same" || kind === "different") {
     if (names[0] === names[1] || names.some((name) => !personOf(name))) continue;
     if (!answer(kind, ...names)) said[kind] += 1;
@@ -33,10 +34,13 @@ for (let n = 0; n < nAnswers; n += 1) {
   }
   if (chance(6) === 0) undo(chance(answers.length));
   const gone = new Set(answers.filter((each) => each.kind === "not_a_person").map((each) => each.names[0]));
-  const later = answers.filter((each) => each.kind === "split" && !gone.has(each.names[0])).map((each) => each.names[1]);
+  const cuts = answers.filter((each) => each.kind === "split");
+  const later = cuts.map((each) => each.names[1]).filter((name) => !gone.has(name));
   const shown = data.people.flatMap((person) => person.tracklets.map(nameOf));
   for (const name of all) check(gone.has(name) ? !shown.includes(name) : shown.filter((each) => each === name).length === 1, name);
   for (const name of later) check(shown.includes(name), name);
+  const known = new Set([...all, ...cuts.map((each) => each.names[1])]);
+  for (const { names: told } of answers) check(told.every((name) => known.has(name)), "names");
   check(gone.size > 0 || nRows(data.people) === allRows, "rows");
   check(new Set(data.people.map((person) => person.id)).size === data.people.length, "ids");
   for (const person of data.people) {
@@ -46,7 +50,8 @@ for (let n = 0; n < nAnswers; n += 1) {
   for (const { kind: how, names: [a, b] } of answers) {
     if (how === "same" && !gone.has(a) && !gone.has(b)) check(personOf(a) === personOf(b), `${a} is ${b}`);
     if (how === "different" && !gone.has(a) && !gone.has(b)) check(personOf(a) !== personOf(b), `${a} is not ${b}`);
-    if (how === "split" && !gone.has(a)) check(personOf(a) !== personOf(b), `${a} is cut at ${b}`);
+    const isParted = cuts.every((cut) => cut.names[0] !== a || cut.names[1] === b);
+    if (how === "split" && isParted && !gone.has(a) && !gone.has(b)) check(personOf(a) !== personOf(b), `${a} is cut at ${b}`);
   }
 }
 undo(0, answers.length);

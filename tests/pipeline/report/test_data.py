@@ -106,20 +106,6 @@ def test_corrections_that_cannot_be_read_are_named_in_one_line(
     assert "'no name' is not a name such as cam1/3" in line
 
 
-def test_no_two_scripts_of_the_page_declare_the_same_name() -> None:
-    declared = re.compile(
-        r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+|[\[{][^\]}=]*[\]}])",
-        re.MULTILINE,
-    )
-    owners: dict[str, str] = {}
-    for path in html.SCRIPTS:
-        for target in declared.findall(path.read_text()):
-            for name in re.findall(r"(\w+)(?=\s*[,\]}]|$)", target):
-                assert name not in owners, f"{name} is in {owners.get(name)} and {path.name}"
-                owners[name] = path.name
-    assert len(owners) > 100
-
-
 def test_a_gap_in_a_tracklet_stays_a_gap_and_rows_filled_in_are_marked(tmp_path: Path) -> None:
     def change(document: Json) -> None:
         tracklet = document["people"][0]["tracklets"][0]

@@ -19,6 +19,11 @@ from tests.waiting import wait_until
 pytestmark = MARKS
 
 RANDOM_ANSWERS = Path(__file__).with_name("random_answers.js")
+MOVE_PLAYHEAD = """
+const scrubber = document.querySelector(".scrubber");
+scrubber.value = arguments[0];
+scrubber.dispatchEvent(new Event("input"));
+"""
 HOSTILE = "</script><img src=x onerror=document.title='taken'>"
 
 
@@ -216,26 +221,41 @@ def test_a_hub_that_is_no_person_leaves_the_others_together(browser: Any, folder
     assert "not a person" in text_of(browser, ".links")
 
 
-def test_a_tracklet_is_split_at_the_playhead(browser: Any, folder: Path) -> None:
+def test_a_tracklet_is_split_at_the_playhead(browser: Any, folder: Path, tmp_path: Path) -> None:
     opened(browser, folder, "#people/3")
     wait_until(lambda: text_of(browser, "#person-title") == "Person 3")
     split = browser.find_elements(By.CSS_SELECTOR, ".piece button:last-child")[1]
     assert not split.is_enabled()
-    script = """
-    const scrubber = document.querySelector(".scrubber");
-    scrubber.value = arguments[0];
-    scrubber.dispatchEvent(new Event("input"));
-    """
-    browser.execute_script(script, 7.6)  # the second tracklet is seen from 7.0 to 8.0 s
+    browser.execute_script(MOVE_PLAYHEAD, 7.6)  # the second tracklet is seen from 7.0 to 8.0 s
     wait_until(split.is_enabled)
     browser.execute_script("arguments[0].click()", split)
     wait_until(lambda: n_people(browser) == "31 people")
-    said = browser.execute_script("return localStorage[Object.keys(localStorage)[0]]")
-    assert json.loads(said) == [{"kind": "split", "names": ["gate/2@70", "gate/2@76"]}]
+    assert downloaded(browser, tmp_path).split == ["gate/2@76"]
     opened(browser, folder, "#people/31")
     wait_until(lambda: "0:07.6 to 0:11.0" in text_of(browser, ".heading"))
     opened(browser, folder, "#people/3")
     wait_until(lambda: "0:04.0 to 0:07.6" in text_of(browser, ".heading"))
+
+
+def test_what_rests_on_a_split_is_undone_with_it(
+    browser: Any, folder: Path, tmp_path: Path
+) -> None:
+    opened(browser, folder, "#people/3")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 3")
+    browser.execute_script(MOVE_PLAYHEAD, 4.6)
+    click(browser, ".piece button:enabled", "Split at playhead")
+    wait_until(lambda: n_people(browser) == "31 people")
+    opened(browser, folder, "#people/3")
+    wait_until(lambda: "0:04.6 to 0:11.0" in text_of(browser, ".heading"))
+    click(browser, ".piece button", "Not a person")
+    wait_until(lambda: "0:07.0 to 0:11.0" in text_of(browser, ".heading"))
+    found = downloaded(browser, tmp_path)
+    assert (found.split, found.not_a_person) == (["yard/2@46"], ["yard/2@46"])
+    browser.find_element(By.LINK_TEXT, "Review and apply").click()
+    label = "[aria-label^='Undo Two people']"
+    browser.find_element(By.CSS_SELECTOR, label).click()
+    wait_until(lambda: n_people(browser) == "30 people")
+    assert text_of(browser, "#pending") == ""
 
 
 def test_a_person_is_said_to_be_another_one(browser: Any, folder: Path) -> None:
