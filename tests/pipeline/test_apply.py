@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 import pipeline
-from pipeline import apply as applying
 from pipeline import cli
-from pipeline.apply import OLD_NUMBERS
+from pipeline import config as configuration
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
 from pipeline.outputs import reading
+from pipeline.relink import OLD_NUMBERS
 from tests.conftest import ROOT
 from tests.videos import write_beginning, write_video
 
@@ -395,6 +395,6 @@ def test_a_run_from_the_settings_of_the_folder_obeys_as_well(
 ) -> None:
     _, most, least = two_tracklets(folder)
     assert apply(folder, write(folder, different=[[most, least]])) == 0
-    saved = applying.configuration.load(str(folder / "config.yaml"))
+    saved = configuration.load(str(folder / "config.yaml"))
     assert saved.linking.corrections == str(folder / corrections.FILE)
     assert corrections.load(saved.linking.corrections).different == [[most, least]]
