@@ -127,10 +127,10 @@ def apply_corrections(
         OutputError: The results cannot be written, or `output` is not empty and `overwrite` is not
             set.
     """
-    from pipeline import apply  # here, because it loads torch
+    from pipeline import relink  # here, because it loads torch
 
     given = Path(output) if output else Path(folder)
-    return apply.apply(Path(folder), str(corrections), given, overwrite, video, quiet)
+    return relink.relink(Path(folder), str(corrections), given, overwrite, video, quiet)
 
 
 def _settings(

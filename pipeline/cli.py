@@ -102,7 +102,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--corrections",
         metavar="FILE",
-        help="YAML file of tracks that are known to be one person, or different people",
+        help="YAML file of tracks that are known to be one person, different people or no person",
     )
     add(
         "--priors",

@@ -6,8 +6,8 @@
     begins at frame 120
 
 It reads `trajectories.json` and `links.json` of a run's output folder. Whoever sees a mistake
-writes the names into a file of corrections for the next run (`run_pipeline.py --corrections`, see
-`pipeline/linking/clustering/corrections.py`).
+writes the names into a file of corrections (`pipeline/linking/clustering/corrections.py`), with
+which `people-tracker apply` links the run again, and `--corrections` the next one.
 """
 
 import argparse
@@ -29,8 +29,8 @@ WIDTH = 110
 STRENGTHS = ((4.0, "strong"), (2.0, "moderate"), (0.7, "weak"))
 """Log odds, either way, from which evidence is called so."""
 CURE = (
-    "To correct this, write `same: [NAME, NAME]` or `different: [NAME, NAME]` into a file, and"
-    " run again with --corrections FILE."
+    "To correct this, write `same: [NAME, NAME]`, `different: [NAME, NAME]` or `not_a_person:"
+    " [NAME]` into a file, and link again: people-tracker apply DIR FILE."
 )
 
 
@@ -100,7 +100,8 @@ def _find(people: list[Json], who: str, folder: Path) -> list[Json]:
 def _find_number(people: list[Json], person_id: int, folder: Path) -> list[Json]:
     found = [person for person in people if person["person_id"] == person_id]
     if not found:
-        known = f"there are people 1 to {len(people)}" if people else "nobody was found"
+        last = max((person["person_id"] for person in people), default=0)
+        known = f"there are people 1 to {last}" if people else "nobody was found"
         raise ConfigError(f"{folder}: there is no person {person_id}; {known}")
     return found
 

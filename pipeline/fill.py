@@ -26,7 +26,8 @@ MAX_JUMP = 0.5
 """Largest distance between the two ends of a gap of 0 s, in box heights: boxes jitter."""
 MAX_SPEED = 1.5
 """How much that distance grows with the gap, in box heights per second: a fast walk."""
-
+BEFORE_ALL: Array = np.full(1, -1, np.int64)
+"""A frame that stands before the first one."""
 
 FrameRanges = Mapping[str, Sequence[tuple[int, int]]]
 """First and last frame processed without a break, by camera; see `Worker.frame_ranges`."""
@@ -84,7 +85,7 @@ def fill(
     processed: dict[str, Array] = {}
     for camera, ranges in frame_ranges.items():
         parts = [np.arange(first, last + 1, stride) for first, last in ranges]
-        processed[camera] = np.concatenate([np.zeros(0, np.int64), *parts])
+        processed[camera] = np.concatenate([BEFORE_ALL, *parts])
     return [_only_processed(person, processed) for person in filled]
 
 
@@ -115,10 +116,17 @@ def _once_a_frame(person: Person) -> Person:
 
 
 def _only_processed(person: Person, processed: Mapping[str, Array]) -> Person:
-    """Drop filled rows of frames that were not processed."""
+    """Drop filled rows of frames that were not processed.
+
+    Args:
+        person: with filled rows.
+        processed: frames of each camera, increasing, after `BEFORE_ALL`.
+    """
     tracklets: list[Tracklet] = []
     for tracklet in person.tracklets:
-        keep = ~tracklet.is_filled | np.isin(tracklet.frames, processed[tracklet.camera])
+        of_camera = processed[tracklet.camera]
+        at = np.searchsorted(of_camera, tracklet.frames, side="right") - 1
+        keep = ~tracklet.is_filled | (of_camera[at] == tracklet.frames)
         tracklets.append(tracklet if keep.all() else tracklet.rows(keep))
     return replace(person, tracklets=tuple(tracklets))
 

@@ -19,6 +19,8 @@ from pipeline.records import Camera, Frame
 from pipeline.sources import VideoFile
 from pipeline.yuv import Colours
 
+NO_MOSAIC = "no mosaic"
+"""Begins the line that says why there is none."""
 TILE_WIDTH_PX = 640
 TILE_SHAPES = (0.25, 2.0)
 """Height of a tile through its width: flatter and higher pictures get margins."""
@@ -169,7 +171,7 @@ def too_dark(spans_s: Mapping[str, tuple[float, float]]) -> str:
     for camera, (start_s, end_s) in by_start:
         if last_camera and start_s - shown_until_s > MAX_DARK_S:
             return (
-                f"no mosaic: {camera} starts {start_s - shown_until_s:.0f} s after the end of"
+                f"{NO_MOSAIC}: {camera} starts {start_s - shown_until_s:.0f} s after the end of"
                 f" {last_camera}, and at most {MAX_DARK_S:.0f} s may be without a picture; set"
                 " start_s of all cameras on the same clock, or leave out output.mosaic"
             )

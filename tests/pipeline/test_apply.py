@@ -2,18 +2,21 @@
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 import pipeline
-from pipeline import apply as applying
 from pipeline import cli
-from pipeline.apply import OLD_NUMBERS
+from pipeline import config as configuration
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
 from pipeline.outputs import reading
+from pipeline.relink import OLD_NUMBERS
 from tests.conftest import ROOT
 from tests.videos import write_beginning, write_video
 
@@ -380,6 +383,48 @@ def test_files_outside_of_the_folder_are_not_taken(folder: Path, tmp_path: Path)
     assert all(not name.endswith("secret.txt") for name in manifest(tmp_path / "deep/out")["files"])
 
 
+def rows(folder: Path) -> dict[tuple[str, int, int], int]:
+    """Person of each detected row, by camera, track and frame."""
+    people = json.loads((folder / "trajectories.json").read_text())["people"]
+    owner = {}
+    for person in people:
+        for tracklet in person["tracklets"]:
+            for frame, filled in zip(tracklet["frames"], tracklet["filled"], strict=True):
+                if not filled:
+                    row = (tracklet["camera"], tracklet["track_id"], frame)
+                    owner[row] = person["person_id"]
+    return owner
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=4, phases=[Phase.explicit, Phase.generate])
+def test_however_people_are_parted_who_is_mostly_the_same_keeps_the_number(
+    run: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = Path(shutil.copytree(run, tmp_path_factory.mktemp("any") / "run"))
+    names = st.sampled_from(sorted(set().union(*who(run).values())))
+    pairs = st.lists(st.lists(names, min_size=2, max_size=2, unique=True), max_size=2)
+    cuts = st.builds(lambda name, by: f"{name.partition('@')[0]}@{by}", names, st.integers(1, 39))
+    for _ in range(2):
+        said = {"different": data.draw(pairs)}
+        said["split"] = data.draw(st.lists(cuts, max_size=1))
+        said["not_a_person"] = data.draw(st.lists(names, max_size=1))
+        before = rows(folder)
+        path = write(folder, **said)
+        assert apply(folder, path) == 0
+        after = rows(folder)
+        assert not set(after) - set(rows(run))
+        shared = Counter((before[row], after[row]) for row in after if row in before)
+        n_before = Counter(before.values())
+        n_after = Counter(after.values())
+        for (old, new), n_rows in shared.items():
+            if 2 * n_rows > max(n_before[old], n_after[new]):
+                assert old == new
+        once = contents(folder)
+        assert apply(folder, path) == 0
+        assert contents(folder) == once
+
+
 def test_the_python_function_returns_who_is_who(folder: Path) -> None:
     _, most, least = two_tracklets(folder)
     result = pipeline.apply_corrections(folder, write(folder, different=[[most, least]]))
@@ -395,6 +440,6 @@ def test_a_run_from_the_settings_of_the_folder_obeys_as_well(
 ) -> None:
     _, most, least = two_tracklets(folder)
     assert apply(folder, write(folder, different=[[most, least]])) == 0
-    saved = applying.configuration.load(str(folder / "config.yaml"))
+    saved = configuration.load(str(folder / "config.yaml"))
     assert saved.linking.corrections == str(folder / corrections.FILE)
     assert corrections.load(saved.linking.corrections).different == [[most, least]]

@@ -82,6 +82,7 @@ def test_a_run_writes_every_file_that_run_json_lists_and_nothing_else(result: Pa
             "links.json",
             "priors.json",
             "tracks.csv",
+            "tracklets.npz",
             "crops.zip",
             "report.html",
             "run.json",
