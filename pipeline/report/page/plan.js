@@ -1,6 +1,6 @@
 // Floor plans: the paths of people seen from above, all of them or those of one moment.
 
-import { colour, data, linkTo, moment, people } from "./data.js";
+import { button, colour, data, linkTo, moment, people } from "./data.js";
 import { FAINT, INK, picture, write } from "./picture.js";
 import { count, element, setText } from "./text.js";
 
@@ -58,13 +58,16 @@ class Plan {
     if (id === this.chosen) return;
     this.chosen = id;
     this.canvas.style.cursor = id ? "pointer" : "";
-    this.redraw();
-    this.tell();
+    this.update();
   }
 
   /** Show those who are there at a time; null for the paths of all. */
   setTime(time) {
     this.time = time;
+    this.update();
+  }
+
+  update() {
     this.redraw();
     this.tell();
   }
@@ -251,10 +254,10 @@ function planNote(plan) {
 function planView(plan) {
   const told = element("output", "facts");
   const tell = () => {
-    if (view.chosen) {
-      const person = people.get(view.chosen);
-      const names = [...new Set(person.route.map((stay) => data.cameras[stay[0]].name))].join(", ");
-      told.replaceChildren(linkTo(view.chosen), ` ${moment(person.first)} to ${moment(person.last)} · ${names}`);
+    const person = people.get(view.chosen);
+    if (person) {
+      const names = new Set(person.route.map(([camera]) => data.cameras[camera].name));
+      told.replaceChildren(linkTo(person.id), ` ${moment(person.first)} to ${moment(person.last)} · ${[...names].join(", ")}`);
     } else if (view.time !== null) {
       const ids = idsOf(view.present().map(([path]) => path));
       setText(told, `${count(ids.length, "person", "people")} at ${moment(view.time)}`);
@@ -270,15 +273,13 @@ function planView(plan) {
   slider.value = "0";
   slider.setAttribute("aria-label", "Time on the plan");
   slider.setAttribute("aria-valuetext", "all times");
-  const all = element("button", "", "All times");
-  all.type = "button";
+  const all = button("All times", () => setTime(null));
   const setTime = (time) => {
     all.disabled = time === null;
     slider.setAttribute("aria-valuetext", time === null ? "all times" : moment(time));
     view.setTime(time);
   };
   slider.addEventListener("input", () => setTime(Number(slider.value)));
-  all.addEventListener("click", () => setTime(null));
   setTime(null);
   const controls = element("div", "plan-bar");
   controls.append(slider, all);
