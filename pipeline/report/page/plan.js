@@ -9,6 +9,7 @@ const TRAIL_S = 8;
 const NEAR_PX = 14;
 const MAX_NUMBERS = 30; // people at one moment who have their number beside them
 const STEPS_M = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+const USUAL_DOUBT = 0.2; // of an approximate plan: the focal length is assumed
 const GRID = "#262d35";
 const PLAN_FONT = "12px system-ui, sans-serif";
 
@@ -247,8 +248,9 @@ function planName(plan) {
 function planNote(plan) {
   if (plan.reference < 0) return "Each line is a person's path, in their colour; metres of the site.";
   const name = data.cameras[plan.reference].name;
+  const off = Math.round(100 * Math.max(USUAL_DOUBT, plan.doubt));
   const joined = plan.views.length > 1 ? ` Other cameras are joined to ${name} by people seen by both.` : "";
-  return `Approximate, in the view of ${name}, whose floor was measured by the heights of people: distances may be off by a fifth.${joined} A homography of each camera makes it exact.`;
+  return `Approximate, in the view of ${name}, whose floor was measured by the heights of people: distances may be off by ${off}%.${joined} A homography of each camera makes it exact.`;
 }
 
 function planView(plan) {
