@@ -49,6 +49,8 @@ SCRIPTS = (SHARED / "text.js", *(PARTS / f"{name}.js" for name in MODULES))
 """In the order in which they use each other."""
 IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
+MARGIN = re.compile(r"^ *(//.*\n|/\*\*.*\*/\n)?", re.MULTILINE)
+"""What a line begins with, or a line of comment: readers of the page do not need it."""
 ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 """What could end a script element; in JSON it stands in strings only."""
 
@@ -115,7 +117,7 @@ def _script() -> str:
 
 def _module(name: str, text: str) -> str:
     exported = ", ".join(EXPORT.findall(text))
-    inner = EXPORT.sub("", IMPORT.sub(r"const \1 = $\2;", text))
+    inner = EXPORT.sub("", IMPORT.sub(r"const \1 = $\2;", MARGIN.sub("", text)))
     return f"const ${name} = (() => {{\n{inner}return {{ {exported} }};\n}})();\n"
 
 

@@ -1,16 +1,18 @@
 """Floor plans: where people walked, seen from above, in metres.
 
-Cameras whose homographies were given share one plan in the coordinates of the site. Others get an
-approximate one: `ground` measures the floor of a camera by the heights of people, and cameras whose
-views overlap are joined to it by the homographies that linking learned between their pictures. So
-there is one plan for each group of cameras that overlap, and for each camera alone.
+Cameras whose homographies were given share one plan in the coordinates of the site. Others whose
+views overlap with theirs are joined to it by the homographies that linking learned between
+pictures. The rest get approximate plans: `ground` measures the floor of a camera by the heights of
+people, and cameras that overlap are joined to it. So there is one plan for each group of cameras
+that overlap, and for each camera alone.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from pipeline import floor
@@ -34,6 +36,8 @@ MAX_STANDING = 20
 OUTLIERS = 0.5
 """Percent of the points that may be outside of a plan, on each side."""
 MARGIN_M = 0.5
+MIN_PLACES = 20
+"""Places to which the homography of a camera is fitted again, which results do not tell."""
 NEAR = 95
 """Percentile of the lower edges of boxes beyond which people are where a view begins."""
 
@@ -123,44 +127,52 @@ class Plans:
             learned: homographies between pictures.
             origin_s: time from which times count.
         """
-        known = [_Placed(walk, walk.floor_m) for walk in self._walks if len(walk.floor_m)]
-        found = []
-        if known:
-            is_mirrored = _is_mirrored(known)
-            found.append(_plan(known, origin_s, reference=-1, doubt=0.0, is_mirrored=is_mirrored))
-        given = {placed.walk.camera for placed in known}
-        left = sorted({walk.camera for walk in self._walks} - given)
         names = [camera.name for camera in self._cameras]
         views = {pair: view.matrix for pair, view in homographies.views(names, learned).items()}
+        left = sorted({walk.camera for walk in self._walks})
+        found = []
+        given = self._given()
+        if given:
+            fitted = {camera: matrix for camera, matrix in given.items() if matrix.size}
+            matrices = given | _reached(fitted, left, views)
+            placed = self._placed(matrices)
+            found.append(_plan(placed, origin_s, is_mirrored=_is_mirrored(placed)))
+            left = [camera for camera in left if camera not in matrices]
         while left:
-            group = _joined(left[0], left, views)
+            group = list(_reached({left[0]: np.eye(3)}, left, views))
             left = [camera for camera in left if camera not in group]
-            approximate = self._approximate(group, views, origin_s)
-            if approximate is not None:
-                found.append(approximate)
+            measured = self._measured(group)
+            if measured:
+                reference = min(measured, key=lambda camera: measured[camera].doubt)
+                matrices = _reached({reference: measured[reference].matrix}, group, views)
+                doubt = measured[reference].doubt
+                placed = self._placed(matrices)
+                found.append(_plan(placed, origin_s, reference=reference, doubt=doubt))
         return found
 
-    def _approximate(
-        self, group: Sequence[int], views: Mapping[Pair, Array], origin_s: float
-    ) -> Json | None:
-        """The plan of cameras that overlap, from the one whose floor is measured best."""
-        grounds = self._grounds(group)
-        if not grounds:
-            return None
-        reference = min(grounds, key=lambda camera: grounds[camera].doubt)
-        matrices = {reference: grounds[reference].matrix}
-        for camera, before in _ways(reference, group, views):
-            matrices[camera] = matrices[before] @ views[camera, before]
-        placed = []
-        for walk in self._walks:
-            if walk.camera in matrices:
-                points, is_ahead = through(walk.feet, matrices[walk.camera])
-                placed.append(_Placed(walk.only(is_ahead), points[is_ahead]))
-        shown = [each for each in placed if len(each.points)]
-        doubt = grounds[reference].doubt
-        return _plan(shown, origin_s, reference=reference, doubt=doubt, is_mirrored=False)
+    def _given(self) -> dict[int, Array]:
+        """Homographies to the floor of the cameras where places on it are known, (3, 3), or (0, 0)
+        where these are too few.
+        """
+        known = [_Placed(walk, walk.floor_m) for walk in self._walks if len(walk.floor_m)]
+        return {camera: _homography(places) for camera, places in _by_camera(known).items()}
 
-    def _grounds(self, group: Sequence[int]) -> dict[int, Ground]:
+    def _placed(self, matrices: Mapping[int, Array]) -> list[_Placed]:
+        """Walks in the cameras of these homographies, before the horizon."""
+        found = []
+        for walk in self._walks:
+            if walk.camera not in matrices:
+                continue
+            if len(walk.floor_m):
+                found.append(_Placed(walk, walk.floor_m))
+            else:
+                points, is_ahead = through(walk.feet, matrices[walk.camera])
+                if is_ahead.any():
+                    found.append(_Placed(walk.only(is_ahead), points[is_ahead]))
+        return found
+
+    def _measured(self, group: Sequence[int]) -> dict[int, Ground]:
+        """Cameras whose floor the heights of people tell."""
         found = {}
         for number in group:
             camera = self._cameras[number]
@@ -171,19 +183,18 @@ class Plans:
         return found
 
 
-def _joined(first: int, among: Sequence[int], views: Mapping[Pair, Array]) -> list[int]:
-    """Cameras whose views overlap with that of the first, or with one of those that do."""
-    return [first, *(camera for camera, _ in _ways(first, among, views))]
-
-
-def _ways(first: int, among: Sequence[int], views: Mapping[Pair, Array]) -> Iterator[Pair]:
-    """Cameras reached from the first by the fewest views, each with the one before on the way."""
-    reached = [first]
+def _reached(
+    known: Mapping[int, Array], among: Sequence[int], views: Mapping[Pair, Array]
+) -> dict[int, Array]:
+    """Homographies to a plan: those known, and of cameras that are joined to them by few views."""
+    matrices = dict(known)
+    reached = list(known)
     for before in reached:
         for camera in among:
-            if camera not in reached and (camera, before) in views:
+            if camera not in matrices and (camera, before) in views:
+                matrices[camera] = matrices[before] @ views[camera, before]
                 reached.append(camera)
-                yield camera, before
+    return matrices
 
 
 def _means(values: Array, starts: Array) -> Array:
@@ -201,6 +212,40 @@ def _whole(boxes: Array, camera: Camera) -> Array:
     return whole[::step][:, [3, 1]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Feet (n, 2) px in one camera, and where they are on a plan, (n, 2) m."""
+
+    feet: Array
+    points: Array
+
+
+def _by_camera(placed: Sequence[_Placed]) -> dict[int, _Places]:
+    """All places of each camera, by its number."""
+    grouped: dict[int, list[_Placed]] = defaultdict(list)
+    for each in placed:
+        grouped[each.walk.camera].append(each)
+    found = {}
+    for camera, of_camera in sorted(grouped.items()):
+        feet = np.concatenate([each.walk.feet for each in of_camera])
+        points = np.concatenate([each.points for each in of_camera])
+        found[camera] = _Places(feet, points)
+    return found
+
+
+def _homography(places: _Places) -> Array:
+    """The homography from feet to points, positive before the horizon; (0, 0) without enough
+    places.
+    """
+    if len(places.feet) < MIN_PLACES:
+        return np.zeros((0, 0))
+    matrix, _ = cv2.findHomography(places.feet, places.points, 0)
+    if matrix is None or not floor.is_homography(matrix):
+        return np.zeros((0, 0))
+    depth = places.feet @ matrix[2, :2] + matrix[2, 2]
+    return np.asarray(matrix * np.sign(np.median(depth)))
+
+
 def _is_mirrored(placed: Sequence[_Placed]) -> bool:
     """Whether the y of a site grows the other way than in a plan with x to the right and y up.
 
@@ -208,20 +253,19 @@ def _is_mirrored(placed: Sequence[_Placed]) -> bool:
     as its pixels are those of a plan whose y grows downwards too.
     """
     turns = 0.0
-    by_camera: dict[int, list[_Placed]] = defaultdict(list)
-    for each in placed:
-        by_camera[each.walk.camera].append(each)
-    for of_camera in by_camera.values():
-        feet = np.concatenate([each.walk.feet for each in of_camera])
-        points = np.concatenate([each.points for each in of_camera])
-        centred = feet - feet.mean(axis=0)
-        turn = np.linalg.det(centred.T @ (points - points.mean(axis=0)))
-        turns += len(feet) * float(np.sign(turn))
+    for places in _by_camera(placed).values():
+        feet = places.feet - places.feet.mean(axis=0)
+        points = places.points - places.points.mean(axis=0)
+        turns += len(feet) * float(np.sign(np.linalg.det(feet.T @ points)))
     return turns > 0
 
 
 def _plan(
-    placed: Sequence[_Placed], origin_s: float, reference: int, doubt: float, is_mirrored: bool
+    placed: Sequence[_Placed],
+    origin_s: float,
+    reference: int = -1,
+    doubt: float = 0.0,
+    is_mirrored: bool = False,
 ) -> Json:
     """What the page draws of a plan: its bounds, where views begin, and paths.
 
@@ -231,9 +275,7 @@ def _plan(
     low = np.percentile(points, OUTLIERS, axis=0) - MARGIN_M
     high = np.percentile(points, 100 - OUTLIERS, axis=0) + MARGIN_M
     paths = []
-    by_camera: dict[int, list[_Placed]] = defaultdict(list)
     for each in placed:
-        by_camera[each.walk.camera].append(each)
         rows = np.column_stack([each.walk.times_s - origin_s, each.points]).round(2)
         paths.append([each.walk.person_id, each.walk.camera, *rows.ravel().tolist()])
     return {
@@ -241,15 +283,14 @@ def _plan(
         "doubt": round(doubt, 2),
         "mirrored": is_mirrored,
         "bounds": [*low.round(2).tolist(), *high.round(2).tolist()],
-        "views": [[number, *_near(each)] for number, each in sorted(by_camera.items())],
+        "views": [[camera, *_near(places)] for camera, places in _by_camera(placed).items()],
         "paths": paths,
     }
 
 
-def _near(placed: Sequence[_Placed]) -> list[float]:
+def _near(places: _Places) -> list[float]:
     """Where the view of a camera begins: the place of the people who are lowest in the picture."""
-    feet_y = np.concatenate([each.walk.feet[:, 1] for each in placed])
-    points = np.concatenate([each.points for each in placed])
+    feet_y = places.feet[:, 1]
     is_near = feet_y >= np.percentile(feet_y, NEAR)
-    near: list[float] = np.median(points[is_near], axis=0).round(2).tolist()
+    near: list[float] = np.median(places.points[is_near], axis=0).round(2).tolist()
     return near

@@ -1,8 +1,9 @@
 // Heat maps: for how long people stood where in the picture of each camera, by their feet.
 
+import { withStill } from "./crops.js";
 import { data, span } from "./data.js";
 import { picture } from "./picture.js";
-import { byId, element, setText } from "./text.js";
+import { element, setText } from "./text.js";
 
 const HEAT_DECADES = 3; // from the longest time of a square down to the shortest that has a colour
 const HEAT_TICKS_S = [0.1, 1, 10, 60, 600, 3600, 36000, 360000];
@@ -33,17 +34,8 @@ function heatSquares({ columns, rows, cells }) {
   return made;
 }
 
-function stillOf(camera, onLoad) {
-  const image = new Image();
-  const source = byId(`still-${camera.still}`);
-  if (!source) return image;
-  image.addEventListener("load", onLoad);
-  image.src = `data:image/jpeg;base64,${source.textContent.trim()}`;
-  return image;
-}
-
 /** Where in the picture a square is, in words. */
-function placeOf(cell, { columns, rows }) {
+function spotOf(cell, { columns, rows }) {
   const across = Math.round((100 * ((cell % columns) + 0.5)) / columns);
   const down = Math.round((100 * (Math.floor(cell / columns) + 0.5)) / rows);
   return `${across}% from the left, ${down}% from the top`;
@@ -51,7 +43,7 @@ function placeOf(cell, { columns, rows }) {
 
 function heatSummary(camera, map, hottest) {
   if (!map.seconds) return `${camera.name}: nobody's feet were in the picture`;
-  return `${camera.name}: people stood in the picture for ${span(map.seconds)}, longest at ${placeOf(hottest, map)}`;
+  return `${camera.name}: people stood in the picture for ${span(map.seconds)}, longest at ${spotOf(hottest, map)}`;
 }
 
 function heatFigure(camera, map) {
@@ -59,6 +51,7 @@ function heatFigure(camera, map) {
   for (let at = 0; at < map.cells.length; at += 2) seconds.set(map.cells[at], map.cells[at + 1]);
   const hottest = [...seconds.keys()].reduce((best, cell) => (seconds.get(cell) > seconds.get(best) ? cell : best), map.cells[0]);
   const colours = heatSquares(map);
+  const background = new Image();
   let chosen = -1;
   const { canvas, redraw } = picture("heat-map", heatSummary(camera, map, hottest), map.rows / map.columns, (context, width, height) => {
     if (background.naturalWidth) {
@@ -74,7 +67,10 @@ function heatFigure(camera, map) {
     context.strokeStyle = "#fff";
     context.strokeRect((chosen % map.columns) * size, Math.floor(chosen / map.columns) * size, size, size);
   });
-  const background = stillOf(camera, redraw);
+  background.addEventListener("load", redraw);
+  withStill(camera, (url) => {
+    background.src = url;
+  });
   const made = element("figure", "heat");
   const caption = element("figcaption");
   const told = element("output", "facts");
@@ -85,12 +81,12 @@ function heatFigure(camera, map) {
   };
   const choose = (cell) => {
     chosen = cell;
-    setText(told, cell < 0 ? rest() : `${span(seconds.get(cell) ?? 0)} at ${placeOf(cell, map)}`);
+    setText(told, cell < 0 ? rest() : `${span(seconds.get(cell) ?? 0)} at ${spotOf(cell, map)}`);
     redraw();
   };
   const point = ({ offsetX, offsetY }) => {
-    const column = within(Math.floor((offsetX / canvas.clientWidth) * map.columns), map.columns);
-    const row = within(Math.floor((offsetY / canvas.clientHeight) * map.rows), map.rows);
+    const column = clamped(Math.floor((offsetX / canvas.clientWidth) * map.columns), map.columns);
+    const row = clamped(Math.floor((offsetY / canvas.clientHeight) * map.rows), map.rows);
     choose(row * map.columns + column);
   };
   canvas.addEventListener("pointermove", point);
@@ -102,7 +98,7 @@ function heatFigure(camera, map) {
     if (!step) return;
     event.preventDefault();
     if (chosen < 0) choose(hottest ?? 0);
-    else choose(within(Math.floor(chosen / map.columns) + step[0], map.rows) * map.columns + within((chosen % map.columns) + step[1], map.columns));
+    else choose(clamped(Math.floor(chosen / map.columns) + step[0], map.rows) * map.columns + clamped((chosen % map.columns) + step[1], map.columns));
   });
   setText(told, rest());
   caption.append(element("strong", "", camera.name), told);
@@ -110,7 +106,7 @@ function heatFigure(camera, map) {
   return made;
 }
 
-function within(at, n) {
+function clamped(at, n) {
   return Math.max(0, Math.min(n - 1, at));
 }
 

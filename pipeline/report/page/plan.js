@@ -1,6 +1,6 @@
 // Floor plans: the paths of people seen from above, all of them or those of one moment.
 
-import { colour, data, linkTo, moment, people } from "./data.js";
+import { button, colour, data, linkTo, moment, people } from "./data.js";
 import { FAINT, INK, picture, write } from "./picture.js";
 import { count, element, setText } from "./text.js";
 
@@ -9,6 +9,7 @@ const TRAIL_S = 8;
 const NEAR_PX = 14;
 const MAX_NUMBERS = 30; // people at one moment who have their number beside them
 const STEPS_M = [0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
+const USUAL_DOUBT = 0.2; // of an approximate plan: the focal length is assumed
 const GRID = "#262d35";
 const PLAN_FONT = "12px system-ui, sans-serif";
 
@@ -58,13 +59,16 @@ class Plan {
     if (id === this.chosen) return;
     this.chosen = id;
     this.canvas.style.cursor = id ? "pointer" : "";
-    this.redraw();
-    this.tell();
+    this.update();
   }
 
   /** Show those who are there at a time; null for the paths of all. */
   setTime(time) {
     this.time = time;
+    this.update();
+  }
+
+  update() {
     this.redraw();
     this.tell();
   }
@@ -244,17 +248,18 @@ function planName(plan) {
 function planNote(plan) {
   if (plan.reference < 0) return "Each line is a person's path, in their colour; metres of the site.";
   const name = data.cameras[plan.reference].name;
+  const off = Math.round(100 * Math.max(USUAL_DOUBT, plan.doubt));
   const joined = plan.views.length > 1 ? ` Other cameras are joined to ${name} by people seen by both.` : "";
-  return `Approximate, in the view of ${name}, whose floor was measured by the heights of people: distances may be off by a fifth.${joined} A homography of each camera makes it exact.`;
+  return `Approximate, in the view of ${name}, whose floor was measured by the heights of people: distances may be off by ${off}%.${joined} A homography of each camera makes it exact.`;
 }
 
 function planView(plan) {
   const told = element("output", "facts");
   const tell = () => {
-    if (view.chosen) {
-      const person = people.get(view.chosen);
-      const names = [...new Set(person.route.map((stay) => data.cameras[stay[0]].name))].join(", ");
-      told.replaceChildren(linkTo(view.chosen), ` ${moment(person.first)} to ${moment(person.last)} · ${names}`);
+    const person = people.get(view.chosen);
+    if (person) {
+      const names = new Set(person.route.map(([camera]) => data.cameras[camera].name));
+      told.replaceChildren(linkTo(person.id), ` ${moment(person.first)} to ${moment(person.last)} · ${[...names].join(", ")}`);
     } else if (view.time !== null) {
       const ids = idsOf(view.present().map(([path]) => path));
       setText(told, `${count(ids.length, "person", "people")} at ${moment(view.time)}`);
@@ -270,15 +275,13 @@ function planView(plan) {
   slider.value = "0";
   slider.setAttribute("aria-label", "Time on the plan");
   slider.setAttribute("aria-valuetext", "all times");
-  const all = element("button", "", "All times");
-  all.type = "button";
+  const all = button("All times", () => setTime(null));
   const setTime = (time) => {
     all.disabled = time === null;
     slider.setAttribute("aria-valuetext", time === null ? "all times" : moment(time));
     view.setTime(time);
   };
   slider.addEventListener("input", () => setTime(Number(slider.value)));
-  all.addEventListener("click", () => setTime(null));
   setTime(null);
   const controls = element("div", "plan-bar");
   controls.append(slider, all);

@@ -278,9 +278,10 @@ function dwell() {
 /** Show the site. */
 export function showSite(target, showCamera, showTimes) {
   if (target.childElementCount) return;
+  const plans = floorPlans();
   target.append(
     ways(),
-    card("Floor plan", ...floorPlans()),
+    ...(plans.length ? [card("Floor plan", ...plans)] : []),
     cameras(showCamera),
     occupancy(showTimes),
     card("Where people stand", ...heatMaps()),

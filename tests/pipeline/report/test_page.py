@@ -13,8 +13,9 @@ import pytest
 from pipeline import cli, yuv
 from pipeline.outputs import mosaic
 from pipeline.outputs.video import Encoder
-from pipeline.records import Camera
+from pipeline.records import Camera, Frame
 from pipeline.report import __main__ as command
+from pipeline.report.stills import Stills
 from tests.browser import (
     DESKTOP,
     MARKS,
@@ -28,6 +29,7 @@ from tests.browser import (
     text_of,
 )
 from tests.pipeline.report import results
+from tests.pipeline.report.test_stills import followed, picture
 from tests.videos import write_video
 from tests.waiting import wait_until
 
@@ -237,6 +239,18 @@ def test_a_heat_map_tells_the_time_of_a_spot(browser: Any, small: Path) -> None:
     wait_until(lambda: "at 99% from the left" in text_of(browser, ".heat output"))
     picture.send_keys(Keys.TAB)
     wait_until(lambda: text_of(browser, ".heat output").startswith("36 s"))
+
+
+def test_a_heat_map_is_drawn_on_the_still_of_the_camera(browser: Any, tmp_path: Path) -> None:
+    stills = Stills("off")
+    stills.look(Frame("hall", 0, 0.0, picture(200)), followed([]))
+    results.write(tmp_path, 3, 1, stills=stills)
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#site")
+    script = COPIED + "return [...data.slice(0, 3)];"
+    hall = ".heat:nth-child(2) .heat-map"
+    wait_until(lambda: min(browser.execute_script(script, hall)) > 100)
+    assert browser.execute_script(script, ".heat:nth-child(1) .heat-map") == [11, 13, 16]
 
 
 def test_the_colours_of_a_heat_map_grow_lighter_all_the_way(browser: Any, small: Path) -> None:

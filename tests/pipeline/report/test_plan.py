@@ -186,6 +186,23 @@ def test_given_homographies_give_the_coordinates_of_the_site() -> None:
     np.testing.assert_allclose(places, truth_of(walked, people, times_s), atol=0.02)
 
 
+def test_a_camera_that_overlaps_one_with_a_homography_is_on_the_plan_of_the_site() -> None:
+    walked = walks([WEST, EAST], 80, AREA)
+    plans = Plans([named(WEST, "a"), named(EAST, "b")], 160)
+    for number, of_camera in enumerate(walked):
+        for person, (times_s, boxes, floor_m) in enumerate(of_camera):
+            known = np.zeros((0, 2)) if number else floor_m
+            plans.add(person + 1, number, times_s, boxes, known)
+    (drawn,) = plans.documents([overlap(WEST, EAST)], 0.0)
+    assert drawn["reference"] == -1
+    joined = {**drawn, "paths": [path for path in drawn["paths"] if path[1] == 1]}
+    people, times_s, places = points_of(joined)
+    off_m = np.linalg.norm(places - truth_of(walked, people, times_s), axis=1)
+    assert np.median(off_m) < 0.3
+    apart = plans.documents([], 0.0)
+    assert [each["reference"] for each in apart] == [-1, 1]
+
+
 @pytest.mark.parametrize("is_mirrored", [False, True])
 def test_a_site_whose_y_grows_downwards_is_drawn_as_seen_from_above(is_mirrored: bool) -> None:
     (walked,) = walks([WEST], 30, AREA)
