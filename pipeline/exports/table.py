@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from models import documents
+from pipeline.config import file_name
 from pipeline.errors import SourceError
 from pipeline.evaluate import boxes
 from pipeline.outputs import reading
@@ -159,8 +160,11 @@ def _described(path: Path) -> list[dict[str, Any]]:
 
 
 def _camera(entry: dict[str, Any]) -> Camera:
+    name = str(entry["camera"])
+    if file_name(name) != name or not name.strip("."):
+        raise ValueError("a name that is no name of a file, and exports name files by it")
     return Camera(
-        str(entry["camera"]),
+        name,
         str(entry["source"]),
         int(entry["width"]),
         int(entry["height"]),

@@ -126,6 +126,16 @@ def test_a_folder_that_is_no_run_is_one_line(folder: Path, text: str) -> None:
         Table(folder)
 
 
+@pytest.mark.parametrize("name", ["..", "../door", "a/b", ""])
+def test_names_of_cameras_that_would_lead_out_of_the_folder_are_refused(
+    folder: Path, name: str
+) -> None:
+    described = (folder / "trajectories.json").read_text().replace('"empty"', json.dumps(name))
+    (folder / "trajectories.json").write_text(described)
+    with pytest.raises(SourceError, match="were not written by this program"):
+        Table(folder)
+
+
 def test_mot_sequences_are_read_as_truth_that_the_results_match(folder: Path) -> None:
     out = folder.parent / "mot"
     assert run(folder, "--mot", out) == 0
