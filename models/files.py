@@ -85,8 +85,9 @@ def read_bytes(path: Path, max_bytes: int) -> bytes:
             if stat.S_ISDIR(facts.st_mode):
                 raise IsADirectoryError(errno.EISDIR, "Is a directory", str(path))
             raise OSError(errno.EINVAL, "Not a regular file", str(path))
-        data = file.read(max_bytes + 1)
-    if len(data) > max_bytes:
+        # read(max_bytes + 1) would ask for that much memory at once, however small the file is
+        data = file.read() if facts.st_size <= max_bytes else b""
+    if max(facts.st_size, len(data)) > max_bytes:
         raise OSError(errno.EFBIG, f"Larger than {max_bytes / 1e6:.0f} MB", str(path))
     return data
 

@@ -4,7 +4,6 @@ In a file of results, a score of 0 is a box that a run interpolated. In a file o
 class and a visibility, only rows of pedestrians that count are people.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ class Labels:
     """Boxes of one camera, by track and frame: boxes (n, 4) float64, all others (n,).
 
     tracks are the ids of tracks in the file; MOTChallenge's are those of people. track_ids are 0
-    where the file does not tell them.
+    where the file does not tell them. warnings say what in the file may not be meant.
     """
 
     path: Path
@@ -36,10 +35,11 @@ class Labels:
     person_ids: Array
     track_ids: Array
     tracks: Array
+    warnings: tuple[str, ...] = ()
 
 
 def read_mot(paths: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> Iterator[Labels]:
-    """Read MOTChallenge files that belong together, and print what in them may not be meant.
+    """Read MOTChallenge files that belong together.
 
     Args:
         paths: files of results or truth.
@@ -55,21 +55,18 @@ def read_mot(paths: Sequence[Path], sizes: Sequence[tuple[int, int]]) -> Iterato
     first_frame = box_files.origin(tables)
     for path, table, size in zip(paths, tables, sizes, strict=True):
         frames = box_files.count_from(table, path, first_frame, "give frames from 1")
-        for note in box_files.check_pixels(table, path, size):
-            print(f"warning: {note}", file=sys.stderr)
-        yield _of_table(path, table, frames)
+        yield _of_table(path, table, frames, box_files.check_pixels(table, path, size))
 
 
-def _of_table(path: Path, table: Array, frames: Array) -> Labels:
+def _of_table(path: Path, table: Array, frames: Array, warnings: Sequence[str]) -> Labels:
     """The rows that are people, by id and frame."""
     if table.shape[1] in boxes.CLASS_COLUMNS:
         is_person = (table[:, 6] != 0) & (table[:, 7] == box_files.PEDESTRIAN)
         scores = np.ones(len(table))
+        doubts: list[str] = []
     else:
         is_person = np.ones(len(table), np.bool_)
-        scores, notes = box_files.probabilities(table, path)
-        for note in notes:
-            print(f"warning: {note}", file=sys.stderr)
+        scores, doubts = box_files.probabilities(table, path)
     has_area = (table[:, 4] > 0) & (table[:, 5] > 0)
     ids = table[:, 1].astype(np.int64)
     keep = np.flatnonzero(is_person & has_area)
@@ -87,4 +84,5 @@ def _of_table(path: Path, table: Array, frames: Array) -> Labels:
         person_ids=ids[keep],
         track_ids=np.zeros(len(keep), np.int64),
         tracks=ids[keep],
+        warnings=(*warnings, *doubts),
     )

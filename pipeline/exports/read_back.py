@@ -22,13 +22,12 @@ from typing import Any
 import numpy as np
 
 from models import command
-from models.boxes import iou
 from models.errors import InputError
 from pipeline.config import LinkingConfig, file_name
 from pipeline.crops import read_run_cameras
 from pipeline.errors import OutputError, PipelineError, SourceError
 from pipeline.evaluate import boxes
-from pipeline.exports import labelled, labelled_cvat
+from pipeline.exports import labelled, labelled_cvat, labelled_tracklets
 from pipeline.exports.labelled import Labels
 from pipeline.exports.table import NO_HOMOGRAPHY, NO_ROWS, Footage, Table, concatenate
 from pipeline.linking import linker
@@ -36,26 +35,25 @@ from pipeline.linking.learning import similarity
 from pipeline.linking.reasons import CORRECTED
 from pipeline.outputs import links, reading, trajectories
 from pipeline.outputs.folder import MANIFEST, MOT, OutputFolder
-from pipeline.outputs.trajectories import Rows
-from pipeline.records import Array, Camera, Link, Person, Tracklet
+from pipeline.records import Array, Link, Person, Tracklet
 from pipeline.report import crops
 from pipeline.report import write as report
 from pipeline.version import VERSION, git_hash
 
 CONFIG = "config.yaml"
-MAX_GAP_S = 2.0
-"""A tracklet ends where nobody was seen for longer; those of a run have shorter gaps."""
-MIN_IOU = 0.9
-"""A box that overlaps one of the run so much is that box."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What was read: people, and the cameras that have files, with their frames."""
+    """What was read: people, and the cameras that have files, with their frames.
+
+    warnings say what in the files may not be meant.
+    """
 
     people: list[Person]
     footage: list[Footage]
     files: list[Path]
+    warnings: list[str]
 
 
 def read_back(
@@ -96,13 +94,15 @@ def _read(run: Table, files: Sequence[Path]) -> Imported:
         labels = given[name]
         _check(labels, camera)
         known = concatenate([NO_ROWS, *parts])
-        for person_id, tracklet in _tracklets(labels, known, camera.camera):
+        for person_id, tracklet in labelled_tracklets.tracklets(labels, known, camera.camera):
             tracklets[person_id].append(tracklet)
         footage.append(_covering(camera, labels.frames))
     people = [_person(person_id, own) for person_id, own in sorted(tracklets.items())]
     order = list(run.footage)
     footage.sort(key=lambda each: order.index(each.camera.name))
-    return Imported(people, footage, [labels.path for labels in given.values()])
+    paths = [labels.path for labels in given.values()]
+    warnings = [warning for labels in given.values() for warning in labels.warnings]
+    return Imported(people, footage, paths, warnings)
 
 
 def _labels(run: Table, files: Sequence[Path]) -> dict[str, Labels]:
@@ -182,109 +182,6 @@ def _check(labels: Labels, footage: Footage) -> None:
         )
 
 
-def _tracklets(labels: Labels, known: Rows, camera: Camera) -> Iterator[tuple[int, Tracklet]]:
-    """Tracklets of one camera, each with its person."""
-    times_s = _times(labels.frames, known, camera)
-    track_ids, pieces = _tracks(labels, known)
-    is_new = np.diff(labels.tracks) != 0
-    is_new |= np.diff(labels.person_ids) != 0
-    is_new |= np.diff(track_ids) != 0
-    is_new |= np.diff(pieces) != 0
-    is_new |= np.diff(times_s) > MAX_GAP_S
-    parts = _split(len(track_ids), is_new)
-    unique_ids = _unique_ids(
-        [(int(track_ids[part[0]]), labels.frames[part]) for part in parts], known
-    )
-    for part, track_id in zip(parts, unique_ids, strict=True):
-        tracklet = Tracklet.bare(
-            camera.name,
-            track_id,
-            labels.frames[part],
-            times_s[part],
-            labels.boxes[part].astype(np.float32),
-            labels.scores[part].astype(np.float32),
-            labels.is_filled[part],
-        )
-        yield int(labels.person_ids[part[0]]), tracklet
-
-
-def _split(n_rows: int, is_new: Array) -> list[Array]:
-    """Rows from one cut to the next; is_new (n_rows - 1,) bool says which of the rows after the
-    first one begin a part.
-    """
-    parts = np.split(np.arange(n_rows), np.flatnonzero(is_new) + 1)
-    return parts if n_rows else []
-
-
-def _times(frames: Array, known: Rows, camera: Camera) -> Array:
-    """Times of frames (n,) on the common clock, as the run has them where it had somebody."""
-    if not len(known.frames):
-        return np.asarray(camera.start_s + frames / camera.fps)
-    seen, rows = np.unique(known.frames, return_index=True)
-    seen_s = known.times_s[rows]
-    times_s = np.interp(frames, seen, seen_s)
-    before = np.minimum(frames - seen[0], 0)
-    after = np.maximum(frames - seen[-1], 0)
-    return np.asarray(times_s + (before + after) / camera.fps)
-
-
-def _tracks(labels: Labels, known: Rows) -> tuple[Array, Array]:
-    """Track of each row, and the first frame of the run's piece of it, both (n,) int64.
-
-    Where the file tells no track, it is that of the run's box in the same place, or else that of
-    the row before or after in the same track of the file; 0 where there is none.
-    """
-    track_ids = labels.track_ids.copy()
-    pieces = np.zeros_like(track_ids)
-    unknown = np.flatnonzero(track_ids == 0)
-    if not len(unknown):
-        return track_ids, pieces
-    same = _same_boxes(labels.frames[unknown], labels.boxes[unknown], known)
-    found = unknown[same >= 0]
-    track_ids[found] = known.track_ids[same[same >= 0]]
-    pieces[found] = known.first_frames[same[same >= 0]]
-    is_new = np.diff(labels.tracks) != 0
-    is_new |= np.diff(labels.person_ids) != 0
-    for part in _split(len(track_ids), is_new):
-        has_track = part[track_ids[part] > 0]
-        if len(has_track):
-            nearest = np.searchsorted(has_track, part, side="right") - 1
-            source = has_track[np.maximum(nearest, 0)]
-            track_ids[part] = track_ids[source]
-            pieces[part] = pieces[source]
-    return track_ids, pieces
-
-
-def _same_boxes(frames: Array, boxes_: Array, known: Rows) -> Array:
-    """The row of the run that is the same box, (n,) int64, -1 for none."""
-    found = np.full(len(frames), -1)
-    order = np.argsort(frames, kind="stable")
-    values, starts = np.unique(frames[order], return_index=True)
-    for frame, rows in zip(values.tolist(), np.split(order, starts[1:]), strict=False):
-        first, end = np.searchsorted(known.frames, [frame, frame + 1]).tolist()
-        if first < end:
-            overlap = iou(boxes_[rows], known.boxes[first:end])
-            is_same = overlap.max(axis=1) >= MIN_IOU
-            found[rows[is_same]] = first + overlap.argmax(axis=1)[is_same]
-    return found
-
-
-def _unique_ids(parts: Sequence[tuple[int, Array]], known: Rows) -> list[int]:
-    """Ids of tracks such that none has two rows in a frame; a part without one gets a new one."""
-    given = [track_id for track_id, _ in parts]
-    next_id = 1 + max([*given, int(known.track_ids.max(initial=0))])
-    taken: dict[int, set[int]] = defaultdict(set)
-    ids = []
-    for track_id, frames in parts:
-        own = set(frames.tolist())
-        is_free = track_id > 0 and not taken[track_id] & own
-        unique_id = track_id if is_free else next_id
-        next_id += not is_free
-        taken[unique_id] |= own
-        ids.append(unique_id)
-    return ids
-
-
 def _person(person_id: int, tracklets: Sequence[Tracklet]) -> Person:
     in_order = sorted(tracklets, key=lambda tracklet: tracklet.key)
     links = [Link.decided(first, second, 1.0, CORRECTED) for first, second in pairwise(in_order)]
@@ -343,7 +240,7 @@ def _manifest(run: Table, imported: Imported) -> dict[str, Any]:
     """run.json of the run, with what a human said instead of what linking found."""
     path = run.folder / MANIFEST
     before = reading.read(path) if path.is_file() else {}
-    appearance = before.get("appearance") or None
+    appearance = str(before.get("appearance", ""))
     warnings = [str(warning) for warning in before.get("warnings", [])]
     labelled_in = ", ".join(path.name for path in imported.files)
     return {
@@ -358,17 +255,14 @@ def _manifest(run: Table, imported: Imported) -> dict[str, Any]:
         "stages": {},
         "notes": [f"people and boxes were labelled by hand, in {labelled_in}"],
         "warnings": [
-            warning
-            for warning in warnings
-            if appearance is None or not warning.startswith(appearance)
+            *(each for each in warnings if not (appearance and each.startswith(appearance))),
+            *imported.warnings,
         ],
     }
 
 
 def _described(footage: Footage, people: Iterable[Person]) -> dict[str, Any]:
     name = footage.camera.name
-    frames = footage.frames
-    ranges = _split(len(frames), np.diff(frames) != footage.stride)
     n_boxes = sum(
         len(tracklet.frames)
         for person in people
@@ -378,14 +272,23 @@ def _described(footage: Footage, people: Iterable[Person]) -> dict[str, Any]:
     return {
         "camera": name,
         "source": footage.camera.source,
-        "n_frames": len(frames),
+        "n_frames": len(footage.frames),
         "n_dropped": footage.camera.n_dropped,
         "n_unchanged": 0,
         "n_boxes": n_boxes,
         "n_boxes_in_tracks": n_boxes,
         "stride": footage.stride,
-        "frame_ranges": [[int(frames[part[0]]), int(frames[part[-1]])] for part in ranges],
+        "frame_ranges": _ranges(footage),
     }
+
+
+def _ranges(footage: Footage) -> list[list[int]]:
+    """First and last frame of what was processed without a break."""
+    frames = footage.frames
+    if not len(frames):
+        return []
+    breaks = np.flatnonzero(np.diff(frames) != footage.stride) + 1
+    return [[int(part[0]), int(part[-1])] for part in np.split(frames, breaks)]
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -424,6 +327,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(parsed: argparse.Namespace) -> None:
     imported = read_back(parsed.folder, parsed.files, parsed.output, parsed.overwrite)
+    for warning in imported.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     left_out = set(Table(parsed.folder).footage) - {each.camera.name for each in imported.footage}
     if left_out:
         print(

@@ -9,6 +9,7 @@ import csv
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from models import documents
+from pipeline.config import file_name
 from pipeline.errors import SourceError
 from pipeline.evaluate import boxes
 from pipeline.outputs import reading
@@ -43,19 +45,19 @@ NO_ROWS = Rows(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is computed once
 class Footage:
     """A camera of a run, and the numbers of the frames that were processed: (n,) int64 from 0."""
 
     camera: Camera
     frames: Array
 
-    @property
+    @cached_property
     def stride(self) -> int:
         """Processed frames are this many frames apart."""
         return int(np.diff(self.frames).min()) if len(self.frames) > 1 else 1
 
-    @property
+    @cached_property
     def last_frame(self) -> int:
         """Number of the last frame that was processed; -1 where there is none."""
         return int(self.frames.max(initial=-1))
@@ -159,8 +161,11 @@ def _described(path: Path) -> list[dict[str, Any]]:
 
 
 def _camera(entry: dict[str, Any]) -> Camera:
+    name = str(entry["camera"])
+    if file_name(name) != name or not name.strip("."):
+        raise ValueError("a name that is no name of a file, and exports name files by it")
     return Camera(
-        str(entry["camera"]),
+        name,
         str(entry["source"]),
         int(entry["width"]),
         int(entry["height"]),

@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -156,6 +157,16 @@ def test_a_text_that_is_larger_than_it_can_be_is_not_read(tmp_path: Path) -> Non
     assert files.read_text(path, max_bytes=5) == "12345"
     with pytest.raises(OSError, match="Larger than 0 MB"):
         files.read_text(path, max_bytes=4)
+
+
+def test_reading_a_small_file_takes_little_memory_however_large_it_may_be(tmp_path: Path) -> None:
+    path = tmp_path / "small.txt"
+    path.write_text("12345")
+    tracemalloc.start()
+    assert files.read_text(path) == "12345"
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 def test_numbers_in_names_are_ordered_by_value() -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import tracemalloc
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
@@ -123,6 +124,16 @@ def test_cameras_are_described_whatever_follows_them(folder: Path) -> None:
 def test_a_folder_that_is_no_run_is_one_line(folder: Path, text: str) -> None:
     (folder / "trajectories.json").write_text(text)
     with pytest.raises(SourceError, match="give the output folder of a run"):
+        Table(folder)
+
+
+@pytest.mark.parametrize("name", ["..", "../door", "a/b", ""])
+def test_names_of_cameras_that_would_lead_out_of_the_folder_are_refused(
+    folder: Path, name: str
+) -> None:
+    described = (folder / "trajectories.json").read_text().replace('"empty"', json.dumps(name))
+    (folder / "trajectories.json").write_text(described)
+    with pytest.raises(SourceError, match="were not written by this program"):
         Table(folder)
 
 
@@ -318,6 +329,28 @@ def test_a_run_without_people_can_be_exported_in_all_formats(tmp_path: Path) -> 
     arguments = [word for each in formats for word in (f"--{each}", out / each)]
     assert run(folder, *arguments) == 0
     assert sorted(path.name for path in out.iterdir()) == sorted(formats)
+
+
+def export_peak(folder: Path, name: str, n_people: int) -> tuple[int, int]:
+    """Size of the rows of people who walk one after the other, and most memory of an export."""
+    times_s = np.arange(0, 8, 0.1)
+    walks = [tracklet("gate", 1 + i, times_s + i, [[1, 2, 3, 4]]) for i in range(n_people)]
+    people = [person(1 + i, walk) for i, walk in enumerate(walks)]
+    results.write(folder, people, [replace(CAMERAS[1], n_frames=900)])
+    with parts_of(100):
+        tracemalloc.start()
+        assert run(folder, f"--{name}", folder / "out") == 0
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    return (folder / "tracks.csv").stat().st_size, peak
+
+
+@pytest.mark.parametrize("name", ["mot", "coco", "cvat"])
+def test_the_memory_of_an_export_does_not_grow_with_the_rows(tmp_path: Path, name: str) -> None:
+    export_peak(tmp_path / "first", name, 2)  # loads what the format needs
+    small, peak_of_small = export_peak(tmp_path / "small", name, 20)
+    large, peak_of_large = export_peak(tmp_path / "large", name, 80)
+    assert peak_of_large - peak_of_small < 0.3 * (large - small)
 
 
 def test_nothing_is_replaced_unless_it_is_asked_for(

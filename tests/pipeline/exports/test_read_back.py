@@ -467,6 +467,18 @@ def test_the_run_itself_and_other_results_are_not_replaced(
     assert run(folder, out, "--output", back, "--overwrite") == 0
 
 
+def test_what_may_not_be_meant_in_a_mot_file_is_a_warning_that_the_results_keep(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = folder.parent / "gate.txt"
+    labels.write_text("1,1,1,2,10,30,1,1,1\n2,1,1,2,10,0,1,1,1\n")
+    back = imported(folder, labels)
+    assert "warning: " in capsys.readouterr().err
+    (warning,) = json.loads((back / "run.json").read_text())["warnings"]
+    assert "1 of 2 boxes have no area" in warning
+    assert of_person(rows_of(back), 1) == [0]
+
+
 def test_rows_that_were_seen_lie_at_the_times_of_the_run_and_others_between_them(
     tmp_path: Path,
 ) -> None:
