@@ -60,6 +60,13 @@ def test_boxes_are_within_two_percent_of_their_height(seed: int, n_rows: int) ->
         assert kept[0][[0, -1]].tolist() == pytest.approx(times_s[[0, -1]].tolist())
 
 
+def test_batches_of_tracklets_are_packed_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [walk(seed, n) for seed, n in enumerate((9, 1, 50, 2, 200, 3, 40))]
+    whole = packed_of(rows)
+    monkeypatch.setattr(packing, "BATCH_ROWS", 40)
+    assert packed_of(rows) == whole
+
+
 def test_a_walk_straight_on_takes_two_rows() -> None:
     times_s = np.linspace(100, 130, 301).round(2)
     left = 50 + 30 * (times_s - 100)

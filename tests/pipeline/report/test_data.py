@@ -25,8 +25,13 @@ Json = dict[str, Any]
 
 
 def report(folder: Path) -> Json:
-    """The document in the page of a folder."""
+    """The document in the page of a folder, which is made first."""
     assert command.main([str(folder)]) == 0
+    return document_of(folder)
+
+
+def document_of(folder: Path) -> Json:
+    """The document in the page of a folder."""
     text = (folder / "report.html").read_text()
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert found is not None
