@@ -111,6 +111,20 @@ def test_corrections_that_cannot_be_read_are_named_in_one_line(
     assert "'no name' is not a name such as cam1/3" in line
 
 
+def test_each_script_of_the_page_imports_what_one_before_it_exports() -> None:
+    exported: dict[str, list[str]] = {}
+    for path in html.SCRIPTS:
+        text = path.read_text()
+        imports = html.IMPORT.findall(text)
+        for names, module in imports:
+            for name in re.findall(r"\w+", names):
+                assert name in exported[module], f"{path.name} imports {name} of {module}"
+        exported[path.stem] = html.EXPORT.findall(text)
+        assert len(imports) == len(re.findall(r"^import\b", text, re.MULTILINE)), path.name
+        n_exports = len(re.findall(r"^export\b", text, re.MULTILINE))
+        assert len(exported[path.stem]) == n_exports, path.name
+
+
 def test_a_gap_in_a_tracklet_stays_a_gap_and_rows_filled_in_are_marked(tmp_path: Path) -> None:
     def change(document: Json) -> None:
         tracklet = document["people"][0]["tracklets"][0]
