@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import explain
+from pipeline import explain, kept
 from pipeline.config import Config
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
@@ -134,6 +134,7 @@ def build(written: Written) -> Document:
     for camera, known in zip(cameras, written.cameras, strict=True):
         own = configured.get(camera["name"])
         camera["settings"] = zones.settings_of(own, str(known.get("source", "")))
+    is_correctable = kept.FILE in written.files
     occupancy = site.occupancy(stays, len(names), origin_s, last_s)
     document = {
         "origin_s": origin_s,
@@ -152,7 +153,8 @@ def build(written: Written) -> Document:
             len(occupancy["site"]),
         ),
         "dwell": site.dwell(stays),
-        "questions": people.questions(entries),
+        "is_correctable": is_correctable,
+        "questions": people.questions(entries) if is_correctable else [],
         "corrections": written.corrections.model_dump(),
         "gap_edges": site.GAP_EDGES_S.tolist(),
         "heat": people.heat.document(),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import rjsmin
 
 from pipeline.report.data import Document
 from pipeline.report.sheets import COLUMNS, PER_SHEET, Sheets
@@ -49,8 +50,6 @@ SCRIPTS = (SHARED / "text.js", *(PARTS / f"{name}.js" for name in MODULES))
 """In the order in which they use each other."""
 IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
 EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
-MARGIN = re.compile(r"^ *(//.*\n|/\*\*.*\*/\n)?", re.MULTILINE)
-"""What a line begins with, or a line of comment: readers of the page do not need it."""
 ESCAPES = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 """What could end a script element; in JSON it stands in strings only."""
 
@@ -81,6 +80,7 @@ def page(document: Document, sheets: Sheets) -> str:
         sheets=sheets.sheets,
         stills=[base64.b64encode(still).decode("ascii") for still in document.stills],
         boxes=document.boxes,
+        is_correctable=shown["is_correctable"],
         n_people=len(people),
         n_cameras=len(shown["cameras"]),
         n_doubtful=sum(person["doubtful"] for person in people),
@@ -112,12 +112,13 @@ def _script() -> str:
     cannot import files.
     """
     parts = [_module(path.stem, path.read_text(encoding="utf-8")) for path in SCRIPTS]
-    return '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
+    whole = '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
+    return str(rjsmin.jsmin(whole))
 
 
 def _module(name: str, text: str) -> str:
     exported = ", ".join(EXPORT.findall(text))
-    inner = EXPORT.sub("", IMPORT.sub(r"const \1 = $\2;", MARGIN.sub("", text)))
+    inner = EXPORT.sub("", IMPORT.sub(r"const \1 = $\2;", text))
     return f"const ${name} = (() => {{\n{inner}return {{ {exported} }};\n}})();\n"
 
 

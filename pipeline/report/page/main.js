@@ -9,7 +9,7 @@ import { showReview, startReview } from "./review.js";
 import { showSite } from "./site.js";
 import { byId, count, element, setText } from "./text.js";
 
-const VIEWS = ["people", "review", "site", "quality", "draw"];
+const VIEWS = ["people", ...(data.is_correctable ? ["review"] : []), "site", "quality", "draw"];
 const LEVELS = { good: "Good", note: "Note", warn: "Look at this", bad: "Important" };
 let shown = null;
 const isNarrow = matchMedia("(max-width: 900px)");

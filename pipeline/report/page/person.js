@@ -42,8 +42,8 @@ export function showPerson(person, onBack) {
     block("Route", route(person)),
     block("Why this is one person", links(person)),
     block("Who else it could be", near(person)),
-    block("Correct this person", corrections.node),
   );
+  if (data.is_correctable) detail.append(block("Correct this person", corrections.node));
   detail.hidden = false;
   detail.scrollTop = 0;
   player.show(person);
@@ -68,7 +68,8 @@ function heading(person, onBack, onCorrect) {
   title.append(numberOf(person.id));
   const nCameras = new Set(person.route.map((stay) => stay[0])).size;
   const facts = `${moment(person.first)} to ${moment(person.last)} · ${span(person.last - person.first)} · ${count(nCameras, "camera")} · ${count(person.tracklets.length, "tracklet")}`;
-  made.append(button("‹ All people", onBack, "back"), title, element("p", "facts", facts), button("Correct…", onCorrect, "to-correct"));
+  made.append(button("‹ All people", onBack, "back"), title, element("p", "facts", facts));
+  if (data.is_correctable) made.append(button("Correct…", onCorrect, "to-correct"));
   if (person.isPreview) made.append(element("p", "doubt mild", "Corrected: a preview until the corrections are applied."));
   const least = weakest(person);
   if (person.doubtful) {

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
+from pipeline.kept import FILE as KEPT
 from pipeline.records import Tracklet
 from pipeline.report import crops
 from pipeline.report.stills import Stills
@@ -57,8 +58,9 @@ def write(
     described = [_camera(name) for name in cameras]
     _save(folder, "trajectories.json", {"cameras": described, "people": people})
     _save(folder, "links.json", _why(links, near))
-    manifest = {"files": ["run.json"], "notes": [], "warnings": [], "cameras": []}
+    manifest = {"files": ["run.json", KEPT], "notes": [], "warnings": [], "cameras": []}
     _save(folder, "run.json", {**manifest, "version": "1", "device": "cpu", **run})
+    (folder / KEPT).write_bytes(b"stands for what corrections are applied to")
     _write_crops(folder, people, crops_of, stills)
     return folder
 
