@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import cli
 from pipeline.linking.clustering import corrections
 from pipeline.report import __main__ as command
 from pipeline.report import html
@@ -305,6 +306,36 @@ def test_who_leaves_unsaved_answers_is_asked_where_nothing_can_be_stored(
     click(browser, "#download", "Download")
     assert browser.execute_script(leaves) is False
     browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+def test_what_was_answered_in_the_page_is_applied_to_the_run(
+    browser: Any, sample: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    videos = [str(sample / "cam1.mp4"), str(sample / "cam2.mp4")]
+    words = ["--videos", *videos, "--output", str(output), "--max-seconds", "6", "--no-video"]
+    assert cli.main([*words, "--quiet"]) == 0
+    opened(browser, output, "#review")
+    wait_until(lambda: len(asked(browser)) == 2)
+    press(browser, "s" if len(set(asked(browser))) == 2 else "d")
+    wait_until(lambda: "Preview with 1 correction" in text_of(browser, "#pending"))
+    opened(browser, output, "#people")
+    click(browser, ".piece button", "Not a person")
+    wait_until(lambda: "Preview with 2 corrections" in text_of(browser, "#pending"))
+    previewed = n_people(browser)
+    said = downloaded(browser, tmp_path)
+    file = tmp_path / "again.yaml"
+    file.write_text(corrections.to_yaml(said))
+    assert cli.main(["apply", str(output), str(file), "--quiet"]) == 0
+    opened(browser, output, "#review")
+    wait_until(lambda: n_people(browser) == previewed)
+    assert text_of(browser, "#pending") == ""
+    assert corrections.of_folder(output) == said
+    rows = (output / "tracks.csv").read_text()
+    camera, _, track = said.not_a_person[0].partition("@")[0].partition("/")
+    frame = said.not_a_person[0].partition("@")[2]
+    gone = re.compile(rf"^{camera},\d+,[\d.]+,{track},{frame},", re.MULTILINE)
+    assert gone.search(rows) is None
 
 
 @pytest.mark.parametrize("seed", range(12))
