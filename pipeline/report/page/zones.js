@@ -102,7 +102,8 @@ export function zonesCard() {
   const content = [pictures()];
   if (areas.length) {
     const body = areas.map((zone) => [zone.zone, String(zone.entries), String(zone.exits), String(zone.inside), String(zone.most), zone.exits ? span(zone.dwell_s) : "–"]);
-    content.push(table(["Area", "Entries", "Exits", "At the end", "At most", "Stay"], body));
+    content.push(table(["Area", "Entries", "Exits", "Inside", "Most", "Stay"], body));
+    content.push(element("p", "facts", "Inside: people at the end. Most: people at once. Stay: median of the stays that ended."));
     content.push(element("p", "facts lanes-title", "People inside over time"), ...lanes(areas));
   }
   if (lines.length) content.push(table(["Line", "In", "Out"], lines.map((zone) => [zone.zone, String(zone.entries), String(zone.exits)])));
