@@ -257,6 +257,7 @@ def test_everything_can_be_undone(browser: Any, empty: Path, tmp_path: Path) -> 
     way = np.array(after[0].polygon[0]) - np.array(before[0].polygon[0])
     assert way == pytest.approx(np.array([40, 30]) * unit, abs=1.5)
     assert after[0].polygon[1:] == before[0].polygon[1:]
+    assert len(handles(browser)) == 3  # and no corner was put
     browser.find_element(By.CSS_SELECTOR, ".zone-row button").click()
     assert settings_of(browser, tmp_path).zones == []
     undo = browser.find_element(By.XPATH, "//button[text()='Undo']")
