@@ -62,7 +62,7 @@ class Setup:
         min_person_s: `linking.min_person_s`.
         look_s: longest time from one look of the detector to the next, seconds, by camera.
         zones: `zones`.
-        until_s: time of the latest picture, seconds.
+        until_s: time of the last picture, seconds; 0 while the run goes on, or where it was killed.
     """
 
     cameras: tuple[Camera, ...] = ()

@@ -284,7 +284,8 @@ class _LiveRun:
             finally:
                 self._take_health()
                 self._save_state()
-                self._journal.describe(self._setup(self._counted_cameras()))
+                until_s = self._worker.now_s
+                self._journal.describe(self._setup(self._counted_cameras(), until_s))
         self._result.interrupted = False  # a live run has no end that it could miss
 
     def finish(self) -> Result:
@@ -449,10 +450,9 @@ class _LiveRun:
             problem = str(error)
         self._note(problem, "the people for --resume are written again")
 
-    def _setup(self, cameras: Iterable[Camera]) -> Setup:
-        """What the results need beside rows and events."""
+    def _setup(self, cameras: Iterable[Camera], until_s: float = 0.0) -> Setup:
+        """What the results need beside rows and events; `until_s` is known at the end."""
         config = self._config
-        now_s = self._worker.now_s
         look_s = {}
         for camera in self._records.values():
             look_s[camera.name] = longest_look_s(config.detector, 1 / camera.fps)
@@ -463,7 +463,7 @@ class _LiveRun:
             config.linking.min_person_s,
             look_s,
             tuple(config.zones),
-            now_s if math.isfinite(now_s) else 0.0,
+            until_s if math.isfinite(until_s) else 0.0,
         )
 
     def _counted_cameras(self) -> list[Camera]:

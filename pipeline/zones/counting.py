@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.config import ZoneConfig
-from pipeline.records import Camera, Person, Tracklet
+from pipeline.records import Array, Camera, Person, Tracklet
 from pipeline.zones import sightings
 from pipeline.zones.sightings import BRIDGE_S, Crossing, Shape, Stretch
 
@@ -141,25 +141,30 @@ def _area_events(
             if polygons:
                 seen = sightings.places(in_cameras[name], cameras[name], is_on_floor)
                 said += sightings.stretches(seen, polygons, name)
+    inside = sorted((each for each in said if each.is_inside), key=lambda each: each.first_s)
+    times_s = [(each.first_s, each.last_s) for each in said if not each.is_inside]
+    outside = np.array(times_s, np.float64).reshape(-1, 2)
     events = []
-    for stay in _stays(said):
+    for stay in _stays(inside, outside):
         events.append(Event(zone.name, "entry", person_id, stay.first_s, stay.first_camera))
-        was_seen_outside = _outside_s(said, stay.last_s, end_s) >= HOLD_S
-        if was_seen_outside or end_s - stay.last_s > BRIDGE_S:
+        if _has_left(stay, outside, end_s):
             left = Event(zone.name, "exit", person_id, stay.last_s, stay.last_camera)
             events.append(replace(left, dwell_s=stay.last_s - stay.first_s))
     return events
 
 
-def _stays(said: Sequence[Stretch]) -> list[_Stay]:
-    """Join what all cameras say of one person and one area."""
-    inside = sorted(
-        (stretch for stretch in said if stretch.is_inside), key=lambda each: each.first_s
-    )
+def _stays(inside: Sequence[Stretch], outside: Array) -> list[_Stay]:
+    """Join the times in which cameras say that one person is inside.
+
+    Args:
+        inside: those times, by their beginning.
+        outside: (n, 2), first and last second of the times in which a camera says that they are
+            not.
+    """
     stays: list[_Stay] = []
     for stretch in inside:
         before = stays[-1] if stays else None
-        if before is None or not _goes_on(before, stretch, said):
+        if before is None or _has_left(before, outside, stretch.first_s):
             camera = stretch.camera
             stays.append(_Stay(stretch.first_s, stretch.last_s, camera, camera))
         elif stretch.last_s > before.last_s:
@@ -167,20 +172,14 @@ def _stays(said: Sequence[Stretch]) -> list[_Stay]:
     return [stay for stay in stays if stay.last_s - stay.first_s >= HOLD_S]
 
 
-def _goes_on(before: _Stay, stretch: Stretch, said: Sequence[Stretch]) -> bool:
-    """Whether somebody has not left between a stay and the next time that they are inside."""
-    gap_s = stretch.first_s - before.last_s
-    return gap_s <= BRIDGE_S and _outside_s(said, before.last_s, stretch.first_s) < HOLD_S
-
-
-def _outside_s(said: Sequence[Stretch], from_s: float, to_s: float) -> float:
-    """Longest time between two times in which a camera says that somebody is outside."""
-    longest_s = 0.0
-    for stretch in said:
-        if not stretch.is_inside:
-            shared_s = min(stretch.last_s, to_s) - max(stretch.first_s, from_s)
-            longest_s = max(longest_s, shared_s)
-    return longest_s
+def _has_left(stay: _Stay, outside: Array, until_s: float) -> bool:
+    """Whether somebody left between the end of a stay and a later time, at which they are inside,
+    or the run ends: they were seen outside, or not seen for long.
+    """
+    if until_s - stay.last_s > BRIDGE_S:
+        return True
+    shared_s = np.minimum(outside[:, 1], until_s) - np.maximum(outside[:, 0], stay.last_s)
+    return bool((shared_s >= HOLD_S).any())
 
 
 def _line_events(

@@ -31,6 +31,8 @@ let draft = [];
 let cross = null;
 let parts = null;
 
+let taken = JSON.stringify(state); // as it was copied or downloaded
+
 const camera = () => data.cameras[number];
 const unit = () => camera().width / (parts.stage.clientWidth || camera().width);
 const snapshot = () => JSON.stringify(state);
@@ -71,10 +73,11 @@ function put(point) {
 function finish() {
   const isLine = tool === "line";
   if (draft.length < (isLine ? 2 : 3)) return;
-  const taken = new Set(state.zones.map((zone) => zone.name));
+  const names = new Set(state.zones.map((zone) => zone.name));
+  const kind = isLine ? "line" : "area";
   let count = 1;
-  while (taken.has(`${isLine ? "line" : "area"} ${count}`)) count += 1;
-  const made = { name: `${isLine ? "line" : "area"} ${count}`, isLine, camera: number, points: draft };
+  while (names.has(`${kind} ${count}`)) count += 1;
+  const made = { name: `${kind} ${count}`, isLine, camera: number, points: draft };
   draft = [];
   change(() => state.zones.push(made));
 }
@@ -92,12 +95,15 @@ function handle(name, point, key, remove, className = "") {
     event.preventDefault();
     made.focus();
     made.setPointerCapture(event.pointerId);
-    history.push(snapshot());
+    const before = snapshot();
     made.onpointermove = (moved) => {
       move(placeOf(moved));
       refresh();
     };
-    made.onpointerup = show;
+    made.onlostpointercapture = () => {
+      if (snapshot() !== before) history.push(before);
+      show();
+    };
   });
   made.addEventListener("keydown", (event) => {
     const by = arrow(event);
@@ -189,20 +195,22 @@ function fit(matrix, n) {
 }
 
 function show() {
-  const key = document.activeElement?.dataset?.key;
-  const view = stillPicture(camera(), "");
-  parts.shapes = shape("g", {});
-  const points = shape("g", {});
-  points.append(...handles());
-  view.append(parts.shapes, points);
-  view.setAttribute("aria-hidden", "false");
-  view.removeAttribute("role");
-  parts.stage.replaceChildren(view);
   parts.panel.replaceChildren(...(tool === "floor" ? floorRows() : zoneRows()));
   parts.undo.disabled = !history.length && !draft.length;
   parts.finish.hidden = tool !== "area" || draft.length < 3;
   for (const each of parts.tools) each.setAttribute("aria-pressed", String(each.dataset.tool === tool));
   setText(parts.hint, HINTS[tool]);
+  showPicture();
+}
+
+function showPicture() {
+  const key = document.activeElement?.dataset?.key;
+  const view = stillPicture(camera());
+  parts.shapes = shape("g", {});
+  const points = shape("g", {});
+  points.append(...handles());
+  view.append(parts.shapes, points);
+  parts.stage.replaceChildren(view);
   refresh();
   if (key) parts.stage.querySelector(`[data-key="${key}"]`)?.focus();
 }
@@ -212,6 +220,7 @@ function field(label, target, key, kind) {
   const made = element("input");
   made.type = kind;
   if (kind === "number") made.step = "any";
+  else made.maxLength = 80;
   made.value = target[key];
   made.setAttribute("aria-label", label);
   let before = "";
@@ -256,12 +265,14 @@ function download() {
   link.href = URL.createObjectURL(new Blob([settingsOf(state)], { type: "text/yaml" }));
   link.download = "site.yaml";
   link.click();
+  taken = snapshot();
   URL.revokeObjectURL(link.href);
 }
 
 async function copy(told) {
   try {
     await navigator.clipboard.writeText(settingsOf(state));
+    taken = snapshot();
     setText(told, "Copied.");
   } catch {
     getSelection().selectAllChildren(parts.yaml);
@@ -298,7 +309,7 @@ function toolbar() {
 
 function listen(stage) {
   stage.addEventListener("click", (event) => {
-    if (event.target.classList.contains("handle") && event.target.dataset.key) return;
+    if (event.target.dataset.key && !draft.length) return; // a point was chosen or moved
     cross = null;
     put(placeOf(event));
   });
@@ -340,6 +351,9 @@ export function showDraw(target) {
       undo();
     }
   });
-  new ResizeObserver(show).observe(stage);
+  addEventListener("beforeunload", (event) => {
+    if (snapshot() !== taken) event.preventDefault();
+  });
+  new ResizeObserver(showPicture).observe(stage);
   show();
 }

@@ -13,10 +13,9 @@ export function zoneColour(number) {
 }
 
 /** Return the picture of a camera, with pixels of the camera as the units of what is drawn on it. */
-export function stillPicture(camera, label) {
+export function stillPicture(camera) {
   const { width, height } = camera;
-  const made = shape("svg", { class: "still", viewBox: `0 0 ${width} ${height}`, role: "img" });
-  made.setAttribute("aria-label", label);
+  const made = shape("svg", { class: "still", viewBox: `0 0 ${width} ${height}` });
   made.append(shape("rect", { width, height, class: "no-still" }));
   if (camera.still < 0) made.append(shape("text", { x: width / 2, y: height / 2, class: "no-still-text", "font-size": width / 24 }, "no picture of this camera"));
   const image = shape("image", { width, height, preserveAspectRatio: "none" });
@@ -65,7 +64,9 @@ function pictures() {
       .map((each) => ({ name: zone.zone, points: each.points, isLine: zone.is_line, colour: zoneColour(place) })));
     if (!own.length) return;
     const figure = element("figure");
-    const view = stillPicture(camera, `${camera.name} with ${own.map((each) => each.name).join(", ")}`);
+    const view = stillPicture(camera);
+    view.setAttribute("role", "img");
+    view.setAttribute("aria-label", `${camera.name} with ${own.map((each) => each.name).join(", ")}`);
     view.append(...own.map((each) => zoneShape(each, camera.width / 380)));
     figure.append(view, element("figcaption", "facts", camera.name));
     made.append(figure);
@@ -102,7 +103,8 @@ export function zonesCard() {
   const content = [pictures()];
   if (areas.length) {
     const body = areas.map((zone) => [zone.zone, String(zone.entries), String(zone.exits), String(zone.inside), String(zone.most), zone.exits ? span(zone.dwell_s) : "–"]);
-    content.push(table(["Area", "Entries", "Exits", "At the end", "At most", "Stay"], body));
+    content.push(table(["Area", "Entries", "Exits", "Inside", "Most", "Stay"], body));
+    content.push(element("p", "facts", "Inside: people at the end. Most: people at once. Stay: median of the stays that ended."));
     content.push(element("p", "facts lanes-title", "People inside over time"), ...lanes(areas));
   }
   if (lines.length) content.push(table(["Line", "In", "Out"], lines.map((zone) => [zone.zone, String(zone.entries), String(zone.exits)])));

@@ -646,3 +646,25 @@ def test_after_kill_9_people_keep_their_numbers_and_no_more_than_flush_s_is_lost
         n_known += n_late if min(times_s) < killed_s else 0
     assert n_rows > 0
     assert n_known > 0.7 * n_rows
+
+
+def test_a_live_run_counts_at_its_zones(tmp_path: Path) -> None:
+    video = write_camera(tmp_path, "gate")
+    left = "{name: left, camera: gate, polygon: [[0, 0], [60, 0], [60, 96], [0, 96]]}"
+    door = "{name: door, camera: gate, line: [[60, 96], [60, 0]]}"
+    config = config_of([video], f"zones=[{left}, {door}]")
+    output = tmp_path / "out"
+    result = run.run(config, output, quiet=True, world=world_of([video]))
+    header, *rows = (output / "zones.csv").read_text().splitlines()
+    assert header.startswith("zone,kind,person_id")
+    assert [row.split(",")[:3] for row in rows] == [
+        ["left", "entry", "1"],
+        ["door", "crossing", "1"],
+        ["left", "exit", "1"],
+    ]
+    assert "zones.csv" in result.files
+    _, manifest = documents_of(output)
+    assert [(each["zone"], each["entries"], each["exits"]) for each in manifest["zones"]] == [
+        ("left", 1, 1),
+        ("door", 1, 0),
+    ]

@@ -18,6 +18,7 @@ from pipeline.report import __main__ as command
 from pipeline.report import crops, html, sheets, site
 from pipeline.report.site import Stay
 from pipeline.report.stills import Stills
+from pipeline.zones import table
 from tests.pipeline.report import results
 from tests.pipeline.report.test_stills import followed, picture
 
@@ -187,6 +188,57 @@ def test_a_camera_has_its_size_and_its_still_follows_in_the_page(tmp_path: Path)
     page = (tmp_path / "report.html").read_text()
     encoded = base64.b64encode(stills.encoded()["yard"]).decode()
     assert f'<script type="text/plain" id="still-1">{encoded}</script>' in page
+
+
+def test_zones_have_totals_shapes_and_people_inside_over_time(tmp_path: Path) -> None:
+    results.write(tmp_path, 4, 2)
+    corners = [[0, 0], [9, 0], [9, 9]]
+    zones = [
+        {"name": "shop", "camera": "gate", "polygon": corners},
+        {"name": "shop", "polygon": corners},
+        {"name": "door", "camera": "gone", "line": corners[:2]},
+    ]
+    (tmp_path / "config.yaml").write_text(json.dumps({"zones": zones}))
+    rows = ["shop,entry,1,0.5,gate,,,1", "shop,entry,2,2.5,gate,,,2", "shop,exit,1,2.75,gate,,2,1"]
+    rows.append("door,crossing,1,3.0,gone,in,,")
+    (tmp_path / "zones.csv").write_text("\n".join([",".join(table.COLUMNS), *rows, ""]))
+    document = report(tmp_path)
+    shop, door = document["zones"]
+    assert (shop["entries"], shop["exits"], shop["inside"], shop["most"]) == (2, 1, 1, 2)
+    assert [shape["camera"] for shape in shop["shapes"]] == [0, -1]
+    assert shop["shapes"][0]["points"] == corners
+    assert document["occupancy"]["bin_s"] == 1
+    assert shop["occupancy"] == [1, 1, 2, *[1] * (len(document["occupancy"]["site"]) - 3)]
+    assert (door["entries"], door["exits"], door["shapes"], door["occupancy"]) == (1, 0, [], [])
+
+
+def test_settings_of_cameras_are_those_that_differ_and_name_no_folder(tmp_path: Path) -> None:
+    results.write(tmp_path, 1, 1)
+    camera = {"source": "/home/alice/gate.mp4", "name": "gate", "start_s": 2.5}
+    (tmp_path / "config.yaml").write_text(json.dumps({"cameras": [camera]}))
+
+    def move(document: Json) -> None:
+        document["cameras"][0]["source"] = camera["source"]
+        document["cameras"][1]["source"] = "rtsp://10.0.0.7/main"
+
+    rewrite(tmp_path, "trajectories.json", move)
+    gate, hall, _ = report(tmp_path)["cameras"]
+    assert gate["settings"] == {"source": "gate.mp4", "start_s": 2.5}
+    assert hall["settings"] == {"source": "rtsp://10.0.0.7/main"}
+    assert "alice" not in (tmp_path / "report.html").read_text()
+
+
+def test_zones_that_are_none_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results.write(tmp_path, 1, 1)
+    (tmp_path / "zones.csv").write_text("a,b\n1,2\n")
+    assert command.main([str(tmp_path)]) == 2
+    assert "were not written by this program" in capsys.readouterr().err
+    (tmp_path / "zones.csv").unlink()
+    (tmp_path / "config.yaml").write_text("zones: [{name: shop}]")
+    assert command.main([str(tmp_path)]) == 2
+    assert "a zone needs a polygon, or a line" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("n_crops", "size"), [(1, 128), (300, 128), (301, 80), (1501, 48)])
