@@ -10,7 +10,6 @@ where a file has none: a box that lies where the run had one is of its track, an
 
 import argparse
 import json
-import shutil
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,8 +22,8 @@ import numpy as np
 
 from models import command
 from models.errors import InputError
-from pipeline.config import LinkingConfig, file_name
-from pipeline.crops import read_run_cameras
+from pipeline import config as configuration
+from pipeline.config import Config, LinkingConfig, file_name
 from pipeline.errors import OutputError, PipelineError, SourceError
 from pipeline.evaluate import boxes
 from pipeline.exports import labelled, labelled_cvat, labelled_tracklets
@@ -35,12 +34,17 @@ from pipeline.linking.learning import similarity
 from pipeline.linking.reasons import CORRECTED
 from pipeline.outputs import links, reading, trajectories
 from pipeline.outputs.folder import MANIFEST, MOT, OutputFolder
-from pipeline.records import Array, Link, Person, Tracklet
+from pipeline.records import Array, Camera, Link, Person, Tracklet
 from pipeline.report import crops
 from pipeline.report import write as report
+from pipeline.report.write import PRIORS
 from pipeline.version import VERSION, git_hash
+from pipeline.zones import counting
+from pipeline.zones import table as zone_table
 
 CONFIG = "config.yaml"
+KEPT = (CONFIG, PRIORS, crops.FILE)
+"""Files of the run that hold for the corrected results, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,26 +202,22 @@ def _covering(footage: Footage, frames: Array) -> Footage:
 
 def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> None:
     """Write all but the report."""
-    confirmed = LinkingConfig().confirmed_probability
+    config = _config(run.folder)
     people = imported.people
-    homographies = {camera.name: camera.homography for camera in read_run_cameras(run.folder)}
-    cameras = []
-    for footage in imported.footage:
-        name = footage.camera.name
-        homography = np.array(homographies.get(name) or NO_HOMOGRAPHY, np.float64)
-        n_frames = len(footage.frames)
-        cameras.append(replace(footage.camera, n_frames=n_frames, homography=homography))
+    cameras = [_with_floor(footage, config) for footage in imported.footage]
     folder = OutputFolder(output, overwrite)
     try:
         folder.create()
-        for name in (CONFIG, crops.FILE):
-            if (run.folder / name).is_file():
-                with folder.file(name) as path:
-                    shutil.copyfile(run.folder / name, path)
-        parts = trajectories.json_parts(people, cameras, confirmed)
-        folder.write_parts("trajectories.json", parts)
-        folder.write_text("links.json", _links(people))
+        folder.keep([name for name in KEPT if (run.folder / name).is_file()], run.folder)
+        confirmed = config.linking.confirmed_probability
+        folder.write_parts("trajectories.json", trajectories.json_parts(people, cameras, confirmed))
+        folder.write_text("links.json", _links(people, config.linking))
         folder.write_parts("tracks.csv", trajectories.csv_lines(people))
+        if config.zones:
+            everywhere = [_with_floor(footage, config) for footage in run.footage.values()]
+            end_s = max((footage.last_s for footage in imported.footage), default=0.0)
+            events = counting.count(people, everywhere, config.zones, end_s)
+            folder.write_parts(zone_table.FILE, zone_table.csv_lines(events))
         for camera in cameras:
             lines = trajectories.truth_lines(people, camera.name)
             folder.write_parts(f"{MOT}/{camera.name}.txt", lines)
@@ -228,8 +228,21 @@ def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> Non
         folder.close()
 
 
-def _links(people: Sequence[Person]) -> str:
-    config = LinkingConfig()
+def _config(folder: Path) -> Config:
+    """The settings of the run; the defaults where they were not kept."""
+    path = folder / CONFIG
+    return configuration.load(str(path)) if path.is_file() else Config()
+
+
+def _with_floor(footage: Footage, config: Config) -> Camera:
+    """A camera as results describe it, with its homography."""
+    name = footage.camera.name
+    homographies = [each.homography for each in config.cameras if each.name == name]
+    homography = np.array(homographies[0], np.float64) if any(homographies) else NO_HOMOGRAPHY
+    return replace(footage.camera, n_frames=len(footage.frames), homography=homography)
+
+
+def _links(people: Sequence[Person], config: LinkingConfig) -> str:
     cameras = sorted({name for person in people for name in person.cameras})
     calibration = similarity.calibrate(similarity.NO_SAMPLES, cameras, config)
     linked = replace(linker.nobody(config), people=list(people), calibration=calibration)
