@@ -35,6 +35,8 @@ COMMANDS = {
     "report": Command("pipeline.report.__main__", "make report.html again"),
     "explain": Command("pipeline.explain", "say why tracklets were linked to one person"),
     "evaluate": Command("pipeline.evaluate.__main__", "compare results with ground truth"),
+    "export": Command("pipeline.exports.__main__", "write results for CVAT, COCO, Parquet, ..."),
+    "import": Command("pipeline.exports.read_back", "make results of corrected CVAT or MOT files"),
 }
 """Modules are imported when they are needed."""
 

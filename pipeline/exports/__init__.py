@@ -11,7 +11,7 @@ All formats are written from `tracks.csv`, which `table` reads as a stream.
 - `parquet`: Apache Parquet
 - `rerun`: a recording for the rerun viewer
 - `supervision`: `supervision.Detections`, from Python
-- `labelled`, `labelled_cvat`, `labelled_tracklets`, `read_back`: the way back
+- `labelled`, `labelled_cvat`, `labelled_tracklets`, `corrected`, `read_back`: the way back
 """
 
 from pipeline.exports.supervision import to_supervision

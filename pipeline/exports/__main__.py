@@ -9,6 +9,7 @@ from pathlib import Path
 from models import command
 from models.errors import InputError
 from pipeline.errors import ConfigError, OutputError, PipelineError
+from pipeline.outputs.folder import MOT, listed
 
 PACKAGES = {"parquet": ("pyarrow", "pyarrow"), "rerun": ("rerun", "rerun-sdk")}
 """Module and package that a format needs."""
@@ -89,6 +90,7 @@ def _run(parsed: argparse.Namespace) -> None:
     targets = _targets(parsed)
     _check(targets, parsed.overwrite)
     table = Table(parsed.folder)
+    _spare_run(targets, parsed.folder)
     for name, path in targets.items():
         writers[name](table, path)
         print(path)
@@ -110,6 +112,15 @@ def _check(targets: dict[str, Path], overwrite: bool) -> None:
         is_taken = any(path.iterdir()) if path.is_dir() else path.exists()
         if is_taken and not overwrite:
             raise OutputError(f"{path}: exists; choose another place or add --overwrite")
+
+
+def _spare_run(targets: dict[str, Path], folder: Path) -> None:
+    """Raise OutputError where an export would replace a file of the run itself."""
+    of_run = {(folder / name).resolve() for name in listed(folder)}
+    of_run |= {folder.resolve(), (folder / MOT).resolve()}
+    for name, path in targets.items():
+        if path.resolve() in of_run:
+            raise OutputError(f"{path}: belongs to the run; give --{name} another place")
 
 
 if __name__ == "__main__":

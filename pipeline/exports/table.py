@@ -62,6 +62,11 @@ class Footage:
         """Number of the last frame that was processed; -1 where there is none."""
         return int(self.frames.max(initial=-1))
 
+    @property
+    def last_s(self) -> float:
+        """When the last frame was taken, at the nominal rate, seconds on the common clock."""
+        return self.camera.start_s + max(self.last_frame, 0) / self.camera.fps
+
 
 class Table:
     """The rows of a finished run, read from its folder as often as they are asked for.

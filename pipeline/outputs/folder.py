@@ -140,7 +140,7 @@ class OutputFolder:
         self.write_text(MANIFEST, manifest)
         try:
             if is_first:
-                old = self._listed()
+                old = listed(self.path)
                 (self.path / MANIFEST).unlink(missing_ok=True)
                 self._delete([name for name in old if name not in self.written])
             for name in self.written:
@@ -182,14 +182,6 @@ class OutputFolder:
         except OSError:
             return
 
-    def _listed(self) -> list[str]:
-        """Names that an earlier `run.json` lists."""
-        try:
-            old = documents.from_json(files.read_text(self.path / MANIFEST))
-            return [str(n) for n in old["files"]] if old["schema"].startswith("run/") else []
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return []
-
     def _delete(self, names: Iterable[str]) -> None:
         for name in names:
             file = self.path / name
@@ -214,6 +206,15 @@ def _copy(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def listed(path: Path) -> list[str]:
+    """Return the names of the files that the `run.json` of a folder lists; none without it."""
+    try:
+        old = documents.from_json(files.read_text(path / MANIFEST))
+        return [str(n) for n in old["files"]] if old["schema"].startswith("run/") else []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 @contextmanager

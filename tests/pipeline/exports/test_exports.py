@@ -370,6 +370,19 @@ def test_nothing_is_replaced_unless_it_is_asked_for(
     assert kept.read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("name", "place"), [("coco", "run.json"), ("parquet", "tracks.csv"), ("mot", "mot")]
+)
+def test_files_of_the_run_itself_are_never_replaced(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, place: str
+) -> None:
+    before = sorted(path for path in folder.rglob("*") if path.is_file())
+    said = refused(capsys, folder, f"--{name}", folder / place, "--overwrite")
+    assert f"{place}: belongs to the run" in said
+    assert sorted(path for path in folder.rglob("*") if path.is_file()) == before
+    assert run(folder, "--coco", folder / "people.json") == 0
+
+
 def test_places_of_the_wrong_kind_and_given_twice_are_refused(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -225,6 +225,25 @@ def test_results_that_were_imported_say_so_and_are_explained_and_reported(folder
     assert [explain.reason(link) for link in known["links"]] == ["set by a correction"] * 2
 
 
+def test_the_settings_of_the_run_hold_and_its_zones_are_counted_again(tmp_path: Path) -> None:
+    stays = tracklet("gate", 1, [i / 10 for i in range(60)], [[10, 5, 20, 40]])
+    long = replace(camera("gate"), n_frames=60)
+    folder = results.write(tmp_path / "run", [person(1, stays)], [long])
+    settings_of_run = """
+cameras: [{source: gate.mp4, name: gate, homography: [[0.1, 0, 0], [0, 0.1, 0], [0, 0, 1]]}]
+zones: [{name: door, camera: gate, polygon: [[0, 20], [40, 20], [40, 48], [0, 48]]}]
+"""
+    (folder / "config.yaml").write_text(settings_of_run)
+    back = imported(folder, exported(folder, "cvat"))
+    assert (back / "config.yaml").read_text() == settings_of_run
+    (only,) = json.loads((back / "trajectories.json").read_text())["people"]
+    assert only["tracklets"][0]["floor_m"][0] == [1.5, 4.0]
+    with (back / "zones.csv").open(newline="") as file:
+        events = list(csv.DictReader(file))
+    assert {(event["zone"], event["person_id"]) for event in events} == {("door", "1")}
+    assert "zones.csv" in json.loads((back / "run.json").read_text())["files"]
+
+
 def test_imported_results_are_truth_in_which_every_box_counts(folder: Path) -> None:
     back = imported(folder, exported(folder, "cvat"))
     report, _ = evaluate(folder, back)
@@ -343,7 +362,7 @@ def test_cameras_without_a_file_are_left_out_with_a_note(
     out = exported(folder, "cvat")
     back = imported(folder, out / "gate.xml")
     said = capsys.readouterr()
-    assert "note: no file was given for empty, lobby; left out" in said.err
+    assert "note: no file was given for lobby, empty; left out" in said.err
     assert "2 people in 3 tracklets" in said.out
     assert [path.name for path in (back / "mot").iterdir()] == ["gate.txt"]
     described = json.loads((back / "trajectories.json").read_text())["cameras"]
