@@ -75,7 +75,7 @@ def _why(folder: Path, merged: Merged, run: Json) -> Json:
     confirmed = merged.setup.confirmed_probability
     links = []
     for person in merged.people:
-        links += [events.link(person, link, confirmed) for link in person.links]
+        links += events.links(person, confirmed)
     return {
         "min_probability": 0.0,
         "confirmed_probability": confirmed,
@@ -100,18 +100,23 @@ class _Reasons:
                 firsts.setdefault(event.person_id, event.tracklet)
                 self._last[event.tracklet] = event
 
-    def link(self, person: Person, link: Link, confirmed: float) -> Json:
-        """An entry of links.json for a link that leads from a tracklet to the first of a person.
+    def links(self, person: Person, confirmed: float) -> list[Json]:
+        """Entries of links.json for the links of a person, which lead to their first tracklet.
 
-        The tracklet that the event names takes the place of the first one.
+        The tracklet that the event of a link names takes the place of the first one.
         """
-        names = [tracklet.name for tracklet in person.tracklets]
+        places = {tracklet.name: place for place, tracklet in enumerate(person.tracklets)}
+        return [self._link(person, link, places, confirmed) for link in person.links]
+
+    def _link(
+        self, person: Person, link: Link, places: Mapping[str, int], confirmed: float
+    ) -> Json:
         pair = [link.first.name, link.second.name]
         event = self._last.get(link.second.name)
         reason = event.reason if event is not None and event.probability != NO_LINK else ""
         found = IS.match(reason)
-        if found is not None and found["other"] in names:
-            pair = sorted([found["other"], link.second.name], key=names.index)
+        if found is not None and found["other"] in places:
+            pair = sorted([found["other"], link.second.name], key=places.__getitem__)
         status = trajectories.status(link.probability, confirmed)
         entry = _entry([person.person_id] * 2, pair, link.probability, status)
         if not reason and _track(link.first) == _track(link.second):
