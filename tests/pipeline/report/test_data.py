@@ -393,7 +393,8 @@ def test_the_scripts_of_the_page_are_small(tmp_path: Path) -> None:
 def test_a_report_that_is_made_again_is_listed_once(tmp_path: Path) -> None:
     report(results.write(tmp_path, 1, 1))
     report(tmp_path)
-    assert json.loads((tmp_path / "run.json").read_text())["files"] == ["run.json", "tracklets.npz", "report.html"]
+    listed = json.loads((tmp_path / "run.json").read_text())["files"]
+    assert listed == ["run.json", "tracklets.npz", "report.html"]
 
 
 @pytest.mark.parametrize("missing", ["trajectories.json", "links.json", "run.json"])
