@@ -2,7 +2,7 @@
 
 It holds all tracklets with their embeddings and without pixels, as they were before linking, and
 what else linking and filling take: cameras, settings, what was known of the site, and which frames
-were looked at. That is about 13 kB a tracklet. `people-tracker apply` reads it.
+were looked at. That is 3 to 6 kB a tracklet. `people-tracker apply` reads it.
 """
 
 from collections.abc import Mapping

@@ -1,5 +1,6 @@
 """Corrections are applied to a finished run: obeyed, remembered, and nothing else changes."""
 
+import csv
 import json
 import shutil
 from collections import Counter
@@ -22,6 +23,10 @@ from tests.videos import write_beginning, write_video
 
 Json = dict[str, Any]
 N_FRAMES = 40
+ZONES = """
+zones:
+  - {name: court, camera: cam1, polygon: [[1, 1], [600, 1], [600, 350], [1, 350]]}
+"""
 PEOPLE = ("trajectories.json", "tracks.csv", "links.json")
 
 
@@ -37,7 +42,7 @@ def run(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "truth" / f"{name}.txt").write_text("".join(begin))
     site = (ROOT / "configs" / "plaza.yaml").read_text()
     site = site.replace("../samples/plaza/", "")
-    (folder / "site.yaml").write_text(site)
+    (folder / "site.yaml").write_text(site + ZONES)
     pipeline.track_people(
         output=folder / "run",
         config=folder / "site.yaml",
@@ -135,6 +140,18 @@ def test_each_kind_of_correction_is_obeyed_and_everybody_else_keeps_their_number
     assert apply(folder, write(folder, split=[cut])) == 0
     owner = {name: person for person, names in who(folder).items() for name in names}
     assert owner[cut] != owner[most]
+
+
+def test_who_is_at_a_zone_is_counted_again(folder: Path) -> None:
+    def counted() -> set[int]:
+        lines = csv.DictReader((folder / "zones.csv").read_text().splitlines())
+        return {int(line["person_id"]) for line in lines}
+
+    first, *others = sorted(counted())
+    assert others
+    assert apply(folder, write(folder, not_a_person=sorted(who(folder)[first]))) == 0
+    assert counted() == set(others)
+    assert "zones.csv" in manifest(folder)["files"]
 
 
 def test_two_people_who_are_the_same_keep_the_number_of_whom_there_is_more(folder: Path) -> None:
