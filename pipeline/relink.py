@@ -1,8 +1,9 @@
 """Link a finished run again with corrections, and write its results anew, without its videos.
 
 Tracklets are those that the run kept (`pipeline.kept`), so that only linking and writing are done
-again. Zones may be others than those of the run, since people are counted after linking. Whoever is mostly the same as before, by rows, keeps their number; others get new numbers,
-and none is used twice.
+again. Zones may be others than those of the run, since people are counted after linking. Whoever is
+mostly the same as before, by rows, keeps their number; others get new numbers, and none is used
+twice.
 
 The results take the place of those in the folder when all are complete. Videos stay as they are:
 they show the numbers from before, unless they are drawn again.
