@@ -104,6 +104,7 @@ def apply_corrections(
     overwrite: bool = False,
     video: bool = False,
     quiet: bool = True,
+    zones: str | Path = "",
 ) -> "Result":
     """Link the people of a finished run again, with corrections, and write its results anew.
 
@@ -117,12 +118,14 @@ def apply_corrections(
         overwrite: Replace the results of an earlier run in `output`.
         video: Draw the annotated videos again, from the sources of the run.
         quiet: Show no progress bars.
+        zones: YAML file of settings whose zones are counted; "" for those in `config.yaml` of the
+            folder.
 
     Returns:
         As of `track_people`.
 
     Raises:
-        ConfigError: The corrections cannot be read, or contradict each other.
+        ConfigError: The corrections or zones cannot be read, or contradict each other.
         SourceError: The folder holds no results that can be linked again, or a video is missing.
         OutputError: The results cannot be written, or `output` is not empty and `overwrite` is not
             set.
@@ -130,7 +133,7 @@ def apply_corrections(
     from pipeline import relink  # here, because it loads torch
 
     given = Path(output) if output else Path(folder)
-    return relink.relink(Path(folder), str(corrections), given, overwrite, video, quiet)
+    return relink.relink(Path(folder), str(corrections), given, overwrite, video, quiet, str(zones))
 
 
 def _settings(

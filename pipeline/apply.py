@@ -1,7 +1,8 @@
 """Apply corrections to a finished run, without reading its videos.
 
     people-tracker apply outputs/monday corrections.yaml
-    people-tracker apply outputs/monday                     # with its corrections.yaml as it is now
+    people-tracker apply outputs/monday                     # with its corrections.yaml as it is
+    people-tracker apply outputs/monday --zones site.yaml   # count at other zones
 
 The corrections of the file are added to those of the folder's `corrections.yaml`, which then holds
 both. To take one back, edit that file and leave out the other. See `pipeline.relink`.
@@ -30,6 +31,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         help="corrections to add to those in DIR/corrections.yaml (default: those alone)",
     )
+    add(
+        "--zones",
+        default="",
+        metavar="FILE",
+        help="settings whose zones are counted, such as those that the report's view Draw makes"
+        " (default: DIR/config.yaml)",
+    )
     add("--output", type=Path, metavar="DIR2", help="folder for the results (default DIR)")
     add(
         "--overwrite", action="store_true", help="replace the results of an earlier run in --output"
@@ -55,6 +63,7 @@ def _run(parsed: argparse.Namespace) -> None:
         parsed.overwrite,
         parsed.video,
         parsed.quiet,
+        parsed.zones,
     )
     summary.tell(result, parsed.quiet)
 

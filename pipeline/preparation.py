@@ -61,9 +61,7 @@ def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
     region_warnings: list[str] = []
     for camera in config.cameras:
         region_warnings += site_checks.check_region(cameras[camera.name], camera.roi)
-    for zone in config.zones:
-        if zone.camera:
-            region_warnings += site_checks.check_zone(cameras[zone.camera], zone)
+    region_warnings += site_checks.check_zones(config.zones, cameras)
     networks = load_networks(config, list(cameras.values()))
     addresses = [Address.parse(camera.source) for camera in config.cameras]
     source_paths = [Path(address.path) for address in addresses if address.path]

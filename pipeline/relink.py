@@ -1,8 +1,9 @@
 """Link a finished run again with corrections, and write its results anew, without its videos.
 
 Tracklets are those that the run kept (`pipeline.kept`), so that only linking and writing are done
-again. Whoever is mostly the same as before, by rows, keeps their number; others get new numbers,
-and none is used twice.
+again. Zones may be others than those of the run, since people are counted after linking. Whoever is
+mostly the same as before, by rows, keeps their number; others get new numbers, and none is used
+twice.
 
 The results take the place of those in the folder when all are complete. Videos stay as they are:
 they show the numbers from before, unless they are drawn again.
@@ -24,6 +25,7 @@ from models.interrupts import Interrupts
 from pipeline import config as configuration
 from pipeline import kept as keeping
 from pipeline import run as runs
+from pipeline import site_checks
 from pipeline.errors import ConfigError, SourceError
 from pipeline.kept import Kept
 from pipeline.linking.clustering import corrections
@@ -35,7 +37,9 @@ from pipeline.outputs.reading import Json
 from pipeline.records import Person, Tracklet
 from pipeline.report import write as report
 from pipeline.result import Result
+from pipeline.zones import table
 
+SETTINGS = "config.yaml"
 VIDEO = ".mp4"
 OLD_NUMBERS = (
     "the annotated videos show the people from before corrections were applied; `people-tracker"
@@ -49,7 +53,13 @@ Pieces = Mapping[Track, Sequence[Piece]]
 
 
 def relink(
-    folder: Path, path: str, output: Path, overwrite: bool, with_video: bool, quiet: bool
+    folder: Path,
+    path: str,
+    output: Path,
+    overwrite: bool,
+    with_video: bool,
+    quiet: bool,
+    zones: str = "",
 ) -> Result:
     """Link a run again; see `pipeline.apply_corrections`.
 
@@ -60,6 +70,7 @@ def relink(
         overwrite: whether `output` may hold the results of an earlier run.
         with_video: whether the videos are drawn again.
         quiet: show no progress bar.
+        zones: settings whose zones are counted; "" for those of the folder.
 
     Returns:
         What was found and written.
@@ -69,7 +80,7 @@ def relink(
     """
     said = _said(folder, path)
     earlier = reading.read(folder / MANIFEST)
-    kept = keeping.read(folder)
+    kept = _with_zones(keeping.read(folder), zones or str(folder / SETTINGS))
     in_place = output.resolve() == folder.resolve()
     results = OutputFolder(output, overwrite or in_place)
     with closing(results):
@@ -99,6 +110,23 @@ def relink(
             runs.publish(results, result)
     result.files = results.written
     return result
+
+
+def _with_zones(kept: Kept, path: str) -> Kept:
+    """What was kept, with the zones of a file of settings; raises ConfigError."""
+    config = kept.config
+    zones = configuration.load(path).zones
+    if zones == config.zones:
+        return kept
+    cameras = {camera.name: camera for camera in kept.cameras}
+    plain = [zone.model_dump(mode="json") for zone in zones]
+    changed = configuration.change(config, {"zones": plain}, path)
+    configuration.check_zones(changed)
+    earlier = site_checks.check_zones(config.zones, cameras)
+    warnings = [line for line in kept.warnings if line not in earlier]
+    warnings += site_checks.check_zones(zones, cameras)
+    settings = {**kept.settings, "zones": plain}
+    return replace(kept, settings=settings, warnings=warnings)
 
 
 def _said(folder: Path, path: str) -> Corrections:
@@ -143,7 +171,7 @@ def _begun(kept: Kept, said: Corrections, earlier: Json, last_id: int, output: P
 
 def _names(earlier: Json, folder: Path) -> list[str]:
     """Files of the run that stay if they are not written again."""
-    rewritten = (MANIFEST, report.FILE, corrections.FILE)
+    rewritten = (MANIFEST, report.FILE, corrections.FILE, table.FILE)
     names = [str(name) for name in earlier["files"]]
     return [name for name in names if name not in rewritten and _is_inside(name, folder)]
 

@@ -7,7 +7,7 @@ matter.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -64,6 +64,15 @@ def check_region(camera: Camera, roi: Sequence[tuple[float, float]]) -> list[str
     if geometry.crosses_itself(points):
         crossing = "has sides that cross; list its points in order along its border"
         warnings.append(f"{camera.name}: its roi {crossing}")
+    return warnings
+
+
+def check_zones(zones: Iterable[ZoneConfig], cameras: Mapping[str, Camera]) -> list[str]:
+    """Compare all zones with the pictures that they are in; see `check_zone`."""
+    warnings: list[str] = []
+    for zone in zones:
+        if zone.camera:
+            warnings += check_zone(cameras[zone.camera], zone)
     return warnings
 
 

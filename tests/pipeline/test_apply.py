@@ -18,6 +18,7 @@ from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
 from pipeline.outputs import reading
 from pipeline.relink import OLD_NUMBERS
+from pipeline.zones import table
 from tests.conftest import ROOT
 from tests.videos import write_beginning, write_video
 
@@ -460,3 +461,55 @@ def test_a_run_from_the_settings_of_the_folder_obeys_as_well(
     saved = configuration.load(str(folder / "config.yaml"))
     assert saved.linking.corrections == str(folder / corrections.FILE)
     assert corrections.load(saved.linking.corrections).different == [[most, least]]
+
+
+def test_zones_are_counted_afterwards_and_stay_until_others_are_given(
+    folder: Path, tmp_path: Path
+) -> None:
+    site = tmp_path / "drawn.yaml"
+    whole = "[[0, 0], [960, 0], [960, 540], [0, 540]]"
+    site.write_text(
+        f"zones:\n- {{name: all, camera: cam1, polygon: {whole}}}\n"
+        "- {name: beyond, camera: cam2, line: [[0, 0], [1900, 1000]]}\n"
+    )
+    before = who(folder)
+    assert apply(folder, "--zones", site) == 0
+    assert who(folder) == before
+    events = table.read(folder / "zones.csv")
+    in_cam1 = [number for number, names in before.items() if any("cam1/" in n for n in names)]
+    assert {event.person_id for event in events if event.zone == "all"} <= set(in_cam1)
+    assert len(events) >= 3
+    listed = manifest(folder)
+    assert "zones.csv" in listed["files"]
+    assert [zone["zone"] for zone in listed["zones"]] == ["all", "beyond"]
+    assert sum("zone beyond: its line in cam2" in line for line in listed["warnings"]) == 1
+    counted = contents(folder)
+    assert apply(folder) == 0
+    after = contents(folder)
+    assert sorted(manifest(folder)["warnings"]) == sorted(listed["warnings"])
+    assert after["zones.csv"] == counted["zones.csv"]
+    site.write_text("zones: []")
+    assert apply(folder, "--zones", site) == 0
+    assert not (folder / "zones.csv").exists()
+    assert "zones.csv" not in manifest(folder)["files"]
+    assert not [line for line in manifest(folder)["warnings"] if line.startswith("zone ")]
+
+
+@pytest.mark.parametrize(
+    ("zone", "reason"),
+    [
+        ("{name: a, camera: yard, line: [[0, 0], [9, 9]]}", "there is no camera yard"),
+        ("{name: a, camera: cam1, line: [[2000, 0], [2000, 9]]}", "wholly outside the picture"),
+        ("{name: a, camera: cam1}", "a zone needs a polygon, or a line"),
+    ],
+)
+def test_zones_that_cannot_be_counted_are_one_line_and_change_nothing(
+    folder: Path, tmp_path: Path, zone: str, reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = tmp_path / "drawn.yaml"
+    site.write_text(f"zones: [{zone}]")
+    before = contents(folder)
+    assert apply(folder, "--zones", site) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert reason in line
+    assert contents(folder) == before

@@ -40,10 +40,17 @@ const floorPoints = () => state.floor[number];
 const colourOf = (zone) => zoneColour([...new Set(state.zones.map((each) => each.name))].indexOf(zone.name));
 const within = ([x, y]) => [[x, camera().width], [y, camera().height]].map(([value, most]) => Math.round(10 * Math.max(0, Math.min(most, value))) / 10);
 
-/** Change what is drawn, so that it can be undone. */
+/** Make it possible to go back to what was drawn before. */
+function remember(before) {
+  if (snapshot() !== before) history.push(before);
+  parts.undo.disabled = !history.length && !draft.length;
+}
+
+/** Change what is drawn, and show it. */
 function change(how) {
-  history.push(snapshot());
+  const before = snapshot();
   how();
+  remember(before);
   show();
 }
 
@@ -83,12 +90,13 @@ function finish() {
 }
 
 /** A point that can be dragged, and moved and removed by keyboard. */
-function handle(name, point, key, remove, className = "") {
-  const made = shape("circle", { cx: point[0], cy: point[1], r: 7 * unit(), class: `handle ${className}`, tabindex: 0, role: "button", "data-key": key, "aria-label": name });
+function handle(name, point, remove, className = "") {
+  const made = shape("circle", { cx: point[0], cy: point[1], r: 7 * unit(), class: `handle ${className}`, tabindex: 0, role: "button", "aria-label": name });
   const move = (to) => {
     [point[0], point[1]] = within(to);
     made.setAttribute("cx", point[0]);
     made.setAttribute("cy", point[1]);
+    refresh();
   };
   made.addEventListener("pointerdown", (event) => {
     if (draft.length) return;
@@ -96,20 +104,22 @@ function handle(name, point, key, remove, className = "") {
     made.focus();
     made.setPointerCapture(event.pointerId);
     const before = snapshot();
-    made.onpointermove = (moved) => {
-      move(placeOf(moved));
-      refresh();
-    };
+    made.onpointermove = (moved) => move(placeOf(moved));
     made.onlostpointercapture = () => {
-      if (snapshot() !== before) history.push(before);
-      show();
+      made.onpointermove = null;
+      remember(before);
     };
   });
   made.addEventListener("keydown", (event) => {
     const by = arrow(event);
-    if (by) change(() => move([point[0] + by[0], point[1] + by[1]]));
-    else if (event.key === "Delete") change(remove);
-    else return;
+    const before = snapshot();
+    if (by) {
+      move([point[0] + by[0], point[1] + by[1]]);
+      remember(before);
+    } else if (event.key === "Delete") {
+      change(remove);
+      parts.stage.focus();
+    } else return;
     event.preventDefault();
     event.stopPropagation();
   });
@@ -135,12 +145,12 @@ function handles() {
         if (zone.points.length > 3) zone.points.splice(corner, 1);
         else state.zones.splice(at, 1);
       };
-      made.push(handle(`Point ${corner + 1} of ${zone.name}`, point, `${at}/${corner}`, remove));
+      made.push(handle(`Point ${corner + 1} of ${zone.name}`, point, remove));
     });
   });
   floorPoints().forEach((point, at) => {
     const remove = () => floorPoints().splice(at, 1);
-    made.push(label(String(at + 1), point[0], point[1] - 11 * unit(), unit()), handle(`Floor point ${at + 1}`, point, `floor/${at}`, remove, "on-floor"));
+    made.push(label(String(at + 1), point[0], point[1] - 11 * unit(), unit()), handle(`Floor point ${at + 1}`, point, remove, "on-floor"));
   });
   return made;
 }
@@ -196,7 +206,7 @@ function fit(matrix, n) {
 
 function show() {
   parts.panel.replaceChildren(...(tool === "floor" ? floorRows() : zoneRows()));
-  parts.undo.disabled = !history.length && !draft.length;
+  remember(snapshot());
   parts.finish.hidden = tool !== "area" || draft.length < 3;
   for (const each of parts.tools) each.setAttribute("aria-pressed", String(each.dataset.tool === tool));
   setText(parts.hint, HINTS[tool]);
@@ -204,7 +214,7 @@ function show() {
 }
 
 function showPicture() {
-  const key = document.activeElement?.dataset?.key;
+  parts.width = parts.stage.clientWidth;
   const view = stillPicture(camera());
   parts.shapes = shape("g", {});
   const points = shape("g", {});
@@ -212,7 +222,6 @@ function showPicture() {
   view.append(parts.shapes, points);
   parts.stage.replaceChildren(view);
   refresh();
-  if (key) parts.stage.querySelector(`[data-key="${key}"]`)?.focus();
 }
 
 /** A field of something drawn. */
@@ -229,10 +238,7 @@ function field(label, target, key, kind) {
     target[key] = kind === "number" ? made.value : made.value.trim() || "zone";
     refresh();
   });
-  made.addEventListener("change", () => {
-    history.push(before);
-    parts.undo.disabled = false;
-  });
+  made.addEventListener("change", () => remember(before));
   return made;
 }
 
@@ -309,7 +315,7 @@ function toolbar() {
 
 function listen(stage) {
   stage.addEventListener("click", (event) => {
-    if (event.target.dataset.key && !draft.length) return; // a point was chosen or moved
+    if (event.target.matches("circle[tabindex]") && !draft.length) return; // a point was chosen or moved
     cross = null;
     put(placeOf(event));
   });
@@ -354,6 +360,8 @@ export function showDraw(target) {
   addEventListener("beforeunload", (event) => {
     if (snapshot() !== taken) event.preventDefault();
   });
-  new ResizeObserver(showPicture).observe(stage);
+  new ResizeObserver(() => {
+    if (stage.clientWidth !== parts.width) showPicture();
+  }).observe(stage);
   show();
 }

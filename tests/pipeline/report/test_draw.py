@@ -260,7 +260,7 @@ def test_everything_can_be_undone(browser: Any, empty: Path, tmp_path: Path) -> 
     assert len(handles(browser)) == 3  # and no corner was put
     browser.find_element(By.CSS_SELECTOR, ".zone-row button").click()
     assert settings_of(browser, tmp_path).zones == []
-    undo = browser.find_element(By.XPATH, "//button[text()='Undo']")
+    undo = browser.find_element(By.XPATH, "//*[@class='tools']/button[text()='Undo']")
     undo.click()
     assert settings_of(browser, tmp_path).zones == after
     stage(browser).send_keys(Keys.CONTROL, "z")
