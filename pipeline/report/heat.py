@@ -80,7 +80,7 @@ def _grid(camera: Camera) -> tuple[int, int]:
 def _lasting_s(times_s: Array) -> Array:
     """Seconds that each row stands for."""
     steps_s = np.diff(times_s)
-    usual_s = float(np.median(steps_s)) if len(steps_s) else 0.0
+    usual_s = float(np.sort(steps_s)[len(steps_s) // 2]) if len(steps_s) else 0.0
     lasting_s = np.where(steps_s > MAX_STEP_S, usual_s, steps_s)
     return np.append(lasting_s, min(usual_s, MAX_STEP_S))
 

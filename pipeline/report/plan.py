@@ -101,16 +101,12 @@ class Plans:
             return
         upright = boxes[is_standing]
         times_s = times_s[is_standing]
-        floor_m = floor_m[is_standing] if len(floor_m) else floor_m
-        starts = self._starts(times_s)
-        walk = _Walk(
-            person_id,
-            camera,
-            _means(times_s, starts),
-            _means(floor.foot_points(upright), starts),
-            _means(floor_m, starts) if len(floor_m) else floor_m,
-        )
-        self._walks.append(walk)
+        columns = [times_s, floor.foot_points(upright)]
+        if len(floor_m):
+            columns.append(floor_m[is_standing])
+        rows = _means(np.column_stack(columns), self._starts(times_s))
+        points = rows[:, 3:] if len(floor_m) else floor_m
+        self._walks.append(_Walk(person_id, camera, rows[:, 0], rows[:, 1:3], points))
         if not len(floor_m):
             self._standing[camera].append(_whole(upright, seen_by))
 
@@ -197,11 +193,10 @@ def _reached(
     return matrices
 
 
-def _means(values: Array, starts: Array) -> Array:
-    """Means of stretches of rows, which begin at `starts`."""
-    counts = np.diff(np.append(starts, len(values)))
-    sums = np.add.reduceat(values, starts)
-    return np.asarray(sums / counts.reshape(-1, *[1] * (values.ndim - 1)))
+def _means(rows: Array, starts: Array) -> Array:
+    """Means of stretches of rows (n, k), which begin at `starts`."""
+    counts = np.diff(np.append(starts, len(rows)))
+    return np.asarray(np.add.reduceat(rows, starts) / counts[:, None])
 
 
 def _whole(boxes: Array, camera: Camera) -> Array:
