@@ -382,6 +382,15 @@ def test_frames_between_those_of_the_run_are_accepted_and_the_run_then_has_every
     assert (described["stride"], described["frame_ranges"]) == (1, [[0, 57]])
 
 
+def test_times_count_from_the_first_image_where_the_run_saw_nobody(tmp_path: Path) -> None:
+    late = replace(camera("gate"), start_s=7.0)
+    ranges = {"gate": [(21, 40)]}
+    folder = results.write(tmp_path / "run", [], [late], frame_ranges=ranges)
+    labels = tmp_path / "gate.txt"
+    labels.write_text("22,9,1,2,10,30,1,1,1\n24,9,1,2,10,30,1,1,1\n")
+    assert [row["time_s"] for row in rows_of(imported(folder, labels))] == ["7.0000", "7.2000"]
+
+
 def test_somebody_who_is_away_for_long_has_several_tracklets(folder: Path) -> None:
     (folder / "mot" / "gate.txt").write_text("1,9,1,2,10,30,1,1,1\n20,9,1,2,10,30,1,1,1\n")
     cameras = [replace(each, fps=5.0) for each in CAMERAS]
