@@ -432,6 +432,7 @@ def cvat(*tracks: str, root: str = "annotations") -> str:
         ('<annotations><image id="0"/></annotations>', "has images instead of tracks"),
         (cvat(root="dataset"), "is not CVAT's XML; export it from CVAT as CVAT for video 1.1"),
         ("<annotations>", "is damaged"),
+        ('<?xml version="1.0" encoding="nonsense"?><annotations/>', "is damaged"),
         ("", "is damaged"),
         (
             '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>' + cvat("&b;"),
@@ -447,6 +448,24 @@ def test_what_cannot_be_meant_in_cvat_is_one_line(
     line = refused(capsys, folder, path)
     assert says in line
     assert "gate.xml" in line
+
+
+def test_archives_that_are_damaged_or_of_something_else_are_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder.parent / "gate.zip"
+    path.write_bytes(b"PK\x03\x04 and then nothing")
+    assert "gate.zip: is damaged" in refused(capsys, folder, path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("gt/gt.txt", "")
+    assert "gate.zip: has no annotations.xml; export it" in refused(capsys, folder, path)
+    text = cvat(BOX.format(4, SOMEBODY) * 1000)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations.xml", text)
+    damaged = bytearray(path.read_bytes())
+    damaged[60:70] = bytes(10)
+    path.write_bytes(damaged)
+    assert "gate.zip: is damaged" in refused(capsys, folder, path)
 
 
 @pytest.mark.parametrize(
