@@ -92,7 +92,7 @@ def _read(run: Table, files: Sequence[Path]) -> Imported:
         labels = given[name]
         _check(labels, camera)
         known = concatenate([NO_ROWS, *parts])
-        for person_id, tracklet in labelled_tracklets.tracklets(labels, known, camera.camera):
+        for person_id, tracklet in labelled_tracklets.tracklets(labels, known, camera):
             tracklets[person_id].append(tracklet)
         footage[name] = _covering(camera, labels.frames)
     people = [_person(person_id, own) for person_id, own in sorted(tracklets.items())]
@@ -209,7 +209,8 @@ def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> Non
         folder.write_parts("tracks.csv", trajectories.csv_lines(people))
         if config.zones:
             everywhere = [_with_floor(footage, config) for footage in run.footage.values()]
-            end_s = max((footage.last_s for footage in imported.footage), default=0.0)
+            ends_s = [each.nominal_times(each.frames).max(initial=0) for each in imported.footage]
+            end_s = float(max(ends_s, default=0.0))
             events = counting.count(people, everywhere, config.zones, end_s)
             folder.write_parts(zone_table.FILE, zone_table.csv_lines(events))
         for camera in cameras:

@@ -6,7 +6,8 @@ So `person_id` and `track_id` are attributes that hold for the whole track, and 
 keyframe, so CVAT moves it along with the detected ones around it; only the last one before a gap
 has to be one. A box that is `outside` ends what is seen. `labels.json` beside the files is the
 label for CVAT's constructor ("Raw"). Frames are numbered as in the video: a task for a run with
-`sources.stride` N needs CVAT's frame step N.
+`sources.stride` N needs CVAT's frame step N. Images of a folder are numbered from 0 by CVAT; make a
+video of those whose names begin at another number, or have gaps.
 """
 
 import json

@@ -9,8 +9,9 @@ import math
 import re
 import xml.etree.ElementTree as ET
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -18,12 +19,15 @@ from typing import IO
 
 import numpy as np
 
+from models.errors import one_line
 from pipeline.errors import SourceError
 from pipeline.exports.labelled import MAX_NUMBER, Labels
 
 IN_ARCHIVE = "annotations.xml"
 STEP = re.compile(r"step\s*=\s*([0-9]{1,6})")
 CORNERS = ("xtl", "ytl", "xbr", "ybr")
+DAMAGED = (ET.ParseError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error)
+"""What reading raises: no XML, unknown encodings, archives that are damaged or need a password."""
 EXPORT_AGAIN = "export it from CVAT as CVAT for video 1.1"
 NEEDS_ID = (
     "give it the number of the person in CVAT; somebody new gets a number that nobody else has"
@@ -70,16 +74,16 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
     if not path.is_file():
         raise SourceError(f"{path}: no such file")
     try:
-        if path.suffix.lower() == ".zip":
-            with zipfile.ZipFile(path) as archive, archive.open(IN_ARCHIVE) as file:
-                yield file
-        else:
-            with path.open("rb") as file:
-                yield file
-    except (ET.ParseError, ValueError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{path}: is damaged ({error}); {EXPORT_AGAIN}") from None
-    except KeyError:
-        raise SourceError(f"{path}: has no {IN_ARCHIVE}; {EXPORT_AGAIN}") from None
+        with ExitStack() as stack:
+            if path.suffix.lower() == ".zip":
+                archive = stack.enter_context(zipfile.ZipFile(path))
+                if IN_ARCHIVE not in archive.namelist():
+                    raise SourceError(f"{path}: has no {IN_ARCHIVE}; {EXPORT_AGAIN}")
+                yield stack.enter_context(archive.open(IN_ARCHIVE))
+            else:
+                yield stack.enter_context(path.open("rb"))
+    except DAMAGED as error:
+        raise SourceError(f"{path}: is damaged ({one_line(error)}); {EXPORT_AGAIN}") from None
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror})") from None
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from models.boxes import iou
 from pipeline.exports.labelled import Labels
+from pipeline.exports.table import Footage
 from pipeline.outputs.trajectories import Rows
-from pipeline.records import Array, Camera, Tracklet
+from pipeline.records import Array, Tracklet
 
 MAX_GAP_S = 2.0
 """A tracklet ends where nobody was seen for longer; those of a run have shorter gaps."""
@@ -21,15 +22,15 @@ MIN_IOU = 0.9
 """A box that overlaps one of the run so much is that box."""
 
 
-def tracklets(labels: Labels, known: Rows, camera: Camera) -> Iterator[tuple[int, Tracklet]]:
+def tracklets(labels: Labels, known: Rows, footage: Footage) -> Iterator[tuple[int, Tracklet]]:
     """Yield the tracklets of one camera, each with its person.
 
     Args:
         labels: boxes of the camera.
         known: its rows in the run.
-        camera: the camera.
+        footage: the camera.
     """
-    times_s = _times(labels.frames, known, camera)
+    times_s = _times(labels.frames, known, footage)
     track_ids, pieces = _tracks(labels, known)
     is_new = np.diff(labels.tracks) != 0
     is_new |= np.diff(labels.person_ids) != 0
@@ -42,7 +43,7 @@ def tracklets(labels: Labels, known: Rows, camera: Camera) -> Iterator[tuple[int
     )
     for part, track_id in zip(parts, unique_ids, strict=True):
         tracklet = Tracklet.bare(
-            camera.name,
+            footage.camera.name,
             track_id,
             labels.frames[part],
             times_s[part],
@@ -61,16 +62,16 @@ def _split(n_rows: int, is_new: Array) -> list[Array]:
     return parts if n_rows else []
 
 
-def _times(frames: Array, known: Rows, camera: Camera) -> Array:
+def _times(frames: Array, known: Rows, footage: Footage) -> Array:
     """Times of frames (n,) on the common clock, as the run has them where it had somebody."""
     if not len(known.frames):
-        return np.asarray(camera.start_s + frames / camera.fps)
+        return footage.nominal_times(frames)
     seen, rows = np.unique(known.frames, return_index=True)
     seen_s = known.times_s[rows]
     times_s = np.interp(frames, seen, seen_s)
     before = np.minimum(frames - seen[0], 0)
     after = np.maximum(frames - seen[-1], 0)
-    return np.asarray(times_s + (before + after) / camera.fps)
+    return np.asarray(times_s + (before + after) / footage.camera.fps)
 
 
 def _tracks(labels: Labels, known: Rows) -> tuple[Array, Array]:

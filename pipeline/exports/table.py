@@ -62,10 +62,12 @@ class Footage:
         """Number of the last frame that was processed; -1 where there is none."""
         return int(self.frames.max(initial=-1))
 
-    @property
-    def last_s(self) -> float:
-        """When the last frame was taken, at the nominal rate, seconds on the common clock."""
-        return self.camera.start_s + max(self.last_frame, 0) / self.camera.fps
+    def nominal_times(self, frames: Array) -> Array:
+        """Return when frames (n,) were taken if the rate was the nominal one: (n,) seconds on the
+        common clock.
+        """
+        since_first = frames - self.frames.min(initial=self.last_frame)
+        return np.asarray(self.camera.start_s + since_first / self.camera.fps)
 
 
 class Table:

@@ -298,6 +298,17 @@ def test_rerun_shows_each_frame_with_its_people_and_nobody_after_the_last(folder
     assert "/lobby/picture" in read
 
 
+def test_a_writer_of_rerun_that_is_switched_off_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rerun", reason="needs the package rerun-sdk")
+    monkeypatch.setenv("RERUN", "0")
+    out = folder.parent / "run.rrd"
+    assert run(folder, "--rerun", out) == 2
+    assert "run.rrd: rerun wrote nothing" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_supervision_gets_the_people_of_a_camera_frame_by_frame(folder: Path) -> None:
     supervision = pytest.importorskip("supervision", reason="needs the package supervision")
     with parts_of(4):

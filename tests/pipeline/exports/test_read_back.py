@@ -382,6 +382,15 @@ def test_frames_between_those_of_the_run_are_accepted_and_the_run_then_has_every
     assert (described["stride"], described["frame_ranges"]) == (1, [[0, 57]])
 
 
+def test_times_count_from_the_first_image_where_the_run_saw_nobody(tmp_path: Path) -> None:
+    late = replace(camera("gate"), start_s=7.0)
+    ranges = {"gate": [(21, 40)]}
+    folder = results.write(tmp_path / "run", [], [late], frame_ranges=ranges)
+    labels = tmp_path / "gate.txt"
+    labels.write_text("22,9,1,2,10,30,1,1,1\n24,9,1,2,10,30,1,1,1\n")
+    assert [row["time_s"] for row in rows_of(imported(folder, labels))] == ["7.0000", "7.2000"]
+
+
 def test_somebody_who_is_away_for_long_has_several_tracklets(folder: Path) -> None:
     (folder / "mot" / "gate.txt").write_text("1,9,1,2,10,30,1,1,1\n20,9,1,2,10,30,1,1,1\n")
     cameras = [replace(each, fps=5.0) for each in CAMERAS]
@@ -423,6 +432,7 @@ def cvat(*tracks: str, root: str = "annotations") -> str:
         ('<annotations><image id="0"/></annotations>', "has images instead of tracks"),
         (cvat(root="dataset"), "is not CVAT's XML; export it from CVAT as CVAT for video 1.1"),
         ("<annotations>", "is damaged"),
+        ('<?xml version="1.0" encoding="nonsense"?><annotations/>', "is damaged"),
         ("", "is damaged"),
         (
             '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>' + cvat("&b;"),
@@ -438,6 +448,24 @@ def test_what_cannot_be_meant_in_cvat_is_one_line(
     line = refused(capsys, folder, path)
     assert says in line
     assert "gate.xml" in line
+
+
+def test_archives_that_are_damaged_or_of_something_else_are_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder.parent / "gate.zip"
+    path.write_bytes(b"PK\x03\x04 and then nothing")
+    assert "gate.zip: is damaged" in refused(capsys, folder, path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("gt/gt.txt", "")
+    assert "gate.zip: has no annotations.xml; export it" in refused(capsys, folder, path)
+    text = cvat(BOX.format(4, SOMEBODY) * 1000)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("annotations.xml", text)
+    damaged = bytearray(path.read_bytes())
+    damaged[60:70] = bytes(10)
+    path.write_bytes(damaged)
+    assert "gate.zip: is damaged" in refused(capsys, folder, path)
 
 
 @pytest.mark.parametrize(
