@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 from pipeline import cli, yuv
+from pipeline.config import LiveConfig, OutputConfig
+from pipeline.live.segments import MAX_WAITING, SEGMENTS, Segments
+from pipeline.online.events import Event
 from pipeline.outputs import mosaic
 from pipeline.outputs.video import Encoder
 from pipeline.records import Camera, Frame
@@ -28,6 +31,8 @@ from tests.browser import (
     started,
     text_of,
 )
+from tests.pipeline.linking.test_linker import seen
+from tests.pipeline.live.test_merge import record
 from tests.pipeline.report import results
 from tests.pipeline.report.test_stills import followed, picture
 from tests.videos import write_video
@@ -706,3 +711,38 @@ def test_a_video_that_is_not_beside_the_page_is_named(browser: Any, tmp_path: Pa
     assert command.main([str(tmp_path)]) == 0
     opened(browser, tmp_path)
     wait_until(lambda: text_of(browser, ".player .empty").startswith("gate.mp4 cannot be played"))
+
+
+def test_segments_of_a_live_run_are_played_one_after_the_other(
+    browser: Any, tmp_path: Path
+) -> None:
+    """A camera without pictures for 5 s between its second and its third segment."""
+    start_s = 1_764_412_973.25
+    written = Segments(tmp_path, "a", LiveConfig(segment_s=1.5), OutputConfig(crf=30))
+    for number in (*range(30), *range(80, 100)):
+        wait_until(lambda: written._waiting.qsize() < MAX_WAITING)
+        image = np.full((48, 64, 3), grey_of(number // 10), np.uint8)
+        written.write(yuv.from_bgr(image), start_s + number / 10)
+    written.close()
+    names = sorted(path.name for path in (tmp_path / SEGMENTS / "a").iterdir())
+    assert len(names) == 4
+    walk = seen("a", 1, 0, 10).shifted(start_s)
+    record(tmp_path, [walk], [Event(start_s, "appeared", 1, -1, "a/1@0", "new")])
+    watch(browser, tmp_path)
+
+    def is_shown(name: str, offset_s: float, grey: int) -> bool:
+        is_near = abs(times_of(browser).get(name, -1) - offset_s) < 0.1
+        return is_near and abs(screenshot(browser, ".frame").mean() - grey) < 15
+
+    browser.execute_script("document.querySelector('.view').hidden = true")
+    wait_until(lambda: is_shown(names[0], 0, grey_of(0)))
+    press(browser, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    wait_until(lambda: is_shown(names[1], 0.5, grey_of(2)))
+    press(browser, *[Keys.ARROW_RIGHT] * 3)
+    wait_until(lambda: text_of(browser, ".screen .empty") == "No video at this time")
+    press(browser, *[Keys.ARROW_RIGHT] * 4)
+    wait_until(lambda: is_shown(names[2], 1, grey_of(9)))
+    press(browser, *[Keys.ARROW_LEFT] * 8, Keys.SPACE)
+    wait_until(lambda: set(times_of(browser)) == {names[1]})
+    wait_until(lambda: text_of(browser, ".screen .empty") == "No video at this time")
+    wait_until(lambda: set(times_of(browser)) == {names[2]})
