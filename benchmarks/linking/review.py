@@ -20,6 +20,7 @@ from benchmarks.linking.real_scenes import NOT_KNOWN, Shown
 from benchmarks.linking.synthetic_scenes import EmbeddedScene
 from pipeline.config import LinkingConfig
 from pipeline.evaluate import losses, scores
+from pipeline.evaluate.boxes import Scene
 from pipeline.linking import linker
 from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.linker import Linked
@@ -62,12 +63,17 @@ def measure(scene: EmbeddedScene, order: Order, n_rounds: int = N_ROUNDS) -> Cur
         n_rounds: How many rounds there are.
     """
     person = _Knowing(order)
-    linked, idf1, oracle = _linked(scene, person)
-    curve = [idf1]
+    linked, matched = _linked(scene, person)
+    tracklets = scores.tracklet_numbers(matched)
+    oracle_ids = scores.oracle_ids(tracklets, scores.followed_people(matched, tracklets))
+    oracle = losses.attribute(matched, oracle_ids).shares()["IDF1"]
+    curve = [losses.attribute(matched).shares()["IDF1"]]
     for _ in range(n_rounds):
         if person.answer(linked):
-            linked, idf1, _ = _linked(scene, person)
-        curve.append(idf1)
+            linked, matched = _linked(scene, person)
+            curve.append(losses.attribute(matched).shares()["IDF1"])
+        else:
+            curve.append(curve[-1])
     return Curve(curve, oracle, len(person.asked))
 
 
@@ -113,17 +119,13 @@ class _Knowing:
         return found
 
 
-def _linked(scene: EmbeddedScene, person: _Knowing) -> tuple[Linked, float, float]:
-    """Link with what a person said, and let them see the result; IDF1, and that of the oracle."""
+def _linked(scene: EmbeddedScene, person: _Knowing) -> tuple[Linked, list[Scene]]:
+    """Link with what a person said, and let them see the result; that, matched with truth."""
     cameras = real_scenes.without_homographies(scene)
     linked = linker.link(scene.embedded, cameras, LinkingConfig(), person.said)
     matched = synthetic_scenes.matched(scene, synthetic_scenes.filled(linked))
-    tracklets = scores.tracklet_numbers(matched)
-    oracle_ids = scores.oracle_ids(tracklets, scores.followed_people(matched, tracklets))
     person.shown = real_scenes.whom_tracklets_show(matched)
-    idf1 = losses.attribute(matched).shares()["IDF1"]
-    oracle = losses.attribute(matched, oracle_ids).shares()["IDF1"]
-    return linked, idf1, oracle
+    return linked, matched
 
 
 def run(scenes: Iterable[EmbeddedScene]) -> Row:
