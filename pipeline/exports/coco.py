@@ -125,6 +125,7 @@ def _annotations(parts: Iterable[Rows], first_id: int) -> Iterator[dict[str, Any
                 "bbox": box,
                 "area": areas[i],
                 "iscrowd": 0,
+                "segmentation": [],  # readers warn where it is missing
                 "person_id": int(rows.person_ids[i]),
                 "track_id": int(rows.track_ids[i]),
                 "tracklet": int(rows.first_frames[i]),

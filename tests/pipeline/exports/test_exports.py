@@ -170,7 +170,7 @@ def test_coco_is_read_by_pycocotools_and_has_images_of_frames_without_people(fol
         (7, 3, [10, 5, 10, 35]),
         (1, 4, [-3, 0, 12, 48]),
     ]
-    assert annotations[0]["area"] == 350
+    assert (annotations[0]["area"], annotations[0]["segmentation"]) == (350, [])
     filled = [each for each in read.anns.values() if each["filled"]]
     assert [(each["tracklet"], each["score"]) for each in filled] == [(0, 0.0), (0, 0.0)]
     assert read.getAnnIds(imgIds=[images["gate/000010.jpg"]["id"]]) == []
