@@ -96,7 +96,7 @@ def relink(
         result.linked = replace(result.linked, people=people)
         runs.settle(kept, result)
         runs.write(results, result)
-        if said.names():
+        if said.names() or (folder / corrections.FILE).is_file():
             results.write_text(corrections.FILE, _text(said, folder))
         if with_video:
             _draw(results, result, kept, quiet)

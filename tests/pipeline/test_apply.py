@@ -210,8 +210,9 @@ def test_corrections_add_up_and_are_taken_back_in_the_file_of_the_folder(folder:
     assert {frozenset(v) for v in after.values()} == {
         frozenset(v) for v in before.values() if lonely not in v
     }
-    (folder / corrections.FILE).write_text("")
+    (folder / corrections.FILE).write_text("# nothing any more\n")
     assert apply(folder) == 0
+    assert (folder / corrections.FILE).read_text() == "# nothing any more\n"
     assert set(map(frozenset, who(folder).values())) == set(map(frozenset, before.values()))
 
 
