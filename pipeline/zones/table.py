@@ -45,7 +45,7 @@ class Totals:
     def in_words(self) -> str:
         """Return a line for the closing summary."""
         if self.is_line:
-            return f"line {self.zone}: {self.entries} in, {self.exits} out"
+            return f"zone {self.zone}: {self.entries} in, {self.exits} out"
         entries = f"{self.entries} {'entry' if self.entries == 1 else 'entries'}"
         exits = f"{self.exits} {'exit' if self.exits == 1 else 'exits'}"
         stay = f", median stay {self.dwell_s:.1f} s" if self.exits else ""

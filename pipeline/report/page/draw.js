@@ -348,6 +348,7 @@ export function showDraw(target) {
   const line = element("div", "line");
   line.append(button("Copy", () => copy(told)), button("Download", download), told);
   const about = element("p", "facts", "Save it as site.yaml beside the videos, or put the parts into your own file, and run with --config site.yaml.");
+  if (data.is_correctable) about.append(" To count at these zones in the results that are here: ", element("code", "", "people-tracker apply DIR --zones site.yaml"));
   target.append(card("Draw", toolbar(), parts.hint, stage), card("Drawn", parts.panel), card("Settings", about, parts.yaml, line));
   listen(stage);
   document.addEventListener("keydown", (event) => {

@@ -54,7 +54,7 @@ def test_a_table_of_others_is_refused(tmp_path: Path, row: str) -> None:
 def test_totals_name_all_zones_also_those_where_nothing_happened() -> None:
     shop, door, empty = table.totals(EVENTS, ZONES)
     assert (shop.entries, shop.exits, shop.inside, shop.most, shop.dwell_s) == (2, 1, 1, 2, 4.0)
-    assert door.in_words() == "line door: 1 in, 2 out"
+    assert door.in_words() == "zone door: 1 in, 2 out"
     assert empty.in_words() == "zone empty: 0 entries, 0 exits, 0 inside at the end, 0 at most"
     assert shop.in_words().endswith(
         "2 entries, 1 exit, 1 inside at the end, 2 at most, median stay 4.0 s"
@@ -82,7 +82,7 @@ def test_a_run_counts_at_its_zones_and_says_so(
     output = tmp_path / "out"
     assert cli.main(["--config", str(config), "--no-video", "--output", str(output)]) == 0
     said = capsys.readouterr().out
-    assert "line door: 1 in, 0 out" in said
+    assert "zone door: 1 in, 0 out" in said
     assert "zone left: 1 entry, 1 exit, 0 inside at the end, 1 at most, median stay" in said
     events = table.read(output / "zones.csv")
     assert [(each.zone, each.kind, each.direction) for each in events] == [
