@@ -116,6 +116,8 @@ def _camera(camera: Camera, result: Result) -> dict[str, Any]:
     return {
         "camera": camera.name,
         "source": camera.source,
+        "width": camera.width,
+        "height": camera.height,
         "n_frames": camera.n_frames,
         "n_dropped": camera.n_dropped,
         "n_unchanged": result.n_unchanged.get(camera.name, 0),

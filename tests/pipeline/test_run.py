@@ -25,6 +25,7 @@ from pipeline import cli, mot, preparation
 from pipeline import config as configuration
 from pipeline import run as run_module
 from pipeline.errors import ModelError, SourceError
+from pipeline.evaluate import boxes
 from pipeline.outputs import manifest
 from pipeline.records import Embedded, Tracklet
 from pipeline.report import crops
@@ -92,6 +93,12 @@ def test_a_run_writes_every_file_that_run_json_lists_and_nothing_else(result: Pa
     assert manifest["warnings"] == []
     assert manifest["stages"]["track"]["frames"] == 100
     assert len(manifest["git"]) in (0, 40)
+
+
+def test_scoring_knows_the_size_of_the_pictures_of_a_run(result: Path) -> None:
+    described = document(result)["cameras"]
+    sizes = {each["camera"]: (each["width"], each["height"]) for each in described}
+    assert boxes.picture_sizes(result) == sizes != {}
 
 
 def test_the_report_shows_the_crop_of_everybody_and_the_videos_beside_it(result: Path) -> None:
