@@ -75,21 +75,32 @@ export function corrections() {
   return all;
 }
 
-/** What the corrections say of pairs: people who are certainly one, or certainly two. */
-function learn() {
+/** Groups that are joined: `root` is one for all of a group, `join` says whether it changed them. */
+function unions() {
   const parent = new Map();
-  const root = (name) => {
-    let found = name;
+  const root = (node) => {
+    let found = node;
     while (parent.has(found)) found = parent.get(found);
     return found;
   };
+  const join = (a, b) => {
+    const [one, other] = [root(a), root(b)];
+    if (one !== other) parent.set(one, other);
+    return one !== other;
+  };
+  return { root, join };
+}
+
+/** What the corrections say of pairs: people who are certainly one, or certainly two. */
+function learn() {
+  const { root, join } = unions();
   const { same, different, not_a_person: nobody, split } = corrections();
   const joined = [];
   for (const group of same) {
     const names = group.flatMap(expand);
     for (let at = 1; at < names.length; at += 1) joined.push([names[at - 1], names[at]]);
   }
-  for (const [a, b] of joined) if (root(a) !== root(b)) parent.set(root(a), root(b));
+  for (const [a, b] of joined) join(a, b);
   const apart = [];
   for (const group of different) {
     group.forEach((one, at) => {
@@ -102,9 +113,10 @@ function learn() {
   }
   const gone = new Set(nobody.flatMap(expand));
   const isSound = !apart.some(([a, b]) => root(a) === root(b)) && !joined.some(([a, b]) => gone.has(a) !== gone.has(b));
-  const roots = new Set(apart.map(([a, b]) => [root(a), root(b)].sort().join("\n")));
+  const keyOf = ([a, b]) => [root(a), root(b)].sort().join("\n");
+  const roots = new Set(apart.map(keyOf));
   const isSame = (a, b) => root(a) === root(b);
-  const isApart = (a, b) => roots.has([root(a), root(b)].sort().join("\n"));
+  const isApart = (a, b) => roots.has(keyOf([a, b]));
   return { joined, apart, isSame, isApart, isSound };
 }
 
@@ -157,18 +169,8 @@ function cut(edges, a, b) {
 
 /** The strongest edges that tie all nodes that are tied. */
 function strongest(edges) {
-  const group = new Map();
-  const root = (node) => {
-    let found = node;
-    while (group.has(found)) found = group.get(found);
-    return found;
-  };
-  return edges.toSorted((a, b) => b[2] - a[2]).filter(([a, b]) => {
-    const [one, other] = [root(a), root(b)];
-    if (one === other) return false;
-    group.set(one, other);
-    return true;
-  });
+  const { join } = unions();
+  return edges.toSorted((a, b) => b[2] - a[2]).filter(([a, b]) => join(a, b));
 }
 
 function edgesOf(person, nodes) {
