@@ -111,7 +111,8 @@ def test_the_report_shows_the_crop_of_everybody_and_the_videos_beside_it(result:
     assert all(person["crop"] >= 0 for person in shown["people"])
     assert [camera["video"] for camera in shown["cameras"]] == ["cam1.mp4", "cam2.mp4"]
     assert shown["mosaic"] == "mosaic.mp4"
-    assert len(shown["floor"]) == sum(len(person["tracklets"]) for person in shown["people"])
+    (plan,) = shown["plans"]
+    assert len(plan["paths"]) == sum(len(person["tracklets"]) for person in shown["people"])
     assert str(ROOT) not in text
 
 
