@@ -145,7 +145,7 @@ SAME_NAMES: Rules = (("", "image."),)
 IMAGENET_CLASSIFIER = r"model\.(fc|classifier)\."
 """The classes of ImageNet, which layumi's networks carry along."""
 FAST_REID_ASSUMED = (
-    "last stride 1, the mean where the file has no power of GeM, 256x128 px (SBS models: 384x128)"
+    "last stride 1, mean pooling where the file has no exponent of GeM; SBS models take 384x128"
 )
 LAYUMI_ASSUMED = "last stride 2, layumi's feature (ST-ReID's: ft_resnet50_wanggcong)"
 
@@ -167,14 +167,14 @@ _GAO_FAMILIES = (
         rules=GAO,
     ),
     Family(
-        name="Gao and Nevatia, temporal attention",
+        name="Gao and Nevatia (or ppriyank), temporal attention",
         marks={"base.0.weight": None, "attention_conv.weight": None},
         architecture="resnet50ta",
         rules=GAO,
         assumed="attention by softmax (by sigmoid: resnet50ta_sigmoid)",
     ),
     Family(
-        name="Gao and Nevatia, temporal pooling",
+        name="Gao and Nevatia (or ppriyank), temporal pooling",
         marks={"base.0.weight": None},
         architecture="resnet50tp",
         rules=GAO,
@@ -242,7 +242,7 @@ _LAYUMI_FAMILIES = (
         unused=IMAGENET_CLASSIFIER,
     ),
     Family(
-        name="Donthi, PCB",
+        name="SurajDonthi, PCB",
         marks={"model.0.weight": None, "classifier5.block.0.weight": None},
         architecture="ft_pcb_leaky",
         rules=DONTHI_PARTS,

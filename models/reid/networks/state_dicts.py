@@ -21,6 +21,7 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net")
 """Keys under which checkpoints keep the state dict."""
 PREFIXES = ("module.", "_orig_mod.")
 """What DataParallel and torch.compile put before every key."""
+SAVE_ALONE = "where the file was made, save the weights alone: torch.save(model.state_dict(), FILE)"
 OBJECT = re.compile(r"GLOBAL ([\w.]+) was not an allowed global|class ([\w.]+)")
 """Where torch's message names the object that it does not create."""
 REASON = re.compile(r"WeightsUnpickler error: (.+)")
@@ -47,6 +48,11 @@ def read(path: Path) -> dict[str, Tensor]:
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path}: holds numbers that Python 2 wrote, which cannot be read without running code;"
+            f" {SAVE_ALONE}"
+        ) from None
     except KeyError:  # an opcode that pickle does not have
         raise InputError(f"{path}: cannot be read as weights (no PyTorch checkpoint)") from None
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
@@ -81,10 +87,7 @@ def _refused(error: Exception) -> str:
         reason = REASON.search(str(error))
         return f"no PyTorch checkpoint: {reason.group(1) if reason else one_line(error, 120)}"
     name = found.group(1) or found.group(2)
-    return (
-        f"it holds an object of {name}, and opening that would run code; where the file was made,"
-        " save the weights alone: torch.save(model.state_dict(), FILE)"
-    )
+    return f"it holds an object of {name}, and opening that would run code; {SAVE_ALONE}"
 
 
 def _tensors(loaded: Any) -> dict[str, Tensor]:

@@ -1,6 +1,8 @@
 """Files of tensors that other programs wrote."""
 
 import argparse
+import struct
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,24 @@ def test_a_checkpoint_of_either_format_gives_its_tensors(
     found = read(path)
     assert list(found) == ["weight", "bias"]
     assert torch.equal(found["weight"], network.weight)  # type: ignore[arg-type]
+
+
+def test_numbers_of_python_2_are_refused_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth.tar"
+    torch.save({"weight": torch.ones(3)}, path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    (name,) = (name for name in files if name.endswith("data.pkl"))
+    kind = b"cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R"
+    kind += b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    number = b"cnumpy.core.multiarray\nscalar\n" + kind + b"U\x08" + struct.pack("<d", 0.9)
+    assert files[name].endswith(b"s.")
+    files[name] = files[name][:-1] + b"U\x05rank1" + number + b"\x86Rs."
+    with zipfile.ZipFile(path, "w") as archive:
+        for each, content in files.items():
+            archive.writestr(each, content)
+    with pytest.raises(InputError, match=r"tar: holds numbers that Python 2 wrote, .* FILE\)$"):
+        read(path)
 
 
 def test_a_safetensors_file_gives_its_tensors(tmp_path: Path) -> None:
