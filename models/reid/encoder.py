@@ -21,7 +21,7 @@ from models.errors import InputError, one_line
 from models.reid import graph as graphs
 from models.reid import preprocess
 from models.reid.exported import ExportedNetwork, noise
-from models.reid.networks import file
+from models.reid.networks import file, state_dicts
 from models.reid.networks.frames import FrameWise
 from models.reid.networks.heads import MeanPooling, QualityPooling
 from models.reid.openvino_network import OpenVinoNetwork
@@ -88,6 +88,11 @@ def load(
     """
     path = public.find(weights)
     if path.suffix not in (".onnx", ".xml"):
+        if path.suffix != ".safetensors" and not state_dicts.is_checkpoint(path):
+            raise InputError(
+                f"{path}: ReID weights are .safetensors (ours), .onnx (any exported network), .xml"
+                " (OpenVINO) or a PyTorch checkpoint"
+            )
         return _network(path, device, batch_crops, convention, runtime, precision)
     takes = recorded(path) if convention == "auto" else preprocess.CONVENTIONS[convention]
     if path.suffix == ".xml":

@@ -28,6 +28,12 @@ REASON = re.compile(r"WeightsUnpickler error: (.+)")
 """Where it names another reason, behind much advice."""
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file begins as a PyTorch checkpoint does: as a zip archive or a pickle."""
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"PK\x03\x04", b"\x80"))
+
+
 def read(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a file.
 
