@@ -24,7 +24,7 @@ PREFIXES = ("module.", "_orig_mod.")
 SAVE_ALONE = "where the file was made, save the weights alone: torch.save(model.state_dict(), FILE)"
 OBJECT = re.compile(r"GLOBAL ([\w.]+) was not an allowed global|class ([\w.]+)")
 """Where torch's message names the object that it does not create."""
-REASON = re.compile(r"WeightsUnpickler error: (.+)")
+REASON = re.compile(r"WeightsUnpickler error:\s*(.+)")
 """Where it names another reason, behind much advice."""
 
 

@@ -105,7 +105,7 @@ def test_a_file_that_holds_objects_is_refused_by_name_and_runs_nothing(
     [
         (b"", "cannot be read as weights"),
         (b"just text", r"cannot be read as weights \(no PyTorch checkpoint\)"),
-        (b"x", r"is not a plain state dict \(no PyTorch checkpoint"),
+        (b"x", r"is not a plain state dict \(no PyTorch checkpoint: Unsupported operand 120\)"),
         (b"PK\x03\x04 cut short", "cannot be read as weights"),
     ],
 )
