@@ -1,10 +1,10 @@
 """Clips of crops -> features: what evaluation, search and the pipeline ask of a ReID network,
 whatever file it came from.
 
-One seam, `Encoder`, with two implementations: networks of ours (.safetensors), which see a clip as
-a whole, and exported ones (.onnx, OpenVINO's .xml), where the features of an image network are
-averaged over the clip by crop quality. A network of ours runs in the runtime that
-`models.runtimes` chooses.
+One seam, `Encoder`, with two implementations: networks of ours (.safetensors, and checkpoints of
+other programs that are read as such), which see a clip as a whole, and exported ones (.onnx,
+OpenVINO's .xml), where the features of an image network are averaged over the clip by crop quality.
+A network of ours runs in the runtime that `models.runtimes` chooses.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from models.errors import InputError, one_line
 from models.reid import graph as graphs
 from models.reid import preprocess
 from models.reid.exported import ExportedNetwork, noise
-from models.reid.networks import file
+from models.reid.networks import file, state_dicts
 from models.reid.networks.frames import FrameWise
 from models.reid.networks.heads import MeanPooling, QualityPooling
 from models.reid.openvino_network import OpenVinoNetwork
@@ -72,8 +72,9 @@ def load(
     """Open ReID weights.
 
     Args:
-        weights: A .safetensors network of ours, any exported .onnx, an OpenVINO .xml, or the name
-            of a fetched public model.
+        weights: A .safetensors network of ours, any exported .onnx, an OpenVINO .xml, the name of
+            a fetched public model, or, under any other name, a PyTorch checkpoint of one of
+            `networks.families`.
         device: As for `models.device.resolve`.
         batch_crops: Crops that go into one call.
         convention: What an exported network takes, a key of `preprocess.CONVENTIONS`, or "auto":
@@ -86,35 +87,47 @@ def load(
         InputError: The weights or the runtime cannot be used.
     """
     path = public.find(weights)
-    if path.suffix == ".safetensors":
-        if convention != "auto":
-            raise InputError(
-                f"{path}: a network of ours says itself what it takes; leave the convention at auto"
-            )
-        loaded = file.load(path)
-        try:
-            network = NetworkEncoder(
-                loaded, devices.resolve(device), batch_crops, path, runtime, precision
-            )
-            network.features([noise(network.size)])
-        except RuntimeError as error:
-            recipe = loaded.recipe
-            raise InputError(
-                f"{path}: its network does not take crops of its own size"
-                f" {recipe.height_px}x{recipe.width_px} ({one_line(error)})"
-            ) from None
-        return network
     if path.suffix not in (".onnx", ".xml"):
-        raise InputError(
-            f"{path}: ReID weights are .safetensors (ours), .onnx (any exported network) or .xml"
-            " (OpenVINO)"
-        )
+        if path.suffix != ".safetensors" and not state_dicts.is_checkpoint(path):
+            raise InputError(
+                f"{path}: ReID weights are .safetensors (ours), .onnx (any exported network), .xml"
+                " (OpenVINO) or a PyTorch checkpoint"
+            )
+        return _network(path, device, batch_crops, convention, runtime, precision)
     takes = recorded(path) if convention == "auto" else preprocess.CONVENTIONS[convention]
     if path.suffix == ".xml":
         return ExportedEncoder(OpenVinoNetwork(path, batch_crops, takes), batch_crops)
     return ExportedEncoder(
         ExportedNetwork(path, devices.resolve(device), batch_crops, takes), batch_crops
     )
+
+
+def _network(
+    path: Path,
+    device: str,
+    batch_crops: int,
+    convention: str,
+    runtime: RuntimeName,
+    precision: PrecisionName,
+) -> "NetworkEncoder":
+    """Open a network of `models.reid.networks`; see `load`."""
+    if convention != "auto":
+        raise InputError(
+            f"{path}: a network of ours says itself what it takes; leave the convention at auto"
+        )
+    loaded = file.load(path)
+    try:
+        network = NetworkEncoder(
+            loaded, devices.resolve(device), batch_crops, path, runtime, precision
+        )
+        network.features([noise(network.size)])
+    except RuntimeError as error:
+        recipe = loaded.recipe
+        raise InputError(
+            f"{path}: its network does not take crops of its own size"
+            f" {recipe.height_px}x{recipe.width_px} ({one_line(error)})"
+        ) from None
+    return network
 
 
 def recorded(path: Path) -> preprocess.Convention:
@@ -169,7 +182,8 @@ class NetworkEncoder:
         self._is_fast = precision != "float32"
         self._chosen = self._choose(loaded, path, runtime, precision)
         self.choice = self._chosen.choice
-        self.note = "; ".join(self._chosen.notes)
+        notes = [loaded.note, *self._chosen.notes]
+        self.note = "; ".join(note for note in notes if note)
 
     def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
         """See `Encoder`. In torch, clips of different length share a batch, padded and masked."""

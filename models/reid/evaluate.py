@@ -145,7 +145,8 @@ def one_split(parsed: argparse.Namespace, options: dict[str, Any]) -> dict[str, 
         parsed.cache,
         parsed.top if parsed.pictures else 0,
     )
-    notes = leaks(network.about, path, parsed.data, options, data)
+    notes = [f"note: {path}: {network.note}"] if network.note else []
+    notes += leaks(network.about, path, parsed.data, options, data)
     _make_folders(parsed)
     report = evaluate(network, weights_digest(path), data, choices, not parsed.quiet)
     print("\n".join([heading(data, options), *notes, *table(report)]))

@@ -1,5 +1,5 @@
-"""A network of ours as one .onnx file for any program: `python -m models.reid.export
-MODEL.safetensors --output MODEL.onnx`.
+"""A network of ours, or a checkpoint that is read as one, as one .onnx file for any program:
+`python -m models.reid.export MODEL.safetensors --output MODEL.onnx`.
 
 With a .safetensors output it stays a network of this program, in half precision and without its
 classifier: the form to ship.
@@ -110,8 +110,8 @@ def _lstm(sequence: Tensor, inward: Tensor, across: Tensor, bias: Tensor) -> Ten
 
 
 def export(model: Path, output: Path) -> Exported:
-    """Write the network of a .safetensors file of ours as .onnx; raises InputError, and leaves no
-    file, when that fails.
+    """Write the network of a file of ours, or of a checkpoint, as .onnx; raises InputError, and
+    leaves no file, when that fails.
     """
     loaded = file.load(model)
     return write(loaded.network, loaded.recipe, output)
@@ -288,7 +288,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m models.reid.export", description="Export a ReID network."
     )
-    parser.add_argument("model", type=Path, help="a .safetensors file that training wrote")
+    parser.add_argument(
+        "model",
+        type=Path,
+        help="a .safetensors file that training wrote, or a checkpoint of another program",
+    )
     parser.add_argument(
         "--output",
         type=Path,

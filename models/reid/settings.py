@@ -139,9 +139,11 @@ class NetworkSettings(Section):
     architecture: str = "resnet50_bnneck"
     options: dict[str, Any] = Field(default_factory=dict)
     init: str = ""
-    """Weights to start from: a file (.safetensors, or a .pth state dict), or "imagenet" to fetch
-    torchvision's.
+    """Weights to start from: a file (.safetensors, or a .pth or .pth.tar of the programs in
+    NETWORKS.md), or "imagenet" to fetch torchvision's.
     """
+    partial: bool = False
+    """Whether that file may leave a part of the network's body random."""
 
 
 class ClassificationSettings(Section):

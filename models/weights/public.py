@@ -88,7 +88,7 @@ def find(weights: str | Path) -> Path:
     model = catalogue().get(str(weights))
     if model is None:
         what = (
-            "neither a .safetensors, .onnx or .xml file nor a public model that python -m"
+            "neither a .safetensors, .onnx, .xml or .pth file nor a public model that python -m"
             " models.weights list names"
         )
         raise InputError(f"{weights}: no such ReID weights, {what}")

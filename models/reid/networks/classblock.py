@@ -73,8 +73,8 @@ class ClassBlock(nn.Module):
 
 
 class ClassBlockNetwork(nn.Module):
-    """See the module, and `frames.FrameWise` for what it returns. `last_stride` matters to the
-    ResNets only.
+    """See the module, and `frames.FrameWise` for what it returns. `last_stride` and `instance_norm`
+    (see `temporal.resnet`) matter to the ResNets only.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class ClassBlockNetwork(nn.Module):
         dropout: float = 0.5,
         test_feature: str = "bottleneck",
         last_stride: int = 2,
+        instance_norm: bool = False,
     ) -> None:
         super().__init__()
         if name not in WIDTHS:
@@ -94,7 +95,11 @@ class ClassBlockNetwork(nn.Module):
             raise ValueError(
                 f"test feature {test_feature}: expected one of {', '.join(TEST_FEATURES)}"
             )
-        self.backbone = _densenet() if name == "ft_densenet121" else resnet("resnet50", last_stride)
+        self.backbone = (
+            _densenet()
+            if name == "ft_densenet121"
+            else resnet("resnet50", last_stride, instance_norm=instance_norm)
+        )
         self._pooled_layers = POOLED[name]
         self.block = ClassBlock(WIDTHS[name], n_classes, linear_width, leaky_relu, dropout)
         self.test_feature = test_feature
@@ -146,11 +151,19 @@ def build(
     dropout: float = 0.5,
     test_feature: str = "bottleneck",
     last_stride: int = 2,
+    instance_norm: bool = False,
 ) -> FrameWise:
     """Network for clips; see the module for the options. Raises ValueError for an unknown name or
     test feature.
     """
     image = ClassBlockNetwork(
-        n_classes, name, linear_width, leaky_relu, dropout, test_feature, last_stride
+        n_classes,
+        name,
+        linear_width,
+        leaky_relu,
+        dropout,
+        test_feature,
+        last_stride,
+        instance_norm,
     )
     return FrameWise(image, image.width)

@@ -25,7 +25,7 @@ WIDTH = 2048
 
 class ResNet(nn.Module):
     """Backbone, mean over the map, with `fc_width` a fully connected layer. See `frames.FrameWise`
-    for what it returns.
+    for what it returns, and `temporal.resnet` for `instance_norm`.
     """
 
     def __init__(
@@ -34,9 +34,10 @@ class ResNet(nn.Module):
         backbone: str = "resnet50",
         last_stride: int = 2,
         fc_width: int = 0,
+        instance_norm: bool = False,
     ) -> None:
         super().__init__()
-        self.backbone = resnet(backbone, last_stride)
+        self.backbone = resnet(backbone, last_stride, instance_norm=instance_norm)
         self.fc: nn.Module = fully_connected(WIDTH, fc_width) if fc_width else nn.Identity()
         self.width = fc_width or WIDTH
         self.classifier = linear(self.width, n_classes) if n_classes else None
@@ -95,15 +96,37 @@ def fully_connected(in_width: int, out_width: int) -> nn.Sequential:
     return nn.Sequential(linear(in_width, out_width), nn.BatchNorm1d(out_width), nn.ReLU())
 
 
-def build(name: str = "resnet50", n_classes: int = 0) -> FrameWise:
-    """Network by its torchreid name, for clips. Raises ValueError that lists the names."""
+def build(
+    name: str = "resnet50",
+    n_classes: int = 0,
+    last_stride: int | None = None,
+    instance_norm: bool = False,
+) -> FrameWise:
+    """Build a network by its torchreid name, for clips.
+
+    Args:
+        name: One of `NAMES`.
+        n_classes: Training people; 0 builds no classifier.
+        last_stride: Stride of layer4; None is that of the name. resnet50mid takes None only.
+        instance_norm: IBN-Net-a, as torchreid's resnet50_ibn_a. Not for resnet50mid.
+
+    Returns:
+        The network.
+
+    Raises:
+        ValueError: The name is another one, or does not take the options.
+    """
     if name not in NAMES:
         raise ValueError(f"network {name}: expected one of {', '.join(NAMES)}")
     image: ResNet | MidLevelResNet
     if name == "resnet50mid":
+        if last_stride is not None or instance_norm:
+            raise ValueError("resnet50mid takes neither last_stride nor instance_norm")
         image = MidLevelResNet(n_classes)
-    elif name == "resnet50_fc512":
-        image = ResNet(n_classes, last_stride=1, fc_width=512)
-    else:
-        image = ResNet(n_classes, name)
+        return FrameWise(image, image.width)
+    has_fc = name == "resnet50_fc512"
+    if last_stride is None:
+        last_stride = 1 if has_fc else 2
+    backbone = "resnet101" if name == "resnet101" else "resnet50"
+    image = ResNet(n_classes, backbone, last_stride, 512 if has_fc else 0, instance_norm)
     return FrameWise(image, image.width)

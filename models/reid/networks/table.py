@@ -15,6 +15,22 @@ from typing import Any
 from torch import nn
 
 from models.errors import InputError
+from models.reid.networks import family_table
+
+CHECKPOINTS = """\
+## Checkpoints of other programs
+
+`reid.weights`, `network.init`, `models.reid.evaluate`, `search` and `export` read these files as
+they are, whatever they are called (.pth, .pth.tar, .pt, .bin, .safetensors). `python -m
+models.reid.convert FILE --output MODEL.safetensors` converts them. No code in a file is run: a file
+with Python objects beside its tensors is refused.
+
+The keys tell the network. Shapes tell the number of people, widths, ResNet-50 or 101, IBN-a,
+non-local blocks and GeM. A file must fill its network, and nothing may be left over but the
+classifier of ImageNet. All of them take RGB in 0..1, normalised by ImageNet's mean and deviation.
+What the keys do not tell is assumed to be as published. `convert --set KEY=VALUE` changes it
+(height_px, width_px, last_stride, stem_relu, stem_pool, pooling, test_feature), and
+`--architecture NAME` chooses another row of the table above."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -410,6 +426,16 @@ def build(name: str, options: dict[str, Any] | None = None) -> nn.Module:
     return row.build(**{**row.options, **(options or {})})
 
 
+def _families() -> list[str]:
+    """One line for each program and network whose checkpoints are read."""
+    lines = []
+    for family in family_table.FAMILIES:
+        row = TABLE[family.architecture]
+        size = f"{row.height_px}x{row.width_px}"
+        lines.append(f"| {family.name} | `{family.architecture}` | {size} | {family.assumed} |")
+    return list(dict.fromkeys(lines))
+
+
 def markdown() -> str:
     """Return the table as a page."""
     rows = [
@@ -438,6 +464,12 @@ def markdown() -> str:
             "| name | input | pools | width | training feature | test feature | source |",
             "| --- | --- | --- | --- | --- | --- | --- |",
             *rows,
+            "",
+            CHECKPOINTS,
+            "",
+            "| program | network | input | assumed |",
+            "| --- | --- | --- | --- |",
+            *_families(),
         ]
     )
 

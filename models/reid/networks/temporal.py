@@ -13,17 +13,26 @@ from torch import Tensor, nn
 
 import models.torchvision_ops  # noqa: F401 - before torchvision
 from models.reid.networks import heads
+from models.reid.networks.body_parts import (
+    GeneralizedMean,
+    Mean,
+    add_non_local,
+    normalise_instances,
+)
 from models.reid.networks.frames import Outputs, pack, unpack
 
 BACKBONES = ("resnet50", "resnet101", "mobilenet_v2")
+POOLINGS = ("mean", "gem")
+STEM_POOLS = ("padded", "ceil")
 
 
 class TemporalNetwork(nn.Module):
     """See the module. `loss_feature` and `test_feature` say whether features are taken "before" or
     "after" the neck.
 
-    `embed_width` puts a linear layer of that width between pooling and neck, 0 none. `from_zero`
-    and `depths`: see `resnet`.
+    `embed_width` puts a linear layer of that width between pooling and neck, 0 none. `pooling` over
+    a frame's map is the "mean" or "gem", `GeneralizedMean`. `from_zero` to `non_local`: see
+    `resnet`.
     """
 
     def __init__(
@@ -40,14 +49,30 @@ class TemporalNetwork(nn.Module):
         embed_width: int = 0,
         from_zero: bool = False,
         depths: tuple[int, ...] = (),
+        instance_norm: bool = False,
+        stem_pool: str = "padded",
+        non_local: tuple[int, ...] = (),
+        pooling: str = "mean",
     ) -> None:
         super().__init__()
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling {pooling}: expected one of {', '.join(POOLINGS)}")
         light = backbone == "mobilenet_v2"
         self.backbone = (
             mobilenet(last_stride)
             if light
-            else resnet(backbone, last_stride, stem_relu, from_zero, depths)
+            else resnet(
+                backbone,
+                last_stride,
+                stem_relu=stem_relu,
+                from_zero=from_zero,
+                depths=depths,
+                instance_norm=instance_norm,
+                stem_pool=stem_pool,
+                non_local=non_local,
+            )
         )
+        self.pool: nn.Module = GeneralizedMean() if pooling == "gem" else Mean()
         self.head = heads.build(head, 1280 if light else 2048, (map_size[0], map_size[1]))
         pooled = cast(int, self.head.width)
         self.width = embed_width or pooled
@@ -63,7 +88,7 @@ class TemporalNetwork(nn.Module):
     def forward(self, clips: Tensor, mask: Tensor, quality: Tensor) -> Tensor | Outputs:
         """See `frames`."""
         maps = self.backbone(pack(clips, mask))
-        pooled, attention = self.head(unpack(maps.mean((2, 3)), mask), maps, mask, quality)
+        pooled, attention = self.head(unpack(self.pool(maps), mask), maps, mask, quality)
         feature = self.embed(pooled)
         normal = self.neck(feature)
         if not self.training:
@@ -97,6 +122,9 @@ def resnet(
     stem_relu: bool = True,
     from_zero: bool = False,
     depths: tuple[int, ...] = (),
+    instance_norm: bool = False,
+    stem_pool: str = "padded",
+    non_local: tuple[int, ...] = (),
 ) -> nn.Module:
     """Return torchvision's ResNet without pooling and classifier: (N, 3, H, W) -> (N, 2048, H/s,
     W/s), s = 16 * last_stride.
@@ -105,7 +133,13 @@ def resnet(
     baseline's published weights were trained. `from_zero` starts every residual branch at zero
     (Goyal et al., arXiv 1706.02677): blocks without a projection are then the identity at first, so
     a network of fewer blocks goes on as a deeper one. `depths` keeps so many blocks of each of the
-    four layers, () all of them. Raises ValueError.
+    four layers, () all of them.
+
+    `instance_norm` makes it IBN-Net-a, see `body_parts.HalfInstanceNorm`. `stem_pool` "ceil" is
+    the maximum over windows that hang over the lower right edge of the map, as fast-reid pools; the
+    map's size is the same. `non_local` puts a `body_parts.NonLocal` of these inner widths behind
+    each of the last blocks of layer2 and layer3, as fast-reid's WITH_NL does; () none. Raises
+    ValueError.
     """
     from torchvision.models import resnet50, resnet101
 
@@ -114,8 +148,16 @@ def resnet(
     network = (resnet50 if name == "resnet50" else resnet101)(
         weights=None, zero_init_residual=from_zero
     )
+    if stem_pool not in STEM_POOLS:
+        raise ValueError(f"stem pool {stem_pool}: expected one of {', '.join(STEM_POOLS)}")
     if depths:
         _shorten(network, depths)
+    if instance_norm:
+        normalise_instances(network)
+    if stem_pool == "ceil":
+        network.maxpool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
+    if non_local:
+        add_non_local(network, non_local)
     block = network.layer4[0]
     block.conv2.stride = block.downsample[0].stride = (last_stride, last_stride)
     layers = [

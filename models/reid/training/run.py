@@ -224,7 +224,8 @@ def _network(settings: Settings, data: Dataset) -> tuple[nn.Module, Recipe, str]
         raise InputError(f"network.options: {str(error).split('() ')[-1]}") from None
     started = "nothing"
     if settings.network.init:
-        started = start_from(network, settings.network.init, row.imagenet)
+        chosen = settings.network
+        started = start_from(network, chosen.init, row.imagenet, chosen.partial)
     return network, Recipe(settings.network.architecture, options, *size), started
 
 

@@ -3,14 +3,12 @@
 import re
 from pathlib import Path
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import models.torchvision_ops  # noqa: F401 - before torchvision
-from models.errors import InputError, one_line
-from models.reid.networks import openvino_weights
+from models.errors import InputError
+from models.reid.networks import families, openvino_weights, state_dicts
+from models.reid.networks.families import COUNTER, listed
 from models.reid.networks.frames import FrameWise
 from models.reid.networks.osnet_lct import POOLING, OSNetLct, resized_pooling
 from models.reid.networks.resnet3d import ResNet3d, inflate
@@ -20,33 +18,42 @@ OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 denselayer1.norm1.
 """
 MIN_SHARE = 0.3
-"""A file that fits less of the network's body (all but classifiers) than this is the wrong file."""
+"""A file that fits less of the network (all but classifiers) than this is the wrong file."""
+BODY = re.compile(r"(image\.)?backbone\.")
+"""The layers that a file must fill. Networks without such keys are body all over, but for their
+classifiers; what is on top of one (necks, attention) may start anew.
+"""
 
 
-def start_from(network: nn.Module, source: str, imagenet: str) -> str:
+def start_from(network: nn.Module, source: str, imagenet: str, partial: bool = False) -> str:
     """Copy weights into a network.
 
-    A tensor is taken where name and shape agree once the wrapper's name ("module.", "backbone.") is
-    off on either side; a file with other names counts as the body's tensors when all shapes agree
-    in their order. Classifiers, whose classes are other people, start anew.
+    Checkpoints of other programs get our names first, see `families`. A tensor is taken where name
+    and shape agree once the wrapper's name ("module.", "backbone.") is off on either side; a file
+    with other names counts as the body's tensors when all shapes agree in their order. Classifiers,
+    whose classes are other people, start anew.
 
     Args:
         network: Gets the weights.
-        source: A .safetensors or a PyTorch state dict (.pth, .pt, .tar; read without running code
+        source: A .safetensors or a PyTorch checkpoint (.pth, .pt, .tar; read without running code
             from it), an OpenVINO .xml of the same architecture (osnet_lct_x1_0 only), or
             "imagenet" for torchvision's weights, which it fetches.
         imagenet: torchvision's name of the network; "" where it has none that fits.
+        partial: Whether a file may leave a part of the body random.
 
     Returns:
-        What was done, for the log.
+        What was done, what starts anew and what was left over, for the log.
 
     Raises:
-        InputError: The weights cannot be read, or fit too little of the network.
+        InputError: The weights cannot be read, or leave a part of the body random.
     """
+    family = ""
     if source.endswith(".xml"):
         given = _openvino(network, Path(source))
+    elif source == "imagenet":
+        given = _imagenet(imagenet)
     else:
-        given = _imagenet(imagenet) if source == "imagenet" else _read(Path(source))
+        given, family = _read(Path(source))
     given = {OLD_DENSENET.sub(r"\1\2.", key): tensor for key, tensor in given.items()}
     if isinstance(network, ResNet3d):
         given = inflate(given)
@@ -64,13 +71,42 @@ def start_from(network: nn.Module, source: str, imagenet: str) -> str:
         if key in taken:
             n_taken += tensor.numel()
     share = n_taken / max(n_values, 1)
-    if share < MIN_SHARE:
+    if not taken or (share < MIN_SHARE and not partial):
         raise InputError(
             f"{source}: fits {share:.0%} of the network (network.init): it is of another"
-            " architecture"
+            f" architecture{family and f', {family}'}"
         )
+    anew = [key for key in own if key not in taken and not key.endswith(COUNTER)]
+    if source != "imagenet" and not partial:
+        _check_body(source, list(own), anew)
     network.load_state_dict(taken, strict=False)
-    return f"{source}: {len(taken)} of {len(own)} tensors, {share:.1%} of the weights"
+    told = f"{source}: {len(taken)} of {len(own)} tensors, {share:.1%} of the weights"
+    if anew:
+        told += f"; start anew: {listed(anew)}"
+    if left := _left_over(given, taken):
+        told += f"; left over: {listed(left)}"
+    return told
+
+
+def _check_body(source: str, own: list[str], anew: list[str]) -> None:
+    """Raise InputError when tensors of the body start anew."""
+    has_body = any(BODY.match(key) for key in own)
+    gaps = [key for key in anew if BODY.match(key)] if has_body else anew
+    if gaps:
+        raise InputError(
+            f"{source}: leaves {len(gaps)} tensors of the network's body random (network.init):"
+            f" {listed(gaps)}; give a file that has them, or set network.partial: true"
+        )
+
+
+def _left_over(given: dict[str, Tensor], taken: dict[str, Tensor]) -> list[str]:
+    """Keys of a file that the network has no use for, classifiers aside."""
+    used = {id(tensor) for tensor in taken.values()}
+    return [
+        key
+        for key, tensor in given.items()
+        if id(tensor) not in used and "classifier" not in key and not key.endswith(COUNTER)
+    ]
 
 
 def _openvino(network: nn.Module, path: Path) -> dict[str, Tensor]:
@@ -148,25 +184,19 @@ def _prefixes(tensors: dict[str, Tensor]) -> list[str]:
     return [prefix for prefix, n in counts.items() if 3 * n >= len(tensors)]
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Tensors of a file, under our names where its family is known, and the family's name."""
     if not path.is_file():
         raise InputError(f"{path}: no such file (network.init)")
+    given = state_dicts.read(path)
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read as weights ({one_line(error)})") from None
-    except Exception as error:  # noqa: BLE001 - pickle raises anything; weights_only keeps it from running anything
-        raise InputError(f"{path}: is not a plain state dict ({type(error).__name__})") from None
-    for key in ("state_dict", "model", "network"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
-    entries = loaded if isinstance(loaded, dict) else {}
-    tensors = {str(key): value for key, value in entries.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise InputError(f"{path}: holds no tensors by name")
-    return tensors
+        found = families.recognise(given)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+    if found is None:
+        return given, ""
+    rest = {key: given[key] for key in (*found.left_over, *found.unused) if key in given}
+    return found.tensors | rest, found.family.name
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:

@@ -75,11 +75,16 @@ def test_a_file_that_is_not_safetensors_is_an_error_of_one_line_that_names_it(
         load(path)
 
 
-@pytest.mark.parametrize("path", ["missing.safetensors", "."])
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("missing.safetensors", "is not a readable safetensors file"),
+        ("missing.pth", "no such file"),
+        (".", "cannot be read as weights"),
+    ],
+)
 def test_a_path_that_is_no_file_is_an_error_of_one_line_that_names_it(
-    tmp_path: Path, path: str
+    tmp_path: Path, path: str, reason: str
 ) -> None:
-    with pytest.raises(
-        InputError, match=f"^{tmp_path / path}: is not a readable safetensors file .*$"
-    ):
+    with pytest.raises(InputError, match=f"^{tmp_path / path}: {reason}.*$"):
         load(tmp_path / path)

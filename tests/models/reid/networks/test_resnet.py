@@ -167,3 +167,9 @@ def test_training_without_classes_is_an_error(name: str) -> None:
 def test_an_unknown_name_is_an_error_that_lists_the_known() -> None:
     with pytest.raises(ValueError, match="network resnet18: expected one of resnet50, resnet101"):
         resnet.build("resnet18")
+
+
+@pytest.mark.parametrize("options", [{"last_stride": 1}, {"instance_norm": True}])
+def test_resnet50mid_refuses_options_that_it_does_not_have(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="resnet50mid takes neither last_stride nor"):
+        resnet.build("resnet50mid", **options)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
+from models.reid.networks.body_parts import GeneralizedMean, NonLocal
 from models.reid.networks.frames import Outputs
 from models.reid.networks.temporal import TemporalNetwork
 
@@ -139,6 +140,37 @@ def test_a_short_network_goes_on_as_a_deep_one_that_gives_the_same_features() ->
 def test_depths_that_the_network_does_not_have_are_an_error(depths: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"expected 4 numbers of blocks, from 1 to \(3, 4, 6, 3\)"):
         TemporalNetwork(depths=depths)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"pooling": "max"}, "pooling max: expected one of mean, gem"),
+        ({"stem_pool": "floor"}, "stem pool floor: expected one of padded, ceil"),
+        ({"non_local": (256,)}, "non_local: expected two widths"),
+        ({"non_local": (8, 8), "depths": (1, 1, 1, 1)}, "and all blocks of ResNet-50 or 101"),
+    ],
+)
+def test_parts_of_a_body_that_do_not_exist_are_an_error(
+    options: dict[str, object], reason: str
+) -> None:
+    with pytest.raises(ValueError, match=reason):
+        TemporalNetwork(**options)  # type: ignore[arg-type]
+
+
+@torch.inference_mode()
+def test_a_non_local_block_starts_as_the_identity() -> None:
+    maps = torch.randn(2, 16, 4, 3)
+    assert torch.equal(NonLocal(16, 8).eval()(maps), maps)
+
+
+@torch.inference_mode()
+def test_the_generalised_mean_lies_between_mean_and_maximum() -> None:
+    maps = torch.rand(2, 16, 4, 3) + 0.1
+    mean = maps.mean((2, 3))
+    assert_close(GeneralizedMean(1.0)(maps), mean)
+    pooled = GeneralizedMean(3.0)(maps)
+    assert bool((pooled > mean).all()) and bool((pooled < maps.amax((2, 3))).all())
 
 
 @pytest.mark.parametrize(("last_stride", "shape"), [(1, (1, 1280, 8, 4)), (2, (1, 1280, 4, 2))])

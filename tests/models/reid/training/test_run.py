@@ -246,6 +246,24 @@ def test_training_starts_from_given_weights_and_says_so(
     assert about["started_from"].startswith(str(finished / "model.safetensors"))
 
 
+def test_a_part_of_the_weights_will_do_where_the_settings_say_so(
+    people: Path, finished: Path, tmp_path: Path
+) -> None:
+    state = load_file(finished / "model.safetensors")
+    torch.save({key: t for key, t in state.items() if "conv5" not in key}, tmp_path / "part.pth")
+    changed = {
+        "network__architecture": "osnet_x0_25",
+        "network__init": str(tmp_path / "part.pth"),
+        "train__epochs": 1,
+    }
+    with pytest.raises(InputError, match=r"body random \(network\.init\): image\.conv5"):
+        run.fit(small(people, **changed), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    run.fit(small(people, network__partial=True, **changed), tmp_path / "run")
+    about = file.load(tmp_path / "run" / "model.safetensors").about
+    assert "start anew: image.conv5" in about["started_from"]
+
+
 def test_a_full_disk_is_one_line_and_leaves_the_run_as_it_was(people: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()

@@ -2,7 +2,7 @@
 
 import http.server
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from models.errors import InputError
 from models.reid.networks import osnet_lct, table
 from models.reid.training.start import start_from
+from tests.models.reid.networks import originals
 
 
 class Network(nn.Module):
@@ -101,6 +102,54 @@ def test_weights_that_do_not_fit_are_an_error_of_one_line(
         torch.save(content, path)
     with pytest.raises(InputError, match=rf"^{path}: .*({reason}).*$"):
         start_from(Network(), str(path), "")
+
+
+@pytest.mark.parametrize(
+    ("build", "architecture"),
+    [
+        (lambda: originals.Video("attention"), "resnet50ta"),
+        (originals.StrongBaseline, "resnet50_bnneck"),
+        (lambda: originals.TorchreidResNet("middle"), "resnet50mid"),
+        (lambda: originals.Parts("torchreid", 4), "pcb_p4"),
+        (lambda: originals.Parts("layumi"), "ft_pcb"),
+    ],
+    ids=["Gao", "strong baseline", "torchreid middle", "torchreid PCB", "layumi PCB"],
+)
+def test_a_published_file_starts_all_of_its_network(
+    build: Callable[[], nn.Module], architecture: str, tmp_path: Path
+) -> None:
+    torch.save({"state_dict": build().state_dict()}, tmp_path / "model.pth.tar")
+    network = table.build(architecture, {"n_classes": 3})
+    told = start_from(network, str(tmp_path / "model.pth.tar"), "")
+    assert "100.0% of the weights" in told and "start anew" not in told
+
+
+def test_what_is_on_top_of_the_body_starts_anew_and_is_listed(tmp_path: Path) -> None:
+    path = tmp_path / "resnet50.pth"
+    torch.save(originals.resnet().state_dict(), path)
+    network = table.build("resnet50_bnneck", {"n_classes": 3})
+    told = start_from(network, str(path), "resnet50")
+    assert told.startswith(f"{path}: 318 of 323 tensors, 100.0% of the weights; start anew: neck.")
+    assert told.endswith("left over: fc.weight, fc.bias")
+
+
+def test_a_file_that_leaves_the_body_random_needs_leave(tmp_path: Path) -> None:
+    state = originals.resnet().state_dict()
+    part = {key: tensor for key, tensor in state.items() if not key.startswith("layer2.3")}
+    path = tmp_path / "part.pth"
+    torch.save(part, path)
+    network = table.build("resnet50_bnneck", {"n_classes": 3})
+    before = network.state_dict()["backbone.layer2.3.conv1.weight"].clone()
+    expected = (
+        r"leaves 15 tensors .*body random .*backbone\.layer2\.3\.conv1\.weight.*partial: true"
+    )
+    with pytest.raises(InputError, match=expected):
+        start_from(network, str(path), "")
+    told = start_from(network, str(path), "", partial=True)
+    assert "start anew: backbone.layer2.3.conv1.weight" in told
+    found = network.state_dict()
+    assert torch.equal(found["backbone.layer4.2.conv3.weight"], state["layer4.2.conv3.weight"])
+    assert torch.equal(found["backbone.layer2.3.conv1.weight"], before)
 
 
 class Evil:

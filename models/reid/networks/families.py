@@ -1,0 +1,192 @@
+"""State dicts of published ReID programs, recognised by their keys and renamed to ours.
+
+`family_table` says which keys mean which of our networks, and how they are renamed. Numbers
+(people, widths, depth) are read from the shapes. What no key tells is taken as published.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from models.reid import preprocess
+from models.reid.networks import table
+from models.reid.networks.family_table import FAMILIES, Family, Rules, Shape
+
+State = Mapping[str, Tensor]
+COUNTER = "num_batches_tracked"
+"""State of batch normalisation that no feature depends on; files of old PyTorch lack it."""
+N_LISTED = 4
+"""Keys of a kind that a message lists."""
+CLASSIFIER = re.compile(r"classifier(s\.0|_global)?\.weight$")
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """A state dict of a family, under our names."""
+
+    family: Family
+    tensors: dict[str, Tensor]
+    left_over: list[str]
+    """Keys of the file that none of our names stands for."""
+    unused: list[str]
+    """Keys of the file that no feature depends on."""
+    options: dict[str, Any]
+    """All options of the architecture that differ from its row, n_classes among them."""
+    size: tuple[int, int]
+    """Height and width of the input, px."""
+
+
+def recognise(state: State) -> Recognised | None:
+    """Find the family of a state dict and rename its keys.
+
+    Args:
+        state: Tensors by name. A name that all keys begin with, as that of a wrapper, does not
+            matter.
+
+    Returns:
+        What it is; None when no family has such keys.
+
+    Raises:
+        ValueError: The network takes other pixels than ours do.
+    """
+    for _ in range(3):
+        for family in FAMILIES:
+            if all(_has(state, key, shape) for key, shape in family.marks.items()):
+                return _renamed(family, state)
+        beginnings = {key.partition(".")[0] for key in state}
+        if len(beginnings) != 1:
+            return None
+        (beginning,) = beginnings
+        state = {key.removeprefix(f"{beginning}."): tensor for key, tensor in state.items()}
+    return None
+
+
+def fitted(own: State, found: Recognised) -> dict[str, Tensor]:
+    """Return the tensors of a file for all keys of a network.
+
+    Args:
+        own: The network's state dict.
+        found: The file.
+
+    Raises:
+        ValueError: Something is missing, left over or of another shape; the text lists it.
+    """
+    tensors = {}
+    misshapen = []
+    for key, tensor in found.tensors.items():
+        target = own.get(key)
+        if target is None:
+            continue
+        if tensor.shape != target.shape:
+            misshapen.append(f"{key} {tuple(tensor.shape)}, not {tuple(target.shape)}")
+        tensors[key] = tensor
+    for key, target in own.items():
+        if key.endswith(COUNTER):
+            tensors.setdefault(key, torch.zeros_like(target))
+    missing = [key for key in own if key not in tensors]
+    left_over = [*found.left_over, *(key for key in found.tensors if key not in own)]
+    faults = {"missing": missing, "left over": left_over, "of another shape": misshapen}
+    told = [f"{what}: {listed(keys)}" for what, keys in faults.items() if keys]
+    if told:
+        raise ValueError("; ".join(told))
+    return tensors
+
+
+def listed(keys: list[str]) -> str:
+    """Return keys in a line: the first ones, and how many more there are."""
+    n_more = len(keys) - N_LISTED
+    more = f" and {n_more} more" if n_more > 0 else ""
+    return ", ".join(keys[:N_LISTED]) + more
+
+
+def _has(state: State, key: str, shape: Shape | None) -> bool:
+    if key not in state:
+        return False
+    found = tuple(state[key].shape)
+    if shape is None:
+        return True
+    return len(found) == len(shape) and all(
+        n is None or n == given for n, given in zip(shape, found, strict=True)
+    )
+
+
+def _renamed(family: Family, state: State) -> Recognised:
+    _check_pixels(state)
+    tensors = {}
+    left_over = []
+    unused = []
+    for key, tensor in state.items():
+        name = _name(key, family.rules)
+        if name:
+            # fast-reid's linear layer is a 1x1 convolution
+            tensors[name] = tensor.flatten(1) if name == "embed.weight" else tensor
+        elif family.unused and re.match(family.unused, key):
+            unused.append(key)
+        else:
+            left_over.append(key)
+    options = {**family.options, **_options(tensors)}
+    return Recognised(family, tensors, left_over, unused, options, _size(family, options))
+
+
+def _name(key: str, rules: Rules) -> str:
+    """Our name for a key; "" when there is none."""
+    for theirs, ours in rules:
+        name, n_matches = re.subn(rf"^{theirs}", ours, key)
+        if n_matches:
+            return name
+    return ""
+
+
+def _check_pixels(state: State) -> None:
+    """Raise ValueError when the file says that its network takes other pixels; fast-reid's may."""
+    for key, ours in (("pixel_mean", preprocess.MEAN), ("pixel_std", preprocess.STD)):
+        if key not in state:
+            continue
+        theirs = [value / 255 for value in state[key].flatten().tolist()]
+        differs = len(theirs) != 3 or any(
+            abs(a - b) > 0.001 for a, b in zip(theirs, ours, strict=True)
+        )
+        if differs:
+            raise ValueError(f"{key} is {[round(value, 3) for value in theirs]}, not {list(ours)}")
+
+
+def _options(tensors: State) -> dict[str, Any]:
+    """Options that the names and shapes tell, of whatever network has such names."""
+    options: dict[str, Any] = {}
+    classifiers = [tensor for key, tensor in tensors.items() if CLASSIFIER.search(key)]
+    options["n_classes"] = len(classifiers[0]) if classifiers else 0
+    rows = {
+        "embed_width": "embed.weight",
+        "linear_width": "image.block.bottleneck.linear.weight",
+    }
+    for option, key in rows.items():
+        if key in tensors:
+            options[option] = len(tensors[key])
+    if any(key.endswith("backbone.layer1.0.bn1.IN.weight") for key in tensors):
+        options["instance_norm"] = True
+    if "backbone.conv1.weight" in tensors:
+        is_deep = "backbone.layer3.22.conv1.weight" in tensors
+        options["backbone"] = "resnet101" if is_deep else "resnet50"
+        options["neck"] = "bnneck" if "neck.weight" in tensors else "none"
+    if "backbone.layer2.nl0.g.weight" in tensors:
+        names = [f"backbone.layer{i}.nl0.g.weight" for i in (2, 3)]
+        options["non_local"] = [len(tensors[name]) for name in names if name in tensors]
+    if "pool.p" in tensors:
+        options["pooling"] = "gem"
+    if "head.reduce.weight" in tensors:
+        options["map_size"] = list(tensors["head.reduce.weight"].shape[2:])
+    return options
+
+
+def _size(family: Family, options: dict[str, Any]) -> tuple[int, int]:
+    """The architecture's input size, or that which the size of the attended map tells."""
+    row = table.architecture(family.architecture)
+    if "map_size" not in options:
+        return row.height_px, row.width_px
+    height, width = row.options["map_size"]
+    map_height, map_width = options["map_size"]
+    return row.height_px * map_height // height, row.width_px * map_width // width

@@ -1,0 +1,403 @@
+"""The published ReID programs whose checkpoints are read: what marks their files, which of our
+networks they are, and how their names become ours.
+
+A plain table; a further program is one entry of `FAMILIES`, and a network where we have none.
+All of them normalise RGB in 0..1 by ImageNet's mean and deviation, as our networks do, and the
+input is that of the network's row in `table.TABLE`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Shape = tuple[int | None, ...]
+Rules = tuple[tuple[str, str], ...]
+"""A regular expression for the beginning of a key, and what takes its place; the first that matches
+counts.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """The files of one network of one program."""
+
+    name: str
+    marks: dict[str, Shape | None]
+    """Keys, with their shapes (None: any), that all its files have, and no others but those of
+    families before it.
+    """
+    architecture: str
+    rules: Rules
+    unused: str = ""
+    """Regular expression for keys that no feature depends on; "" none."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Options of the architecture that differ from its row in `table.TABLE`."""
+    assumed: str = ""
+    """What the keys do not tell, in words."""
+
+
+def _resnet(theirs: str, ours: str) -> Rules:
+    """The rule for torchvision's ResNet under another prefix."""
+    return ((rf"{theirs}(conv1|bn1|layer[1-4])\.", rf"{ours}\1."),)
+
+
+def _numbered_resnet(theirs: str, ours: str) -> Rules:
+    """Rules for torchvision's ResNet as a Sequential of its children."""
+    names = {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "layer4"}
+    return tuple((rf"{theirs}{i}\.", f"{ours}{name}.") for i, name in names.items())
+
+
+def _mobilenet() -> Rules:
+    """Rules for torchreid's MobileNetV2, which numbers blocks by stage; ours are torchvision's."""
+    features = "image.backbone.features."
+    rules = [
+        (r"conv1\.conv\.", f"{features}0.0."),
+        (r"conv1\.bn\.", f"{features}0.1."),
+        (r"conv2\.0\.conv1\.conv\.", f"{features}0.expansion.0."),
+        (r"conv2\.0\.conv1\.bn\.", f"{features}0.expansion.1."),
+        (r"conv2\.0\.dwconv2\.conv\.", f"{features}1.conv.0.0."),
+        (r"conv2\.0\.dwconv2\.bn\.", f"{features}1.conv.0.1."),
+        (r"conv2\.0\.conv3\.0\.", f"{features}1.conv.1."),
+        (r"conv2\.0\.conv3\.1\.", f"{features}1.conv.2."),
+        (r"conv9\.conv\.", f"{features}18.0."),
+        (r"conv9\.bn\.", f"{features}18.1."),
+        (r"classifier\.", "image.classifier."),
+    ]
+    number = 2
+    for stage, n_blocks in ((3, 2), (4, 3), (5, 4), (6, 3), (7, 3), (8, 1)):
+        for i in range(n_blocks):
+            theirs = rf"conv{stage}\.{i}\."
+            ours = f"{features}{number}.conv."
+            rules += [
+                (rf"{theirs}conv1\.conv\.", f"{ours}0.0."),
+                (rf"{theirs}conv1\.bn\.", f"{ours}0.1."),
+                (rf"{theirs}dwconv2\.conv\.", f"{ours}1.0."),
+                (rf"{theirs}dwconv2\.bn\.", f"{ours}1.1."),
+                (rf"{theirs}conv3\.0\.", f"{ours}2."),
+                (rf"{theirs}conv3\.1\.", f"{ours}3."),
+            ]
+            number += 1
+    return tuple(rules)
+
+
+GAO: Rules = (
+    *_numbered_resnet(r"base\.", "backbone."),
+    (r"attention_conv\.", "head.reduce."),
+    (r"attention_tconv\.", "head.score."),
+    (r"lstm\.", "head.lstm."),
+    (r"classifier\.bn\.", "neck."),
+    (r"classifier\.classifier\.", "classifier."),
+    (r"classifier\.", "classifier."),
+)
+BASELINE: Rules = (
+    *_resnet(r"base\.", "backbone."),
+    (r"bottleneck\.", "neck."),
+    (r"classifier\.", "classifier."),
+)
+FAST_REID: Rules = (
+    *_resnet(r"backbone\.", "backbone."),
+    (r"backbone\.NL_([23])\.(\d+)\.", r"backbone.layer\1.nl\2."),
+    (r"heads\.pool_layer\.p$", "pool.p"),
+    (r"heads\.bnneck\.", "neck."),
+    (r"heads\.bottleneck\.0\.", "neck."),
+    (r"heads\.(classifier\.)?weight$", "classifier.weight"),
+)
+FAST_REID_REDUCED: Rules = (
+    (r"heads\.bottleneck\.0\.", "embed."),
+    (r"heads\.bottleneck\.1\.", "neck."),
+    *FAST_REID,
+)
+BLOCK: Rules = (
+    (r"classifier\.add_block\.0\.", "image.block.bottleneck.linear."),
+    (r"classifier\.add_block\.1\.", "image.block.bottleneck.norm."),
+    (r"classifier\.classifier\.0\.", "image.block.classifier."),
+)
+BLOCK_WITHOUT_LINEAR: Rules = (
+    (r"classifier\.add_block\.0\.", "image.block.bottleneck.norm."),
+    (r"classifier\.classifier\.0\.", "image.block.classifier."),
+)
+LAYUMI_BODY = _resnet(r"model\.", "image.backbone.")
+LAYUMI_DENSE: Rules = (
+    (r"model\.features\.(.*(?:norm|conv))\.([12])\.", r"image.backbone.features.\1\2."),
+    (r"model\.features\.", "image.backbone.features."),
+    *BLOCK,
+)
+LAYUMI_PARTS: Rules = (
+    *LAYUMI_BODY,
+    (r"classifier(\d)\.add_block\.0\.", r"image.head.blocks.\1.bottleneck.linear."),
+    (r"classifier(\d)\.add_block\.1\.", r"image.head.blocks.\1.bottleneck.norm."),
+    (r"classifier(\d)\.classifier\.0\.", r"image.head.blocks.\1.classifier."),
+)
+DONTHI_PARTS: Rules = (
+    *_numbered_resnet(r"model\.", "image.backbone."),
+    (r"classifier(\d)\.block\.0\.", r"image.head.blocks.\1.bottleneck.linear."),
+    (r"classifier(\d)\.block\.1\.", r"image.head.blocks.\1.bottleneck.norm."),
+    (r"classifier(\d)\.classifier\.", r"image.head.blocks.\1.classifier."),
+)
+TORCHREID_RESNET: Rules = (
+    *_resnet("", "image.backbone."),
+    (r"fc_fusion\.", "image.fusion."),
+    (r"fc\.([01])\.", r"image.fc.\1."),
+    (r"conv5\.layers\.", "image.head.reduce."),
+    (r"classifier\.(\d)\.", r"image.head.classifiers.\1."),
+    (r"classifier\.", "image.classifier."),
+)
+SAME_NAMES: Rules = (("", "image."),)
+IMAGENET_CLASSIFIER = r"model\.(fc|classifier)\."
+"""The classes of ImageNet, which layumi's networks carry along."""
+FAST_REID_ASSUMED = (
+    "last stride 1, mean pooling where the file has no exponent of GeM; SBS models take 384x128"
+)
+LAYUMI_ASSUMED = "last stride 2, layumi's feature (ST-ReID's: ft_resnet50_wanggcong)"
+
+_GAO_FAMILIES = (
+    Family(
+        name="Gao and Nevatia, recurrent",
+        marks={"base.0.weight": None, "lstm.weight_ih_l0": None},
+        architecture="resnet50rnn",
+        rules=GAO,
+    ),
+    Family(
+        name="ppriyank, attention with bag of tricks",
+        marks={
+            "base.0.weight": None,
+            "attention_conv.weight": None,
+            "classifier.bn.weight": None,
+        },
+        architecture="resnet50ta_bt",
+        rules=GAO,
+    ),
+    Family(
+        name="Gao and Nevatia (or ppriyank), temporal attention",
+        marks={"base.0.weight": None, "attention_conv.weight": None},
+        architecture="resnet50ta",
+        rules=GAO,
+        assumed="attention by softmax (by sigmoid: resnet50ta_sigmoid)",
+    ),
+    Family(
+        name="Gao and Nevatia (or ppriyank), temporal pooling",
+        marks={"base.0.weight": None},
+        architecture="resnet50tp",
+        rules=GAO,
+    ),
+    Family(
+        name="Gao and Nevatia, 3D-ResNet",
+        marks={"conv1.weight": (64, 3, 7, 7, 7), "layer4.2.conv3.weight": None},
+        architecture="resnet503d",
+        rules=((r"fc\.", "classifier."), ("", "")),
+    ),
+)
+
+_BASELINE_FAMILIES = (
+    Family(
+        name="strong baseline with IBN",
+        marks={"base.conv1.weight": None, "base.layer1.0.bn1.IN.weight": None},
+        architecture="resnet50_bnneck",
+        rules=BASELINE,
+        unused=r"base\.fc\.",
+        assumed="last stride 1, test feature after the neck",
+    ),
+    Family(
+        name="strong baseline",
+        marks={"base.conv1.weight": None},
+        architecture="resnet50_bnneck",
+        rules=BASELINE,
+        options={"stem_relu": False},
+        assumed="no ReLU in the stem, last stride 1, test feature after the neck",
+    ),
+)
+
+_FAST_REID_FAMILIES = (
+    Family(
+        name="fast-reid with reduced width",
+        marks={
+            "backbone.conv1.weight": None,
+            "heads.bottleneck.0.weight": (None, None, 1, 1),
+        },
+        architecture="resnet50_bnneck",
+        rules=FAST_REID_REDUCED,
+        unused=r"pixel_(mean|std)$",
+        options={"stem_pool": "ceil"},
+        assumed=FAST_REID_ASSUMED,
+    ),
+    *(
+        Family(
+            name="fast-reid",
+            marks={"backbone.conv1.weight": None, head: None},
+            architecture="resnet50_bnneck",
+            rules=FAST_REID,
+            unused=r"pixel_(mean|std)$",
+            options={"stem_pool": "ceil"},
+            assumed=FAST_REID_ASSUMED,
+        )
+        for head in ("heads.bottleneck.0.weight", "heads.bnneck.weight", "heads.weight")
+    ),
+)
+
+_LAYUMI_FAMILIES = (
+    Family(
+        name="layumi or ST-ReID, PCB",
+        marks={"model.conv1.weight": None, "classifier5.add_block.0.weight": None},
+        architecture="ft_pcb",
+        rules=LAYUMI_PARTS,
+        unused=IMAGENET_CLASSIFIER,
+    ),
+    Family(
+        name="SurajDonthi, PCB",
+        marks={"model.0.weight": None, "classifier5.block.0.weight": None},
+        architecture="ft_pcb_leaky",
+        rules=DONTHI_PARTS,
+    ),
+    Family(
+        name="layumi or ST-ReID, ft_net_middle",
+        marks={"model.conv1.weight": None, "classifier.add_block.0.weight": (None, 3072)},
+        architecture="ft_resnet50_middle",
+        rules=(*LAYUMI_BODY, *BLOCK),
+        unused=IMAGENET_CLASSIFIER,
+        assumed="test feature before the linear layer, as in ST-ReID",
+    ),
+    Family(
+        name="layumi, ft_net",
+        marks={"model.conv1.weight": None, "classifier.add_block.0.weight": (None, 2048)},
+        architecture="ft_resnet50",
+        rules=(*LAYUMI_BODY, *BLOCK),
+        unused=IMAGENET_CLASSIFIER,
+        assumed=LAYUMI_ASSUMED,
+    ),
+    Family(
+        name="layumi, ft_net without linear layer",
+        marks={"model.conv1.weight": None, "classifier.add_block.0.weight": (2048,)},
+        architecture="ft_resnet50",
+        rules=(*LAYUMI_BODY, *BLOCK_WITHOUT_LINEAR),
+        unused=IMAGENET_CLASSIFIER,
+        options={"linear_width": 0},
+        assumed=LAYUMI_ASSUMED,
+    ),
+    Family(
+        name="layumi, ft_net_dense",
+        marks={
+            "model.features.conv0.weight": None,
+            "classifier.add_block.0.weight": (None, 1024),
+        },
+        architecture="ft_densenet121",
+        rules=LAYUMI_DENSE,
+        unused=IMAGENET_CLASSIFIER,
+        assumed="layumi's feature (ST-ReID's: ft_densenet121_wanggcong)",
+    ),
+)
+
+_OSNET_WIDTHS = {64: "osnet_x1_0", 48: "osnet_x0_75", 32: "osnet_x0_5", 16: "osnet_x0_25"}
+"""OSNets by the channels of the first convolution."""
+_TORCHREID_FAMILIES = (
+    *(
+        Family(
+            name="torchreid OSNet-AIN",
+            marks={
+                "conv1.conv.weight": (stem, 3, 7, 7),
+                "conv2.0.conv2.0.layers.0.conv1.weight": None,
+            },
+            architecture="osnet_ain_x1_0",
+            rules=SAME_NAMES,
+            options={"scale": stem / 64},
+        )
+        for stem in _OSNET_WIDTHS
+    ),
+    Family(
+        name="torchreid OSNet-IBN",
+        marks={"conv1.conv.weight": (64, 3, 7, 7), "conv2.0.IN.weight": None},
+        architecture="osnet_ibn_x1_0",
+        rules=SAME_NAMES,
+    ),
+    *(
+        Family(
+            name="torchreid OSNet",
+            marks={
+                "conv1.conv.weight": (stem, 3, 7, 7),
+                "conv2.0.conv2a.conv1.weight": None,
+            },
+            architecture=name,
+            rules=SAME_NAMES,
+        )
+        for stem, name in _OSNET_WIDTHS.items()
+    ),
+    Family(
+        name="torchreid HA-CNN",
+        marks={"ha1.soft_attn.conv.conv.weight": None},
+        architecture="hacnn",
+        rules=SAME_NAMES,
+    ),
+    *(
+        Family(
+            name="torchreid MobileNetV2",
+            marks={
+                "conv1.conv.weight": (stem, 3, 3, 3),
+                "conv2.0.dwconv2.conv.weight": None,
+            },
+            architecture=name,
+            rules=_mobilenet(),
+        )
+        for stem, name in ((32, "mobilenetv2_x1_0"), (44, "mobilenetv2_x1_4"))
+    ),
+    Family(
+        name="torchreid PCB of 6 parts",
+        marks={"conv5.layers.0.weight": None, "classifier.5.weight": None},
+        architecture="pcb_p6",
+        rules=TORCHREID_RESNET,
+    ),
+    Family(
+        name="torchreid PCB of 4 parts",
+        marks={"conv5.layers.0.weight": None, "classifier.3.weight": None},
+        architecture="pcb_p4",
+        rules=TORCHREID_RESNET,
+    ),
+    Family(
+        name="torchreid ResNet50mid",
+        marks={"conv1.weight": (64, 3, 7, 7), "fc_fusion.0.weight": None},
+        architecture="resnet50mid",
+        rules=TORCHREID_RESNET,
+    ),
+    Family(
+        name="torchreid ResNet-50 of width 512",
+        marks={"conv1.weight": (64, 3, 7, 7), "fc.0.weight": (512, 2048)},
+        architecture="resnet50_fc512",
+        rules=TORCHREID_RESNET,
+    ),
+    *(
+        Family(
+            name="ResNet of torchvision or timm, trained on ImageNet and not on people",
+            marks={
+                "conv1.weight": (64, 3, 7, 7),
+                "fc.weight": (None, 2048),
+                last_block: None,
+            },
+            architecture=name,
+            rules=TORCHREID_RESNET,
+            unused=r"fc\.",
+        )
+        for last_block, name in (
+            ("layer3.22.conv3.weight", "resnet101"),
+            ("layer4.2.conv3.weight", "resnet50"),
+        )
+    ),
+    *(
+        Family(
+            name="torchreid ResNet",
+            marks={"conv1.weight": (64, 3, 7, 7), last_block: None},
+            architecture=name,
+            rules=TORCHREID_RESNET,
+            assumed="last stride 2",
+        )
+        for last_block, name in (
+            ("layer3.22.conv3.weight", "resnet101"),
+            ("layer4.2.conv3.weight", "resnet50"),
+        )
+    ),
+)
+
+FAMILIES: tuple[Family, ...] = (
+    *_GAO_FAMILIES,
+    *_BASELINE_FAMILIES,
+    *_FAST_REID_FAMILIES,
+    *_LAYUMI_FAMILIES,
+    *_TORCHREID_FAMILIES,
+)
+"""In the order in which they are tried."""
