@@ -19,6 +19,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
 EXAMPLE = settings.config_file("reid/image.yaml")
+BESIDE_TRAINING = ("evaluation", "published")
+"""Keys of an experiment's file that `models.reid.experiment` reads; a training goes without."""
 
 
 def _text(value: Any) -> Any:
@@ -314,7 +316,8 @@ def load(path: str, overrides: tuple[str, ...] = ()) -> Settings:
     to the working folder.
     """
     values = settings.read(path, EXAMPLE) if path else {}
-    loaded = settings.build(Settings, values, path, EXAMPLE)
+    trained = {key: value for key, value in values.items() if key not in BESIDE_TRAINING}
+    loaded = settings.build(Settings, trained, path, EXAMPLE)
     return settings.change(loaded, settings.overrides(overrides, "optimizer.lr=1e-4"), EXAMPLE)
 
 
