@@ -97,7 +97,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="how many queries are drawn (default 20)",
     )
     add("--top", type=int, default=10, metavar="K", help="how many results are drawn (default 10)")
-    add("--cache", type=Path, metavar="DIR", help="keep features here and use them again")
+    add(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep features here and use them again, also after an interruption",
+    )
     add("--json", type=Path, metavar="FILE", help="also write the scores as JSON")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--batch", type=int, default=64, metavar="N", help="images in a batch (default 64)")
@@ -107,7 +112,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
-    return command.run(_run, parse(arguments))
+    parsed = parse(arguments)
+    again = "; the same command goes on with what --cache holds" if parsed.cache else ""
+    return command.run(_run, parsed, interrupted=f"interrupted{again}")
 
 
 def _run(parsed: argparse.Namespace) -> None:

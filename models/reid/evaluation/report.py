@@ -177,8 +177,8 @@ def _features(
         "flip": choices.reading.flip,
     }
 
-    def extract() -> Array:
-        return features.extract(encoder, samples, choices.reading, progress)
+    def extract(parts: Path | None) -> Array:
+        return features.extract(encoder, samples, choices.reading, progress, parts=parts)
 
     found, cached = features.cached(choices.cache, key, samples, extract)
     query = found[[place[sample] for sample in data.query]]
