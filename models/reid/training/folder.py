@@ -4,8 +4,8 @@ config.yaml              the resolved settings: `--config` of this file repeats 
 log.jsonl                one JSON object an epoch
 tensorboard/             the same for TensorBoard
 checkpoint.safetensors   to resume from, written after each epoch and when interrupted
-model.safetensors        the network of the best held-out score (without held-out people: the last
-one) curves.png               loss and held-out scores over the epochs
+model.safetensors        the network of the best held-out score; the last without held-out
+curves.png               loss and held-out scores over the epochs
 """
 
 import json
@@ -58,6 +58,13 @@ def start(output: Path, settings: str) -> None:
     except OSError as error:
         raise InputError(f"{output}: {files.failure(error)}") from None
     files.write(output / CONFIG, settings.encode())
+
+
+def go_on(output: Path, settings: str) -> None:
+    """Keep the settings of a run that goes on, perhaps longer; raises InputError."""
+    path = output / CONFIG
+    if path.read_text(encoding="utf-8") != settings:
+        files.write(path, settings.encode())
 
 
 class Log:

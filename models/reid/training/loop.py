@@ -16,17 +16,30 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from models.errors import InputError
+from models import documents
+from models import settings as sections
+from models.errors import InputError, one_line
 from models.reid import preprocess
 from models.reid.data.loader import Batch, training_batches
 from models.reid.data.samples import Dataset
 from models.reid.losses.center import restore_gradients
 from models.reid.losses.criterion import Criterion
 from models.reid.networks.frames import Outputs
-from models.reid.settings import Settings
+from models.reid.settings import EXAMPLE, Settings
 from models.reid.training import checkpoint, optimizers, processes, schedules
 from models.reid.training.checkpoint import Progress
 
+MAY_CHANGE = {
+    "data.root",
+    "losses.teacher.cache",
+    "train.checkpoint_minutes",
+    "train.device",
+    "train.epochs",
+    "train.workers",
+}
+"""Settings with which a run may go on though it began with others; the folders of further data sets
+are among them.
+"""
 MEND = "lower optimizer.lr or set optimizer.max_norm, and start anew"
 
 
@@ -99,40 +112,73 @@ def build(fabric: Fabric, settings: Settings, network: nn.Module, criterion: Cri
     )
 
 
-def save(trainer: Trainer, path: Path, settings: str) -> None:
+def save(trainer: Trainer, path: Path) -> None:
     """Write a checkpoint, in the first process; raises InputError when it cannot be written."""
     checkpoint.write(
         path,
         {name: part.state_dict() for name, part in trainer.parts().items()},
         trainer.progress,
-        settings,
+        sections.dump(trainer.settings),
     )
 
 
-def restore(trainer: Trainer, path: Path, settings: str) -> None:
+def restore(trainer: Trainer, path: Path) -> None:
     """Load a checkpoint into a fresh trainer.
 
     Args:
         trainer: As `build` returns it.
         path: The checkpoint.
-        settings: The settings of this run, as text.
 
     Raises:
-        InputError: It cannot be read, or was made under other settings.
+        InputError: It cannot be read, was made under other settings (`MAY_CHANGE` may differ), or
+            has done more epochs than the settings ask for.
     """
-    states, progress, theirs = checkpoint.read(path)
-    if theirs != settings:
+    states, progress, text = checkpoint.read(path)
+    _check_settings(path, text, trainer.settings)
+    n_epochs = trainer.settings.train.epochs
+    if progress.epoch > n_epochs:
         raise InputError(
-            f"{path}: was made with other settings; resume with its config.yaml, or start anew with"
-            " --overwrite"
+            f"train.epochs {n_epochs}: {path} has done {progress.epoch}; give as many or more"
         )
-    for name, part in trainer.parts().items():
-        part.load_state_dict(states[name])
+    try:
+        for name, part in trainer.parts().items():
+            part.load_state_dict(states[name])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{path}: does not fit the network and the people of these settings"
+            f" ({one_line(error, 120)}); is the data set the same?"
+        ) from None
     trainer.progress = progress
 
 
+def _check_settings(path: Path, text: str, settings: Settings) -> None:
+    """Raise InputError when a checkpoint was made under settings that train otherwise."""
+    refused = (
+        f"{path}: was made with other settings; resume with its config.yaml, or start anew with"
+        " --overwrite"
+    )
+    try:
+        made_with = sections.build(Settings, documents.from_yaml(text), str(path), EXAMPLE)
+    except ValueError as error:
+        raise InputError(f"{refused} ({one_line(error)})") from None
+    changed = sections.differing(_in_one_place(made_with), _in_one_place(settings))
+    changed = [key for key in changed if key not in MAY_CHANGE]
+    if changed:
+        raise InputError(f"{refused} (changed: {', '.join(changed)})")
+
+
+def _in_one_place(settings: Settings) -> Settings:
+    """The settings with further data sets in the same folder."""
+    further = tuple(more.model_copy(update={"root": ""}) for more in settings.data.further)
+    data = settings.data.model_copy(update={"further": further})
+    return settings.model_copy(update={"data": data})
+
+
 def train_epoch(
-    trainer: Trainer, data: Dataset, stop: Callable[[], bool]
+    trainer: Trainer,
+    data: Dataset,
+    stop: Callable[[], bool],
+    watch: Callable[[int, int], None] = lambda n_done, n_batches: None,
 ) -> dict[str, float] | None:
     """Do the rest of the current epoch.
 
@@ -140,6 +186,7 @@ def train_epoch(
         trainer: The run; its progress says where the epoch stands.
         data: The training samples.
         stop: Asked after every batch whether to stop there.
+        watch: Told after every batch how many are done, of how many in the epoch.
 
     Returns:
         Learning rate at the start of the epoch and mean losses; None when stopped.
@@ -170,17 +217,24 @@ def train_epoch(
         progress.sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
         progress.batch += 1
         progress.step += 1
+        watch(progress.batch, n_batches)
         if processes.any_true(fabric, stop()):
-            progress.seconds += time.perf_counter() - started_s
+            _count_seconds(progress, started_s)
             return None
     _check_weights(trainer)
     means = {name: total / progress.batch for name, total in (progress.sums or {}).items()}
-    progress.seconds += time.perf_counter() - started_s
+    _count_seconds(progress, started_s)
     rate = settings.optimizer.lr * _factor(settings, progress.epoch)
     progress.epoch += 1
     progress.batch = 0
     progress.sums = None
     return {"lr": rate, **means}
+
+
+def _count_seconds(progress: Progress, started_s: float) -> None:
+    took_s = time.perf_counter() - started_s
+    progress.seconds += took_s
+    progress.epoch_seconds += took_s
 
 
 def _factor(settings: Settings, epoch: float) -> float:

@@ -41,6 +41,19 @@ Report = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a run is: batches done in its current epoch, and how many there are."""
+
+    epoch: int
+    n_epochs: int
+    batch: int
+    n_batches: int
+
+
+Watch = Callable[[Place], None]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """How a run ended. best: the held-out score that selects, in 0..1; -1 when nobody was held
     out.
@@ -86,6 +99,7 @@ def fit(
     overwrite: bool = False,
     report: Report = lambda row: None,
     stop: Callable[[], bool] = lambda: False,
+    watch: Watch = lambda place: None,
 ) -> Outcome:
     """Train a network.
 
@@ -95,10 +109,12 @@ def fit(
     Args:
         settings: Of the run.
         output: Folder of the run.
-        resume: Whether to go on with the run in `output`.
+        resume: Whether to go on with the run in `output`, perhaps for more epochs or with its data
+            elsewhere.
         overwrite: Whether to replace it, once data and network are known to be usable.
         report: Gets every epoch's row.
         stop: Asked after every batch.
+        watch: Told after every batch, in the first process.
 
     Returns:
         How the run ended.
@@ -120,19 +136,25 @@ def fit(
     resolved = sections.dump(settings)
     saved = output / folder.CHECKPOINT
     if resume:
-        processes.together(fabric, lambda: loop.restore(trainer, saved, resolved))
+        processes.together(fabric, lambda: loop.restore(trainer, saved))
+        processes.first(fabric, lambda: folder.go_on(output, resolved))
     else:
         processes.first(fabric, lambda: folder.start(output, resolved))
     if taught_by:
         _learn_from(taught_by, trainer, data, output)
     keeper = _Keeper(trainer, data, recipe, output, started, report)
     processes.first(fabric, keeper.open)
+
+    def seen(n_done: int, n_batches: int) -> None:
+        if fabric.is_global_zero:
+            watch(Place(trainer.progress.epoch, settings.train.epochs, n_done, n_batches))
+
     try:
         stopped = False
         while trainer.progress.epoch < settings.train.epochs and not stopped:
             pause = _Pause(stop, time.monotonic() + 60 * settings.train.checkpoint_minutes)
-            row = loop.train_epoch(trainer, data, pause)
-            processes.first(fabric, partial(keeper.keep, row, resolved))
+            row = loop.train_epoch(trainer, data, pause, seen)
+            processes.first(fabric, partial(keeper.keep, row))
             stopped = processes.any_true(fabric, pause.asked)
         processes.first(fabric, keeper.draw)
     finally:
@@ -329,14 +351,16 @@ class _Keeper:
     def open(self) -> None:
         self.log = Log(self.output, self.trainer.progress.epoch)
 
-    def keep(self, row: dict[str, float] | None, settings: str) -> None:
+    def keep(self, row: dict[str, float] | None) -> None:
         """Write a whole epoch, and a checkpoint also of a part of one (no row)."""
         if row is not None and self.log is not None:
-            seconds = {"seconds": round(self.trainer.progress.seconds, 3)}
-            whole = {"epoch": self.trainer.progress.epoch - 1, **row, **self._select(), **seconds}
+            progress = self.trainer.progress
+            seconds = {"seconds": round(progress.epoch_seconds, 3)}
+            progress.epoch_seconds = 0.0
+            whole = {"epoch": progress.epoch - 1, **row, **self._select(), **seconds}
             self.log.write(whole)
             self.report(whole)
-        loop.save(self.trainer, self.output / folder.CHECKPOINT, settings)
+        loop.save(self.trainer, self.output / folder.CHECKPOINT)
 
     def draw(self) -> None:
         if self.log is not None:

@@ -162,9 +162,9 @@ def test_soft_mining_takes_its_class_vectors_from_the_classifier(people: Path) -
 def test_optimiser_states_come_back_in_the_layout_they_had(people: Path, tmp_path: Path) -> None:
     trainer, data = made(people)
     first_step(trainer, data)
-    loop.save(trainer, tmp_path / "c.safetensors", "")
+    loop.save(trainer, tmp_path / "c.safetensors")
     fresh, _ = made(people)
-    loop.restore(fresh, tmp_path / "c.safetensors", "")
+    loop.restore(fresh, tmp_path / "c.safetensors")
     layouts = []
     for one in (trainer, fresh):
         states = one.optimizer.state_dict()["state"]
@@ -200,8 +200,8 @@ def test_the_scale_of_the_loss_in_float16_is_part_of_a_checkpoint(
         if step == "save":
             first_step(trainer, data)
             precision.scaler.update(128.0)
-            loop.save(trainer, tmp_path / "c.safetensors", "")
+            loop.save(trainer, tmp_path / "c.safetensors")
         else:
-            loop.restore(trainer, tmp_path / "c.safetensors", "")
+            loop.restore(trainer, tmp_path / "c.safetensors")
         scales.append(precision.state_dict())
     assert scales[0] == scales[1] and scales[1]["scale"] == 128.0

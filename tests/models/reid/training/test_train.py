@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from models import progress
 from models.reid import train
 from models.reid.training import loop
 from tests.conftest import ROOT
@@ -230,10 +231,37 @@ def test_resume_takes_the_settings_of_the_run_and_refuses_others(
     output = tmp_path / "run"
     assert train.main(["--output", str(output), *settings(people, train__epochs=1)]) == 0
     before = load_file(output / "model.safetensors")
-    assert train.main(["--output", str(output), "--resume", "--set", "train.epochs=2"]) == 2
+    assert train.main(["--output", str(output), "--resume", "--set", "train.seed=2"]) == 2
     assert "was made with other settings; resume with its config.yaml" in capsys.readouterr().err
     assert train.main(["--output", str(output), "--resume"]) == 0
     assert all(
         torch.equal(value, before[key])
         for key, value in load_file(output / "model.safetensors").items()
     )
+
+
+def test_help_shows_examples_and_every_setting_can_be_listed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for word, expected in (("--help", "--resume --output"), ("--list-settings", "  epochs: 120\n")):
+        with pytest.raises(SystemExit) as ended:
+            train.main([word])
+        assert ended.value.code == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_a_long_training_says_every_minute_how_far_it_is(
+    people: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress.Progress.__init__, "__defaults__", (0, False, 0.0))
+    given = settings(people, train__epochs=2, train__evaluate_every=2)
+    assert train.main(["--output", str(tmp_path / "run"), *given]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 3
+    lines = err.splitlines()
+    assert [line.partition(" so far")[0][:-6] for line in lines] == [
+        f"training: epoch {i // STEPS}, {i + 1}/{2 * STEPS} batches," for i in range(2 * STEPS)
+    ]
