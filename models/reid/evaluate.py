@@ -224,7 +224,7 @@ def _target(
 
 def _own(given: dict[str, Any], name: str, names: Sequence[str]) -> dict[str, Any]:
     """Options for one data set: those for all, and those with its name before them."""
-    options = {}
+    options: dict[str, Any] = {}
     for key, value in given.items():
         target, dot, option = key.partition(".")
         if not dot:

@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
 
 
-def line(row: dict[str, Any]) -> str:
+def in_a_line(row: dict[str, Any]) -> str:
     """Return one epoch as one line."""
     numbers = (f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
     return f"epoch {row['epoch']:3d}  " + "  ".join(numbers)
@@ -120,7 +120,14 @@ def _train(parsed: argparse.Namespace, stop: Callable[[], bool]) -> int:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     with _Shown(parsed.quiet) as shown:
         outcome = run.fit(
-            settings, parsed.output, parsed.resume, parsed.overwrite, shown.epoch, stop, shown.batch
+            settings,
+            parsed.output,
+            parsed.resume,
+            parsed.overwrite,
+            shown.epoch,
+            stop,
+            shown.batch,
+            shown.line,
         )
     if outcome.interrupted:
         return _end(
@@ -152,12 +159,16 @@ class _Shown:
 
     def epoch(self, row: dict[str, Any]) -> None:
         """Print one epoch."""
+        self.line(in_a_line(row))
+
+    def line(self, text: str) -> None:
+        """Print a line, above the bar."""
         if self._quiet:
             return
         if self._progress is None:
-            print(line(row), flush=True)
+            print(text, flush=True)
         else:
-            self._progress.write(line(row))
+            self._progress.write(text)
 
     def batch(self, place: "Place") -> None:
         """Say how far the run is; the batches of later epochs are taken to be as many."""

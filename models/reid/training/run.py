@@ -18,6 +18,7 @@ from torch import nn
 from models import device as devices
 from models import settings as sections
 from models.errors import InputError
+from models.reid import complexity
 from models.reid.data import catalogue
 from models.reid.data.batches import epoch_batches
 from models.reid.data.loader import training_batches
@@ -100,6 +101,7 @@ def fit(
     report: Report = lambda row: None,
     stop: Callable[[], bool] = lambda: False,
     watch: Watch = lambda place: None,
+    begin: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Train a network.
 
@@ -115,6 +117,7 @@ def fit(
         report: Gets every epoch's row.
         stop: Asked after every batch.
         watch: Told after every batch, in the first process.
+        begin: Told what is trained on what, in a line, in the first process.
 
     Returns:
         How the run ended.
@@ -130,6 +133,7 @@ def fit(
         _restore_normalisation(network, settings, data)
     taught_by = teacher.load(settings)
     criterion = _criterion(settings, data, network, taught_by.width if taught_by else 0)
+    described = _described(settings, data, network, started)
     fabric = _fabric(settings)
     processes.launch(fabric)
     trainer = loop.build(fabric, settings, network, criterion)
@@ -142,6 +146,8 @@ def fit(
         processes.first(fabric, lambda: folder.start(output, resolved))
     if taught_by:
         _learn_from(taught_by, trainer, data, output)
+    if fabric.is_global_zero:
+        begin(described)
     keeper = _Keeper(trainer, data, recipe, output, started, report)
     processes.first(fabric, keeper.open)
 
@@ -248,6 +254,15 @@ def _network(settings: Settings, data: Dataset) -> tuple[nn.Module, Recipe, str]
     if settings.network.init:
         started = start_from(network, settings.network.init, row.imagenet)
     return network, Recipe(settings.network.architecture, options, *size), started
+
+
+def _described(settings: Settings, data: Dataset, network: nn.Module, started: str) -> str:
+    """What is trained on what, in a line."""
+    size = complexity.measure(network, settings.data.height_px, settings.data.width_px)
+    kind = "tracklets" if data.video else "images"
+    held_out = len({sample.person_id for sample in data.query})
+    people = f"{data.n_train_people} people ({len(data.train)} {kind}), {held_out} held out"
+    return f"{settings.network.architecture}: {size}; {people}; started from {started}"
 
 
 def _restore_normalisation(network: nn.Module, settings: Settings, data: Dataset) -> None:
