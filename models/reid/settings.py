@@ -233,6 +233,10 @@ class OptimizerSettings(Section):
     momentum: Fraction = 0.9
     backbone_factor: NonNegative = 1.0
     """Learning rate of the backbone relative to the rest (0.1 in ST-ReID)."""
+    frozen_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs at the start in which the backbone (in networks without one, all but the classifiers)
+    does not move, so that new layers fit it first.
+    """
     max_norm: NonNegative = 0.0
     """Gradients longer than this are shortened to it; 0 never."""
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -208,6 +209,11 @@ def train_epoch(
     n_batches = progress.batch + len(loader)
     batches = iter(loader)
     trainer.wrapped.train()
+    if _is_frozen(trainer):
+        is_body = optimizers.body(trainer.network)
+        for name, module in trainer.network.named_modules():
+            if is_body(name) and isinstance(module, _BatchNorm):
+                module.eval()  # else it would go on measuring
     started_s = time.perf_counter()
     while (batch := processes.together(fabric, lambda: next(batches, None))) is not None:
         within = progress.batch / n_batches if settings.schedule.every == "batch" else 0
@@ -259,6 +265,8 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
     total, losses = trainer.criterion(outputs, batch.targets, batch.erased, vectors, taught)
     own = {name: float(value) for name, value in losses.items()}
     own["loss"] = float(total.detach())
+    if "classification" in losses:
+        own["accuracy"] = accuracy(outputs, batch.targets)
     values = processes.mean(fabric, own)
     if not math.isfinite(values["loss"]):
         processes.together(fabric, lambda: _check_loss(trainer, batch, own))
@@ -266,6 +274,11 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
     if trainer.center_optimizer is not None:
         trainer.center_optimizer.zero_grad()
     fabric.backward(total + _nothing(fabric, outputs))
+    if _is_frozen(trainer):
+        is_body = optimizers.body(trainer.network)
+        for name, parameter in trainer.network.named_parameters():
+            if is_body(name):
+                parameter.grad = None
     if settings.optimizer.max_norm:
         max_norm = settings.optimizer.max_norm
         fabric.clip_gradients(
@@ -279,6 +292,13 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
     if trainer.average is not None:
         trainer.average.update_parameters(trainer.network)
     return values
+
+
+def _is_frozen(trainer: Trainer) -> bool:
+    """Whether the body does not move in the current epoch. Its gradients are dropped, not left
+    out: other processes wait for them.
+    """
+    return trainer.progress.epoch < trainer.settings.optimizer.frozen_epochs
 
 
 def network_input(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -305,6 +325,18 @@ def _nothing(fabric: Fabric, outputs: Outputs) -> Tensor | float:
     branches = (*outputs.logits, *outputs.features, outputs.attention)
     sums = torch.stack([branch.sum() for branch in branches])
     return 0.0 * sums.sum()
+
+
+def accuracy(outputs: Outputs, targets: Tensor) -> float:
+    """Share of the rows of a batch that are classified rightly, by the sum of all branches.
+
+    Args:
+        outputs: Of the network.
+        targets: (B,) classes of the batch's rows.
+    """
+    logits = torch.stack([branch.detach().float() for branch in outputs.logits]).sum(0)
+    right = logits.argmax(1) == targets[outputs.owners]
+    return float(right.float().mean())
 
 
 def class_vectors(network: nn.Module) -> Tensor | None:

@@ -1,6 +1,7 @@
 """Published experiments: their files, and a miniature run of each."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,4 @@ def test_an_experiment_trains_evaluates_and_gets_its_row_of_the_table(
         assert row[2] == (f"{theirs['map']:.1f}" if "map" in theirs else "")
         assert row[3] == f"{100 * by_name[row[1]]['map']:.1f}"
         assert "train.epochs" in row[8] and "data.root" not in row[8]
+    shutil.rmtree(tmp_path / path.stem)  # up to a gigabyte each
