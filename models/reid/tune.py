@@ -5,6 +5,7 @@
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from models import command, extras, files
@@ -34,9 +35,45 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="DIR",
         help="folder of the search; one that is there goes on",
     )
+    add(
+        "--search",
+        action="append",
+        default=[],
+        metavar="KEY=LEAST,MOST[,log]",
+        help="search this setting between these values, in place of the seven published ones;"
+        " may be repeated, such as --search optimizer.lr=1e-5,1e-2,log",
+    )
     add("--trials", type=int, default=60, metavar="N", help="trainings in all (default 60)")
     add("--quiet", action="store_true", help="print the report only")
     return parser.parse_args(arguments)
+
+
+def ranges(texts: Sequence[str]) -> dict[str, tuple[float, float, bool]]:
+    """Read what to search.
+
+    Args:
+        texts: Each KEY=LEAST,MOST or KEY=LEAST,MOST,log.
+
+    Returns:
+        Least, most and whether on a logarithmic scale, by setting.
+
+    Raises:
+        InputError: One is not written so.
+    """
+    found = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        parts = [part.strip() for part in value.split(",")]
+        is_log = parts[2:] == ["log"]
+        try:
+            least, most = (float(part) for part in parts[: -1 if is_log else None])
+        except ValueError:
+            raise InputError(
+                f"--search {text}: write it as KEY=LEAST,MOST or KEY=LEAST,MOST,log, for example"
+                " --search optimizer.lr=1e-5,1e-2,log"
+            ) from None
+        found[key.strip()] = (least, most, is_log)
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -59,7 +96,12 @@ def _run(parsed: argparse.Namespace) -> None:
             stop = interrupts["search"].is_set
             settings = training_settings.load(parsed.config, tuple(parsed.set))
             study = hyperparameters.search(
-                settings, parsed.output, parsed.trials, parsed.quiet, stop
+                settings,
+                parsed.output,
+                parsed.trials,
+                parsed.quiet,
+                stop,
+                ranges(parsed.search) or hyperparameters.SPACE,
             )
     except OSError as error:  # of Optuna, which writes the log of the search
         raise InputError(f"{study_log}: {files.failure(error)}") from None

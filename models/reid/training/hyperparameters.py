@@ -1,5 +1,6 @@
 """The search for hyper-parameters. Its seven parameters and ranges are those of "Fantastic
-techniques" (arXiv 1912.05295), which searched with Ax; here Optuna does. Every trial is a training
+techniques" (arXiv 1912.05295), which searched with Ax, unless others are given; here Optuna
+searches. Every trial is a training
 of its own, scored on the same held-out training people. What was wrong in the published search is
 not repeated: trials have no classes without people, the held-out people are tested without chance,
 and weight decay is searched on a logarithmic scale, since a linear one chose values that stop all
@@ -12,9 +13,10 @@ and goes on. One process at a time works in a folder.
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import optuna
@@ -30,7 +32,9 @@ from models.reid.settings import Settings
 from models.reid.training import folder, run
 from models.reid.training.loop import NonFiniteLossError
 
-SPACE: dict[str, tuple[float, float, bool]] = {
+Space: TypeAlias = dict[str, tuple[float, float, bool]]
+"""Setting: least, most, whether on a logarithmic scale."""
+SPACE: Space = {
     "losses.osm.sigma": (0.1, 1.0, False),
     "losses.osm.alpha": (0.5, 3.0, False),
     "losses.osm.l": (0.1, 1.0, False),
@@ -39,8 +43,9 @@ SPACE: dict[str, tuple[float, float, bool]] = {
     "schedule.gamma": (1e-6, 1.0, False),
     "optimizer.weight_decay": (1e-6, 1.0, True),
 }
-"""Setting: least, most, whether on a logarithmic scale. losses.osm.weight is the paper's beta."""
+"""The published ones; losses.osm.weight is the paper's beta."""
 STUDY, REPORT = "study.log", "trials.csv"
+RANGES = "space.json"
 
 
 def search(
@@ -49,11 +54,23 @@ def search(
     n_trials: int,
     quiet: bool = True,
     stop: Callable[[], bool] = lambda: False,
+    space: Space = SPACE,
 ) -> optuna.Study:
-    """Do what is left of `n_trials` trials; `stop` is asked after every batch and trial, and raises
-    KeyboardInterrupt.
+    """Do what is left of the trials of a search.
 
-    Raises InputError for settings, data or a folder that cannot be used.
+    Args:
+        settings: Of every training, but for what is searched.
+        output: Folder of the search; one that is there goes on.
+        n_trials: Trainings in all.
+        quiet: Whether to print nothing.
+        stop: Asked after every batch and trial; raises KeyboardInterrupt.
+        space: What is searched.
+
+    Returns:
+        The study.
+
+    Raises:
+        InputError: Settings, data or the folder cannot be used, or a range is not one of a setting.
     """
     if not settings.data.validation:
         raise InputError("a search needs held-out people: set data.validation above 0")
@@ -63,20 +80,34 @@ def search(
         )
     if n_trials < 1:
         raise InputError(f"--trials {n_trials}: give 1 or more")
+    for values in zip(*(_ends(name, *limits) for name, limits in space.items()), strict=True):
+        sections.change(settings, dict(values), training_settings.EXAMPLE)
     run.load_data(settings)  # a wrong data.root in the folder would keep the right one out of it
-    _keep_settings(settings, output)
+    _keep_settings(settings, output, space)
     study = _open(output / STUDY)
     while (n_done := len(finished(study))) < n_trials:
         (seed,) = np.random.SeedSequence([settings.train.seed, n_done]).generate_state(1)
         study.sampler = optuna.samplers.TPESampler(seed=int(seed))
         study.optimize(
-            lambda trial: _train(trial, settings, output, quiet, stop), n_trials=1, catch=()
+            lambda trial: _train(trial, settings, output, quiet, stop, space),
+            n_trials=1,
+            catch=(),
         )
-        report(study, output)
+        report(study, output, space)
         if stop():
             raise KeyboardInterrupt
-    report(study, output)
+    report(study, output, space)
     return study
+
+
+def _ends(name: str, least: float, most: float, log: bool) -> tuple[tuple[str, float], ...]:
+    """Both ends of a range; raises InputError."""
+    if not least < most or (log and least <= 0):
+        positive = ", above 0 on a logarithmic scale" if log else ""
+        raise InputError(
+            f"{name}: {least:g} to {most:g} is no range; give the smaller first{positive}"
+        )
+    return (name, least), (name, most)
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -87,28 +118,33 @@ def finished(study: optuna.Study) -> list[FrozenTrial]:
     )
 
 
-def report(study: optuna.Study, output: Path) -> None:
+def report(study: optuna.Study, output: Path, space: Space = SPACE) -> None:
     """Write all trials to trials.csv, best first; raises InputError."""
     text = io.StringIO(newline="")
     table = csv.writer(text)
-    table.writerow(["trial", "state", "score", *SPACE])
+    table.writerow(["trial", "state", "score", *space])
     for trial in finished(study):
         score = trial.value if trial.value is not None else ""
         table.writerow(
-            [trial.number, trial.state.name.lower(), score, *(trial.params[name] for name in SPACE)]
+            [trial.number, trial.state.name.lower(), score, *(trial.params[name] for name in space)]
         )
     files.write(output / REPORT, text.getvalue().encode())
 
 
 def _train(
-    trial: optuna.Trial, settings: Settings, output: Path, quiet: bool, stop: Callable[[], bool]
+    trial: optuna.Trial,
+    settings: Settings,
+    output: Path,
+    quiet: bool,
+    stop: Callable[[], bool],
+    space: Space,
 ) -> float:
     """Score of one training; 0 where the loss became infinite. Raises TrialPruned for one that
     falls behind.
     """
     values = {
         name: trial.suggest_float(name, least, most, log=log)
-        for name, (least, most, log) in SPACE.items()
+        for name, (least, most, log) in space.items()
     }
     chosen = sections.change(settings, values, training_settings.EXAMPLE)
 
@@ -137,16 +173,16 @@ def _train(
     return outcome.best
 
 
-def _keep_settings(settings: Settings, output: Path) -> None:
-    """Write the settings of a new search; raises InputError when the folder holds another one or
-    something else.
+def _keep_settings(settings: Settings, output: Path, space: Space) -> None:
+    """Write settings and ranges of a new search; raises InputError when the folder holds another
+    one or something else.
 
     A search in which no trial has ended yet, perhaps since its settings were wrong, can take other
     settings.
     """
     kept = output / folder.CONFIG
     if (output / REPORT).is_file() and kept.is_file():
-        if training_settings.load(str(kept)) != settings:
+        if training_settings.load(str(kept)) != settings or _kept_space(output) != space:
             raise InputError(f"{output}: holds a search with other settings; give another --output")
         return
     if output.exists() and not output.is_dir():
@@ -154,10 +190,26 @@ def _keep_settings(settings: Settings, output: Path) -> None:
     if output.is_dir() and {path.name for path in output.iterdir()} - {
         folder.CONFIG,
         STUDY,
+        RANGES,
         "trials",
     }:
         raise InputError(f"{output}: is not empty and not a search; give another --output")
     files.write(kept, sections.dump(settings).encode())
+    files.write(output / RANGES, json.dumps(space, indent=1).encode())
+
+
+def _kept_space(output: Path) -> Space:
+    """Ranges of a search that is there; raises InputError when they cannot be read."""
+    path = output / RANGES
+    if not path.is_file():  # of a version that searched the published ones only
+        return SPACE
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return {name: (least, most, log) for name, (least, most, log) in kept.items()}
+    except (ValueError, AttributeError, TypeError, OSError) as error:
+        raise InputError(
+            f"{path}: is damaged ({one_line(error)}); remove its folder to start anew"
+        ) from None
 
 
 def _open(log: Path) -> optuna.Study:

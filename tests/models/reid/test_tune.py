@@ -256,3 +256,43 @@ def test_ctrl_c_ends_it_in_one_line_and_the_same_command_goes_on(
         assert tune.main([*words, *arguments(settings), "--quiet"]) == 0
     assert fit.tried == [chosen(tried)]
     assert capsys.readouterr().out.startswith("trial   1  map ")
+
+
+def test_other_settings_are_searched_where_they_are_given(
+    people: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rates: list[float] = []
+    pretend(monkeypatch, Pretended(lambda s: rates.append(s.optimizer.lr) or s.optimizer.lr))
+    words = ["--output", str(tmp_path / "s"), *arguments(quick(people, train__epochs=1))]
+    words += ["--search", "optimizer.lr=1e-5,1e-2,log", "--search", "train.ema_decay=0,0.9"]
+    assert tune.main([*words, "--trials", "5", "--quiet"]) == 0
+    assert all(1e-5 <= rate <= 1e-2 for rate in rates) and min(rates) < 1e-3 < max(rates) * 10
+    assert list(table(tmp_path / "s")[0])[3:] == ["optimizer.lr", "train.ema_decay"]
+    assert float(table(tmp_path / "s")[0]["optimizer.lr"]) == max(rates)
+    capsys.readouterr()
+    assert tune.main([*words[:-2], "--trials", "6", "--quiet"]) == 2
+    assert "holds a search with other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("optimizer.lr", "--search optimizer.lr: write it as KEY=LEAST,MOST"),
+        ("optimizer.lr=1,2,lin", "--search optimizer.lr=1,2,lin: write it as KEY=LEAST,MOST"),
+        ("optimizer.lr=2,1", "optimizer.lr: 2 to 1 is no range"),
+        ("optimizer.lr=0,1,log", "optimizer.lr: 0 to 1 is no range; give the smaller first, above"),
+        ("optimizer.rate=1,2", "unknown key optimizer.rate"),
+        ("augment.flip=0.5,1.5", "augment.flip: "),
+    ],
+)
+def test_a_range_that_is_none_is_one_line_and_nothing_is_written(
+    text: str, expected: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--output", str(tmp_path / "s"), *arguments(quick(people))]
+    assert tune.main([*words, "--search", text]) == 2
+    err = capsys.readouterr().err
+    assert expected in err and err.count("\n") == 1
+    assert not (tmp_path / "s").exists()
