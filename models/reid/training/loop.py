@@ -85,7 +85,8 @@ class Trainer:
 
 def build(fabric: Fabric, settings: Settings, network: nn.Module, criterion: Criterion) -> Trainer:
     """Put network, criterion and optimisers on Fabric's device."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if all(parameter.ndim < 5 for parameter in network.parameters()):  # not of 3D convolutions
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     decay = settings.train.ema_decay
     network.to(fabric.device)
     average = None

@@ -237,3 +237,12 @@ def test_accuracy_is_the_share_of_samples_whose_person_has_the_largest_sum_of_lo
     owners = torch.tensor([0, 0, 1, 1])
     outputs = Outputs((first, second), (), owners, torch.zeros(2, 0))
     assert loop.accuracy(outputs, torch.tensor([0, 1])) == 0.75
+
+
+def test_a_network_of_3d_convolutions_can_be_trained(people: Path) -> None:
+    settings = quick(people)
+    network = nn.Sequential(nn.Conv3d(3, 4, 3), nn.Flatten(), nn.LazyLinear(2))
+    network(torch.zeros(1, 3, 3, 8, 4))
+    criterion = Criterion(settings.losses, 2, [])
+    trainer = loop.build(run._fabric(settings), settings, network, criterion)
+    assert trainer.network is network
