@@ -47,6 +47,8 @@ class DataSettings(Section):
     """More data sets to train on; people are held out of the first one only."""
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the training people held out; 0 trains on all of them and selects nothing."""
+    held_out: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """These people instead, by their numbers: 0 is the first of the data set's ids in order."""
     max_people: Annotated[int, Field(ge=0)] = 0
     """Use the first so many training people; 0 all."""
     height_px: Annotated[int, Field(ge=16, le=1024)] = 256

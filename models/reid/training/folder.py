@@ -9,6 +9,7 @@ curves.png               loss and held-out scores over the epochs
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ BOARD = "tensorboard"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 CURVES = "curves.png"
+COMPARED = ("map", "rank1", "loss", "accuracy")
+"""What TensorBoard's table of runs compares."""
 
 
 def check(output: Path, resume: bool, overwrite: bool) -> None:
@@ -70,17 +73,23 @@ def go_on(output: Path, settings: str) -> None:
 class Log:
     """Rows of the epochs, for people (log.jsonl, curves.png) and for TensorBoard."""
 
-    def __init__(self, output: Path, epoch: int) -> None:
-        """Keep the rows before `epoch`: a run that died in an epoch does it again. Raises
-        InputError.
+    def __init__(
+        self, output: Path, epoch: int, settings: Mapping[str, bool | str | float]
+    ) -> None:
+        """Keep the rows before `epoch`: a run that died in an epoch does it again. `settings` go to
+        TensorBoard's table of runs. Raises InputError.
         """
         from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.summary import hparams
 
         self._output = output
         self._rows = [row for row in _rows(output / LOG) if row["epoch"] < epoch]
         files.write(output / LOG, "".join(json.dumps(row) + "\n" for row in self._rows).encode())
         try:
             self._board = SummaryWriter(str(output / BOARD), purge_step=epoch)
+            summaries = hparams(dict(settings), dict.fromkeys(COMPARED, 0.0))  # type: ignore[no-untyped-call]
+            for summary in summaries:
+                self._board.file_writer.add_summary(summary)  # type: ignore[attr-defined]
         except OSError as error:
             raise InputError(f"{output / BOARD}: {files.failure(error)}") from None
 

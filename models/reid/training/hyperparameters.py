@@ -72,7 +72,7 @@ def search(
     Raises:
         InputError: Settings, data or the folder cannot be used, or a range is not one of a setting.
     """
-    if not settings.data.validation:
+    if not (settings.data.validation or settings.data.held_out):
         raise InputError("a search needs held-out people: set data.validation above 0")
     if settings.train.n_devices > 1 or settings.train.n_nodes > 1:
         raise InputError(

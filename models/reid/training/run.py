@@ -86,8 +86,8 @@ def load_data(settings: Settings) -> Dataset:
     if chosen.max_people:
         train = tuple(s for s in data.train if s.person_id < chosen.max_people)
         data = replace(data, train=train)
-    if chosen.validation:
-        data = hold_out(data, chosen.validation, settings.train.seed)
+    if chosen.validation or chosen.held_out:
+        data = hold_out(data, chosen.validation, settings.train.seed, chosen.held_out)
     else:
         data = replace(data, query=(), gallery=())
     return train_also_on(data, further)
@@ -336,6 +336,17 @@ def _learn_from(teacher_network: Encoder, trainer: Trainer, data: Dataset, outpu
     processes.together(trainer.fabric, make)
 
 
+def _plain(settings: Settings) -> dict[str, bool | str | float]:
+    """Values by dotted key, as TensorBoard takes them."""
+    found: dict[str, bool | str | float] = {}
+    for key in sections.keys(Settings):
+        value: Any = settings
+        for name in key.split("."):
+            value = getattr(value, name)
+        found[key] = value if isinstance(value, bool | str | int | float) else str(value)
+    return found
+
+
 @dataclass
 class _Pause:
     """Asked after every batch: whether to stop there, because somebody asked to or a checkpoint is
@@ -364,7 +375,8 @@ class _Keeper:
     log: Log | None = None
 
     def open(self) -> None:
-        self.log = Log(self.output, self.trainer.progress.epoch)
+        settings = self.trainer.settings
+        self.log = Log(self.output, self.trainer.progress.epoch, _plain(settings))
 
     def keep(self, row: dict[str, float] | None) -> None:
         """Write a whole epoch, and a checkpoint also of a part of one (no row)."""

@@ -78,6 +78,18 @@ def test_tensorboard_shows_what_the_log_says(finished: Path) -> None:
         } == pytest.approx(row)
 
 
+def test_tensorboard_has_the_settings_of_the_run_in_its_table(finished: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    board = EventAccumulator(str(finished / "tensorboard"))
+    board.Reload()
+    content = board.PluginTagToContent("hparams")["_hparams_/session_start_info"]
+    shown = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert shown["optimizer.lr"].number_value == pytest.approx(0.003)
+    assert shown["network.architecture"].string_value == "osnet_x0_25"
+
+
 def test_the_model_says_how_it_was_made(finished: Path, people: Path) -> None:
     loaded = file.load(finished / "model.safetensors")
     assert loaded.recipe == file.Recipe("osnet_x0_25", {"scale": 0.25, "n_classes": 4}, 64, 32)
