@@ -25,11 +25,11 @@ SHARED = Path(__file__).parent.parent / "live" / "page"
 STYLES = (SHARED / "look.css", PARTS / "report.css")
 MODULES = (
     "data",
+    "parts",
     "crops",
     "answers",
     "correct",
     "boxes",
-    "parts",
     "screen",
     "zones",
     "homography",

@@ -12,12 +12,19 @@ export function serverNow() {
   return Date.now() / 1000 + offsetS;
 }
 
-/** Return an element with a class and text. */
-export function element(tag, className = "", text = "") {
+/** Return an element with a class, and with texts and elements in it; what is empty is left out. */
+export function element(tag, className = "", ...content) {
   const made = document.createElement(tag);
   if (className) made.className = className;
-  if (text) made.textContent = text;
+  made.append(...content.filter(Boolean));
   return made;
+}
+
+/** Say what an element is to somebody who cannot see it, and return it. */
+export function labelled(target, label, role = "") {
+  if (role) target.setAttribute("role", role);
+  target.setAttribute("aria-label", label);
+  return target;
 }
 
 /** Return the element of an id. */

@@ -1,7 +1,7 @@
 // Crops out of the sheets, and stills; they follow the script in the page and are decoded when needed.
 
 import { bytesOf, data } from "./data.js";
-import { byId, element } from "./text.js";
+import { byId, element, labelled } from "./text.js";
 
 const { width: WIDTH, height: HEIGHT, columns: COLUMNS, per_sheet: PER_SHEET } = data.crops;
 const urls = new Map();
@@ -36,14 +36,11 @@ function fill(target, number, url) {
 
 /** Return a crop, as wide as its style says; a place without a picture for a number of -1. */
 export function crop(number, label, className = "") {
-  const made = element("span", `crop ${className}`);
-  made.setAttribute("role", "img");
-  if (number === undefined || number < 0) {
-    made.setAttribute("aria-label", `${label}, no picture`);
+  const made = labelled(element("span", `crop ${className}`), label, "img");
+  if (number < 0) {
     made.append(element("span", "none", "no picture"));
-    return made;
+    return labelled(made, `${label}, no picture`);
   }
-  made.setAttribute("aria-label", label);
   made.style.aspectRatio = `${WIDTH} / ${HEIGHT}`;
   withUrl(`sheet-${Math.floor(number / PER_SHEET)}`, (url) => fill(made, number, url));
   return made;

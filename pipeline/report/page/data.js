@@ -1,6 +1,6 @@
 // What the page shows, and words for it. Times are seconds since the origin of the run.
 
-import { byId, duration, element, numberLabel } from "./text.js";
+import { byId, duration, element, labelled, numberLabel } from "./text.js";
 
 export const data = JSON.parse(byId("data").textContent);
 export const people = new Map(data.people.map((person) => [person.id, person]));
@@ -12,12 +12,15 @@ export function setPeople(all) {
   for (const person of all) people.set(person.id, person);
 }
 
+/** Return the name of a camera. */
+export const cameraName = (camera) => data.cameras[camera].name;
+
 const FIRST_CLOCK_S = 1e9; // later origins count from 1970
 const isClock = data.origin_s > FIRST_CLOCK_S;
 
 /** Return a tracklet with names instead of places in a list, which are those of TRACKLET in data.py. */
 export function tracklet([camera, track, frame, first, last, probability, image, stretches, lastFrame, nRows, box, nBoxes]) {
-  const name = `${data.cameras[camera].name}/${track}@${frame}`;
+  const name = `${cameraName(camera)}/${track}@${frame}`;
   return { camera, name, frame, first, last, probability, crop: image, stretches, lastFrame, nRows, box, nBoxes };
 }
 
@@ -60,9 +63,24 @@ export function span(lengthS) {
   return lengthS < 10 ? `${Math.max(0, lengthS).toFixed(1)} s` : duration(lengthS);
 }
 
+/** Return when a person or a tracklet is seen first and last. */
+export function times({ first, last }) {
+  return `${moment(first)} to ${moment(last)}`;
+}
+
+/** Return when a tracklet is seen, and for how long. */
+export function timesAndSpan(each) {
+  return `${times(each)} (${span(each.last - each.first)})`;
+}
+
 /** Return a probability as text, in the words of the command that explains links. */
 export function percent(probability) {
   return probability > 0.995 ? "over 99%" : `${Math.round(100 * probability)}%`;
+}
+
+/** Return words that begin with a capital letter. */
+export function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 /** Return a person's colour as #rrggbb, the one of their boxes in the videos. */
@@ -85,16 +103,14 @@ export function numberOf(id) {
 
 /** Return a link to a person. */
 export function linkTo(id) {
-  const link = element("a", "person-link");
+  const link = element("a", "person-link", numberOf(id));
   link.href = `#people/${id}`;
-  link.setAttribute("aria-label", `Person ${id}`);
-  link.append(numberOf(id));
-  return link;
+  return labelled(link, `Person ${id}`);
 }
 
 /** Return a button. */
-export function button(text, onClick, className = "") {
-  const made = element("button", className, text);
+export function button(text, onClick, className = "", ...content) {
+  const made = element("button", className, text, ...content);
   made.type = "button";
   made.addEventListener("click", onClick);
   return made;

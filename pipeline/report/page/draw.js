@@ -3,11 +3,11 @@
 // By pointer: click to put a point, drag to move one. By keyboard: arrows move the cross on the picture, or the point that has
 // the focus; Enter puts a point, Escape drops the shape, Backspace takes the last point back.
 
-import { button, data } from "./data.js";
+import { button, cameraName, data } from "./data.js";
 import { errorOf, inverse, known, matrixOf, project } from "./homography.js";
-import { card, shape, table } from "./parts.js";
+import { arrowStep, card, choice, clamp, save, shape, table } from "./parts.js";
 import { settingsOf } from "./settings.js";
-import { element, setText } from "./text.js";
+import { element, labelled, setText } from "./text.js";
 import { label, stillPicture, zoneColour, zoneShape } from "./zones.js";
 
 const TOOLS = { area: "Area", line: "Line", floor: "Floor points" };
@@ -38,7 +38,7 @@ const unit = () => camera().width / (parts.stage.clientWidth || camera().width);
 const snapshot = () => JSON.stringify(state);
 const floorPoints = () => state.floor[number];
 const colourOf = (zone) => zoneColour([...new Set(state.zones.map((each) => each.name))].indexOf(zone.name));
-const within = ([x, y]) => [[x, camera().width], [y, camera().height]].map(([value, most]) => Math.round(10 * Math.max(0, Math.min(most, value))) / 10);
+const within = ([x, y]) => [[x, camera().width], [y, camera().height]].map(([value, most]) => Math.round(10 * clamp(value, 0, most)) / 10);
 
 /** Make it possible to go back to what was drawn before. */
 function remember(before) {
@@ -126,9 +126,10 @@ function handle(name, point, remove, className = "") {
   return made;
 }
 
-function arrow({ key, shiftKey }) {
-  const step = unit() * (shiftKey ? 1 : STEP_PX);
-  return { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[key];
+/** How far an arrow key moves; nothing for other keys. */
+function arrow(event) {
+  const step = unit() * (event.shiftKey ? 1 : STEP_PX);
+  return arrowStep(event)?.map((each) => step * each);
 }
 
 function placeOf(event) {
@@ -226,12 +227,11 @@ function showPicture() {
 
 /** A field of something drawn. */
 function field(label, target, key, kind) {
-  const made = element("input");
+  const made = labelled(element("input"), label);
   made.type = kind;
   if (kind === "number") made.step = "any";
   else made.maxLength = 80;
   made.value = target[key];
-  made.setAttribute("aria-label", label);
   let before = "";
   made.addEventListener("focus", () => (before = snapshot()));
   made.addEventListener("input", () => {
@@ -246,14 +246,12 @@ function zoneRows() {
   parts.errors = [];
   if (!state.zones.length) return [element("p", "facts", "Nothing is drawn yet.")];
   return state.zones.map((zone, at) => {
-    const row = element("div", "zone-row");
     const swatch = element("span", "swatch");
     swatch.style.background = colourOf(zone);
-    const where = zone.camera < 0 ? "on the floor" : data.cameras[zone.camera].name;
-    const remove = button("Remove", () => change(() => state.zones.splice(at, 1)));
-    remove.setAttribute("aria-label", `Remove ${zone.name}`);
-    row.append(swatch, field(`Name of ${zone.name}`, zone, "name", "text"), element("span", "facts", `${zone.isLine ? "line" : "area"}, ${where}`), remove);
-    return row;
+    const where = zone.camera < 0 ? "on the floor" : cameraName(zone.camera);
+    const remove = labelled(button("Remove", () => change(() => state.zones.splice(at, 1))), `Remove ${zone.name}`);
+    const facts = element("span", "facts", `${zone.isLine ? "line" : "area"}, ${where}`);
+    return element("div", "zone-row", swatch, field(`Name of ${zone.name}`, zone, "name", "text"), facts, remove);
   });
 }
 
@@ -267,12 +265,8 @@ function floorRows() {
 }
 
 function download() {
-  const link = element("a");
-  link.href = URL.createObjectURL(new Blob([settingsOf(state)], { type: "text/yaml" }));
-  link.download = "site.yaml";
-  link.click();
+  save("site.yaml", settingsOf(state));
   taken = snapshot();
-  URL.revokeObjectURL(link.href);
 }
 
 async function copy(told) {
@@ -293,15 +287,11 @@ function choose(name) {
 }
 
 function toolbar() {
-  const made = element("div", "tools");
-  const cameras = element("select");
-  cameras.setAttribute("aria-label", "Camera");
-  cameras.append(...data.cameras.map((each, at) => new Option(each.name, String(at))));
-  cameras.addEventListener("change", () => {
-    number = Number(cameras.value);
+  const cameras = choice("Camera", data.cameras.map((each, at) => [at, each.name]), (chosen) => {
+    number = chosen;
     cross = null;
     choose(tool);
-  });
+  }, "");
   parts.tools = Object.entries(TOOLS).map(([name, words]) => {
     const each = button(words, () => choose(name));
     each.dataset.tool = name;
@@ -309,8 +299,7 @@ function toolbar() {
   });
   parts.undo = button("Undo", undo);
   parts.finish = button("Close the area", finish, "primary");
-  made.append(cameras, ...parts.tools, parts.undo, parts.finish);
-  return made;
+  return element("div", "tools", cameras, ...parts.tools, parts.undo, parts.finish);
 }
 
 function listen(stage) {
@@ -335,18 +324,14 @@ function listen(stage) {
 /** Show the view. */
 export function showDraw(target) {
   if (parts || !data.cameras.length) return;
-  const stage = element("div", "stage-picture");
+  const stage = labelled(element("div", "stage-picture"), "Picture of the camera: arrows move a cross, Enter puts a point", "application");
   stage.tabIndex = 0;
-  stage.setAttribute("role", "application");
-  stage.setAttribute("aria-label", "Picture of the camera: arrows move a cross, Enter puts a point");
   const told = element("span", "facts");
-  told.setAttribute("role", "status");
+  told.role = "status";
   parts = { stage, panel: element("div", "drawn"), hint: element("p", "facts"), yaml: element("pre"), fit: element("p", "facts"), errors: [] };
-  parts.fit.setAttribute("role", "status");
-  parts.yaml.tabIndex = 0;
-  parts.yaml.setAttribute("aria-label", "Settings");
-  const line = element("div", "line");
-  line.append(button("Copy", () => copy(told)), button("Download", download), told);
+  parts.fit.role = "status";
+  labelled(parts.yaml, "Settings").tabIndex = 0;
+  const line = element("div", "line", button("Copy", () => copy(told)), button("Download", download), told);
   const about = element("p", "facts", "Save it as site.yaml beside the videos, or put the parts into your own file, and run with --config site.yaml.");
   if (data.is_correctable) about.append(" To count at these zones in the results that are here: ", element("code", "", "people-tracker apply DIR --zones site.yaml"));
   target.append(card("Draw", toolbar(), parts.hint, stage), card("Drawn", parts.panel), card("Settings", about, parts.yaml, line));

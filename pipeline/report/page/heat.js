@@ -2,8 +2,9 @@
 
 import { withStill } from "./crops.js";
 import { data, span } from "./data.js";
+import { arrowStep, clamp, scaleMark } from "./parts.js";
 import { picture } from "./picture.js";
-import { element, setText } from "./text.js";
+import { element, labelled, setText } from "./text.js";
 
 const HEAT_DECADES = 3; // from the longest time of a square down to the shortest that has a colour
 const HEAT_TICKS_S = [0.1, 1, 10, 60, 600, 3600, 36000, 360000];
@@ -12,7 +13,7 @@ const coolestS = Math.max(0.05, hottestS / 10 ** HEAT_DECADES);
 
 /** How long a time is, from 0 to 1 on the scale. */
 function heatLevel(seconds) {
-  return Math.max(0, Math.min(1, Math.log(seconds / coolestS) / Math.log(hottestS / coolestS || 2)));
+  return clamp(Math.log(seconds / coolestS) / Math.log(hottestS / coolestS || 2), 0, 1);
 }
 
 /** From dark violet over red to light yellow: in the OK colour space, lightness grows evenly. */
@@ -71,8 +72,6 @@ function heatFigure(camera, map) {
   withStill(camera, (url) => {
     background.src = url;
   });
-  const made = element("figure", "heat");
-  const caption = element("figcaption");
   const told = element("output", "facts");
   const rest = () => {
     const cut = map.cut / (map.cut + map.seconds || 1);
@@ -84,46 +83,34 @@ function heatFigure(camera, map) {
     setText(told, cell < 0 ? rest() : `${span(seconds.get(cell) ?? 0)} at ${spotOf(cell, map)}`);
     redraw();
   };
+  const chooseAt = (column, row) => choose(clamp(row, 0, map.rows - 1) * map.columns + clamp(column, 0, map.columns - 1));
   const point = ({ offsetX, offsetY }) => {
-    const column = clamped(Math.floor((offsetX / canvas.clientWidth) * map.columns), map.columns);
-    const row = clamped(Math.floor((offsetY / canvas.clientHeight) * map.rows), map.rows);
-    choose(row * map.columns + column);
+    const size = canvas.clientWidth / map.columns;
+    chooseAt(Math.floor(offsetX / size), Math.floor(offsetY / size));
   };
   canvas.addEventListener("pointermove", point);
   canvas.addEventListener("pointerdown", point);
   canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && choose(-1));
   canvas.addEventListener("blur", () => choose(-1));
   canvas.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    const step = arrowStep(event);
     if (!step) return;
     event.preventDefault();
     if (chosen < 0) choose(hottest ?? 0);
-    else choose(clamped(Math.floor(chosen / map.columns) + step[0], map.rows) * map.columns + clamped((chosen % map.columns) + step[1], map.columns));
+    else chooseAt((chosen % map.columns) + step[0], Math.floor(chosen / map.columns) + step[1]);
   });
   setText(told, rest());
-  caption.append(element("strong", "", camera.name), told);
-  made.append(canvas, caption);
-  return made;
-}
-
-function clamped(at, n) {
-  return Math.max(0, Math.min(n - 1, at));
+  return element("figure", "heat", canvas, element("figcaption", "", element("strong", "", camera.name), told));
 }
 
 function heatScale() {
-  const made = element("div", "heat-scale");
-  made.setAttribute("role", "img");
-  made.setAttribute("aria-label", `Colours from ${span(coolestS)}, dark, to ${span(hottestS)}, light`);
   const stops = Array.from({ length: 17 }, (_, at) => heatColour(at / 16)).join(", ");
   const bar = element("div", "heat-colours");
   bar.style.background = `linear-gradient(90deg, ${stops}), #0b0d10`;
-  made.append(bar);
-  for (const tick of HEAT_TICKS_S.filter((each) => each > coolestS && each < hottestS)) {
-    const mark = element("span", "", span(tick).replace(".0", ""));
-    mark.style.left = `${100 * heatLevel(tick)}%`;
-    made.append(mark);
-  }
-  return made;
+  const ticks = HEAT_TICKS_S.filter((each) => each > coolestS && each < hottestS);
+  const marks = ticks.map((tick) => scaleMark(span(tick).replace(".0", ""), 100 * heatLevel(tick)));
+  const label = `Colours from ${span(coolestS)}, dark, to ${span(hottestS)}, light`;
+  return labelled(element("div", "heat-scale", bar, ...marks), label, "img");
 }
 
 /** Return the heat maps of all cameras, and their scale. */

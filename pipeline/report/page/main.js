@@ -23,16 +23,10 @@ function showQuality(target) {
   if (target.childElementCount) return;
   const list = element("ul", "findings");
   for (const { level, title, text, cure } of data.quality) {
-    const item = element("li", "finding");
+    const line = element("p", "line", element("h2", "", title), element("span", "state", LEVELS[level]));
+    const what = cure && element("p", "cure", element("strong", "", "What to do: "), ...withCode(cure));
+    const item = element("li", "finding", line, element("p", "", text), what);
     item.dataset.level = level;
-    const line = element("p", "line");
-    line.append(element("h2", "", title), element("span", "state", LEVELS[level]));
-    item.append(line, element("p", "", text));
-    if (cure) {
-      const what = element("p", "cure");
-      what.append(element("strong", "", "What to do: "), ...withCode(cure));
-      item.append(what);
-    }
     list.append(item);
   }
   const where = data.about.device ? ` on ${data.about.device}` : "";

@@ -1,59 +1,97 @@
-// What several views are made of: cards, tables, bars and SVG shapes.
+// What several views are made of: cards, tables, bars, SVG shapes, fields, and the keys that move things.
 
-import { element } from "./text.js";
+import { element, labelled } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const MAX_LETTERS = 18; // of the name of a camera in a picture
+
+/** Return a value, or the end of a range that it is beyond. */
+export function clamp(value, low, high) {
+  return Math.max(low, Math.min(high, value));
+}
+
+/** Return the step [right, down] of an arrow key, and nothing for other keys. */
+export function arrowStep({ key }) {
+  return ARROWS[key];
+}
+
+/** Return a name, cut where it is long. */
+export function shortName(name) {
+  return name.length > MAX_LETTERS ? `${name.slice(0, MAX_LETTERS - 1)}…` : name;
+}
 
 /** Return an SVG element. */
-export function shape(tag, attributes, text = "") {
+export function shape(tag, attributes, ...content) {
   const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, String(value));
-  if (text) made.textContent = text;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...content);
   return made;
 }
 
 /** Return a section with a title. */
 export function card(title, ...content) {
-  const made = element("section", "card");
-  made.append(element("h2", "", title), ...content);
-  return made;
+  return element("section", "card", element("h2", "", title), ...content);
 }
 
 /** Return a table; heads and cells are text or elements. */
 export function table(heads, body) {
-  const made = element("div", "table");
-  const inner = element("table");
-  const head = element("tr");
-  heads.forEach((each) => {
-    const cell = element("th");
-    cell.append(each);
+  const head = heads.map((each) => {
+    const cell = element("th", "", each);
     cell.scope = "col";
-    head.append(cell);
+    return cell;
   });
-  const top = element("thead");
-  top.append(head);
-  const rows = element("tbody");
-  for (const cells of body) {
-    const row = element("tr");
-    for (const each of cells) {
-      const cell = element("td");
-      cell.append(each);
-      row.append(cell);
-    }
-    rows.append(row);
-  }
-  inner.append(top, rows);
-  made.append(inner);
-  return made;
+  const rows = body.map((cells) => element("tr", "", ...cells.map((each) => element("td", "", each))));
+  const whole = [element("thead", "", element("tr", "", ...head)), element("tbody", "", ...rows)];
+  return element("div", "table", element("table", "", ...whole));
 }
 
 /** Return a bar for each value. */
-export function bars(values, most) {
-  const made = element("div", "bars");
+export function bars(values, most, label) {
+  const made = labelled(element("div", "bars"), label, "img");
   for (const value of values) {
     const bar = element("span");
     bar.style.height = `${(100 * value) / most}%`;
     made.append(bar);
   }
   return made;
+}
+
+/** Return the name of a lane. */
+export function laneName(name) {
+  const made = element("span", "lane-name", name);
+  made.title = name;
+  return made;
+}
+
+/** Return a mark of a scale, at a percentage of its width. */
+export function scaleMark(text, percent, className = "") {
+  const made = element("span", className, text);
+  made.style.left = `${percent}%`;
+  return made;
+}
+
+/** Return a slider from `min` to `max`. */
+export function slider(label, range, onInput) {
+  const made = labelled(element("input"), label);
+  Object.assign(made, { type: "range", min: 0, ...range });
+  made.addEventListener("input", () => onInput(Number(made.value)));
+  return made;
+}
+
+/** Return a field to choose one of some options, [number, text] each. */
+export function choice(label, options, onChoose, className = "choice") {
+  const made = labelled(element("select", className), label);
+  made.append(...options.map(([value, text]) => new Option(text, value)));
+  made.addEventListener("change", () => onChoose(Number(made.value)));
+  return made;
+}
+
+/** Save text as a file. */
+export function save(name, text) {
+  const link = element("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }

@@ -1,7 +1,8 @@
 // The list of people: filters, and only the rows that are in view.
 
 import { crop } from "./crops.js";
-import { data, moment, numberOf, percent, weakest } from "./data.js";
+import { cameraName, data, moment, numberOf, percent, times, weakest } from "./data.js";
+import { clamp } from "./parts.js";
 import { byId, count, element, setText } from "./text.js";
 
 const ROW_PX = 84;
@@ -17,7 +18,7 @@ let onChoose = () => {};
 
 function describePerson(person) {
   const cameras = [...new Set(person.route.map((stay) => stay[0]))];
-  const names = cameras.map((each) => data.cameras[each].name);
+  const names = cameras.map(cameraName);
   const least = weakest(person);
   return { person, cameras, names, least, text: names.join(" ").toLowerCase() };
 }
@@ -50,8 +51,8 @@ export function find() {
   const doubt = byId("by-doubt").value;
   found = about.filter((each) => matches(each, words, camera, doubt));
   found.sort(ORDERS[byId("order").value]);
-  const all = found.length === about.length;
-  setText(byId("n-found"), all ? count(about.length, "person", "people") : `${found.length} of ${count(about.length, "person", "people")}`);
+  const all = count(about.length, "person", "people");
+  setText(byId("n-found"), found.length === about.length ? all : `${found.length} of ${all}`);
   rows.style.height = `${found.length * ROW_PX}px`;
   list.scrollTop = 0;
   known.clear();
@@ -77,31 +78,28 @@ function draw() {
 }
 
 function makeRow({ person, names, least }, at) {
-  const row = element("div", "row");
-  row.id = `row-${person.id}`;
-  row.setAttribute("role", "option");
-  row.setAttribute("aria-selected", String(person.id === chosen));
-  row.setAttribute("aria-setsize", String(found.length));
-  row.setAttribute("aria-posinset", String(at + 1));
-  row.style.top = `${at * ROW_PX}px`;
-  const body = element("div", "body");
-  const line = element("div", "line");
   const where = element("strong", "where", names.join(", "));
   where.title = where.textContent;
-  line.append(numberOf(person.id), where);
-  const facts = element("p", "facts", `${moment(person.first)} to ${moment(person.last)}`);
-  body.append(line, facts);
-  const doubt = person.doubtful ? "doubtful" : least < data.confirmed ? "probable" : "";
-  const kind = person.isPreview ? "corrected" : doubt;
-  if (kind) {
-    const more = person.isPreview ? doubt : least < 1 ? `weakest link ${percent(least)}` : "";
-    const mark = element("span", "mark", more ? `${kind} · ${more}` : kind);
-    mark.dataset.doubt = kind;
-    body.append(mark);
-  }
-  row.append(crop(person.crop, `Person ${person.id}`), body);
+  const line = element("div", "line", numberOf(person.id), where);
+  const body = element("div", "body", line, element("p", "facts", times(person)), doubtMark(person, least));
+  const row = element("div", "row", crop(person.crop, `Person ${person.id}`), body);
+  row.id = `row-${person.id}`;
+  const states = { role: "option", ariaSelected: person.id === chosen, ariaSetSize: found.length, ariaPosInSet: at + 1 };
+  Object.assign(row, states);
+  row.style.top = `${at * ROW_PX}px`;
   row.addEventListener("click", () => onChoose(person));
   return row;
+}
+
+/** What is in doubt about a person; nothing where all is sure. */
+function doubtMark(person, least) {
+  const doubt = person.doubtful ? "doubtful" : least < data.confirmed ? "probable" : "";
+  const kind = person.isPreview ? "corrected" : doubt;
+  if (!kind) return "";
+  const more = person.isPreview ? doubt : least < 1 ? `weakest link ${percent(least)}` : "";
+  const made = element("span", "mark", more ? `${kind} · ${more}` : kind);
+  made.dataset.doubt = kind;
+  return made;
 }
 
 /** Mark a person as chosen, and bring them into view where they are in the list. */
@@ -143,11 +141,7 @@ export function setCamera(camera) {
 /** Fill the filters, and listen. */
 export function startList(choose) {
   onChoose = choose;
-  data.cameras.forEach((camera, number) => {
-    const option = element("option", "", camera.name);
-    option.value = String(number);
-    byId("by-camera").append(option);
-  });
+  byId("by-camera").append(...data.cameras.map((camera, number) => new Option(camera.name, number)));
   byId("filters").addEventListener("input", find);
   for (const each of document.querySelectorAll("#filters select")) each.addEventListener("change", find);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
@@ -160,8 +154,7 @@ export function startList(choose) {
     if (!(event.key in steps) || !found.length) return;
     event.preventDefault();
     const at = found.findIndex((each) => each.person.id === chosen);
-    const next = Math.max(0, Math.min(found.length - 1, at + steps[event.key]));
-    onChoose(found[next].person);
+    onChoose(found[clamp(at + steps[event.key], 0, found.length - 1)].person);
   });
   readPeople();
 }

@@ -2,7 +2,7 @@
 
 import { makeCorrections } from "./correct.js";
 import { crop } from "./crops.js";
-import { button, data, linkTo, moment, numberOf, people, percent, span, tracklet, weakest } from "./data.js";
+import { button, cameraName, capital, data, linkTo, moment, numberOf, people, percent, span, times, tracklet, weakest } from "./data.js";
 import { Player } from "./player.js";
 import { makeTimeline } from "./timeline.js";
 import { byId, count, element } from "./text.js";
@@ -28,10 +28,7 @@ export function showPerson(person, onBack) {
     timeline.setTime(timeS);
     corrections.setTime(timeS);
   };
-  const stage = element("div", "stage");
-  const watch = element("div", "watch");
-  watch.append(player.node, pictures(person));
-  stage.append(watch, timeline.node);
+  const stage = element("div", "stage", element("div", "watch", player.node, pictures(person)), timeline.node);
   if (!player.exists) {
     const why = data.is_live ? "none were recorded, or they were deleted" : "run without --no-video to play them here";
     stage.prepend(element("p", "facts hint", `No videos beside this page: ${why}.`));
@@ -56,19 +53,22 @@ export function watchTracklet(each) {
 }
 
 function block(title, ...content) {
-  const made = element("section", "block");
-  made.append(element("h3", "", title), ...content);
-  return made;
+  return element("section", "block", element("h3", "", title), ...content);
+}
+
+/** A button that shows where a tracklet begins. */
+function goTo(each, className, label, caption) {
+  const open = button("", () => player.seek(each.first, each.camera), className, crop(each.crop, label), caption);
+  open.title = `Go to ${moment(each.first)} in ${cameraName(each.camera)}`;
+  return open;
 }
 
 function heading(person, onBack, onCorrect) {
-  const made = element("div", "heading");
-  const title = element("h2", "", "Person ");
+  const title = element("h2", "", "Person ", numberOf(person.id));
   title.id = "person-title";
-  title.append(numberOf(person.id));
   const nCameras = new Set(person.route.map((stay) => stay[0])).size;
-  const facts = `${moment(person.first)} to ${moment(person.last)} · ${span(person.last - person.first)} · ${count(nCameras, "camera")} · ${count(person.tracklets.length, "tracklet")}`;
-  made.append(button("‹ All people", onBack, "back"), title, element("p", "facts", facts));
+  const facts = [times(person), span(person.last - person.first), count(nCameras, "camera"), count(person.tracklets.length, "tracklet")];
+  const made = element("div", "heading", button("‹ All people", onBack, "back"), title, element("p", "facts", facts.join(" · ")));
   if (data.is_correctable) made.append(button("Correct…", onCorrect, "to-correct"));
   if (person.isPreview) made.append(element("p", "doubt mild", "Corrected: a preview until the corrections are applied."));
   const least = weakest(person);
@@ -88,13 +88,8 @@ function pictures(person) {
   for (const each of withCrop) {
     if (shown.has(each.camera)) continue;
     shown.add(each.camera);
-    const name = data.cameras[each.camera].name;
-    const item = element("li");
-    const open = button("", () => player.seek(each.first, each.camera), "picture");
-    open.title = `Go to ${moment(each.first)} in ${name}`;
-    open.append(crop(each.crop, `Person ${person.id} in ${name}`), element("span", "caption", name));
-    item.append(open);
-    made.append(item);
+    const name = cameraName(each.camera);
+    made.append(element("li", "", goTo(each, "picture", `Person ${person.id} in ${name}`, element("span", "caption", name))));
   }
   made.classList.toggle("many", shown.size > 2);
   if (!shown.size) made.append(element("li", "facts", "No pictures were kept of this person."));
@@ -105,17 +100,11 @@ function route(person) {
   const made = element("ol", "stays");
   const shown = person.route.slice(0, STAYS_SHOWN);
   shown.forEach(([camera, first, last], at) => {
-    const item = element("li");
-    if (at) {
-      const between = first - person.route[at - 1][2];
-      const words = between > 0 ? `${span(between)} later` : "at the same time";
-      item.append(element("span", "between", `→ ${words}`));
-    }
-    const open = button("", () => player.seek(first, camera), "stay");
-    const name = element("strong", "", data.cameras[camera].name);
-    open.append(name, element("span", "facts", `${moment(first)} · ${span(last - first)}`));
-    item.append(open);
-    made.append(item);
+    const between = at && first - person.route[at - 1][2];
+    const words = between > 0 ? `${span(between)} later` : "at the same time";
+    const when = element("span", "facts", `${moment(first)} · ${span(last - first)}`);
+    const open = button("", () => player.seek(first, camera), "stay", element("strong", "", cameraName(camera)), when);
+    made.append(element("li", "", at && element("span", "between", `→ ${words}`), open));
   });
   const more = person.route.length - shown.length;
   if (more > 0) made.append(element("li", "facts", `and ${more} more`));
@@ -129,9 +118,8 @@ function links(person) {
   made.append(...all.slice(0, LINKS_SHOWN).map((link) => linkCard(person, link)));
   const rest = all.slice(LINKS_SHOWN);
   if (rest.length) {
-    const more = element("li");
     const open = button(`Show ${rest.length} more`, () => more.replaceWith(...rest.map((link) => linkCard(person, link))));
-    more.append(open);
+    const more = element("li", "", open);
     made.append(more);
   }
   return made;
@@ -143,84 +131,57 @@ function rank(link) {
 }
 
 function side(person, at) {
-  const made = element("div", "side-of");
-  if (at < 0) return made;
+  if (at < 0) return element("div");
   const each = tracklet(person.tracklets[at]);
-  const open = button("", () => player.seek(each.first, each.camera), "picture small");
-  open.title = `Go to ${moment(each.first)}`;
-  const name = data.cameras[each.camera].name;
-  open.append(crop(each.crop, `${name} at ${moment(each.first)}`));
-  const words = element("span", "caption");
-  words.append(element("strong", "", name), element("span", "facts", moment(each.first)));
-  open.append(words);
-  made.append(open);
-  return made;
+  const name = cameraName(each.camera);
+  const when = moment(each.first);
+  const words = element("span", "caption", element("strong", "", name), element("span", "facts", when));
+  return goTo(each, "picture small", `${name} at ${when}`, words);
 }
 
 function linkCard(person, [first, second, probability, status, why, choice, rival, lookalike]) {
-  const made = element("li", "link");
-  const pair = element("div", "pair");
-  pair.append(side(person, first), element("span", "arrow", "→"), side(person, second));
-  const words = element("div", "words");
-  const line = element("p", "line");
-  words.append(line);
-  if (probability < 0) {
-    line.append(element("strong", "", "certain"), element("span", "state", "by rule"));
-  } else {
-    line.append(element("strong", "", percent(probability)), state(status));
-    words.append(meter(probability));
-  }
-  words.append(element("p", "why", capital(why)));
-  if (lookalike) words.append(element("p", "doubt", capital(lookalike)));
-  made.append(pair, words);
-  if (choice) made.append(rivalBox(rival, choice));
-  return made;
-}
-
-function state(status) {
-  const made = element("span", "state", status);
-  made.dataset.status = status;
-  return made;
+  const isByRule = probability < 0;
+  const state = element("span", "state", isByRule ? "by rule" : status);
+  if (!isByRule) state.dataset.status = status;
+  return element(
+    "li",
+    "link",
+    element("div", "pair", side(person, first), element("span", "arrow", "→"), side(person, second)),
+    element(
+      "div",
+      "words",
+      element("p", "line", element("strong", "", isByRule ? "certain" : percent(probability)), state),
+      !isByRule && meter(probability),
+      element("p", "why", capital(why)),
+      lookalike && element("p", "doubt", capital(lookalike)),
+    ),
+    choice && rivalBox(rival, choice),
+  );
 }
 
 function meter(probability) {
-  const made = element("div", "meter");
   const bar = element("span");
   bar.style.width = `${100 * probability}%`;
   if (probability < data.confirmed) bar.dataset.level = "warn";
-  made.append(bar);
-  return made;
+  return element("div", "meter", bar);
+}
+
+function cropOf(id) {
+  return crop(people.get(id)?.crop ?? -1, `Person ${id}`, "tiny");
 }
 
 function rivalBox(id, words) {
-  const made = element("div", "rival");
-  const other = people.get(id);
-  made.append(crop(other?.crop ?? -1, `Person ${id}`, "tiny"));
-  const text = element("p", "facts");
-  text.append(capital(words), " ");
-  if (other) text.append(linkTo(id));
-  made.append(text);
-  return made;
+  const text = element("p", "facts", capital(words), " ", people.has(id) && linkTo(id));
+  return element("div", "rival", cropOf(id), text);
 }
 
 function near(person) {
   if (!person.near.length) return element("p", "facts", "No other person was close to being linked.");
   const made = element("ul", "near");
   for (const [id, probability, why] of person.near) {
-    const item = element("li", "link");
-    const other = people.get(id);
-    const words = element("div", "words");
-    const line = element("p", "line");
-    if (other) line.append(linkTo(id));
-    else line.append(element("span", "", `Person ${id}`));
-    line.append(element("strong", "", percent(probability)));
-    words.append(line, element("p", "why", capital(why)));
-    item.append(crop(other?.crop ?? -1, `Person ${id}`, "tiny"), words);
-    made.append(item);
+    const who = people.has(id) ? linkTo(id) : element("span", "", `Person ${id}`);
+    const line = element("p", "line", who, element("strong", "", percent(probability)));
+    made.append(element("li", "link", cropOf(id), element("div", "words", line, element("p", "why", capital(why)))));
   }
   return made;
-}
-
-function capital(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }

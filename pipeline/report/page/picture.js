@@ -1,6 +1,6 @@
 // Pictures drawn on a canvas, as sharp as the screen, drawn again when their size changes.
 
-import { element } from "./text.js";
+import { element, labelled } from "./text.js";
 
 export const INK = "#e8ebef"; // on the dark ground that pictures have in both themes, as videos do
 export const FAINT = "#a0aab6";
@@ -8,10 +8,8 @@ export const GROUND = "#0b0d10";
 
 /** Return a canvas of a shape (height over width), and what draws it again. */
 export function picture(className, label, shape, draw) {
-  const canvas = element("canvas", className);
+  const canvas = labelled(element("canvas", className), label, "img");
   canvas.tabIndex = 0;
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", label);
   canvas.style.aspectRatio = `1 / ${shape}`;
   const redraw = () => {
     const width = canvas.clientWidth;

@@ -1,6 +1,7 @@
 // Floor plans: the paths of people seen from above, all of them or those of one moment.
 
-import { button, colour, data, linkTo, moment, people } from "./data.js";
+import { button, cameraName, colour, data, linkTo, moment, people, times } from "./data.js";
+import { arrowStep, choice, clamp, shortName, slider } from "./parts.js";
 import { FAINT, INK, picture, write } from "./picture.js";
 import { count, element, setText } from "./text.js";
 
@@ -21,7 +22,7 @@ class Plan {
     this.chosen = 0;
     const [left, low, right, high] = plan.bounds;
     [this.wide, this.high] = [right - left, high - low];
-    const shape = Math.max(0.45, Math.min(1.15, this.high / this.wide));
+    const shape = clamp(this.high / this.wide, 0.45, 1.15);
     const label = "Floor plan with the path of each person. Left and right arrow keys go from person to person, Enter shows the person.";
     const { canvas, redraw } = picture("floor", label, shape, (context, width, height) => this.draw(context, width, height));
     [this.canvas, this.redraw] = [canvas, redraw];
@@ -37,7 +38,7 @@ class Plan {
   }
 
   press(event) {
-    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const step = arrowStep(event)?.[0];
     if (step) {
       event.preventDefault();
       const shown = this.time === null ? this.ids : idsOf(this.present().map(([path]) => path));
@@ -94,7 +95,7 @@ class Plan {
     context.globalAlpha = 1;
     if (this.time !== null) this.drawMoment(context);
     if (this.chosen) this.drawChosen(context);
-    for (const [camera, x, y] of this.plan.views) this.drawView(context, data.cameras[camera].name, this.place(x, y), width);
+    for (const [camera, x, y] of this.plan.views) this.drawView(context, shortName(cameraName(camera)), this.place(x, y), width);
   }
 
   /** All paths, on a canvas of their own: they are the same whoever is chosen. */
@@ -181,11 +182,10 @@ class Plan {
 
   /** The name of a camera where its view begins. */
   drawView(context, name, [x, y], width) {
-    const words = name.length > 18 ? `${name.slice(0, 17)}…` : name;
     context.font = `600 ${PLAN_FONT}`;
-    const half = context.measureText(words).width / 2 + 8;
+    const half = context.measureText(name).width / 2 + 8;
     context.textAlign = "center";
-    write(context, words, Math.max(half, Math.min(width - half, x)), y + 18);
+    write(context, name, clamp(x, half, width - half), y + 18);
     stroke(context, INK, 2, [x - 6, y + 4], [x, y - 4], [x + 6, y + 4]);
     context.font = PLAN_FONT;
   }
@@ -242,12 +242,12 @@ function placeAt(path, time) {
 }
 
 function planName(plan) {
-  return plan.views.map(([camera]) => data.cameras[camera].name).join(" + ");
+  return plan.views.map(([camera]) => cameraName(camera)).join(" + ");
 }
 
 function planNote(plan) {
   if (plan.reference < 0) return "Each line is a person's path, in their colour; metres of the site.";
-  const name = data.cameras[plan.reference].name;
+  const name = cameraName(plan.reference);
   const off = Math.round(100 * Math.max(USUAL_DOUBT, plan.doubt));
   const joined = plan.views.length > 1 ? ` Other cameras are joined to ${name} by people seen by both.` : "";
   return `Approximate, in the view of ${name}, whose floor was measured by the heights of people: distances may be off by ${off}%.${joined} A homography of each camera makes it exact.`;
@@ -258,8 +258,8 @@ function planView(plan) {
   const tell = () => {
     const person = people.get(view.chosen);
     if (person) {
-      const names = new Set(person.route.map(([camera]) => data.cameras[camera].name));
-      told.replaceChildren(linkTo(person.id), ` ${moment(person.first)} to ${moment(person.last)} · ${[...names].join(", ")}`);
+      const names = new Set(person.route.map(([camera]) => cameraName(camera)));
+      told.replaceChildren(linkTo(person.id), ` ${times(person)} · ${[...names].join(", ")}`);
     } else if (view.time !== null) {
       const ids = idsOf(view.present().map(([path]) => path));
       setText(told, `${count(ids.length, "person", "people")} at ${moment(view.time)}`);
@@ -268,24 +268,15 @@ function planView(plan) {
     }
   };
   const view = new Plan(plan, tell);
-  const slider = element("input");
-  slider.type = "range";
-  slider.max = String(data.last);
-  slider.step = String(Math.max(0.5, data.last / 2000));
-  slider.value = "0";
-  slider.setAttribute("aria-label", "Time on the plan");
-  slider.setAttribute("aria-valuetext", "all times");
+  const time = slider("Time on the plan", { max: data.last, step: Math.max(0.5, data.last / 2000), value: 0 }, (timeS) => setTime(timeS));
   const all = button("All times", () => setTime(null));
-  const setTime = (time) => {
-    all.disabled = time === null;
-    slider.setAttribute("aria-valuetext", time === null ? "all times" : moment(time));
-    view.setTime(time);
+  const setTime = (timeS) => {
+    all.disabled = timeS === null;
+    time.setAttribute("aria-valuetext", timeS === null ? "all times" : moment(timeS));
+    view.setTime(timeS);
   };
-  slider.addEventListener("input", () => setTime(Number(slider.value)));
   setTime(null);
-  const controls = element("div", "plan-bar");
-  controls.append(slider, all);
-  return [view.canvas, controls, told, element("p", "facts", planNote(plan))];
+  return [view.canvas, element("div", "plan-bar", time, all), told, element("p", "facts", planNote(plan))];
 }
 
 /** Cameras with people that are on no plan. */
@@ -300,15 +291,8 @@ export function floorPlans() {
   const show = (plan) => target.replaceChildren(...planView(plan));
   const content = [];
   if (data.plans.length > 1) {
-    const choice = element("select", "plan-choice");
-    choice.setAttribute("aria-label", "Cameras of the plan");
-    data.plans.forEach((plan, number) => {
-      const option = element("option", "", planName(plan));
-      option.value = String(number);
-      choice.append(option);
-    });
-    choice.addEventListener("change", () => show(data.plans[Number(choice.value)]));
-    content.push(choice);
+    const names = data.plans.map((plan, number) => [number, planName(plan)]);
+    content.push(choice("Cameras of the plan", names, (number) => show(data.plans[number]), "plan-choice"));
   }
   if (data.plans.length) {
     show(data.plans[0]);

@@ -1,10 +1,10 @@
 // The site: cameras and ways between them, people over time, how long they stay, and the floor.
 
-import { button, data, moment, span } from "./data.js";
+import { button, cameraName, data, moment, span } from "./data.js";
 import { heatMaps } from "./heat.js";
-import { bars, card, shape, table } from "./parts.js";
+import { bars, card, laneName, scaleMark, shape, shortName, slider, table } from "./parts.js";
 import { floorPlans } from "./plan.js";
-import { count, element, setText } from "./text.js";
+import { count, element, labelled, setText } from "./text.js";
 import { zonesCard } from "./zones.js";
 
 const MAX_LABELLED = 14; // ways with numbers in the graph; the table has all
@@ -50,9 +50,7 @@ function layOut() {
 function arrowHead() {
   const marker = shape("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" });
   marker.append(shape("path", { d: "M0 0 8 4 0 8z" }));
-  const definitions = shape("defs", {});
-  definitions.append(marker);
-  return definitions;
+  return shape("defs", {}, marker);
 }
 
 /** The point that is so many pixels from one point, on the way to another. */
@@ -79,10 +77,9 @@ function bow(step, { places, radii }) {
 }
 
 function arrow(step, { start, middle, end }, most) {
-  const made = shape("path", { class: "way", d: `M${start} Q${middle} ${end}`, "stroke-width": 1 + (4 * step.n) / most, "marker-end": "url(#arrow)" });
-  const names = `${data.cameras[step.from].name} to ${data.cameras[step.to].name}`;
-  made.append(shape("title", {}, `${names}: ${step.n}, ${seconds(step)}`));
-  return made;
+  const names = `${cameraName(step.from)} to ${cameraName(step.to)}`;
+  const title = shape("title", {}, `${names}: ${step.n}, ${seconds(step)}`);
+  return shape("path", { class: "way", d: `M${start} Q${middle} ${end}`, "stroke-width": 1 + (4 * step.n) / most, "marker-end": "url(#arrow)" }, title);
 }
 
 /** A label beside a way; nothing where others are already. */
@@ -101,12 +98,11 @@ function wayLabel(step, { start, middle, end, normal }, others) {
 }
 
 function cameraShapes(camera, [x, y], radius, isNameAbove) {
-  const name = camera.name.length > 18 ? `${camera.name.slice(0, 17)}…` : camera.name;
   const nameY = isNameAbove ? y - radius - 6 : y + radius + 17;
   return [
     shape("circle", { cx: x, cy: y, r: radius, class: "node" }),
-    shape("text", { x, y: y + 5, class: "node-count" }, String(camera.people)),
-    shape("text", { x, y: nameY, class: "node-name" }, name),
+    shape("text", { x, y: y + 5, class: "node-count" }, camera.people),
+    shape("text", { x, y: nameY, class: "node-name" }, shortName(camera.name)),
   ];
 }
 
@@ -116,10 +112,8 @@ function graph() {
   const ys = layout.places.map(([, y]) => y);
   const top = Math.min(...ys);
   const bottom = Math.max(...ys);
-  const made = shape("svg", { class: "graph", role: "img" });
-  made.setAttribute("aria-label", `Ways between ${count(n, "camera")}; the table lists them`);
-  made.setAttribute("viewBox", `0 ${top - 58} ${layout.width} ${bottom - top + 116}`);
-  made.append(arrowHead());
+  const view = shape("svg", { class: "graph", viewBox: `0 ${top - 58} ${layout.width} ${bottom - top + 116}` }, arrowHead());
+  const made = labelled(view, `Ways between ${count(n, "camera")}; the table lists them`, "img");
   const most = Math.max(...data.steps.map((step) => step.n), 1);
   const bent = data.steps.map((step) => bow(step, layout));
   made.append(...data.steps.map((step, at) => arrow(step, bent[at], most)));
@@ -144,8 +138,8 @@ function bins() {
 function distribution(step, [first, end]) {
   const width = 160;
   const height = 30;
-  const made = shape("svg", { class: "spread", role: "img", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none" });
-  made.setAttribute("aria-label", `Time between: ${seconds(step)}`);
+  const view = shape("svg", { class: "spread", viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none" });
+  const made = labelled(view, `Time between: ${seconds(step)}`, "img");
   const most = Math.max(...step.counts);
   const wide = width / (end - first);
   step.counts.forEach((n, at) => {
@@ -171,18 +165,15 @@ function timeScale([first, end]) {
     const at = (binOf(tick) - first) / (end - first);
     if (at < 0 || at > 0.96 || at < before + 0.18) continue;
     before = at;
-    const mark = element("span", "", short(tick));
-    mark.style.left = `${100 * at}%`;
-    made.append(mark);
+    made.append(scaleMark(short(tick), 100 * at));
   }
   return made;
 }
 
 function wayRow(step, range) {
-  const between = element("div", "between-times");
-  between.append(element("span", "", seconds(step)));
-  if (step.counts.length) between.append(distribution(step, range));
-  return [`${data.cameras[step.from].name} → ${data.cameras[step.to].name}`, String(step.n), between];
+  const spread = step.counts.length && distribution(step, range);
+  const between = element("div", "between-times", element("span", "", seconds(step)), spread);
+  return [`${cameraName(step.from)} → ${cameraName(step.to)}`, String(step.n), between];
 }
 
 function ways() {
@@ -191,8 +182,7 @@ function ways() {
     content.push(element("p", "facts", "Nobody was seen in more than one camera."));
   } else {
     const range = bins();
-    const head = element("div", "", "Time between");
-    if (data.steps.some(({ counts }) => counts.length)) head.append(timeScale(range));
+    const head = element("div", "", "Time between", data.steps.some(({ counts }) => counts.length) && timeScale(range));
     const body = data.steps.slice(0, MAX_ROWS).map((step) => wayRow(step, range));
     content.push(table(["Way", "Steps", head], body));
     const more = data.steps.length - MAX_ROWS;
@@ -216,44 +206,29 @@ function cameras(showCamera) {
 function occupancy(showTimes) {
   const { bin_s: bin, site, cameras: perCamera } = data.occupancy;
   const most = Math.max(...site, 1);
-  const chart = element("div", "chart");
-  const all = bars(site, most);
+  const all = bars(site, most, `People over time, ${most} at most`);
   all.classList.add("large");
-  all.setAttribute("role", "img");
-  all.setAttribute("aria-label", `People over time, ${most} at most`);
-  const slider = element("input");
-  slider.type = "range";
-  slider.min = "0";
-  slider.max = String(site.length - 1);
-  slider.value = String(site.indexOf(Math.max(...site)));
-  slider.setAttribute("aria-label", "Time");
   const told = element("output", "facts");
-  const show = button("Show them", () => showTimes([Number(slider.value) * bin, (Number(slider.value) + 1) * bin]));
-  const tell = () => {
-    const at = Number(slider.value);
+  let at = site.indexOf(Math.max(...site));
+  const choose = (chosen) => {
+    at = chosen;
     [...all.children].forEach((bar, place) => bar.toggleAttribute("data-chosen", place === at));
     setText(told, `${count(site[at], "person", "people")} within ${span(bin)} from ${moment(at * bin, false)}`);
-    slider.setAttribute("aria-valuetext", told.textContent);
+    time.setAttribute("aria-valuetext", told.textContent);
   };
-  slider.addEventListener("input", tell);
+  const time = slider("Time", { max: site.length - 1, value: at }, choose);
   all.addEventListener("click", (event) => {
     const box = all.getBoundingClientRect();
-    slider.value = String(Math.floor(((event.clientX - box.left) / box.width) * site.length));
-    tell();
+    time.value = Math.floor(((event.clientX - box.left) / box.width) * site.length);
+    choose(Number(time.value));
   });
-  tell();
-  const line = element("div", "line");
-  line.append(told, show);
-  chart.append(element("p", "facts scale", `${most} at most`), all, slider, line);
+  choose(at);
+  const line = element("div", "line", told, button("Show them", () => showTimes([at * bin, (at + 1) * bin])));
+  const chart = element("div", "chart", element("p", "facts", `${most} at most`), all, time, line);
   const lanes = data.cameras.map((camera, number) => {
-    const lane = element("div", "small-lane");
-    const name = element("span", "lane-name", camera.name);
-    name.title = camera.name;
-    const small = bars(perCamera[number], most);
-    small.setAttribute("role", "img");
-    small.setAttribute("aria-label", `${camera.name}: ${Math.max(...perCamera[number], 0)} at most`);
-    lane.append(name, small);
-    return lane;
+    const own = perCamera[number];
+    const small = bars(own, most, `${camera.name}: ${Math.max(...own, 0)} at most`);
+    return element("div", "small-lane", laneName(camera.name), small);
   });
   return card("People over time", chart, ...lanes);
 }
@@ -266,11 +241,9 @@ function dwell() {
   counts.slice(0, nShown).forEach((n, at) => {
     const low = at ? short(edges[at - 1]) : "";
     const words = at === 0 ? `under ${short(edges[0])}` : at === edges.length ? `over ${low}` : `${low} to ${short(edges[at])}`;
-    const value = element("dd");
     const bar = element("span", "dwell-bar");
     bar.style.width = `${(100 * n) / most}%`;
-    value.append(bar, element("span", "", String(n)));
-    made.append(element("dt", "", words), value);
+    made.append(element("dt", "", words), element("dd", "", bar, element("span", "", String(n))));
   });
   return card("How long people stay", element("p", "facts", `From first to last seen, median ${span(median)}`), made);
 }

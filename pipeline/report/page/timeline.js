@@ -1,7 +1,8 @@
 // When a person was where: a lane per camera, with gaps as gaps, and a scrubber on the same clock.
 
-import { button, data, moment, percent, span, tracklet } from "./data.js";
-import { element, setText } from "./text.js";
+import { button, cameraName, data, moment, percent, timesAndSpan, tracklet } from "./data.js";
+import { laneName, scaleMark, slider } from "./parts.js";
+import { element, labelled, setText } from "./text.js";
 
 const TICKS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 604800];
 const MAX_TICKS = 6;
@@ -14,21 +15,16 @@ export function makeTimeline(person, seek) {
   const to = person.last + MARGIN * length;
   const place = (timeS) => (100 * (timeS - from)) / (to - from);
   const node = element("div", "timeline");
-  const told = element("p", "facts told");
+  const told = element("p", "facts told", legend(person));
   told.setAttribute("role", "status");
-  setText(told, legend(person));
   const lanes = makeLanes(person, place, pick);
   const head = element("div", "playhead");
   head.hidden = true;
-  const scrubber = makeScrubber(from, to);
-  scrubber.addEventListener("input", () => seek(Number(scrubber.value), null));
-  const foot = element("div", "lane foot");
-  const axis = element("div", "track axis");
-  axis.append(...ticks(from, to, place), scrubber);
-  foot.append(element("span", "lane-name"), axis);
-  const over = element("div", "over");
-  over.append(head);
-  node.append(...lanes, foot, over, told);
+  const scrubber = slider("Time", { min: from, max: to, step: 0.04, value: from }, (timeS) => seek(timeS, null));
+  scrubber.className = "scrubber";
+  const axis = element("div", "track axis", ...ticks(from, to, place), scrubber);
+  const foot = element("div", "lane foot", element("span", "lane-name"), axis);
+  node.append(...lanes, foot, element("div", "over", head), told);
 
   function pick(each, bar) {
     for (const other of node.querySelectorAll(".bar[aria-pressed=true]")) other.setAttribute("aria-pressed", "false");
@@ -64,28 +60,17 @@ function legend(person) {
 }
 
 function makeLanes(person, place, pick) {
-  const byCamera = new Map();
-  for (const entry of person.tracklets) {
-    const each = tracklet(entry);
-    if (!byCamera.has(each.camera)) byCamera.set(each.camera, []);
-    byCamera.get(each.camera).push(each);
-  }
+  const byCamera = Map.groupBy(person.tracklets.map(tracklet), (each) => each.camera);
   return [...byCamera].map(([camera, all]) => {
-    const lane = element("div", "lane");
-    const name = element("span", "lane-name", data.cameras[camera].name);
-    name.title = name.textContent;
-    const track = element("div", "track");
+    const track = element("div", "track", ...all.map((each) => makeBar(each, place, pick)));
     track.dataset.camera = camera;
-    track.append(...all.map((each) => makeBar(each, place, pick)));
-    lane.append(name, track);
-    return lane;
+    return element("div", "lane", laneName(cameraName(camera)), track);
   });
 }
 
 function makeBar(each, place, pick) {
-  const bar = button("", () => pick(each, bar), "bar");
+  const bar = labelled(button("", () => pick(each, bar), "bar"), describe(each));
   bar.setAttribute("aria-pressed", "false");
-  bar.setAttribute("aria-label", describe(each));
   bar.title = describe(each);
   bar.style.left = `${place(each.first)}%`;
   bar.style.width = `${place(each.last) - place(each.first)}%`;
@@ -103,20 +88,8 @@ function makeBar(each, place, pick) {
 }
 
 function describe(each) {
-  const when = `${moment(each.first)} to ${moment(each.last)} (${span(each.last - each.first)})`;
   const sure = each.probability < 1 ? `, best link ${percent(each.probability)}` : "";
-  return `${each.name}: ${when}${sure}`;
-}
-
-function makeScrubber(from, to) {
-  const scrubber = element("input", "scrubber");
-  scrubber.type = "range";
-  scrubber.min = String(from);
-  scrubber.max = String(to);
-  scrubber.step = "0.04";
-  scrubber.value = String(from);
-  scrubber.setAttribute("aria-label", "Time");
-  return scrubber;
+  return `${each.name}: ${timesAndSpan(each)}${sure}`;
 }
 
 function ticks(from, to, place) {
@@ -124,9 +97,7 @@ function ticks(from, to, place) {
   const made = [];
   const start = Math.ceil((data.origin_s + from) / step) * step - data.origin_s;
   for (let timeS = start; timeS <= to; timeS += step) {
-    const tick = element("span", "tick", moment(timeS, step < 1));
-    tick.style.left = `${place(timeS)}%`;
-    made.push(tick);
+    made.push(scaleMark(moment(timeS, step < 1), place(timeS), "tick"));
   }
   return made;
 }

@@ -2,8 +2,8 @@
 
 import { withStill } from "./crops.js";
 import { data, span } from "./data.js";
-import { bars, card, shape, table } from "./parts.js";
-import { element } from "./text.js";
+import { bars, card, laneName, shape, table } from "./parts.js";
+import { element, labelled } from "./text.js";
 
 const COLOURS = ["#ffd23f", "#4cc9f0", "#ff7ab6", "#80ed99", "#ff9f1c", "#b8a1ff"];
 
@@ -63,13 +63,9 @@ function pictures() {
     const own = data.zones.flatMap((zone, place) => zone.shapes.filter((each) => each.camera === number)
       .map((each) => ({ name: zone.zone, points: each.points, isLine: zone.is_line, colour: zoneColour(place) })));
     if (!own.length) return;
-    const figure = element("figure");
-    const view = stillPicture(camera);
-    view.setAttribute("role", "img");
-    view.setAttribute("aria-label", `${camera.name} with ${own.map((each) => each.name).join(", ")}`);
+    const view = labelled(stillPicture(camera), `${camera.name} with ${own.map((each) => each.name).join(", ")}`, "img");
     view.append(...own.map((each) => zoneShape(each, camera.width / 380)));
-    figure.append(view, element("figcaption", "facts", camera.name));
-    made.append(figure);
+    made.append(element("figure", "", view, element("figcaption", "facts", camera.name)));
   });
   return made;
 }
@@ -77,23 +73,15 @@ function pictures() {
 function lanes(areas) {
   const most = Math.max(...areas.map((zone) => zone.most), 1);
   return areas.map((zone) => {
-    const lane = element("div", "small-lane");
-    const name = element("span", "lane-name", zone.zone);
-    name.title = zone.zone;
-    const inside = bars(zone.occupancy, most);
-    inside.setAttribute("role", "img");
-    inside.setAttribute("aria-label", `${zone.zone}: people inside over time, ${zone.most} at most`);
-    lane.append(name, inside);
-    return lane;
+    const inside = bars(zone.occupancy, most, `${zone.zone}: people inside over time, ${zone.most} at most`);
+    return element("div", "small-lane", laneName(zone.zone), inside);
   });
 }
 
 function howTo() {
-  const made = element("p", "facts");
   const link = element("a", "", "Draw areas and lines");
   link.href = "#draw";
-  made.append(link, " on a picture to count who enters, stays and passes.");
-  return made;
+  return element("p", "facts", link, " on a picture to count who enters, stays and passes.");
 }
 
 /** Return what was counted at zones. */
