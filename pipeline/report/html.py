@@ -108,18 +108,18 @@ def _style() -> str:
 
 @cache
 def _script() -> str:
-    """All modules in one script, each in a function that returns what it exports: a page from disk
-    cannot import files.
+    """All modules in one script: a page from disk cannot import files. Each is in a function that
+    returns what it exports, under names that all later modules see.
     """
-    parts = [_module(path.stem, path.read_text(encoding="utf-8")) for path in SCRIPTS]
+    parts = [_module(path.read_text(encoding="utf-8")) for path in SCRIPTS]
     whole = '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
     return str(rjsmin.jsmin(whole))
 
 
-def _module(name: str, text: str) -> str:
+def _module(text: str) -> str:
     exported = ", ".join(EXPORT.findall(text))
-    inner = EXPORT.sub("", IMPORT.sub(r"const \1 = $\2;", text))
-    return f"const ${name} = (() => {{\n{inner}return {{ {exported} }};\n}})();\n"
+    inner = EXPORT.sub("", IMPORT.sub("", text))
+    return f"const {{ {exported} }} = (() => {{\n{inner}return {{ {exported} }};\n}})();\n"
 
 
 def _policy(script: str, style: str) -> str:

@@ -24,39 +24,44 @@ let state = {
   zones: data.zones.flatMap((zone) => zone.shapes.map((each) => ({ name: zone.zone, isLine: zone.is_line, ...each }))),
   floor: data.cameras.map(() => []), // of each camera [x, y, metres x, metres y], "" where not known yet
 };
-let history = [];
+const history = [];
 let number = 0;
 let tool = "area";
 let draft = [];
 let cross = null;
 let parts = null;
 
-let taken = JSON.stringify(state); // as it was copied or downloaded
-
 const camera = () => data.cameras[number];
 const unit = () => camera().width / (parts.stage.clientWidth || camera().width);
 const snapshot = () => JSON.stringify(state);
+let last = snapshot(); // as it was remembered last
+let taken = last; // as it was copied or downloaded
+
 const floorPoints = () => state.floor[number];
 const colourOf = (zone) => zoneColour([...new Set(state.zones.map((each) => each.name))].indexOf(zone.name));
 const within = ([x, y]) => [[x, camera().width], [y, camera().height]].map(([value, most]) => Math.round(10 * clamp(value, 0, most)) / 10);
 
-/** Make it possible to go back to what was drawn before. */
-function remember(before) {
-  if (snapshot() !== before) history.push(before);
+/** Make it possible to go back to what was drawn before the last change. */
+function remember() {
+  const now = snapshot();
+  if (now !== last) history.push(last);
+  last = now;
   parts.undo.disabled = !history.length && !draft.length;
 }
 
 /** Change what is drawn, and show it. */
 function change(how) {
-  const before = snapshot();
   how();
-  remember(before);
   show();
 }
 
 function undo() {
-  if (draft.length) draft.pop();
-  else if (history.length) state = JSON.parse(history.pop());
+  if (draft.length) {
+    draft.pop();
+  } else if (history.length) {
+    last = history.pop();
+    state = JSON.parse(last);
+  }
   show();
 }
 
@@ -103,19 +108,17 @@ function handle(name, point, remove, className = "") {
     event.preventDefault();
     made.focus();
     made.setPointerCapture(event.pointerId);
-    const before = snapshot();
     made.onpointermove = (moved) => move(placeOf(moved));
     made.onlostpointercapture = () => {
       made.onpointermove = null;
-      remember(before);
+      remember();
     };
   });
   made.addEventListener("keydown", (event) => {
     const by = arrow(event);
-    const before = snapshot();
     if (by) {
       move([point[0] + by[0], point[1] + by[1]]);
-      remember(before);
+      remember();
     } else if (event.key === "Delete") {
       change(remove);
       parts.stage.focus();
@@ -207,7 +210,7 @@ function fit(matrix, n) {
 
 function show() {
   parts.panel.replaceChildren(...(tool === "floor" ? floorRows() : zoneRows()));
-  remember(snapshot());
+  remember();
   parts.finish.hidden = tool !== "area" || draft.length < 3;
   for (const each of parts.tools) each.setAttribute("aria-pressed", String(each.dataset.tool === tool));
   setText(parts.hint, HINTS[tool]);
@@ -232,13 +235,11 @@ function field(label, target, key, kind) {
   if (kind === "number") made.step = "any";
   else made.maxLength = 80;
   made.value = target[key];
-  let before = "";
-  made.addEventListener("focus", () => (before = snapshot()));
   made.addEventListener("input", () => {
     target[key] = kind === "number" ? made.value : made.value.trim() || "zone";
     refresh();
   });
-  made.addEventListener("change", () => remember(before));
+  made.addEventListener("change", remember);
   return made;
 }
 

@@ -1,5 +1,6 @@
 // The site: cameras and ways between them, people over time, how long they stay, and the floor.
 
+import { answers } from "./answers.js";
 import { button, cameraName, data, moment, span } from "./data.js";
 import { heatMaps } from "./heat.js";
 import { bars, card, laneName, scaleMark, shape, shortName, slider, table } from "./parts.js";
@@ -13,6 +14,8 @@ const MAX_NODES = 24;
 const MAX_ROWS = 30;
 const MIN_BINS = 10; // of the times between cameras
 const WAY_TICKS_S = [0, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 4 * 3600, 12 * 3600];
+
+const asFound = element("p", "doubt mild as-found", "This view shows the people as the run found them. It follows your corrections once they are applied.");
 
 /** A round length of time. */
 function short(lengthS) {
@@ -248,11 +251,13 @@ function dwell() {
   return card("How long people stay", element("p", "facts", `From first to last seen, median ${span(median)}`), made);
 }
 
-/** Show the site. */
+/** Show the site, which is that of the people whom the run found; answers do not change it. */
 export function showSite(target, showCamera, showTimes) {
+  asFound.hidden = answers.every(({ kind }) => kind === "skip");
   if (target.childElementCount) return;
   const plans = floorPlans();
   target.append(
+    asFound,
     ways(),
     ...(plans.length ? [card("Floor plan", ...plans)] : []),
     cameras(showCamera),

@@ -126,6 +126,21 @@ def test_people_are_joined_at_once_by_s_and_parted_again_by_u(browser: Any, fold
     assert asked(browser) == ["1", "2"]
 
 
+def test_the_site_says_that_it_does_not_follow_corrections_yet(browser: Any, folder: Path) -> None:
+    opened(browser, folder, "#site")
+    wait_until(lambda: "Ways between cameras" in text_of(browser, ".view-site"))
+    assert text_of(browser, ".as-found") == ""
+    browser.find_element(By.LINK_TEXT, "Review").click()
+    press(browser, "k")
+    press(browser, "s")
+    browser.find_element(By.LINK_TEXT, "Site").click()
+    wait_until(lambda: "as the run found them" in text_of(browser, ".as-found"))
+    browser.find_element(By.LINK_TEXT, "Review").click()
+    press(browser, "u")
+    browser.find_element(By.LINK_TEXT, "Site").click()
+    wait_until(lambda: text_of(browser, ".as-found") == "")
+
+
 def test_a_link_is_cut_by_d_and_the_larger_side_keeps_the_number(
     browser: Any, folder: Path
 ) -> None:
