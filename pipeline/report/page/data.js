@@ -24,6 +24,11 @@ export function tracklet([camera, track, frame, first, last, probability, image,
   return { camera, name, frame, first, last, probability, crop: image, stretches, lastFrame, nRows, box, nBoxes };
 }
 
+/** Return the values of a list three at a time. */
+export function triples(flat) {
+  return Array.from({ length: flat.length / 3 }, (_, at) => flat.slice(3 * at, 3 * at + 3));
+}
+
 /** Return the bytes that an element holds in base64. */
 export function bytesOf(source) {
   const text = atob(source.textContent);

@@ -11,6 +11,11 @@ export function clamp(value, low, high) {
   return Math.max(low, Math.min(high, value));
 }
 
+/** Return the point at a share of the way from one point to another. */
+export function between(from, to, share) {
+  return [0, 1].map((axis) => from[axis] + share * (to[axis] - from[axis]));
+}
+
 /** Return the step [right, down] of an arrow key, and nothing for other keys. */
 export function arrowStep({ key }) {
   return ARROWS[key];

@@ -1,7 +1,7 @@
 // Floor plans: the paths of people seen from above, all of them or those of one moment.
 
-import { button, cameraName, colour, data, linkTo, moment, people, times } from "./data.js";
-import { arrowStep, choice, clamp, shortName, slider } from "./parts.js";
+import { button, cameraName, colour, data, linkTo, moment, people, times, triples } from "./data.js";
+import { arrowStep, between, choice, clamp, shortName, slider } from "./parts.js";
 import { FAINT, INK, picture, write } from "./picture.js";
 import { count, element, setText } from "./text.js";
 
@@ -17,6 +17,7 @@ const PLAN_FONT = "12px system-ui, sans-serif";
 class Plan {
   constructor(plan, tell) {
     this.plan = plan;
+    this.paths = plan.paths.map(([id, , ...flat]) => ({ id, points: triples(flat) })); // of seconds, and metres
     this.tell = tell;
     this.time = null;
     this.chosen = 0;
@@ -26,7 +27,7 @@ class Plan {
     const label = "Floor plan with the path of each person. Left and right arrow keys go from person to person, Enter shows the person.";
     const { canvas, redraw } = picture("floor", label, shape, (context, width, height) => this.draw(context, width, height));
     [this.canvas, this.redraw] = [canvas, redraw];
-    this.ids = idsOf(plan.paths);
+    this.ids = idsOf(this.paths);
     canvas.addEventListener("pointermove", (event) => this.choose(this.nearest(event)));
     canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.choose(0));
     canvas.addEventListener("click", (event) => {
@@ -105,7 +106,7 @@ class Plan {
     const own = layer.getContext("2d");
     own.setTransform(context.getTransform());
     own.lineJoin = "round";
-    this.drawPaths(own, this.plan.paths, 1.8, this.plan.paths.length > 500 ? 0.3 : 0.75);
+    this.drawPaths(own, this.paths, 1.8, this.paths.length > 500 ? 0.3 : 0.75);
     return layer;
   }
 
@@ -136,26 +137,20 @@ class Plan {
 
   drawPaths(context, paths, width, alpha) {
     context.globalAlpha = alpha;
-    for (const path of paths) {
-      const points = [];
-      for (let at = 2; at < path.length; at += 3) points.push(this.place(path[at + 1], path[at + 2]));
-      stroke(context, colour(path[0]), width, ...points);
-    }
+    for (const { id, points } of paths) stroke(context, colour(id), width, ...points.map(([, x, y]) => this.place(x, y)));
     context.globalAlpha = 1;
   }
 
   drawMoment(context) {
     const here = this.present();
-    for (const [path, x, y] of here) {
-      const trail = path.slice(0, 2);
-      for (let at = 2; at < path.length; at += 3) {
-        if (path[at] > this.time - TRAIL_S && path[at] < this.time) trail.push(...path.slice(at, at + 3));
-      }
-      this.drawPaths(context, [[...trail, this.time, x, y]], 2.5, 1);
-    }
+    const trails = here.map(([{ id, points }, ...place]) => {
+      const before = points.filter(([timeS]) => timeS > this.time - TRAIL_S && timeS < this.time);
+      return { id, points: [...before, [this.time, ...place]] };
+    });
+    this.drawPaths(context, trails, 2.5, 1);
     context.textAlign = "left";
     const numbered = new Set(); // once for somebody whom two cameras see
-    for (const [[id], x, y] of here) {
+    for (const [{ id }, x, y] of here) {
       const [left, top] = this.place(x, y);
       dot(context, left, top, 6, colour(id));
       if (here.length <= MAX_NUMBERS && !numbered.has(id)) write(context, String(id), left + 9, top + 4);
@@ -165,19 +160,17 @@ class Plan {
 
   /** Paths of those who are there at the chosen time, each with its place. */
   present() {
-    const found = [];
-    for (const path of this.plan.paths) {
+    return this.paths.flatMap((path) => {
       const place = placeAt(path, this.time);
-      if (place) found.push([path, ...place]);
-    }
-    return found;
+      return place ? [[path, ...place]] : [];
+    });
   }
 
   drawChosen(context) {
-    const paths = this.plan.paths.filter((path) => path[0] === this.chosen);
+    const paths = this.paths.filter(({ id }) => id === this.chosen);
     this.drawPaths(context, paths, 3.5, 1);
-    const first = paths.reduce((best, path) => (path[2] < best[2] ? path : best));
-    dot(context, ...this.place(first[3], first[4]), 5, "#fff");
+    const [, x, y] = paths.map(({ points }) => points[0]).reduce((first, each) => (each[0] < first[0] ? each : first));
+    dot(context, ...this.place(x, y), 5, "#fff");
   }
 
   /** The name of a camera where its view begins. */
@@ -197,18 +190,18 @@ class Plan {
     const x = left + (offsetX - this.left) / this.scale;
     const y = this.plan.mirrored ? low + down : high - down;
     let best = (NEAR_PX / this.scale) ** 2;
-    let id = 0;
-    for (const path of this.plan.paths) {
-      for (let at = 2; at < path.length; at += 3) {
-        if (this.time !== null && Math.abs(path[at] - this.time) > TRAIL_S) continue;
-        const off = (path[at + 1] - x) ** 2 + (path[at + 2] - y) ** 2;
+    let nearest = 0;
+    for (const { id, points } of this.paths) {
+      for (const [timeS, pointX, pointY] of points) {
+        if (this.time !== null && Math.abs(timeS - this.time) > TRAIL_S) continue;
+        const off = (pointX - x) ** 2 + (pointY - y) ** 2;
         if (off < best) {
           best = off;
-          id = path[0];
+          nearest = id;
         }
       }
     }
-    return id;
+    return nearest;
   }
 }
 
@@ -228,17 +221,16 @@ function dot(context, x, y, radius, style) {
 }
 
 function idsOf(paths) {
-  return [...new Set(paths.map((path) => path[0]))].sort((a, b) => a - b);
+  return [...new Set(paths.map(({ id }) => id))].sort((a, b) => a - b);
 }
 
 /** Where a path is at a time; nothing before its first and after its last point. */
-function placeAt(path, time) {
-  if (path[2] > time || path[path.length - 3] < time) return null;
-  let at = 2;
-  while (at + 3 < path.length && path[at + 3] < time) at += 3;
-  if (at + 3 >= path.length) return [path[at + 1], path[at + 2]];
-  const share = (time - path[at]) / (path[at + 3] - path[at] || 1);
-  return [1, 2].map((axis) => path[at + axis] + share * (path[at + 3 + axis] - path[at + axis]));
+function placeAt({ points }, time) {
+  const at = points.findIndex(([timeS]) => timeS >= time);
+  if (at < 0 || points[0][0] > time) return null;
+  const [after, ...to] = points[at];
+  const [before, ...from] = points[Math.max(0, at - 1)];
+  return between(from, to, (time - before) / (after - before || 1));
 }
 
 function planName(plan) {

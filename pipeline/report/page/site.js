@@ -3,7 +3,7 @@
 import { answers } from "./answers.js";
 import { button, cameraName, data, moment, span } from "./data.js";
 import { heatMaps } from "./heat.js";
-import { bars, card, laneName, scaleMark, shape, shortName, slider, table } from "./parts.js";
+import { bars, between, card, clamp, laneName, scaleMark, shape, shortName, slider, table } from "./parts.js";
 import { floorPlans } from "./plan.js";
 import { count, element, labelled, setText } from "./text.js";
 import { zonesCard } from "./zones.js";
@@ -56,26 +56,17 @@ function arrowHead() {
   return shape("defs", {}, marker);
 }
 
-/** The point that is so many pixels from one point, on the way to another. */
-function toward(from, to, by) {
-  const dx = to[0] - from[0];
-  const dy = to[1] - from[1];
-  const length = Math.hypot(dx, dy);
-  return [from[0] + (dx / length) * by, from[1] + (dy / length) * by];
-}
-
 /** A bent arrow between two cameras: its ends, the middle that bends it, and what is square to it. */
 function bow(step, { places, radii }) {
   const from = places[step.from];
   const to = places[step.to];
-  const dx = to[0] - from[0];
-  const dy = to[1] - from[1];
-  const length = Math.hypot(dx, dy);
-  const normal = [-dy / length, dx / length];
+  const length = Math.hypot(to[0] - from[0], to[1] - from[1]);
+  const normal = [(from[1] - to[1]) / length, (to[0] - from[0]) / length];
   const bend = Math.min(46, length / 4);
-  const middle = [0, 1].map((axis) => (from[axis] + to[axis]) / 2 + normal[axis] * bend);
-  const start = toward(from, middle, radii[step.from] + 2);
-  const end = toward(to, middle, radii[step.to] + 4);
+  const middle = between(from, to, 0.5).map((value, axis) => value + normal[axis] * bend);
+  const reach = Math.hypot(length / 2, bend);
+  const start = between(from, middle, (radii[step.from] + 2) / reach);
+  const end = between(to, middle, (radii[step.to] + 4) / reach);
   return { start, middle, end, normal };
 }
 
@@ -88,10 +79,8 @@ function arrow(step, { start, middle, end }, most) {
 /** A label beside a way; nothing where others are already. */
 function wayLabel(step, { start, middle, end, normal }, others) {
   const out = Math.abs(normal[0]) > 0.5 ? 22 : 12;
-  const [x, y] = [0, 1].map((axis) => {
-    const along = (1 - AT) ** 2 * start[axis] + 2 * AT * (1 - AT) * middle[axis] + AT ** 2 * end[axis];
-    return along + normal[axis] * out + 4 * axis;
-  });
+  const along = between(between(start, middle, AT), between(middle, end, AT), AT);
+  const [x, y] = along.map((value, axis) => value + normal[axis] * out + 4 * axis);
   const isLater = 2 * step.at_once < step.n;
   const words = isLater ? `${step.n} · ${span(step.seconds[1])}` : String(step.n);
   const half = 4.5 * words.length; // letters are larger where the screen is narrow
@@ -149,7 +138,7 @@ function distribution(step, [first, end]) {
     const tall = (height * n) / most;
     if (n) made.append(shape("rect", { x: (at - first) * wide + 0.5, y: height - tall, width: wide - 1, height: tall }));
   });
-  const x = Math.max(0, Math.min(width, binOf(step.seconds[1]) - first) * wide);
+  const x = clamp((binOf(step.seconds[1]) - first) * wide, 0, width);
   made.append(shape("line", { x1: x, x2: x, y1: 0, y2: height, class: "median" }));
   return made;
 }
@@ -175,8 +164,8 @@ function timeScale([first, end]) {
 
 function wayRow(step, range) {
   const spread = step.counts.length && distribution(step, range);
-  const between = element("div", "between-times", element("span", "", seconds(step)), spread);
-  return [`${cameraName(step.from)} → ${cameraName(step.to)}`, String(step.n), between];
+  const times = element("div", "between-times", element("span", "", seconds(step)), spread);
+  return [`${cameraName(step.from)} → ${cameraName(step.to)}`, String(step.n), times];
 }
 
 function ways() {

@@ -1,6 +1,6 @@
 // When a person was where: a lane per camera, with gaps as gaps, and a scrubber on the same clock.
 
-import { button, cameraName, data, moment, percent, timesAndSpan, tracklet } from "./data.js";
+import { button, cameraName, data, moment, percent, timesAndSpan, tracklet, triples } from "./data.js";
 import { laneName, scaleMark, slider } from "./parts.js";
 import { element, labelled, setText } from "./text.js";
 
@@ -54,7 +54,7 @@ export function makeTimeline(person, seek) {
 function legend(person) {
   const all = person.tracklets.map(tracklet);
   const parts = ["Click a bar, or drag the scrubber."];
-  if (all.some((each) => each.stretches.some((value, at) => at % 3 === 2 && value))) parts.push("Pale: not seen, filled in.");
+  if (all.some((each) => triples(each.stretches).some(([, , isFilled]) => isFilled))) parts.push("Pale: not seen, filled in.");
   if (all.some((each) => each.probability < data.confirmed)) parts.push(`Amber: linked with less than ${percent(data.confirmed)}.`);
   return parts.join(" ");
 }
@@ -76,12 +76,11 @@ function makeBar(each, place, pick) {
   bar.style.width = `${place(each.last) - place(each.first)}%`;
   if (each.probability < data.confirmed) bar.dataset.level = "warn";
   const whole = [each.first, each.last, 0];
-  const flat = each.stretches.length ? each.stretches : whole;
   const length = Math.max(each.last - each.first, 0.01);
-  for (let at = 0; at < flat.length; at += 3) {
-    const part = element("span", flat[at + 2] ? "part filled" : "part");
-    part.style.left = `${(100 * (flat[at] - each.first)) / length}%`;
-    part.style.width = `${(100 * (flat[at + 1] - flat[at])) / length}%`;
+  for (const [from, to, isFilled] of each.stretches.length ? triples(each.stretches) : [whole]) {
+    const part = element("span", isFilled ? "part filled" : "part");
+    part.style.left = `${(100 * (from - each.first)) / length}%`;
+    part.style.width = `${(100 * (to - from)) / length}%`;
     bar.append(part);
   }
   return bar;
