@@ -8,8 +8,16 @@ import { element, labelled, setText } from "./text.js";
 
 const HEAT_DECADES = 3; // from the longest time of a square down to the shortest that has a colour
 const HEAT_TICKS_S = [0.1, 1, 10, 60, 600, 3600, 36000, 360000];
-const hottestS = Math.max(0, ...data.heat.flatMap(({ cells }) => cells.filter((_, at) => at % 2)));
+const squares = data.heat.map(({ cells }) => secondsOf(cells));
+const hottestS = Math.max(0, ...squares.flatMap((seconds) => [...seconds.values()]));
 const coolestS = Math.max(0.05, hottestS / 10 ** HEAT_DECADES);
+
+/** The seconds of each square that has any. */
+function secondsOf(cells) {
+  const found = new Map();
+  for (let at = 0; at < cells.length; at += 2) found.set(cells[at], cells[at + 1]);
+  return found;
+}
 
 /** How long a time is, from 0 to 1 on the scale. */
 function heatLevel(seconds) {
@@ -23,14 +31,14 @@ function heatColour(at) {
   return `oklch(${lightness} ${chroma} ${(295 + 165 * at) % 360} / ${0.25 + 0.7 * Math.sqrt(at)})`;
 }
 
-function heatSquares({ columns, rows, cells }) {
+function heatSquares({ columns, rows }, seconds) {
   const made = element("canvas");
   [made.width, made.height] = [columns, rows];
   const context = made.getContext("2d");
-  for (let at = 0; at < cells.length; at += 2) {
-    if (cells[at + 1] < coolestS) continue;
-    context.fillStyle = heatColour(heatLevel(cells[at + 1]));
-    context.fillRect(cells[at] % columns, Math.floor(cells[at] / columns), 1, 1);
+  for (const [cell, timeS] of seconds) {
+    if (timeS < coolestS) continue;
+    context.fillStyle = heatColour(heatLevel(timeS));
+    context.fillRect(cell % columns, Math.floor(cell / columns), 1, 1);
   }
   return made;
 }
@@ -47,11 +55,9 @@ function heatSummary(camera, map, hottest) {
   return `${camera.name}: people stood in the picture for ${span(map.seconds)}, longest at ${spotOf(hottest, map)}`;
 }
 
-function heatFigure(camera, map) {
-  const seconds = new Map();
-  for (let at = 0; at < map.cells.length; at += 2) seconds.set(map.cells[at], map.cells[at + 1]);
-  const hottest = [...seconds.keys()].reduce((best, cell) => (seconds.get(cell) > seconds.get(best) ? cell : best), map.cells[0]);
-  const colours = heatSquares(map);
+function heatFigure(camera, map, seconds) {
+  const [hottest] = [...seconds.keys()].sort((a, b) => seconds.get(b) - seconds.get(a));
+  const colours = heatSquares(map, seconds);
   const background = new Image();
   let chosen = -1;
   const { canvas, redraw } = picture("heat-map", heatSummary(camera, map, hottest), map.rows / map.columns, (context, width, height) => {
@@ -117,7 +123,7 @@ function heatScale() {
 export function heatMaps() {
   const grid = element("div", "heats");
   data.cameras.forEach((camera, number) => {
-    if (data.heat[number].columns) grid.append(heatFigure(camera, data.heat[number]));
+    if (data.heat[number].columns) grid.append(heatFigure(camera, data.heat[number], squares[number]));
   });
   const said = "How long people stood in each spot (1/64 of the picture), by their feet. Point at a spot for its time.";
   return hottestS ? [element("p", "facts", said), grid, heatScale()] : [element("p", "facts", "Nobody's feet were in a picture.")];

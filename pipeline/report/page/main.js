@@ -9,7 +9,8 @@ import { showReview, startReview } from "./review.js";
 import { showSite } from "./site.js";
 import { byId, count, element, setText } from "./text.js";
 
-const VIEWS = ["people", ...(data.is_correctable ? ["review"] : []), "site", "quality", "draw"];
+const VIEWS = { people: showPeople, review: showReview, site: showSiteView, quality: showQuality, draw: showDraw };
+if (!data.is_correctable) delete VIEWS.review;
 const LEVELS = { good: "Good", note: "Note", warn: "Look at this", bad: "Important" };
 let shown = null;
 const isNarrow = matchMedia("(max-width: 900px)");
@@ -41,35 +42,25 @@ function withCode(text) {
 
 function show() {
   const [view, id] = location.hash.slice(1).split("/");
-  const name = VIEWS.includes(view) ? view : VIEWS[0];
-  for (const each of VIEWS) {
+  const name = Object.hasOwn(VIEWS, view) ? view : "people";
+  for (const each of Object.keys(VIEWS)) {
     byId(`${each}-view`).hidden = each !== name;
-    const link = document.querySelector(`#views a[href="#${each}"]`);
-    if (each === name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
+    document.querySelector(`#views a[href="#${each}"]`).ariaCurrent = each === name ? "page" : null;
   }
   document.body.dataset.view = name;
   if (name !== "people") pauseVideos();
-  if (name === "site") {
-    showSite(byId("site-view"), (camera) => {
-      setCamera(camera);
-      go("#people");
-    }, (times) => {
-      setTimes(times);
-      go("#people");
-    });
-  } else if (name === "review") {
-    showReview();
-  } else if (name === "quality") {
-    showQuality(byId("quality-view"));
-  } else if (name === "draw") {
-    showDraw(byId("draw-view"));
-  } else {
-    showPeople(Number(id));
-  }
+  VIEWS[name](byId(`${name}-view`), Number(id));
 }
 
-function showPeople(id) {
+function showSiteView(target) {
+  const filtered = (filter) => (value) => {
+    filter(value);
+    go("#people");
+  };
+  showSite(target, filtered(setCamera), filtered(setTimes));
+}
+
+function showPeople(target, id) {
   const person = people.get(id) ?? (isNarrow.matches ? null : firstFound());
   document.body.toggleAttribute("data-person", Boolean(person));
   if (!person) {
