@@ -9,7 +9,6 @@ import math
 import re
 import xml.etree.ElementTree as ET
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from typing import IO
 
 import numpy as np
 
+from models import files
 from models.errors import one_line
 from pipeline.errors import SourceError
 from pipeline.exports.labelled import MAX_NUMBER, Labels
@@ -26,7 +26,7 @@ from pipeline.exports.labelled import MAX_NUMBER, Labels
 IN_ARCHIVE = "annotations.xml"
 STEP = re.compile(r"step\s*=\s*([0-9]{1,6})")
 CORNERS = ("xtl", "ytl", "xbr", "ybr")
-DAMAGED = (ET.ParseError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error)
+DAMAGED = (ET.ParseError, ValueError, LookupError, *files.DAMAGED_ARCHIVE)
 """What reading raises: no XML, unknown encodings, archives that are damaged or need a password."""
 EXPORT_AGAIN = "export it from CVAT as CVAT for video 1.1"
 NEEDS_ID = (
