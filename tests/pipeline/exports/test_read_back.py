@@ -221,6 +221,10 @@ def test_results_that_were_imported_say_so_and_are_explained_and_reported(folder
         "mot/lobby.txt", "mot/gate.txt", "mot/empty.txt",
     }  # fmt: skip
     assert "labelled by hand" in (back / "report.html").read_text()
+    assert manifest["labelled_in"] == ["empty.xml", "gate.xml", "lobby.xml"]
+    assert manifest["last_person_id"] == 7
+    sizes = {each["camera"]: (each["width"], each["height"]) for each in manifest["cameras"]}
+    assert sizes == {each.name: (each.width, each.height) for each in CAMERAS}
     (known,) = explain.explain(back, "7")["people"]
     assert [explain.reason(link) for link in known["links"]] == ["set by a correction"] * 2
 
@@ -241,7 +245,10 @@ zones: [{name: door, camera: gate, polygon: [[0, 20], [40, 20], [40, 48], [0, 48
     with (back / "zones.csv").open(newline="") as file:
         events = list(csv.DictReader(file))
     assert {(event["zone"], event["person_id"]) for event in events} == {("door", "1")}
-    assert "zones.csv" in json.loads((back / "run.json").read_text())["files"]
+    manifest = json.loads((back / "run.json").read_text())
+    assert "zones.csv" in manifest["files"]
+    (totals,) = manifest["zones"]
+    assert (totals["zone"], totals["entries"], totals["inside"]) == ("door", 1, 1)
 
 
 def test_imported_results_are_truth_in_which_every_box_counts(folder: Path) -> None:
