@@ -251,6 +251,13 @@ zones: [{name: door, camera: gate, polygon: [[0, 20], [40, 20], [40, 48], [0, 48
     assert (totals["zone"], totals["entries"], totals["inside"]) == ("door", 1, 1)
 
 
+def test_the_report_of_labels_advises_nothing_that_only_a_run_can_do(folder: Path) -> None:
+    page = (imported(folder, exported(folder, "cvat")) / "report.html").read_text()
+    assert "--no-video" not in page
+    assert "Longer videos" not in page
+    assert "show people as they were before they were labelled by hand" in page
+
+
 def test_imported_results_are_truth_in_which_every_box_counts(folder: Path) -> None:
     back = imported(folder, exported(folder, "cvat"))
     report, _ = evaluate(folder, back)
