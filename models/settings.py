@@ -174,6 +174,24 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
+def differing(first: Section, second: Section) -> list[str]:
+    """Return the dotted keys whose values differ, in the order of the sections.
+
+    Args:
+        first: Settings.
+        second: Settings of the same class.
+    """
+    found = []
+    for name in type(first).model_fields:
+        one = getattr(first, name)
+        other = getattr(second, name)
+        if isinstance(one, Section) and isinstance(other, Section):
+            found += [f"{name}.{key}" for key in differing(one, other)]
+        elif one != other:
+            found.append(name)
+    return found
+
+
 def _with_new_keys(model: type[Section], values: dict[str, Any], where: str) -> dict[str, Any]:
     """Return the values with old keys replaced by new ones; `values` itself is not changed."""
     for old, new in model.renamed.items():

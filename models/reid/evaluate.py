@@ -1,9 +1,10 @@
 """Evaluate a ReID network: `python -m models.reid.evaluate --weights model.safetensors --data
-market1501 --root FOLDER`.
+market1501 --root FOLDER`. Several data sets in one command make a table across them.
 """
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,9 +26,18 @@ from models.reid.evaluation.pictures import Ranked
 from models.reid.evaluation.protocol import Protocol
 from models.reid.evaluation.ranking import RANKS
 from models.reid.evaluation.report import Choices, Report, Row, evaluate
+from models.reid.evaluation.spatial_temporal import ALPHA, SMOOTH_BINS
 
 WHO = {"protocol": "new", "split": 0, "splits": ""}
 """Options of data sets that say who trains and who tests, and what they are when nobody says."""
+FLAGS = (
+    (r"set data\.options\.any_counts", "give --set any_counts=true"),
+    (r"data\.options\.(\w+)", r"--set \1=..."),
+    (r"data\.options", "--set"),
+    (r"data\.root", "--root"),
+    (r"data\.name", "--data"),
+)
+"""Settings of a training in messages of the loaders, and the flags that stand for them here."""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -42,19 +52,28 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="FILE",
         help="file or name of a network; {split} in it is the split's number",
     )
-    add("--data", required=True, metavar="NAME", help=f"{', '.join(catalogue.CATALOGUE)}")
+    add(
+        "--data",
+        required=True,
+        nargs="+",
+        metavar="NAME",
+        help=f"one or more of {', '.join(catalogue.CATALOGUE)}; python -m"
+        " models.reid.data.catalogue tells their options and where to get them",
+    )
     add(
         "--root",
         required=True,
+        nargs="+",
         metavar="DIR",
-        help="the data set's folder, or the one that holds it",
+        help="the data set's folder, or the one that holds it; one for all data sets, or one each",
     )
     add(
         "--set",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="an option of the data set, such as split=3",
+        help="an option of the data set, such as split=3; mars.gallery=without_query is for one of"
+        " several",
     )
     add(
         "--all-splits",
@@ -88,6 +107,27 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         action="store_true",
         help="also with the times that people take between cameras",
     )
+    add(
+        "--times",
+        type=Path,
+        metavar="FILE",
+        help="take these times between cameras; else they are learned from the training people",
+    )
+    add("--save-times", type=Path, metavar="FILE", help="keep the times that were learned (.npz)")
+    add(
+        "--smooth",
+        type=float,
+        default=SMOOTH_BINS,
+        metavar="BINS",
+        help="standard deviation of the smoothing of times, in bins of 100 frames (default 50)",
+    )
+    add(
+        "--alpha",
+        type=float,
+        default=ALPHA,
+        metavar="A",
+        help="slope of both factors of the joint score (default 5)",
+    )
     add("--pictures", type=Path, metavar="DIR", help="draw queries with what was found for them")
     add(
         "--n-pictures",
@@ -97,7 +137,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="how many queries are drawn (default 20)",
     )
     add("--top", type=int, default=10, metavar="K", help="how many results are drawn (default 10)")
-    add("--cache", type=Path, metavar="DIR", help="keep features here and use them again")
+    add(
+        "--cache",
+        type=Path,
+        metavar="DIR",
+        help="keep features here and use them again, also after an interruption",
+    )
     add("--json", type=Path, metavar="FILE", help="also write the scores as JSON")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     add("--batch", type=int, default=64, metavar="N", help="images in a batch (default 64)")
@@ -107,34 +152,102 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
-    return command.run(_run, parse(arguments))
+    parsed = parse(arguments)
+    again = "; the same command goes on with what --cache holds" if parsed.cache else ""
+    return command.run(_run, parsed, interrupted=f"interrupted{again}")
 
 
 def _run(parsed: argparse.Namespace) -> None:
+    try:
+        _evaluate_all(parsed)
+    except InputError as error:
+        raise InputError(in_flags(str(error))) from None
+
+
+def _evaluate_all(parsed: argparse.Namespace) -> None:
     _check(parsed)
     options = sections.overrides(parsed.set, "split=3")
-    n_splits = catalogue.n_splits(parsed.data, options) if parsed.all_splits else 1
-    splits = [{**options, "split": i} for i in range(n_splits)] if n_splits > 1 else [options]
-    reports = [one_split(parsed, each) for each in splits]
-    if n_splits > 1:
-        print(f"\nover {n_splits} splits, mean +- deviation")
-        print("\n".join(over_splits(reports)))
+    targets = _targets(parsed)
+    documents = [_target(parsed, *target, options, len(targets) > 1) for target in targets]
+    if len(documents) > 1:
+        print("\nacross data sets")
+        print("\n".join(across(documents)))
     if parsed.json:
-        document = {
-            "schema": "reid-scores/1",
-            "data": parsed.data,
-            "weights": parsed.weights,
-            "splits": reports,
-        }
+        scores = documents[0] if len(documents) == 1 else {"targets": documents}
+        document = {"schema": "reid-scores/1", "weights": parsed.weights, **scores}
         files.write(parsed.json, (json.dumps(document, indent=1) + "\n").encode())
 
 
-def one_split(parsed: argparse.Namespace, options: dict[str, Any]) -> dict[str, Any]:
+def in_flags(text: str) -> str:
+    """Return a message about the settings of a training with this command's flags in their place.
+
+    Args:
+        text: One line.
+    """
+    for pattern, flag in FLAGS:
+        text = re.sub(pattern, flag, text)
+    return text
+
+
+def _targets(parsed: argparse.Namespace) -> list[tuple[str, str]]:
+    """Name and folder of every data set; raises InputError."""
+    roots = parsed.root * len(parsed.data) if len(parsed.root) == 1 else parsed.root
+    if len(roots) != len(parsed.data):
+        raise InputError(
+            f"--root: {len(roots)} folders for {len(parsed.data)} data sets; give one for all, or"
+            " one each"
+        )
+    repeated = [name for name in parsed.data if parsed.data.count(name) > 1]
+    if repeated:
+        raise InputError(f"--data: {repeated[0]} is given twice")
+    return list(zip(parsed.data, roots, strict=True))
+
+
+def _target(
+    parsed: argparse.Namespace, name: str, root: str, given: dict[str, Any], several: bool
+) -> dict[str, Any]:
+    """Evaluate and print one data set; returns it as JSON values."""
+    options = _own(given, name, parsed.data)
+    pictured = parsed.pictures / name if parsed.pictures and several else parsed.pictures
+    n_splits = catalogue.n_splits(name, options) if parsed.all_splits else 1
+    splits = [{**options, "split": i} for i in range(n_splits)] if n_splits > 1 else [options]
+    reports = []
+    for each in splits:
+        is_split = parsed.all_splits and "split" in each
+        folder = pictured / f"split_{each['split']}" if pictured and is_split else pictured
+        reports.append(one_split(parsed, name, root, each, folder))
+    if n_splits > 1:
+        print(f"\nover {n_splits} splits, mean +- deviation")
+        print("\n".join(over_splits(reports)))
+    return {"data": name, "splits": reports}
+
+
+def _own(given: dict[str, Any], name: str, names: Sequence[str]) -> dict[str, Any]:
+    """Options for one data set: those for all, and those with its name before them."""
+    options: dict[str, Any] = {}
+    for key, value in given.items():
+        target, dot, option = key.partition(".")
+        if not dot:
+            options.setdefault(key, value)
+        elif target == name:
+            options[option] = value
+        elif target not in names:
+            raise InputError(f"--set {key}: {target} is not among the data sets of --data")
+    return options
+
+
+def one_split(
+    parsed: argparse.Namespace,
+    name: str,
+    root: str,
+    options: dict[str, Any],
+    pictured: Path | None,
+) -> dict[str, Any]:
     """Evaluate and print one split; returns it as JSON values."""
-    data = catalogue.load(parsed.data, parsed.root, options)
+    data = catalogue.load(name, root, options)
     path = bundle.find(parsed.weights.replace("{split}", str(options.get("split", 0))))
     network = encoder.load(path, parsed.device, parsed.batch)
-    single_shot = parsed.data == "cuhk03" and options.get("protocol") == "classic"
+    single_shot = name == "cuhk03" and options.get("protocol") == "classic"
     reading = Reading(parsed.clip_rule, parsed.clip_length, parsed.flip)
     choices = Choices(
         Protocol(parsed.metric, parsed.ap, parsed.over, single_shot),
@@ -143,20 +256,20 @@ def one_split(parsed: argparse.Namespace, options: dict[str, Any]) -> dict[str, 
         parsed.rerank_form,
         parsed.spatial_temporal,
         parsed.cache,
-        parsed.top if parsed.pictures else 0,
+        parsed.top if pictured else 0,
+        parsed.times,
+        parsed.smooth,
+        parsed.alpha,
     )
     notes = [f"note: {path}: {network.note}"] if network.note else []
-    notes += leaks(network.about, path, parsed.data, options, data)
-    _make_folders(parsed)
+    notes += leaks(network.about, path, name, options, data)
+    _make_folders(parsed, pictured)
     report = evaluate(network, weights_digest(path), data, choices, not parsed.quiet)
     print("\n".join([heading(data, options), *notes, *table(report)]))
-    if parsed.pictures:
-        folder = (
-            parsed.pictures / f"split_{options['split']}"
-            if parsed.all_splits and "split" in options
-            else parsed.pictures
-        )
-        draw(report, data, folder, parsed.n_pictures)
+    if pictured:
+        draw(report, data, pictured, parsed.n_pictures)
+    if parsed.save_times and report.times is not None:
+        report.times.save(parsed.save_times)
     return {
         "options": options,
         "counts": counts(data),
@@ -202,6 +315,19 @@ def over_splits(splits: Sequence[dict[str, Any]]) -> list[str]:
             values = 100 * np.array([row[key] for row in rows])
             cells.append(f"{key} {values.mean():.1f} +- {values.std(ddof=1):.1f}")
         lines.append(f"{rows[0]['name']:18}{'  '.join(cells)}")
+    return lines
+
+
+def across(documents: Sequence[dict[str, Any]]) -> list[str]:
+    """One line for every data set and ranking, in percent; over several splits the means count."""
+    names = "".join(f"{f'rank-{rank}':>8}" for rank in RANKS)
+    lines = [f"{'':16}{'':18}{'mAP':>8}{names}"]
+    for document in documents:
+        for rows in zip(*(split["rows"] for split in document["splits"]), strict=True):
+            keys = ["map", *(f"rank{rank}" for rank in RANKS)]
+            means = [100 * np.mean([row[key] for row in rows]) for key in keys]
+            numbers = "".join(f"{mean:8.1f}" for mean in means)
+            lines.append(f"{document['data']:16}{rows[0]['name']:18}{numbers}")
     return lines
 
 
@@ -265,13 +391,20 @@ def _check(parsed: argparse.Namespace) -> None:
     for name in ("clip_length", "n_pictures", "top", "batch"):
         if (value := getattr(parsed, name)) < 1:
             raise InputError(f"--{name.replace('_', '-')} {value}: give 1 or more")
+    if not parsed.smooth >= 0 or not parsed.alpha > 0:
+        raise InputError("--smooth takes 0 or more, --alpha more than 0")
+    if (parsed.times or parsed.save_times) and not parsed.spatial_temporal:
+        raise InputError("--times and --save-times need --spatial-temporal")
+    if parsed.save_times and (len(parsed.data) > 1 or parsed.all_splits):
+        raise InputError("--save-times keeps the times of one data set; evaluate it alone")
 
 
-def _make_folders(parsed: argparse.Namespace) -> None:
+def _make_folders(parsed: argparse.Namespace, pictured: Path | None) -> None:
     """Make the folders of what will be written, before the work of an hour is lost; raises
     InputError.
     """
-    for folder in (parsed.pictures, parsed.json and parsed.json.parent):
+    written = [parsed.json, parsed.save_times]
+    for folder in (pictured, *(path and path.parent for path in written)):
         try:
             if folder:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -279,6 +412,8 @@ def _make_folders(parsed: argparse.Namespace) -> None:
             raise InputError(f"{folder}: {files.failure(error)}") from None
     if parsed.json and parsed.json.is_dir():
         raise InputError(f"{parsed.json}: is a folder; --json takes the name of a file")
+    if parsed.save_times and parsed.save_times.is_dir():
+        raise InputError(f"{parsed.save_times}: is a folder; --save-times takes the name of a file")
 
 
 def _plain(row: Row) -> dict[str, Any]:

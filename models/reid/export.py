@@ -30,7 +30,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from models import command, files
+from models import command, extras, files
 from models.errors import InputError
 from models.reid import preprocess
 from models.reid.networks import file, table
@@ -315,6 +315,7 @@ def _run(parsed: argparse.Namespace) -> None:
         size_mb = output.stat().st_size / 1e6
         print(f"{output}: {size_mb:.1f} MB, half precision, without classifier")
         return
+    extras.need_train("the export", "onnxscript")
     exported = export(parsed.model, output)
     for name, shape in (exported.input, exported.output):
         print(f"{name}: ({', '.join(map(str, shape))})")

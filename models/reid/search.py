@@ -91,7 +91,7 @@ def _run(parsed: argparse.Namespace) -> None:
         parsed.cache,
         {"weights": features.weights_digest(weights)},
         gallery,
-        lambda: features.extract(network, gallery, progress=not parsed.quiet),
+        lambda parts: features.extract(network, gallery, progress=not parsed.quiet, parts=parts),
     )
     order, similarities = nearest(query_features, gallery_features, parsed.top)
     results = [(gallery[i], float(value)) for i, value in zip(order, similarities, strict=True)]

@@ -19,6 +19,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
 EXAMPLE = settings.config_file("reid/image.yaml")
+BESIDE_TRAINING = ("evaluation", "published")
+"""Keys of an experiment's file that `models.reid.experiment` reads; a training goes without."""
 
 
 def _text(value: Any) -> Any:
@@ -45,6 +47,8 @@ class DataSettings(Section):
     """More data sets to train on; people are held out of the first one only."""
     validation: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the training people held out; 0 trains on all of them and selects nothing."""
+    held_out: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """These people instead, by their numbers: 0 is the first of the data set's ids in order."""
     max_people: Annotated[int, Field(ge=0)] = 0
     """Use the first so many training people; 0 all."""
     height_px: Annotated[int, Field(ge=16, le=1024)] = 256
@@ -233,6 +237,10 @@ class OptimizerSettings(Section):
     momentum: Fraction = 0.9
     backbone_factor: NonNegative = 1.0
     """Learning rate of the backbone relative to the rest (0.1 in ST-ReID)."""
+    frozen_epochs: Annotated[int, Field(ge=0)] = 0
+    """Epochs at the start in which the backbone (in networks without one, all but the classifiers)
+    does not move, so that new layers fit it first.
+    """
     max_norm: NonNegative = 0.0
     """Gradients longer than this are shortened to it; 0 never."""
 
@@ -316,7 +324,8 @@ def load(path: str, overrides: tuple[str, ...] = ()) -> Settings:
     to the working folder.
     """
     values = settings.read(path, EXAMPLE) if path else {}
-    loaded = settings.build(Settings, values, path, EXAMPLE)
+    trained = {key: value for key, value in values.items() if key not in BESIDE_TRAINING}
+    loaded = settings.build(Settings, trained, path, EXAMPLE)
     return settings.change(loaded, settings.overrides(overrides, "optimizer.lr=1e-4"), EXAMPLE)
 
 

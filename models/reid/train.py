@@ -7,19 +7,41 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from models import streams
+from models import extras, streams
+from models import settings as sections
 from models.errors import InputError
 from models.interrupts import Interrupts
+from models.progress import Progress
 from models.reid import settings as training_settings
 from models.reid.training import folder
+
+if TYPE_CHECKING:
+    from models.reid.training.run import Place
+
+EXAMPLES = f"""\
+examples:
+  train on your own people, 10 % of them held out to select the model:
+    python -m models.reid.train --config configs/reid/osnet.yaml --output outputs/reid/mine
+      --set data.name=folder --set data.root=FOLDER
+  go on after an interruption; or train longer, or with the data elsewhere:
+    python -m models.reid.train --resume --output outputs/reid/mine
+    python -m models.reid.train --resume --output outputs/reid/mine --set train.epochs=120
+
+{training_settings.EXAMPLE} explains every setting; --list-settings prints their names and
+defaults. python -m models.reid.data.catalogue lists the data sets, models/reid/NETWORKS.md the
+networks; python -m models.reid.experiment repeats published experiments (configs/reid/published/).
+"""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
     parser = argparse.ArgumentParser(
-        prog="python -m models.reid.train", description="Train a ReID network."
+        prog="python -m models.reid.train",
+        description="Train a ReID network.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add(
@@ -37,13 +59,28 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add("--output", type=Path, required=True, metavar="DIR", help="folder of the run")
     add(
+        "--list-settings",
+        action=_ListSettings,
+        nargs=0,
+        help="print every setting with its default and exit",
+    )
+    add(
         "--resume",
         action="store_true",
-        help="go on with the run in --output, exactly where it stopped",
+        help="go on with the run in --output, exactly where it stopped; --set may change"
+        " train.epochs, train.workers, train.device and data.root",
     )
     add("--overwrite", action="store_true", help="replace the run in --output")
     add("--quiet", action="store_true", help="print nothing but errors")
     return parser.parse_args(arguments)
+
+
+class _ListSettings(argparse.Action):
+    """Prints the settings and ends the command, as --help does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        print(sections.dump(training_settings.Settings()), end="")
+        parser.exit()
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,21 +104,31 @@ def main(arguments: list[str] | None = None) -> int:
         )
 
 
-def show(row: dict[str, Any]) -> None:
-    """Print one epoch as one line."""
+def in_a_line(row: dict[str, Any]) -> str:
+    """Return one epoch as one line."""
     numbers = (f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
-    print(f"epoch {row['epoch']:3d}  " + "  ".join(numbers), flush=True)
+    return f"epoch {row['epoch']:3d}  " + "  ".join(numbers)
 
 
 def _train(parsed: argparse.Namespace, stop: Callable[[], bool]) -> int:
     settings = _settings(parsed)
+    extras.need_train("training", "lightning_fabric", "tensorboard")
     from models.reid.training import (
         run,
     )  # late: torch takes seconds, and a wrong key should not wait for it
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    report = (lambda row: None) if parsed.quiet else show
-    outcome = run.fit(settings, parsed.output, parsed.resume, parsed.overwrite, report, stop)
+    with _Shown(parsed.quiet) as shown:
+        outcome = run.fit(
+            settings,
+            parsed.output,
+            parsed.resume,
+            parsed.overwrite,
+            shown.epoch,
+            stop,
+            shown.batch,
+            shown.line,
+        )
     if outcome.interrupted:
         return _end(
             130,
@@ -94,6 +141,42 @@ def _train(parsed: argparse.Namespace, stop: Callable[[], bool]) -> int:
         f"{parsed.output / folder.MODEL}: {held if outcome.best >= 0 else 'the last epoch'}",
         parsed.quiet,
     )
+
+
+class _Shown:
+    """What is seen of a training while it runs: a line an epoch, and how far it is."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._progress: Progress | None = None
+
+    def __enter__(self) -> "_Shown":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._progress is not None:
+            self._progress.close()
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """Print one epoch."""
+        self.line(in_a_line(row))
+
+    def line(self, text: str) -> None:
+        """Print a line, above the bar."""
+        if self._quiet:
+            return
+        if self._progress is None:
+            print(text, flush=True)
+        else:
+            self._progress.write(text)
+
+    def batch(self, place: "Place") -> None:
+        """Say how far the run is; the batches of later epochs are taken to be as many."""
+        done = place.epoch * place.n_batches + place.batch
+        total = place.n_epochs * place.n_batches
+        if self._progress is None:
+            self._progress = Progress("training", "batches", total, done - 1, self._quiet)
+        self._progress.at(done, f"epoch {place.epoch}", total)
 
 
 def _end(code: int, text: str, quiet: bool = False) -> int:

@@ -1,52 +1,17 @@
 """Search for hyper-parameters: `python -m models.reid.tune --config configs/reid/bag_of_tricks.yaml
---output DIR`.
-
-The seven parameters and ranges are those of "Fantastic techniques" (arXiv 1912.05295), which
-searched with Ax; here Optuna does. Every trial is a training of its own, scored on the same
-held-out training people. What was wrong in the published search is not repeated: trials have no
-classes without people, the held-out people are tested without chance, and weight decay is searched
-on a logarithmic scale, since a linear one chose values that stop all learning.
-
-What a trial tries depends on the seed and on the trials that ended before, on nothing else. So
-ctrl-C or a crash loses the running trial only: the same command repeats it, with the same values,
-and goes on. One process at a time works in a folder.
+--output DIR`; see `models.reid.training.hyperparameters`.
 """
 
 import argparse
-import csv
-import io
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import optuna
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from optuna.trial import FrozenTrial, TrialState
-
-from models import command, files
-from models import settings as sections
-from models.errors import InputError, one_line
+from models import command, extras, files
+from models.errors import InputError
 from models.interrupts import Interrupts
 from models.reid import settings as training_settings
-from models.reid.settings import Settings
-from models.reid.training import folder, run
-from models.reid.training.loop import NonFiniteLossError
-
-SPACE: dict[str, tuple[float, float, bool]] = {
-    "losses.osm.sigma": (0.1, 1.0, False),
-    "losses.osm.alpha": (0.5, 3.0, False),
-    "losses.osm.l": (0.1, 1.0, False),
-    "losses.triplet.margin": (1e-6, 1.0, True),
-    "losses.osm.weight": (1e-6, 1.0, False),
-    "schedule.gamma": (1e-6, 1.0, False),
-    "optimizer.weight_decay": (1e-6, 1.0, True),
-}
-"""Setting: least, most, whether on a logarithmic scale. losses.osm.weight is the paper's beta."""
-STUDY, REPORT = "study.log", "trials.csv"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -70,182 +35,85 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="DIR",
         help="folder of the search; one that is there goes on",
     )
+    add(
+        "--search",
+        action="append",
+        default=[],
+        metavar="KEY=LEAST,MOST[,log]",
+        help="search this setting between these values, in place of the seven published ones;"
+        " may be repeated, such as --search optimizer.lr=1e-5,1e-2,log",
+    )
     add("--trials", type=int, default=60, metavar="N", help="trainings in all (default 60)")
     add("--quiet", action="store_true", help="print the report only")
     return parser.parse_args(arguments)
 
 
-def search(
-    settings: Settings,
-    output: Path,
-    n_trials: int,
-    quiet: bool = True,
-    stop: Callable[[], bool] = lambda: False,
-) -> optuna.Study:
-    """Do what is left of `n_trials` trials; `stop` is asked after every batch and trial, and raises
-    KeyboardInterrupt.
+def ranges(texts: Sequence[str]) -> dict[str, tuple[float, float, bool]]:
+    """Read what to search.
 
-    Raises InputError for settings, data or a folder that cannot be used.
+    Args:
+        texts: Each KEY=LEAST,MOST or KEY=LEAST,MOST,log.
+
+    Returns:
+        Least, most and whether on a logarithmic scale, by setting.
+
+    Raises:
+        InputError: One is not written so.
     """
-    if not settings.data.validation:
-        raise InputError("a search needs held-out people: set data.validation above 0")
-    if settings.train.n_devices > 1 or settings.train.n_nodes > 1:
-        raise InputError(
-            "a search trains on one device: set train.n_devices and train.n_nodes to 1"
-        )
-    if n_trials < 1:
-        raise InputError(f"--trials {n_trials}: give 1 or more")
-    run.load_data(settings)  # a wrong data.root in the folder would keep the right one out of it
-    _keep_settings(settings, output)
-    study = _open(output / STUDY)
-    while (n_done := len(finished(study))) < n_trials:
-        (seed,) = np.random.SeedSequence([settings.train.seed, n_done]).generate_state(1)
-        study.sampler = optuna.samplers.TPESampler(seed=int(seed))
-        study.optimize(
-            lambda trial: _train(trial, settings, output, quiet, stop), n_trials=1, catch=()
-        )
-        report(study, output)
-        if stop():
-            raise KeyboardInterrupt
-    report(study, output)
-    return study
-
-
-def finished(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that ended, best first; what was pruned or became infinite comes last."""
-    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    return sorted(
-        done, key=lambda t: (t.state == TrialState.COMPLETE, t.value or 0.0), reverse=True
-    )
-
-
-def report(study: optuna.Study, output: Path) -> None:
-    """Write all trials to trials.csv, best first; raises InputError."""
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow(["trial", "state", "score", *SPACE])
-    for trial in finished(study):
-        score = trial.value if trial.value is not None else ""
-        table.writerow(
-            [trial.number, trial.state.name.lower(), score, *(trial.params[name] for name in SPACE)]
-        )
-    files.write(output / REPORT, text.getvalue().encode())
+    found = {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        parts = [part.strip() for part in value.split(",")]
+        is_log = parts[2:] == ["log"]
+        try:
+            least, most = (float(part) for part in parts[: -1 if is_log else None])
+        except ValueError:
+            raise InputError(
+                f"--search {text}: write it as KEY=LEAST,MOST or KEY=LEAST,MOST,log, for example"
+                " --search optimizer.lr=1e-5,1e-2,log"
+            ) from None
+        found[key.strip()] = (least, most, is_log)
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     parsed = parse(arguments)
     return command.run(_run, parsed, interrupted="interrupted; the same command goes on")
 
 
 def _run(parsed: argparse.Namespace) -> None:
+    extras.need_train("a search", "lightning_fabric", "tensorboard", "optuna")
+    import optuna  # late: it may be missing, and --help should not wait for torch
+
+    from models.reid.training import hyperparameters
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    study_log = parsed.output / hyperparameters.STUDY
     try:
         with Interrupts(search="") as interrupts:
             stop = interrupts["search"].is_set
             settings = training_settings.load(parsed.config, tuple(parsed.set))
-            study = search(settings, parsed.output, parsed.trials, parsed.quiet, stop)
+            study = hyperparameters.search(
+                settings,
+                parsed.output,
+                parsed.trials,
+                parsed.quiet,
+                stop,
+                ranges(parsed.search) or hyperparameters.SPACE,
+            )
     except OSError as error:  # of Optuna, which writes the log of the search
-        raise InputError(f"{parsed.output / STUDY}: {files.failure(error)}") from None
-    for trial in finished(study)[:5]:
+        raise InputError(f"{study_log}: {files.failure(error)}") from None
+    for trial in hyperparameters.finished(study)[:5]:
         values = "  ".join(
             f"{name.rpartition('.')[2]} {value:.4g}" for name, value in trial.params.items()
         )
         print(f"trial {trial.number:3d}  {settings.train.select} {trial.value or 0:.4f}  {values}")
     print(
-        f"{parsed.output / REPORT}; each trial's settings are in its folder"
+        f"{parsed.output / hyperparameters.REPORT}; each trial's settings are in its folder"
         f" {parsed.output / 'trials'}"
     )
-
-
-def _train(
-    trial: optuna.Trial, settings: Settings, output: Path, quiet: bool, stop: Callable[[], bool]
-) -> float:
-    """Score of one training; 0 where the loss became infinite. Raises TrialPruned for one that
-    falls behind.
-    """
-    values = {
-        name: trial.suggest_float(name, least, most, log=log)
-        for name, (least, most, log) in SPACE.items()
-    }
-    chosen = sections.change(settings, values, training_settings.EXAMPLE)
-
-    def look(row: dict[str, Any]) -> None:
-        select, epoch = settings.train.select, row["epoch"]
-        if select in row:
-            trial.report(row[select], epoch)
-            if not quiet:
-                print(
-                    f"trial {trial.number}, epoch {epoch}: {select} {row[select]:.4f}", flush=True
-                )
-            if epoch + 1 < settings.train.epochs and trial.should_prune():
-                raise optuna.TrialPruned
-
-    place = output / "trials" / f"{trial.number:04d}"
-    try:
-        outcome = run.fit(chosen, place, overwrite=True, report=look, stop=stop)
-    except NonFiniteLossError:
-        return 0.0
-    finally:
-        (place / folder.CHECKPOINT).unlink(
-            missing_ok=True
-        )  # three times the model, and nobody resumes a trial
-    if outcome.interrupted:
-        raise KeyboardInterrupt
-    return outcome.best
-
-
-def _keep_settings(settings: Settings, output: Path) -> None:
-    """Write the settings of a new search; raises InputError when the folder holds another one or
-    something else.
-
-    A search in which no trial has ended yet, perhaps since its settings were wrong, can take other
-    settings.
-    """
-    kept = output / folder.CONFIG
-    if (output / REPORT).is_file() and kept.is_file():
-        if training_settings.load(str(kept)) != settings:
-            raise InputError(f"{output}: holds a search with other settings; give another --output")
-        return
-    if output.exists() and not output.is_dir():
-        raise InputError(f"{output}: is a file; give another --output")
-    if output.is_dir() and {path.name for path in output.iterdir()} - {
-        folder.CONFIG,
-        STUDY,
-        "trials",
-    }:
-        raise InputError(f"{output}: is not empty and not a search; give another --output")
-    files.write(kept, sections.dump(settings).encode())
-
-
-def _open(log: Path) -> optuna.Study:
-    """The study that was kept in a log, or a new one; raises InputError for another file."""
-    log.with_name(f"{log.name}.lock").unlink(
-        missing_ok=True
-    )  # of a process that was killed: the next would wait for it
-    if log.is_file() and not (written := log.read_bytes()).endswith(
-        b"\n"
-    ):  # a full disk cut the last line short
-        files.write(log, written[: written.rfind(b"\n") + 1])
-    try:
-        storage = JournalStorage(JournalFileBackend(str(log), JournalFileOpenLock(str(log))))
-        study = optuna.create_study(
-            study_name="reid",
-            storage=storage,
-            direction="maximize",
-            pruner=optuna.pruners.MedianPruner(),
-            load_if_exists=True,
-        )
-        for trial in study.get_trials(
-            deepcopy=False, states=(TrialState.RUNNING,)
-        ):  # of a process that was killed
-            study.tell(trial.number, state=TrialState.FAIL)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"{log}: is damaged ({one_line(error)}); remove its folder to start anew"
-        ) from None
-    return study
 
 
 if __name__ == "__main__":

@@ -161,7 +161,7 @@ def test_images_may_come_once_a_day_or_ten_thousand_times_a_second(
     folder = tmp_path / "images"
     folder.mkdir()
     for i in range(3):
-        cv2.imwrite(str(folder / f"{i + 1:04d}.jpg"), cv2.imread(str(sample / "annotated.jpg")))
+        cv2.imwrite(str(folder / f"{i + 1:04d}.jpg"), cv2.imread(str(sample / "report.jpg")))
     assert run(tmp_path / "out", folder, "--set", f"sources.image_fps={fps:.9f}") == 0
     assert (tmp_path / "out" / "images.mp4").is_file()
 

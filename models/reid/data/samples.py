@@ -159,7 +159,7 @@ def _cameras_by_person(samples: Sequence[Sample]) -> dict[int, set[int]]:
     return cameras
 
 
-def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
+def hold_out(dataset: Dataset, fraction: float, seed: int, people: Sequence[int] = ()) -> Dataset:
     """Split the training people into training and validation people.
 
     So model selection never sees query or gallery of the data set. For each validation person and
@@ -172,17 +172,23 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
         fraction: Share of the training people to hold out, 0..1; at least 2 people, drawn among
             those seen by two cameras or more.
         seed: Of the draws.
+        people: Whom to hold out, by their numbers; none draws them.
 
     Returns:
         The data set with the other people as training people, relabelled.
 
     Raises:
-        InputError: Too few people are seen by two cameras.
+        InputError: Too few people are seen by two cameras, or one of `people` is not.
     """
     labelled = [sample for sample in dataset.train if sample.person_id != UNLABELLED]
     cameras = _cameras_by_person(labelled)
     eligible = sorted(person for person, seen in cameras.items() if len(seen) > 1)
-    n_held = max(2, round(fraction * len(cameras)))
+    if unseen := sorted(set(people) - set(eligible)):
+        raise InputError(
+            f"data.held_out: person {unseen[0]} of {dataset.root} is not seen by two cameras, or is"
+            f" not there; numbers go from 0 to {max(cameras, default=0)}"
+        )
+    n_held = len(set(people)) if people else max(2, round(fraction * len(cameras)))
     if n_held > len(eligible) or n_held >= len(cameras):
         raise InputError(
             f"{dataset.root}: {n_held} people cannot be held out for validation: {len(eligible)} of"
@@ -190,7 +196,7 @@ def hold_out(dataset: Dataset, fraction: float, seed: int) -> Dataset:
         )
     rng = np.random.default_rng([seed, 0])
     drawn = rng.permutation(len(eligible))[:n_held]
-    held = {eligible[i] for i in drawn}
+    held = set(people) or {eligible[i] for i in drawn}
     validation = [sample for sample in labelled if sample.person_id in held]
     query, gallery = _draw_queries(validation, rng)
     return replace(

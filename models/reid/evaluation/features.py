@@ -7,20 +7,22 @@ their frames: for networks that average, the mean over all.
 import hashlib
 import io
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import tqdm
 from numpy.typing import NDArray
 
 from models import files, weights
 from models.errors import InputError
+from models.progress import Progress
 from models.reid import preprocess
 from models.reid.data.clips import TestRule, covering_clips
 from models.reid.data.loader import read_image
@@ -29,6 +31,8 @@ from models.reid.encoder import Encoder
 from models.reid.evaluation import distances
 
 Array = NDArray[Any]
+PIECE_FRAMES = 4096
+"""Frames after which what is done so far is kept: a minute on two CPU cores."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ def extract(
     reading: Reading = Reading(),
     progress: bool = False,
     group: int = 64,
+    parts: Path | None = None,
 ) -> Array:
     """Compute the features of samples.
 
@@ -58,8 +63,9 @@ def extract(
         samples: n samples.
         reading: How samples become clips. With `flip` a clip's feature is the sum of the unit
             features of the clip and of its mirror image, as in the tests of layumi and ST-ReID.
-        progress: Whether to show a bar on standard error where that is a terminal.
+        progress: Whether to show how far it is, see `models.progress`.
         group: Clips that are decoded at once.
+        parts: Folder that keeps what is done so far, for the next call; None keeps nothing.
 
     Returns:
         (n, width) float32, not normalised.
@@ -67,18 +73,76 @@ def extract(
     Raises:
         InputError: An image cannot be read.
     """
+    pieces = [np.zeros((0, encoder.width), np.float32)]
+    with Progress("features", "samples", len(samples), quiet=not progress) as shown:
+        for rows in _pieces(samples):
+            path = parts / f"{rows.start}.npy" if parts else None
+            piece = _kept(path) if path else None
+            if piece is None or piece.shape != (rows.stop - rows.start, encoder.width):
+                seen = partial(_say, shown, rows.start)
+                piece = _extract(encoder, samples[rows], reading, group, seen)
+                if path:
+                    _keep(path, piece)
+            shown.at(rows.stop)
+            pieces.append(piece)
+    return np.concatenate(pieces)
+
+
+def _say(shown: Progress, first: int, n_done: int) -> None:
+    shown.at(first + n_done)
+
+
+def _extract(
+    encoder: Encoder,
+    samples: Sequence[Sample],
+    reading: Reading,
+    group: int,
+    seen: Callable[[int], None],
+) -> Array:
+    """Features of a piece; `seen` is told how many samples are done."""
     features = np.zeros((len(samples), encoder.width), np.float32)
     n_frames = np.zeros(len(samples), np.float32)
-    disable = None if progress else True
-    with tqdm.tqdm(total=len(samples), unit="", disable=disable, leave=False) as bar:
-        for owners, clips in _decoded(samples, reading, encoder.size, group):
-            clip_features = _clip_features(encoder, clips, reading.flip)
-            lengths = np.array([len(clip) for clip in clips], np.float32)
-            np.add.at(features, owners, clip_features * lengths[:, None])
-            np.add.at(n_frames, owners, lengths)
-            n_done = owners[-1] + 1
-            bar.update(n_done - bar.n)
+    for owners, clips in _decoded(samples, reading, encoder.size, group):
+        clip_features = _clip_features(encoder, clips, reading.flip)
+        lengths = np.array([len(clip) for clip in clips], np.float32)
+        np.add.at(features, owners, clip_features * lengths[:, None])
+        np.add.at(n_frames, owners, lengths)
+        seen(owners[-1])  # a later clip of this sample may be missing
     return features / n_frames[:, None]
+
+
+def _pieces(samples: Sequence[Sample]) -> Iterator[slice]:
+    """Consecutive slices of at most `PIECE_FRAMES` frames (at least one sample)."""
+    start = 0
+    n_frames = 0
+    for i, sample in enumerate(samples):
+        length = len(sample.paths)
+        if i > start and n_frames + length > PIECE_FRAMES:
+            yield slice(start, i)
+            start = i
+            n_frames = 0
+        n_frames += length
+    if start < len(samples):
+        yield slice(start, len(samples))
+
+
+def _keep(path: Path, features: Array) -> None:
+    """Write features to a file, whole or not at all; raises InputError."""
+    data = io.BytesIO()
+    np.save(data, features)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path.parent}: {files.failure(error)}") from None
+    files.write(path, data.getvalue())
+
+
+def _kept(path: Path) -> Array | None:
+    """Features of a file; None where there is none, or one cut short by a full disk."""
+    try:
+        return np.asarray(np.load(path), np.float32)
+    except (ValueError, OSError, EOFError):
+        return None
 
 
 def _clip_features(encoder: Encoder, clips: list[Array], flip: bool) -> Array:
@@ -91,7 +155,10 @@ def _clip_features(encoder: Encoder, clips: list[Array], flip: bool) -> Array:
 
 
 def cached(
-    folder: Path | None, key: dict[str, Any], samples: Sequence[Sample], make: Callable[[], Array]
+    folder: Path | None,
+    key: dict[str, Any],
+    samples: Sequence[Sample],
+    make: Callable[[Path | None], Array],
 ) -> tuple[Array, bool]:
     """Read features from a cache, or compute them and keep them there.
 
@@ -99,7 +166,8 @@ def cached(
         folder: Folder of the cache; None keeps nothing.
         key: What the features depend on besides the samples: `weights_digest`, reading.
         samples: A file counts by its path, size and date.
-        make: Computes the features.
+        make: Computes the features; gets a folder for its parts, as `extract` does, with which
+            an interrupted call goes on.
 
     Returns:
         The features, and whether they came from the cache.
@@ -109,21 +177,20 @@ def cached(
             does not exist.
     """
     if folder is None:
-        return make(), False
-    path = folder / f"{_digest(key, samples)}.npy"
-    if path.is_file():
-        try:
-            return np.asarray(np.load(path), np.float32), True
-        except (ValueError, OSError, EOFError):
-            pass  # cut short by a full disk: made again
+        return make(None), False
+    digest = _digest(key, samples)
+    path = folder / f"{digest}.npy"
+    features = _kept(path)
+    if features is not None:
+        return features, True
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{folder}: {files.failure(error)}") from None
-    features = make()
-    data = io.BytesIO()
-    np.save(data, features)
-    files.write(path, data.getvalue())
+    parts = folder / f"{digest}.parts"
+    features = make(parts)
+    _keep(path, features)
+    shutil.rmtree(parts, ignore_errors=True)
     return features, False
 
 

@@ -46,7 +46,7 @@ LINE_PX = 18
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 FONT_SCALE = 0.45
 SCORE_LABELS = {"map": "mAP", "rank1": "rank-1"}
-NOT_TERMS = {"epoch", "lr", "seconds", "loss", *SCORE_LABELS}
+NOT_TERMS = {"epoch", "lr", "seconds", "loss", "accuracy", *SCORE_LABELS}
 """Columns of a training log that are not terms of the loss."""
 
 

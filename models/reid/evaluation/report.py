@@ -16,12 +16,23 @@ from models.reid.evaluation.distances import Array
 from models.reid.evaluation.features import Reading
 from models.reid.evaluation.protocol import Protocol, score
 from models.reid.evaluation.ranking import Ranking, Scores
-from models.reid.evaluation.spatial_temporal import JointDistances, Sightings, TransitionModel
+from models.reid.evaluation.spatial_temporal import (
+    ALPHA,
+    SMOOTH_BINS,
+    JointDistances,
+    Sightings,
+    TransitionModel,
+)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What is evaluated and how; `spatial_temporal` needs frame numbers and training people."""
+    """What is evaluated and how.
+
+    spatial_temporal: needs frame numbers, and training people or `times`. times: file with the raw
+    distribution of times between cameras; None learns it from the training people. smooth_bins:
+    standard deviation of its smoothing. alpha: slope of the joint score's factors.
+    """
 
     protocol: Protocol
     reading: Reading
@@ -30,6 +41,9 @@ class Choices:
     spatial_temporal: bool = False
     cache: Path | None = None
     top: int = 0
+    times: Path | None = None
+    smooth_bins: float = SMOOTH_BINS
+    alpha: float = ALPHA
 
 
 @dataclass(frozen=True)
@@ -48,7 +62,8 @@ class Row:
 
 @dataclass
 class Report:
-    """Rows, and what the features took; transitions where they were asked for.
+    """Rows, and what the features took; times between cameras where they were asked for, as they
+    were learned and smoothed.
 
     query_features (Q, D) and gallery_features (G, D) are raw, as the network gives them.
     """
@@ -58,6 +73,7 @@ class Report:
     cached: bool = False
     query_features: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     gallery_features: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    times: TransitionModel | None = None
     transitions: TransitionModel | None = None
     alike: Callable[[int, Array], Array] = lambda q, g: np.zeros(len(g))
     """Cosines of query q (its place) and gallery items g (places)."""
@@ -97,12 +113,13 @@ def evaluate(
     """
     if not data.query or not data.gallery:
         raise InputError(
-            f"{data.root}: {data.name} has no query and gallery as it was read; nothing can be"
-            " ranked"
+            f"{data.root}: {data.name} has no query and gallery as it was read, so nothing can be"
+            " ranked; people in a folder without roles are tested with --set use=test"
         )
     report = Report()
     if choices.spatial_temporal:
-        report.transitions = transitions(data)
+        report.times = times_between(data, choices.times)
+        report.transitions = spatial_temporal.smooth(report.times, choices.smooth_bins)
     started = time.perf_counter()
     query, gallery, report.cached = _features(encoder, digest, data, choices, progress)
     report.feature_seconds = time.perf_counter() - started
@@ -123,40 +140,50 @@ def evaluate(
         seen = _sightings(query, data.query), _sightings(gallery, data.gallery)
         report.add(
             "spatial-temporal",
-            lambda: spatial_temporal.joint_distances(*seen, model),
+            lambda: spatial_temporal.joint_distances(*seen, model, choices.alpha),
             data,
             choices,
         )
         if choices.rerank:
-            both = JointDistances(*seen, model)
+            both = JointDistances(*seen, model, choices.alpha)
             report.add("both", lambda: reranking.rerank_distances(both, len(query)), data, choices)
     return report
 
 
-def transitions(data: Dataset) -> TransitionModel:
-    """Learn how long people take between cameras from the training people.
+def times_between(data: Dataset, known: Path | None = None) -> TransitionModel:
+    """Learn how long people take between cameras from the training people, or read it.
 
     Args:
         data: Its query and gallery only say how many cameras there are.
+        known: File that an earlier evaluation wrote; None learns.
 
     Returns:
-        The smoothed model.
+        The raw distribution.
 
     Raises:
-        InputError: There are no training people, or some samples have no frame number.
+        InputError: There are no training people, some samples have no frame number, or the file is
+            of other cameras.
     """
-    samples = [*data.train, *data.query, *data.gallery]
+    tested = [*data.query, *data.gallery]
+    samples = tested if known else [*data.train, *tested]
     lacks_frames = any(sample.frame < 0 for sample in samples)
-    if not data.train or lacks_frames:
+    if lacks_frames or not (known or data.train):
         raise InputError(
             f"{data.root}: {data.name} lacks frame numbers or training people; leave out"
             " --spatial-temporal"
         )
-    people = np.array([sample.person_id for sample in data.train])
     n_cameras = 1 + max(sample.camera for sample in samples)
+    if known:
+        model = spatial_temporal.load(known)
+        if len(model.table) < n_cameras:
+            raise InputError(
+                f"{known}: knows the times between {len(model.table)} cameras; {data.name} has"
+                f" {n_cameras}"
+            )
+        return model
+    people = np.array([sample.person_id for sample in data.train])
     cameras, frames = _when(data.train)
-    raw = spatial_temporal.estimate(people, cameras, frames, n_cameras)
-    return spatial_temporal.smooth(raw)
+    return spatial_temporal.estimate(people, cameras, frames, n_cameras)
 
 
 def peak_mib() -> float:
@@ -177,8 +204,8 @@ def _features(
         "flip": choices.reading.flip,
     }
 
-    def extract() -> Array:
-        return features.extract(encoder, samples, choices.reading, progress)
+    def extract(parts: Path | None) -> Array:
+        return features.extract(encoder, samples, choices.reading, progress, parts=parts)
 
     found, cached = features.cached(choices.cache, key, samples, extract)
     query = found[[place[sample] for sample in data.query]]

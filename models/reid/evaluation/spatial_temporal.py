@@ -28,6 +28,7 @@ from models.reid.evaluation import distances
 from models.reid.evaluation.distances import BLOCK, Array, Features
 
 ALPHA = 5.0
+SMOOTH_BINS = 50.0
 PIECE = 1 << 17
 """Pairs whose times are looked up at once: what a cache holds."""
 TINY = 1e-7
@@ -166,7 +167,7 @@ def _visit_frames(place: Array, frames: Array, n_people: int, n_cameras: int) ->
     return np.where(counts > 0, mean, np.nan)
 
 
-def smooth(model: TransitionModel, sigma_bins: float = 50.0) -> TransitionModel:
+def smooth(model: TransitionModel, sigma_bins: float = SMOOTH_BINS) -> TransitionModel:
     """Smooth a model with a Gaussian cut off at 3 sigma (a Parzen window).
 
     Args:

@@ -27,8 +27,8 @@ class Progress:
     """Where a run is. `epoch` and `batch` are the next to do, `sums` the losses of the epoch so
     far.
 
-    seconds: of training since the start, over all interruptions. best: the score of the model that
-    was kept, -1 before any.
+    seconds: of training since the start, over all interruptions. epoch_seconds: those of the epoch.
+    best: the score of the model that was kept, -1 before any.
     """
 
     epoch: int = 0
@@ -38,6 +38,7 @@ class Progress:
     best: float = -1.0
     best_epoch: int = -1
     sums: dict[str, float] | None = None
+    epoch_seconds: float = 0.0
 
 
 def write(path: Path, parts: dict[str, dict[str, Any]], progress: Progress, settings: str) -> None:

@@ -4,11 +4,12 @@ config.yaml              the resolved settings: `--config` of this file repeats 
 log.jsonl                one JSON object an epoch
 tensorboard/             the same for TensorBoard
 checkpoint.safetensors   to resume from, written after each epoch and when interrupted
-model.safetensors        the network of the best held-out score (without held-out people: the last
-one) curves.png               loss and held-out scores over the epochs
+model.safetensors        the network of the best held-out score; the last without held-out
+curves.png               loss and held-out scores over the epochs
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ BOARD = "tensorboard"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 CURVES = "curves.png"
+COMPARED = ("map", "rank1", "loss", "accuracy")
+"""What TensorBoard's table of runs compares."""
 
 
 def check(output: Path, resume: bool, overwrite: bool) -> None:
@@ -60,20 +63,33 @@ def start(output: Path, settings: str) -> None:
     files.write(output / CONFIG, settings.encode())
 
 
+def go_on(output: Path, settings: str) -> None:
+    """Keep the settings of a run that goes on, perhaps longer; raises InputError."""
+    path = output / CONFIG
+    if path.read_text(encoding="utf-8") != settings:
+        files.write(path, settings.encode())
+
+
 class Log:
     """Rows of the epochs, for people (log.jsonl, curves.png) and for TensorBoard."""
 
-    def __init__(self, output: Path, epoch: int) -> None:
-        """Keep the rows before `epoch`: a run that died in an epoch does it again. Raises
-        InputError.
+    def __init__(
+        self, output: Path, epoch: int, settings: Mapping[str, bool | str | float]
+    ) -> None:
+        """Keep the rows before `epoch`: a run that died in an epoch does it again. `settings` go to
+        TensorBoard's table of runs. Raises InputError.
         """
         from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard.summary import hparams
 
         self._output = output
         self._rows = [row for row in _rows(output / LOG) if row["epoch"] < epoch]
         files.write(output / LOG, "".join(json.dumps(row) + "\n" for row in self._rows).encode())
         try:
             self._board = SummaryWriter(str(output / BOARD), purge_step=epoch)
+            summaries = hparams(dict(settings), dict.fromkeys(COMPARED, 0.0))  # type: ignore[no-untyped-call]
+            for summary in summaries:
+                self._board.file_writer.add_summary(summary)  # type: ignore[attr-defined]
         except OSError as error:
             raise InputError(f"{output / BOARD}: {files.failure(error)}") from None
 

@@ -13,20 +13,34 @@ from typing import Any, cast
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from models.errors import InputError
+from models import documents
+from models import settings as sections
+from models.errors import InputError, one_line
 from models.reid import preprocess
 from models.reid.data.loader import Batch, training_batches
 from models.reid.data.samples import Dataset
 from models.reid.losses.center import restore_gradients
 from models.reid.losses.criterion import Criterion
 from models.reid.networks.frames import Outputs
-from models.reid.settings import Settings
+from models.reid.settings import EXAMPLE, Settings
 from models.reid.training import checkpoint, optimizers, processes, schedules
 from models.reid.training.checkpoint import Progress
 
+MAY_CHANGE = {
+    "data.root",
+    "losses.teacher.cache",
+    "train.checkpoint_minutes",
+    "train.device",
+    "train.epochs",
+    "train.workers",
+}
+"""Settings with which a run may go on though it began with others; the folders of further data sets
+are among them.
+"""
 MEND = "lower optimizer.lr or set optimizer.max_norm, and start anew"
 
 
@@ -71,7 +85,8 @@ class Trainer:
 
 def build(fabric: Fabric, settings: Settings, network: nn.Module, criterion: Criterion) -> Trainer:
     """Put network, criterion and optimisers on Fabric's device."""
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if all(parameter.ndim < 5 for parameter in network.parameters()):  # not of 3D convolutions
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     decay = settings.train.ema_decay
     network.to(fabric.device)
     average = None
@@ -99,40 +114,73 @@ def build(fabric: Fabric, settings: Settings, network: nn.Module, criterion: Cri
     )
 
 
-def save(trainer: Trainer, path: Path, settings: str) -> None:
+def save(trainer: Trainer, path: Path) -> None:
     """Write a checkpoint, in the first process; raises InputError when it cannot be written."""
     checkpoint.write(
         path,
         {name: part.state_dict() for name, part in trainer.parts().items()},
         trainer.progress,
-        settings,
+        sections.dump(trainer.settings),
     )
 
 
-def restore(trainer: Trainer, path: Path, settings: str) -> None:
+def restore(trainer: Trainer, path: Path) -> None:
     """Load a checkpoint into a fresh trainer.
 
     Args:
         trainer: As `build` returns it.
         path: The checkpoint.
-        settings: The settings of this run, as text.
 
     Raises:
-        InputError: It cannot be read, or was made under other settings.
+        InputError: It cannot be read, was made under other settings (`MAY_CHANGE` may differ), or
+            has done more epochs than the settings ask for.
     """
-    states, progress, theirs = checkpoint.read(path)
-    if theirs != settings:
+    states, progress, text = checkpoint.read(path)
+    _check_settings(path, text, trainer.settings)
+    n_epochs = trainer.settings.train.epochs
+    if progress.epoch > n_epochs:
         raise InputError(
-            f"{path}: was made with other settings; resume with its config.yaml, or start anew with"
-            " --overwrite"
+            f"train.epochs {n_epochs}: {path} has done {progress.epoch}; give as many or more"
         )
-    for name, part in trainer.parts().items():
-        part.load_state_dict(states[name])
+    try:
+        for name, part in trainer.parts().items():
+            part.load_state_dict(states[name])
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{path}: does not fit the network and the people of these settings"
+            f" ({one_line(error, 120)}); is the data set the same?"
+        ) from None
     trainer.progress = progress
 
 
+def _check_settings(path: Path, text: str, settings: Settings) -> None:
+    """Raise InputError when a checkpoint was made under settings that train otherwise."""
+    refused = (
+        f"{path}: was made with other settings; resume with its config.yaml, or start anew with"
+        " --overwrite"
+    )
+    try:
+        made_with = sections.build(Settings, documents.from_yaml(text), str(path), EXAMPLE)
+    except ValueError as error:
+        raise InputError(f"{refused} ({one_line(error)})") from None
+    changed = sections.differing(_in_one_place(made_with), _in_one_place(settings))
+    changed = [key for key in changed if key not in MAY_CHANGE]
+    if changed:
+        raise InputError(f"{refused} (changed: {', '.join(changed)})")
+
+
+def _in_one_place(settings: Settings) -> Settings:
+    """The settings with further data sets in the same folder."""
+    further = tuple(more.model_copy(update={"root": ""}) for more in settings.data.further)
+    data = settings.data.model_copy(update={"further": further})
+    return settings.model_copy(update={"data": data})
+
+
 def train_epoch(
-    trainer: Trainer, data: Dataset, stop: Callable[[], bool]
+    trainer: Trainer,
+    data: Dataset,
+    stop: Callable[[], bool],
+    watch: Callable[[int, int], None] = lambda n_done, n_batches: None,
 ) -> dict[str, float] | None:
     """Do the rest of the current epoch.
 
@@ -140,6 +188,7 @@ def train_epoch(
         trainer: The run; its progress says where the epoch stands.
         data: The training samples.
         stop: Asked after every batch whether to stop there.
+        watch: Told after every batch how many are done, of how many in the epoch.
 
     Returns:
         Learning rate at the start of the epoch and mean losses; None when stopped.
@@ -161,6 +210,11 @@ def train_epoch(
     n_batches = progress.batch + len(loader)
     batches = iter(loader)
     trainer.wrapped.train()
+    if _is_frozen(trainer):
+        is_body = optimizers.body(trainer.network)
+        for name, module in trainer.network.named_modules():
+            if is_body(name) and isinstance(module, _BatchNorm):
+                module.eval()  # else it would go on measuring
     started_s = time.perf_counter()
     while (batch := processes.together(fabric, lambda: next(batches, None))) is not None:
         within = progress.batch / n_batches if settings.schedule.every == "batch" else 0
@@ -170,17 +224,24 @@ def train_epoch(
         progress.sums = {name: sums.get(name, 0.0) + value for name, value in losses.items()}
         progress.batch += 1
         progress.step += 1
+        watch(progress.batch, n_batches)
         if processes.any_true(fabric, stop()):
-            progress.seconds += time.perf_counter() - started_s
+            _count_seconds(progress, started_s)
             return None
     _check_weights(trainer)
     means = {name: total / progress.batch for name, total in (progress.sums or {}).items()}
-    progress.seconds += time.perf_counter() - started_s
+    _count_seconds(progress, started_s)
     rate = settings.optimizer.lr * _factor(settings, progress.epoch)
     progress.epoch += 1
     progress.batch = 0
     progress.sums = None
     return {"lr": rate, **means}
+
+
+def _count_seconds(progress: Progress, started_s: float) -> None:
+    took_s = time.perf_counter() - started_s
+    progress.seconds += took_s
+    progress.epoch_seconds += took_s
 
 
 def _factor(settings: Settings, epoch: float) -> float:
@@ -205,6 +266,8 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
     total, losses = trainer.criterion(outputs, batch.targets, batch.erased, vectors, taught)
     own = {name: float(value) for name, value in losses.items()}
     own["loss"] = float(total.detach())
+    if "classification" in losses:
+        own["accuracy"] = accuracy(outputs, batch.targets)
     values = processes.mean(fabric, own)
     if not math.isfinite(values["loss"]):
         processes.together(fabric, lambda: _check_loss(trainer, batch, own))
@@ -212,6 +275,11 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
     if trainer.center_optimizer is not None:
         trainer.center_optimizer.zero_grad()
     fabric.backward(total + _nothing(fabric, outputs))
+    if _is_frozen(trainer):
+        is_body = optimizers.body(trainer.network)
+        for name, parameter in trainer.network.named_parameters():
+            if is_body(name):
+                parameter.grad = None
     if settings.optimizer.max_norm:
         max_norm = settings.optimizer.max_norm
         fabric.clip_gradients(
@@ -225,6 +293,13 @@ def _step(trainer: Trainer, batch: Batch) -> dict[str, float]:
     if trainer.average is not None:
         trainer.average.update_parameters(trainer.network)
     return values
+
+
+def _is_frozen(trainer: Trainer) -> bool:
+    """Whether the body does not move in the current epoch. Its gradients are dropped, not left
+    out: other processes wait for them.
+    """
+    return trainer.progress.epoch < trainer.settings.optimizer.frozen_epochs
 
 
 def network_input(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -251,6 +326,18 @@ def _nothing(fabric: Fabric, outputs: Outputs) -> Tensor | float:
     branches = (*outputs.logits, *outputs.features, outputs.attention)
     sums = torch.stack([branch.sum() for branch in branches])
     return 0.0 * sums.sum()
+
+
+def accuracy(outputs: Outputs, targets: Tensor) -> float:
+    """Share of the rows of a batch that are classified rightly, by the sum of all branches.
+
+    Args:
+        outputs: Of the network.
+        targets: (B,) classes of the batch's rows.
+    """
+    logits = torch.stack([branch.detach().float() for branch in outputs.logits]).sum(0)
+    right = logits.argmax(1) == targets[outputs.owners]
+    return float(right.float().mean())
 
 
 def class_vectors(network: nn.Module) -> Tensor | None:

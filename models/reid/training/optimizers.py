@@ -1,6 +1,6 @@
 """Optimisers of a run: one for the network, one for the centres of the centre loss."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
@@ -15,14 +15,17 @@ def build(network: nn.Module, settings: OptimizerSettings) -> Optimizer:
     Each group carries its base learning rate as `base_lr`; the loop sets lr = base_lr * factor of
     the epoch.
     """
-    body: list[nn.Parameter] = []
+    pretrained: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            (body if "backbone." in f".{name}." else rest).append(parameter)
+            (pretrained if _is_of_backbone(name) else rest).append(parameter)
     groups = [
         {"params": parameters, "lr": lr, "base_lr": lr}
-        for parameters, lr in ((body, settings.lr * settings.backbone_factor), (rest, settings.lr))
+        for parameters, lr in (
+            (pretrained, settings.lr * settings.backbone_factor),
+            (rest, settings.lr),
+        )
         if parameters
     ]
     if settings.name == "sgd":
@@ -32,6 +35,25 @@ def build(network: nn.Module, settings: OptimizerSettings) -> Optimizer:
         )
     kind = Adam if settings.name == "adam" else AdamW
     return kind(groups, lr=settings.lr, betas=settings.betas, weight_decay=settings.weight_decay)
+
+
+def body(network: nn.Module) -> Callable[[str], bool]:
+    """Tell which part of a network stays as it is in `optimizer.frozen_epochs`.
+
+    Args:
+        network: As it is trained.
+
+    Returns:
+        Whether a parameter or module is of the body, by its dotted name: the backbone, or all but
+        the classifiers where none has that name.
+    """
+    if any(_is_of_backbone(name) for name, _ in network.named_parameters()):
+        return _is_of_backbone
+    return lambda name: "classifier" not in name
+
+
+def _is_of_backbone(name: str) -> bool:
+    return "backbone." in f".{name}."
 
 
 def build_centers(parameters: Iterable[nn.Parameter], lr: float) -> Optimizer:

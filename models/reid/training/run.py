@@ -18,6 +18,7 @@ from torch import nn
 from models import device as devices
 from models import settings as sections
 from models.errors import InputError
+from models.reid import complexity
 from models.reid.data import catalogue
 from models.reid.data.batches import epoch_batches
 from models.reid.data.loader import training_batches
@@ -38,6 +39,19 @@ from models.reid.training.start import start_from
 N_RESTORING = 512
 """Training pictures on which merged normalisations are measured."""
 Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is: batches done in its current epoch, and how many there are."""
+
+    epoch: int
+    n_epochs: int
+    batch: int
+    n_batches: int
+
+
+Watch = Callable[[Place], None]
 
 
 @dataclass(frozen=True)
@@ -72,8 +86,8 @@ def load_data(settings: Settings) -> Dataset:
     if chosen.max_people:
         train = tuple(s for s in data.train if s.person_id < chosen.max_people)
         data = replace(data, train=train)
-    if chosen.validation:
-        data = hold_out(data, chosen.validation, settings.train.seed)
+    if chosen.validation or chosen.held_out:
+        data = hold_out(data, chosen.validation, settings.train.seed, chosen.held_out)
     else:
         data = replace(data, query=(), gallery=())
     return train_also_on(data, further)
@@ -86,6 +100,8 @@ def fit(
     overwrite: bool = False,
     report: Report = lambda row: None,
     stop: Callable[[], bool] = lambda: False,
+    watch: Watch = lambda place: None,
+    begin: Callable[[str], None] = lambda line: None,
 ) -> Outcome:
     """Train a network.
 
@@ -95,10 +111,13 @@ def fit(
     Args:
         settings: Of the run.
         output: Folder of the run.
-        resume: Whether to go on with the run in `output`.
+        resume: Whether to go on with the run in `output`, perhaps for more epochs or with its data
+            elsewhere.
         overwrite: Whether to replace it, once data and network are known to be usable.
         report: Gets every epoch's row.
         stop: Asked after every batch.
+        watch: Told after every batch, in the first process.
+        begin: Told what is trained on what, in a line, in the first process.
 
     Returns:
         How the run ended.
@@ -114,25 +133,34 @@ def fit(
         _restore_normalisation(network, settings, data)
     taught_by = teacher.load(settings)
     criterion = _criterion(settings, data, network, taught_by.width if taught_by else 0)
+    described = _described(settings, data, network, started)
     fabric = _fabric(settings)
     processes.launch(fabric)
     trainer = loop.build(fabric, settings, network, criterion)
     resolved = sections.dump(settings)
     saved = output / folder.CHECKPOINT
     if resume:
-        processes.together(fabric, lambda: loop.restore(trainer, saved, resolved))
+        processes.together(fabric, lambda: loop.restore(trainer, saved))
+        processes.first(fabric, lambda: folder.go_on(output, resolved))
     else:
         processes.first(fabric, lambda: folder.start(output, resolved))
     if taught_by:
         _learn_from(taught_by, trainer, data, output)
+    if fabric.is_global_zero:
+        begin(described)
     keeper = _Keeper(trainer, data, recipe, output, started, report)
     processes.first(fabric, keeper.open)
+
+    def seen(n_done: int, n_batches: int) -> None:
+        if fabric.is_global_zero:
+            watch(Place(trainer.progress.epoch, settings.train.epochs, n_done, n_batches))
+
     try:
         stopped = False
         while trainer.progress.epoch < settings.train.epochs and not stopped:
             pause = _Pause(stop, time.monotonic() + 60 * settings.train.checkpoint_minutes)
-            row = loop.train_epoch(trainer, data, pause)
-            processes.first(fabric, partial(keeper.keep, row, resolved))
+            row = loop.train_epoch(trainer, data, pause, seen)
+            processes.first(fabric, partial(keeper.keep, row))
             stopped = processes.any_true(fabric, pause.asked)
         processes.first(fabric, keeper.draw)
     finally:
@@ -229,6 +257,15 @@ def _network(settings: Settings, data: Dataset) -> tuple[nn.Module, Recipe, str]
     return network, Recipe(settings.network.architecture, options, *size), started
 
 
+def _described(settings: Settings, data: Dataset, network: nn.Module, started: str) -> str:
+    """What is trained on what, in a line."""
+    size = complexity.measure(network, settings.data.height_px, settings.data.width_px)
+    kind = "tracklets" if data.video else "images"
+    held_out = len({sample.person_id for sample in data.query})
+    people = f"{data.n_train_people} people ({len(data.train)} {kind}), {held_out} held out"
+    return f"{settings.network.architecture}: {size}; {people}; started from {started}"
+
+
 def _restore_normalisation(network: nn.Module, settings: Settings, data: Dataset) -> None:
     """Measure on training pictures what the converter to OpenVINO merged into the weights; see
     `openvino_weights`.
@@ -300,6 +337,17 @@ def _learn_from(teacher_network: Encoder, trainer: Trainer, data: Dataset, outpu
     processes.together(trainer.fabric, make)
 
 
+def _plain(settings: Settings) -> dict[str, bool | str | float]:
+    """Values by dotted key, as TensorBoard takes them."""
+    found: dict[str, bool | str | float] = {}
+    for key in sections.keys(Settings):
+        value: Any = settings
+        for name in key.split("."):
+            value = getattr(value, name)
+        found[key] = value if isinstance(value, bool | str | int | float) else str(value)
+    return found
+
+
 @dataclass
 class _Pause:
     """Asked after every batch: whether to stop there, because somebody asked to or a checkpoint is
@@ -328,16 +376,19 @@ class _Keeper:
     log: Log | None = None
 
     def open(self) -> None:
-        self.log = Log(self.output, self.trainer.progress.epoch)
+        settings = self.trainer.settings
+        self.log = Log(self.output, self.trainer.progress.epoch, _plain(settings))
 
-    def keep(self, row: dict[str, float] | None, settings: str) -> None:
+    def keep(self, row: dict[str, float] | None) -> None:
         """Write a whole epoch, and a checkpoint also of a part of one (no row)."""
         if row is not None and self.log is not None:
-            seconds = {"seconds": round(self.trainer.progress.seconds, 3)}
-            whole = {"epoch": self.trainer.progress.epoch - 1, **row, **self._select(), **seconds}
+            progress = self.trainer.progress
+            seconds = {"seconds": round(progress.epoch_seconds, 3)}
+            progress.epoch_seconds = 0.0
+            whole = {"epoch": progress.epoch - 1, **row, **self._select(), **seconds}
             self.log.write(whole)
             self.report(whole)
-        loop.save(self.trainer, self.output / folder.CHECKPOINT, settings)
+        loop.save(self.trainer, self.output / folder.CHECKPOINT)
 
     def draw(self) -> None:
         if self.log is not None:

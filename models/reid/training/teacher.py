@@ -16,6 +16,7 @@ from models.reid import encoder
 from models.reid.data.samples import Sample
 from models.reid.encoder import Encoder
 from models.reid.evaluation import distances
+from models.reid.evaluation.distances import Array
 from models.reid.evaluation.features import Reading, cached, extract, weights_digest
 from models.reid.settings import Settings
 from models.weights import find
@@ -42,7 +43,9 @@ def features(
     given = settings.losses.teacher
     folder = Path(given.cache).expanduser() if given.cache else output / FOLDER
     key = {"teacher": weights_digest(find(given.weights)), "convention": given.convention}
-    made, _ = cached(
-        folder, key, samples, lambda: extract(teacher, samples, Reading(flip=True), progress=True)
-    )
+
+    def make(parts: Path | None) -> Array:
+        return extract(teacher, samples, Reading(flip=True), progress=True, parts=parts)
+
+    made, _ = cached(folder, key, samples, make)
     return torch.from_numpy(distances.normalise(made))

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from models.reid import tune
 from models.reid.settings import Settings
-from models.reid.training import run
+from models.reid.training import hyperparameters, run
 from models.reid.training.run import Outcome
 
 Report = Callable[[dict[str, Any]], None]
@@ -39,7 +38,7 @@ class Pretended:
 def chosen(settings: Settings) -> dict[str, float]:
     """What a search varies, as some settings have it."""
     plain: dict[str, float] = {}
-    for key in tune.SPACE:
+    for key in hyperparameters.SPACE:
         value: Any = settings
         for name in key.split("."):
             value = getattr(value, name)

@@ -1,5 +1,6 @@
 """The command `evaluate`: every data set in its official layout, and every way to score."""
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from models.reid import encoder
+from models.reid import encoder, evaluate
 from models.reid.data import catalogue
-from models.reid.evaluation import features, reranking
+from models.reid.evaluation import features, reranking, spatial_temporal
 from tests.models.reid import miniatures
 from tests.models.reid.commands import Command
 from tests.models.reid.evaluation import expected
@@ -353,3 +354,58 @@ def test_a_public_network_finds_real_people(
     assert ran.rows["plain"]["map"] == pytest.approx(0.906, abs=0.01)
     assert ran.rows["re-ranked"]["map"] == pytest.approx(0.948, abs=0.01)
     assert ran.rows["plain"]["rank1"] == pytest.approx(46 / 52, abs=0.02)
+
+
+def test_several_data_sets_make_a_table_across_them(command: Command, data_sets: Path) -> None:
+    alone = [command("market1501"), command("mars", "--set", "gallery=without_query")]
+    arguments = ["--weights", str(command.weights), "--data", "market1501", "mars"]
+    arguments += ["--root", str(data_sets), "--set", "any_counts=true", "--quiet"]
+    arguments += [
+        "--set",
+        "mars.gallery=without_query",
+        "--json",
+        str(command.output / "both.json"),
+    ]
+    assert evaluate.main(arguments) == 0
+    out = command.capsys.readouterr().out.splitlines()
+    (start,) = [i for i, line in enumerate(out) if line == "across data sets"]
+    for line, ran, name in zip(out[start + 2 :], alone, ("market1501", "mars"), strict=True):
+        assert line[:16].strip() == name and line[16:34].strip() == "plain"
+        wanted = [round(100 * ran.rows["plain"][key], 1) for key in ("map", *RANKS)]
+        assert [float(part) for part in line[34:].split()] == wanted
+    document = json.loads((command.output / "both.json").read_text())
+    assert [target["data"] for target in document["targets"]] == ["market1501", "mars"]
+    assert found(document["targets"][1]["splits"][0]["rows"][0]) == found(alone[1].rows["plain"])
+
+
+def test_times_between_cameras_are_kept_and_taken_again(command: Command) -> None:
+    kept = command.output / "new" / "times.npz"
+    first = command("market1501", "--spatial-temporal", "--save-times", kept)
+    again = command("market1501", "--spatial-temporal", "--times", kept)
+    assert found(again.rows["spatial-temporal"]) == found(first.rows["spatial-temporal"])
+    raw = spatial_temporal.load(kept)
+    counts = np.unique(raw.table[raw.table > 0])
+    assert len(counts) < 20  # a histogram, which --smooth is still to smooth
+    far = command("dukemtmc", "--spatial-temporal", "--times", kept)
+    assert far.code == 2 and f"{kept}: knows the times between 3 cameras" in far.error[0]
+
+
+def test_slope_and_smoothing_of_the_joint_score_are_as_asked_for(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[float] = []
+    smooth, joint = spatial_temporal.smooth, spatial_temporal.joint_distances
+
+    def smoothed(model: Any, bins: float) -> Any:
+        used.append(bins)
+        return smooth(model, bins)
+
+    def compared(*given: Any) -> Any:
+        used.append(given[3])
+        return joint(*given)
+
+    monkeypatch.setattr(spatial_temporal, "smooth", smoothed)
+    monkeypatch.setattr(spatial_temporal, "joint_distances", compared)
+    assert command("market1501", "--spatial-temporal").code == 0
+    assert command("market1501", "--spatial-temporal", "--alpha", "3", "--smooth", "9").code == 0
+    assert used == [50.0, 5.0, 9.0, 3.0]

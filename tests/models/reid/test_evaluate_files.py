@@ -268,19 +268,19 @@ def damaged(root: Path, tmp_path: Path) -> Path:
 ERRORS: dict[str, tuple[list[str], str]] = {
     "no weights": (["--weights", "nowhere.onnx"], "nowhere.onnx: no such ReID weights"),
     "other weights": (["--weights", "README.md"], "README.md: ReID weights are .safetensors"),
-    "no data": (["--root", "nowhere"], "nowhere: is not a folder; set data.root"),
+    "no data": (["--root", "nowhere"], "nowhere: is not a folder; set --root"),
     "other data": (["--root", "tests"], "tests: no such data set here"),
     "unknown data set": (
         ["--data", "market"],
-        "data.name market: no such data set; did you mean market1501?",
+        "--data market: no such data set; did you mean market1501?",
     ),
     "incomplete": (["--set", "any_counts=false"], "is not the complete data set"),
     "bad --set": (
         ["--set", "split"],
         "--set split: write it as key=value, for example --set split=3",
     ),
-    "unknown option": (["--set", "shots=1"], "data.options: dukemtmc has no option shots"),
-    "wrong option": (["--set", "any_counts=maybe"], "data.options of dukemtmc: any_counts"),
+    "unknown option": (["--set", "shots=1"], "--set: dukemtmc has no option shots"),
+    "wrong option": (["--set", "any_counts=maybe"], "--set of dukemtmc: any_counts"),
     "wrong split": (
         ["--data", "prid2011", "--set", "split=10"],
         "split: Input should be less than 10",
@@ -288,8 +288,19 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "device": (["--device", "cuda:99"], "device cuda:99"),
     "nothing to rank": (
         ["--data", "folder", "--root", "PEOPLE"],
-        "has no query and gallery as it was read",
+        "tested with --set use=test",
     ),
+    "several folders": (
+        ["--root", "a", "b"],
+        "--root: 2 folders for 1 data sets; give one for all, or one each",
+    ),
+    "twice": (["--data", "mars", "mars"], "--data: mars is given twice"),
+    "option of another": (
+        ["--set", "mars.gallery=without_query"],
+        "--set mars.gallery: mars is not among the data sets of --data",
+    ),
+    "times of nothing": (["--times", "t.npz"], "--times and --save-times need --spatial-temporal"),
+    "no slope": (["--alpha", "0"], "--smooth takes 0 or more, --alpha more than 0"),
     "no clip": (["--clip-length", "0"], "--clip-length 0: give 1 or more"),
     "no picture": (["--n-pictures", "-1"], "--n-pictures -1: give 1 or more"),
     "no result": (["--top", "-3"], "--top -3: give 1 or more"),

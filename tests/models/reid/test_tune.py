@@ -16,6 +16,7 @@ from models.reid import settings as training_settings
 from models.reid import tune
 from models.reid.networks import file
 from models.reid.settings import Settings
+from models.reid.training import hyperparameters
 from models.reid.training.run import Outcome
 from tests.conftest import ROOT
 from tests.models.reid.searches import Pretended, Report, chosen, pretend, table
@@ -25,7 +26,7 @@ OSM = {"losses__osm__weight": 0.5}
 
 
 def test_the_space_is_the_published_one_but_for_weight_decay_on_a_logarithmic_scale() -> None:
-    assert tune.SPACE == {
+    assert hyperparameters.SPACE == {
         "losses.osm.sigma": (0.1, 1, False),
         "losses.osm.alpha": (0.5, 3, False),
         "losses.osm.l": (0.1, 1, False),
@@ -69,7 +70,7 @@ def test_trainings_are_searched_through_and_a_search_goes_on(
             "tensorboard",
         }
         tried = training_settings.load(str(place / "config.yaml"))
-        assert chosen(tried) == {key: float(row[key]) for key in tune.SPACE}
+        assert chosen(tried) == {key: float(row[key]) for key in hyperparameters.SPACE}
         assert sections.change(tried, chosen(settings), "") == settings  # nothing else varies
         assert (
             float(row["score"])
@@ -85,7 +86,7 @@ def test_trainings_are_searched_through_and_a_search_goes_on(
 def test_the_score_is_the_one_that_selects_models(
     select: str, people: Path, tmp_path: Path
 ) -> None:
-    tune.search(
+    hyperparameters.search(
         quick(people, **OSM, data__validation=0.6, train__epochs=1, train__select=select),
         tmp_path / "s",
         1,
@@ -98,10 +99,12 @@ def test_the_score_is_the_one_that_selects_models(
 def test_a_loss_that_becomes_infinite_scores_0_and_the_search_goes_on(
     people: Path, tmp_path: Path
 ) -> None:
-    study = tune.search(
+    study = hyperparameters.search(
         quick(people, **OSM, train__epochs=1, optimizer__lr=1e30), tmp_path / "s", 2
     )
-    assert [(t.state, t.value) for t in tune.finished(study)] == [(TrialState.COMPLETE, 0.0)] * 2
+    assert [(t.state, t.value) for t in hyperparameters.finished(study)] == [
+        (TrialState.COMPLETE, 0.0)
+    ] * 2
     assert [row["score"] for row in table(tmp_path / "s")] == ["0.0", "0.0"]
     assert not list((tmp_path / "s" / "trials").rglob("checkpoint.safetensors"))
 
@@ -112,10 +115,12 @@ def test_what_is_tried_lies_in_its_ranges_and_depends_on_the_seed(
     tried = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         fit = pretend(monkeypatch)
-        tune.search(quick(people, train__epochs=1, train__seed=seed), tmp_path / name, 13)
+        hyperparameters.search(
+            quick(people, train__epochs=1, train__seed=seed), tmp_path / name, 13
+        )
         tried.append(fit.tried)
     assert tried[0] == tried[1] != tried[2]
-    for key, (least, most, _) in tune.SPACE.items():
+    for key, (least, most, _) in hyperparameters.SPACE.items():
         values = [values[key] for values in tried[0]]
         assert all(least <= value <= most for value in values) and len(set(values)) == 13
     decays = sorted(values["optimizer.weight_decay"] for values in tried[0])
@@ -146,19 +151,21 @@ def test_what_is_cut_off_is_tried_again_and_the_search_ends_as_if_never_interrup
 ) -> None:
     settings = quick(people, train__epochs=1)
     whole = pretend(monkeypatch)
-    expected = tune.search(settings, tmp_path / "whole", 14)
+    expected = hyperparameters.search(settings, tmp_path / "whole", 14)
     for nth in (1, 4, 6):  # the first trial, among the random ones, and where earlier scores decide
         broken = pretend(monkeypatch, Broken(Pretended(), nth, how))
         with pytest.raises(how):
-            tune.search(settings, tmp_path / "parts", 14)
+            hyperparameters.search(settings, tmp_path / "parts", 14)
         before = broken.tried[-1]
         again = pretend(monkeypatch)
-        tune.search(settings, tmp_path / "parts", len(table_or_none(tmp_path / "parts")) + 1)
+        hyperparameters.search(
+            settings, tmp_path / "parts", len(table_or_none(tmp_path / "parts")) + 1
+        )
         assert again.tried == [before]
     rest = pretend(monkeypatch)
-    study = tune.search(settings, tmp_path / "parts", 14)
+    study = hyperparameters.search(settings, tmp_path / "parts", 14)
     assert len(rest.tried) == 14 - (0 + 1 + 3 + 1 + 5 + 1)
-    found, wanted = tune.finished(study), tune.finished(expected)
+    found, wanted = hyperparameters.finished(study), hyperparameters.finished(expected)
     assert [(t.params, t.value) for t in found] == [(t.params, t.value) for t in wanted] and len(
         whole.tried
     ) == 14
@@ -177,12 +184,12 @@ def test_nothing_is_trained_again_when_all_is_done(
 ) -> None:
     settings = quick(people, train__epochs=1)
     pretend(monkeypatch)
-    tune.search(settings, tmp_path / "s", 3)
+    hyperparameters.search(settings, tmp_path / "s", 3)
     text = (tmp_path / "s" / "trials.csv").read_bytes()
     (tmp_path / "s" / "trials.csv").unlink()  # killed before it was written
     again = pretend(monkeypatch)
-    tune.search(settings, tmp_path / "s", 3)
-    tune.search(settings, tmp_path / "s", 2)
+    hyperparameters.search(settings, tmp_path / "s", 3)
+    hyperparameters.search(settings, tmp_path / "s", 2)
     assert again.tried == [] and (tmp_path / "s" / "trials.csv").read_bytes() == text
 
 
@@ -209,16 +216,16 @@ def test_a_trial_that_falls_behind_is_given_up_but_never_in_its_last_epoch(
         return Outcome(4, now[1], 3, False)
 
     pretend(monkeypatch, fit)
-    study = tune.search(settings, tmp_path / "s", 9)
+    study = hyperparameters.search(settings, tmp_path / "s", 9)
     assert epochs == [4, 4, 4, 4, 4, 4, 2, 4, 4]
     found = [(row["trial"], row["state"], row["score"]) for row in table(tmp_path / "s")]
     assert found[0] == ("8", "complete", "0.95") and found[-2:] == [
         ("7", "complete", "0.7"),
         ("6", "pruned", "0.3"),
     ]
-    assert len(tune.finished(study)) == 9
+    assert len(hyperparameters.finished(study)) == 9
     rest = pretend(monkeypatch)
-    tune.search(settings, tmp_path / "s", 10)
+    hyperparameters.search(settings, tmp_path / "s", 10)
     assert len(rest.tried) == 1
 
 
@@ -249,3 +256,43 @@ def test_ctrl_c_ends_it_in_one_line_and_the_same_command_goes_on(
         assert tune.main([*words, *arguments(settings), "--quiet"]) == 0
     assert fit.tried == [chosen(tried)]
     assert capsys.readouterr().out.startswith("trial   1  map ")
+
+
+def test_other_settings_are_searched_where_they_are_given(
+    people: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rates: list[float] = []
+    pretend(monkeypatch, Pretended(lambda s: rates.append(s.optimizer.lr) or s.optimizer.lr))
+    words = ["--output", str(tmp_path / "s"), *arguments(quick(people, train__epochs=1))]
+    words += ["--search", "optimizer.lr=1e-5,1e-2,log", "--search", "train.ema_decay=0,0.9"]
+    assert tune.main([*words, "--trials", "5", "--quiet"]) == 0
+    assert all(1e-5 <= rate <= 1e-2 for rate in rates) and min(rates) < 1e-3 < max(rates) * 10
+    assert list(table(tmp_path / "s")[0])[3:] == ["optimizer.lr", "train.ema_decay"]
+    assert float(table(tmp_path / "s")[0]["optimizer.lr"]) == max(rates)
+    capsys.readouterr()
+    assert tune.main([*words[:-2], "--trials", "6", "--quiet"]) == 2
+    assert "holds a search with other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("optimizer.lr", "--search optimizer.lr: write it as KEY=LEAST,MOST"),
+        ("optimizer.lr=1,2,lin", "--search optimizer.lr=1,2,lin: write it as KEY=LEAST,MOST"),
+        ("optimizer.lr=2,1", "optimizer.lr: 2 to 1 is no range"),
+        ("optimizer.lr=0,1,log", "optimizer.lr: 0 to 1 is no range; give the smaller first, above"),
+        ("optimizer.rate=1,2", "unknown key optimizer.rate"),
+        ("augment.flip=0.5,1.5", "augment.flip: "),
+    ],
+)
+def test_a_range_that_is_none_is_one_line_and_nothing_is_written(
+    text: str, expected: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--output", str(tmp_path / "s"), *arguments(quick(people))]
+    assert tune.main([*words, "--search", text]) == 2
+    err = capsys.readouterr().err
+    assert expected in err and err.count("\n") == 1
+    assert not (tmp_path / "s").exists()

@@ -12,6 +12,7 @@ import pytest
 from models.errors import InputError
 from models.reid import settings as training_settings
 from models.reid import tune
+from models.reid.training import hyperparameters
 from tests.models.reid.searches import pretend, table
 from tests.models.reid.training.runs import arguments, quick
 
@@ -34,7 +35,7 @@ def test_settings_that_cannot_be_searched_leave_no_folder(
     changed: dict[str, Any], n_trials: int, reason: str, people: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=f"^{reason}"):
-        tune.search(quick(people, **changed), tmp_path / "s", n_trials)
+        hyperparameters.search(quick(people, **changed), tmp_path / "s", n_trials)
     assert not (tmp_path / "s").exists()
 
 
@@ -43,28 +44,32 @@ def test_a_folder_with_another_search_or_something_else_is_refused(
 ) -> None:
     pretend(monkeypatch)
     output, settings = tmp_path / "s", quick(people, train__epochs=1)
-    tune.search(settings, output, 1)
+    hyperparameters.search(settings, output, 1)
     before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
     with pytest.raises(
         InputError, match="holds a search with other settings; give another --output"
     ):
-        tune.search(quick(people, train__epochs=2), output, 2)
+        hyperparameters.search(quick(people, train__epochs=2), output, 2)
     assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").touch()
     with pytest.raises(InputError, match="mine: is not empty and not a search"):
-        tune.search(settings, tmp_path / "mine", 1)
+        hyperparameters.search(settings, tmp_path / "mine", 1)
     with pytest.raises(InputError, match=r"notes\.txt: is a file"):
-        tune.search(settings, tmp_path / "mine" / "notes.txt", 1)
+        hyperparameters.search(settings, tmp_path / "mine" / "notes.txt", 1)
 
 
 def test_settings_that_no_trial_could_be_trained_with_can_be_corrected(
     people: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="osnet_x0_26"):
-        tune.search(quick(people, network__architecture="osnet_x0_26"), tmp_path / "s", 1)
-    study = tune.search(quick(people, losses__osm__weight=0.5, train__epochs=1), tmp_path / "s", 1)
-    assert len(tune.finished(study)) == 1
+        hyperparameters.search(
+            quick(people, network__architecture="osnet_x0_26"), tmp_path / "s", 1
+        )
+    study = hyperparameters.search(
+        quick(people, losses__osm__weight=0.5, train__epochs=1), tmp_path / "s", 1
+    )
+    assert len(hyperparameters.finished(study)) == 1
     assert (
         training_settings.load(str(tmp_path / "s" / "config.yaml")).network.architecture
         == "osnet_x0_25"
@@ -76,17 +81,17 @@ def test_a_log_that_a_full_disk_cut_short_loses_its_last_line_alone(
 ) -> None:
     settings, log = quick(people, train__epochs=1), tmp_path / "s" / "study.log"
     pretend(monkeypatch)
-    tune.search(settings, tmp_path / "s", 2)
+    hyperparameters.search(settings, tmp_path / "s", 2)
     first = table(tmp_path / "s")
     with log.open("ab") as file:
         file.write(b'{"op_code":6,"worker_id":"a')
-    tune.search(settings, tmp_path / "s", 3)
+    hyperparameters.search(settings, tmp_path / "s", 3)
     assert [row for row in table(tmp_path / "s") if row["trial"] != "2"] == first
     log.write_text("no log\n{}\n", encoding="utf-8")
     with pytest.raises(
         InputError, match=r"study\.log: is damaged \(.*\); remove its folder to start anew$"
     ):
-        tune.search(settings, tmp_path / "s", 3)
+        hyperparameters.search(settings, tmp_path / "s", 3)
 
 
 def test_nobody_waits_for_the_lock_of_a_killed_process(
@@ -94,10 +99,10 @@ def test_nobody_waits_for_the_lock_of_a_killed_process(
 ) -> None:
     pretend(monkeypatch)
     monkeypatch.chdir(tmp_path)
-    tune.search(quick(people, train__epochs=1), Path("s"), 1)
+    hyperparameters.search(quick(people, train__epochs=1), Path("s"), 1)
     Path("s/study.log.lock").touch()
     started = time.monotonic()
-    tune.search(quick(people, train__epochs=1), Path("s"), 2)
+    hyperparameters.search(quick(people, train__epochs=1), Path("s"), 2)
     assert time.monotonic() - started < 20  # Optuna takes it for dead after 30 s
     assert not list(Path("s").glob("*.lock"))
 

@@ -178,5 +178,15 @@ def test_the_table_has_a_row_for_each_data_set() -> None:
     assert all(f"`{name}`" in row for name, row in zip(catalogue.CATALOGUE, rows[2:], strict=True))
 
 
+def test_the_page_tells_of_each_data_set_where_to_get_it_and_its_options() -> None:
+    blocks = catalogue.page().split("\n\n")[1:]
+    assert [block.split()[0] for block in blocks] == list(catalogue.CATALOGUE)
+    for block, entry in zip(blocks, catalogue.CATALOGUE.values(), strict=True):
+        assert entry.where and entry.where in block
+        for key in entry.options.model_fields:
+            assert f"\n  {key}=" in block
+    assert "gallery=official   one of official, without_query" in blocks[4]
+
+
 def _paths(dataset: Dataset, role: str) -> set[Path]:
     return {path for sample in getattr(dataset, role) for path in sample.paths}

@@ -81,6 +81,19 @@ def test_other_seeds_hold_out_other_people() -> None:
     )
 
 
+def test_people_can_be_held_out_by_their_numbers() -> None:
+    dataset = _dataset([[2, 2], [3, 0], [2, 2], [2, 2]])
+    held = hold_out(dataset, 0.0, 0, people=(3, 0))
+    assert {s.person_id for s in held.query} == {s.person_id for s in held.gallery} == {0, 3}
+    assert len(held.train) == 3 + 4 and held.n_train_people == 2
+    with pytest.raises(
+        InputError, match=r"^data\.held_out: person 1 of .* by two cameras, or is not"
+    ):
+        hold_out(dataset, 0.0, 0, people=(0, 1))
+    with pytest.raises(InputError, match=r"numbers go from 0 to 3$"):
+        hold_out(dataset, 0.0, 0, people=(9,))
+
+
 def test_a_camera_with_one_image_answers_and_does_not_ask() -> None:
     held = hold_out(_dataset([[1, 3], [1, 3], [1, 3]]), 0.1, 0)
     assert {s.camera for s in held.query} == {1}

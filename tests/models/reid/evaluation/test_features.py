@@ -147,9 +147,9 @@ class Counted:
     def get(self, folder: Path | None, **key: object) -> tuple[Array, bool]:
         return cached(folder, key, self.samples, self._make)
 
-    def _make(self) -> Array:
+    def _make(self, parts: Path | None) -> Array:
         self.n_made += 1
-        return extract(Halves(), self.samples)
+        return extract(Halves(), self.samples, parts=parts)
 
 
 @pytest.fixture
@@ -231,3 +231,44 @@ def test_an_image_that_is_gone_is_an_error_that_names_it(counted: Counted, tmp_p
     path.unlink()
     with pytest.raises(InputError, match=f"^{path}: cannot be read"):
         counted.get(tmp_path / "cache", weights="a")
+
+
+class Interrupted(Halves):
+    """A network that is interrupted after so many clips."""
+
+    def __init__(self, n_clips: int) -> None:
+        super().__init__()
+        self.left = n_clips
+        self.n_seen = 0
+
+    def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
+        if self.left < len(clips):
+            raise KeyboardInterrupt
+        self.left -= len(clips)
+        self.n_seen += len(clips)
+        return super().features(clips, quality)
+
+
+def test_an_interrupted_extraction_goes_on_with_the_parts_that_are_done(
+    samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "PIECE_FRAMES", 1)  # a piece a sample
+    many = [*samples, *samples]
+    n_clips = sum(len(features._clips(len(sample.paths), Reading())) for sample in many)
+    cache = tmp_path / "cache"
+
+    def made(network: Interrupted) -> Array:
+        def make(parts: Path | None) -> Array:
+            return extract(network, many, parts=parts)
+
+        return cached(cache, {"weights": "a"}, many, make)[0]
+
+    first = Interrupted(n_clips // 2)
+    with pytest.raises(KeyboardInterrupt):
+        made(first)
+    (parts,) = cache.iterdir()
+    assert parts.suffix == ".parts" and 0 < len(list(parts.iterdir())) < len(many)
+    second = Interrupted(n_clips)
+    assert_array_equal(made(second), extract(Halves(), many))
+    assert second.n_seen == n_clips - first.n_seen
+    assert [path.suffix for path in cache.iterdir()] == [".npy"]

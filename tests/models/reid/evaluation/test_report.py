@@ -16,12 +16,16 @@ from models.reid.evaluation import distances, features, report, reranking, spati
 from models.reid.evaluation.features import Reading
 from models.reid.evaluation.protocol import Protocol
 from models.reid.evaluation.ranking import RANKS
-from models.reid.evaluation.report import Choices, Row, evaluate, transitions
+from models.reid.evaluation.report import Choices, Row, evaluate, times_between
 from tests.models.reid import miniatures
 from tests.models.reid.evaluation import expected
 
 Array = np.ndarray[Any, Any]
 PARTIAL = {"any_counts": True}
+
+
+def transitions(data: Dataset) -> spatial_temporal.TransitionModel:
+    return spatial_temporal.smooth(times_between(data))
 
 
 class Colours:

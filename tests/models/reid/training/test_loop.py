@@ -11,6 +11,7 @@ from torch.testing import assert_close
 
 from models.reid.data.samples import Dataset
 from models.reid.losses.criterion import Criterion
+from models.reid.networks.frames import Outputs
 from models.reid.settings import Settings
 from models.reid.training import loop, run
 from models.reid.training.loop import Trainer
@@ -98,7 +99,10 @@ def test_the_mean_of_an_epoch_is_over_its_batches(people: Path) -> None:
     assert loop.train_epoch(parts, data, StopAfter(1)) is None and parts.progress.sums is not None
     both = parts.progress.sums
     assert means == {"lr": 0.002, **{name: pytest.approx(both[name] / STEPS) for name in both}}
-    assert first.keys() == {"classification", "triplet", "loss"} and both["loss"] > first["loss"]
+    assert (
+        first.keys() == {"classification", "triplet", "loss", "accuracy"}
+        and both["loss"] > first["loss"]
+    )
     assert (whole.progress.epoch, whole.progress.batch, whole.progress.step) == (1, 0, STEPS)
     assert (parts.progress.epoch, parts.progress.batch, parts.progress.step) == (0, STEPS, STEPS)
 
@@ -156,15 +160,17 @@ def test_soft_mining_takes_its_class_vectors_from_the_classifier(people: Path) -
     trainer, data = made(people, "osnet_x0_25", losses__osm__weight=0.5)
     vectors = loop.class_vectors(trainer.network)
     assert vectors is not None and vectors.shape == (data.n_train_people, 512)
-    assert {"classification", "triplet", "osm", "loss"} == set(first_step(trainer, data))
+    assert {"classification", "triplet", "osm", "loss", "accuracy"} == set(
+        first_step(trainer, data)
+    )
 
 
 def test_optimiser_states_come_back_in_the_layout_they_had(people: Path, tmp_path: Path) -> None:
     trainer, data = made(people)
     first_step(trainer, data)
-    loop.save(trainer, tmp_path / "c.safetensors", "")
+    loop.save(trainer, tmp_path / "c.safetensors")
     fresh, _ = made(people)
-    loop.restore(fresh, tmp_path / "c.safetensors", "")
+    loop.restore(fresh, tmp_path / "c.safetensors")
     layouts = []
     for one in (trainer, fresh):
         states = one.optimizer.state_dict()["state"]
@@ -200,8 +206,43 @@ def test_the_scale_of_the_loss_in_float16_is_part_of_a_checkpoint(
         if step == "save":
             first_step(trainer, data)
             precision.scaler.update(128.0)
-            loop.save(trainer, tmp_path / "c.safetensors", "")
+            loop.save(trainer, tmp_path / "c.safetensors")
         else:
-            loop.restore(trainer, tmp_path / "c.safetensors", "")
+            loop.restore(trainer, tmp_path / "c.safetensors")
         scales.append(precision.state_dict())
     assert scales[0] == scales[1] and scales[1]["scale"] == 128.0
+
+
+@pytest.mark.parametrize("architecture", ["small", "osnet_x0_25"])
+def test_a_frozen_body_stays_as_it_is_while_the_rest_learns(
+    people: Path, architecture: str
+) -> None:
+    trainer, data = made(people, architecture, optimizer__frozen_epochs=1)
+    before = weights(trainer.network)
+    assert loop.train_epoch(trainer, data, lambda: False) is not None
+    frozen = weights(trainer.network)
+    assert any("running_mean" in key for key in before)
+    for key, value in before.items():
+        is_body = "backbone." in key if architecture == "small" else "classifier" not in key
+        assert torch.equal(value, frozen[key]) == is_body, key
+    assert loop.train_epoch(trainer, data, lambda: False) is not None
+    moved = weights(trainer.network)
+    assert not any(torch.equal(frozen[key], moved[key]) for key in moved if "conv" in key)
+    assert not any(torch.equal(frozen[key], moved[key]) for key in moved if "running" in key)
+
+
+def test_accuracy_is_the_share_of_samples_whose_person_has_the_largest_sum_of_logits() -> None:
+    first = torch.tensor([[2.0, 0.0], [0.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
+    second = torch.tensor([[0.0, 1.0], [3.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+    owners = torch.tensor([0, 0, 1, 1])
+    outputs = Outputs((first, second), (), owners, torch.zeros(2, 0))
+    assert loop.accuracy(outputs, torch.tensor([0, 1])) == 0.75
+
+
+def test_a_network_of_3d_convolutions_can_be_trained(people: Path) -> None:
+    settings = quick(people)
+    network = nn.Sequential(nn.Conv3d(3, 4, 3), nn.Flatten(), nn.LazyLinear(2))
+    network(torch.zeros(1, 3, 3, 8, 4))
+    criterion = Criterion(settings.losses, 2, [])
+    trainer = loop.build(run._fabric(settings), settings, network, criterion)
+    assert trainer.network is network

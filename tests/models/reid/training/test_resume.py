@@ -1,5 +1,7 @@
 """A run that was interrupted goes on as if nothing had been."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 import torch
 
 from models.errors import InputError
+from models.reid import settings as training_settings
 from models.reid.data import loader
 from models.reid.networks import file
 from models.reid.training import checkpoint, loop, run
@@ -147,18 +150,65 @@ def test_a_run_killed_between_log_and_checkpoint_has_no_row_twice(
 
 
 @pytest.mark.parametrize(
-    "change", [{"optimizer__lr": 0.01}, {"train__epochs": 9}, {"train__seed": 5}]
+    "change", [{"optimizer__lr": 0.01}, {"losses__triplet__margin": 0.1}, {"train__seed": 5}]
 )
 def test_a_checkpoint_of_other_settings_is_refused(
     people: Path, tmp_path: Path, change: dict[str, Any]
 ) -> None:
     run.fit(small(people), tmp_path / "run", stop=StopAfter(1))
     before = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
-    with pytest.raises(
-        InputError, match=r"^.*checkpoint\.safetensors: was made with other settings; .*$"
-    ):
+    (key,) = change
+    dotted = key.replace("__", r"\.")
+    expected = rf"^.*checkpoint\.safetensors: was made with other settings; .*{dotted}\)$"
+    with pytest.raises(InputError, match=expected):
         run.fit(small(people, **change), tmp_path / "run", resume=True)
     assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == before
+
+
+def test_a_run_goes_on_for_more_epochs_as_if_it_had_been_asked_for_them_at_first(
+    people: Path, tmp_path: Path
+) -> None:
+    run.fit(small(people, train__epochs=2), tmp_path / "run")
+    run.fit(small(people, train__epochs=4), tmp_path / "run", resume=True)
+    run.fit(small(people, train__epochs=4), tmp_path / "whole")
+    assert same_weights(tmp_path / "whole", tmp_path / "run")
+    assert rows(tmp_path / "whole") == rows(tmp_path / "run")
+    kept = training_settings.load(str(tmp_path / "run" / "config.yaml"))
+    assert kept == small(people, train__epochs=4)
+
+
+def test_a_run_goes_on_with_its_data_elsewhere_and_other_workers(
+    people: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(people, moved)
+    run.fit(small(people), tmp_path / "run", stop=StopAfter(2 * STEPS + 1))
+    elsewhere = small(moved, train__workers=1)
+    assert not run.fit(elsewhere, tmp_path / "run", resume=True).interrupted
+    run.fit(small(people), tmp_path / "whole")
+    assert same_weights(tmp_path / "whole", tmp_path / "run")
+
+
+def test_a_run_does_not_go_on_with_other_people_or_to_fewer_epochs_than_it_has_done(
+    people: Path, tmp_path: Path
+) -> None:
+    run.fit(small(people), tmp_path / "run")
+    fewer = tmp_path / "fewer"
+    shutil.copytree(people, fewer)
+    shutil.rmtree(fewer / "person 1")
+    with pytest.raises(InputError, match=r"does not fit .*; is the data set the same\?$"):
+        run.fit(small(fewer, train__epochs=4), tmp_path / "run", resume=True)
+    with pytest.raises(InputError, match=r"^train\.epochs 2: .* has done 3; give as many or more$"):
+        run.fit(small(people, train__epochs=2), tmp_path / "run", resume=True)
+
+
+def test_the_seconds_of_a_row_are_those_of_its_epoch(people: Path, tmp_path: Path) -> None:
+    run.fit(small(people), tmp_path / "run", stop=StopAfter(STEPS + 1))
+    run.fit(small(people), tmp_path / "run", resume=True)
+    lines = (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    seconds = [json.loads(line)["seconds"] for line in lines]
+    _, progress, _ = checkpoint.read(tmp_path / "run" / "checkpoint.safetensors")
+    assert sum(seconds) == pytest.approx(progress.seconds, abs=0.01)
 
 
 def test_a_loss_that_is_not_finite_names_epoch_batch_and_samples_and_leaves_the_last_checkpoint(

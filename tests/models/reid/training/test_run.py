@@ -47,14 +47,17 @@ def test_a_run_leaves_exactly_its_files_and_the_usual_permissions(
 def test_the_log_has_one_object_an_epoch_and_the_loss_falls(finished: Path) -> None:
     log = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in log] == list(range(8))
-    scored = {"epoch", "lr", "classification", "triplet", "loss", "map", "rank1", "seconds"}
+    terms = {"classification", "triplet", "loss", "accuracy"}
+    scored = {"epoch", "lr", *terms, "map", "rank1", "seconds"}
     assert [set(row) for row in log] == [
         scored if i % 4 == 3 else scored - {"map", "rank1"} for i in range(8)
     ]
     losses = [row["loss"] for row in log]
     assert np.mean(losses[-2:]) < 0.7 * np.mean(losses[:2])
     assert all(row["loss"] == pytest.approx(row["classification"] + row["triplet"]) for row in log)
-    assert [row["seconds"] for row in log] == sorted(row["seconds"] for row in log)
+    assert all(row["seconds"] > 0 for row in log)
+    accuracies = [row["accuracy"] for row in log]
+    assert min(accuracies) >= 0 and max(accuracies) <= 1 and accuracies[-1] > accuracies[0]
 
 
 def test_tensorboard_shows_what_the_log_says(finished: Path) -> None:
@@ -73,6 +76,18 @@ def test_tensorboard_shows_what_the_log_says(finished: Path) -> None:
             for name, values in shown.items()
             if epoch in values and name != "seconds"
         } == pytest.approx(row)
+
+
+def test_tensorboard_has_the_settings_of_the_run_in_its_table(finished: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+    board = EventAccumulator(str(finished / "tensorboard"))
+    board.Reload()
+    content = board.PluginTagToContent("hparams")["_hparams_/session_start_info"]
+    shown = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert shown["optimizer.lr"].number_value == pytest.approx(0.003)
+    assert shown["network.architecture"].string_value == "osnet_x0_25"
 
 
 def test_the_model_says_how_it_was_made(finished: Path, people: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from models import progress
 from models.reid import train
 from models.reid.training import loop
 from tests.conftest import ROOT
@@ -60,7 +61,7 @@ def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(
     assert process.returncode == 130
     n_epochs = len(rows(output))
     assert said == f"interrupted in epoch {n_epochs}; go on with --resume --output {output}\n"
-    assert 1 <= n_epochs < 12 and printed.count("\n") == n_epochs
+    assert 1 <= n_epochs < 12 and printed.count("\n") == 1 + n_epochs
     resumed = ["--output", str(output), "--resume", "--quiet"]
     whole = ["--output", str(tmp_path / "whole"), "--quiet", *given]
     for arguments_of_run in (resumed, whole):  # in processes of their own, as the first
@@ -89,7 +90,7 @@ def test_two_processes_train_one_network(people: Path, tmp_path: Path) -> None:
         command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    *epochs, last = done.stdout.splitlines()
+    _, *epochs, last = done.stdout.splitlines()
     assert [line[:9] for line in epochs] == [f"epoch   {i}" for i in range(8)]
     assert last.startswith(f"{tmp_path / 'two' / 'model.safetensors'}: held-out map ")
     assert {path.name for path in (tmp_path / "two").iterdir()} == FILES
@@ -117,7 +118,9 @@ def test_quiet_prints_nothing_and_otherwise_an_epoch_is_a_line(
         assert train.main(["--output", str(tmp_path / "a"), *given, "--overwrite"]) == 0
     out, err = capfd.readouterr()
     (row,) = rows(tmp_path / "a")
-    epoch, last = out.splitlines()
+    begin, epoch, last = out.splitlines()
+    assert begin.startswith("osnet_x0_25: 0.20 M parameters, ")
+    assert begin.endswith("; 4 people (24 images), 2 held out; started from nothing")
     assert epoch.startswith(
         f"epoch   0  lr 0.002  classification {row['classification']:.4g}  triplet"
         f" {row['triplet']:.4g}"
@@ -143,7 +146,7 @@ def test_without_held_out_people_the_last_epoch_is_the_model(
         )
         == 0
     )
-    assert capsys.readouterr().out.splitlines()[1].endswith("model.safetensors: the last epoch")
+    assert capsys.readouterr().out.splitlines()[2].endswith("model.safetensors: the last epoch")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +202,7 @@ def test_a_loss_that_is_not_finite_is_one_line_that_names_the_batch(
     given = settings(people, optimizer__lr=1e30, train__evaluate_every=1)
     assert train.main(["--output", str(output), *given]) == 2
     out, err = capsys.readouterr()
-    assert out == "" and err.count("\n") == 1
+    assert out.startswith("osnet_x0_25: ") and out.count("\n") == err.count("\n") == 1
     assert (
         err.startswith("error: epoch 0, batch 1: ")
         and "; training samples [" in err
@@ -230,10 +233,37 @@ def test_resume_takes_the_settings_of_the_run_and_refuses_others(
     output = tmp_path / "run"
     assert train.main(["--output", str(output), *settings(people, train__epochs=1)]) == 0
     before = load_file(output / "model.safetensors")
-    assert train.main(["--output", str(output), "--resume", "--set", "train.epochs=2"]) == 2
+    assert train.main(["--output", str(output), "--resume", "--set", "train.seed=2"]) == 2
     assert "was made with other settings; resume with its config.yaml" in capsys.readouterr().err
     assert train.main(["--output", str(output), "--resume"]) == 0
     assert all(
         torch.equal(value, before[key])
         for key, value in load_file(output / "model.safetensors").items()
     )
+
+
+def test_help_shows_examples_and_every_setting_can_be_listed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for word, expected in (("--help", "--resume --output"), ("--list-settings", "  epochs: 120\n")):
+        with pytest.raises(SystemExit) as ended:
+            train.main([word])
+        assert ended.value.code == 0
+        assert expected in capsys.readouterr().out
+
+
+def test_a_long_training_says_every_minute_how_far_it_is(
+    people: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress.Progress.__init__, "__defaults__", (0, False, 0.0))
+    given = settings(people, train__epochs=2, train__evaluate_every=2)
+    assert train.main(["--output", str(tmp_path / "run"), *given]) == 0
+    out, err = capsys.readouterr()
+    assert out.count("\n") == 4
+    lines = err.splitlines()
+    assert [line.partition(" so far")[0][:-6] for line in lines] == [
+        f"training: epoch {i // STEPS}, {i + 1}/{2 * STEPS} batches," for i in range(2 * STEPS)
+    ]

@@ -1,0 +1,145 @@
+"""Published experiments: their files, and a miniature run of each."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.reid import evaluate, experiment
+from models.reid import settings as training_settings
+from models.reid.data.catalogue import CATALOGUE
+from models.reid.networks import table
+from models.reid.settings import Settings
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "configs" / "reid" / "published"
+FILES = sorted(FOLDER.glob("*.yaml"))
+QUICK = {"ilids_vid_osnet_triplet"}
+"""Run in every suite; the others are slow."""
+WITH_WHOLE_MAPS = {"fantastic_mars_attention"}
+"""Of the networks with attention over whole maps, which are slow to make, the one that is run so.
+The others have the small attention in its place.
+"""
+
+
+def heading(path: Path) -> str:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return "\n".join(line for line in lines if line.startswith("#"))
+
+
+def test_every_published_system_has_its_files() -> None:
+    names = {path.stem.split("_")[0] for path in FILES}
+    assert names == {
+        "fantastic", "gao", "ilids", "mobilenetv2", "resnet50", "st", "strong"
+    }  # fmt: skip
+    assert len(FILES) == 30
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_file_of_an_experiment_says_what_it_repeats_and_how(path: Path) -> None:
+    settings = training_settings.load(str(path))
+    assert settings.data.name in CATALOGUE and settings.data.validation == 0
+    row = table.architecture(settings.network.architecture)
+    if row.fixed_size:
+        assert (settings.data.height_px, settings.data.width_px) == (row.height_px, row.width_px)
+    if settings.network.init == "imagenet":
+        assert row.imagenet
+    if not settings.network.init:
+        assert "random weights" in heading(path)
+    said = heading(path)
+    assert "Source: " in said or "No number" in said
+    assert "Differs " in said
+    command = f"models.reid.experiment --config configs/reid/published/{path.name} --root FOLDER"
+    assert command in said
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_the_published_scores_stand_in_the_head_and_the_flags_are_those_of_evaluate(
+    path: Path,
+) -> None:
+    found = experiment.load(path)
+    for scores in found.published.scores.values():
+        assert set(scores) <= {"map", "rank1", "rank5", "rank10", "rank20"}
+    main = list(found.published.scores.values())[-1:]
+    for scores in main:
+        for key in ("map", "rank1"):
+            numbers = {f"{scores[key]:g}", f"{scores[key]:.1f}"} if key in scores else {""}
+            assert any(number in heading(path) for number in numbers)
+    fixed = ["--weights", "w", "--data", "d", "--root", "r"]
+    parsed = evaluate.parse([*fixed, *found.evaluation.split()])
+    assert parsed.spatial_temporal == path.stem.startswith("st_reid")
+
+
+def test_a_training_takes_the_file_of_an_experiment_too() -> None:
+    settings = training_settings.load(str(FOLDER / "strong_baseline_market1501.yaml"))
+    assert settings.losses.center.weight == 0.0005
+    assert settings.schedule.stepped == "before"
+
+
+def miniature(settings: Settings, root: Path, name: str) -> list[str]:
+    """Overrides that make a training one of a few steps on a miniature."""
+    changed: dict[str, Any] = {
+        "data.options.any_counts": True,
+        "clips.length": 2,
+        "batches.n_people": 2 if settings.batches.n_each > 1 else 4,
+        "batches.n_each": min(settings.batches.n_each, 2),
+        "network.init": "",
+        "train.epochs": 1,
+        "train.device": "cpu",
+        "train.precision": 32,
+        "train.workers": 0,
+    }
+    if settings.network.architecture == "resnet50ta_bt" and name not in WITH_WHOLE_MAPS:
+        changed["network.options.head"] = "attention"
+    if not table.architecture(settings.network.architecture).fixed_size:
+        changed |= {"data.height_px": 64, "data.width_px": 32}
+    overrides = []
+    for key, value in changed.items():
+        overrides += ["--set", f"{key}={json.dumps(value)}"]
+    return ["--root", str(root), *overrides]
+
+
+def arguments(path: Path, data_sets: Path, output: Path) -> list[str]:
+    settings = training_settings.load(str(path))
+    return [
+        "--config",
+        str(path),
+        "--output",
+        str(output),
+        *miniature(settings, data_sets, path.stem),
+    ]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if path.stem in QUICK else pytest.mark.slow)
+        for path in FILES
+    ],
+)
+def test_an_experiment_trains_evaluates_and_gets_its_row_of_the_table(
+    path: Path, data_sets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    published = experiment.load(path).published.scores
+    assert experiment.main(arguments(path, data_sets, tmp_path)) == 0
+    out, err = capsys.readouterr()
+    assert "$ python -m models.reid.train --config " in out
+    assert "$ python -m models.reid.evaluate --weights " in out
+    progress = ("training: ", "features: ")  # on a busy machine a minute passes
+    assert [line for line in err.splitlines() if not line.startswith(progress)] == []
+    written = (tmp_path / "table.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in written]
+    assert cells[0] == list(experiment.COLUMNS)
+    assert [row[1] for row in cells[2:]] == (list(published) or ["plain"])
+    scores = json.loads((tmp_path / path.stem / "scores.json").read_text())["splits"][0]["rows"]
+    by_name = {row["name"]: row for row in scores}
+    for row in cells[2:]:
+        assert row[0] == path.stem
+        theirs = published.get(row[1], {})
+        assert row[2] == (f"{theirs['map']:.1f}" if "map" in theirs else "")
+        assert row[3] == f"{100 * by_name[row[1]]['map']:.1f}"
+        assert "train.epochs" in row[8] and "data.root" not in row[8]
+    shutil.rmtree(tmp_path / path.stem)  # up to a gigabyte each
