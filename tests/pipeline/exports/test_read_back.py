@@ -240,6 +240,8 @@ zones: [{name: door, camera: gate, polygon: [[0, 20], [40, 20], [40, 48], [0, 48
     (folder / "config.yaml").write_text(settings_of_run)
     back = imported(folder, exported(folder, "cvat"))
     assert (back / "config.yaml").read_text() == settings_of_run
+    (back / "config.yaml").write_text("edited")
+    assert (folder / "config.yaml").read_text() == settings_of_run
     (only,) = json.loads((back / "trajectories.json").read_text())["people"]
     assert only["tracklets"][0]["floor_m"][0] == [1.5, 4.0]
     with (back / "zones.csv").open(newline="") as file:
