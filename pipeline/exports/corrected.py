@@ -118,12 +118,13 @@ def _labels(run: Table, files: Sequence[Path]) -> dict[str, Labels]:
             )
         found[camera] = labels
 
+    last_frame = max((each.last_frame for each in run.footage.values()), default=-1)
     mot_files: list[Path] = []
     for path in _expanded(files):
         if path.suffix.lower() == ".txt":
             mot_files.append(path)
         else:
-            labels, task = labelled_cvat.read(path)
+            labels, task = labelled_cvat.read(path, last_frame)
             add(labels, [path.stem, task])
     names = [path.parent.parent.name if path.name == "gt.txt" else path.stem for path in mot_files]
     cameras = [_camera(run, path, [name]) for path, name in zip(mot_files, names, strict=True)]

@@ -433,6 +433,10 @@ def cvat(*tracks: str, root: str = "annotations") -> str:
     ("text", "says"),
     [
         (cvat(BOX.format(400, SOMEBODY)), "frame 400, but gate has frames 0 to 19 (from 0)"),
+        (
+            cvat(BOX.format(0, SOMEBODY) + BOX.format(999_999_999, SOMEBODY)),
+            "frame 999999999, but gate has frames 0 to 19 (from 0)",
+        ),
         (cvat(BOX.format(-1, SOMEBODY)), "frame must be a whole number, not '-1'"),
         (cvat(BOX.format(4, "")), "track 0, frame 4: has no person_id; give it the number"),
         (cvat(BOX.format(4, SOMEBODY.replace("3", "0"))), "has no person_id"),
