@@ -1,6 +1,7 @@
 // A tile for each camera, and one camera in large with all that is known of it.
 
-import { byId, clock, count, duration, element, serverNow, setText } from "./text.js";
+import { clock, serverNow } from "./clock.js";
+import { byId, count, duration, element, setText } from "./text.js";
 import { Pictures, Screen } from "./pictures.js";
 
 const OVERVIEW_PER_S = matchMedia("(max-width: 700px)").matches ? 4 : 8;

@@ -1,6 +1,7 @@
 // What happened, newest first, as the server sends it.
 
-import { byId, clock, element } from "./text.js";
+import { clock } from "./clock.js";
+import { byId, element } from "./text.js";
 
 const SHOWN = 100;
 

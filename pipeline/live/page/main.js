@@ -1,6 +1,7 @@
 // Asks the server each second how cameras and people are, and says when it does not answer.
 
-import { byId, clock, setServerTime, setText } from "./text.js";
+import { clock, setServerTime } from "./clock.js";
+import { byId, setText } from "./text.js";
 import { pause, resume, showCameras } from "./cameras.js";
 import { showPeople } from "./people.js";
 import { follow } from "./events.js";

@@ -1,6 +1,7 @@
 // Who is in view, and who was lately: best crop, number, where now, and the route over cameras.
 
-import { byId, clock, count, duration, element, numberLabel, serverNow, setText } from "./text.js";
+import { clock, serverNow } from "./clock.js";
+import { byId, count, duration, element, numberLabel, setText } from "./text.js";
 
 const STAYS_SHOWN = 6;
 const SURE = 0.9;

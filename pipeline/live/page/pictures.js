@@ -1,6 +1,6 @@
 // Shows the pictures of several cameras, which come on one connection: browsers open six at most.
 
-import { serverNow } from "./text.js";
+import { serverNow } from "./clock.js";
 
 const RETRY_MS = 1000;
 const HEAD_BYTES = 4;

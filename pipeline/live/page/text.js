@@ -1,17 +1,5 @@
 // Words for times and numbers, and elements whose text is never read as HTML.
 
-let offsetS = 0;
-
-/** Take the time of the server, on whose clock all times are. */
-export function setServerTime(nowS) {
-  offsetS = nowS - Date.now() / 1000;
-}
-
-/** Return the time of the server, seconds since 1970. */
-export function serverNow() {
-  return Date.now() / 1000 + offsetS;
-}
-
 /** Return an element with a class, and with texts and elements in it; what is empty is left out. */
 export function element(tag, className = "", ...content) {
   const made = document.createElement(tag);
@@ -45,14 +33,13 @@ export function setText(target, text) {
   if (target.textContent !== text) target.textContent = text;
 }
 
-/** Return the time of day, with the date if it is not today's; of a span, without seconds. */
-export function clock(timeS, withSeconds = true) {
+/** Return the time of day of a time since 1970, with the date if it is asked for. */
+export function timeOfDay(timeS, withDate, withSeconds = true) {
   const time = new Date(timeS * 1000);
   const form = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
   if (withSeconds) form.second = "2-digit";
   const text = time.toLocaleTimeString([], form);
-  const isToday = time.toDateString() === new Date(serverNow() * 1000).toDateString();
-  return isToday ? text : `${time.toLocaleDateString([], { month: "short", day: "numeric" })} ${text}`;
+  return withDate ? `${time.toLocaleDateString([], { month: "short", day: "numeric" })} ${text}` : text;
 }
 
 /** Return a length of time in words. */

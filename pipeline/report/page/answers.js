@@ -4,7 +4,7 @@
 // nobody of the others; "not_a_person"; "split": the first name is two people, and the second name
 // is where the later one begins; "skip": a question that nobody can answer.
 
-import { data, setPeople, tracklet } from "./data.js";
+import { data, setPeople, tracklet, triples } from "./data.js";
 
 const ANSWERS = ["same", "different", "not_a_person", "split", "skip"];
 const RUN = data.people; // as the run wrote them
@@ -16,11 +16,16 @@ const [FRAME, FIRST, LAST, CROP, STRETCHES, LAST_FRAME, N_ROWS] = [2, 3, 4, 6, 7
 
 /** All answers, in order. */
 export const answers = [];
-let places = null; // name: person of the run, and tracklet
-let tracks = null; // camera/track: names
+const places = new Map(); // name: person of the run, and tracklet
+const tracks = new Map(); // camera/track: names
 let moved = new Map(); // name: person, where answers changed somebody; null for nobody
 let settled = null;
 let canStore = true;
+
+/** The answers that correct something. */
+export function given() {
+  return answers.filter(({ kind }) => kind !== "skip");
+}
 
 /** Track and first frame that the name of a tracklet says. */
 function cutName(name) {
@@ -30,8 +35,7 @@ function cutName(name) {
 
 /** Tracklets and tracks of the run by name, from when they are first needed. */
 function index() {
-  if (places) return { places, tracks };
-  [places, tracks] = [new Map(), new Map()];
+  if (places.size) return { places, tracks };
   for (const person of RUN) {
     for (const entry of person.tracklets) {
       const { name } = tracklet(entry);
@@ -173,6 +177,10 @@ function strongest(edges) {
   return edges.toSorted((a, b) => b[2] - a[2]).filter(([a, b]) => join(a, b));
 }
 
+function namesOf(person) {
+  return person.tracklets.map((entry) => tracklet(entry).name);
+}
+
 function edgesOf(person, nodes) {
   return person.links.map((link) => [nodes[link[0]], nodes[link[1]], link[2] < 0 ? BY_RULE : link[2], link]);
 }
@@ -181,7 +189,7 @@ function edgesOf(person, nodes) {
 export function sides(a, b) {
   const [one, other] = [personOf(a), personOf(b)];
   if (one !== other) return [one.tracklets, other.tracklets];
-  const names = one.tracklets.map((entry) => tracklet(entry).name);
+  const names = namesOf(one);
   const reached = walk(cut(edgesOf(one, names), a, b), a);
   const here = one.tracklets.filter((_, at) => reached.has(names[at]));
   return [here, one.tracklets.filter((_, at) => !reached.has(names[at]))];
@@ -201,12 +209,9 @@ function cutEntry(entry, frame) {
   [before[LAST], before[LAST_FRAME], before[N_ROWS]] = [timeS, frame - 1, Math.round(share * entry[N_ROWS])];
   [after[FRAME], after[FIRST], after[N_ROWS]] = [frame, timeS, entry[N_ROWS] - before[N_ROWS]];
   for (const part of [before, after]) {
+    const stretches = triples(entry[STRETCHES]).filter(([from, to]) => to >= part[FIRST] && from <= part[LAST]);
     part[CROP] = -1;
-    part[STRETCHES] = [];
-    for (let at = 0; at < entry[STRETCHES].length; at += 3) {
-      const [from, to, isFilled] = entry[STRETCHES].slice(at, at + 3);
-      if (to >= part[FIRST] && from <= part[LAST]) part[STRETCHES].push(Math.max(from, part[FIRST]), Math.min(to, part[LAST]), isFilled);
-    }
+    part[STRETCHES] = stretches.flatMap(([from, to, isFilled]) => [Math.max(from, part[FIRST]), Math.min(to, part[LAST]), isFilled]);
   }
   return [before, after];
 }
@@ -217,7 +222,7 @@ class Graph {
     this.nodes = new Map();
     this.edges = [];
     for (const person of some) {
-      const names = person.tracklets.map((entry) => tracklet(entry).name);
+      const names = namesOf(person);
       names.forEach((name, at) => this.nodes.set(name, { person, entry: person.tracklets[at] }));
       this.edges.push(...edgesOf(person, names));
     }
@@ -329,7 +334,7 @@ function personFrom(names, id, { nodes, edges }) {
 
 function regroup() {
   moved = new Map();
-  const said = answers.filter(({ kind }) => kind !== "skip");
+  const said = given();
   const some = new Set(said.flatMap(({ names }) => names).map((name) => lookUp(name)?.person));
   some.delete(undefined);
   if (!some.size) return RUN;
@@ -340,7 +345,7 @@ function regroup() {
     if (kind === "not_a_person") graph.remove(names[0]);
   }
   graph.solve();
-  for (const person of some) for (const entry of person.tracklets) moved.set(tracklet(entry).name, null);
+  for (const name of [...some].flatMap(namesOf)) moved.set(name, null);
   const groups = graph.groups();
   const ids = numbersOf(groups, graph.nodes);
   const made = groups.map((names, at) => personFrom(names, ids[at], graph));

@@ -1,7 +1,8 @@
 // Where people are in the pictures: some rows of each tracklet, and straight lines between them. The
 // rows follow the script in the page, as pipeline/report/boxes.py writes them: all times first.
 
-import { bytesOf } from "./data.js";
+import { bytesOf, triples } from "./data.js";
+import { clamp } from "./parts.js";
 import { byId } from "./text.js";
 
 const ROW_BYTES = 12;
@@ -33,12 +34,10 @@ function lastUntil(times, time, first, end) {
 
 /** Whether a tracklet was seen at a time: "seen", "filled", or "" where it has a gap. */
 function stateAt(each, timeS) {
-  const { stretches } = each;
-  if (!stretches.length) return "seen";
-  for (let at = 0; at < stretches.length; at += 3) {
-    if (timeS >= stretches[at] - EDGE_S && timeS <= stretches[at + 1] + EDGE_S) return stretches[at + 2] ? "filled" : "seen";
-  }
-  return "";
+  if (!each.stretches.length) return "seen";
+  const found = triples(each.stretches).find(([from, to]) => timeS >= from - EDGE_S && timeS <= to + EDGE_S);
+  if (!found) return "";
+  return found[2] ? "filled" : "seen";
 }
 
 /** Return the box of a tracklet at a time: `sides` in shares of the picture, and whether it was
@@ -53,7 +52,7 @@ export function boxAt(each, timeS) {
   const before = lastUntil(times, time, each.box, end);
   const after = Math.min(before + 1, end - 1);
   const step = times[after] - times[before];
-  const share = step ? Math.max(0, Math.min(1, (time - times[before]) / step)) : 0;
+  const share = step ? clamp((time - times[before]) / step, 0, 1) : 0;
   const between = (side) => ((1 - share) * sides[4 * before + side] + share * sides[4 * after + side]) / SCALE;
   return { sides: [0, 1, 2, 3].map(between), isFilled: state === "filled" };
 }

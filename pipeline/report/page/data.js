@@ -1,6 +1,6 @@
 // What the page shows, and words for it. Times are seconds since the origin of the run.
 
-import { byId, duration, element, labelled, numberLabel } from "./text.js";
+import { byId, duration, element, labelled, numberLabel, timeOfDay } from "./text.js";
 
 export const data = JSON.parse(byId("data").textContent);
 export const people = new Map(data.people.map((person) => [person.id, person]));
@@ -17,6 +17,7 @@ export const cameraName = (camera) => data.cameras[camera].name;
 
 const FIRST_CLOCK_S = 1e9; // later origins count from 1970
 const isClock = data.origin_s > FIRST_CLOCK_S;
+const isLong = data.last > 20 * 3600;
 
 /** Return a tracklet with names instead of places in a list, which are those of TRACKLET in data.py. */
 export function tracklet([camera, track, frame, first, last, probability, image, stretches, lastFrame, nRows, box, nBoxes]) {
@@ -44,7 +45,7 @@ export function weakest(person) {
 
 /** Return a time of the run, or of the day, as text. */
 export function moment(timeS, withTenths = true) {
-  if (isClock) return clockOf(timeS);
+  if (isClock) return timeOfDay(data.origin_s + timeS, isLong);
   const perSecond = withTenths ? 10 : 1;
   const rounded = Math.round((data.origin_s + timeS) * perSecond) / perSecond;
   const sign = rounded < 0 ? "-" : "";
@@ -53,14 +54,6 @@ export function moment(timeS, withTenths = true) {
   const minutes = Math.floor(seconds / 60) % 60;
   const rest = (seconds % 60).toFixed(withTenths ? 1 : 0).padStart(withTenths ? 4 : 2, "0");
   return hours ? `${sign}${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${sign}${minutes}:${rest}`;
-}
-
-function clockOf(timeS) {
-  const time = new Date((data.origin_s + timeS) * 1000);
-  const form = { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
-  const text = time.toLocaleTimeString([], form);
-  const isLong = data.last > 20 * 3600;
-  return isLong ? `${time.toLocaleDateString([], { month: "short", day: "numeric" })} ${text}` : text;
 }
 
 /** Return a length of time; short ones with tenths. */

@@ -5,7 +5,7 @@
 
 import { button, cameraName, data } from "./data.js";
 import { errorOf, inverse, known, matrixOf, project } from "./homography.js";
-import { arrowStep, card, choice, clamp, save, shape, table } from "./parts.js";
+import { arrowStep, card, choice, clamp, note, save, shape, table } from "./parts.js";
 import { settingsOf } from "./settings.js";
 import { element, labelled, setText } from "./text.js";
 import { label, stillPicture, zoneColour, zoneShape } from "./zones.js";
@@ -245,7 +245,7 @@ function field(label, target, key, kind) {
 
 function zoneRows() {
   parts.errors = [];
-  if (!state.zones.length) return [element("p", "facts", "Nothing is drawn yet.")];
+  if (!state.zones.length) return [note("Nothing is drawn yet.")];
   return state.zones.map((zone, at) => {
     const swatch = element("span", "swatch");
     swatch.style.background = colourOf(zone);
@@ -333,7 +333,7 @@ export function showDraw(target) {
   parts.fit.role = "status";
   labelled(parts.yaml, "Settings").tabIndex = 0;
   const line = element("div", "line", button("Copy", () => copy(told)), button("Download", download), told);
-  const about = element("p", "facts", "Save it as site.yaml beside the videos, or put the parts into your own file, and run with --config site.yaml.");
+  const about = note("Save it as site.yaml beside the videos, or put the parts into your own file, and run with --config site.yaml.");
   if (data.is_correctable) about.append(" To count at these zones in the results that are here: ", element("code", "", "people-tracker apply DIR --zones site.yaml"));
   target.append(card("Draw", toolbar(), parts.hint, stage), card("Drawn", parts.panel), card("Settings", about, parts.yaml, line));
   listen(stage);

@@ -2,7 +2,7 @@
 
 import { withStill } from "./crops.js";
 import { data, span } from "./data.js";
-import { arrowStep, clamp, scaleMark } from "./parts.js";
+import { arrowStep, clamp, note, scaleMark } from "./parts.js";
 import { picture } from "./picture.js";
 import { element, labelled, setText } from "./text.js";
 
@@ -126,5 +126,5 @@ export function heatMaps() {
     if (data.heat[number].columns) grid.append(heatFigure(camera, data.heat[number], squares[number]));
   });
   const said = "How long people stood in each spot (1/64 of the picture), by their feet. Point at a spot for its time.";
-  return hottestS ? [element("p", "facts", said), grid, heatScale()] : [element("p", "facts", "Nobody's feet were in a picture.")];
+  return hottestS ? [note(said), grid, heatScale()] : [note("Nobody's feet were in a picture.")];
 }

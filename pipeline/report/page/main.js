@@ -3,6 +3,7 @@
 import { personOf } from "./answers.js";
 import { data, people, tracklet } from "./data.js";
 import { showDraw } from "./draw.js";
+import { note } from "./parts.js";
 import { pauseVideos, showPerson, watchTracklet } from "./person.js";
 import { firstFound, mark, readPeople, setCamera, setTimes, startList } from "./people.js";
 import { showReview, startReview } from "./review.js";
@@ -32,7 +33,7 @@ function showQuality(target) {
   }
   const where = data.about.device ? ` on ${data.about.device}` : "";
   const about = `Made by version ${data.about.version}${where}.`;
-  target.append(list, element("p", "facts", about));
+  target.append(list, note(about));
 }
 
 /** Words, with what stands between backticks as code. */

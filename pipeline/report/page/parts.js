@@ -1,5 +1,6 @@
 // What several views are made of: cards, tables, bars, SVG shapes, fields, and the keys that move things.
 
+import { button } from "./data.js";
 import { element, labelled } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -37,6 +38,20 @@ export function shape(tag, attributes, ...content) {
 /** Return a section with a title. */
 export function card(title, ...content) {
   return element("section", "card", element("h2", "", title), ...content);
+}
+
+/** Return words beside what is shown. */
+export function note(...content) {
+  return element("p", "facts", ...content);
+}
+
+/** Put items into a list: some at first, and a button for the others. */
+export function fillList(list, items, nShown, make) {
+  list.append(...items.slice(0, nShown).map(make));
+  const rest = items.slice(nShown);
+  if (!rest.length) return;
+  const more = element("li", "", button(`Show ${rest.length} more`, () => more.replaceWith(...rest.map(make))));
+  list.append(more);
 }
 
 /** Return a table; heads and cells are text or elements. */

@@ -2,7 +2,7 @@
 
 import { crop } from "./crops.js";
 import { cameraName, data, moment, numberOf, percent, times, weakest } from "./data.js";
-import { clamp } from "./parts.js";
+import { clamp, note } from "./parts.js";
 import { byId, count, element, setText } from "./text.js";
 
 const ROW_PX = 84;
@@ -81,7 +81,7 @@ function makeRow({ person, names, least }, at) {
   const where = element("strong", "where", names.join(", "));
   where.title = where.textContent;
   const line = element("div", "line", numberOf(person.id), where);
-  const body = element("div", "body", line, element("p", "facts", times(person)), doubtMark(person, least));
+  const body = element("div", "body", line, note(times(person)), doubtMark(person, least));
   const row = element("div", "row", crop(person.crop, `Person ${person.id}`), body);
   row.id = `row-${person.id}`;
   const states = { role: "option", ariaSelected: person.id === chosen, ariaSetSize: found.length, ariaPosInSet: at + 1 };
@@ -143,7 +143,6 @@ export function startList(choose) {
   onChoose = choose;
   byId("by-camera").append(...data.cameras.map((camera, number) => new Option(camera.name, number)));
   byId("filters").addEventListener("input", find);
-  for (const each of document.querySelectorAll("#filters select")) each.addEventListener("change", find);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("any-time").addEventListener("click", () => setTimes(null));
   list.addEventListener("scroll", draw, { passive: true });

@@ -3,6 +3,7 @@
 import { makeCorrections } from "./correct.js";
 import { crop } from "./crops.js";
 import { button, cameraName, capital, data, linkTo, moment, numberOf, people, percent, span, times, tracklet, weakest } from "./data.js";
+import { fillList, note } from "./parts.js";
 import { Player } from "./player.js";
 import { makeTimeline } from "./timeline.js";
 import { byId, count, element } from "./text.js";
@@ -67,7 +68,7 @@ function heading(person, onBack, onCorrect) {
   title.id = "person-title";
   const nCameras = new Set(person.route.map((stay) => stay[0])).size;
   const facts = [times(person), span(person.last - person.first), count(nCameras, "camera"), count(person.tracklets.length, "tracklet")];
-  const made = element("div", "heading", button("‹ All people", onBack, "back"), title, element("p", "facts", facts.join(" · ")));
+  const made = element("div", "heading", button("‹ All people", onBack, "back"), title, note(facts.join(" · ")));
   if (data.is_correctable) made.append(button("Correct…", onCorrect, "to-correct"));
   if (person.isPreview) made.append(element("p", "doubt mild", "Corrected: a preview until the corrections are applied."));
   const least = weakest(person);
@@ -111,16 +112,10 @@ function route(person) {
 }
 
 function links(person) {
-  if (!person.links.length) return element("p", "facts", "It is one tracklet: nothing had to be linked.");
+  if (!person.links.length) return note("It is one tracklet: nothing had to be linked.");
   const made = element("ul", "links");
   const all = person.links.toSorted((a, b) => rank(a) - rank(b));
-  made.append(...all.slice(0, LINKS_SHOWN).map((link) => linkCard(person, link)));
-  const rest = all.slice(LINKS_SHOWN);
-  if (rest.length) {
-    const open = button(`Show ${rest.length} more`, () => more.replaceWith(...rest.map((link) => linkCard(person, link))));
-    const more = element("li", "", open);
-    made.append(more);
-  }
+  fillList(made, all, LINKS_SHOWN, (link) => linkCard(person, link));
   return made;
 }
 
@@ -170,12 +165,12 @@ function cropOf(id) {
 }
 
 function rivalBox(id, words) {
-  const text = element("p", "facts", capital(words), " ", people.has(id) && linkTo(id));
+  const text = note(capital(words), " ", people.has(id) && linkTo(id));
   return element("div", "rival", cropOf(id), text);
 }
 
 function near(person) {
-  if (!person.near.length) return element("p", "facts", "No other person was close to being linked.");
+  if (!person.near.length) return note("No other person was close to being linked.");
   const made = element("ul", "near");
   for (const [id, probability, why] of person.near) {
     const who = people.has(id) ? linkTo(id) : element("span", "", `Person ${id}`);

@@ -1,7 +1,7 @@
 // Floor plans: the paths of people seen from above, all of them or those of one moment.
 
 import { button, cameraName, colour, data, linkTo, moment, people, times, triples } from "./data.js";
-import { arrowStep, between, choice, clamp, shortName, slider } from "./parts.js";
+import { arrowStep, between, choice, clamp, note, shortName, slider } from "./parts.js";
 import { FAINT, INK, picture, write } from "./picture.js";
 import { count, element, setText } from "./text.js";
 
@@ -44,8 +44,8 @@ class Plan {
       event.preventDefault();
       const shown = this.time === null ? this.ids : idsOf(this.present().map(([path]) => path));
       const at = shown.indexOf(this.chosen);
-      const next = at < 0 ? (step > 0 ? 0 : shown.length - 1) : (at + step + shown.length) % shown.length;
-      this.choose(shown[next] ?? 0);
+      const next = at < 0 && step < 0 ? -1 : at + step;
+      this.choose(shown.at(next % shown.length) ?? 0);
     } else if (event.key === "Enter") {
       this.open();
     } else if (event.key === "Escape") {
@@ -268,7 +268,7 @@ function planView(plan) {
     view.setTime(timeS);
   };
   setTime(null);
-  return [view.canvas, element("div", "plan-bar", time, all), told, element("p", "facts", planNote(plan))];
+  return [view.canvas, element("div", "plan-bar", time, all), told, note(planNote(plan))];
 }
 
 /** Cameras with people that are on no plan. */
@@ -292,7 +292,7 @@ export function floorPlans() {
   }
   const names = onNoPlan();
   if (names.length) {
-    content.push(element("p", "facts", `Not on a plan: ${names.join(", ")}. Too few people were seen in full, near and far; a homography of the camera puts it there.`));
+    content.push(note(`Not on a plan: ${names.join(", ")}. Too few people were seen in full, near and far; a homography of the camera puts it there.`));
   }
   return content;
 }

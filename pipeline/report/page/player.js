@@ -1,9 +1,10 @@
 // The videos on one clock, that of the run: all cameras at once (the mosaic, or up to four videos
 // side by side), or one camera. It can follow a person from camera to camera.
 
-import { button, data, moment, tracklet } from "./data.js";
+import { button, cameraName, data, moment, tracklet } from "./data.js";
+import { choice, clamp } from "./parts.js";
 import { ALL, Screen, partsOf } from "./screen.js";
-import { element, setText } from "./text.js";
+import { element, labelled, setText } from "./text.js";
 
 const MAX_SCREENS = 4;
 const SPEEDS = [0.5, 1, 2, 4];
@@ -23,14 +24,11 @@ export class Player {
     this.speed = 1;
     this.toldAt = 0;
     this.onTime = () => {};
-    this.node = element("div", "player");
-    this.node.setAttribute("role", "group");
-    this.node.setAttribute("aria-label", "Player");
     this.withVideo = data.cameras.map((_, number) => number).filter((number) => partsOf(number).length);
     this.hasAll = Boolean(data.mosaic) || this.withVideo.length > 1;
     this.wall = element("div", "screens");
     this.screens = [];
-    this.node.append(this.wall, this.makeBar());
+    this.node = labelled(element("div", "player", this.wall, this.makeBar()), "Player", "group");
     this.node.hidden = !this.exists;
     document.addEventListener("keydown", (event) => this.onKey(event));
     document.addEventListener("visibilitychange", () => document.hidden && this.pause());
@@ -41,7 +39,6 @@ export class Player {
   }
 
   makeBar() {
-    const bar = element("div", "player-bar");
     this.toggle = button("Play", () => this.setPlaying(!this.isPlaying), "toggle");
     this.toggle.title = KEYS;
     this.clock = element("output", "clock");
@@ -49,18 +46,16 @@ export class Player {
     this.follow = element("input");
     this.follow.type = "checkbox";
     this.follow.checked = true;
-    const label = element("label", "follow");
-    label.append(this.follow, element("span", "", "Follow"));
+    const label = element("label", "follow", this.follow, element("span", "", "Follow"));
     label.title = "Go where the person goes, and skip the time when nobody sees them";
     this.speeds = choice("Speed", SPEEDS.map((speed) => [speed, `${speed} ×`]), (speed) => this.setSpeed(speed));
     this.speeds.value = "1";
-    const cameras = this.withVideo.map((number) => [number, data.cameras[number].name]);
+    const cameras = this.withVideo.map((number) => [number, cameraName(number)]);
     this.choice = choice("Video", [...(this.hasAll ? [[ALL, "All cameras"]] : []), ...cameras], (number) => this.choose(number));
-    const large = button("", () => this.enlarge(), "enlarge");
-    large.setAttribute("aria-label", "Full screen");
+    this.choice.hidden = this.choice.length < 2;
+    const large = labelled(button("", () => this.enlarge(), "enlarge"), "Full screen");
     large.title = "Full screen";
-    bar.append(this.toggle, this.clock, route, label, this.speeds, this.choice, large);
-    return bar;
+    return element("div", "player-bar", this.toggle, this.clock, route, label, this.speeds, this.choice, large);
   }
 
   enlarge() {
@@ -139,7 +134,7 @@ export class Player {
       screen.assign(number);
       screen.mark(this.person?.id ?? 0, this.tracklets);
       if (number === ALL || !this.hasAll) screen.setCorner("", "");
-      else if (this.camera === ALL) screen.setCorner(data.cameras[number].name, `Show ${data.cameras[number].name} alone`);
+      else if (this.camera === ALL) screen.setCorner(cameraName(number), `Show ${cameraName(number)} alone`);
       else screen.setCorner("All cameras", "Show all cameras");
     });
     this.aim();
@@ -220,7 +215,7 @@ export class Player {
     const { tagName } = event.target;
     if (["INPUT", "SELECT", "TEXTAREA"].includes(tagName) || (tagName === "BUTTON" && event.key === " ")) return;
     const wideS = event.shiftKey ? 10 : 1;
-    const faster = (by) => this.setSpeed(SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(this.speed) + by))]);
+    const faster = (by) => this.setSpeed(SPEEDS[clamp(SPEEDS.indexOf(this.speed) + by, 0, SPEEDS.length - 1)]);
     const does = {
       " ": () => this.setPlaying(!this.isPlaying),
       ArrowLeft: () => this.seek(this.now - wideS),
@@ -234,17 +229,4 @@ export class Player {
     event.preventDefault();
     does();
   }
-}
-
-function choice(label, options, onChoose) {
-  const made = element("select", "choice");
-  made.setAttribute("aria-label", label);
-  for (const [value, text] of options) {
-    const option = element("option", "", text);
-    option.value = String(value);
-    made.append(option);
-  }
-  made.addEventListener("change", () => onChoose(Number(made.value)));
-  made.hidden = options.length < 2;
-  return made;
 }

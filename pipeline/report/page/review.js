@@ -1,9 +1,10 @@
 // Questions that a human answers, those that matter most first; what was answered, and how to apply it.
 
-import { answer, answers, isSettled, isStored, onAnswers, personOf, restore, sides, undo, yaml } from "./answers.js";
+import { answer, answers, given, isSettled, isStored, onAnswers, personOf, restore, sides, undo, yaml } from "./answers.js";
 import { crop } from "./crops.js";
-import { button, data, linkTo, moment, percent, span, tracklet } from "./data.js";
-import { byId, count, element, setText } from "./text.js";
+import { button, cameraName, capital, data, linkTo, moment, percent, timesAndSpan, tracklet } from "./data.js";
+import { card, note, save } from "./parts.js";
+import { byId, count, element, labelled, setText } from "./text.js";
 
 const CROPS_SHOWN = 7;
 const SHELL_SAFE = /^[\w./-]+$/;
@@ -17,7 +18,7 @@ const KINDS = {
 const reviewView = byId("review-view");
 const pendingBar = byId("pending");
 const settledSoFar = element("p", "facts");
-settledSoFar.setAttribute("role", "status");
+settledSoFar.role = "status";
 let watch = () => {};
 let isSaved = true;
 
@@ -26,38 +27,25 @@ function queue() {
   return data.questions.filter(([a, b]) => !isSettled(a, b));
 }
 
-function given() {
-  return answers.filter(({ kind }) => kind !== "skip");
-}
-
 function questionSide(name, tracklets, title) {
-  const made = element("section", "side");
   const all = tracklets.map(tracklet);
   const shown = all.find((each) => each.name === name) ?? all[0];
-  const head = element("p", "line");
-  head.append(linkTo(personOf(name).id), element("span", "facts", title));
+  const head = element("p", "line", linkTo(personOf(name).id), element("span", "facts", title));
   const strip = element("ul", "strip");
   const others = all.filter((each) => each !== shown && each.crop >= 0).sort((a, b) => b.last - b.first - (a.last - a.first));
   for (const each of [shown, ...others.slice(0, CROPS_SHOWN - 1)]) {
-    const where = `${data.cameras[each.camera].name}, ${moment(each.first)}`;
-    const open = button("", () => watch(each), "picture");
+    const where = `${cameraName(each.camera)}, ${moment(each.first)}`;
+    const open = button("", () => watch(each), "picture", crop(each.crop, where));
     open.title = `Watch ${where}`;
-    open.append(crop(each.crop, where));
-    const item = element("li", each === shown ? "asked" : "");
-    item.append(open);
-    strip.append(item);
+    strip.append(element("li", each === shown ? "asked" : "", open));
   }
-  const when = `${moment(shown.first)} to ${moment(shown.last)} (${span(shown.last - shown.first)})`;
-  const where = element("p", "line");
-  where.append(element("strong", "where", data.cameras[shown.camera].name), element("span", "facts", when));
-  made.append(head, strip, where);
-  if (all.length > 1) made.append(element("p", "facts", `and ${count(all.length - 1, "more tracklet")}`));
-  return made;
+  const where = element("p", "line", element("strong", "where", cameraName(shown.camera)), element("span", "facts", timesAndSpan(shown)));
+  const more = all.length > 1 && note(`and ${count(all.length - 1, "more tracklet")}`);
+  return element("section", "side", head, strip, where, more);
 }
 
 function keyed(key, text, act, className = "") {
-  const made = button("", act, className);
-  made.append(element("kbd", "", key), ` ${text}`);
+  const made = button("", act, className, element("kbd", "", key), ` ${text}`);
   made.setAttribute("aria-keyshortcuts", key);
   return made;
 }
@@ -68,38 +56,34 @@ function say(kind) {
 }
 
 function askedCard([a, b, probability, worth, why]) {
-  const made = element("article", "card question");
   const isOne = personOf(a) === personOf(b);
   const [here, there] = sides(a, b);
-  const pair = element("div", "sides");
-  pair.append(questionSide(a, here, isOne ? "one part" : ""), questionSide(b, there, isOne ? "the other part" : ""));
-  const stands = isOne ? "that they are one person, and linked them" : "that they are one person, and kept them apart";
+  const pair = element("div", "sides", questionSide(a, here, isOne && "one part"), questionSide(b, there, isOne && "the other part"));
+  const did = isOne ? "linked them" : "kept them apart";
   const moves = `An answer is expected to move ${count(Math.ceil(worth), "box", "boxes")}.`;
-  const said = element("p", "", `The run says ${percent(probability)} ${stands}. ${moves}`);
-  const buttons = element("div", "answers");
-  buttons.append(
+  const said = element("p", "", `The run says ${percent(probability)} that they are one person, and ${did}. ${moves}`);
+  const buttons = element(
+    "div",
+    "answers",
     keyed("S", "Same person", () => say("same"), "primary"),
     keyed("D", "Different people", () => say("different"), "primary"),
     keyed("K", "Skip", () => say("skip")),
     keyed("U", "Undo", () => undo()),
   );
   buttons.lastChild.disabled = !answers.length;
-  const words = element("p", "facts", `${why.charAt(0).toUpperCase()}${why.slice(1)}.`);
-  made.append(element("h2", "", "Are these two the same person?"), pair, said, words, buttons);
+  const made = card("Are these two the same person?", pair, said, note(`${capital(why)}.`), buttons);
+  made.classList.add("question");
   return made;
 }
 
 function reviewProgress(open) {
-  const made = element("div", "progress");
   const all = data.questions.length;
-  const meter = element("progress");
+  const meter = labelled(element("progress"), "Questions settled");
   meter.max = all;
   meter.value = all - open.length;
-  meter.setAttribute("aria-label", "Questions settled");
   const left = open.reduce((sum, [, , , worth]) => sum + worth, 0);
   setText(settledSoFar, `${all - open.length} of ${count(all, "question")} settled · the others are expected to move ${count(Math.ceil(left), "box", "boxes")}`);
-  made.append(meter, settledSoFar);
-  return made;
+  return element("div", "progress", meter, settledSoFar);
 }
 
 function folder() {
@@ -109,42 +93,31 @@ function folder() {
 }
 
 function download() {
-  const link = element("a");
-  link.href = URL.createObjectURL(new Blob([yaml()], { type: "application/yaml" }));
-  link.download = "corrections.yaml";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  save("corrections.yaml", yaml());
   isSaved = true;
 }
 
 function answerLine({ kind, names }, at) {
-  const made = element("li", "line");
-  const take = button("Undo", () => undo(at), "small");
-  take.setAttribute("aria-label", `Undo ${KINDS[kind]} ${names.join(" ")}`);
+  const take = labelled(button("Undo", () => undo(at)), `Undo ${KINDS[kind]} ${names.join(" ")}`);
   const shown = names.length > 3 ? [...names.slice(0, 2), `${names.length - 2} more`] : names;
-  made.append(element("span", "where", `${KINDS[kind]}: ${shown.join(kind === "split" ? " at " : " and ")}`), take);
-  return made;
+  return element("li", "line", element("span", "where", `${KINDS[kind]}: ${shown.join(kind === "split" ? " at " : " and ")}`), take);
 }
 
 function answersCard() {
-  const made = element("section", "card said");
-  made.append(element("h2", "", "Your answers"));
+  const made = card("Your answers");
+  made.classList.add("said");
   if (!answers.length) {
-    made.append(element("p", "facts", "None yet. The people of this page follow your answers at once; nothing is written until you apply them."));
+    made.append(note("None yet. The people of this page follow your answers at once; nothing is written until you apply them."));
     return made;
   }
-  const list = element("ol", "answer-list");
-  list.append(...answers.map(answerLine).reverse());
-  made.append(list);
+  made.append(element("ol", "answer-list", ...answers.map(answerLine).reverse()));
+  const line = element("div", "line", button("Undo all", () => undo(0, answers.length)));
   if (given().length) {
-    const how = element("p", "facts", "Download the corrections, then link again with them. This takes seconds, and reads no video:");
-    const command = element("p");
-    command.append(element("code", "command", `people-tracker apply ${folder()} corrections.yaml`));
-    made.append(how, command);
+    const how = note("Download the corrections, then link again with them. This takes seconds, and reads no video:");
+    const command = element("code", "command", `people-tracker apply ${folder()} corrections.yaml`);
+    made.append(how, element("p", "", command));
+    line.prepend(button("Download corrections.yaml", download, "primary"));
   }
-  const line = element("div", "line");
-  if (given().length) line.append(button("Download corrections.yaml", download, "primary"));
-  line.append(button("Undo all", () => undo(0, answers.length)));
   made.append(line);
   return made;
 }
@@ -152,11 +125,10 @@ function answersCard() {
 /** Show the question that matters most. */
 export function showReview() {
   const open = queue();
-  const asked = element("div", "asked-now");
-  if (open.length) asked.append(reviewProgress(open), askedCard(open[0]));
-  else asked.append(element("p", "card empty", data.questions.length ? "All questions are settled." : "No link of this run is in doubt."));
+  const none = data.questions.length ? "All questions are settled." : "No link of this run is in doubt.";
+  const asked = open.length ? [reviewProgress(open), askedCard(open[0])] : [element("p", "card empty", none)];
   const focused = reviewView.contains(document.activeElement) ? document.activeElement.textContent : "";
-  reviewView.replaceChildren(asked, answersCard());
+  reviewView.replaceChildren(element("div", "asked-now", ...asked), answersCard());
   [...reviewView.querySelectorAll("button")].find((each) => focused && each.textContent === focused)?.focus();
 }
 
@@ -178,7 +150,7 @@ export function startReview(refresh, watchAt) {
     showPending();
     refresh();
   });
-  byId("undo-last").addEventListener("click", () => undo(answers.findLastIndex(({ kind }) => kind !== "skip")));
+  byId("undo-last").addEventListener("click", () => undo(answers.indexOf(given().at(-1))));
   byId("download").addEventListener("click", download);
   document.addEventListener("keydown", (event) => {
     const act = SHORTCUTS[event.key.toLowerCase()];

@@ -2,8 +2,9 @@
 // says, with a box around the chosen person.
 
 import { boxAt } from "./boxes.js";
-import { button, colour, data } from "./data.js";
-import { element, setText } from "./text.js";
+import { button, cameraName, colour, data } from "./data.js";
+import { clamp } from "./parts.js";
+import { element, labelled, setText } from "./text.js";
 
 export const ALL = -1;
 const SEEK_MARGIN_S = 0.01; // times here are rounded to this, and a seek lands on the frame before otherwise
@@ -35,8 +36,6 @@ export class Screen {
     this.target = 0;
     this.speed = 0; // 0: it stands still
     this.shown = null; // time of the picture that is seen
-    this.node = element("div", "screen");
-    this.frame = element("div", "frame");
     this.video = element("video");
     this.video.preload = "auto";
     this.video.playsInline = true;
@@ -45,8 +44,8 @@ export class Screen {
     this.message = element("p", "empty");
     this.message.hidden = true;
     this.corner = button("", () => onButton(this.number), "corner");
-    this.frame.append(this.video);
-    this.node.append(this.frame, this.message, this.corner);
+    this.frame = element("div", "frame", this.video);
+    this.node = element("div", "screen", this.frame, this.message, this.corner);
     const again = () => {
       this.aim(this.target, this.speed);
       onChange();
@@ -65,8 +64,7 @@ export class Screen {
     this.load(null);
     if (number === null) return;
     const isAll = number === ALL;
-    const name = isAll ? "all cameras" : data.cameras[number].name;
-    this.video.setAttribute("aria-label", `Video of ${name}`);
+    labelled(this.video, `Video of ${isAll ? "all cameras" : cameraName(number)}`);
     if (!isAll) this.setShape(data.cameras[number].width / data.cameras[number].height);
     for (const [, view] of this.views) view.remove();
     this.views = new Map();
@@ -88,7 +86,7 @@ export class Screen {
   setCorner(text, label) {
     this.corner.hidden = !text;
     setText(this.corner, text);
-    this.corner.setAttribute("aria-label", label);
+    labelled(this.corner, label);
   }
 
   load(part) {
@@ -146,7 +144,7 @@ export class Screen {
 
   follow() {
     const { video } = this;
-    const offset = Math.max(0, Math.min(this.offset, video.duration));
+    const offset = clamp(this.offset, 0, video.duration);
     const drift = offset - video.currentTime;
     if (!this.speed) {
       if (!video.paused) video.pause();
@@ -154,7 +152,7 @@ export class Screen {
     } else if (Math.abs(drift) > MAX_DRIFT_S * Math.max(1, this.speed)) {
       video.currentTime = offset;
     } else {
-      const nudge = Math.abs(drift) < FREE_DRIFT_S ? 0 : Math.max(-MAX_NUDGE, Math.min(MAX_NUDGE, drift));
+      const nudge = Math.abs(drift) < FREE_DRIFT_S ? 0 : clamp(drift, -MAX_NUDGE, MAX_NUDGE);
       video.playbackRate = this.speed * (1 + nudge);
       if (video.paused && !video.ended) video.play().catch(() => {});
     }

@@ -1,9 +1,9 @@
 // The site: cameras and ways between them, people over time, how long they stay, and the floor.
 
-import { answers } from "./answers.js";
+import { given } from "./answers.js";
 import { button, cameraName, data, moment, span } from "./data.js";
 import { heatMaps } from "./heat.js";
-import { bars, between, card, clamp, laneName, scaleMark, shape, shortName, slider, table } from "./parts.js";
+import { bars, between, card, clamp, laneName, note, scaleMark, shape, shortName, slider, table } from "./parts.js";
 import { floorPlans } from "./plan.js";
 import { count, element, labelled, setText } from "./text.js";
 import { zonesCard } from "./zones.js";
@@ -171,14 +171,14 @@ function wayRow(step, range) {
 function ways() {
   const content = data.cameras.length <= MAX_NODES ? [graph()] : [];
   if (!data.steps.length) {
-    content.push(element("p", "facts", "Nobody was seen in more than one camera."));
+    content.push(note("Nobody was seen in more than one camera."));
   } else {
     const range = bins();
     const head = element("div", "", "Time between", data.steps.some(({ counts }) => counts.length) && timeScale(range));
     const body = data.steps.slice(0, MAX_ROWS).map((step) => wayRow(step, range));
     content.push(table(["Way", "Steps", head], body));
     const more = data.steps.length - MAX_ROWS;
-    if (more > 0) content.push(element("p", "facts", `and ${more} more`));
+    if (more > 0) content.push(note(`and ${more} more`));
   }
   return card("Ways between cameras", ...content);
 }
@@ -192,7 +192,7 @@ function cameras(showCamera) {
     camera.boxes ? `${Math.round((100 * camera.in_tracks) / camera.boxes)}%` : "–",
   ]);
   const said = "Stay: median of the time that people are in view. In tracks: share of the detected boxes that belong to a track.";
-  return card("Cameras", element("p", "facts", said), table(["Camera", "People", "Stay", "Frames", "In tracks"], body));
+  return card("Cameras", note(said), table(["Camera", "People", "Stay", "Frames", "In tracks"], body));
 }
 
 function occupancy(showTimes) {
@@ -216,7 +216,7 @@ function occupancy(showTimes) {
   });
   choose(at);
   const line = element("div", "line", told, button("Show them", () => showTimes([at * bin, (at + 1) * bin])));
-  const chart = element("div", "chart", element("p", "facts", `${most} at most`), all, time, line);
+  const chart = element("div", "chart", note(`${most} at most`), all, time, line);
   const lanes = data.cameras.map((camera, number) => {
     const own = perCamera[number];
     const small = bars(own, most, `${camera.name}: ${Math.max(...own, 0)} at most`);
@@ -237,12 +237,12 @@ function dwell() {
     bar.style.width = `${(100 * n) / most}%`;
     made.append(element("dt", "", words), element("dd", "", bar, element("span", "", String(n))));
   });
-  return card("How long people stay", element("p", "facts", `From first to last seen, median ${span(median)}`), made);
+  return card("How long people stay", note(`From first to last seen, median ${span(median)}`), made);
 }
 
 /** Show the site, which is that of the people whom the run found; answers do not change it. */
 export function showSite(target, showCamera, showTimes) {
-  asFound.hidden = answers.every(({ kind }) => kind === "skip");
+  asFound.hidden = !given().length;
   if (target.childElementCount) return;
   const plans = floorPlans();
   target.append(

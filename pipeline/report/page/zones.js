@@ -2,7 +2,7 @@
 
 import { withStill } from "./crops.js";
 import { data, span } from "./data.js";
-import { bars, card, laneName, shape, table } from "./parts.js";
+import { bars, card, laneName, note, shape, table } from "./parts.js";
 import { element, labelled } from "./text.js";
 
 const COLOURS = ["#ffd23f", "#4cc9f0", "#ff7ab6", "#80ed99", "#ff9f1c", "#b8a1ff"];
@@ -48,7 +48,8 @@ function inArrow([[x1, y1], [x2, y2]], unit) {
   const length = Math.hypot(x2 - x1, y2 - y1) || 1;
   const along = [(x2 - x1) / length, (y2 - y1) / length];
   const right = [-along[1], along[0]];
-  const at = (ahead, aside) => [0, 1].map((axis) => [(x1 + x2) / 2, (y1 + y2) / 2][axis] + unit * (right[axis] * ahead + along[axis] * aside));
+  const middle = [(x1 + x2) / 2, (y1 + y2) / 2];
+  const at = (ahead, aside) => middle.map((value, axis) => value + unit * (right[axis] * ahead + along[axis] * aside));
   const path = `M${at(0, 0)} L${at(30, 0)} M${at(20, -8)} L${at(30, 0)} L${at(20, 8)}`;
   const [x, y] = at(44, 0);
   return [
@@ -81,7 +82,7 @@ function lanes(areas) {
 function howTo() {
   const link = element("a", "", "Draw areas and lines");
   link.href = "#draw";
-  return element("p", "facts", link, " on a picture to count who enters, stays and passes.");
+  return note(link, " on a picture to count who enters, stays and passes.");
 }
 
 /** Return what was counted at zones. */
@@ -92,7 +93,7 @@ export function zonesCard() {
   if (areas.length) {
     const body = areas.map((zone) => [zone.zone, String(zone.entries), String(zone.exits), String(zone.inside), String(zone.most), zone.exits ? span(zone.dwell_s) : "–"]);
     content.push(table(["Area", "Entries", "Exits", "Inside", "Most", "Stay"], body));
-    content.push(element("p", "facts", "Inside: people at the end. Most: people at once. Stay: median of the stays that ended."));
+    content.push(note("Inside: people at the end. Most: people at once. Stay: median of the stays that ended."));
     content.push(element("p", "facts lanes-title", "People inside over time"), ...lanes(areas));
   }
   if (lines.length) content.push(table(["Line", "In", "Out"], lines.map((zone) => [zone.zone, String(zone.entries), String(zone.exits)])));
