@@ -55,13 +55,13 @@ function say(kind) {
   if (question) answer(kind, question[0], question[1]);
 }
 
-function askedCard([a, b, probability, worth, why]) {
+function askedCard([a, b, probability, worth, why, rule]) {
   const isOne = personOf(a) === personOf(b);
   const [here, there] = sides(a, b);
   const pair = element("div", "sides", questionSide(a, here, isOne && "one part"), questionSide(b, there, isOne && "the other part"));
-  const did = isOne ? "linked them" : "kept them apart";
+  const apart = rule ? `but a rule keeps them apart: ${rule}` : "and kept them apart";
   const moves = `An answer is expected to move ${count(Math.ceil(worth), "box", "boxes")}.`;
-  const said = element("p", "", `The run says ${percent(probability)} that they are one person, and ${did}. ${moves}`);
+  const said = element("p", "", `The run says ${percent(probability)} that they are one person, ${isOne ? "and linked them" : apart}. ${moves}`);
   const buttons = element(
     "div",
     "answers",

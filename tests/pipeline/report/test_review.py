@@ -10,6 +10,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.linking.clustering import corrections
+from pipeline.linking.reasons import SAME_TIME
 from pipeline.report import __main__ as command
 from pipeline.report import html
 from tests.browser import DESKTOP, MARKS, PHONE, By, console_of, set_size, started, text_of
@@ -105,6 +106,22 @@ def test_the_question_that_matters_most_comes_first_and_says_what_the_run_thinks
     assert "The run says 70% that they are one person, and linked them." in text_of(
         browser, ".question"
     )
+
+
+def test_a_question_says_what_the_run_said_of_the_pair_and_the_rule(
+    browser: Any, tmp_path: Path
+) -> None:
+    path = results.write(tmp_path, 2, 12) / "links.json"
+    why = json.loads(path.read_text())
+    why["links"] = [{**link, "probability": 1.0} for link in why["links"]]
+    why["near_misses"][0] |= {"probability": 0.97, "rule": SAME_TIME}
+    path.write_text(json.dumps(why))
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#review")
+    said = "The run says 97% that they are one person, but a rule keeps them apart: one camera,"
+    wait_until(lambda: said in text_of(browser, ".question"))
+    opened(browser, tmp_path, "#people/1")
+    wait_until(lambda: "97%" in text_of(browser, ".near"))
 
 
 def test_people_are_joined_at_once_by_s_and_parted_again_by_u(browser: Any, folder: Path) -> None:
