@@ -298,6 +298,7 @@ def test_a_person_is_said_to_be_another_one(browser: Any, folder: Path) -> None:
     join = browser.find_element(By.CSS_SELECTOR, ".same-as button")
     field.send_keys("99")
     assert not join.is_enabled()
+    assert text_of(browser, ".same-as .shown") == "There is no person 99"
     field.clear()
     field.send_keys("9")
     wait_until(join.is_enabled)
@@ -305,6 +306,26 @@ def test_a_person_is_said_to_be_another_one(browser: Any, folder: Path) -> None:
     join.click()
     wait_until(lambda: n_people(browser) == "29 people")
     wait_until(lambda: "6 tracklets" in text_of(browser, ".heading"))
+
+
+def test_who_is_seen_beside_somebody_is_joined_with_them_on_a_second_click(
+    browser: Any, tmp_path: Path
+) -> None:
+    path = results.write(tmp_path, 3, 1, ("gate",)) / "trajectories.json"
+    people = json.loads(path.read_text())
+    for tracklet in people["people"][1]["tracklets"]:
+        tracklet["times_s"] = [round(time_s - 1.6, 2) for time_s in tracklet["times_s"]]
+    path.write_text(json.dumps(people))
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#people/1")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
+    browser.find_element(By.ID, "same-as").send_keys("2")
+    browser.find_element(By.CSS_SELECTOR, ".same-as button").click()
+    asks = "Both are in gate for 0.6 s at the same time."
+    wait_until(lambda: asks in text_of(browser, ".same-as .shown"))
+    assert n_people(browser) == "3 people"
+    browser.find_element(By.CSS_SELECTOR, ".same-as button").click()
+    wait_until(lambda: n_people(browser) == "2 people")
 
 
 def test_an_answer_that_contradicts_another_is_refused(browser: Any, folder: Path) -> None:
