@@ -100,7 +100,7 @@ def test_the_question_that_matters_most_comes_first_and_says_what_the_run_thinks
     said = text_of(browser, ".question")
     assert "The run says 40% that they are one person, and kept them apart." in said
     assert "expected to move 8 boxes" in said
-    assert "0 of 4 questions settled" in text_of(browser, ".progress")
+    assert "0 answered · 0 skipped · 4 left, expected to move" in text_of(browser, ".progress")
     press(browser, "k")
     wait_until(lambda: asked(browser) == ["10", "10"])
     assert "The run says 70% that they are one person, and linked them." in text_of(
@@ -212,6 +212,22 @@ def test_what_follows_from_earlier_answers_is_not_asked(browser: Any, tmp_path: 
     press(browser, "d")
     wait_until(lambda: "All questions are settled" in text_of(browser, "#review-view"))
     assert n_people(browser) == "2 people"
+
+
+def test_skipped_questions_are_counted_and_asked_again_at_the_end(
+    browser: Any, folder: Path
+) -> None:
+    opened(browser, folder, "#review")
+    wait_until(lambda: asked(browser) == ["1", "2"])
+    press(browser, "k")
+    press(browser, "s")
+    wait_until(lambda: "1 answered · 1 skipped · 2 left" in text_of(browser, ".progress"))
+    press(browser, "s")
+    press(browser, "k")
+    wait_until(lambda: "All other questions are settled" in text_of(browser, "#review-view"))
+    click(browser, "#review-view button", "Go through the 2 skipped")
+    wait_until(lambda: asked(browser) == ["1", "2"])
+    assert "2 answered · 0 skipped · 2 left" in text_of(browser, ".progress")
 
 
 def test_corrections_that_were_applied_before_are_kept_in_the_file(
