@@ -5,10 +5,13 @@ before, and named in natural order.
 import codecs
 import contextlib
 import errno
+import lzma
 import os
 import re
 import secrets
 import stat
+import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +25,10 @@ MAX_SETTINGS_BYTES = 10_000_000
 MAX_PATH = 200
 """Longest path in a message, characters."""
 O_BINARY = getattr(os, "O_BINARY", 0)
+DAMAGED_ARCHIVE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""What reading a damaged zip archive raises, besides OSError and ValueError. With wrong bits, it
+may seem to need a password (RuntimeError), or a newer reader (NotImplementedError, which is one).
+"""
 
 
 @contextlib.contextmanager

@@ -14,18 +14,17 @@ from typing import IO, Any
 
 import numpy as np
 
+from models import files
 from models.errors import one_line
 from pipeline.records import Array
 
 FAILURES = (
-    zipfile.BadZipFile,
+    *files.DAMAGED_ARCHIVE,
     KeyError,
     IndexError,
     TypeError,
     AttributeError,
-    EOFError,
-    RecursionError,
-    NotImplementedError,
+    OverflowError,
 )
 """What reading a damaged file raises, besides ValueError."""
 

@@ -7,7 +7,8 @@ site, and crops. Zones are counted again.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from pipeline.exports.table import NO_HOMOGRAPHY, NO_ROWS, Footage, Table, conca
 from pipeline.linking import linker
 from pipeline.linking.learning import similarity
 from pipeline.linking.reasons import CORRECTED
-from pipeline.outputs import links, reading, trajectories
+from pipeline.outputs import links, manifest, reading, trajectories
 from pipeline.outputs.folder import MANIFEST, MOT, OutputFolder
 from pipeline.records import Array, Camera, Link, Person, Tracklet
 from pipeline.report import crops
@@ -33,6 +34,7 @@ from pipeline.report.write import PRIORS
 from pipeline.version import VERSION, git_hash
 from pipeline.zones import counting
 from pipeline.zones import table as zone_table
+from pipeline.zones.counting import Event
 
 CONFIG = "config.yaml"
 KEPT = (CONFIG, PRIORS, crops.FILE)
@@ -116,12 +118,13 @@ def _labels(run: Table, files: Sequence[Path]) -> dict[str, Labels]:
             )
         found[camera] = labels
 
+    last_frame = max((each.last_frame for each in run.footage.values()), default=-1)
     mot_files: list[Path] = []
     for path in _expanded(files):
         if path.suffix.lower() == ".txt":
             mot_files.append(path)
         else:
-            labels, task = labelled_cvat.read(path)
+            labels, task = labelled_cvat.read(path, last_frame)
             add(labels, [path.stem, task])
     names = [path.parent.parent.name if path.name == "gt.txt" else path.stem for path in mot_files]
     cameras = [_camera(run, path, [name]) for path, name in zip(mot_files, names, strict=True)]
@@ -199,8 +202,9 @@ def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> Non
     config = _config(run.folder)
     people = imported.people
     cameras = [_with_floor(footage, config) for footage in imported.footage]
+    events: list[Event] = []
     folder = OutputFolder(output, overwrite)
-    try:
+    with closing(folder):
         folder.create()
         folder.keep([name for name in KEPT if (run.folder / name).is_file()], run.folder)
         confirmed = config.linking.confirmed_probability
@@ -217,10 +221,9 @@ def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> Non
             lines = trajectories.truth_lines(people, camera.name)
             folder.write_parts(f"{MOT}/{camera.name}.txt", lines)
         document = _manifest(run, imported)
+        document["zones"] = [asdict(each) for each in zone_table.totals(events, config.zones)]
         document["files"] = [*folder.written, MANIFEST]
         folder.publish(json.dumps(document, indent=1, allow_nan=False) + "\n")
-    finally:
-        folder.close()
 
 
 def _config(folder: Path) -> Config:
@@ -250,18 +253,21 @@ def _manifest(run: Table, imported: Imported) -> dict[str, Any]:
     before = reading.read(path) if path.is_file() else {}
     appearance = str(before.get("appearance", ""))
     warnings = [str(warning) for warning in before.get("warnings", [])]
-    labelled_in = ", ".join(path.name for path in imported.files)
+    names = [path.name for path in imported.files]
+    ids = [person.person_id for person in imported.people]
     return {
         **before,
         "schema": "run/1",
         "version": VERSION,
         "git": git_hash(),
         "people": len(imported.people),
+        "last_person_id": max([int(before.get("last_person_id", 0)), *ids]),
         "appearance": "",
         "lookalikes": "",
         "cameras": [_described(footage, imported.people) for footage in imported.footage],
         "stages": {},
-        "notes": [f"people and boxes were labelled by hand, in {labelled_in}"],
+        manifest.LABELLED_IN: names,
+        "notes": [f"people and boxes were labelled by hand, in {', '.join(names)}"],
         "warnings": [
             *(each for each in warnings if not (appearance and each.startswith(appearance))),
             *imported.warnings,
@@ -280,6 +286,8 @@ def _described(footage: Footage, people: Iterable[Person]) -> dict[str, Any]:
     return {
         "camera": name,
         "source": footage.camera.source,
+        "width": footage.camera.width,
+        "height": footage.camera.height,
         "n_frames": len(footage.frames),
         "n_dropped": footage.camera.n_dropped,
         "n_unchanged": 0,

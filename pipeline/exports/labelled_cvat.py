@@ -9,7 +9,6 @@ import math
 import re
 import xml.etree.ElementTree as ET
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from typing import IO
 
 import numpy as np
 
+from models import files
 from models.errors import one_line
 from pipeline.errors import SourceError
 from pipeline.exports.labelled import MAX_NUMBER, Labels
@@ -26,7 +26,7 @@ from pipeline.exports.labelled import MAX_NUMBER, Labels
 IN_ARCHIVE = "annotations.xml"
 STEP = re.compile(r"step\s*=\s*([0-9]{1,6})")
 CORNERS = ("xtl", "ytl", "xbr", "ybr")
-DAMAGED = (ET.ParseError, ValueError, LookupError, RuntimeError, zipfile.BadZipFile, zlib.error)
+DAMAGED = (ET.ParseError, ValueError, LookupError, *files.DAMAGED_ARCHIVE)
 """What reading raises: no XML, unknown encodings, archives that are damaged or need a password."""
 EXPORT_AGAIN = "export it from CVAT as CVAT for video 1.1"
 NEEDS_ID = (
@@ -45,11 +45,12 @@ class _Box:
     track_id: int
 
 
-def read(path: Path) -> tuple[Labels, str]:
+def read(path: Path, last_frame: int) -> tuple[Labels, str]:
     """Read the tracks of one camera.
 
     Args:
         path: an XML file.
+        last_frame: last frame of the run; boxes are not interpolated beyond it.
 
     Returns:
         The boxes, and the name of the task ("" where there is none).
@@ -64,7 +65,8 @@ def read(path: Path) -> tuple[Labels, str]:
             where = f"{path}: track {element.get('id', number)}"
             step = STEP.search(task.get("frame_filter", ""))
             step_frames = max(int(step[1]), 1) if step else 1
-            rows += [(number, box) for box in _shown(_boxes(element, where), step_frames)]
+            shown = _shown(_boxes(element, where), step_frames, last_frame)
+            rows += [(number, box) for box in shown]
     return _labels(path, rows), task.get("name", "").strip()
 
 
@@ -174,8 +176,8 @@ def _number(text: str, what: str) -> float:
     return number
 
 
-def _shown(boxes: list[_Box], step: int) -> Iterator[_Box]:
-    """Boxes that are seen, and those between them in frames that have none."""
+def _shown(boxes: list[_Box], step: int, last_frame: int) -> Iterator[_Box]:
+    """Boxes that are seen, and those between them in frames that have none, up to the last."""
     for box, following in zip(boxes, [*boxes[1:], None], strict=True):
         if box.is_outside:
             continue
@@ -184,7 +186,7 @@ def _shown(boxes: list[_Box], step: int) -> Iterator[_Box]:
             continue
         to = box if following.is_outside else following
         length = following.frame - box.frame
-        for frame in range(box.frame + step, following.frame, step):
+        for frame in range(box.frame + step, min(following.frame, last_frame + 1), step):
             share = (frame - box.frame) / length
             sides = zip(box.corners, to.corners, strict=True)
             corners = tuple(a + share * (b - a) for a, b in sides)

@@ -129,7 +129,7 @@ def load(folder: Path) -> Crops:
     blur: Blur = "off"
     for path in files_of(folder):
         for place, value in enumerate(lines.read(path)):
-            with suppress(KeyError, TypeError, ValueError):
+            with suppress(KeyError, TypeError, ValueError, OverflowError):
                 track = (str(value["camera"]), int(value["track_id"]))
                 frame = int(value["frame"])
                 entries[track].append(Entry(len(places), frame, float(value["quality"])))

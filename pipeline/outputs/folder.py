@@ -26,6 +26,8 @@ except ImportError:  # on Windows there is no lock
 MANIFEST = "run.json"
 MOT = "mot"
 """The only subfolder of the results."""
+LARGE = (".mp4", ".zip")
+"""Suffixes of large files, which nobody edits."""
 HIDDEN = ".people-tracker-"
 
 
@@ -199,13 +201,14 @@ class OutputFolder:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file, as another name of the same one where that is possible: results are replaced and
-    never changed.
+    """Copy a file. Large ones, which nobody edits, become another name of the same file where that
+    is possible: a run replaces results and never changes them.
     """
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
+    if source.suffix in LARGE:
+        with suppress(OSError):
+            os.link(source, target)
+            return
+    shutil.copyfile(source, target)
 
 
 def listed(path: Path) -> list[str]:

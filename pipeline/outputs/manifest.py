@@ -36,6 +36,10 @@ OF_RUN = (*PROCESS, "stages")
 """What stays when results are made again of what a run kept."""
 
 
+LABELLED_IN = "labelled_in"
+"""Files of the labels, in the run.json of results that were labelled by hand."""
+
+
 def to_json(result: Result, files: list[str]) -> str:
     """Return the manifest of a finished run as text.
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models import documents
+from models import documents, files
 from pipeline.errors import SourceError
 from pipeline.live import jpeg, privacy
 from pipeline.live.privacy import Blur
@@ -236,7 +236,7 @@ def _reading(path: Path) -> Iterator[None]:
     """Turn what a damaged archive causes into one line."""
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, cv2.error):
+    except (OSError, ValueError, KeyError, TypeError, cv2.error, *files.DAMAGED_ARCHIVE):
         raise SourceError(
             f"{path}: is damaged, or was not written by this program; delete it to get a report"
             " without crops"

@@ -8,18 +8,14 @@ is a list, in the order of `TRACKLET`, `LINK`, `NEAR`, `STAY` and `QUESTION`.
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from pipeline import explain, kept
-from pipeline.config import Config
-from pipeline.linking.clustering import corrections
-from pipeline.linking.clustering.corrections import Corrections
-from pipeline.linking.learning.homographies import Homography
 from pipeline.records import Array, Camera
 from pipeline.report import quality, questions, sheets, site, zones
 from pipeline.report.boxes import Boxes, Packed
@@ -27,8 +23,8 @@ from pipeline.report.crops import Crops, Entry
 from pipeline.report.heat import Heat
 from pipeline.report.plan import Plans
 from pipeline.report.questions import Question, Seen
-from pipeline.report.site import Segment, Stay
-from pipeline.zones.counting import Event
+from pipeline.report.site import Stay
+from pipeline.report.written import Origin, Written
 
 Json = dict[str, Any]
 
@@ -74,28 +70,12 @@ MAX_NEAR = 5
 MAX_GAP_S = 0.6
 """A tracklet was seen all the time if its rows are at most this far apart, or two usual steps."""
 STEPS = 2.5
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a run wrote: people of trajectories.json one by one and how many tracklets they have
-    together, its cameras, links.json and run.json, crops, the names of its files, the segments of
-    the cameras of a live run, homographies that it learned, settings, events at zones, and the
-    corrections that it obeyed.
-    """
-
-    people: Iterable[Json]
-    n_tracklets: int
-    cameras: Sequence[Json]
-    why: Json
-    run: Json
-    crops: Crops
-    files: frozenset[str]
-    segments: Mapping[str, Sequence[Segment]] = field(default_factory=dict)
-    homographies: Sequence[Homography] = ()
-    config: Config = field(default_factory=Config)
-    zone_events: Sequence[Event] = ()
-    corrections: Corrections = corrections.NONE
+NO_VIDEOS: Mapping[Origin, str] = {
+    "recordings": "run without --no-video to play them here",
+    "live": "none were recorded, or they were deleted",
+    "labels": "those of the run show people as they were before they were labelled by hand",
+}
+"""Why there are no videos beside the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +139,9 @@ def build(written: Written) -> Document:
         "gap_edges": site.GAP_EDGES_S.tolist(),
         "heat": people.heat.document(),
         "plans": people.plans.documents(written.homographies, origin_s),
-        "quality": quality.findings(written.run, written.why, entries, written.crops, len(numbers)),
+        "quality": quality.findings(written, entries, len(numbers)),
         "confirmed": written.why["confirmed_probability"],
-        "is_live": "is_live" in written.why["calibration"],
+        "no_videos": NO_VIDEOS[written.origin],
         "about": _about(written.run),
     }
     _count_from(document, origin_s)

@@ -19,8 +19,8 @@ from pipeline.online.events import NO_LINK, Event
 from pipeline.outputs import trajectories
 from pipeline.outputs.links import NEAR_MISS
 from pipeline.records import Link, Person, Tracklet
-from pipeline.report.data import Written
 from pipeline.report.site import Segment
+from pipeline.report.written import Written
 
 Json = dict[str, Any]
 
@@ -52,6 +52,7 @@ def written(folder: Path, merged: Merged, run: Json) -> Written:
         config=Config(zones=list(merged.setup.zones)),
         zone_events=merged.zone_events,
         segments={camera.name: segments_of(folder, camera.name) for camera in merged.cameras},
+        origin="live",
     )
 
 
@@ -79,7 +80,7 @@ def _why(folder: Path, merged: Merged, run: Json) -> Json:
     return {
         "min_probability": 0.0,
         "confirmed_probability": confirmed,
-        "calibration": {"in_words": run.get("appearance", NOT_MEASURED), "is_live": True},
+        "calibration": {"in_words": run.get("appearance", NOT_MEASURED)},
         "links": links,
         "near_misses": events.near_misses(owner),
     }

@@ -5,7 +5,8 @@ from typing import Any, Literal, NamedTuple
 
 from pipeline import explain
 from pipeline.linking.learning import similarity
-from pipeline.report.crops import FILE, Crops
+from pipeline.report.crops import FILE
+from pipeline.report.written import Written
 
 Json = dict[str, Any]
 Level = Literal["good", "note", "warn", "bad"]
@@ -23,19 +24,17 @@ class Finding(NamedTuple):
     cure: str
 
 
-def findings(
-    run: Json, why: Json, people: Sequence[Json], crops: Crops, n_crops: int
-) -> list[Json]:
+def findings(written: Written, people: Sequence[Json], n_crops: int) -> list[Json]:
     """Return what a reader should know of a run, the most important first.
 
     Args:
-        run: run.json.
-        why: links.json.
+        written: what it wrote.
         people: people of the page.
-        crops: the crops of the run.
-        n_crops: how many of them are in the page.
+        n_crops: how many of its crops are in the page.
     """
-    found = [_appearance(why["calibration"])]
+    run = written.run
+    why = written.why
+    found: list[Finding] = []
     if run.get("interrupted"):
         again = "Run again with --overwrite to cover everything."
         text = "The run was stopped early; the results cover what was read until then."
@@ -50,10 +49,11 @@ def findings(
     for overlap in run.get("overlaps", []):
         found.append(Finding("good", "Overlap learned", f"{overlap}.", ""))
     found += [_of_line("note", "Note", note) for note in run.get("notes", [])]
-    is_live = "is_live" in why["calibration"]
-    found += _crops(people, crops, n_crops, is_live)
+    found += _crops(written, people, n_crops)
     order = ("bad", "warn", "note", "good")
-    found[1:] = sorted(found[1:], key=lambda each: order.index(each.level))
+    found.sort(key=lambda each: order.index(each.level))
+    if written.origin != "labels":  # in which appearance decided nothing
+        found.insert(0, _appearance(written))
     return [each._asdict() for each in found]
 
 
@@ -67,10 +67,11 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith((".", "!", "?")) else ".")
 
 
-def _appearance(calibration: Json) -> Finding:
+def _appearance(written: Written) -> Finding:
+    calibration = written.why["calibration"]
     text = _sentence(str(calibration["in_words"]))
     title = "How well appearance tells people apart"
-    if "is_live" in calibration:
+    if written.origin == "live":
         return Finding("note", title, text, "")
     separation = calibration.get("separation")
     if separation is None or not calibration["n_same"] or not calibration["n_different"]:
@@ -138,15 +139,16 @@ def _dropped(run: Json) -> list[Finding]:
     return found
 
 
-def _crops(people: Sequence[Json], crops: Crops, n_crops: int, is_live: bool) -> list[Finding]:
+def _crops(written: Written, people: Sequence[Json], n_crops: int) -> list[Finding]:
     title = "Pictures of people"
-    if crops.blur == "faces":
+    blur = written.crops.blur
+    if blur == "faces":
         text = "Faces are hidden in the pictures of people, as privacy.blur asks."
         return [Finding("note", title, text, "")]
-    if crops.blur == "bodies":
+    if blur == "bodies":
         text = "There are no pictures of people, as privacy.blur asks."
         return [Finding("note", title, text, "")]
-    if people and not n_crops and is_live:
+    if people and not n_crops and written.origin == "live":
         text = (
             "There are no pictures of people: none were kept (output.report, privacy.blur), or they"
             " were deleted (live.keep_days, live.keep_gb)."

@@ -17,7 +17,7 @@ from pipeline.outputs import links, manifest, reading, trajectories
 from pipeline.outputs.folder import MANIFEST, OutputFolder
 from pipeline.outputs.reading import Json
 from pipeline.report import crops, data, html, live, sheets
-from pipeline.report.data import Written
+from pipeline.report.written import Written
 from pipeline.result import Result
 from pipeline.version import VERSION
 from pipeline.zones import table
@@ -93,6 +93,7 @@ def of_folder(folder: Path) -> Path:
             config=configuration.load(str(settings)) if settings.is_file() else Config(),
             zone_events=table.read(folder / table.FILE),
             corrections=corrected,
+            origin="labels" if manifest.LABELLED_IN in run else "recordings",
         )
         text = _text(written)
     return _replace(folder, text)

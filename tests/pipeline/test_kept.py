@@ -17,6 +17,7 @@ from pipeline import packed, run
 from pipeline.errors import SourceError
 from pipeline.outputs import links
 from pipeline.result import Result
+from tests.archives import DAMAGES, Damage, damaged
 from tests.conftest import ROOT
 from tests.videos import write_video
 
@@ -77,12 +78,22 @@ def test_a_run_that_links_online_keeps_nothing_to_link_again(tmp_path: Path) -> 
 def test_damage_is_one_line_with_what_to_do(finished: Result, tmp_path: Path) -> None:
     data = (finished.folder / keeping.FILE).read_bytes()
     path = tmp_path / keeping.FILE
-    for damaged in (b"", data[:-100], data[: len(data) // 2], b"PK" + data[10:]):
-        path.write_bytes(damaged)
+    for torn in (b"", data[:-100], data[: len(data) // 2], b"PK" + data[10:]):
+        path.write_bytes(torn)
         with pytest.raises(SourceError, match="is damaged, or of another version") as raised:
             keeping.read(tmp_path)
         assert "\n" not in str(raised.value)
         assert str(raised.value).endswith("run again with --corrections FILE")
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_archive_with_wrong_bits_is_one_line(
+    finished: Result, tmp_path: Path, damage: Damage
+) -> None:
+    data = (finished.folder / keeping.FILE).read_bytes()
+    (tmp_path / keeping.FILE).write_bytes(damaged(data, damage))
+    with pytest.raises(SourceError, match=r"tracklets\.npz: .*run again with --corrections FILE"):
+        keeping.read(tmp_path)
 
 
 def test_what_is_of_another_version_is_one_line(tmp_path: Path) -> None:

@@ -31,8 +31,7 @@ export function showPerson(person, onBack) {
   };
   const stage = element("div", "stage", element("div", "watch", player.node, pictures(person)), timeline.node);
   if (!player.exists) {
-    const why = data.is_live ? "none were recorded, or they were deleted" : "run without --no-video to play them here";
-    stage.prepend(element("p", "facts hint", `No videos beside this page: ${why}.`));
+    stage.prepend(element("p", "facts hint", `No videos beside this page: ${data.no_videos}.`));
   }
   detail.replaceChildren(
     heading(person, onBack, () => corrections.node.parentElement.scrollIntoView()),

@@ -221,6 +221,10 @@ def test_results_that_were_imported_say_so_and_are_explained_and_reported(folder
         "mot/lobby.txt", "mot/gate.txt", "mot/empty.txt",
     }  # fmt: skip
     assert "labelled by hand" in (back / "report.html").read_text()
+    assert manifest["labelled_in"] == ["empty.xml", "gate.xml", "lobby.xml"]
+    assert manifest["last_person_id"] == 7
+    sizes = {each["camera"]: (each["width"], each["height"]) for each in manifest["cameras"]}
+    assert sizes == {each.name: (each.width, each.height) for each in CAMERAS}
     (known,) = explain.explain(back, "7")["people"]
     assert [explain.reason(link) for link in known["links"]] == ["set by a correction"] * 2
 
@@ -236,12 +240,24 @@ zones: [{name: door, camera: gate, polygon: [[0, 20], [40, 20], [40, 48], [0, 48
     (folder / "config.yaml").write_text(settings_of_run)
     back = imported(folder, exported(folder, "cvat"))
     assert (back / "config.yaml").read_text() == settings_of_run
+    (back / "config.yaml").write_text("edited")
+    assert (folder / "config.yaml").read_text() == settings_of_run
     (only,) = json.loads((back / "trajectories.json").read_text())["people"]
     assert only["tracklets"][0]["floor_m"][0] == [1.5, 4.0]
     with (back / "zones.csv").open(newline="") as file:
         events = list(csv.DictReader(file))
     assert {(event["zone"], event["person_id"]) for event in events} == {("door", "1")}
-    assert "zones.csv" in json.loads((back / "run.json").read_text())["files"]
+    manifest = json.loads((back / "run.json").read_text())
+    assert "zones.csv" in manifest["files"]
+    (totals,) = manifest["zones"]
+    assert (totals["zone"], totals["entries"], totals["inside"]) == ("door", 1, 1)
+
+
+def test_the_report_of_labels_advises_nothing_that_only_a_run_can_do(folder: Path) -> None:
+    page = (imported(folder, exported(folder, "cvat")) / "report.html").read_text()
+    assert "--no-video" not in page
+    assert "Longer videos" not in page
+    assert "show people as they were before they were labelled by hand" in page
 
 
 def test_imported_results_are_truth_in_which_every_box_counts(folder: Path) -> None:
@@ -417,6 +433,10 @@ def cvat(*tracks: str, root: str = "annotations") -> str:
     ("text", "says"),
     [
         (cvat(BOX.format(400, SOMEBODY)), "frame 400, but gate has frames 0 to 19 (from 0)"),
+        (
+            cvat(BOX.format(0, SOMEBODY) + BOX.format(999_999_999, SOMEBODY)),
+            "frame 999999999, but gate has frames 0 to 19 (from 0)",
+        ),
         (cvat(BOX.format(-1, SOMEBODY)), "frame must be a whole number, not '-1'"),
         (cvat(BOX.format(4, "")), "track 0, frame 4: has no person_id; give it the number"),
         (cvat(BOX.format(4, SOMEBODY.replace("3", "0"))), "has no person_id"),

@@ -178,6 +178,16 @@ def test_what_a_torn_line_held_is_left_out_and_the_others_are_there(tmp_path: Pa
     assert greys(tmp_path) == [50, 60]
 
 
+@pytest.mark.parametrize("line", [b"[" * 100_000, b'{"camera": "gate", "track_id": 1e999}'])
+def test_a_line_that_this_program_did_not_write_is_left_out(tmp_path: Path, line: bytes) -> None:
+    crops = BestCrops(tmp_path, "off")
+    crops.take_closed([seen(grey=50, first_frame=50)])
+    crops.write()
+    (path,) = (tmp_path / CROPS).iterdir()
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    assert greys(tmp_path) == [50]
+
+
 @pytest.mark.parametrize("jpeg", ["", "!", "bm8gSlBFRw=="])
 def test_a_damaged_crop_is_one_line(tmp_path: Path, jpeg: str) -> None:
     entry = {"camera": "gate", "track_id": 7, "frame": 1, "quality": 0.5, "blur": "off"}

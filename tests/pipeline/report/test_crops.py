@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.errors import SourceError
 from pipeline.live.privacy import Blur
 from pipeline.records import Tracklet
 from pipeline.report import crops
 from pipeline.report.stills import Stills
+from tests.archives import DAMAGES, Damage, damaged
 from tests.pipeline.report import results
 
 
@@ -84,3 +86,13 @@ def test_faces_are_hidden_in_what_is_kept_and_of_bodies_nothing_is(tmp_path: Pat
     assert image[-40:].std() > 60
     bodies = kept(tmp_path / "bodies.zip", [striped], "bodies")
     assert (bodies.blur, bodies.entries) == ("bodies", {})
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_archive_is_one_line(tmp_path: Path, damage: Damage) -> None:
+    path = tmp_path / "crops.zip"
+    kept(path, [closed([0.5])])
+    path.write_bytes(damaged(path.read_bytes(), damage))
+    with pytest.raises(SourceError, match=r"crops\.zip: is damaged") as raised:
+        crops.load(path)
+    assert "\n" not in str(raised.value)
