@@ -4,20 +4,19 @@
 // nobody of the others; "not_a_person"; "split": the first name is two people, and the second name
 // is where the later one begins; "skip": a question that nobody can answer.
 
-import { data, setPeople, tracklet, triples } from "./data.js";
+import { data, setPeople, strength, tracklet, triples } from "./data.js";
 
 const ANSWERS = ["same", "different", "not_a_person", "split", "skip"];
 const RUN = data.people; // as the run wrote them
 const STORE = `people-tracker ${data.key}`;
 const STAY_GAP_S = 10; // as in site.py
 const BY_HAND = 3; // stronger than any link
-const BY_RULE = 2;
 const [FRAME, FIRST, LAST, CROP, STRETCHES, LAST_FRAME, N_ROWS] = [2, 3, 4, 6, 7, 8, 9];
 
 /** All answers, in order. */
 export const answers = [];
 const places = new Map(); // name: person of the run, and tracklet
-const tracks = new Map(); // camera/track: names
+let tracks = null; // camera/track: names
 let moved = new Map(); // name: person, where answers changed somebody; null for nobody
 let settled = null;
 let canStore = true;
@@ -35,16 +34,11 @@ function cutName(name) {
 
 /** Tracklets and tracks of the run by name, from when they are first needed. */
 function index() {
-  if (places.size) return { places, tracks };
+  if (tracks) return { places, tracks };
   for (const person of RUN) {
-    for (const entry of person.tracklets) {
-      const { name } = tracklet(entry);
-      const [track] = cutName(name);
-      places.set(name, { person, entry });
-      if (!tracks.has(track)) tracks.set(track, []);
-      tracks.get(track).push(name);
-    }
+    for (const entry of person.tracklets) places.set(tracklet(entry).name, { person, entry });
   }
+  tracks = Map.groupBy(places.keys(), (name) => cutName(name)[0]);
   return { places, tracks };
 }
 
@@ -52,17 +46,22 @@ function lookUp(name) {
   return index().places.get(name);
 }
 
+/** The names of the later parts of tracklets that were split. */
+function laterParts() {
+  return answers.filter(({ kind }) => kind === "split").map(({ names }) => names[1]);
+}
+
 /** The tracklets that a name of the corrections stands for. */
 function expand(name) {
-  const isTracklet = lookUp(name) || answers.some(({ kind, names }) => kind === "split" && names[1] === name);
+  const isTracklet = lookUp(name) || laterParts().includes(name);
   return isTracklet ? [name] : (index().tracks.get(name) ?? []);
 }
 
 /** The tracklet that ends where a split begins the later one. */
 function partBefore(later) {
   const [track, frame] = cutName(later);
-  const pieces = answers.filter(({ kind, names }) => kind === "split" && cutName(names[1])[0] === track).map(({ names }) => names[1]);
-  const earlier = [...(index().tracks.get(track) ?? []), ...pieces].filter((name) => cutName(name)[1] < frame);
+  const parts = laterParts().filter((name) => cutName(name)[0] === track);
+  const earlier = [...(index().tracks.get(track) ?? []), ...parts].filter((name) => cutName(name)[1] < frame);
   return earlier.reduce((latest, name) => (!latest || cutName(name)[1] > cutName(latest)[1] ? name : latest), "");
 }
 
@@ -193,7 +192,7 @@ function namesOf(person) {
 }
 
 function edgesOf(person, nodes) {
-  return person.links.map((link) => [nodes[link[0]], nodes[link[1]], link[2] < 0 ? BY_RULE : link[2], link]);
+  return person.links.map((link) => [nodes[link[0]], nodes[link[1]], strength(link), link]);
 }
 
 /** The tracklets on both sides of a question: of two people, or of one at the weakest link between. */

@@ -1,7 +1,7 @@
 // Where people are in the pictures: some rows of each tracklet, and straight lines between them. The
 // rows follow the script in the page, as pipeline/report/boxes.py writes them: all times first.
 
-import { bytesOf, triples } from "./data.js";
+import { bytesOf, stretchesOf } from "./data.js";
 import { clamp } from "./parts.js";
 import { byId } from "./text.js";
 
@@ -32,20 +32,11 @@ function lastUntil(times, time, first, end) {
   return low;
 }
 
-/** Whether a tracklet was seen at a time: "seen", "filled", or "" where it has a gap. */
-function stateAt(each, timeS) {
-  if (!each.stretches.length) return "seen";
-  const found = triples(each.stretches).find(([from, to]) => timeS >= from - EDGE_S && timeS <= to + EDGE_S);
-  if (!found) return "";
-  return found[2] ? "filled" : "seen";
-}
-
 /** Return the box of a tracklet at a time: `sides` in shares of the picture, and whether it was
  * filled in; null where there is none. */
 export function boxAt(each, timeS) {
-  if (!each.nBoxes || timeS < each.first - EDGE_S || timeS > each.last + EDGE_S) return null;
-  const state = stateAt(each, timeS);
-  if (!state || !loadBoxes()) return null;
+  const seen = stretchesOf(each).find(([from, to]) => timeS >= from - EDGE_S && timeS <= to + EDGE_S);
+  if (!each.nBoxes || !seen || !loadBoxes()) return null;
   const { times, sides } = kept;
   const time = timeS * PER_SECOND;
   const end = each.box + each.nBoxes;
@@ -54,5 +45,5 @@ export function boxAt(each, timeS) {
   const step = times[after] - times[before];
   const share = step ? clamp((time - times[before]) / step, 0, 1) : 0;
   const between = (side) => ((1 - share) * sides[4 * before + side] + share * sides[4 * after + side]) / SCALE;
-  return { sides: [0, 1, 2, 3].map(between), isFilled: state === "filled" };
+  return { sides: [0, 1, 2, 3].map(between), isFilled: Boolean(seen[2]) };
 }

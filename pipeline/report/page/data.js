@@ -15,6 +15,7 @@ export function setPeople(all) {
 /** Return the name of a camera. */
 export const cameraName = (camera) => data.cameras[camera].name;
 
+const BY_RULE = 2;
 const FIRST_CLOCK_S = 1e9; // later origins count from 1970
 const isClock = data.origin_s > FIRST_CLOCK_S;
 const isLong = data.last > 20 * 3600;
@@ -38,9 +39,19 @@ export function bytesOf(source) {
   return bytes;
 }
 
+/** Return from when to when a tracklet was seen, and whether it was filled in there, for each stretch. */
+export function stretchesOf({ first, last, stretches }) {
+  return stretches.length ? triples(stretches) : [[first, last, 0]];
+}
+
+/** Return how strong a link is: its probability, and more where a rule decided. */
+export function strength(link) {
+  return link[2] < 0 ? BY_RULE : link[2];
+}
+
 /** Return the lowest probability among the links of a person; 1 where none was judged. */
 export function weakest(person) {
-  return person.links.reduce((least, link) => (link[2] < 0 ? least : Math.min(least, link[2])), 1);
+  return Math.min(1, ...person.links.map(strength));
 }
 
 /** Return a time of the run, or of the day, as text. */

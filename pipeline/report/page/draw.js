@@ -160,12 +160,10 @@ function handles() {
 }
 
 /** Lines on the floor, a metre or a round number of metres apart, within the points. */
-function grid() {
-  const matrix = matrixOf(floorPoints());
-  if (!matrix) return [];
+function grid(matrix, points) {
   const back = inverse(matrix);
   const [[left, right], [low, high]] = [2, 3].map((axis) => {
-    const all = known(floorPoints()).map((point) => point[axis]);
+    const all = points.map((point) => point[axis]);
     return [Math.min(...all), Math.max(...all)];
   });
   const step = [1, 2, 5, 10, 20, 50].find((each) => (right - left + high - low) / each < MAX_GRID_LINES) ?? 100;
@@ -176,8 +174,9 @@ function grid() {
   return lines;
 }
 
+/** What is drawn in the picture, above the grid. */
 function drawing() {
-  const made = [...grid()];
+  const made = [];
   state.zones.forEach((zone) => {
     if (zone.camera === number) made.push(zoneShape({ ...zone, colour: colourOf(zone) }, unit()));
   });
@@ -185,21 +184,26 @@ function drawing() {
     made.push(zoneShape({ name: "", points: draft, isLine: true, colour: zoneColour(state.zones.length) }, unit()));
     made.push(...draft.map(([x, y]) => shape("circle", { cx: x, cy: y, r: 6 * unit(), class: "handle" })));
   }
-  if (cross) made.push(shape("path", { class: "cross", d: `M${cross[0] - 14 * unit()} ${cross[1]}h${28 * unit()}M${cross[0]} ${cross[1] - 14 * unit()}v${28 * unit()}` }));
+  if (cross) {
+    const [x, y] = cross;
+    const arm = 14 * unit();
+    made.push(shape("path", { class: "cross", d: `M${x - arm} ${y}H${x + arm}M${x} ${y - arm}V${y + arm}` }));
+  }
   return made;
 }
 
 /** Show what follows from the points: shapes, errors, and settings; nothing that can have the focus is made anew. */
 function refresh() {
-  parts.shapes.replaceChildren(...drawing());
+  const points = known(floorPoints());
+  const matrix = matrixOf(points);
+  parts.shapes.replaceChildren(...(matrix ? grid(matrix, points) : []), ...drawing());
   setText(parts.yaml, settingsOf(state));
-  const matrix = matrixOf(floorPoints());
   parts.errors.forEach((cell, at) => {
     const [point] = known([floorPoints()[at]]);
     const [px, metres] = matrix && point ? errorOf(matrix, point) : [];
     setText(cell, px === undefined ? "–" : `${px.toFixed(1)} px, ${(100 * metres).toFixed(1)} cm`);
   });
-  setText(parts.fit, fit(matrix, known(floorPoints()).length));
+  setText(parts.fit, fit(matrix, points.length));
 }
 
 function fit(matrix, n) {
@@ -221,9 +225,7 @@ function showPicture() {
   parts.width = parts.stage.clientWidth;
   const view = stillPicture(camera());
   parts.shapes = shape("g", {});
-  const points = shape("g", {});
-  points.append(...handles());
-  view.append(parts.shapes, points);
+  view.append(parts.shapes, shape("g", {}, ...handles()));
   parts.stage.replaceChildren(view);
   refresh();
 }

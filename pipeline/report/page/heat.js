@@ -78,15 +78,13 @@ function heatFigure(camera, map, seconds) {
   withStill(camera, (url) => {
     background.src = url;
   });
-  const told = element("output", "facts");
-  const rest = () => {
-    const cut = map.cut / (map.cut + map.seconds || 1);
-    const hidden = cut > 0.005 ? `, ${Math.round(100 * cut)}% more with the feet outside` : "";
-    return map.seconds ? `${span(map.seconds)}${hidden}` : "no feet in the picture";
-  };
+  const cut = map.cut / (map.cut + map.seconds || 1);
+  const hidden = cut > 0.005 ? `, ${Math.round(100 * cut)}% more with the feet outside` : "";
+  const rest = map.seconds ? `${span(map.seconds)}${hidden}` : "no feet in the picture";
+  const told = element("output", "facts", rest);
   const choose = (cell) => {
     chosen = cell;
-    setText(told, cell < 0 ? rest() : `${span(seconds.get(cell) ?? 0)} at ${spotOf(cell, map)}`);
+    setText(told, cell < 0 ? rest : `${span(seconds.get(cell) ?? 0)} at ${spotOf(cell, map)}`);
     redraw();
   };
   const chooseAt = (column, row) => choose(clamp(row, 0, map.rows - 1) * map.columns + clamp(column, 0, map.columns - 1));
@@ -105,7 +103,6 @@ function heatFigure(camera, map, seconds) {
     if (chosen < 0) choose(hottest ?? 0);
     else chooseAt((chosen % map.columns) + step[0], Math.floor(chosen / map.columns) + step[1]);
   });
-  setText(told, rest());
   return element("figure", "heat", canvas, element("figcaption", "", element("strong", "", camera.name), told));
 }
 

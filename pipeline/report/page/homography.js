@@ -1,16 +1,18 @@
 // From pixels of a picture to metres on the floor, by points that are known in both.
 
-/** Return the matrix (9 numbers, row by row) that maps pixels to metres, or null where points on one line do not tell it.
+/** Return the matrix (9 numbers, row by row) that maps pixels to metres, or null where the points that are known do not tell it.
  *
  * The normalised direct linear transform: both planes are centred and scaled, and the matrix is the one that leaves the
  * least algebraic error, which is the eigenvector of the smallest eigenvalue. Points are [x, y, metres x, metres y].
  */
-function homographyOf(points) {
-  const pixels = normaliser(points.map(([x, y]) => [x, y]));
-  const metres = normaliser(points.map(([, , x, y]) => [x, y]));
+export function matrixOf(points) {
+  const sure = known(points);
+  if (sure.length < 4) return null;
+  const pixels = normaliser(sure);
+  const metres = normaliser(sure.map(([, , x, y]) => [x, y]));
   if (!pixels || !metres) return null;
   const square = Array.from({ length: 9 }, () => new Array(9).fill(0));
-  for (const [px, py, mx, my] of points) {
+  for (const [px, py, mx, my] of sure) {
     const [x, y] = project(pixels, px, py);
     const [u, v] = project(metres, mx, my);
     const rows = [
@@ -27,19 +29,13 @@ function homographyOf(points) {
   const level = vectors.map((row) => row[order[0]]);
   const matrix = product(inverse(metres), product(level, pixels));
   const found = matrix.map((each) => each / matrix[8]);
-  const sides = points.map(([x, y]) => Math.sign(found[6] * x + found[7] * y + 1));
+  const sides = sure.map(([x, y]) => Math.sign(found[6] * x + found[7] * y + 1));
   return found.every(Number.isFinite) && sides.every((side) => side === sides[0]) ? found : null;
 }
 
 /** Return the points whose place on the floor is known, as numbers. */
 export function known(points) {
   return points.filter((point) => point.every((each) => each !== "" && Number.isFinite(Number(each)))).map((point) => point.map(Number));
-}
-
-/** Return the homography by the points that are known, or null where they do not tell it. */
-export function matrixOf(points) {
-  const sure = known(points);
-  return sure.length < 4 ? null : homographyOf(sure);
 }
 
 /** Return how far a point is off, in pixels of the picture and in metres on the floor. */

@@ -22,6 +22,12 @@ export function arrowStep({ key }) {
   return ARROWS[key];
 }
 
+/** Return where in the width of an element an event is, as a share of it. */
+export function shareOf({ clientX }, target) {
+  const { left, width } = target.getBoundingClientRect();
+  return (clientX - left) / width;
+}
+
 /** Return a name, cut where it is long. */
 export function shortName(name) {
   return name.length > MAX_LETTERS ? `${name.slice(0, MAX_LETTERS - 1)}…` : name;

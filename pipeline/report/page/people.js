@@ -19,8 +19,7 @@ let onChoose = () => {};
 function describePerson(person) {
   const cameras = [...new Set(person.route.map((stay) => stay[0]))];
   const names = cameras.map(cameraName);
-  const least = weakest(person);
-  return { person, cameras, names, least, text: names.join(" ").toLowerCase() };
+  return { person, cameras, names, least: weakest(person), text: names.join(" ").toLowerCase() };
 }
 
 const ORDERS = {
@@ -142,7 +141,7 @@ export function setCamera(camera) {
 export function startList(choose) {
   onChoose = choose;
   byId("by-camera").append(...data.cameras.map((camera, number) => new Option(camera.name, number)));
-  byId("filters").addEventListener("input", find);
+  for (const each of ["input", "change"]) byId("filters").addEventListener(each, find);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("any-time").addEventListener("click", () => setTimes(null));
   list.addEventListener("scroll", draw, { passive: true });

@@ -2,7 +2,7 @@
 
 import { makeCorrections } from "./correct.js";
 import { crop } from "./crops.js";
-import { button, cameraName, capital, data, linkTo, moment, numberOf, people, percent, span, times, tracklet, weakest } from "./data.js";
+import { button, cameraName, capital, data, linkTo, moment, numberOf, people, percent, span, strength, times, tracklet, weakest } from "./data.js";
 import { fillList, note } from "./parts.js";
 import { Player } from "./player.js";
 import { makeTimeline } from "./timeline.js";
@@ -83,9 +83,8 @@ function heading(person, onBack, onCorrect) {
 function pictures(person) {
   const made = element("ul", "pictures");
   const shown = new Set();
-  const all = person.tracklets.map(tracklet);
-  const withCrop = all.filter((each) => each.crop >= 0).sort((a, b) => a.crop - b.crop);
-  for (const each of withCrop) {
+  const all = person.tracklets.map(tracklet).sort((a, b) => a.crop - b.crop);
+  for (const each of all.filter(({ crop: number }) => number >= 0)) {
     if (shown.has(each.camera)) continue;
     shown.add(each.camera);
     const name = cameraName(each.camera);
@@ -114,14 +113,9 @@ function route(person) {
 function links(person) {
   if (!person.links.length) return note("It is one tracklet: nothing had to be linked.");
   const made = element("ul", "links");
-  const all = person.links.toSorted((a, b) => rank(a) - rank(b));
+  const all = person.links.toSorted((a, b) => strength(a) - strength(b));
   fillList(made, all, LINKS_SHOWN, (link) => linkCard(person, link));
   return made;
-}
-
-/** The weakest first; what a rule decided last. */
-function rank(link) {
-  return link[2] < 0 ? 2 : link[2];
 }
 
 function side(person, at) {

@@ -185,16 +185,13 @@ class Plan {
 
   /** Who is nearest to a pixel; 0 for nobody. */
   nearest({ offsetX, offsetY }) {
-    const [left, low, , high] = this.plan.bounds;
-    const down = (offsetY - this.top) / this.scale;
-    const x = left + (offsetX - this.left) / this.scale;
-    const y = this.plan.mirrored ? low + down : high - down;
-    let best = (NEAR_PX / this.scale) ** 2;
+    let best = NEAR_PX;
     let nearest = 0;
     for (const { id, points } of this.paths) {
-      for (const [timeS, pointX, pointY] of points) {
+      for (const [timeS, ...place] of points) {
         if (this.time !== null && Math.abs(timeS - this.time) > TRAIL_S) continue;
-        const off = (pointX - x) ** 2 + (pointY - y) ** 2;
+        const [x, y] = this.place(...place);
+        const off = Math.hypot(x - offsetX, y - offsetY);
         if (off < best) {
           best = off;
           nearest = id;

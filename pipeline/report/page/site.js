@@ -3,7 +3,7 @@
 import { given } from "./answers.js";
 import { button, cameraName, data, moment, span } from "./data.js";
 import { heatMaps } from "./heat.js";
-import { bars, between, card, clamp, laneName, note, scaleMark, shape, shortName, slider, table } from "./parts.js";
+import { bars, between, card, clamp, laneName, note, scaleMark, shape, shareOf, shortName, slider, table } from "./parts.js";
 import { floorPlans } from "./plan.js";
 import { count, element, labelled, setText } from "./text.js";
 import { zonesCard } from "./zones.js";
@@ -210,8 +210,7 @@ function occupancy(showTimes) {
   };
   const time = slider("Time", { max: site.length - 1, value: at }, choose);
   all.addEventListener("click", (event) => {
-    const box = all.getBoundingClientRect();
-    time.value = Math.floor(((event.clientX - box.left) / box.width) * site.length);
+    time.value = Math.floor(shareOf(event, all) * site.length);
     choose(Number(time.value));
   });
   choose(at);

@@ -1,7 +1,7 @@
 // When a person was where: a lane per camera, with gaps as gaps, and a scrubber on the same clock.
 
-import { button, cameraName, data, moment, percent, timesAndSpan, tracklet, triples } from "./data.js";
-import { laneName, scaleMark, slider } from "./parts.js";
+import { button, cameraName, data, moment, percent, stretchesOf, timesAndSpan, tracklet } from "./data.js";
+import { laneName, scaleMark, shareOf, slider } from "./parts.js";
 import { element, labelled, setText } from "./text.js";
 
 const TICKS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 604800];
@@ -36,9 +36,7 @@ export function makeTimeline(person, seek) {
   for (const lane of lanes) {
     const track = lane.querySelector(".track");
     track.addEventListener("click", (event) => {
-      if (event.target !== track) return;
-      const box = track.getBoundingClientRect();
-      seek(from + ((event.clientX - box.left) / box.width) * (to - from), Number(track.dataset.camera));
+      if (event.target === track) seek(from + shareOf(event, track) * (to - from), Number(track.dataset.camera));
     });
   }
 
@@ -54,7 +52,7 @@ export function makeTimeline(person, seek) {
 function legend(person) {
   const all = person.tracklets.map(tracklet);
   const parts = ["Click a bar, or drag the scrubber."];
-  if (all.some((each) => triples(each.stretches).some(([, , isFilled]) => isFilled))) parts.push("Pale: not seen, filled in.");
+  if (all.some((each) => stretchesOf(each).some(([, , isFilled]) => isFilled))) parts.push("Pale: not seen, filled in.");
   if (all.some((each) => each.probability < data.confirmed)) parts.push(`Amber: linked with less than ${percent(data.confirmed)}.`);
   return parts.join(" ");
 }
@@ -75,9 +73,8 @@ function makeBar(each, place, pick) {
   bar.style.left = `${place(each.first)}%`;
   bar.style.width = `${place(each.last) - place(each.first)}%`;
   if (each.probability < data.confirmed) bar.dataset.level = "warn";
-  const whole = [each.first, each.last, 0];
   const length = Math.max(each.last - each.first, 0.01);
-  for (const [from, to, isFilled] of each.stretches.length ? triples(each.stretches) : [whole]) {
+  for (const [from, to, isFilled] of stretchesOf(each)) {
     const part = element("span", isFilled ? "part filled" : "part");
     part.style.left = `${(100 * (from - each.first)) / length}%`;
     part.style.width = `${(100 * (to - from)) / length}%`;
