@@ -84,11 +84,13 @@ function showCounts() {
 
 /** Show the people again after an answer; whoever was shown stays, under their new number. */
 function refresh() {
+  const isCorrected = byId("detail").contains(document.activeElement);
   showCounts();
   readPeople();
   const person = shown && personOf(tracklet(shown.tracklets[0]).name);
   if (person && document.body.dataset.view === "people") history.replaceState(null, "", `#people/${person.id}`);
   show();
+  if (isCorrected) byId("person-title")?.focus();
 }
 
 function watchPerson(each) {

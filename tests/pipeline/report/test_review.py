@@ -248,8 +248,12 @@ def test_corrections_that_were_applied_before_are_kept_in_the_file(
 def test_a_tracklet_leaves_its_person_or_all_of_them(browser: Any, folder: Path) -> None:
     opened(browser, folder, "#people/5")
     wait_until(lambda: text_of(browser, "#person-title") == "Person 5")
+    click(browser, ".heading button", "Correct")
+    assert browser.switch_to.active_element.get_attribute("id") == "same-as"
+    browser.execute_script("document.querySelector('.piece button:nth-of-type(2)').focus()")
     click(browser, ".piece button", "Not this person")
     wait_until(lambda: n_people(browser) == "31 people")
+    assert browser.switch_to.active_element.get_attribute("id") == "person-title"
     opened(browser, folder, "#people/5")
     wait_until(lambda: "2 tracklets" in text_of(browser, ".heading"))
     click(browser, ".piece button", "Not a person")
