@@ -5,7 +5,7 @@ import { data, people, tracklet } from "./data.js";
 import { showDraw } from "./draw.js";
 import { note } from "./parts.js";
 import { pauseVideos, showPerson, watchTracklet } from "./person.js";
-import { firstFound, mark, readPeople, setCamera, setTimes, startList } from "./people.js";
+import { chosenStay, firstFound, mark, readPeople, setCamera, setTimes, startList } from "./people.js";
 import { showReview, startReview } from "./review.js";
 import { showSite } from "./site.js";
 import { byId, count, element, setText } from "./text.js";
@@ -72,6 +72,8 @@ function showPeople(target, id) {
   mark(person.id);
   shown = person;
   showPerson(person, () => go("#people"));
+  const stay = chosenStay(person);
+  if (stay) watchTracklet(stay);
   if (isNarrow.matches) scrollTo(0, 0);
 }
 
