@@ -73,6 +73,7 @@ def test_the_second_choice_of_a_link_names_the_person_of_the_rival(tmp_path: Pat
     assert link[5] == "second choice: person 2, 62% (hall/1@20)"
     assert link[6] == 2
     assert link[7] == "yard/2@40, who is somebody else, looks like that too"
+    assert link[8] == "yard/2@40"
 
 
 def test_questions_say_what_is_in_doubt_and_why(tmp_path: Path) -> None:
