@@ -2,7 +2,7 @@
 // side by side), or one camera. It can follow a person from camera to camera.
 
 import { button, cameraName, data, moment, tracklet } from "./data.js";
-import { choice, clamp } from "./parts.js";
+import { choice, clamp, onKey } from "./parts.js";
 import { ALL, Screen, partsOf } from "./screen.js";
 import { element, labelled, setText } from "./text.js";
 
@@ -30,7 +30,7 @@ export class Player {
     this.screens = [];
     this.node = labelled(element("div", "player", this.wall, this.makeBar()), "Player", "group");
     this.node.hidden = !this.exists;
-    document.addEventListener("keydown", (event) => this.onKey(event));
+    onKey(document, (event) => this.actOf(event));
     document.addEventListener("visibilitychange", () => document.hidden && this.pause());
   }
 
@@ -210,13 +210,12 @@ export class Player {
     this.seek(this.now + sign / Math.max(...rates, 1));
   }
 
-  onKey(event) {
-    if (!this.exists || event.ctrlKey || event.metaKey || event.altKey || !this.node.checkVisibility()) return;
-    const { tagName } = event.target;
-    if (["INPUT", "SELECT", "TEXTAREA"].includes(tagName) || (tagName === "BUTTON" && event.key === " ")) return;
+  actOf(event) {
+    if (!this.exists || event.ctrlKey || event.metaKey || event.altKey || !this.node.checkVisibility()) return null;
+    if (event.target.matches("input, select") || (event.target.matches("button") && event.key === " ")) return null;
     const wideS = event.shiftKey ? 10 : 1;
     const faster = (by) => this.setSpeed(SPEEDS[clamp(SPEEDS.indexOf(this.speed) + by, 0, SPEEDS.length - 1)]);
-    const does = {
+    return {
       " ": () => this.setPlaying(!this.isPlaying),
       ArrowLeft: () => this.seek(this.now - wideS),
       ArrowRight: () => this.seek(this.now + wideS),
@@ -225,8 +224,5 @@ export class Player {
       "<": () => faster(-1),
       ">": () => faster(1),
     }[event.key];
-    if (!does) return;
-    event.preventDefault();
-    does();
   }
 }
