@@ -53,14 +53,9 @@ export class Player {
     const cameras = this.withVideo.map((number) => [number, cameraName(number)]);
     this.choice = choice("Video", [...(this.hasAll ? [[ALL, "All cameras"]] : []), ...cameras], (number) => this.choose(number));
     this.choice.hidden = this.choice.length < 2;
-    const large = labelled(button("", () => this.enlarge(), "enlarge"), "Full screen");
+    const large = labelled(button("", () => this.wall.requestFullscreen?.().catch(() => {}), "enlarge"), "Full screen");
     large.title = "Full screen";
     return element("div", "player-bar", this.toggle, this.clock, route, label, this.speeds, this.choice, large);
-  }
-
-  enlarge() {
-    if (document.fullscreenElement) document.exitFullscreen();
-    else this.wall.requestFullscreen?.().catch(() => {});
   }
 
   /** Show a person's first appearance, without playing. */

@@ -72,9 +72,7 @@ function bow(step, { places, radii }) {
 }
 
 function arrow(step, { start, middle, end }, most) {
-  const names = `${cameraName(step.from)} to ${cameraName(step.to)}`;
-  const title = shape("title", {}, `${names}: ${step.n}, ${seconds(step)}`);
-  return shape("path", { class: "way", d: `M${start} Q${middle} ${end}`, "stroke-width": 1 + (4 * step.n) / most, "marker-end": "url(#arrow)" }, title);
+  return shape("path", { class: "way", d: `M${start} Q${middle} ${end}`, "stroke-width": 1 + (4 * step.n) / most, "marker-end": "url(#arrow)" });
 }
 
 /** A label beside a way; nothing where others are already. */
