@@ -141,7 +141,8 @@ export function setCamera(camera) {
 export function startList(choose) {
   onChoose = choose;
   byId("by-camera").append(...data.cameras.map((camera, number) => new Option(camera.name, number)));
-  for (const each of ["input", "change"]) byId("filters").addEventListener(each, find);
+  byId("search").addEventListener("input", find);
+  for (const each of document.querySelectorAll("#filters select")) each.addEventListener("change", find);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("any-time").addEventListener("click", () => setTimes(null));
   list.addEventListener("scroll", draw, { passive: true });
