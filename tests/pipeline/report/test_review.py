@@ -131,7 +131,8 @@ def test_names_of_cameras_are_whole_in_a_question_on_a_phone(browser: Any, folde
     wait_until(lambda: asked(browser) == ["1", "2"])
     cut = """
     const names = [...document.querySelectorAll(".side .where")];
-    return names.filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.textContent);
+    const isCut = (each) => each.scrollWidth > each.clientWidth;
+    return names.filter(isCut).map((each) => each.textContent);
     """
     assert browser.execute_script(cut) == []
 
