@@ -67,8 +67,7 @@ function partBefore(later) {
 
 /** All corrections: those that were applied before, and the answers. */
 export function corrections() {
-  const all = { same: [], different: [], not_a_person: [], split: [] };
-  for (const kind of Object.keys(all)) all[kind].push(...(data.corrections[kind] ?? []));
+  const all = structuredClone(data.corrections);
   for (const { kind, names } of answers) {
     if (kind === "same") all.same.push(names);
     if (kind === "different") all.different.push(...names.slice(1).map((other) => [names[0], other]));
@@ -195,6 +194,11 @@ function edgesOf(person, nodes) {
   return person.links.map((link) => [nodes[link[0]], nodes[link[1]], strength(link), link]);
 }
 
+/** A link that no probability decides. */
+function linkByRule(why) {
+  return [0, 0, -1, "confirmed", why, "", 0, ""];
+}
+
 /** The tracklets on both sides of a question: of two people, or of one at the weakest link between. */
 export function sides(a, b) {
   const [one, other] = [personOf(a), personOf(b)];
@@ -253,11 +257,11 @@ class Graph {
   remove(name) {
     const [gone, kept] = [[], []];
     for (const edge of this.edges) (edge[0] === name || edge[1] === name ? gone : kept).push(edge);
-    const ends = gone.map(([a, b, ...rest]) => [a === name ? b : a, ...rest]);
-    const why = [-1, "confirmed", "both were linked to a tracklet that is not a person", "", 0, ""];
+    const ends = gone.map(([a, b, weight]) => [a === name ? b : a, weight]);
+    const link = linkByRule("both were linked to a tracklet that is not a person");
     for (let at = 1; at < ends.length; at += 1) {
       const [[a, one], [b, other]] = [ends[at - 1], ends[at]];
-      kept.push([a, b, Math.min(one, other), [0, 0, ...why]]);
+      kept.push([a, b, Math.min(one, other), link]);
     }
     this.edges = kept;
     this.nodes.delete(name);
@@ -265,8 +269,7 @@ class Graph {
 
   solve() {
     const here = ([a, b]) => this.nodes.has(a) && this.nodes.has(b);
-    const given = [0, 0, -1, "confirmed", "you said so", "", 0, ""];
-    const joined = settled.joined.filter(here).map(([a, b]) => [a, b, BY_HAND, given]);
+    const joined = settled.joined.filter(here).map(([a, b]) => [a, b, BY_HAND, linkByRule("you said so")]);
     this.edges = strongest([...this.edges, ...joined]);
     for (const [a, b] of settled.apart.filter(here)) this.edges = cut(this.edges, a, b);
   }

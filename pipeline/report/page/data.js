@@ -1,6 +1,6 @@
 // What the page shows, and words for it. Times are seconds since the origin of the run.
 
-import { byId, duration, element, labelled, numberLabel, timeOfDay } from "./text.js";
+import { byId, count, duration, element, labelled, numberLabel, timeOfDay } from "./text.js";
 
 export const data = JSON.parse(byId("data").textContent);
 export const people = new Map(data.people.map((person) => [person.id, person]));
@@ -37,6 +37,11 @@ export function bytesOf(source) {
   const bytes = new Uint8Array(text.length); // a function for each byte would take half a second
   for (let at = 0; at < text.length; at += 1) bytes[at] = text.charCodeAt(at);
   return bytes;
+}
+
+/** Return the cameras of a person, by their first appearance there. */
+export function camerasOf(person) {
+  return [...new Set(person.route.map(([camera]) => camera))];
 }
 
 /** Return from when to when a tracklet was seen, and whether it was filled in there, for each stretch. */
@@ -80,6 +85,11 @@ export function times({ first, last }) {
 /** Return when a tracklet is seen, and for how long. */
 export function timesAndSpan(each) {
   return `${times(each)} (${span(each.last - each.first)})`;
+}
+
+/** Return a number of people. */
+export function countPeople(n) {
+  return count(n, "person", "people");
 }
 
 /** Return a probability as text, in the words of the command that explains links. */

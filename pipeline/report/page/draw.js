@@ -5,7 +5,7 @@
 
 import { button, cameraName, data } from "./data.js";
 import { errorOf, inverse, known, matrixOf, project } from "./homography.js";
-import { arrowStep, card, choice, clamp, note, save, shape, table } from "./parts.js";
+import { arrowStep, card, choice, clamp, note, onKey, save, shape, table } from "./parts.js";
 import { settingsOf } from "./settings.js";
 import { element, labelled, setText } from "./text.js";
 import { label, stillPicture, zoneColour, zoneShape } from "./zones.js";
@@ -114,17 +114,18 @@ function handle(name, point, remove, className = "") {
       remember();
     };
   });
-  made.addEventListener("keydown", (event) => {
+  const moveBy = ([right, down]) => {
+    move([point[0] + right, point[1] + down]);
+    remember();
+  };
+  const drop = () => {
+    change(remove);
+    parts.stage.focus();
+  };
+  onKey(made, (event) => {
     const by = arrow(event);
-    if (by) {
-      move([point[0] + by[0], point[1] + by[1]]);
-      remember();
-    } else if (event.key === "Delete") {
-      change(remove);
-      parts.stage.focus();
-    } else return;
-    event.preventDefault();
-    event.stopPropagation();
+    if (by) return () => moveBy(by);
+    return event.key === "Delete" ? drop : null;
   });
   return made;
 }
@@ -294,7 +295,7 @@ function toolbar() {
     number = chosen;
     cross = null;
     choose(tool);
-  }, "");
+  });
   parts.tools = Object.entries(TOOLS).map(([name, words]) => {
     const each = button(words, () => choose(name));
     each.dataset.tool = name;
@@ -311,17 +312,17 @@ function listen(stage) {
     cross = null;
     put(placeOf(event));
   });
-  stage.addEventListener("keydown", (event) => {
+  onKey(stage, (event) => {
     const by = arrow(event);
-    if (by) {
-      cross = within((cross ?? [camera().width / 2, camera().height / 2]).map((value, axis) => value + by[axis]));
-      refresh();
-    } else if (event.key === "Enter" && cross) put(cross);
-    else if (event.key === "Escape") choose(tool);
-    else if (event.key === "Backspace" && draft.length) undo();
-    else return;
-    event.preventDefault();
+    if (by) return () => moveCross(by);
+    return { Enter: cross && (() => put(cross)), Escape: () => choose(tool), Backspace: draft.length && undo }[event.key];
   });
+}
+
+function moveCross(by) {
+  const from = cross ?? [camera().width / 2, camera().height / 2];
+  cross = within(from.map((value, axis) => value + by[axis]));
+  refresh();
 }
 
 /** Show the view. */
@@ -339,12 +340,9 @@ export function showDraw(target) {
   if (data.is_correctable) about.append(" To count at these zones in the results that are here: ", element("code", "", "people-tracker apply DIR --zones site.yaml"));
   target.append(card("Draw", toolbar(), parts.hint, stage), card("Drawn", parts.panel), card("Settings", about, parts.yaml, line));
   listen(stage);
-  document.addEventListener("keydown", (event) => {
-    const isTyping = event.target.matches("input, select");
-    if (event.key === "z" && (event.ctrlKey || event.metaKey) && !target.hidden && !isTyping) {
-      event.preventDefault();
-      undo();
-    }
+  onKey(document, (event) => {
+    const isUndo = event.key === "z" && (event.ctrlKey || event.metaKey);
+    return isUndo && !target.hidden && !event.target.matches("input, select") && undo;
   });
   addEventListener("beforeunload", (event) => {
     if (snapshot() !== taken) event.preventDefault();

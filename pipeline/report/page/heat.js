@@ -55,55 +55,83 @@ function heatSummary(camera, map, hottest) {
   return `${camera.name}: people stood in the picture for ${span(map.seconds)}, longest at ${spotOf(hottest, map)}`;
 }
 
-function heatFigure(camera, map, seconds) {
-  const [hottest] = [...seconds.keys()].sort((a, b) => seconds.get(b) - seconds.get(a));
-  const colours = heatSquares(map, seconds);
-  const background = new Image();
-  let chosen = -1;
-  const { canvas, redraw } = picture("heat-map", heatSummary(camera, map, hottest), map.rows / map.columns, (context, width, height) => {
-    if (background.naturalWidth) {
+function heatRest({ seconds, cut }) {
+  const share = cut / (cut + seconds || 1);
+  const hidden = share > 0.005 ? `, ${Math.round(100 * share)}% more with the feet outside` : "";
+  return seconds ? `${span(seconds)}${hidden}` : "no feet in the picture";
+}
+
+class HeatMap {
+  constructor(camera, map, seconds) {
+    this.map = map;
+    this.seconds = seconds;
+    this.chosen = -1;
+    [this.hottest] = [...seconds.keys()].sort((a, b) => seconds.get(b) - seconds.get(a));
+    this.colours = heatSquares(map, seconds);
+    this.still = new Image();
+    const label = heatSummary(camera, map, this.hottest);
+    const { canvas, redraw } = picture("heat-map", label, map.rows / map.columns, this);
+    this.redraw = redraw;
+    canvas.addEventListener("pointerdown", (event) => this.point(event));
+    canvas.addEventListener("blur", () => this.point(null));
+    this.still.addEventListener("load", redraw);
+    withStill(camera, (url) => {
+      this.still.src = url;
+    });
+    this.told = element("output", "facts", heatRest(map));
+    this.node = element("figure", "heat", canvas, element("figcaption", "", element("strong", "", camera.name), this.told));
+  }
+
+  draw(context, width, height) {
+    if (this.still.naturalWidth) {
       context.globalAlpha = 0.6;
-      context.drawImage(background, 0, 0, width, height);
+      context.drawImage(this.still, 0, 0, width, height);
       context.globalAlpha = 1;
     }
     context.imageSmoothingQuality = "high";
-    context.drawImage(colours, 0, 0, width, height);
-    if (chosen < 0) return;
-    const size = width / map.columns;
+    context.drawImage(this.colours, 0, 0, width, height);
+    if (this.chosen < 0) return;
+    const size = width / this.map.columns;
+    const [column, row] = this.place();
     context.lineWidth = 2;
     context.strokeStyle = "#fff";
-    context.strokeRect((chosen % map.columns) * size, Math.floor(chosen / map.columns) * size, size, size);
-  });
-  background.addEventListener("load", redraw);
-  withStill(camera, (url) => {
-    background.src = url;
-  });
-  const cut = map.cut / (map.cut + map.seconds || 1);
-  const hidden = cut > 0.005 ? `, ${Math.round(100 * cut)}% more with the feet outside` : "";
-  const rest = map.seconds ? `${span(map.seconds)}${hidden}` : "no feet in the picture";
-  const told = element("output", "facts", rest);
-  const choose = (cell) => {
-    chosen = cell;
-    setText(told, cell < 0 ? rest : `${span(seconds.get(cell) ?? 0)} at ${spotOf(cell, map)}`);
-    redraw();
-  };
-  const chooseAt = (column, row) => choose(clamp(row, 0, map.rows - 1) * map.columns + clamp(column, 0, map.columns - 1));
-  const point = ({ offsetX, offsetY }) => {
-    const size = canvas.clientWidth / map.columns;
-    chooseAt(Math.floor(offsetX / size), Math.floor(offsetY / size));
-  };
-  canvas.addEventListener("pointermove", point);
-  canvas.addEventListener("pointerdown", point);
-  canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && choose(-1));
-  canvas.addEventListener("blur", () => choose(-1));
-  canvas.addEventListener("keydown", (event) => {
+    context.strokeRect(column * size, row * size, size, size);
+  }
+
+  /** Column and row of the chosen square. */
+  place() {
+    return [this.chosen % this.map.columns, Math.floor(this.chosen / this.map.columns)];
+  }
+
+  choose(cell) {
+    this.chosen = cell;
+    const words = cell < 0 ? heatRest(this.map) : `${span(this.seconds.get(cell) ?? 0)} at ${spotOf(cell, this.map)}`;
+    setText(this.told, words);
+    this.redraw();
+  }
+
+  /** Choose the square of a column and a row, or the one at the edge. */
+  chooseAt(column, row) {
+    const { columns, rows } = this.map;
+    this.choose(clamp(row, 0, rows - 1) * columns + clamp(column, 0, columns - 1));
+  }
+
+  point(event) {
+    if (!event) {
+      this.choose(-1);
+      return;
+    }
+    const size = event.target.clientWidth / this.map.columns;
+    this.chooseAt(Math.floor(event.offsetX / size), Math.floor(event.offsetY / size));
+  }
+
+  actOf(event) {
     const step = arrowStep(event);
-    if (!step) return;
-    event.preventDefault();
-    if (chosen < 0) choose(hottest ?? 0);
-    else chooseAt((chosen % map.columns) + step[0], Math.floor(chosen / map.columns) + step[1]);
-  });
-  return element("figure", "heat", canvas, element("figcaption", "", element("strong", "", camera.name), told));
+    if (!step) return null;
+    if (this.chosen < 0) return () => this.choose(this.hottest ?? 0);
+    const [column, row] = this.place();
+    return () => this.chooseAt(column + step[0], row + step[1]);
+  }
 }
 
 function heatScale() {
@@ -120,7 +148,7 @@ function heatScale() {
 export function heatMaps() {
   const grid = element("div", "heats");
   data.cameras.forEach((camera, number) => {
-    if (data.heat[number].columns) grid.append(heatFigure(camera, data.heat[number], squares[number]));
+    if (data.heat[number].columns) grid.append(new HeatMap(camera, data.heat[number], squares[number]).node);
   });
   const said = "How long people stood in each spot (1/64 of the picture), by their feet. Point at a spot for its time.";
   return hottestS ? [note(said), grid, heatScale()] : [note("Nobody's feet were in a picture.")];

@@ -1,5 +1,7 @@
 // From pixels of a picture to metres on the floor, by points that are known in both.
 
+import { mean } from "./parts.js";
+
 /** Return the matrix (9 numbers, row by row) that maps pixels to metres, or null where the points that are known do not tell it.
  *
  * The normalised direct linear transform: both planes are centred and scaled, and the matrix is the one that leaves the
@@ -64,8 +66,8 @@ function product(a, b) {
 
 /** The matrix that moves the middle of points to the origin, and makes them the square root of 2 away on average. */
 function normaliser(points) {
-  const [x, y] = [0, 1].map((axis) => points.reduce((sum, point) => sum + point[axis], 0) / points.length);
-  const distance = points.reduce((sum, point) => sum + Math.hypot(point[0] - x, point[1] - y), 0) / points.length;
+  const [x, y] = [0, 1].map((axis) => mean(points.map((point) => point[axis])));
+  const distance = mean(points.map((point) => Math.hypot(point[0] - x, point[1] - y)));
   if (!(distance > 0)) return null;
   const scale = Math.SQRT2 / distance;
   return [scale, 0, -scale * x, 0, scale, -scale * y, 0, 0, 1];

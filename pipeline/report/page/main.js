@@ -1,14 +1,14 @@
 // Which view is shown: the address after # says it, so that back and bookmarks work.
 
 import { personOf } from "./answers.js";
-import { data, people, tracklet } from "./data.js";
+import { countPeople, data, people, tracklet } from "./data.js";
 import { showDraw } from "./draw.js";
 import { note } from "./parts.js";
 import { pauseVideos, showPerson, watchTracklet } from "./person.js";
 import { chosenStay, firstFound, mark, readPeople, setCamera, setDoubtful, setTimes, startList } from "./people.js";
 import { showReview, startReview } from "./review.js";
 import { showSite } from "./site.js";
-import { byId, count, element, setText } from "./text.js";
+import { byId, element, setText } from "./text.js";
 
 const VIEWS = { people: showPeople, review: showReview, site: showSiteView, quality: showQuality, draw: showDraw };
 if (!data.is_correctable) delete VIEWS.review;
@@ -83,7 +83,7 @@ function showPeople(target, id) {
 
 function showCounts() {
   const nDoubtful = data.people.filter((person) => person.doubtful).length;
-  setText(byId("n-people"), count(data.people.length, "person", "people"));
+  setText(byId("n-people"), countPeople(data.people.length));
   byId("n-doubtful").hidden = !nDoubtful;
   setText(byId("n-doubtful"), `${nDoubtful} doubtful`);
 }

@@ -17,6 +17,21 @@ export function between(from, to, share) {
   return [0, 1].map((axis) => from[axis] + share * (to[axis] - from[axis]));
 }
 
+/** Do what `actOf(event)` returns for a key, once, and not what the browser would do. */
+export function onKey(target, actOf) {
+  target.addEventListener("keydown", (event) => {
+    const act = event.defaultPrevented ? null : actOf(event);
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+}
+
+/** Return the mean of values. */
+export function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
 /** Return the step [right, down] of an arrow key, and nothing for other keys. */
 export function arrowStep({ key }) {
   return ARROWS[key];
@@ -106,7 +121,7 @@ export function slider(label, range, onInput) {
 }
 
 /** Return a field to choose one of some options, [number, text] each. */
-export function choice(label, options, onChoose, className = "choice") {
+export function choice(label, options, onChoose, className = "") {
   const made = labelled(element("select", className), label);
   made.append(...options.map(([value, text]) => new Option(text, value)));
   made.addEventListener("change", () => onChoose(Number(made.value)));

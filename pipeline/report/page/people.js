@@ -1,9 +1,9 @@
 // The list of people: filters, and only the rows that are in view.
 
 import { crop } from "./crops.js";
-import { cameraName, data, moment, numberOf, percent, times, weakest } from "./data.js";
-import { clamp, note } from "./parts.js";
-import { byId, count, element, setText } from "./text.js";
+import { cameraName, camerasOf, countPeople, data, moment, numberOf, percent, times, weakest } from "./data.js";
+import { clamp, note, onKey } from "./parts.js";
+import { byId, element, setText } from "./text.js";
 
 const ROW_PX = 84;
 const OVERSCAN = 6;
@@ -17,7 +17,7 @@ let time = null;
 let onChoose = () => {};
 
 function describePerson(person) {
-  const cameras = [...new Set(person.route.map((stay) => stay[0]))];
+  const cameras = camerasOf(person);
   const names = cameras.map(cameraName);
   return { person, cameras, names, least: weakest(person), text: names.join(" ").toLowerCase() };
 }
@@ -55,7 +55,7 @@ export function find() {
   const doubt = byId("by-doubt").value;
   found = about.filter((each) => matches(each, words, camera, doubt));
   found.sort(ORDERS[byId("order").value]);
-  const all = count(about.length, "person", "people");
+  const all = countPeople(about.length);
   setText(byId("n-found"), found.length === about.length ? all : `${found.length} of ${all}`);
   rows.style.height = `${found.length * ROW_PX}px`;
   list.scrollTop = 0;
@@ -159,18 +159,18 @@ export function setDoubtful() {
 export function startList(choose) {
   onChoose = choose;
   byId("by-camera").append(...data.cameras.map((camera, number) => new Option(camera.name, number)));
-  for (const each of ["input", "change"]) byId("filters").addEventListener(each, find);
+  byId("search").addEventListener("input", find);
+  for (const each of document.querySelectorAll("#filters select")) each.addEventListener("change", find);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("any-time").addEventListener("click", () => setTimes(null));
   list.addEventListener("scroll", draw, { passive: true });
   new ResizeObserver(draw).observe(list);
-  list.addEventListener("keydown", (event) => {
+  onKey(list, ({ key }) => {
     const page = Math.max(1, Math.floor(list.clientHeight / ROW_PX) - 1);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -found.length, End: found.length };
-    if (!(event.key in steps) || !found.length) return;
-    event.preventDefault();
+    if (!(key in steps) || !found.length) return null;
     const at = found.findIndex((each) => each.person.id === chosen);
-    onChoose(found[clamp(at + steps[event.key], 0, found.length - 1)].person);
+    return () => onChoose(found[clamp(at + steps[key], 0, found.length - 1)].person);
   });
   readPeople();
 }

@@ -3,7 +3,7 @@
 import { personOf } from "./answers.js";
 import { makeCorrections } from "./correct.js";
 import { crop } from "./crops.js";
-import { button, cameraName, capital, data, linkTo, moment, numberOf, people, percent, span, strength, times, tracklet, weakest } from "./data.js";
+import { button, cameraName, camerasOf, capital, data, linkTo, moment, numberOf, people, percent, span, strength, times, tracklet, weakest } from "./data.js";
 import { fillList, note } from "./parts.js";
 import { Player } from "./player.js";
 import { makeTimeline } from "./timeline.js";
@@ -23,7 +23,7 @@ export function pauseVideos() {
 export function showPerson(person, onBack) {
   const timeline = makeTimeline(person, (timeS, camera) => player.seek(timeS, camera));
   const corrections = makeCorrections(person, (each) => {
-    player.seek(each.first, each.camera);
+    watchTracklet(each);
     stage.scrollIntoView();
   });
   player.onTime = (timeS) => {
@@ -62,7 +62,7 @@ function block(title, ...content) {
 
 /** A button that shows where a tracklet begins. */
 function goTo(each, className, label, caption) {
-  const open = button("", () => player.seek(each.first, each.camera), className, crop(each.crop, label), caption);
+  const open = button("", () => watchTracklet(each), className, crop(each.crop, label), caption);
   open.title = `Go to ${moment(each.first)} in ${cameraName(each.camera)}`;
   return open;
 }
@@ -71,8 +71,7 @@ function heading(person, onBack, onCorrect) {
   const title = element("h2", "", "Person ", numberOf(person.id));
   title.id = "person-title";
   title.tabIndex = -1; // has the focus after a correction
-  const nCameras = new Set(person.route.map((stay) => stay[0])).size;
-  const facts = [times(person), span(person.last - person.first), count(nCameras, "camera"), count(person.tracklets.length, "tracklet")];
+  const facts = [times(person), span(person.last - person.first), count(camerasOf(person).length, "camera"), count(person.tracklets.length, "tracklet")];
   const made = element("div", "heading", button("‹ All people", onBack, "back"), title, note(facts.join(" · ")));
   if (data.is_correctable) made.append(button("Correct…", onCorrect, "to-correct"));
   if (person.isPreview) made.append(element("p", "doubt mild", "Corrected: a preview until the corrections are applied."));

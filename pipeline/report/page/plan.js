@@ -1,9 +1,9 @@
 // Floor plans: the paths of people seen from above, all of them or those of one moment.
 
-import { button, cameraName, colour, data, linkTo, moment, people, times, triples } from "./data.js";
+import { button, cameraName, camerasOf, colour, countPeople, data, linkTo, moment, people, times, triples } from "./data.js";
 import { arrowStep, between, choice, clamp, note, shortName, slider } from "./parts.js";
 import { FAINT, INK, picture, write } from "./picture.js";
-import { count, element, setText } from "./text.js";
+import { element, setText } from "./text.js";
 
 const PLAN_EDGE = 26; // pixels around the plan, for the numbers of its axes
 const TRAIL_S = 8;
@@ -25,32 +25,32 @@ class Plan {
     [this.wide, this.high] = [right - left, high - low];
     const shape = clamp(this.high / this.wide, 0.45, 1.15);
     const label = "Floor plan with the path of each person. Left and right arrow keys go from person to person, Enter shows the person.";
-    const { canvas, redraw } = picture("floor", label, shape, (context, width, height) => this.draw(context, width, height));
+    const { canvas, redraw } = picture("floor", label, shape, this);
     [this.canvas, this.redraw] = [canvas, redraw];
     this.ids = idsOf(this.paths);
-    canvas.addEventListener("pointermove", (event) => this.choose(this.nearest(event)));
-    canvas.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.choose(0));
     canvas.addEventListener("click", (event) => {
       const id = this.nearest(event); // a finger chooses first, and opens then
       if (id === this.chosen) this.open();
       else this.choose(id);
     });
-    canvas.addEventListener("keydown", (event) => this.press(event));
   }
 
-  press(event) {
+  point(event) {
+    this.choose(event ? this.nearest(event) : 0);
+  }
+
+  actOf(event) {
     const step = arrowStep(event)?.[0];
-    if (step) {
-      event.preventDefault();
-      const shown = this.time === null ? this.ids : idsOf(this.present().map(([path]) => path));
-      const at = shown.indexOf(this.chosen);
-      const next = at < 0 && step < 0 ? -1 : at + step;
-      this.choose(shown.at(next % shown.length) ?? 0);
-    } else if (event.key === "Enter") {
-      this.open();
-    } else if (event.key === "Escape") {
-      this.choose(0);
-    }
+    if (step) return () => this.chooseNext(step);
+    return { Enter: () => this.open(), Escape: () => this.choose(0) }[event.key];
+  }
+
+  /** Choose the one after the chosen one, or before, of those who are shown. */
+  chooseNext(step) {
+    const shown = this.time === null ? this.ids : this.idsPresent();
+    const at = shown.indexOf(this.chosen);
+    const next = at < 0 && step < 0 ? -1 : at + step;
+    this.choose(shown.at(next % shown.length) ?? 0);
   }
 
   open() {
@@ -166,6 +166,10 @@ class Plan {
     });
   }
 
+  idsPresent() {
+    return idsOf(this.present().map(([path]) => path));
+  }
+
   drawChosen(context) {
     const paths = this.paths.filter(({ id }) => id === this.chosen);
     this.drawPaths(context, paths, 3.5, 1);
@@ -247,13 +251,12 @@ function planView(plan) {
   const tell = () => {
     const person = people.get(view.chosen);
     if (person) {
-      const names = new Set(person.route.map(([camera]) => cameraName(camera)));
-      told.replaceChildren(linkTo(person.id), ` ${times(person)} · ${[...names].join(", ")}`);
+      const names = camerasOf(person).map(cameraName);
+      told.replaceChildren(linkTo(person.id), ` ${times(person)} · ${names.join(", ")}`);
     } else if (view.time !== null) {
-      const ids = idsOf(view.present().map(([path]) => path));
-      setText(told, `${count(ids.length, "person", "people")} at ${moment(view.time)}`);
+      setText(told, `${countPeople(view.idsPresent().length)} at ${moment(view.time)}`);
     } else {
-      setText(told, `Paths of ${count(view.ids.length, "person", "people")}. Point at one, or choose a time.`);
+      setText(told, `Paths of ${countPeople(view.ids.length)}. Point at one, or choose a time.`);
     }
   };
   const view = new Plan(plan, tell);

@@ -2,7 +2,7 @@
 // side by side), or one camera. It can follow a person from camera to camera.
 
 import { button, cameraName, data, moment, tracklet } from "./data.js";
-import { choice, clamp } from "./parts.js";
+import { choice, clamp, onKey } from "./parts.js";
 import { ALL, Screen, partsOf } from "./screen.js";
 import { element, labelled, setText } from "./text.js";
 
@@ -30,7 +30,7 @@ export class Player {
     this.screens = [];
     this.node = labelled(element("div", "player", this.wall, this.makeBar()), "Player", "group");
     this.node.hidden = !this.exists;
-    document.addEventListener("keydown", (event) => this.onKey(event));
+    onKey(document, (event) => this.actOf(event));
     document.addEventListener("visibilitychange", () => document.hidden && this.pause());
   }
 
@@ -53,14 +53,9 @@ export class Player {
     const cameras = this.withVideo.map((number) => [number, cameraName(number)]);
     this.choice = choice("Video", [...(this.hasAll ? [[ALL, "All cameras"]] : []), ...cameras], (number) => this.choose(number));
     this.choice.hidden = this.choice.length < 2;
-    const large = labelled(button("", () => this.enlarge(), "enlarge"), "Full screen");
+    const large = labelled(button("", () => this.wall.requestFullscreen?.().catch(() => {}), "enlarge"), "Full screen");
     large.title = "Full screen";
     return element("div", "player-bar", this.toggle, this.clock, route, label, this.speeds, this.choice, large);
-  }
-
-  enlarge() {
-    if (document.fullscreenElement) document.exitFullscreen();
-    else this.wall.requestFullscreen?.().catch(() => {});
   }
 
   /** Show a person's first appearance, without playing. */
@@ -210,13 +205,12 @@ export class Player {
     this.seek(this.now + sign / Math.max(...rates, 1));
   }
 
-  onKey(event) {
-    if (!this.exists || event.ctrlKey || event.metaKey || event.altKey || !this.node.checkVisibility()) return;
-    const { tagName } = event.target;
-    if (["INPUT", "SELECT", "TEXTAREA"].includes(tagName) || (tagName === "BUTTON" && event.key === " ")) return;
+  actOf(event) {
+    if (!this.exists || event.ctrlKey || event.metaKey || event.altKey || !this.node.checkVisibility()) return null;
+    if (event.target.matches("input, select") || (event.target.matches("button") && event.key === " ")) return null;
     const wideS = event.shiftKey ? 10 : 1;
     const faster = (by) => this.setSpeed(SPEEDS[clamp(SPEEDS.indexOf(this.speed) + by, 0, SPEEDS.length - 1)]);
-    const does = {
+    return {
       " ": () => this.setPlaying(!this.isPlaying),
       ArrowLeft: () => this.seek(this.now - wideS),
       ArrowRight: () => this.seek(this.now + wideS),
@@ -225,8 +219,5 @@ export class Player {
       "<": () => faster(-1),
       ">": () => faster(1),
     }[event.key];
-    if (!does) return;
-    event.preventDefault();
-    does();
   }
 }

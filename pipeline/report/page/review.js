@@ -3,7 +3,7 @@
 import { answer, answers, askAgain, given, isSettled, isSkipped, isStored, onAnswers, personOf, restore, sides, undo, yaml } from "./answers.js";
 import { crop } from "./crops.js";
 import { button, cameraName, capital, data, linkTo, moment, percent, timesAndSpan, tracklet } from "./data.js";
-import { card, note, save } from "./parts.js";
+import { card, note, onKey, save } from "./parts.js";
 import { byId, count, element, labelled, setText } from "./text.js";
 
 const CROPS_SHOWN = 7;
@@ -159,11 +159,9 @@ export function startReview(refresh, watchAt) {
   });
   byId("undo-last").addEventListener("click", () => undo(answers.indexOf(given().at(-1))));
   byId("download").addEventListener("click", download);
-  document.addEventListener("keydown", (event) => {
-    const act = SHORTCUTS[event.key.toLowerCase()];
-    if (reviewView.hidden || !act || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    event.preventDefault();
-    act();
+  onKey(document, (event) => {
+    const isOther = event.ctrlKey || event.metaKey || event.altKey || event.repeat;
+    return reviewView.hidden || isOther ? null : SHORTCUTS[event.key.toLowerCase()];
   });
   addEventListener("beforeunload", (event) => {
     if (!isStored() && !isSaved && given().length) event.preventDefault();

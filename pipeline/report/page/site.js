@@ -1,7 +1,7 @@
 // The site: cameras and ways between them, people over time, how long they stay, and the floor.
 
 import { given } from "./answers.js";
-import { button, cameraName, data, moment, span } from "./data.js";
+import { button, cameraName, countPeople, data, moment, span } from "./data.js";
 import { heatMaps } from "./heat.js";
 import { bars, between, card, clamp, laneName, note, scaleMark, shape, shareOf, shortName, slider, table } from "./parts.js";
 import { floorPlans } from "./plan.js";
@@ -41,9 +41,10 @@ function layOut() {
   const lowHeight = n > 2 ? 320 : 170;
   const height = isLarge ? 480 : lowHeight;
   const angle = (at) => (2 * Math.PI * at) / n + (n === 2 ? Math.PI : -Math.PI / 2);
+  const radius = n > 1 ? [width / 2 - 70, height / 2 - 56] : [0, 0];
   const places = data.cameras.map((_, at) => [
-    width / 2 + (n > 1 ? (width / 2 - 70) * Math.cos(angle(at)) : 0),
-    height / 2 + (n > 1 ? (height / 2 - 56) * Math.sin(angle(at)) : 0),
+    width / 2 + radius[0] * Math.cos(angle(at)),
+    height / 2 + radius[1] * Math.sin(angle(at)),
   ]);
   const largest = Math.max(...data.cameras.map((camera) => camera.people), 1);
   const radii = data.cameras.map((camera) => 14 + (isLarge ? 10 : 16) * Math.sqrt(camera.people / largest));
@@ -71,9 +72,7 @@ function bow(step, { places, radii }) {
 }
 
 function arrow(step, { start, middle, end }, most) {
-  const names = `${cameraName(step.from)} to ${cameraName(step.to)}`;
-  const title = shape("title", {}, `${names}: ${step.n}, ${seconds(step)}`);
-  return shape("path", { class: "way", d: `M${start} Q${middle} ${end}`, "stroke-width": 1 + (4 * step.n) / most, "marker-end": "url(#arrow)" }, title);
+  return shape("path", { class: "way", d: `M${start} Q${middle} ${end}`, "stroke-width": 1 + (4 * step.n) / most, "marker-end": "url(#arrow)" });
 }
 
 /** A label beside a way; nothing where others are already. */
@@ -205,7 +204,7 @@ function occupancy(showTimes) {
   const choose = (chosen) => {
     at = chosen;
     [...all.children].forEach((bar, place) => bar.toggleAttribute("data-chosen", place === at));
-    setText(told, `${count(site[at], "person", "people")} within ${span(bin)} from ${moment(at * bin, false)}`);
+    setText(told, `${countPeople(site[at])} within ${span(bin)} from ${moment(at * bin, false)}`);
     time.setAttribute("aria-valuetext", told.textContent);
   };
   const time = slider("Time", { max: site.length - 1, value: at }, choose);

@@ -2,7 +2,7 @@
 
 import { withStill } from "./crops.js";
 import { data, span } from "./data.js";
-import { bars, card, laneName, note, shape, table } from "./parts.js";
+import { bars, card, laneName, mean, note, shape, table } from "./parts.js";
 import { element, labelled } from "./text.js";
 
 const COLOURS = ["#ffd23f", "#4cc9f0", "#ff7ab6", "#80ed99", "#ff9f1c", "#b8a1ff"];
@@ -32,7 +32,7 @@ export function zoneShape({ name, points, isLine, colour }, unit) {
   for (const kind of ["under", "over"]) made.append(shape(isLine ? "polyline" : "polygon", { class: kind, points: outline }));
   if (isLine && points.length === 2) made.append(...inArrow(points, unit));
   const top = points.reduce((highest, point) => (point[1] < highest[1] ? point : highest));
-  const middle = points.reduce((sum, point) => sum + point[0], 0) / points.length;
+  const middle = mean(points.map(([x]) => x));
   const [x, y] = isLine ? [top[0], top[1] - 12 * unit] : [middle, top[1] + 22 * unit];
   if (name) made.append(label(name, x, Math.max(y, 16 * unit), unit));
   return made;

@@ -405,7 +405,7 @@ def test_the_scripts_of_the_page_are_small(tmp_path: Path) -> None:
     script = re.search(r"<script>(.*?)</script>", (tmp_path / "report.html").read_text(), re.DOTALL)
     assert script is not None
     assert len(script[1].encode()) < 100_000
-    assert (tmp_path / "report.html").stat().st_size < 150_000
+    assert (tmp_path / "report.html").stat().st_size < 140_000
 
 
 def test_a_report_that_is_made_again_is_listed_once(tmp_path: Path) -> None:

@@ -302,6 +302,15 @@ def test_another_camera_has_its_own_picture_and_shapes(
     assert settings_of(browser, tmp_path).zones[-1].camera == "yard"
 
 
+def test_the_settings_follow_right_below_what_is_drawn(browser: Any, empty: Path) -> None:
+    opened(browser, empty, "#draw")
+    script = """
+    const [, drawn, settings] = [...document.querySelectorAll(".view-draw .card")];
+    return settings.getBoundingClientRect().top - drawn.getBoundingClientRect().bottom;
+    """
+    assert 0 < browser.execute_script(script) < 20
+
+
 def test_settings_are_downloaded(browser: Any, drawn: Path, tmp_path: Path) -> None:
     where = {"behavior": "allow", "downloadPath": str(tmp_path)}
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", where)

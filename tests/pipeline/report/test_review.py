@@ -143,6 +143,17 @@ def test_people_are_joined_at_once_by_s_and_parted_again_by_u(browser: Any, fold
     assert asked(browser) == ["1", "2"]
 
 
+def test_names_of_cameras_are_whole_in_a_question_on_a_phone(browser: Any, folder: Path) -> None:
+    opened(browser, folder, "#review", PHONE)
+    wait_until(lambda: asked(browser) == ["1", "2"])
+    cut = """
+    const names = [...document.querySelectorAll(".side .where")];
+    const isCut = (each) => each.scrollWidth > each.clientWidth;
+    return names.filter(isCut).map((each) => each.textContent);
+    """
+    assert browser.execute_script(cut) == []
+
+
 def test_the_site_says_that_it_does_not_follow_corrections_yet(browser: Any, folder: Path) -> None:
     opened(browser, folder, "#site")
     wait_until(lambda: "Ways between cameras" in text_of(browser, ".view-site"))
