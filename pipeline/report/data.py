@@ -64,7 +64,8 @@ def build(written: Written) -> Document:
         own = configured.get(camera["name"])
         camera["settings"] = zones.settings_of(own, str(known.get("source", "")))
     is_correctable = kept.FILE in written.files
-    occupancy = site.occupancy(stays, len(names), origin_s, last_s)
+    bins = site.bins(origin_s, last_s)
+    numbers_of_cameras = {name: number for number, name in enumerate(names)}
     document = {
         "origin_s": origin_s,
         "last": last_s,
@@ -72,14 +73,9 @@ def build(written: Written) -> Document:
         "mosaic": site.MOSAIC if site.MOSAIC in written.files else "",
         "people": entries,
         "steps": site.steps(stays),
-        "occupancy": occupancy,
+        "occupancy": site.occupancy(stays, len(names), bins),
         "zones": zones.describe(
-            written.config.zones,
-            written.zone_events,
-            {name: number for number, name in enumerate(names)},
-            origin_s,
-            occupancy["bin_s"],
-            len(occupancy["site"]),
+            written.config.zones, written.zone_events, numbers_of_cameras, bins
         ),
         "dwell": site.dwell(stays),
         "is_correctable": is_correctable,

@@ -316,12 +316,12 @@ def test_damaged_priors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_who_is_in_two_cameras_at_once_is_one_person_of_the_site() -> None:
     people = [[Stay(0, 0.0, 2.5), Stay(1, 1.0, 2.5)], [Stay(1, 2.0, 3.5)]]
-    counted = site.occupancy(people, 2, 0.0, 3.5)
+    counted = site.occupancy(people, 2, site.bins(0.0, 3.5))
     assert counted == {"bin_s": 1, "site": [1, 1, 2, 1], "cameras": [[1, 1, 1, 0], [0, 1, 2, 1]]}
 
 
 def test_a_run_of_a_year_has_a_few_bins() -> None:
-    counted = site.occupancy([[Stay(0, 0.0, 3.15e7)]], 1, 0.0, 3.15e7)
+    counted = site.occupancy([[Stay(0, 0.0, 3.15e7)]], 1, site.bins(0.0, 3.15e7))
     assert len(counted["site"]) < 400
 
 
