@@ -230,6 +230,19 @@ def test_settings_of_cameras_are_those_that_differ_and_name_no_folder(tmp_path: 
     assert "alice" not in (tmp_path / "report.html").read_text()
 
 
+def test_a_camera_without_width_in_a_mosaic_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def narrow(document: Json) -> None:
+        document["cameras"][0]["width"] = 0
+
+    results.write(tmp_path, 0, 0, files=["mosaic.mp4"])
+    (tmp_path / "mosaic.mp4").touch()
+    rewrite(tmp_path, "trajectories.json", narrow)
+    assert command.main([str(tmp_path)]) == 2
+    assert "were not written by this program" in capsys.readouterr().err
+
+
 def test_zones_that_are_none_are_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
