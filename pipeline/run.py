@@ -214,7 +214,6 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
         n_boxes=result.n_boxes,
         n_unchanged=result.n_unchanged,
         reid_sha256=result.reid_sha256,
-        interrupted=result.interrupted,
         notes=list(result.notes),
         warnings=list(result.warnings),
     )
