@@ -34,7 +34,7 @@ MAX_START_S = 4e9
 """
 
 MAX_COORDINATE = 1e6
-"""Of a zone, in pixels or metres: products of two have to be exact enough."""
+"""Of zones and boxes, in pixels or metres: products of two have to be exact enough."""
 MIN_IMAGE_FPS = 1e-5
 MAX_NAME_BYTES = 255 - len(".mp4")
 """File systems take names of 255 bytes."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import config as configuration
-from pipeline.config import Config, LinkingConfig, file_name
+from pipeline.config import MAX_COORDINATE, Config, LinkingConfig, file_name
 from pipeline.errors import OutputError, SourceError
 from pipeline.evaluate import boxes
 from pipeline.exports import labelled, labelled_cvat, labelled_tracklets
@@ -173,6 +173,13 @@ def _check(labels: Labels, footage: Footage) -> None:
                 f"{labels.path}: has a box in frame {labels.frames[is_outside][0]}, but {name} has"
                 f" frames {frames.min()} to {frames.max()} (from 0); is it of this recording?"
             )
+    reach_px = np.abs(labels.boxes).max(axis=1, initial=0)
+    if (reach_px > MAX_COORDINATE).any():
+        worst = int(reach_px.argmax())
+        raise SourceError(
+            f"{labels.path}: the box of person {labels.person_ids[worst]} in frame"
+            f" {labels.frames[worst]} (from 0) reaches to {reach_px[worst]:.3g} px; draw it again"
+        )
     pairs = np.stack([labels.person_ids, labels.frames], axis=1)
     values, counts = np.unique(pairs, axis=0, return_counts=True)
     if (counts > 1).any():
