@@ -24,6 +24,8 @@ from pipeline.errors import ConfigError
 from pipeline.zones import geometry
 
 EXAMPLE = settings.config_file("default.yaml")
+FILE = "config.yaml"
+"""What an output folder has of the settings."""
 
 MAX_TYPICAL_S = 600.0
 """Longest gap between two cameras that is evidence of travel: a longer one is another visit."""
@@ -414,6 +416,16 @@ def load(path: str, overrides: Sequence[str] = ()) -> Config:
         return settings.change(
             config, settings.overrides(overrides, "tracker.max_lost_s=2"), EXAMPLE
         )
+
+
+def of_folder(folder: Path) -> Config:
+    """Read the settings of a run from its output folder; the defaults where they were not kept.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
+    path = folder / FILE
+    return load(str(path)) if path.is_file() else Config()
 
 
 def with_videos(config: Config, videos: Sequence[str]) -> Config:

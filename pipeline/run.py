@@ -400,7 +400,7 @@ def write(folder: OutputFolder, result: Result) -> None:
     config = result.config
     linking = config.linking
     with result.timings.stage("write", sum(camera.n_frames for camera in result.cameras)):
-        folder.write_text("config.yaml", settings.dump(configuration.stored(config)))
+        folder.write_text(configuration.FILE, settings.dump(configuration.stored(config)))
         confirmed = linking.confirmed_probability
         folder.write_parts(
             "trajectories.json", trajectories.json_parts(result.people, result.cameras, confirmed)

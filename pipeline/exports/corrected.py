@@ -36,8 +36,7 @@ from pipeline.zones import counting
 from pipeline.zones import table as zone_table
 from pipeline.zones.counting import Event
 
-CONFIG = "config.yaml"
-KEPT = (CONFIG, PRIORS, crops.FILE)
+KEPT = (configuration.FILE, PRIORS, crops.FILE)
 """Files of the run that hold for the corrected results, too."""
 
 
@@ -206,7 +205,7 @@ def _covering(footage: Footage, frames: Array) -> Footage:
 
 def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> None:
     """Write all but the report."""
-    config = _config(run.folder)
+    config = configuration.of_folder(run.folder)
     people = imported.people
     cameras = [_with_floor(footage, config) for footage in imported.footage]
     events: list[Event] = []
@@ -231,12 +230,6 @@ def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> Non
         document["zones"] = [asdict(each) for each in zone_table.totals(events, config.zones)]
         document["files"] = [*folder.written, MANIFEST]
         folder.publish(json.dumps(document, indent=1, allow_nan=False) + "\n")
-
-
-def _config(folder: Path) -> Config:
-    """The settings of the run; the defaults where they were not kept."""
-    path = folder / CONFIG
-    return configuration.load(str(path)) if path.is_file() else Config()
 
 
 def _with_floor(footage: Footage, config: Config) -> Camera:
