@@ -59,9 +59,10 @@ rule decided, and `rival` the id of the person of the second choice (0 for none)
 NEAR = ("person", "probability", "why")
 """Somebody who was nearly linked: their id, how probable it was, and what kept them apart."""
 STAY = ("camera", "first", "last")
-QUESTION = ("first", "second", "probability", "worth", "why")
+QUESTION = ("first", "second", "probability", "worth", "why", "rule")
 """Whether two tracklets are one person. They have one person where they are linked; `worth` is how
-many rows the answer is expected to move.
+many rows the answer is expected to move, and `rule` what keeps them apart whatever the probability
+("" for none).
 """
 
 MAX_NEAR = 5
@@ -159,8 +160,8 @@ class People:
             why = "; ".join(part for part in words if part)
         else:
             why = explain.apart(link, self._needed)
-        probability = round(question.probability, 4)
-        return [question.first, question.second, probability, round(question.worth, 1), why]
+        worth = round(question.worth, 1)
+        return [question.first, question.second, question.probability, worth, why, link["rule"]]
 
     def _with_rival(self, link: Json) -> Json:
         return {**link, "rival_person": self._owner.get(link["rival"], 0)}

@@ -12,6 +12,7 @@ import pytest
 from pipeline.linking import site as sites
 from pipeline.linking.learning.clocks import Offset
 from pipeline.linking.learning.homographies import Homography
+from pipeline.linking.reasons import TRAVEL
 from pipeline.linking.site import Site
 from pipeline.records import Frame
 from pipeline.report import __main__ as command
@@ -84,6 +85,20 @@ def test_questions_say_what_is_in_doubt_and_why(tmp_path: Path) -> None:
     assert near[4].startswith("below the required 50%; the strongest evidence is between gate/0@0")
     assert link[:4] == ["gate/0@0", "hall/0@30", 0.5, 3.0]
     assert link[4].endswith("2.0 s later; yard/2@40, who is somebody else, looks like that too")
+
+
+def test_a_question_has_the_probability_of_the_run_and_the_rule_that_forbids_it(
+    tmp_path: Path,
+) -> None:
+    def forbid(why: Json) -> None:
+        why["near_misses"][0] |= {"probability": 0.97, "rule": TRAVEL}
+
+    folder = results.write(tmp_path, 2, 12)
+    rewrite(folder, "links.json", forbid)
+    document = report(folder)
+    (question,) = [each for each in document["questions"] if each[5]]
+    assert question[2] == document["people"][0]["near"][0][1] == 0.97
+    assert question[5] == TRAVEL
 
 
 def test_corrections_of_the_folder_are_in_the_document_and_change_its_key(tmp_path: Path) -> None:
