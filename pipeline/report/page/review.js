@@ -145,7 +145,8 @@ export function showReview() {
   const asked = open.length ? [reviewProgress(open, nSkipped), askedCard(open[0])] : [doneCard(nSkipped)];
   const focused = reviewView.contains(document.activeElement) ? document.activeElement.textContent : "";
   reviewView.replaceChildren(element("div", "asked-now", ...asked), answersCard());
-  [...reviewView.querySelectorAll("button")].find((each) => focused && each.textContent === focused)?.focus();
+  const buttons = [...reviewView.querySelectorAll("button")];
+  if (focused) (buttons.find((each) => each.textContent === focused) ?? buttons[0])?.focus();
 }
 
 function showPending() {

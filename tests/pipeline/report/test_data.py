@@ -247,6 +247,19 @@ def test_settings_of_cameras_are_those_that_differ_and_name_no_folder(tmp_path: 
     assert "alice" not in (tmp_path / "report.html").read_text()
 
 
+def test_a_camera_without_width_in_a_mosaic_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def narrow(document: Json) -> None:
+        document["cameras"][0]["width"] = 0
+
+    results.write(tmp_path, 0, 0, files=["mosaic.mp4"])
+    (tmp_path / "mosaic.mp4").touch()
+    rewrite(tmp_path, "trajectories.json", narrow)
+    assert command.main([str(tmp_path)]) == 2
+    assert "were not written by this program" in capsys.readouterr().err
+
+
 def test_zones_that_are_none_are_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -333,12 +346,12 @@ def test_damaged_priors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_who_is_in_two_cameras_at_once_is_one_person_of_the_site() -> None:
     people = [[Stay(0, 0.0, 2.5), Stay(1, 1.0, 2.5)], [Stay(1, 2.0, 3.5)]]
-    counted = site.occupancy(people, 2, 0.0, 3.5)
+    counted = site.occupancy(people, 2, site.bins(0.0, 3.5))
     assert counted == {"bin_s": 1, "site": [1, 1, 2, 1], "cameras": [[1, 1, 1, 0], [0, 1, 2, 1]]}
 
 
 def test_a_run_of_a_year_has_a_few_bins() -> None:
-    counted = site.occupancy([[Stay(0, 0.0, 3.15e7)]], 1, 0.0, 3.15e7)
+    counted = site.occupancy([[Stay(0, 0.0, 3.15e7)]], 1, site.bins(0.0, 3.15e7))
     assert len(counted["site"]) < 400
 
 
