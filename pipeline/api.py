@@ -132,8 +132,15 @@ def apply_corrections(
     """
     from pipeline import relink  # here, because it loads torch
 
-    given = Path(output) if output else Path(folder)
-    return relink.relink(Path(folder), str(corrections), given, overwrite, video, quiet, str(zones))
+    return relink.relink(
+        Path(folder),
+        str(corrections),
+        Path(output or folder),
+        overwrite=overwrite,
+        with_video=video,
+        quiet=quiet,
+        zones=str(zones),
+    )
 
 
 def _settings(

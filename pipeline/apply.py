@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from models import command
+from pipeline import api
 from pipeline.errors import PipelineError
 
 
@@ -38,7 +39,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="settings whose zones are counted, such as those that the report's view Draw makes"
         " (default: DIR/config.yaml)",
     )
-    add("--output", type=Path, metavar="DIR2", help="folder for the results (default DIR)")
+    add("--output", default="", metavar="DIR2", help="folder for the results (default DIR)")
     add(
         "--overwrite", action="store_true", help="replace the results of an earlier run in --output"
     )
@@ -54,17 +55,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(parsed: argparse.Namespace) -> None:
-    from pipeline import relink, summary  # here, because they load torch
-
-    result = relink.relink(
+    result = api.apply_corrections(
         parsed.folder,
         parsed.corrections,
-        parsed.output or parsed.folder,
-        parsed.overwrite,
-        parsed.video,
-        parsed.quiet,
-        parsed.zones,
+        output=parsed.output,
+        overwrite=parsed.overwrite,
+        video=parsed.video,
+        quiet=parsed.quiet,
+        zones=parsed.zones,
     )
+    from pipeline import summary  # here, because it loads torch
+
     summary.tell(result, parsed.quiet)
 
 

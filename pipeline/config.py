@@ -24,6 +24,8 @@ from pipeline.errors import ConfigError
 from pipeline.zones import geometry
 
 EXAMPLE = settings.config_file("default.yaml")
+FILE = "config.yaml"
+"""What an output folder has of the settings."""
 
 MAX_TYPICAL_S = 600.0
 """Longest gap between two cameras that is evidence of travel: a longer one is another visit."""
@@ -34,7 +36,7 @@ MAX_START_S = 4e9
 """
 
 MAX_COORDINATE = 1e6
-"""Of a zone, in pixels or metres: products of two have to be exact enough."""
+"""Of zones and boxes, in pixels or metres: products of two have to be exact enough."""
 MIN_IMAGE_FPS = 1e-5
 MAX_NAME_BYTES = 255 - len(".mp4")
 """File systems take names of 255 bytes."""
@@ -414,6 +416,16 @@ def load(path: str, overrides: Sequence[str] = ()) -> Config:
         return settings.change(
             config, settings.overrides(overrides, "tracker.max_lost_s=2"), EXAMPLE
         )
+
+
+def of_folder(folder: Path) -> Config:
+    """Read the settings of a run from its output folder; the defaults where they were not kept.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
+    path = folder / FILE
+    return load(str(path)) if path.is_file() else Config()
 
 
 def with_videos(config: Config, videos: Sequence[str]) -> Config:

@@ -256,7 +256,7 @@ def read_run_cameras(path: Path) -> list[CameraConfig]:
     Raises:
         SourceError: the file is damaged.
     """
-    file = path / "config.yaml"
+    file = path / configuration.FILE
     if not file.is_file():
         return []
     try:

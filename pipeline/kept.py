@@ -42,7 +42,6 @@ class Kept:
         n_boxes: as of `Result`.
         n_unchanged: as of `Result`.
         reid_sha256: hash of the ReID network.
-        interrupted: whether reading was stopped.
         notes: what the run said of what it chose, up to here.
         warnings: what went wrong up to here.
     """
@@ -57,7 +56,6 @@ class Kept:
     n_boxes: Mapping[str, int]
     n_unchanged: Mapping[str, int]
     reid_sha256: str
-    interrupted: bool
     notes: list[str]
     warnings: list[str]
 

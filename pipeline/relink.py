@@ -39,7 +39,6 @@ from pipeline.report import write as report
 from pipeline.result import Result
 from pipeline.zones import table
 
-SETTINGS = "config.yaml"
 VIDEO = ".mp4"
 OLD_NUMBERS = (
     "the annotated videos show the people from before corrections were applied; `people-tracker"
@@ -80,7 +79,7 @@ def relink(
     """
     said = _said(folder, path)
     earlier = reading.read(folder / MANIFEST)
-    kept = _with_zones(keeping.read(folder), zones or str(folder / SETTINGS))
+    kept = _with_zones(keeping.read(folder), zones or str(folder / configuration.FILE))
     in_place = output.resolve() == folder.resolve()
     results = OutputFolder(output, overwrite or in_place)
     with closing(results):

@@ -214,7 +214,6 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
         n_boxes=result.n_boxes,
         n_unchanged=result.n_unchanged,
         reid_sha256=result.reid_sha256,
-        interrupted=result.interrupted,
         notes=list(result.notes),
         warnings=list(result.warnings),
     )
@@ -401,7 +400,7 @@ def write(folder: OutputFolder, result: Result) -> None:
     config = result.config
     linking = config.linking
     with result.timings.stage("write", sum(camera.n_frames for camera in result.cameras)):
-        folder.write_text("config.yaml", settings.dump(configuration.stored(config)))
+        folder.write_text(configuration.FILE, settings.dump(configuration.stored(config)))
         confirmed = linking.confirmed_probability
         folder.write_parts(
             "trajectories.json", trajectories.json_parts(result.people, result.cameras, confirmed)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pipeline import config as configuration
-from pipeline.config import Config, LinkingConfig, file_name
+from pipeline.config import MAX_COORDINATE, Config, LinkingConfig, file_name
 from pipeline.errors import OutputError, SourceError
 from pipeline.evaluate import boxes
 from pipeline.exports import labelled, labelled_cvat, labelled_tracklets
@@ -36,8 +36,7 @@ from pipeline.zones import counting
 from pipeline.zones import table as zone_table
 from pipeline.zones.counting import Event
 
-CONFIG = "config.yaml"
-KEPT = (CONFIG, PRIORS, crops.FILE)
+KEPT = (configuration.FILE, PRIORS, crops.FILE)
 """Files of the run that hold for the corrected results, too."""
 
 
@@ -173,6 +172,13 @@ def _check(labels: Labels, footage: Footage) -> None:
                 f"{labels.path}: has a box in frame {labels.frames[is_outside][0]}, but {name} has"
                 f" frames {frames.min()} to {frames.max()} (from 0); is it of this recording?"
             )
+    reach_px = np.abs(labels.boxes).max(axis=1, initial=0)
+    if (reach_px > MAX_COORDINATE).any():
+        worst = int(reach_px.argmax())
+        raise SourceError(
+            f"{labels.path}: the box of person {labels.person_ids[worst]} in frame"
+            f" {labels.frames[worst]} (from 0) reaches to {reach_px[worst]:.3g} px; draw it again"
+        )
     pairs = np.stack([labels.person_ids, labels.frames], axis=1)
     values, counts = np.unique(pairs, axis=0, return_counts=True)
     if (counts > 1).any():
@@ -199,7 +205,7 @@ def _covering(footage: Footage, frames: Array) -> Footage:
 
 def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> None:
     """Write all but the report."""
-    config = _config(run.folder)
+    config = configuration.of_folder(run.folder)
     people = imported.people
     cameras = [_with_floor(footage, config) for footage in imported.footage]
     events: list[Event] = []
@@ -224,12 +230,6 @@ def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> Non
         document["zones"] = [asdict(each) for each in zone_table.totals(events, config.zones)]
         document["files"] = [*folder.written, MANIFEST]
         folder.publish(json.dumps(document, indent=1, allow_nan=False) + "\n")
-
-
-def _config(folder: Path) -> Config:
-    """The settings of the run; the defaults where they were not kept."""
-    path = folder / CONFIG
-    return configuration.load(str(path)) if path.is_file() else Config()
 
 
 def _with_floor(footage: Footage, config: Config) -> Camera:

@@ -299,7 +299,9 @@ class _LiveRun:
         result.warnings += self._worker.warnings
         result.warnings += self._networks.detector.warnings
         result.warnings += self._networks.embedder.warnings
-        self._folder.write_text("config.yaml", settings.dump(configuration.stored(self._config)))
+        self._folder.write_text(
+            configuration.FILE, settings.dump(configuration.stored(self._config))
+        )
         self._folder.write_text(
             "priors.json", sites.to_json(result.linked.site, result.reid_sha256)
         )

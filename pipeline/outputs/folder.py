@@ -26,7 +26,7 @@ except ImportError:  # on Windows there is no lock
 MANIFEST = "run.json"
 MOT = "mot"
 """The only subfolder of the results."""
-LARGE = (".mp4", ".zip")
+LARGE = (".mp4", ".npz", ".zip")
 """Suffixes of large files, which nobody edits."""
 HIDDEN = ".people-tracker-"
 

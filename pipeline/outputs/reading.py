@@ -47,7 +47,7 @@ def written_by_us(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError):
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError):
         raise SourceError(
             f"{folder}: its results were not written by this program; give the output folder of a"
             " run"

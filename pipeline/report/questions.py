@@ -45,7 +45,7 @@ class Question:
         people: ids of their people; the same for a link.
         first: name of one tracklet.
         second: name of the other.
-        probability: how likely they are one person, 0..1.
+        probability: how likely the run said that they are one person, 0..1.
         worth: rows that the answer is expected to move to another person.
         link: the entry of links.json that is in doubt.
     """
@@ -79,7 +79,6 @@ class _Doubt(NamedTuple):
     """A link or a near miss, and what an answer is worth."""
 
     link: Json
-    probability: float
     worth: float
 
 
@@ -97,8 +96,7 @@ def _of_links(links: Iterable[Json], people: Mapping[int, Sequence[Seen]]) -> li
         sides = _smaller_sides(tree, people[person_id])
         for link, n_rows in zip(tree, sides, strict=True):
             if not link["rule"]:
-                probability = link["probability"]
-                found.append(_Doubt(link, probability, n_rows * (1 - probability)))
+                found.append(_Doubt(link, n_rows * (1 - link["probability"])))
     return found
 
 
@@ -113,7 +111,7 @@ def _of_near_misses(missed: Iterable[Json], people: Mapping[int, Sequence[Seen]]
         if link["rule"]:
             probability = min(probability, MAX_FORBIDDEN)
         first, second = link["people"]
-        found.append(_Doubt(link, probability, min(n_rows[first], n_rows[second]) * probability))
+        found.append(_Doubt(link, min(n_rows[first], n_rows[second]) * probability))
     return found
 
 
@@ -170,7 +168,7 @@ class _Trees:
             people=(first_id, second_id),
             first=shown[0],
             second=shown[1],
-            probability=doubt.probability,
+            probability=doubt.link["probability"],
             worth=doubt.worth,
             link=doubt.link,
         )

@@ -36,6 +36,21 @@ class Stay(NamedTuple):
     last_s: float
 
 
+class Bins(NamedTuple):
+    """Stretches of time in which people are counted: start of the first, length, and number."""
+
+    first_s: float
+    length_s: float
+    n: int
+
+
+def bins(first_s: float, last_s: float) -> Bins:
+    """Return bins of the shortest length of `BIN_S` that makes about `N_BINS` of them at most."""
+    span_s = max(last_s - first_s, 1.0)
+    length_s = next((each for each in BIN_S if span_s / each <= N_BINS), BIN_S[-1])
+    return Bins(first_s, length_s, int(span_s // length_s) + 1)
+
+
 def stays(seen: Iterable[tuple[int, float, float]]) -> list[Stay]:
     """Return the stays of a person, by their beginning.
 
@@ -135,30 +150,25 @@ def steps(people: Sequence[Sequence[Stay]]) -> list[Json]:
     return found
 
 
-def occupancy(
-    people: Sequence[Sequence[Stay]], n_cameras: int, first_s: float, last_s: float
-) -> Json:
+def occupancy(people: Sequence[Sequence[Stay]], n_cameras: int, over: Bins) -> Json:
     """Count people over time.
 
     Returns:
         `bin_s`, the people of the whole site in each bin, and those of each camera.
     """
-    span_s = max(last_s - first_s, 1.0)
-    bin_s = next((each for each in BIN_S if span_s / each <= N_BINS), BIN_S[-1])
-    n_bins = int(span_s // bin_s) + 1
-    site = np.zeros(n_bins, np.int64)
-    by_camera = np.zeros((n_cameras, n_bins), np.int64)
+    site = np.zeros(over.n, np.int64)
+    by_camera = np.zeros((n_cameras, over.n), np.int64)
     for route in people:
         here: dict[int, set[int]] = defaultdict(set)
         for stay in route:
-            first = int((stay.first_s - first_s) // bin_s)
-            last = int((stay.last_s - first_s) // bin_s)
+            first = int((stay.first_s - over.first_s) // over.length_s)
+            last = int((stay.last_s - over.first_s) // over.length_s)
             here[stay.camera].update(range(first, last + 1))
-        for number, bins in here.items():
-            by_camera[number, sorted(bins)] += 1
+        for number, in_camera in here.items():
+            by_camera[number, sorted(in_camera)] += 1
         anywhere: set[int] = set().union(*here.values())
         site[sorted(anywhere)] += 1
-    return {"bin_s": bin_s, "site": site.tolist(), "cameras": by_camera.tolist()}
+    return {"bin_s": over.length_s, "site": site.tolist(), "cameras": by_camera.tolist()}
 
 
 def dwell(people: Sequence[Sequence[Stay]]) -> Json:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from models import files
 from pipeline import config as configuration
-from pipeline.config import Config
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.learning.homographies import Homography
@@ -76,7 +75,6 @@ def of_folder(folder: Path) -> Path:
     trajectories_ = reading.read(folder / "trajectories.json")
     why = reading.read(folder / "links.json")
     run = reading.read(folder / MANIFEST)
-    settings = folder / "config.yaml"
     corrected = corrections.of_folder(folder)
     with reading.written_by_us(folder):
         names = [str(name) for name in run["files"]]
@@ -90,7 +88,7 @@ def of_folder(folder: Path) -> Path:
             crops=crops.load(folder / crops.FILE),
             files=frozenset(name for name in names if (folder / name).is_file()),
             homographies=_homographies(folder / PRIORS),
-            config=configuration.load(str(settings)) if settings.is_file() else Config(),
+            config=configuration.of_folder(folder),
             zone_events=table.read(folder / table.FILE),
             corrections=corrected,
             origin="labels" if manifest.LABELLED_IN in run else "recordings",

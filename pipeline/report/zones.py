@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.address import Address
 from pipeline.config import CameraConfig, ZoneConfig
+from pipeline.report.site import Bins
 from pipeline.zones import table
 from pipeline.zones.counting import Event
 
@@ -19,9 +20,7 @@ def describe(
     configured: Sequence[ZoneConfig],
     events: Sequence[Event],
     cameras: Mapping[str, int],
-    origin_s: float,
-    bin_s: float,
-    n_bins: int,
+    over: Bins,
 ) -> list[Json]:
     """Describe the zones of a run.
 
@@ -29,9 +28,7 @@ def describe(
         configured: `zones` of the settings.
         events: what happened at them, in order of time.
         cameras: numbers of the cameras by their names.
-        origin_s: start of the first bin, seconds.
-        bin_s: length of a bin.
-        n_bins: how many there are.
+        over: bins of the time of the run.
 
     Returns:
         The totals of each zone, its `shapes` (`camera`, -1 for the floor, and `points`), and
@@ -45,16 +42,16 @@ def describe(
             if each.name == total.zone and (not each.camera or each.camera in cameras)
         ]
         own = [event for event in events if event.zone == total.zone]
-        occupancy = [] if total.is_line else _occupancy(own, origin_s, bin_s, n_bins)
+        occupancy = [] if total.is_line else _occupancy(own, over)
         described.append({**asdict(total), "shapes": shapes, "occupancy": occupancy})
     return described
 
 
-def _occupancy(events: Sequence[Event], origin_s: float, bin_s: float, n_bins: int) -> list[int]:
+def _occupancy(events: Sequence[Event], over: Bins) -> list[int]:
     times_s = np.array([event.time_s for event in events])
     inside = np.array([0, *(event.occupancy for event in events)])
-    bins = np.clip((times_s - origin_s) // bin_s, 0, n_bins - 1).astype(np.int64)
-    n_before = np.searchsorted(bins, np.arange(n_bins))
+    bins = np.clip((times_s - over.first_s) // over.length_s, 0, over.n - 1).astype(np.int64)
+    n_before = np.searchsorted(bins, np.arange(over.n))
     most = inside[n_before]  # at the beginning of each bin
     np.maximum.at(most, bins, inside[1:])
     return [int(each) for each in most]

@@ -104,7 +104,10 @@ def read(path: Path) -> list[Event]:
         raise SourceError(
             f"{path}: cannot be read ({error.strerror}); delete it to go on without zones"
         ) from None
-    return [_event(row) for row in csv.DictReader(io.StringIO(text))]
+    try:
+        return [_event(row) for row in csv.DictReader(io.StringIO(text))]
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
 
 
 def _event(row: dict[str, str]) -> Event:

@@ -125,7 +125,18 @@ function learn() {
 /** Whether earlier answers settle if two tracklets are one person. */
 export function isSettled(a, b) {
   if (moved.get(a) === null || moved.get(b) === null) return true;
-  return settled.isSame(a, b) || settled.isApart(a, b) || answers.some(({ kind, names }) => kind === "skip" && names.includes(a) && names.includes(b));
+  return settled.isSame(a, b) || settled.isApart(a, b);
+}
+
+/** Whether the question of two tracklets was skipped. */
+export function isSkipped(a, b) {
+  return answers.some(({ kind, names }) => kind === "skip" && names.includes(a) && names.includes(b));
+}
+
+/** Forget which questions were skipped. */
+export function askAgain() {
+  answers.splice(0, Infinity, ...given());
+  change();
 }
 
 /** The person who has a tracklet now; nothing for one that is no person. */

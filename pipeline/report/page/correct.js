@@ -2,15 +2,28 @@
 
 import { answer, frameAt } from "./answers.js";
 import { crop } from "./crops.js";
-import { button, cameraName, moment, people, times, timesAndSpan, tracklet } from "./data.js";
+import { button, cameraName, data, moment, people, span, times, timesAndSpan, tracklet } from "./data.js";
 import { fillList, note } from "./parts.js";
 import { element, labelled, setText } from "./text.js";
 
 const PIECES_SHOWN = 12;
+const MAX_TOGETHER_S = 0.5; // two people who are seen together for longer are joined on a second click only
 
 /** The name of the tracklet that stands for a person, the longest. */
 function longest(person) {
   return person.tracklets.map(tracklet).reduce((best, each) => (best.nRows >= each.nRows ? best : each)).name;
+}
+
+/** The camera that shows two people at the same time for longest, and how long. */
+function together(one, other) {
+  const lengths = data.cameras.map(() => 0);
+  for (const a of one.tracklets.map(tracklet)) {
+    for (const b of other.tracklets.map(tracklet)) {
+      if (a.camera === b.camera) lengths[a.camera] += Math.max(0, Math.min(a.last, b.last) - Math.max(a.first, b.first));
+    }
+  }
+  const longestS = Math.max(...lengths);
+  return [lengths.indexOf(longestS), longestS];
 }
 
 /** Return the ways to correct a person, with `setTime` to say where the playhead is. */
@@ -70,6 +83,8 @@ function sameAs(person, say) {
   field.id = "same-as";
   const label = element("label", "", "Same as person ", field);
   const shown = element("span", "shown");
+  shown.role = "status";
+  let isSure = false;
   const join = element("button", "", "They are one person");
   join.disabled = true;
   const other = () => {
@@ -80,12 +95,21 @@ function sameAs(person, say) {
   field.addEventListener("input", () => {
     const found = other();
     join.disabled = !found;
-    shown.replaceChildren(...(found ? [crop(found.crop, `Person ${found.id}`, "tiny")] : []));
+    isSure = false;
+    const none = field.value && (Number(field.value) === person.id ? "This is that person" : `There is no person ${field.value}`);
+    shown.replaceChildren(found ? crop(found.crop, `Person ${found.id}`, "tiny") : none);
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const found = other();
-    if (found) say("same", longest(person), longest(found));
+    if (!found) return;
+    const [camera, lengthS] = together(person, found);
+    if (isSure || lengthS <= MAX_TOGETHER_S) {
+      say("same", longest(person), longest(found));
+      return;
+    }
+    isSure = true;
+    shown.append(` Both are in ${cameraName(camera)} for ${span(lengthS)} at the same time. Click again if they are one person.`);
   });
   return form;
 }

@@ -20,7 +20,7 @@ const FIRST_CLOCK_S = 1e9; // later origins count from 1970
 const isClock = data.origin_s > FIRST_CLOCK_S;
 const isLong = data.last > 20 * 3600;
 
-/** Return a tracklet with names instead of places in a list, which are those of TRACKLET in data.py. */
+/** Return a tracklet with names instead of places in a list, which are those of TRACKLET in people.py. */
 export function tracklet([camera, track, frame, first, last, probability, image, stretches, lastFrame, nRows, box, nBoxes]) {
   const name = `${cameraName(camera)}/${track}@${frame}`;
   return { camera, name, frame, first, last, probability, crop: image, stretches, lastFrame, nRows, box, nBoxes };

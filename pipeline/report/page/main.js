@@ -5,7 +5,7 @@ import { countPeople, data, people, tracklet } from "./data.js";
 import { showDraw } from "./draw.js";
 import { note } from "./parts.js";
 import { pauseVideos, showPerson, watchTracklet } from "./person.js";
-import { firstFound, mark, readPeople, setCamera, setTimes, startList } from "./people.js";
+import { chosenStay, firstFound, mark, readPeople, setCamera, setTimes, startList } from "./people.js";
 import { showReview, startReview } from "./review.js";
 import { showSite } from "./site.js";
 import { byId, element, setText } from "./text.js";
@@ -72,6 +72,8 @@ function showPeople(target, id) {
   mark(person.id);
   shown = person;
   showPerson(person, () => go("#people"));
+  const stay = chosenStay(person);
+  if (stay) watchTracklet(stay);
   if (isNarrow.matches) scrollTo(0, 0);
 }
 
@@ -84,11 +86,13 @@ function showCounts() {
 
 /** Show the people again after an answer; whoever was shown stays, under their new number. */
 function refresh() {
+  const isCorrected = byId("detail").contains(document.activeElement);
   showCounts();
   readPeople();
   const person = shown && personOf(tracklet(shown.tracklets[0]).name);
   if (person && document.body.dataset.view === "people") history.replaceState(null, "", `#people/${person.id}`);
   show();
+  if (isCorrected) byId("person-title")?.focus();
 }
 
 function watchPerson(each) {

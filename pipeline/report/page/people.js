@@ -36,10 +36,15 @@ const DOUBTS = {
   sure: (each) => !each.person.doubtful && each.least >= data.confirmed,
 };
 
+/** Whether a stay is within the chosen times, in part at least. */
+function isWithin([, first, last]) {
+  return first <= time[1] && last >= time[0];
+}
+
 function matches(each, words, camera, doubt) {
   if (camera !== "" && !each.cameras.includes(Number(camera))) return false;
   if (!DOUBTS[doubt](each)) return false;
-  if (time && !each.person.route.some((stay) => stay[1] <= time[1] && stay[2] >= time[0])) return false;
+  if (time && !each.person.route.some(isWithin)) return false;
   return !words || String(each.person.id) === words || (Number.isNaN(Number(words)) && each.text.includes(words));
 }
 
@@ -121,6 +126,12 @@ export function readPeople() {
   find();
   list.scrollTop = top;
   draw();
+}
+
+/** The stay of a person within the chosen times, and when it is first in them; nothing without such times. */
+export function chosenStay(person) {
+  const stay = time && person.route.find(isWithin);
+  return stay && { camera: stay[0], first: Math.max(stay[1], time[0]) };
 }
 
 /** Show only who was in view between two times; null for any time. */

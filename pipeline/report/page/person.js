@@ -34,7 +34,10 @@ export function showPerson(person, onBack) {
     stage.prepend(element("p", "facts hint", `No videos beside this page: ${data.no_videos}.`));
   }
   detail.replaceChildren(
-    heading(person, onBack, () => corrections.node.parentElement.scrollIntoView()),
+    heading(person, onBack, () => {
+      corrections.node.parentElement.scrollIntoView();
+      byId("same-as").focus({ preventScroll: true });
+    }),
     block("When and where", stage),
     block("Route", route(person)),
     block("Why this is one person", links(person)),
@@ -47,7 +50,7 @@ export function showPerson(person, onBack) {
   if (!player.exists) timeline.setTime(person.first);
 }
 
-/** Go to a tracklet of the person who is shown. */
+/** Go to a tracklet or a stay of the person who is shown. */
 export function watchTracklet(each) {
   player.seek(each.first, each.camera);
 }
@@ -66,6 +69,7 @@ function goTo(each, className, label, caption) {
 function heading(person, onBack, onCorrect) {
   const title = element("h2", "", "Person ", numberOf(person.id));
   title.id = "person-title";
+  title.tabIndex = -1; // has the focus after a correction
   const facts = [times(person), span(person.last - person.first), count(camerasOf(person).length, "camera"), count(person.tracklets.length, "tracklet")];
   const made = element("div", "heading", button("‹ All people", onBack, "back"), title, note(facts.join(" · ")));
   if (data.is_correctable) made.append(button("Correct…", onCorrect, "to-correct"));

@@ -1,6 +1,6 @@
 // Questions that a human answers, those that matter most first; what was answered, and how to apply it.
 
-import { answer, answers, given, isSettled, isStored, onAnswers, personOf, restore, sides, undo, yaml } from "./answers.js";
+import { answer, answers, askAgain, given, isSettled, isSkipped, isStored, onAnswers, personOf, restore, sides, undo, yaml } from "./answers.js";
 import { crop } from "./crops.js";
 import { button, cameraName, capital, data, linkTo, moment, percent, timesAndSpan, tracklet } from "./data.js";
 import { card, note, onKey, save } from "./parts.js";
@@ -17,14 +17,14 @@ const KINDS = {
 };
 const reviewView = byId("review-view");
 const pendingBar = byId("pending");
-const settledSoFar = element("p", "facts");
-settledSoFar.role = "status";
+const soFar = element("p", "facts");
+soFar.role = "status";
 let watch = () => {};
 let isSaved = true;
 
-/** The questions that are open, with the people whom they are about now. */
-function queue() {
-  return data.questions.filter(([a, b]) => !isSettled(a, b));
+/** The questions that no answer settles, skipped ones or the others. */
+function queue(areSkipped = false) {
+  return data.questions.filter(([a, b]) => !isSettled(a, b) && isSkipped(a, b) === areSkipped);
 }
 
 function questionSide(name, tracklets, title) {
@@ -55,13 +55,13 @@ function say(kind) {
   if (question) answer(kind, question[0], question[1]);
 }
 
-function askedCard([a, b, probability, worth, why]) {
+function askedCard([a, b, probability, worth, why, rule]) {
   const isOne = personOf(a) === personOf(b);
   const [here, there] = sides(a, b);
   const pair = element("div", "sides", questionSide(a, here, isOne && "one part"), questionSide(b, there, isOne && "the other part"));
-  const did = isOne ? "linked them" : "kept them apart";
+  const apart = rule ? `but a rule keeps them apart: ${rule}` : "and kept them apart";
   const moves = `An answer is expected to move ${count(Math.ceil(worth), "box", "boxes")}.`;
-  const said = element("p", "", `The run says ${percent(probability)} that they are one person, and ${did}. ${moves}`);
+  const said = element("p", "", `The run says ${percent(probability)} that they are one person, ${isOne ? "and linked them" : apart}. ${moves}`);
   const buttons = element(
     "div",
     "answers",
@@ -76,14 +76,21 @@ function askedCard([a, b, probability, worth, why]) {
   return made;
 }
 
-function reviewProgress(open) {
-  const all = data.questions.length;
-  const meter = labelled(element("progress"), "Questions settled");
-  meter.max = all;
-  meter.value = all - open.length;
+function reviewProgress(open, nSkipped) {
+  const meter = labelled(element("progress"), "Questions answered");
+  meter.max = data.questions.length;
+  meter.value = meter.max - open.length - nSkipped;
   const left = open.reduce((sum, [, , , worth]) => sum + worth, 0);
-  setText(settledSoFar, `${all - open.length} of ${count(all, "question")} settled · the others are expected to move ${count(Math.ceil(left), "box", "boxes")}`);
-  return element("div", "progress", meter, settledSoFar);
+  setText(soFar, `${meter.value} answered · ${nSkipped} skipped · ${open.length} left, expected to move ${count(Math.ceil(left), "box", "boxes")}`);
+  return element("div", "progress", meter, soFar);
+}
+
+/** What is said instead of a question. */
+function doneCard(nSkipped) {
+  const none = data.questions.length ? "All questions are settled." : "No link of this run is in doubt.";
+  if (!nSkipped) return element("p", "card empty", none);
+  const again = button(`Go through the ${nSkipped} skipped`, askAgain, "primary");
+  return element("p", "card empty", "All other questions are settled. ", again);
 }
 
 function folder() {
@@ -125,8 +132,8 @@ function answersCard() {
 /** Show the question that matters most. */
 export function showReview() {
   const open = queue();
-  const none = data.questions.length ? "All questions are settled." : "No link of this run is in doubt.";
-  const asked = open.length ? [reviewProgress(open), askedCard(open[0])] : [element("p", "card empty", none)];
+  const nSkipped = queue(true).length;
+  const asked = open.length ? [reviewProgress(open, nSkipped), askedCard(open[0])] : [doneCard(nSkipped)];
   const focused = reviewView.contains(document.activeElement) ? document.activeElement.textContent : "";
   reviewView.replaceChildren(element("div", "asked-now", ...asked), answersCard());
   [...reviewView.querySelectorAll("button")].find((each) => focused && each.textContent === focused)?.focus();

@@ -26,11 +26,12 @@ export function makeTimeline(person, seek) {
   const foot = element("div", "lane foot", element("span", "lane-name"), axis);
   node.append(...lanes, foot, element("div", "over", head), told);
 
-  function pick(each, bar) {
+  function pick(each, bar, event) {
     for (const other of node.querySelectorAll(".bar[aria-pressed=true]")) other.setAttribute("aria-pressed", "false");
     bar.setAttribute("aria-pressed", "true");
     setText(told, describe(each));
-    seek(each.first, each.camera);
+    const share = event.detail && shareOf(event, bar); // by keyboard it is 0
+    seek(each.first + share * (each.last - each.first), each.camera);
   }
 
   for (const lane of lanes) {
@@ -67,7 +68,7 @@ function makeLanes(person, place, pick) {
 }
 
 function makeBar(each, place, pick) {
-  const bar = labelled(button("", () => pick(each, bar), "bar"), describe(each));
+  const bar = labelled(button("", (event) => pick(each, bar, event), "bar"), describe(each));
   bar.setAttribute("aria-pressed", "false");
   bar.title = describe(each);
   bar.style.left = `${place(each.first)}%`;

@@ -448,6 +448,10 @@ def cvat(*tracks: str, root: str = "annotations") -> str:
         ),
         (cvat(BOX.format(4, SOMEBODY).replace("11", "1")), "the box has no area"),
         (cvat(BOX.format(4, SOMEBODY).replace("11", "nan")), "xbr must be a number, not 'nan'"),
+        (
+            cvat(BOX.format(4, SOMEBODY).replace("11", "1e300")),
+            "the box of person 3 in frame 4 (from 0) reaches to 1e+300 px",
+        ),
         (cvat('<polygon frame="1"/>'), "track 0 is a polygon"),
         ('<annotations><image id="0"/></annotations>', "has images instead of tracks"),
         (cvat(root="dataset"), "is not CVAT's XML; export it from CVAT as CVAT for video 1.1"),
@@ -495,6 +499,7 @@ def test_archives_that_are_damaged_or_of_something_else_are_one_line(
         ("900,1,1,2,10,30,1,1,1\n", "frame 899, but gate has frames 0 to 19"),
         ("1,-1,1,2,10,30,1,1,1\n", "ids (column 2) are numbers of people, 1 or more"),
         ("1,1,1,2\n", "line 1"),
+        ("1,1,1,2,1e30,30,1,1,1\n", "person 1 in frame 0 (from 0) reaches to 1e+30 px"),
     ],
 )
 def test_what_cannot_be_meant_in_a_mot_file_is_one_line(

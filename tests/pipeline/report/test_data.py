@@ -12,6 +12,7 @@ import pytest
 from pipeline.linking import site as sites
 from pipeline.linking.learning.clocks import Offset
 from pipeline.linking.learning.homographies import Homography
+from pipeline.linking.reasons import TRAVEL
 from pipeline.linking.site import Site
 from pipeline.records import Frame
 from pipeline.report import __main__ as command
@@ -84,6 +85,20 @@ def test_questions_say_what_is_in_doubt_and_why(tmp_path: Path) -> None:
     assert near[4].startswith("below the required 50%; the strongest evidence is between gate/0@0")
     assert link[:4] == ["gate/0@0", "hall/0@30", 0.5, 3.0]
     assert link[4].endswith("2.0 s later; yard/2@40, who is somebody else, looks like that too")
+
+
+def test_a_question_has_the_probability_of_the_run_and_the_rule_that_forbids_it(
+    tmp_path: Path,
+) -> None:
+    def forbid(why: Json) -> None:
+        why["near_misses"][0] |= {"probability": 0.97, "rule": TRAVEL}
+
+    folder = results.write(tmp_path, 2, 12)
+    rewrite(folder, "links.json", forbid)
+    document = report(folder)
+    (question,) = [each for each in document["questions"] if each[5]]
+    assert question[2] == document["people"][0]["near"][0][1] == 0.97
+    assert question[5] == TRAVEL
 
 
 def test_corrections_of_the_folder_are_in_the_document_and_change_its_key(tmp_path: Path) -> None:
@@ -230,6 +245,19 @@ def test_settings_of_cameras_are_those_that_differ_and_name_no_folder(tmp_path: 
     assert "alice" not in (tmp_path / "report.html").read_text()
 
 
+def test_a_camera_without_width_in_a_mosaic_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def narrow(document: Json) -> None:
+        document["cameras"][0]["width"] = 0
+
+    results.write(tmp_path, 0, 0, files=["mosaic.mp4"])
+    (tmp_path / "mosaic.mp4").touch()
+    rewrite(tmp_path, "trajectories.json", narrow)
+    assert command.main([str(tmp_path)]) == 2
+    assert "were not written by this program" in capsys.readouterr().err
+
+
 def test_zones_that_are_none_are_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -316,12 +344,12 @@ def test_damaged_priors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_who_is_in_two_cameras_at_once_is_one_person_of_the_site() -> None:
     people = [[Stay(0, 0.0, 2.5), Stay(1, 1.0, 2.5)], [Stay(1, 2.0, 3.5)]]
-    counted = site.occupancy(people, 2, 0.0, 3.5)
+    counted = site.occupancy(people, 2, site.bins(0.0, 3.5))
     assert counted == {"bin_s": 1, "site": [1, 1, 2, 1], "cameras": [[1, 1, 1, 0], [0, 1, 2, 1]]}
 
 
 def test_a_run_of_a_year_has_a_few_bins() -> None:
-    counted = site.occupancy([[Stay(0, 0.0, 3.15e7)]], 1, 0.0, 3.15e7)
+    counted = site.occupancy([[Stay(0, 0.0, 3.15e7)]], 1, site.bins(0.0, 3.15e7))
     assert len(counted["site"]) < 400
 
 

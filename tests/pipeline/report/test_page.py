@@ -193,8 +193,29 @@ def test_people_at_a_time_are_shown_from_the_site(browser: Any, small: Path) -> 
     wait_until(lambda: text_of(browser, ".chart output").startswith("1 person within 1.0 s"))
     browser.find_element(By.CSS_SELECTOR, ".chart button").click()
     wait_until(lambda: shown_ids(browser) == ["1"])
+    browser.execute_script("location.hash = 'site'")
+    time_of.send_keys(Keys.ARROW_RIGHT * 4)
+    wait_until(lambda: text_of(browser, ".chart output").endswith("within 1.0 s from 0:04"))
+    browser.find_element(By.CSS_SELECTOR, ".chart button").click()
+    wait_until(lambda: shown_ids(browser)[0] == "1")
+    wait_until(lambda: scrubber_says(browser) == "0:04.0")
     browser.find_element(By.ID, "any-time").click()
     wait_until(lambda: text_of(browser, "#n-found") == "30 people")
+
+
+def scrubber_says(browser: Any) -> str:
+    scrubber = browser.find_element(By.CSS_SELECTOR, ".scrubber")
+    return str(scrubber.get_attribute("aria-valuetext"))
+
+
+def test_a_click_on_a_bar_goes_to_the_clicked_time(browser: Any, small: Path) -> None:
+    opened(browser, small, "#people/3")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 3")
+    bar = browser.find_element(By.CSS_SELECTOR, ".bar")
+    bar.click()  # in its middle
+    wait_until(lambda: scrubber_says(browser) == "0:04.5")
+    bar.send_keys(Keys.ENTER)
+    wait_until(lambda: scrubber_says(browser) == "0:04.0")
 
 
 COPIED = """

@@ -54,7 +54,8 @@ def test_people_whom_a_rule_keeps_apart_are_asked_about_late() -> None:
     missed = [link("a", "b", 0.99, (1, 2), SAME_TIME), link("a", "c", 0.1, (1, 3))]
     found = questions.ranked(why([], missed), people)
     assert [each.second for each in found] == ["c", "b"]
-    assert found[1].probability == questions.MAX_FORBIDDEN
+    assert found[1].worth == pytest.approx(1000 * questions.MAX_FORBIDDEN)
+    assert found[1].probability == 0.99
 
 
 def test_what_a_human_said_is_not_asked_again() -> None:

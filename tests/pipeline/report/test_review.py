@@ -10,6 +10,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.linking.clustering import corrections
+from pipeline.linking.reasons import SAME_TIME
 from pipeline.report import __main__ as command
 from pipeline.report import html
 from tests.browser import DESKTOP, MARKS, PHONE, By, console_of, set_size, started, text_of
@@ -99,12 +100,28 @@ def test_the_question_that_matters_most_comes_first_and_says_what_the_run_thinks
     said = text_of(browser, ".question")
     assert "The run says 40% that they are one person, and kept them apart." in said
     assert "expected to move 8 boxes" in said
-    assert "0 of 4 questions settled" in text_of(browser, ".progress")
+    assert "0 answered · 0 skipped · 4 left, expected to move" in text_of(browser, ".progress")
     press(browser, "k")
     wait_until(lambda: asked(browser) == ["10", "10"])
     assert "The run says 70% that they are one person, and linked them." in text_of(
         browser, ".question"
     )
+
+
+def test_a_question_says_what_the_run_said_of_the_pair_and_the_rule(
+    browser: Any, tmp_path: Path
+) -> None:
+    path = results.write(tmp_path, 2, 12) / "links.json"
+    why = json.loads(path.read_text())
+    why["links"] = [{**link, "probability": 1.0} for link in why["links"]]
+    why["near_misses"][0] |= {"probability": 0.97, "rule": SAME_TIME}
+    path.write_text(json.dumps(why))
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#review")
+    said = "The run says 97% that they are one person, but a rule keeps them apart: one camera,"
+    wait_until(lambda: said in text_of(browser, ".question"))
+    opened(browser, tmp_path, "#people/1")
+    wait_until(lambda: "97%" in text_of(browser, ".near"))
 
 
 def test_people_are_joined_at_once_by_s_and_parted_again_by_u(browser: Any, folder: Path) -> None:
@@ -208,6 +225,22 @@ def test_what_follows_from_earlier_answers_is_not_asked(browser: Any, tmp_path: 
     assert n_people(browser) == "2 people"
 
 
+def test_skipped_questions_are_counted_and_asked_again_at_the_end(
+    browser: Any, folder: Path
+) -> None:
+    opened(browser, folder, "#review")
+    wait_until(lambda: asked(browser) == ["1", "2"])
+    press(browser, "k")
+    press(browser, "s")
+    wait_until(lambda: "1 answered · 1 skipped · 2 left" in text_of(browser, ".progress"))
+    press(browser, "s")
+    press(browser, "k")
+    wait_until(lambda: "All other questions are settled" in text_of(browser, "#review-view"))
+    click(browser, "#review-view button", "Go through the 2 skipped")
+    wait_until(lambda: asked(browser) == ["1", "2"])
+    assert "2 answered · 0 skipped · 2 left" in text_of(browser, ".progress")
+
+
 def test_corrections_that_were_applied_before_are_kept_in_the_file(
     browser: Any, tmp_path: Path
 ) -> None:
@@ -226,8 +259,12 @@ def test_corrections_that_were_applied_before_are_kept_in_the_file(
 def test_a_tracklet_leaves_its_person_or_all_of_them(browser: Any, folder: Path) -> None:
     opened(browser, folder, "#people/5")
     wait_until(lambda: text_of(browser, "#person-title") == "Person 5")
+    click(browser, ".heading button", "Correct")
+    assert browser.switch_to.active_element.get_attribute("id") == "same-as"
+    browser.execute_script("document.querySelector('.piece button:nth-of-type(2)').focus()")
     click(browser, ".piece button", "Not this person")
     wait_until(lambda: n_people(browser) == "31 people")
+    assert browser.switch_to.active_element.get_attribute("id") == "person-title"
     opened(browser, folder, "#people/5")
     wait_until(lambda: "2 tracklets" in text_of(browser, ".heading"))
     click(browser, ".piece button", "Not a person")
@@ -292,6 +329,7 @@ def test_a_person_is_said_to_be_another_one(browser: Any, folder: Path) -> None:
     join = browser.find_element(By.CSS_SELECTOR, ".same-as button")
     field.send_keys("99")
     assert not join.is_enabled()
+    assert text_of(browser, ".same-as .shown") == "There is no person 99"
     field.clear()
     field.send_keys("9")
     wait_until(join.is_enabled)
@@ -299,6 +337,26 @@ def test_a_person_is_said_to_be_another_one(browser: Any, folder: Path) -> None:
     join.click()
     wait_until(lambda: n_people(browser) == "29 people")
     wait_until(lambda: "6 tracklets" in text_of(browser, ".heading"))
+
+
+def test_who_is_seen_beside_somebody_is_joined_with_them_on_a_second_click(
+    browser: Any, tmp_path: Path
+) -> None:
+    path = results.write(tmp_path, 3, 1, ("gate",)) / "trajectories.json"
+    people = json.loads(path.read_text())
+    for tracklet in people["people"][1]["tracklets"]:
+        tracklet["times_s"] = [round(time_s - 1.6, 2) for time_s in tracklet["times_s"]]
+    path.write_text(json.dumps(people))
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#people/1")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
+    browser.find_element(By.ID, "same-as").send_keys("2")
+    browser.find_element(By.CSS_SELECTOR, ".same-as button").click()
+    asks = "Both are in gate for 0.6 s at the same time."
+    wait_until(lambda: asks in text_of(browser, ".same-as .shown"))
+    assert n_people(browser) == "3 people"
+    browser.find_element(By.CSS_SELECTOR, ".same-as button").click()
+    wait_until(lambda: n_people(browser) == "2 people")
 
 
 def test_an_answer_that_contradicts_another_is_refused(browser: Any, folder: Path) -> None:

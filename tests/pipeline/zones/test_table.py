@@ -51,6 +51,13 @@ def test_a_table_of_others_is_refused(tmp_path: Path, row: str) -> None:
         table.read(path)
 
 
+def test_a_field_that_is_too_long_is_none_of_this_program(tmp_path: Path) -> None:
+    path = tmp_path / table.FILE
+    path.write_text("".join(table.csv_lines(EVENTS)) + "x" * 200_000 + "\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="field larger than field limit"):
+        table.read(path)
+
+
 def test_totals_name_all_zones_also_those_where_nothing_happened() -> None:
     shop, door, empty = table.totals(EVENTS, ZONES)
     assert (shop.entries, shop.exits, shop.inside, shop.most, shop.dwell_s) == (2, 1, 1, 2, 4.0)
