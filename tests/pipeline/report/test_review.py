@@ -320,6 +320,7 @@ def test_what_rests_on_a_split_is_undone_with_it(
     assert (found.split, found.not_a_person) == (["yard/2@46"], ["yard/2@46"])
     browser.find_element(By.LINK_TEXT, "Review and apply").click()
     label = "[aria-label^='Undo Two people']"
+    wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, label) != [])
     browser.find_element(By.CSS_SELECTOR, label).click()
     wait_until(lambda: n_people(browser) == "30 people")
     assert text_of(browser, "#pending") == ""
