@@ -49,7 +49,7 @@ function matches(each, words, camera, doubt) {
 }
 
 /** Apply the filters. */
-export function find() {
+export function findPeople() {
   const words = byId("search").value.trim().toLowerCase();
   const camera = byId("by-camera").value;
   const doubt = byId("by-doubt").value;
@@ -123,7 +123,7 @@ export function mark(id) {
 export function readPeople() {
   about = data.people.map(describePerson);
   const top = list.scrollTop;
-  find();
+  findPeople();
   list.scrollTop = top;
   draw();
 }
@@ -139,13 +139,13 @@ export function setTimes(between) {
   time = between;
   byId("chosen-time").hidden = !between;
   if (between) setText(byId("chosen-time").firstElementChild, `In view ${moment(between[0])} to ${moment(between[1])}`);
-  find();
+  findPeople();
 }
 
 /** Show only who was in a camera. */
 export function setCamera(camera) {
   byId("by-camera").value = String(camera);
-  find();
+  findPeople();
 }
 
 /** Fill the filters, and listen. */
