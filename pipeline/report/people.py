@@ -52,9 +52,20 @@ CROP = TRACKLET.index("crop")
 STRETCHES = TRACKLET.index("stretches")
 N_ROWS = TRACKLET.index("n_rows")
 BOX = TRACKLET.index("box")
-LINK = ("first", "second", "probability", "status", "why", "second_choice", "rival", "lookalike")
+LINK = (
+    "first",
+    "second",
+    "probability",
+    "status",
+    "why",
+    "second_choice",
+    "rival",
+    "lookalike",
+    "lookalike_name",
+)
 """A link. `first` and `second` are numbers of tracklets of the person, `probability` is -1 where a
-rule decided, and `rival` the id of the person of the second choice (0 for none).
+rule decided, and `rival` the id of the person of the second choice (0 for none). `lookalike` is a
+sentence about the tracklet `lookalike_name` ("" for none).
 """
 NEAR = ("person", "probability", "why")
 """Somebody who was nearly linked: their id, how probable it was, and what kept them apart."""
@@ -178,6 +189,7 @@ class People:
             second_choice,
             link["rival_person"] if second_choice else 0,
             explain.lookalike(link),
+            link.get("lookalike", ""),
         ]
 
     def _missed(self, link: Json, person_id: int) -> list[Any]:

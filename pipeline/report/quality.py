@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-from pipeline import explain
+from pipeline import explain, kept
 from pipeline.linking.learning import similarity
 from pipeline.report.crops import FILE
 from pipeline.report.written import Written
@@ -39,7 +39,7 @@ def findings(written: Written, people: Sequence[Json], n_crops: int) -> list[Jso
         again = "Run again with --overwrite to cover everything."
         text = "The run was stopped early; the results cover what was read until then."
         found.append(Finding("warn", "Interrupted", text, again))
-    found += _doubts(run, why, people)
+    found += _doubts(written, people)
     found += _clocks(run)
     found += _dropped(run)
     appearance = str(why["calibration"]["in_words"])
@@ -86,11 +86,15 @@ def _appearance(written: Written) -> Finding:
     return Finding("warn" if separation >= similarity.FAIRLY else "bad", title, text, cure)
 
 
-def _doubts(run: Json, why: Json, people: Sequence[Json]) -> list[Finding]:
+def _doubts(written: Written, people: Sequence[Json]) -> list[Finding]:
+    run = written.run
+    why = written.why
     found = []
     if run.get("lookalikes"):
         text = _sentence(str(run["lookalikes"]))
         cure = f"Filter people by doubt and look at their links. {explain.CURE}"
+        if kept.FILE in written.files:
+            cure = f"Answer the questions of Review first. {cure}"
         found.append(Finding("warn", "Lookalikes", text, cure))
     judged = [link for link in why["links"] if not link["rule"]]
     probable = sum(link["status"] == "probable" for link in judged)

@@ -1,8 +1,9 @@
 // What a human said, and the people that follow: a preview until the corrections are applied.
 //
-// An answer is { kind, names }. "same": the names are one person; "different": the first name is
+// An answer is { kind, names, ids }. "same": the names are one person; "different": the first name is
 // nobody of the others; "not_a_person"; "split": the first name is two people, and the second name
-// is where the later one begins; "skip": a question that nobody can answer.
+// is where the later one begins; "skip": a question that nobody can answer. The ids are the numbers
+// of their people when it was given.
 
 import { data, setPeople, strength, tracklet, triples } from "./data.js";
 
@@ -386,7 +387,7 @@ function change() {
 
 /** Add an answer, or return why it cannot be. */
 export function answer(kind, ...names) {
-  answers.push({ kind, names });
+  answers.push({ kind, names, ids: names.map((name) => personOf(name)?.id) });
   if (!learn().isSound) {
     answers.pop();
     return "This contradicts an earlier answer; undo that one first.";

@@ -5,7 +5,7 @@ import { countPeople, data, people, tracklet } from "./data.js";
 import { showDraw } from "./draw.js";
 import { note } from "./parts.js";
 import { pauseVideos, showPerson, watchTracklet } from "./person.js";
-import { chosenStay, firstFound, mark, readPeople, setCamera, setTimes, startList } from "./people.js";
+import { chosenStay, firstFound, mark, readPeople, setCamera, setDoubtful, setTimes, startList } from "./people.js";
 import { showReview, startReview } from "./review.js";
 import { showSite } from "./site.js";
 import { byId, element, setText } from "./text.js";
@@ -53,11 +53,15 @@ function show() {
   VIEWS[name](byId(`${name}-view`), Number(id));
 }
 
-function showSiteView(target) {
-  const filtered = (filter) => (value) => {
+/** Return what applies a filter and shows the people. */
+function filtered(filter) {
+  return (value) => {
     filter(value);
     go("#people");
   };
+}
+
+function showSiteView(target) {
   showSite(target, filtered(setCamera), filtered(setTimes));
 }
 
@@ -102,6 +106,7 @@ function watchPerson(each) {
 
 startReview(refresh, watchPerson);
 startList((person) => go(`#people/${person.id}`));
+byId("n-doubtful").addEventListener("click", filtered(setDoubtful));
 showCounts();
 addEventListener("hashchange", show);
 isNarrow.addEventListener("change", show);

@@ -148,6 +148,13 @@ export function setCamera(camera) {
   findPeople();
 }
 
+/** Show only who is doubtful. */
+export function setDoubtful() {
+  byId("filters").reset();
+  byId("by-doubt").value = "doubtful";
+  setTimes(null);
+}
+
 /** Fill the filters, and listen. */
 export function startList(choose) {
   onChoose = choose;

@@ -1,5 +1,6 @@
 // One person: pictures per camera, when and where, what ties the pieces, and who else it could be.
 
+import { personOf } from "./answers.js";
 import { makeCorrections } from "./correct.js";
 import { crop } from "./crops.js";
 import { button, cameraName, camerasOf, capital, data, linkTo, moment, numberOf, people, percent, span, strength, times, tracklet, weakest } from "./data.js";
@@ -76,11 +77,21 @@ function heading(person, onBack, onCorrect) {
   if (person.isPreview) made.append(element("p", "doubt mild", "Corrected: a preview until the corrections are applied."));
   const least = weakest(person);
   if (person.doubtful) {
-    made.append(element("p", "doubt", "Doubtful: a link rests on appearance alone, and somebody else here looks the same."));
+    made.append(element("p", "doubt", "Doubtful: ", ...doubt(person)));
   } else if (least < data.confirmed) {
     made.append(element("p", "doubt mild", `The weakest link is ${percent(least)}, which is not confirmed.`));
   }
   return made;
+}
+
+/** Why a person is doubtful, with the names of the tracklets and of the other person where they are known. */
+function doubt(person) {
+  const link = person.links.toSorted((a, b) => strength(a) - strength(b)).find((each) => each[8] && each[0] >= 0 && each[1] >= 0);
+  if (!link) return ["a link rests on appearance alone, and somebody else here looks the same."];
+  const [one, other] = link.slice(0, 2).map((at) => tracklet(person.tracklets[at]).name);
+  const who = personOf(link[8]);
+  const said = `the link of ${one} and ${other} rests on appearance alone, and ${who ? "person " : link[8]}`;
+  return [said, who && linkTo(who.id), " looks the same."];
 }
 
 function pictures(person) {

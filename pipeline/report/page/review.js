@@ -15,6 +15,7 @@ const KINDS = {
   split: "Two people, the later from",
   skip: "Skipped",
 };
+const SIGNS = { same: " = ", different: " ≠ ", skip: " and " };
 const reviewView = byId("review-view");
 const pendingBar = byId("pending");
 const soFar = element("p", "facts");
@@ -104,10 +105,18 @@ function download() {
   isSaved = true;
 }
 
-function answerLine({ kind, names }, at) {
-  const take = labelled(button("Undo", () => undo(at)), `Undo ${KINDS[kind]} ${names.join(" ")}`);
+/** Whom an answer is about: people by number where those tell them apart, or else tracklets. */
+function whom({ kind, names, ids = [] }) {
+  const numbers = new Set(ids.filter(Boolean));
+  if (kind in SIGNS && numbers.size === names.length) return [...numbers].join(SIGNS[kind]);
   const shown = names.length > 3 ? [...names.slice(0, 2), `${names.length - 2} more`] : names;
-  return element("li", "line", element("span", "where", `${KINDS[kind]}: ${shown.join(kind === "split" ? " at " : " and ")}`), take);
+  return shown.join(kind === "split" ? " at " : " and ");
+}
+
+function answerLine(each, at) {
+  const { kind, names } = each;
+  const take = labelled(button("Undo", () => undo(at)), `Undo ${KINDS[kind]} ${names.join(" ")}`);
+  return element("li", "line", element("span", "where", `${KINDS[kind]}: ${whom(each)}`), take);
 }
 
 function answersCard() {
@@ -136,7 +145,8 @@ export function showReview() {
   const asked = open.length ? [reviewProgress(open, nSkipped), askedCard(open[0])] : [doneCard(nSkipped)];
   const focused = reviewView.contains(document.activeElement) ? document.activeElement.textContent : "";
   reviewView.replaceChildren(element("div", "asked-now", ...asked), answersCard());
-  [...reviewView.querySelectorAll("button")].find((each) => focused && each.textContent === focused)?.focus();
+  const buttons = [...reviewView.querySelectorAll("button")];
+  if (focused) (buttons.find((each) => each.textContent === focused) ?? buttons[0])?.focus();
 }
 
 function showPending() {

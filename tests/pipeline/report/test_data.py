@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.kept import FILE as KEPT
 from pipeline.linking import site as sites
 from pipeline.linking.learning.clocks import Offset
 from pipeline.linking.learning.homographies import Homography
@@ -57,7 +58,7 @@ def test_a_person_has_tracklets_links_and_near_misses(tmp_path: Path) -> None:
     ]
     assert first["route"] == [[0, 0.0, 1.0], [1, 3.0, 4.0]]
     why = "appearance similarity 0.80 (strong evidence for), 2.0 s later"
-    assert first["links"] == [[0, 1, 0.95, "confirmed", why, "", 0, ""]]
+    assert first["links"] == [[0, 1, 0.95, "confirmed", why, "", 0, "", ""]]
     assert [near[:2] for near in first["near"]] == [[2, 0.4]]
     assert [near[:2] for near in second["near"]] == [[1, 0.4]]
     assert "below the required 50%" in first["near"][0][2]
@@ -73,6 +74,7 @@ def test_the_second_choice_of_a_link_names_the_person_of_the_rival(tmp_path: Pat
     assert link[5] == "second choice: person 2, 62% (hall/1@20)"
     assert link[6] == 2
     assert link[7] == "yard/2@40, who is somebody else, looks like that too"
+    assert link[8] == "yard/2@40"
 
 
 def test_questions_say_what_is_in_doubt_and_why(tmp_path: Path) -> None:
@@ -391,6 +393,17 @@ def test_warnings_clocks_and_lost_frames_come_with_what_to_do(tmp_path: Path) ->
     assert told["Clocks"]["level"] == "warn"
     assert "linking.apply_clocks=true" in told["Clocks"]["cure"]
     assert "stopped early" in told["Interrupted"]["text"]
+
+
+def test_lookalikes_are_reviewed_first_where_people_can_be_corrected(tmp_path: Path) -> None:
+    def cure() -> str:
+        (found,) = [each for each in report(tmp_path)["quality"] if each["title"] == "Lookalikes"]
+        return str(found["cure"])
+
+    results.write(tmp_path, 10, 2, lookalikes="people here look alike: 1 of 10 identities")
+    assert cure().startswith("Answer the questions of Review first. Filter people by doubt")
+    rewrite(tmp_path, "run.json", lambda run: run["files"].remove(KEPT))
+    assert cure().startswith("Filter people by doubt")
 
 
 @pytest.mark.parametrize(("separation", "level"), [(6.0, "good"), (3.5, "warn"), (0.5, "bad")])

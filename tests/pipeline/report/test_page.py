@@ -141,6 +141,27 @@ def test_doubtful_people_are_marked_and_say_why(browser: Any, small: Path) -> No
     assert "probable" in first
 
 
+def test_a_doubt_names_the_link_and_the_other_person(browser: Any, tmp_path: Path) -> None:
+    path = results.write(tmp_path, 10, 2) / "links.json"
+    why = json.loads(path.read_text())
+    why["links"][9]["lookalike"] = "hall/1@20"
+    path.write_text(json.dumps(why))
+    assert command.main([str(tmp_path)]) == 0
+    opened(browser, tmp_path, "#people/10")
+    said = "Doubtful: the link of gate/9@180 and hall/9@210 rests on appearance alone, and person 2"
+    wait_until(lambda: said in " ".join(text_of(browser, ".heading .doubt").split()))
+    browser.find_element(By.CSS_SELECTOR, ".heading .doubt a").click()
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 2")
+
+
+def test_the_number_of_doubtful_people_shows_them(browser: Any, small: Path) -> None:
+    opened(browser, small, "#site")
+    wait_until(lambda: "Ways between cameras" in text_of(browser, "#site-view"))
+    browser.find_element(By.ID, "n-doubtful").click()
+    wait_until(lambda: shown_ids(browser) == ["10", "20", "30"])
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 10")
+
+
 def test_who_else_it_could_be_is_one_click_away(browser: Any, small: Path) -> None:
     opened(browser, small, "#people/1")
     wait_until(lambda: "40%" in text_of(browser, ".near"))

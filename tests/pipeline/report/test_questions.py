@@ -13,7 +13,12 @@ Json = dict[str, Any]
 
 
 def link(
-    first: str, second: str, probability: float, people: tuple[int, int] = (1, 1), rule: str = ""
+    first: str,
+    second: str,
+    probability: float,
+    people: tuple[int, int] = (1, 1),
+    rule: str = "",
+    gap_s: float = -3.0,
 ) -> Json:
     return {
         "people": list(people),
@@ -21,6 +26,7 @@ def link(
         "second": {"name": second},
         "probability": probability,
         "rule": rule,
+        "gap_s": gap_s,
     }
 
 
@@ -56,6 +62,20 @@ def test_people_whom_a_rule_keeps_apart_are_asked_about_late() -> None:
     assert [each.second for each in found] == ["c", "b"]
     assert found[1].worth == pytest.approx(1000 * questions.MAX_FORBIDDEN)
     assert found[1].probability == 0.99
+
+
+def test_people_who_are_together_for_a_moment_are_asked_about_before_those_of_longer() -> None:
+    people = {number: seen((name, 100)) for number, name in enumerate("abcd", 1)}
+    missed = [
+        link("a", "b", 0.99, (1, 2), SAME_TIME, -0.6),
+        link("a", "c", 0.99, (1, 3), SAME_TIME, -0.5),
+        link("a", "d", 0.05, (1, 4), SAME_TIME, -0.1),
+    ]
+    found = questions.ranked(why([], missed), people)
+    assert [each.second for each in found] == ["c", "d", "b"]
+    most = questions.MAX_SHORT_OVERLAP
+    worth = [100 * most, 100 * 0.05, 100 * questions.MAX_FORBIDDEN]
+    assert [each.worth for each in found] == pytest.approx(worth)
 
 
 def test_what_a_human_said_is_not_asked_again() -> None:

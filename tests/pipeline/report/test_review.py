@@ -196,6 +196,9 @@ def test_answers_outlive_a_reload_and_are_downloaded_in_the_form_that_linking_re
     wait_until(lambda: text_of(browser, "#pending span") == "Preview with 2 corrections")
     assert "Skipped" in text_of(browser, ".said")
     assert f"people-tracker apply {folder} corrections.yaml" in text_of(browser, ".said")
+    said = text_of(browser, ".answer-list")
+    assert "One person: 1 = 2" in said
+    assert re.search(r"Different people: \w+/9@\d+ and \w+/9@\d+", said)
     found = downloaded(browser, tmp_path)
     assert found.same == [["gate/0@0", "hall/1@20"]]
     assert len(found.different) == 1
@@ -460,6 +463,10 @@ def test_names_in_questions_and_answers_are_text(browser: Any, tmp_path: Path) -
     opened(browser, tmp_path, "#review")
     wait_until(lambda: HOSTILE in text_of(browser, ".question"))
     press(browser, "s")
+    opened(browser, tmp_path, "#people/3")
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 3")
+    click(browser, ".piece button", "Not a person")
+    browser.find_element(By.LINK_TEXT, "Review").click()
     wait_until(lambda: HOSTILE in text_of(browser, ".said"))
     assert browser.title == "People in 2 cameras"
     assert browser.find_elements(By.CSS_SELECTOR, "img") == []
