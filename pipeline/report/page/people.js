@@ -159,8 +159,8 @@ export function setDoubtful() {
 export function startList(choose) {
   onChoose = choose;
   byId("by-camera").append(...data.cameras.map((camera, number) => new Option(camera.name, number)));
-  byId("search").addEventListener("input", find);
-  for (const each of document.querySelectorAll("#filters select")) each.addEventListener("change", find);
+  byId("search").addEventListener("input", findPeople);
+  for (const each of document.querySelectorAll("#filters select")) each.addEventListener("change", findPeople);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("any-time").addEventListener("click", () => setTimes(null));
   list.addEventListener("scroll", draw, { passive: true });
