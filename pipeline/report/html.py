@@ -108,18 +108,11 @@ def _style() -> str:
 
 @cache
 def _script() -> str:
-    """All modules in one script: a page from disk cannot import files. Each is in a function that
-    returns what it exports, under names that all later modules see.
-    """
-    parts = [_module(path.read_text(encoding="utf-8")) for path in SCRIPTS]
+    """All modules in one script, since a page from disk cannot import files; they share a scope."""
+    texts = [path.read_text(encoding="utf-8") for path in SCRIPTS]
+    parts = [EXPORT.sub("", IMPORT.sub("", text)) for text in texts]
     whole = '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"
     return str(rjsmin.jsmin(whole))
-
-
-def _module(text: str) -> str:
-    exported = ", ".join(EXPORT.findall(text))
-    inner = EXPORT.sub("", IMPORT.sub("", text))
-    return f"const {{ {exported} }} = (() => {{\n{inner}return {{ {exported} }};\n}})();\n"
 
 
 def _policy(script: str, style: str) -> str:

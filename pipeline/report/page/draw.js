@@ -4,7 +4,7 @@
 // the focus; Enter puts a point, Escape drops the shape, Backspace takes the last point back.
 
 import { button, cameraName, data } from "./data.js";
-import { errorOf, inverse, known, matrixOf, project } from "./homography.js";
+import { errorOf, inverse, knownPoints, matrixOf, project } from "./homography.js";
 import { arrowStep, card, choice, clamp, note, onKey, save, shape, table } from "./parts.js";
 import { settingsOf } from "./settings.js";
 import { element, labelled, setText } from "./text.js";
@@ -24,7 +24,7 @@ let state = {
   zones: data.zones.flatMap((zone) => zone.shapes.map((each) => ({ name: zone.zone, isLine: zone.is_line, ...each }))),
   floor: data.cameras.map(() => []), // of each camera [x, y, metres x, metres y], "" where not known yet
 };
-const history = [];
+const drawnBefore = [];
 let number = 0;
 let tool = "area";
 let draft = [];
@@ -44,31 +44,31 @@ const within = ([x, y]) => [[x, camera().width], [y, camera().height]].map(([val
 /** Make it possible to go back to what was drawn before the last change. */
 function remember() {
   const now = snapshot();
-  if (now !== last) history.push(last);
+  if (now !== last) drawnBefore.push(last);
   last = now;
-  parts.undo.disabled = !history.length && !draft.length;
+  parts.undo.disabled = !drawnBefore.length && !draft.length;
 }
 
 /** Change what is drawn, and show it. */
-function change(how) {
+function changeDrawn(how) {
   how();
-  show();
+  showDrawn();
 }
 
-function undo() {
+function undoDrawing() {
   if (draft.length) {
     draft.pop();
-  } else if (history.length) {
-    last = history.pop();
+  } else if (drawnBefore.length) {
+    last = drawnBefore.pop();
     state = JSON.parse(last);
   }
-  show();
+  showDrawn();
 }
 
 function put(point) {
   const [x, y] = within(point);
   if (tool === "floor") {
-    change(() => floorPoints().push([x, y, "", ""]));
+    changeDrawn(() => floorPoints().push([x, y, "", ""]));
     parts.panel.querySelector("tbody tr:last-child input")?.focus({ preventScroll: true });
     return;
   }
@@ -79,7 +79,7 @@ function put(point) {
   }
   draft.push([x, y]);
   if (tool === "line" && draft.length === 2) finish();
-  else show();
+  else showDrawn();
 }
 
 function finish() {
@@ -91,7 +91,7 @@ function finish() {
   while (names.has(`${kind} ${count}`)) count += 1;
   const made = { name: `${kind} ${count}`, isLine, camera: number, points: draft };
   draft = [];
-  change(() => state.zones.push(made));
+  changeDrawn(() => state.zones.push(made));
 }
 
 /** A point that can be dragged, and moved and removed by keyboard. */
@@ -101,7 +101,7 @@ function handle(name, point, remove, className = "") {
     [point[0], point[1]] = within(to);
     made.setAttribute("cx", point[0]);
     made.setAttribute("cy", point[1]);
-    refresh();
+    refreshPicture();
   };
   made.addEventListener("pointerdown", (event) => {
     if (draft.length) return;
@@ -119,11 +119,11 @@ function handle(name, point, remove, className = "") {
     remember();
   };
   const drop = () => {
-    change(remove);
+    changeDrawn(remove);
     parts.stage.focus();
   };
   onKey(made, (event) => {
-    const by = arrow(event);
+    const by = arrowMove(event);
     if (by) return () => moveBy(by);
     return event.key === "Delete" ? drop : null;
   });
@@ -131,7 +131,7 @@ function handle(name, point, remove, className = "") {
 }
 
 /** How far an arrow key moves; nothing for other keys. */
-function arrow(event) {
+function arrowMove(event) {
   const step = unit() * (event.shiftKey ? 1 : STEP_PX);
   return arrowStep(event)?.map((each) => step * each);
 }
@@ -194,13 +194,13 @@ function drawing() {
 }
 
 /** Show what follows from the points: shapes, errors, and settings; nothing that can have the focus is made anew. */
-function refresh() {
-  const points = known(floorPoints());
+function refreshPicture() {
+  const points = knownPoints(floorPoints());
   const matrix = matrixOf(points);
   parts.shapes.replaceChildren(...(matrix ? grid(matrix, points) : []), ...drawing());
   setText(parts.yaml, settingsOf(state));
   parts.errors.forEach((cell, at) => {
-    const [point] = known([floorPoints()[at]]);
+    const [point] = knownPoints([floorPoints()[at]]);
     const [px, metres] = matrix && point ? errorOf(matrix, point) : [];
     setText(cell, px === undefined ? "–" : `${px.toFixed(1)} px, ${(100 * metres).toFixed(1)} cm`);
   });
@@ -213,7 +213,7 @@ function fit(matrix, n) {
   return n === 4 ? "Four points always fit: a fifth one shows how well." : `The floor that fits ${n} points best; the lines are on it.`;
 }
 
-function show() {
+function showDrawn() {
   parts.panel.replaceChildren(...(tool === "floor" ? floorRows() : zoneRows()));
   remember();
   parts.finish.hidden = tool !== "area" || draft.length < 3;
@@ -228,7 +228,7 @@ function showPicture() {
   parts.shapes = shape("g", {});
   view.append(parts.shapes, shape("g", {}, ...handles()));
   parts.stage.replaceChildren(view);
-  refresh();
+  refreshPicture();
 }
 
 /** A field of something drawn. */
@@ -240,7 +240,7 @@ function field(label, target, key, kind) {
   made.value = target[key];
   made.addEventListener("input", () => {
     target[key] = kind === "number" ? made.value : made.value.trim() || "zone";
-    refresh();
+    refreshPicture();
   });
   made.addEventListener("change", remember);
   return made;
@@ -253,7 +253,7 @@ function zoneRows() {
     const swatch = element("span", "swatch");
     swatch.style.background = colourOf(zone);
     const where = zone.camera < 0 ? "on the floor" : cameraName(zone.camera);
-    const remove = labelled(button("Remove", () => change(() => state.zones.splice(at, 1))), `Remove ${zone.name}`);
+    const remove = labelled(button("Remove", () => changeDrawn(() => state.zones.splice(at, 1))), `Remove ${zone.name}`);
     const facts = element("span", "facts", `${zone.isLine ? "line" : "area"}, ${where}`);
     return element("div", "zone-row", swatch, field(`Name of ${zone.name}`, zone, "name", "text"), facts, remove);
   });
@@ -268,7 +268,7 @@ function floorRows() {
   return rows.length ? [table(["Point", "x, metres", "y, metres", "Error"], rows), parts.fit] : [parts.fit];
 }
 
-function download() {
+function downloadSettings() {
   save("site.yaml", settingsOf(state));
   taken = snapshot();
 }
@@ -287,7 +287,7 @@ async function copy(told) {
 function choose(name) {
   tool = name;
   draft = [];
-  show();
+  showDrawn();
 }
 
 function toolbar() {
@@ -301,7 +301,7 @@ function toolbar() {
     each.dataset.tool = name;
     return each;
   });
-  parts.undo = button("Undo", undo);
+  parts.undo = button("Undo", undoDrawing);
   parts.finish = button("Close the area", finish, "primary");
   return element("div", "tools", cameras, ...parts.tools, parts.undo, parts.finish);
 }
@@ -313,16 +313,16 @@ function listen(stage) {
     put(placeOf(event));
   });
   onKey(stage, (event) => {
-    const by = arrow(event);
+    const by = arrowMove(event);
     if (by) return () => moveCross(by);
-    return { Enter: cross && (() => put(cross)), Escape: () => choose(tool), Backspace: draft.length && undo }[event.key];
+    return { Enter: cross && (() => put(cross)), Escape: () => choose(tool), Backspace: draft.length && undoDrawing }[event.key];
   });
 }
 
 function moveCross(by) {
   const from = cross ?? [camera().width / 2, camera().height / 2];
   cross = within(from.map((value, axis) => value + by[axis]));
-  refresh();
+  refreshPicture();
 }
 
 /** Show the view. */
@@ -335,14 +335,14 @@ export function showDraw(target) {
   parts = { stage, panel: element("div", "drawn"), hint: element("p", "facts"), yaml: element("pre"), fit: element("p", "facts"), errors: [] };
   parts.fit.role = "status";
   labelled(parts.yaml, "Settings").tabIndex = 0;
-  const line = element("div", "line", button("Copy", () => copy(told)), button("Download", download), told);
+  const line = element("div", "line", button("Copy", () => copy(told)), button("Download", downloadSettings), told);
   const about = note("Save it as site.yaml beside the videos, or put the parts into your own file, and run with --config site.yaml.");
   if (data.is_correctable) about.append(" To count at these zones in the results that are here: ", element("code", "", "people-tracker apply DIR --zones site.yaml"));
   target.append(card("Draw", toolbar(), parts.hint, stage), card("Drawn", parts.panel), card("Settings", about, parts.yaml, line));
   listen(stage);
   onKey(document, (event) => {
     const isUndo = event.key === "z" && (event.ctrlKey || event.metaKey);
-    return isUndo && !target.hidden && !event.target.matches("input, select") && undo;
+    return isUndo && !target.hidden && !event.target.matches("input, select") && undoDrawing;
   });
   addEventListener("beforeunload", (event) => {
     if (snapshot() !== taken) event.preventDefault();
@@ -350,5 +350,5 @@ export function showDraw(target) {
   new ResizeObserver(() => {
     if (stage.clientWidth !== parts.width) showPicture();
   }).observe(stage);
-  show();
+  showDrawn();
 }

@@ -8,7 +8,7 @@ import { mean } from "./parts.js";
  * least algebraic error, which is the eigenvector of the smallest eigenvalue. Points are [x, y, metres x, metres y].
  */
 export function matrixOf(points) {
-  const sure = known(points);
+  const sure = knownPoints(points);
   if (sure.length < 4) return null;
   const pixels = normaliser(sure);
   const metres = normaliser(sure.map(([, , x, y]) => [x, y]));
@@ -36,7 +36,7 @@ export function matrixOf(points) {
 }
 
 /** Return the points whose place on the floor is known, as numbers. */
-export function known(points) {
+export function knownPoints(points) {
   return points.filter((point) => point.every((each) => each !== "" && Number.isFinite(Number(each)))).map((point) => point.map(Number));
 }
 

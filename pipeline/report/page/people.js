@@ -49,7 +49,7 @@ function matches(each, words, camera, doubt) {
 }
 
 /** Apply the filters. */
-export function find() {
+export function findPeople() {
   const words = byId("search").value.trim().toLowerCase();
   const camera = byId("by-camera").value;
   const doubt = byId("by-doubt").value;
@@ -123,7 +123,7 @@ export function mark(id) {
 export function readPeople() {
   about = data.people.map(describePerson);
   const top = list.scrollTop;
-  find();
+  findPeople();
   list.scrollTop = top;
   draw();
 }
@@ -139,13 +139,13 @@ export function setTimes(between) {
   time = between;
   byId("chosen-time").hidden = !between;
   if (between) setText(byId("chosen-time").firstElementChild, `In view ${moment(between[0])} to ${moment(between[1])}`);
-  find();
+  findPeople();
 }
 
 /** Show only who was in a camera. */
 export function setCamera(camera) {
   byId("by-camera").value = String(camera);
-  find();
+  findPeople();
 }
 
 /** Show only who is doubtful. */
@@ -159,8 +159,8 @@ export function setDoubtful() {
 export function startList(choose) {
   onChoose = choose;
   byId("by-camera").append(...data.cameras.map((camera, number) => new Option(camera.name, number)));
-  byId("search").addEventListener("input", find);
-  for (const each of document.querySelectorAll("#filters select")) each.addEventListener("change", find);
+  byId("search").addEventListener("input", findPeople);
+  for (const each of document.querySelectorAll("#filters select")) each.addEventListener("change", findPeople);
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("any-time").addEventListener("click", () => setTimes(null));
   list.addEventListener("scroll", draw, { passive: true });

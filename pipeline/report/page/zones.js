@@ -58,7 +58,7 @@ function inArrow([[x1, y1], [x2, y2]], unit) {
   ];
 }
 
-function pictures() {
+function zonePictures() {
   const made = element("div", "stills");
   data.cameras.forEach((camera, number) => {
     const own = data.zones.flatMap((zone, place) => zone.shapes.filter((each) => each.camera === number)
@@ -89,7 +89,7 @@ function howTo() {
 export function zonesCard() {
   const areas = data.zones.filter((zone) => !zone.is_line);
   const lines = data.zones.filter((zone) => zone.is_line);
-  const content = [pictures()];
+  const content = [zonePictures()];
   if (areas.length) {
     const body = areas.map((zone) => [zone.zone, String(zone.entries), String(zone.exits), String(zone.inside), String(zone.most), zone.exits ? span(zone.dwell_s) : "–"]);
     content.push(table(["Area", "Entries", "Exits", "Inside", "Most", "Stay"], body));
