@@ -6,6 +6,8 @@ tensors; one that holds other Python objects is refused.
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ def read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with torch.serialization.safe_globals(_numbers()):
+        with _allowing(_numbers()):
             loaded = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
@@ -72,6 +74,20 @@ def read(path: Path) -> dict[str, Tensor]:
         if all(key.startswith(prefix) for key in tensors):
             tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
     return tensors
+
+
+@contextmanager
+def _allowing(classes: list[Any]) -> Iterator[None]:
+    """Let checkpoints hold objects of these classes only; ultralytics allows those of its networks
+    for the whole process.
+    """
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        with torch.serialization.safe_globals(classes):
+            yield
+    finally:
+        torch.serialization.add_safe_globals(before)
 
 
 def _numbers() -> list[Any]:

@@ -100,6 +100,17 @@ def test_a_file_that_holds_objects_is_refused_by_name_and_runs_nothing(
         read(path)
 
 
+def test_a_whole_network_is_refused_also_after_another_library_has_allowed_its_classes(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "model.pth"
+    torch.save(nn.Linear(3, 2), path)
+    with torch.serialization.safe_globals([nn.Linear, nn.Parameter]):
+        with pytest.raises(InputError, match=r"it holds an object of torch\.nn\.modules"):
+            read(path)
+        assert nn.Linear in torch.serialization.get_safe_globals()
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [

@@ -26,6 +26,14 @@ class Played:
     def said(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
 
+    def end_of(self, name: str) -> str:
+        """The only line after the first one, which describes the training, and those of epochs."""
+        begin, line = (
+            line for line in self.said(name).splitlines() if not line.startswith("epoch")
+        )
+        assert "M parameters, " in begin
+        return line
+
 
 @pytest.fixture(scope="module")
 def damaged(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -72,9 +80,7 @@ def played(people: Path, damaged: Path, tmp_path_factory: pytest.TempPathFactory
 
 def test_an_interrupt_of_any_process_ends_all_and_is_said_once(played: Played) -> None:
     assert played.codes["interrupted"] == [130, 0]
-    (line,) = (
-        line for line in played.said("interrupted").splitlines() if not line.startswith("epoch")
-    )
+    line = played.end_of("interrupted")
     assert line.startswith("interrupted in epoch ") and line.endswith(
         f"go on with --resume --output {played.folder / 'run'}"
     )
@@ -96,7 +102,7 @@ def test_a_folder_that_holds_a_run_is_refused(played: Played) -> None:
 
 def test_an_error_in_one_process_ends_all_and_is_said_once(played: Played) -> None:
     assert played.codes["damaged"] == [2, 0]
-    (line,) = (line for line in played.said("damaged").splitlines() if not line.startswith("epoch"))
+    line = played.end_of("damaged")
     assert line.startswith("error: ") and line.endswith(
         "is damaged or not an image; unpack the data set again"
     )
