@@ -99,6 +99,7 @@ def test_the_watcher_sees_a_query(watched: Watched) -> None:
     assert "example" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "module",
     [

@@ -24,6 +24,7 @@ def pictures(sample: Path, tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ["detector", "reid"])
 def test_the_command_measures_the_network_that_ships_from_other_pictures(
     pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], role: str

@@ -19,11 +19,13 @@ def done() -> soak.Soak:
     return soak.soak(HOURS, BEGINS, EVERY_SECOND)
 
 
+@pytest.mark.slow
 def test_who_stays_all_day_keeps_one_id_through_occlusions_and_an_outage(done: soak.Soak) -> None:
     assert list(done.ids.sitter_s) == [1]
     assert done.ids.sitter_s[1] > 0.8 * HOURS * 3600
 
 
+@pytest.mark.slow
 def test_each_visit_of_visitors_has_one_id(done: soak.Soak) -> None:
     assert done.ids.n_seen > 5
     assert done.ids.n_ids == done.ids.n_seen
@@ -31,6 +33,7 @@ def test_each_visit_of_visitors_has_one_id(done: soak.Soak) -> None:
     assert done.ids.n_merged == 0
 
 
+@pytest.mark.slow
 def test_files_and_threads_do_not_become_more(done: soak.Soak) -> None:
     half = len(done.samples) // 2
     early = done.samples[half // 2 : half]
@@ -39,6 +42,7 @@ def test_files_and_threads_do_not_become_more(done: soak.Soak) -> None:
     assert max(s.n_files for s in late) <= max(s.n_files for s in early) + 4  # connections
 
 
+@pytest.mark.slow
 def test_the_page_answers_all_the_time(done: soak.Soak) -> None:
     assert done.n_asked > 0
     assert done.n_failed == 0

@@ -1,7 +1,8 @@
 """Checkpoints of other ReID programs, read as networks of ours."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,6 +32,13 @@ def converted(network: nn.Module, path: Path) -> Loaded:
     return file.load(path)
 
 
+def few_are_quick(names: Iterable[str]) -> list[Any]:
+    """All but the first four names are slow: together they take half a minute."""
+    in_order = list(names)
+    slow = [pytest.param(name, marks=pytest.mark.slow) for name in in_order[4:]]
+    return [*in_order[:4], *slow]
+
+
 def difference(found: Tensor, expected: Tensor) -> float:
     """Largest difference relative to the largest value."""
     assert found.shape == expected.shape
@@ -41,7 +49,7 @@ def pictures(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(2))
 
 
-@pytest.mark.parametrize("name", originals.IMAGES)
+@pytest.mark.parametrize("name", few_are_quick(originals.IMAGES))
 @torch.inference_mode()
 def test_a_network_for_images_gives_the_features_of_the_original(name: str, tmp_path: Path) -> None:
     build, architecture = originals.IMAGES[name]
@@ -60,7 +68,7 @@ def test_a_network_for_images_gives_the_features_of_the_original(name: str, tmp_
     assert difference(found, original(images)) < RELATIVE
 
 
-@pytest.mark.parametrize("name", originals.VIDEO)
+@pytest.mark.parametrize("name", few_are_quick(originals.VIDEO))
 @torch.inference_mode()
 def test_a_network_for_clips_gives_the_features_of_the_original(name: str, tmp_path: Path) -> None:
     build, architecture = originals.VIDEO[name]
