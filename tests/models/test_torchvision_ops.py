@@ -47,6 +47,7 @@ def test_nms_keeps_what_the_definition_keeps(
     assert kept.tolist() == brute_force(boxes, scores, iou_threshold)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["", "import torchvision, models.torchvision_ops; "])
 def test_torchvision_imports_in_a_fresh_process_and_installing_again_is_harmless(
     first: str,

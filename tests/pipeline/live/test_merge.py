@@ -186,6 +186,7 @@ def recording(tmp_path_factory: pytest.TempPathFactory, config: Config) -> tuple
     return folder, Recording(folder, config)
 
 
+@pytest.mark.slow
 def test_the_journal_of_a_run_over_the_sample_gives_the_people_of_the_run(
     recording: tuple[Path, Recording],
 ) -> None:
@@ -196,6 +197,7 @@ def test_the_journal_of_a_run_over_the_sample_gives_the_people_of_the_run(
     assert_same(merge.filled(merge.people(folder), journal.read_setup(folder)), expected)
 
 
+@pytest.mark.slow
 def test_what_a_killed_run_had_flushed_gives_the_people_that_it_had(
     tmp_path: Path, config: Config
 ) -> None:

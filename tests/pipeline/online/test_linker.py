@@ -611,6 +611,7 @@ def memory_of_a_week(n_tracklets: int, keep_history: bool) -> tuple[OnlineLinker
     return linking, sizes
 
 
+@pytest.mark.slow
 def test_without_history_a_run_of_weeks_holds_no_more_than_one_of_hours() -> None:
     linking, (early, late) = memory_of_a_week(2000, keep_history=False)
     assert 0 < late <= 1.2 * early

@@ -184,6 +184,7 @@ def test_garbled_packets_are_counted_and_do_not_stop_a_camera(
     assert is_growing(seen.times_s("cam"))
 
 
+@pytest.mark.slow
 def test_a_connection_that_can_not_be_decoded_is_made_again(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 50, FPS, (320, 240))
     live = QUICK.model_copy(update={"open_timeout_s": 1.0})
@@ -254,6 +255,7 @@ def test_closing_takes_little_time_when_a_camera_hangs_in_a_read(server: RtspSer
     rounds.close()
 
 
+@pytest.mark.slow
 def test_connections_that_come_and_go_leave_no_threads_and_no_files_open(
     server: RtspServer,
 ) -> None:

@@ -101,6 +101,7 @@ def test_times_are_those_when_pictures_were_made_at_any_rate(
     assert np.abs(late_s[8:]).max() < 0.05
 
 
+@pytest.mark.slow
 def test_a_camera_that_encodes_slowly_agrees_with_a_quick_one_by_its_own_clock(clip: Path) -> None:
     found_s = {}
     for clock in ("arrival", "auto"):
