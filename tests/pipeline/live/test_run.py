@@ -31,6 +31,7 @@ from pipeline.config import CameraConfig, Config, SourcesConfig
 from pipeline.detect.mot_file import MotFileDetector
 from pipeline.embed import Embedder, NoEmbedder
 from pipeline.errors import ConfigError, ModelError, OutputError, PipelineError
+from pipeline.exports import __main__ as export
 from pipeline.live import journal, merge, run
 from pipeline.live.journal import EVENTS
 from pipeline.live.run import World
@@ -264,6 +265,17 @@ def test_results_say_how_many_pictures_came_of_each_camera_also_after_a_resume(
         n_frames.append(manifest["cameras"][0]["n_frames"])
     assert 0 < n_frames[0] <= 20
     assert n_frames[0] < n_frames[1] <= 40
+
+
+def test_results_of_a_live_run_are_exported_with_all_its_frames(tmp_path: Path) -> None:
+    video = write_camera(tmp_path, "gate", 2.0)
+    output = tmp_path / "out"
+    run.run(config_of([video]), output, quiet=True, world=world_of([video]))
+    _, manifest = documents_of(output)
+    assert export.main([str(output), "--mot", str(tmp_path / "mot")]) == 0
+    n_frames = manifest["cameras"][0]["n_frames"]
+    assert n_frames > max(frames_of(output))
+    assert f"seqLength={n_frames}\n" in (tmp_path / "mot" / "gate" / "seqinfo.ini").read_text()
 
 
 def test_a_look_that_waits_for_the_next_picture_is_not_one_that_found_nothing(
