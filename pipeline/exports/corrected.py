@@ -163,15 +163,15 @@ def _camera(run: Table, path: Path, names: Sequence[str]) -> str:
 
 def _check(labels: Labels, footage: Footage) -> None:
     """Raise SourceError where a camera cannot show what the labels say."""
-    frames = footage.frames
-    name = footage.camera.name
-    if len(frames):
-        is_outside = (labels.frames < frames.min()) | (labels.frames > frames.max())
-        if is_outside.any():
-            raise SourceError(
-                f"{labels.path}: has a box in frame {labels.frames[is_outside][0]}, but {name} has"
-                f" frames {frames.min()} to {frames.max()} (from 0); is it of this recording?"
-            )
+    first = footage.first_frame
+    last = footage.last_frame
+    is_outside = (labels.frames < first) | (labels.frames > last)
+    if is_outside.any():
+        known = f"frames {first} to {last} (from 0)" if len(footage.frames) else "no frames"
+        raise SourceError(
+            f"{labels.path}: has a box in frame {labels.frames[is_outside][0]}, but"
+            f" {footage.camera.name} has {known}; is it of this recording?"
+        )
     reach_px = np.abs(labels.boxes).max(axis=1, initial=0)
     if (reach_px > MAX_COORDINATE).any():
         worst = int(reach_px.argmax())
@@ -199,8 +199,7 @@ def _covering(footage: Footage, frames: Array) -> Footage:
     """A camera with frames that hold all of these, which may lie between those of the run."""
     if np.isin(frames, footage.frames).all():
         return footage
-    every = np.concatenate([footage.frames, frames])
-    return replace(footage, frames=np.arange(every.min(), every.max() + 1))
+    return replace(footage, frames=np.arange(footage.first_frame, footage.last_frame + 1))
 
 
 def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> None:

@@ -510,6 +510,16 @@ def test_what_cannot_be_meant_in_a_mot_file_is_one_line(
     assert says in refused(capsys, folder, path)
 
 
+def test_labels_of_a_camera_of_which_no_frame_was_processed_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = replace(camera("gate"), n_frames=0)
+    folder = results.write(tmp_path / "run", [], [nothing], frame_ranges={"gate": []})
+    path = tmp_path / "gate.xml"
+    path.write_text(cvat(BOX.format(2, SOMEBODY)))
+    assert "has a box in frame 2, but gate has no frames" in refused(capsys, folder, path)
+
+
 def test_files_of_no_camera_of_two_kinds_and_of_none_are_refused(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
