@@ -44,11 +44,13 @@ KEPT = (configuration.FILE, PRIORS, crops.FILE)
 class Imported:
     """What was read: people, and the cameras that have files, with their frames.
 
-    left_out are cameras without a file; warnings say what in the files may not be meant.
+    end_s is the time of the last frame of these cameras, 0 where there is none. left_out are
+    cameras without a file; warnings say what in the files may not be meant.
     """
 
     people: list[Person]
     footage: list[Footage]
+    end_s: float
     files: list[Path]
     left_out: list[str]
     warnings: list[str]
@@ -86,6 +88,7 @@ def _read(run: Table, files: Sequence[Path]) -> Imported:
     given = _labels(run, files)
     tracklets: dict[int, list[Tracklet]] = defaultdict(list)
     footage: dict[str, Footage] = {}
+    end_s = 0.0
     for camera, parts in run.by_camera():
         name = camera.camera.name
         if name not in given:
@@ -96,12 +99,14 @@ def _read(run: Table, files: Sequence[Path]) -> Imported:
         for person_id, tracklet in labelled_tracklets.tracklets(labels, known, camera):
             tracklets[person_id].append(tracklet)
         footage[name] = _covering(camera, labels.frames)
+        last_s = labelled_tracklets.times(camera.frames[-1:], known, camera)
+        end_s = float(last_s.max(initial=end_s))
     people = [_person(person_id, own) for person_id, own in sorted(tracklets.items())]
     in_order = [footage[name] for name in run.footage if name in footage]
     paths = [labels.path for labels in given.values()]
     warnings = [warning for labels in given.values() for warning in labels.warnings]
     left_out = [name for name in run.footage if name not in given]
-    return Imported(people, in_order, paths, left_out, warnings)
+    return Imported(people, in_order, end_s, paths, left_out, warnings)
 
 
 def _labels(run: Table, files: Sequence[Path]) -> dict[str, Labels]:
@@ -218,9 +223,7 @@ def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> Non
         folder.write_parts("tracks.csv", trajectories.csv_lines(people))
         if config.zones:
             everywhere = [_with_floor(footage, config) for footage in run.footage.values()]
-            ends_s = [each.nominal_times(each.frames).max(initial=0) for each in imported.footage]
-            end_s = float(max(ends_s, default=0.0))
-            events = counting.count(people, everywhere, config.zones, end_s)
+            events = counting.count(people, everywhere, config.zones, imported.end_s)
             folder.write_parts(zone_table.FILE, zone_table.csv_lines(events))
         for camera in cameras:
             lines = trajectories.truth_lines(people, camera.name)
