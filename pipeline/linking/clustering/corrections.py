@@ -165,7 +165,7 @@ class Corrections(Section):
         values = {}
         for kind in Corrections.model_fields:
             both = [*getattr(self, kind), *getattr(other, kind)]
-            values[kind] = [said for place, said in enumerate(both) if said not in both[:place]]
+            values[kind] = list({str(said): said for said in both}.values())
         return Corrections.model_validate(values)
 
     def pairs(self, members: Mapping[str, Sequence[int]]) -> tuple[list[Pair], list[Pair]]:
