@@ -11,6 +11,7 @@ by `BETTER`. Crops are what a run can do without: while video may not be written
 
 import base64
 import json
+import math
 import threading
 import time
 from collections import defaultdict
@@ -52,7 +53,7 @@ class BestCrops:
         """Quality of what was kept of each tracklet that has not closed."""
         self._lock = threading.Lock()
         self._waiting: list[str] = []
-        self._path: Path | None = None
+        self._file_start_s = -math.inf
         self._problem = ""
 
     @property
@@ -109,10 +110,9 @@ class BestCrops:
     def _file(self) -> Path:
         """The file that crops are appended to now."""
         now_s = self._clock()
-        start_s = start_of(self._path.name, SUFFIX) if self._path is not None else None
-        if self._path is None or start_s is None or not 0 <= now_s - start_s < FILE_S:
-            self._path = self._folder / name_of(now_s, SUFFIX)
-        return self._path
+        if not 0 <= now_s - self._file_start_s < FILE_S:
+            self._file_start_s = now_s
+        return self._folder / name_of(self._file_start_s, SUFFIX)
 
 
 def load(folder: Path) -> Crops:
