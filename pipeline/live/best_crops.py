@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import SourceError
 from pipeline.live import lines
 from pipeline.live.privacy import Blur
 from pipeline.live.segments import name_of, start_of
@@ -145,7 +146,10 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def _read(places: Sequence[tuple[Path, int]], numbers: Sequence[int]) -> Iterator[bytes]:
-    """Yield crops as JPEG; each file is read once, whatever the order of the numbers."""
+    """Yield crops as JPEG; each file is read once, whatever the order of the numbers.
+
+    Raises SourceError where a file is gone, such as the oldest of a run that goes on.
+    """
     wanted: dict[Path, dict[int, int]] = defaultdict(dict)
     for number in numbers:
         path, place = places[number]
@@ -156,6 +160,9 @@ def _read(places: Sequence[tuple[Path, int]], numbers: Sequence[int]) -> Iterato
             if place in in_file:
                 encoded[in_file[place]] = _decoded(value)
     for number in numbers:
+        if number not in encoded:
+            path, _ = places[number]
+            raise SourceError(f"{path}: was deleted meanwhile; make the report again")
         yield encoded[number]
 
 
