@@ -39,6 +39,7 @@ from pipeline.live.segments import SEGMENTS, name_of
 from pipeline.live.state import STATE
 from pipeline.preparation import Networks
 from pipeline.records import Detections, Embedded, Frame, Tracklet
+from pipeline.result import Result
 from pipeline.sources import open_source
 from pipeline.sources.live.wall_clock import SteadyClock
 from tests import waiting
@@ -161,6 +162,13 @@ def stopped_after(work: Callable[[], object]) -> Iterator[Interrupts]:
 
     with meanwhile(work_and_stop):
         yield interrupts
+
+
+def run_until(work: Callable[[], object], video: Path, output: Path, *settings: str) -> Result:
+    """Play a file, do something meanwhile, and stop the run then."""
+    config = config_of([video], *settings)
+    with stopped_after(work) as interrupts:
+        return run.run(config, output, quiet=True, interrupts=interrupts, world=world_of([video]))
 
 
 class Printed:
@@ -379,14 +387,7 @@ def test_a_disk_that_is_full_for_a_while_costs_no_row(tmp_path: Path, printed: P
             wait_until(lambda: printed.has("rows and events are written again"))
             wait_until(lambda: len(frames_of(output)) > 50)
 
-        with stopped_after(fill_and_free) as interrupts:
-            result = run.run(
-                config_of([video]),
-                output,
-                quiet=True,
-                interrupts=interrupts,
-                world=world_of([video]),
-            )
+        result = run_until(fill_and_free, video, output)
         assert printed.text().count("rows/000001.jsonl: ") == 1
         assert result.warnings == []
         trajectories, manifest = documents_of(output)
@@ -449,14 +450,7 @@ def test_a_folder_that_is_deleted_is_told_and_a_new_one_has_what_comes_next(
         wait_until(lambda: printed.has(told))
         wait_until(lambda: has_rows(output))
 
-    with stopped_after(delete) as interrupts:
-        run.run(
-            config_of([video]),
-            output,
-            quiet=True,
-            interrupts=interrupts,
-            world=world_of([video]),
-        )
+    run_until(delete, video, output)
     assert printed.text().count(told) == 1
     trajectories, _ = documents_of(output)
     assert trajectories["cameras"][0]["camera"] == "gate"
@@ -481,14 +475,7 @@ def test_a_page_client_that_never_reads_delays_nobody(tmp_path: Path) -> None:
         n_before = len(frames_of(output))
         wait_until(lambda: len(frames_of(output)) > n_before + 30)
 
-    with stopped_after(connect) as interrupts:
-        result = run.run(
-            config_of([video], f"serve.port={port}"),
-            output,
-            quiet=True,
-            interrupts=interrupts,
-            world=world_of([video]),
-        )
+    result = run_until(connect, video, output, f"serve.port={port}")
     for client in clients:
         client.close()
     assert len(clients) == 2
@@ -510,14 +497,7 @@ def test_a_webhook_that_hangs_does_not_keep_the_run_from_ending(tmp_path: Path) 
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/events"
-        with stopped_after(see) as interrupts:
-            result = run.run(
-                config_of([video], f"events.webhook={url}"),
-                output,
-                quiet=True,
-                interrupts=interrupts,
-                world=world_of([video]),
-            )
+        result = run_until(see, video, output, f"events.webhook={url}")
     assert time.monotonic() - stopped_s < 10
     assert len(result.people) == 1
 
