@@ -19,7 +19,7 @@ from pipeline.records import Array, Tracklet
 MAX_GAP_S = 2.0
 """A tracklet ends where nobody was seen for longer; those of a run have shorter gaps."""
 MIN_IOU = 0.9
-"""A box that overlaps one of the run so much is that box."""
+"""A box whose IoU with one of the run is at least this is that box."""
 
 
 def tracklets(labels: Labels, known: Rows, footage: Footage) -> Iterator[tuple[int, Tracklet]]:

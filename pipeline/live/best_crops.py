@@ -32,7 +32,7 @@ CROPS = "crops"
 SUFFIX = ".jsonl"
 FILE_S = 3600.0
 BETTER = 0.1
-"""By so much a crop of somebody in view is better than the one that was kept, of 1."""
+"""Another crop of somebody in view is kept when its quality, 0..1, is higher by this."""
 MAX_WAITING = 2000
 """Crops that wait in memory for a disk that takes none, the newest; about 5 kB each."""
 
