@@ -60,19 +60,24 @@ SWITCH = (
 )
 
 
-def _name(value: Any) -> Any:
-    """A camera's name as text; numbers are names too. Raises ValueError."""
+def _text(value: Any) -> Any:
+    """A name as text; numbers are names too. Raises ValueError."""
     if isinstance(value, bool):
         raise ValueError(SWITCH)
     if isinstance(value, int | float | datetime.date):
         return str(value)
+    return value.strip() if isinstance(value, str) else value
+
+
+def _name(value: Any) -> Any:
+    """A camera's name as text, as `_text`. Raises ValueError."""
     if isinstance(value, str) and not NAME.fullmatch(value):
         odd = next(c for c in value if not NAME.fullmatch(c))
         raise ValueError(
             f"a camera's name becomes a file name and may have letters, digits, blanks, _ - and ."
             f" but not {odd!r}; call it, for example, {file_name(value) or 'camera'!r}"
         )
-    return value.strip() if isinstance(value, str) else value
+    return _text(value)
 
 
 def file_name(name: str) -> str:
@@ -84,15 +89,6 @@ CameraName = Annotated[str, BeforeValidator(_name)]
 NameInFiles = Annotated[CameraName, AfterValidator(file_name)]
 
 
-def _zone_name(value: Any) -> Any:
-    """A zone's name as text; numbers are names too. Raises ValueError."""
-    if isinstance(value, bool):
-        raise ValueError(SWITCH)
-    if isinstance(value, int | float | datetime.date):
-        return str(value)
-    return value.strip() if isinstance(value, str) else value
-
-
 def _printable(name: str) -> str:
     if not name.isprintable():
         raise ValueError("a name may have letters, digits, blanks and signs, but no line breaks")
@@ -101,7 +97,7 @@ def _printable(name: str) -> str:
 
 ZoneName = Annotated[
     str,
-    BeforeValidator(_zone_name),
+    BeforeValidator(_text),
     Field(min_length=1, max_length=80),
     AfterValidator(_printable),
 ]

@@ -108,7 +108,7 @@ def read(folder: Path) -> Kept:
             raise ValueError("it holds no tracklets")
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror or error}); {cure}") from None
-    except (ValueError, *packed.FAILURES) as error:
+    except ValueError as error:
         raise SourceError(
             f"{path}: is damaged, or of another version of this program ({one_line(error)}); {cure}"
         ) from None

@@ -254,10 +254,10 @@ def picture_sizes(path: Path) -> dict[str, tuple[int, int]]:
 
 def _processed_frames(camera: dict[str, Any]) -> Array:
     stride = camera["stride"]
-    if "frame_ranges" not in camera:  # older runs did not say which frames could not be read
+    ranges = camera.get("frame_ranges")
+    if not ranges:  # live runs and older ones do not say which frames they could not read
         return np.arange(0, camera["n_frames"] * stride, stride)
-    ranges = [np.arange(first, last + 1, stride) for first, last in camera["frame_ranges"]]
-    return np.concatenate([_NO_ROWS, *ranges])
+    return np.concatenate([np.arange(first, last + 1, stride) for first, last in ranges])
 
 
 def only(truth: Truth, frames: Array | range) -> Truth:

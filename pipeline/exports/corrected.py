@@ -44,11 +44,13 @@ KEPT = (configuration.FILE, PRIORS, crops.FILE)
 class Imported:
     """What was read: people, and the cameras that have files, with their frames.
 
-    left_out are cameras without a file; warnings say what in the files may not be meant.
+    end_s is the time of the last frame of these cameras, 0 where there is none. left_out are
+    cameras without a file; warnings say what in the files may not be meant.
     """
 
     people: list[Person]
     footage: list[Footage]
+    end_s: float
     files: list[Path]
     left_out: list[str]
     warnings: list[str]
@@ -86,6 +88,7 @@ def _read(run: Table, files: Sequence[Path]) -> Imported:
     given = _labels(run, files)
     tracklets: dict[int, list[Tracklet]] = defaultdict(list)
     footage: dict[str, Footage] = {}
+    end_s = 0.0
     for camera, parts in run.by_camera():
         name = camera.camera.name
         if name not in given:
@@ -96,12 +99,14 @@ def _read(run: Table, files: Sequence[Path]) -> Imported:
         for person_id, tracklet in labelled_tracklets.tracklets(labels, known, camera):
             tracklets[person_id].append(tracklet)
         footage[name] = _covering(camera, labels.frames)
+        last_s = labelled_tracklets.times(camera.frames[-1:], known, camera)
+        end_s = float(last_s.max(initial=end_s))
     people = [_person(person_id, own) for person_id, own in sorted(tracklets.items())]
     in_order = [footage[name] for name in run.footage if name in footage]
     paths = [labels.path for labels in given.values()]
     warnings = [warning for labels in given.values() for warning in labels.warnings]
     left_out = [name for name in run.footage if name not in given]
-    return Imported(people, in_order, paths, left_out, warnings)
+    return Imported(people, in_order, end_s, paths, left_out, warnings)
 
 
 def _labels(run: Table, files: Sequence[Path]) -> dict[str, Labels]:
@@ -163,15 +168,15 @@ def _camera(run: Table, path: Path, names: Sequence[str]) -> str:
 
 def _check(labels: Labels, footage: Footage) -> None:
     """Raise SourceError where a camera cannot show what the labels say."""
-    frames = footage.frames
-    name = footage.camera.name
-    if len(frames):
-        is_outside = (labels.frames < frames.min()) | (labels.frames > frames.max())
-        if is_outside.any():
-            raise SourceError(
-                f"{labels.path}: has a box in frame {labels.frames[is_outside][0]}, but {name} has"
-                f" frames {frames.min()} to {frames.max()} (from 0); is it of this recording?"
-            )
+    first = footage.first_frame
+    last = footage.last_frame
+    is_outside = (labels.frames < first) | (labels.frames > last)
+    if is_outside.any():
+        known = f"frames {first} to {last} (from 0)" if len(footage.frames) else "no frames"
+        raise SourceError(
+            f"{labels.path}: has a box in frame {labels.frames[is_outside][0]}, but"
+            f" {footage.camera.name} has {known}; is it of this recording?"
+        )
     reach_px = np.abs(labels.boxes).max(axis=1, initial=0)
     if (reach_px > MAX_COORDINATE).any():
         worst = int(reach_px.argmax())
@@ -199,8 +204,7 @@ def _covering(footage: Footage, frames: Array) -> Footage:
     """A camera with frames that hold all of these, which may lie between those of the run."""
     if np.isin(frames, footage.frames).all():
         return footage
-    every = np.concatenate([footage.frames, frames])
-    return replace(footage, frames=np.arange(every.min(), every.max() + 1))
+    return replace(footage, frames=np.arange(footage.first_frame, footage.last_frame + 1))
 
 
 def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> None:
@@ -219,9 +223,7 @@ def _write(run: Table, imported: Imported, output: Path, overwrite: bool) -> Non
         folder.write_parts("tracks.csv", trajectories.csv_lines(people))
         if config.zones:
             everywhere = [_with_floor(footage, config) for footage in run.footage.values()]
-            ends_s = [each.nominal_times(each.frames).max(initial=0) for each in imported.footage]
-            end_s = float(max(ends_s, default=0.0))
-            events = counting.count(people, everywhere, config.zones, end_s)
+            events = counting.count(people, everywhere, config.zones, imported.end_s)
             folder.write_parts(zone_table.FILE, zone_table.csv_lines(events))
         for camera in cameras:
             lines = trajectories.truth_lines(people, camera.name)

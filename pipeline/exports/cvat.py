@@ -183,7 +183,6 @@ def _head(footage: Footage) -> str:
     camera = footage.camera
     step = footage.stride
     source = escape(NO_XML.sub("", Path(camera.source).name))
-    first_frame = int(footage.frames.min(initial=footage.last_frame + 1))
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <annotations>
   <version>1.1</version>
@@ -193,7 +192,7 @@ def _head(footage: Footage) -> str:
       <size>{len(footage.frames)}</size>
       <mode>interpolation</mode>
       <overlap>0</overlap>
-      <start_frame>{first_frame}</start_frame>
+      <start_frame>{footage.first_frame}</start_frame>
       <stop_frame>{max(footage.last_frame, 0)}</stop_frame>
       <frame_filter>{f"step={step}" if step > 1 else ""}</frame_filter>
       <z_order>False</z_order>

@@ -19,7 +19,7 @@ from pipeline.records import Array, Tracklet
 MAX_GAP_S = 2.0
 """A tracklet ends where nobody was seen for longer; those of a run have shorter gaps."""
 MIN_IOU = 0.9
-"""A box that overlaps one of the run so much is that box."""
+"""A box whose IoU with one of the run is at least this is that box."""
 
 
 def tracklets(labels: Labels, known: Rows, footage: Footage) -> Iterator[tuple[int, Tracklet]]:
@@ -30,7 +30,7 @@ def tracklets(labels: Labels, known: Rows, footage: Footage) -> Iterator[tuple[i
         known: its rows in the run.
         footage: the camera.
     """
-    times_s = _times(labels.frames, known, footage)
+    times_s = times(labels.frames, known, footage)
     track_ids, pieces = _tracks(labels, known)
     is_new = np.diff(labels.tracks) != 0
     is_new |= np.diff(labels.person_ids) != 0
@@ -54,16 +54,17 @@ def tracklets(labels: Labels, known: Rows, footage: Footage) -> Iterator[tuple[i
         yield int(labels.person_ids[part[0]]), tracklet
 
 
-def _split(n_rows: int, is_new: Array) -> list[Array]:
-    """Rows from one cut to the next; is_new (n_rows - 1,) bool says which of the rows after the
-    first one begin a part.
+def times(frames: Array, known: Rows, footage: Footage) -> Array:
+    """Return the times of frames, as the run has them where it had somebody.
+
+    Args:
+        frames: (n,) numbers of frames.
+        known: the rows of the camera in the run.
+        footage: the camera.
+
+    Returns:
+        (n,) seconds on the common clock.
     """
-    parts = np.split(np.arange(n_rows), np.flatnonzero(is_new) + 1)
-    return parts if n_rows else []
-
-
-def _times(frames: Array, known: Rows, footage: Footage) -> Array:
-    """Times of frames (n,) on the common clock, as the run has them where it had somebody."""
     if not len(known.frames):
         return footage.nominal_times(frames)
     seen, rows = np.unique(known.frames, return_index=True)
@@ -72,6 +73,14 @@ def _times(frames: Array, known: Rows, footage: Footage) -> Array:
     before = np.minimum(frames - seen[0], 0)
     after = np.maximum(frames - seen[-1], 0)
     return np.asarray(times_s + (before + after) / footage.camera.fps)
+
+
+def _split(n_rows: int, is_new: Array) -> list[Array]:
+    """Rows from one cut to the next; is_new (n_rows - 1,) bool says which of the rows after the
+    first one begin a part.
+    """
+    parts = np.split(np.arange(n_rows), np.flatnonzero(is_new) + 1)
+    return parts if n_rows else []
 
 
 def _tracks(labels: Labels, known: Rows) -> tuple[Array, Array]:

@@ -58,6 +58,11 @@ class Footage:
         return int(np.diff(self.frames).min()) if len(self.frames) > 1 else 1
 
     @cached_property
+    def first_frame(self) -> int:
+        """Number of the first frame that was processed; 0 where there is none."""
+        return int(self.frames.min(initial=self.last_frame + 1))
+
+    @cached_property
     def last_frame(self) -> int:
         """Number of the last frame that was processed; -1 where there is none."""
         return int(self.frames.max(initial=-1))
@@ -66,8 +71,7 @@ class Footage:
         """Return when frames (n,) were taken if the rate was the nominal one: (n,) seconds on the
         common clock.
         """
-        since_first = frames - self.frames.min(initial=self.last_frame)
-        return np.asarray(self.camera.start_s + since_first / self.camera.fps)
+        return np.asarray(self.camera.start_s + (frames - self.first_frame) / self.camera.fps)
 
 
 class Table:

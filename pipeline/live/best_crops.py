@@ -11,6 +11,7 @@ by `BETTER`. Crops are what a run can do without: while video may not be written
 
 import base64
 import json
+import math
 import threading
 import time
 from collections import defaultdict
@@ -20,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import SourceError
 from pipeline.live import lines
 from pipeline.live.privacy import Blur
 from pipeline.live.segments import name_of, start_of
@@ -30,7 +32,7 @@ CROPS = "crops"
 SUFFIX = ".jsonl"
 FILE_S = 3600.0
 BETTER = 0.1
-"""By so much a crop of somebody in view is better than the one that was kept, of 1."""
+"""Another crop of somebody in view is kept when its quality, 0..1, is higher by this."""
 MAX_WAITING = 2000
 """Crops that wait in memory for a disk that takes none, the newest; about 5 kB each."""
 
@@ -52,7 +54,7 @@ class BestCrops:
         """Quality of what was kept of each tracklet that has not closed."""
         self._lock = threading.Lock()
         self._waiting: list[str] = []
-        self._path: Path | None = None
+        self._file_start_s = -math.inf
         self._problem = ""
 
     @property
@@ -109,10 +111,9 @@ class BestCrops:
     def _file(self) -> Path:
         """The file that crops are appended to now."""
         now_s = self._clock()
-        start_s = start_of(self._path.name, SUFFIX) if self._path is not None else None
-        if self._path is None or start_s is None or not 0 <= now_s - start_s < FILE_S:
-            self._path = self._folder / name_of(now_s, SUFFIX)
-        return self._path
+        if not 0 <= now_s - self._file_start_s < FILE_S:
+            self._file_start_s = now_s
+        return self._folder / name_of(self._file_start_s, SUFFIX)
 
 
 def load(folder: Path) -> Crops:
@@ -145,7 +146,10 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def _read(places: Sequence[tuple[Path, int]], numbers: Sequence[int]) -> Iterator[bytes]:
-    """Yield crops as JPEG; each file is read once, whatever the order of the numbers."""
+    """Yield crops as JPEG; each file is read once, whatever the order of the numbers.
+
+    Raises SourceError where a file is gone, such as the oldest of a run that goes on.
+    """
     wanted: dict[Path, dict[int, int]] = defaultdict(dict)
     for number in numbers:
         path, place = places[number]
@@ -156,6 +160,9 @@ def _read(places: Sequence[tuple[Path, int]], numbers: Sequence[int]) -> Iterato
             if place in in_file:
                 encoded[in_file[place]] = _decoded(value)
     for number in numbers:
+        if number not in encoded:
+            path, _ = places[number]
+            raise SourceError(f"{path}: was deleted meanwhile; make the report again")
         yield encoded[number]
 
 

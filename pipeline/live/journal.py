@@ -266,7 +266,7 @@ def read_rows(paths: Iterable[Path]) -> Iterator[TrackRows]:
     """
     for path in paths:
         for value in lines.read(path):
-            with suppress(KeyError, TypeError, ValueError):
+            with suppress(KeyError, TypeError, ValueError, OverflowError):
                 yield _track_rows(value)
 
 
@@ -391,11 +391,20 @@ def _event_lines(said: Iterable[Event | CameraEvent]) -> str:
 
 
 def _track_rows(value: Mapping[str, Any]) -> TrackRows:
-    """Check a line that was read; raises KeyError, TypeError or ValueError."""
+    """Check a line that was read; raises KeyError, TypeError, ValueError or OverflowError."""
     rows = TrackRows(**{each.name: value[each.name] for each in fields(TrackRows)})
+    if not (isinstance(rows.camera, str) and isinstance(rows.track_id, int)):
+        raise TypeError("a line of rows is of a track of a camera")
+    frames = np.array(rows.frames)
+    numbers = np.array([rows.times_s, rows.scores])
+    with np.errstate(over="ignore"):
+        boxes = np.array(rows.boxes, np.float32)
     n_rows = len(rows.frames)
-    if not n_rows or {len(rows.times_s), len(rows.boxes), len(rows.scores)} != {n_rows}:
+    if not n_rows or numbers.shape != (2, n_rows) or boxes.shape != (n_rows, 4):
         raise ValueError("a line of rows has as many times, boxes and scores as frames")
+    is_finite = np.isfinite(numbers).all() and np.isfinite(boxes).all()
+    if frames.dtype != np.int64 or not is_finite:
+        raise ValueError("a line of rows has whole frames and finite numbers")
     return rows
 
 

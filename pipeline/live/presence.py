@@ -18,11 +18,11 @@ from pipeline.online.linker import OnlineLinker
 from pipeline.records import Array, Tracklet
 
 IN_VIEW_S = 2.0
-"""A person is in view of a camera until so long after being seen there last."""
+"""A person is in view of a camera until this long after being seen there last."""
 SAME_STAY_S = 5.0
 """Times in one camera that are closer than this are one stay."""
 FORGET_S = 60.0
-"""Tracks that belong to nobody are forgotten after so long."""
+"""Tracks that belong to nobody are forgotten after this long."""
 MAX_STAYS = 50
 """Stays of a person that are told, the newest."""
 

@@ -75,7 +75,7 @@ class Retention:
         return self._n_deleted
 
     def blocked(self) -> str:
-        """Return why no pictures may be written now, in words; "" where it may."""
+        """Return why no pictures may be written now, in words; "" where they may."""
         return self._blocked
 
     def start(self) -> None:

@@ -9,7 +9,7 @@ A crossing of a line that several cameras see at about the same time is one.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.config import ZoneConfig
 from pipeline.records import Array, Camera, Person, Tracklet
 from pipeline.zones import sightings
-from pipeline.zones.sightings import BRIDGE_S, Crossing, Shape, Stretch
+from pipeline.zones.sightings import BRIDGE_S, Crossing, Places, Shape, Stretch
 
 HOLD_S = 0.5
 """A stay, an absence, or the time on the other side of a line that is shorter does not count."""
@@ -114,41 +114,53 @@ def count(
     if not zones:
         return events
     for person in people:
-        in_cameras: dict[str, list[Tracklet]] = defaultdict(list)
-        for tracklet in person.tracklets:
-            in_cameras[tracklet.camera].append(tracklet)
+        walk = _Walk(person, by_name)
         for zone in zones:
-            if zone.is_line:
-                events += _line_events(person.person_id, zone, in_cameras, by_name)
-            else:
-                events += _area_events(person.person_id, zone, in_cameras, by_name, end_s)
+            events += _line_events(walk, zone) if zone.is_line else _area_events(walk, zone, end_s)
     return _with_occupancy(events)
 
 
-def _area_events(
-    person_id: int,
-    zone: Zone,
-    in_cameras: Mapping[str, Sequence[Tracklet]],
-    cameras: Mapping[str, Camera],
-    end_s: float,
-) -> list[Event]:
+class _Walk:
+    """Where a person was in each camera, which is found once for all zones."""
+
+    def __init__(self, person: Person, cameras: Mapping[str, Camera]) -> None:
+        self.person_id = person.person_id
+        self._cameras = cameras
+        self._tracklets: dict[str, list[Tracklet]] = defaultdict(list)
+        for tracklet in person.tracklets:
+            self._tracklets[tracklet.camera].append(tracklet)
+        self._places: dict[tuple[str, bool], Places] = {}
+
+    def shapes_of(self, zone: Zone) -> Iterator[tuple[str, Sequence[Shape]]]:
+        """Yield the cameras that saw the person and know a zone, with its shapes in each."""
+        for camera, shapes in zone.shapes.items():
+            if camera in self._tracklets:
+                yield camera, shapes
+
+    def places(self, camera: str, is_on_floor: bool) -> Places:
+        """Return where the person was in a camera; see `sightings.places`."""
+        key = (camera, is_on_floor)
+        if key not in self._places:
+            own = self._tracklets[camera]
+            self._places[key] = sightings.places(own, self._cameras[camera], is_on_floor)
+        return self._places[key]
+
+
+def _area_events(walk: _Walk, zone: Zone, end_s: float) -> list[Event]:
     said: list[Stretch] = []
-    for name, shapes in zone.shapes.items():
-        if name not in in_cameras:
-            continue
+    for camera, shapes in walk.shapes_of(zone):
         for is_on_floor in (False, True):
             polygons = [shape.points for shape in shapes if shape.is_on_floor == is_on_floor]
             if polygons:
-                seen = sightings.places(in_cameras[name], cameras[name], is_on_floor)
-                said += sightings.stretches(seen, polygons, name)
+                said += sightings.stretches(walk.places(camera, is_on_floor), polygons, camera)
     inside = sorted((each for each in said if each.is_inside), key=lambda each: each.first_s)
     times_s = [(each.first_s, each.last_s) for each in said if not each.is_inside]
     outside = np.array(times_s, np.float64).reshape(-1, 2)
     events = []
     for stay in _stays(inside, outside):
-        events.append(Event(zone.name, "entry", person_id, stay.first_s, stay.first_camera))
+        events.append(Event(zone.name, "entry", walk.person_id, stay.first_s, stay.first_camera))
         if _has_left(stay, outside, end_s):
-            left = Event(zone.name, "exit", person_id, stay.last_s, stay.last_camera)
+            left = Event(zone.name, "exit", walk.person_id, stay.last_s, stay.last_camera)
             events.append(replace(left, dwell_s=stay.last_s - stay.first_s))
     return events
 
@@ -182,23 +194,16 @@ def _has_left(stay: _Stay, outside: Array, until_s: float) -> bool:
     return bool((shared_s >= HOLD_S).any())
 
 
-def _line_events(
-    person_id: int,
-    zone: Zone,
-    in_cameras: Mapping[str, Sequence[Tracklet]],
-    cameras: Mapping[str, Camera],
-) -> list[Event]:
+def _line_events(walk: _Walk, zone: Zone) -> list[Event]:
     seen_by: list[list[Crossing]] = []
-    for name, shapes in zone.shapes.items():
-        if name not in in_cameras:
-            continue
+    for camera, shapes in walk.shapes_of(zone):
         for shape in shapes:
-            seen = sightings.places(in_cameras[name], cameras[name], shape.is_on_floor)
-            crossings = list(sightings.crossings(seen, shape.points, name))
-            seen_by.append(_lasting(crossings))
+            seen = walk.places(camera, shape.is_on_floor)
+            seen_by.append(_lasting(sightings.crossings(seen, shape.points, camera)))
     events = []
     for crossing in _once(seen_by):
         direction: Direction = "in" if crossing.is_in else "out"
+        person_id = walk.person_id
         events.append(
             Event(zone.name, "crossing", person_id, crossing.time_s, crossing.camera, direction)
         )

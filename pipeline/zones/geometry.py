@@ -12,19 +12,17 @@ def area(polygon: Array) -> float:
 
 
 def crosses_itself(polygon: Array) -> bool:
-    """Whether two sides of a polygon (n, 2) cross."""
-    n = len(polygon)
+    """Whether two sides of a polygon (n, 2) cross: each has the ends of the other on both sides."""
     ends = np.roll(polygon, -1, axis=0)
-
-    def side(a: Array, b: Array, c: Array) -> float:
-        return float(_cross(b - a, c - a))
-
-    for i in range(n):
-        for k in range(i + 2, n - (i == 0)):
-            a, b, c, d = polygon[i], ends[i], polygon[k], ends[k]
-            splits_first = side(a, b, c) * side(a, b, d) < 0
-            if splits_first and side(c, d, a) * side(c, d, b) < 0:
-                return True
+    directions = ends - polygon
+    for start, end in zip(polygon, ends, strict=True):
+        direction = end - start
+        of_starts = _cross(direction, polygon - start)
+        of_ends = _cross(direction, ends - start)
+        of_start = _cross(directions, start - polygon)
+        of_end = _cross(directions, end - polygon)
+        if ((of_starts * of_ends < 0) & (of_start * of_end < 0)).any():
+            return True
     return False
 
 

@@ -165,7 +165,7 @@ class Corrections(Section):
         values = {}
         for kind in Corrections.model_fields:
             both = [*getattr(self, kind), *getattr(other, kind)]
-            values[kind] = [said for place, said in enumerate(both) if said not in both[:place]]
+            values[kind] = list({str(said): said for said in both}.values())
         return Corrections.model_validate(values)
 
     def pairs(self, members: Mapping[str, Sequence[int]]) -> tuple[list[Pair], list[Pair]]:
@@ -422,14 +422,15 @@ def unknown(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list[str
     members = _members(tracklets)
     starts = _starts(tracklets)
     cuts = _cuts(corrections.split, starts)
+    split = set(corrections.split)
     lines = []
     for name in corrections.names():
-        is_known = name in cuts if name in corrections.split else name in members
+        is_known = name in cuts if name in split else name in members
         if is_known:
             continue
         hint = "this run has no such track"
         same_track = [tracklets[number] for _, number in starts.get(_track(name), ())]
-        if same_track and name in corrections.split:
+        if same_track and name in split:
             last = max(int(tracklet.frames[-1]) for tracklet in same_track)
             hint = f"that track has frames {same_track[0].frames[0]} to {last}"
         elif same_track:

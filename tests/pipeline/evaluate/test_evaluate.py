@@ -449,10 +449,11 @@ def test_images_that_could_not_be_read_are_not_scored_and_all_others_are(tmp_pat
     assert notes == ["gate: 3 frames of truth were not processed and are not scored"]
 
 
+@pytest.mark.parametrize("said", [{}, {"frame_ranges": []}])
 def test_runs_that_do_not_say_which_frames_they_read_are_taken_to_have_read_the_first(
-    tmp_path: Path,
+    tmp_path: Path, said: dict[str, list[int]]
 ) -> None:
-    cameras = [{"camera": "gate", "n_frames": 4, "stride": 2}]
+    cameras = [{"camera": "gate", "n_frames": 4, "stride": 2, **said}]
     (tmp_path / "run.json").write_text(json.dumps({"cameras": cameras}))
     assert boxes.processed(tmp_path)["gate"].tolist() == [0, 2, 4, 6]
 

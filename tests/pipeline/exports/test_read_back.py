@@ -253,6 +253,29 @@ zones: [{name: door, camera: gate, polygon: [[0, 20], [40, 20], [40, 48], [0, 48
     assert (totals["zone"], totals["entries"], totals["inside"]) == ("door", 1, 1)
 
 
+def test_who_is_inside_when_the_run_ends_has_not_left_whatever_the_frame_rate_is(
+    tmp_path: Path,
+) -> None:
+    n_frames = 120
+    at_twice_the_rate = Tracklet.bare(
+        "gate",
+        1,
+        np.arange(n_frames),
+        np.arange(n_frames) / 20,
+        np.tile(np.array([[10, 5, 20, 40]], np.float32), (n_frames, 1)),
+        np.ones(n_frames, np.float32),
+    )
+    gate = replace(camera("gate"), n_frames=n_frames)
+    folder = results.write(tmp_path / "run", [person(1, at_twice_the_rate)], [gate])
+    (folder / "config.yaml").write_text("""
+cameras: [{source: gate.mp4, name: gate}]
+zones: [{name: door, camera: gate, polygon: [[0, 20], [40, 20], [40, 48], [0, 48]]}]
+""")
+    back = imported(folder, exported(folder, "cvat"))
+    (totals,) = json.loads((back / "run.json").read_text())["zones"]
+    assert (totals["entries"], totals["exits"], totals["inside"]) == (1, 0, 1)
+
+
 def test_the_report_of_labels_advises_nothing_that_only_a_run_can_do(folder: Path) -> None:
     page = (imported(folder, exported(folder, "cvat")) / "report.html").read_text()
     assert "--no-video" not in page
@@ -508,6 +531,16 @@ def test_what_cannot_be_meant_in_a_mot_file_is_one_line(
     path = folder.parent / "gate.txt"
     path.write_text(text)
     assert says in refused(capsys, folder, path)
+
+
+def test_labels_of_a_camera_of_which_no_frame_was_processed_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing = replace(camera("gate"), n_frames=0)
+    folder = results.write(tmp_path / "run", [], [nothing], frame_ranges={"gate": []})
+    path = tmp_path / "gate.xml"
+    path.write_text(cvat(BOX.format(2, SOMEBODY)))
+    assert "has a box in frame 2, but gate has no frames" in refused(capsys, folder, path)
 
 
 def test_files_of_no_camera_of_two_kinds_and_of_none_are_refused(

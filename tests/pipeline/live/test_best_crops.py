@@ -198,6 +198,19 @@ def test_a_damaged_crop_is_one_line(tmp_path: Path, jpeg: str) -> None:
         list(load(tmp_path).images([0]))
 
 
+def test_crops_that_are_deleted_while_a_report_is_made_are_not_called_damaged(
+    tmp_path: Path,
+) -> None:
+    crops = BestCrops(tmp_path, "off")
+    crops.take_closed([seen()])
+    crops.write()
+    found = load(tmp_path)
+    (path,) = (tmp_path / CROPS).iterdir()
+    path.unlink()
+    with pytest.raises(SourceError, match=f"^{path}: was deleted meanwhile; make the report again"):
+        list(found.images([0]))
+
+
 def test_crops_wait_for_a_disk_that_takes_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

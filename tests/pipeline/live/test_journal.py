@@ -205,6 +205,37 @@ def test_a_damaged_line_loses_only_itself(tmp_path: Path) -> None:
         assert frames(tmp_path) == [0, 2]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("camera", []),
+        ("track_id", "1"),
+        ("frames", [1e999]),
+        ("frames", [1.5]),
+        ("frames", [10**30]),
+        ("times_s", ["1"]),
+        ("times_s", [[1.0]]),
+        ("boxes", [[1, 2, 3]]),
+        ("boxes", [[1, 2, 3, 1e300]]),
+        ("boxes", [[1, 2, 3, 10**400]]),
+        ("scores", [float("nan")]),
+    ],
+)
+def test_a_line_with_values_that_this_program_does_not_write_loses_only_itself(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    written = Journal(tmp_path, LONG_S)
+    for frame in range(3):
+        written.add("cam", rows(frame, 1))
+        written.flush()
+    written.close()
+    (path,) = journal.row_files(tmp_path)
+    lines = path.read_text().splitlines()
+    lines[1] = json.dumps({**json.loads(lines[1]), name: value})
+    path.write_text("\n".join(lines) + "\n")
+    assert frames(tmp_path) == [0, 2]
+
+
 def test_files_of_rows_are_of_a_manageable_size_and_go_on_where_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

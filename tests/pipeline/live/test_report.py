@@ -26,7 +26,7 @@ from tests.pipeline.live.test_run import (
     config_of,
     documents_of,
     has_rows,
-    stopped_after,
+    run_until,
     world_of,
     write_camera,
 )
@@ -97,14 +97,7 @@ def test_a_run_that_goes_on_has_a_report_of_what_is_on_disk(tmp_path: Path) -> N
         made.append(document_of(output))
         shutil.copytree(output, tmp_path / "killed")
 
-    with stopped_after(make) as interrupts:
-        run.run(
-            config_of([video], *WITH_VIDEO),
-            output,
-            quiet=True,
-            interrupts=interrupts,
-            world=world_of([video]),
-        )
+    run_until(make, video, output, *WITH_VIDEO)
     (shown,) = made
     (person,) = shown["people"]
     assert person["crop"] >= 0, "of somebody who is in view"

@@ -31,6 +31,7 @@ from pipeline.config import CameraConfig, Config, SourcesConfig
 from pipeline.detect.mot_file import MotFileDetector
 from pipeline.embed import Embedder, NoEmbedder
 from pipeline.errors import ConfigError, ModelError, OutputError, PipelineError
+from pipeline.exports import __main__ as export
 from pipeline.live import journal, merge, run
 from pipeline.live.journal import EVENTS
 from pipeline.live.run import World
@@ -38,6 +39,7 @@ from pipeline.live.segments import SEGMENTS, name_of
 from pipeline.live.state import STATE
 from pipeline.preparation import Networks
 from pipeline.records import Detections, Embedded, Frame, Tracklet
+from pipeline.result import Result
 from pipeline.sources import open_source
 from pipeline.sources.live.wall_clock import SteadyClock
 from tests import waiting
@@ -162,6 +164,13 @@ def stopped_after(work: Callable[[], object]) -> Iterator[Interrupts]:
         yield interrupts
 
 
+def run_until(work: Callable[[], object], video: Path, output: Path, *settings: str) -> Result:
+    """Play a file, do something meanwhile, and stop the run then."""
+    config = config_of([video], *settings)
+    with stopped_after(work) as interrupts:
+        return run.run(config, output, quiet=True, interrupts=interrupts, world=world_of([video]))
+
+
 class Printed:
     """What a run prints to standard error."""
 
@@ -266,6 +275,17 @@ def test_results_say_how_many_pictures_came_of_each_camera_also_after_a_resume(
     assert n_frames[0] < n_frames[1] <= 40
 
 
+def test_results_of_a_live_run_are_exported_with_all_its_frames(tmp_path: Path) -> None:
+    video = write_camera(tmp_path, "gate", 2.0)
+    output = tmp_path / "out"
+    run.run(config_of([video]), output, quiet=True, world=world_of([video]))
+    _, manifest = documents_of(output)
+    assert export.main([str(output), "--mot", str(tmp_path / "mot")]) == 0
+    n_frames = manifest["cameras"][0]["n_frames"]
+    assert n_frames > max(frames_of(output))
+    assert f"seqLength={n_frames}\n" in (tmp_path / "mot" / "gate" / "seqinfo.ini").read_text()
+
+
 def test_a_look_that_waits_for_the_next_picture_is_not_one_that_found_nothing(
     tmp_path: Path,
 ) -> None:
@@ -367,14 +387,7 @@ def test_a_disk_that_is_full_for_a_while_costs_no_row(tmp_path: Path, printed: P
             wait_until(lambda: printed.has("rows and events are written again"))
             wait_until(lambda: len(frames_of(output)) > 50)
 
-        with stopped_after(fill_and_free) as interrupts:
-            result = run.run(
-                config_of([video]),
-                output,
-                quiet=True,
-                interrupts=interrupts,
-                world=world_of([video]),
-            )
+        result = run_until(fill_and_free, video, output)
         assert printed.text().count("rows/000001.jsonl: ") == 1
         assert result.warnings == []
         trajectories, manifest = documents_of(output)
@@ -437,14 +450,7 @@ def test_a_folder_that_is_deleted_is_told_and_a_new_one_has_what_comes_next(
         wait_until(lambda: printed.has(told))
         wait_until(lambda: has_rows(output))
 
-    with stopped_after(delete) as interrupts:
-        run.run(
-            config_of([video]),
-            output,
-            quiet=True,
-            interrupts=interrupts,
-            world=world_of([video]),
-        )
+    run_until(delete, video, output)
     assert printed.text().count(told) == 1
     trajectories, _ = documents_of(output)
     assert trajectories["cameras"][0]["camera"] == "gate"
@@ -469,14 +475,7 @@ def test_a_page_client_that_never_reads_delays_nobody(tmp_path: Path) -> None:
         n_before = len(frames_of(output))
         wait_until(lambda: len(frames_of(output)) > n_before + 30)
 
-    with stopped_after(connect) as interrupts:
-        result = run.run(
-            config_of([video], f"serve.port={port}"),
-            output,
-            quiet=True,
-            interrupts=interrupts,
-            world=world_of([video]),
-        )
+    result = run_until(connect, video, output, f"serve.port={port}")
     for client in clients:
         client.close()
     assert len(clients) == 2
@@ -498,14 +497,7 @@ def test_a_webhook_that_hangs_does_not_keep_the_run_from_ending(tmp_path: Path) 
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/events"
-        with stopped_after(see) as interrupts:
-            result = run.run(
-                config_of([video], f"events.webhook={url}"),
-                output,
-                quiet=True,
-                interrupts=interrupts,
-                world=world_of([video]),
-            )
+        result = run_until(see, video, output, f"events.webhook={url}")
     assert time.monotonic() - stopped_s < 10
     assert len(result.people) == 1
 
