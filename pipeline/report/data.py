@@ -122,16 +122,21 @@ def _place_crops(people: Sequence[Json], crops: Sequence[Sequence[Entry | None]]
     others: list[tuple[list[Any], int]] = []
     for person, of_person in zip(people, crops, strict=True):
         ranked = [
-            (crop.quality, tracklet, crop.number)
+            (tracklet, crop)
             for tracklet, crop in zip(person["tracklets"], of_person, strict=True)
             if crop is not None
         ]
-        ranked.sort(key=lambda each: -each[0])
+        ranked.sort(key=lambda each: -each[1].quality)
         shown: set[int] = set()
-        for _, tracklet, number in ranked:
-            kind = others if tracklet[CAMERA] in shown else of_cameras if shown else of_people
-            kind.append((tracklet, number))
-            shown.add(tracklet[CAMERA])
+        for tracklet, crop in ranked:
+            camera = tracklet[CAMERA]
+            if not shown:
+                of_people.append((tracklet, crop.number))
+            elif camera not in shown:
+                of_cameras.append((tracklet, crop.number))
+            else:
+                others.append((tracklet, crop.number))
+            shown.add(camera)
     chosen = [*of_people, *of_cameras, *others][: sheets.MAX_CROPS]
     for place, (tracklet, _) in enumerate(chosen):
         tracklet[CROP] = place
