@@ -148,13 +148,11 @@ def _place_crops(people: Sequence[Json], crops: Sequence[Sequence[Entry | None]]
 
 def _place_stills(cameras: Sequence[Json], crops: Crops) -> list[bytes]:
     """Return the stills, and note the place of each at its camera."""
-    stills: list[bytes] = []
+    stills = crops.stills_of(camera["name"] for camera in cameras)
+    places = {name: place for place, name in enumerate(stills)}
     for camera in cameras:
-        still = crops.still(camera["name"])
-        if still is not None:
-            camera["still"] = len(stills)
-            stills.append(still)
-    return stills
+        camera["still"] = places.get(camera["name"], -1)
+    return list(stills.values())
 
 
 def _place_boxes(people: Sequence[Json], packed: Packed) -> None:
