@@ -254,8 +254,9 @@ def _tracklet(tracklet: Json, camera: int, times_s: Array) -> list[Any]:
 def _stretches(times_s: Array, filled: Array) -> Iterator[float]:
     """Stretches of rows without a gap that are all filled or all seen; none for one stretch."""
     steps_s = np.diff(times_s)
-    usual_s = float(np.median(steps_s)) if len(steps_s) else 0.0
-    is_gap = steps_s > max(MAX_GAP_S, STEPS * usual_s)
+    is_gap = steps_s > MAX_GAP_S
+    if is_gap.any():  # a median takes as long as all else here
+        is_gap &= steps_s > STEPS * np.median(steps_s)
     changes = filled[1:] != filled[:-1]
     starts = [0, *(np.flatnonzero(is_gap | changes) + 1).tolist(), len(times_s)]
     if len(starts) == 2 and not filled[0]:
