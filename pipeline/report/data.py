@@ -87,7 +87,7 @@ def build(written: Written) -> Document:
         "quality": quality.findings(written, entries, len(numbers)),
         "confirmed": written.why["confirmed_probability"],
         "no_videos": NO_VIDEOS[written.origin],
-        "about": _about(written.run),
+        "about": {key: written.run.get(key, "") for key in ("version", "device")},
     }
     _count_from(document, origin_s)
     document["key"] = _key(document)
@@ -105,10 +105,6 @@ def _key(document: Json) -> str:
         document["corrections"],
     )
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-
-
-def _about(run: Json) -> Json:
-    return {key: run.get(key, "") for key in ("version", "device", "interrupted")}
 
 
 def _place_crops(people: Sequence[Json], crops: Sequence[Sequence[Entry | None]]) -> list[int]:
