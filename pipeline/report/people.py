@@ -95,6 +95,7 @@ class People:
     """
 
     def __init__(self, written: Written, cameras: Sequence[str]) -> None:
+        self._names = cameras
         self._cameras = {name: number for number, name in enumerate(cameras)}
         seen_by = [_camera(camera) for camera in written.cameras]
         self._sizes = [(camera.width, camera.height) for camera in seen_by]
@@ -126,9 +127,10 @@ class People:
             track = (tracklet["camera"], int(tracklet["track_id"]))
             frames = tracklet["frames"]
             crops.append(self._crops.best(track, frames[0], frames[-1]))
-            places[f"{track[0]}/{track[1]}@{tracklet['tracklet']}"] = len(tracklets)
             times_s = np.array(tracklet["times_s"], np.float64)
-            tracklets.append(_tracklet(tracklet, camera, times_s))
+            entry = _tracklet(tracklet, camera, times_s)
+            places[self._name(entry)] = len(tracklets)
+            tracklets.append(entry)
             self._place(tracklet, person_id, camera, times_s)
         self.crops.append(crops)
         stays = site.stays((each[CAMERA], each[FIRST], each[LAST]) for each in tracklets)
@@ -150,12 +152,10 @@ class People:
         Args:
             entries: all of them, with their crops.
         """
-        names = list(self._cameras)
         seen = {}
         for entry in entries:
             seen[entry["id"]] = [
-                Seen(_name(each, names), each[N_ROWS], each[CROP] >= 0)
-                for each in entry["tracklets"]
+                Seen(self._name(each), each[N_ROWS], each[CROP] >= 0) for each in entry["tracklets"]
             ]
         return [self._question(question) for question in questions.ranked(self._why, seen)]
 
@@ -196,6 +196,10 @@ class People:
         other = sum(link["people"]) - person_id
         return [other, link["probability"], link.get("reason") or explain.apart(link, self._needed)]
 
+    def _name(self, tracklet: Sequence[Any]) -> str:
+        """What `Tracklet.name` is of a tracklet of the page."""
+        return f"{self._names[tracklet[CAMERA]]}/{tracklet[TRACK_ID]}@{tracklet[FRAME]}"
+
     def _place(self, tracklet: Json, person_id: int, camera: int, times_s: Array) -> None:
         """Note where somebody was, in the picture and on the floor."""
         boxes = np.array(tracklet["boxes"], np.float64).reshape(len(times_s), 4)
@@ -203,11 +207,6 @@ class People:
         self.boxes.add(times_s, boxes, self._sizes[camera])
         self.heat.add(camera, times_s, boxes)
         self.plans.add(person_id, camera, times_s, boxes, floor_m)
-
-
-def _name(tracklet: Sequence[Any], cameras: Sequence[str]) -> str:
-    """How a tracklet of the page is called elsewhere, as `Tracklet.name`."""
-    return f"{cameras[tracklet[CAMERA]]}/{tracklet[TRACK_ID]}@{tracklet[FRAME]}"
 
 
 def _camera(camera: Json) -> Camera:
