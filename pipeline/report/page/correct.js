@@ -2,8 +2,8 @@
 
 import { answer, frameAt } from "./answers.js";
 import { crop } from "./crops.js";
-import { button, cameraName, data, moment, people, span, times, timesAndSpan, tracklet } from "./data.js";
-import { fillList, note } from "./parts.js";
+import { cameraName, data, moment, people, span, times, timesAndSpan, tracklet } from "./data.js";
+import { button, fillList, note } from "./parts.js";
 import { element, labelled, setText } from "./text.js";
 
 const PIECES_SHOWN = 12;

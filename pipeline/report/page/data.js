@@ -126,11 +126,3 @@ export function linkTo(id) {
   link.href = `#people/${id}`;
   return labelled(link, `Person ${id}`);
 }
-
-/** Return a button. */
-export function button(text, onClick, className = "", ...content) {
-  const made = element("button", className, text, ...content);
-  made.type = "button";
-  made.addEventListener("click", onClick);
-  return made;
-}

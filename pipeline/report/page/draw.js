@@ -3,9 +3,9 @@
 // By pointer: click to put a point, drag to move one. By keyboard: arrows move the cross on the picture, or the point that has
 // the focus; Enter puts a point, Escape drops the shape, Backspace takes the last point back.
 
-import { button, cameraName, data } from "./data.js";
+import { cameraName, data } from "./data.js";
 import { errorOf, inverse, knownPoints, matrixOf, project } from "./homography.js";
-import { arrowStep, card, choice, clamp, note, onKey, save, shape, table } from "./parts.js";
+import { arrowStep, button, card, choice, clamp, note, onKey, save, shape, table } from "./parts.js";
 import { settingsOf } from "./settings.js";
 import { element, labelled, setText } from "./text.js";
 import { label, stillPicture, zoneColour, zoneShape } from "./zones.js";

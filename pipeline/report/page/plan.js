@@ -1,7 +1,7 @@
 // Floor plans: the paths of people seen from above, all of them or those of one moment.
 
-import { button, cameraName, camerasOf, colour, countPeople, data, linkTo, moment, people, times, triples } from "./data.js";
-import { arrowStep, between, choice, clamp, note, shortName, slider } from "./parts.js";
+import { cameraName, camerasOf, colour, countPeople, data, linkTo, moment, people, times, triples } from "./data.js";
+import { arrowStep, between, button, choice, clamp, note, shortName, slider } from "./parts.js";
 import { FAINT, INK, picture, write } from "./picture.js";
 import { element, setText } from "./text.js";
 

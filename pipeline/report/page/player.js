@@ -1,8 +1,8 @@
 // The videos on one clock, that of the run: all cameras at once (the mosaic, or up to four videos
 // side by side), or one camera. It can follow a person from camera to camera.
 
-import { button, cameraName, data, moment, tracklet } from "./data.js";
-import { choice, clamp, onKey } from "./parts.js";
+import { cameraName, data, moment, tracklet } from "./data.js";
+import { button, choice, clamp, onKey } from "./parts.js";
 import { ALL, Screen, partsOf } from "./screen.js";
 import { element, labelled, setText } from "./text.js";
 

@@ -2,8 +2,8 @@
 // says, with a box around the chosen person.
 
 import { boxAt } from "./boxes.js";
-import { button, cameraName, colour, data } from "./data.js";
-import { clamp } from "./parts.js";
+import { cameraName, colour, data } from "./data.js";
+import { button, clamp } from "./parts.js";
 import { element, labelled, setText } from "./text.js";
 
 export const ALL = -1;

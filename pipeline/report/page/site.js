@@ -1,9 +1,9 @@
 // The site: cameras and ways between them, people over time, how long they stay, and the floor.
 
 import { given } from "./answers.js";
-import { button, cameraName, countPeople, data, moment, span } from "./data.js";
+import { cameraName, countPeople, data, moment, span } from "./data.js";
 import { heatMaps } from "./heat.js";
-import { bars, between, card, clamp, laneName, note, scaleMark, shape, shareOf, shortName, slider, table } from "./parts.js";
+import { bars, between, button, card, clamp, laneName, note, scaleMark, shape, shareOf, shortName, slider, table } from "./parts.js";
 import { floorPlans } from "./plan.js";
 import { count, element, labelled, setText } from "./text.js";
 import { zonesCard } from "./zones.js";
