@@ -67,7 +67,7 @@ function partBefore(later) {
 }
 
 /** All corrections: those that were applied before, and the answers. */
-export function corrections() {
+function corrections() {
   const all = structuredClone(data.corrections);
   for (const { kind, names } of answers) {
     if (kind === "same") all.same.push(names);

@@ -49,7 +49,7 @@ function matches(each, words, camera, doubt) {
 }
 
 /** Apply the filters. */
-export function findPeople() {
+function findPeople() {
   const words = byId("search").value.trim().toLowerCase();
   const camera = byId("by-camera").value;
   const doubt = byId("by-doubt").value;

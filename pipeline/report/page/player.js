@@ -19,6 +19,7 @@ export class Player {
     this.now = 0; // on the clock of the run
     this.camera = null;
     this.person = null;
+    this.shownFor = null; // the person for whom the screens were chosen
     this.tracklets = [];
     this.isPlaying = false;
     this.speed = 1;
@@ -65,7 +66,6 @@ export class Player {
     this.pause();
     this.tracklets = person.tracklets.map(tracklet);
     const [first] = this.tracklets;
-    this.now = first.first; // the videos are chosen for this time
     if (this.camera === null) this.camera = this.hasAll ? ALL : this.withVideo[0];
     this.seek(first.first, first.camera);
   }
@@ -99,7 +99,7 @@ export class Player {
     if (data.mosaic) return [ALL];
     if (this.withVideo.length <= MAX_SCREENS) return this.withVideo;
     const before = this.screens.map((screen) => screen.number);
-    if (before.length === MAX_SCREENS && !before.includes(ALL) && this.shownFor === this.person && wanted === null) return before;
+    if (before.length === MAX_SCREENS && this.shownFor === this.person && wanted === null) return before;
     this.shownFor = this.person;
     const away = new Map(this.withVideo.map((number) => [number, number === wanted ? -1 : Infinity]));
     for (const { camera, first, last } of this.tracklets) {
