@@ -33,7 +33,8 @@ function heatColour(at) {
 
 function heatSquares({ columns, rows }, seconds) {
   const made = element("canvas");
-  [made.width, made.height] = [columns, rows];
+  made.width = columns;
+  made.height = rows;
   const context = made.getContext("2d");
   for (const [cell, timeS] of seconds) {
     if (timeS < coolestS) continue;

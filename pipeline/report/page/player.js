@@ -65,8 +65,12 @@ export class Player {
     if (!this.exists) return;
     this.pause();
     this.tracklets = person.tracklets.map(tracklet);
-    const [first] = this.tracklets;
     if (this.camera === null) this.camera = this.hasAll ? ALL : this.withVideo[0];
+    this.toStart();
+  }
+
+  toStart() {
+    const [first] = this.tracklets;
     this.seek(first.first, first.camera);
   }
 
@@ -187,8 +191,7 @@ export class Player {
   playRoute() {
     if (!this.person) return;
     this.follow.checked = true;
-    const [first] = this.tracklets;
-    this.seek(first.first, first.camera);
+    this.toStart();
     this.setPlaying(true);
   }
 
