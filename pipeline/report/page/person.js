@@ -32,7 +32,7 @@ export function showPerson(person, onBack) {
   };
   const stage = element("div", "stage", element("div", "watch", player.node, pictures(person)), timeline.node);
   if (!player.exists) {
-    stage.prepend(element("p", "facts", `No videos beside this page: ${data.no_videos}.`));
+    stage.prepend(note(`No videos beside this page: ${data.no_videos}.`));
   }
   detail.replaceChildren(
     heading(person, onBack, () => {

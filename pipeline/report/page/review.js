@@ -18,7 +18,7 @@ const KINDS = {
 const SIGNS = { same: " = ", different: " ≠ ", skip: " and " };
 const reviewView = byId("review-view");
 const pendingBar = byId("pending");
-const soFar = element("p", "facts");
+const soFar = note();
 soFar.role = "status";
 let watch = () => {};
 let isSaved = true;

@@ -52,7 +52,16 @@ function layOut() {
 }
 
 function arrowHead() {
-  const marker = shape("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" });
+  const marker = shape("marker", {
+    id: "arrow",
+    viewBox: "0 0 8 8",
+    refX: 7,
+    refY: 4,
+    markerWidth: 9,
+    markerHeight: 9,
+    markerUnits: "userSpaceOnUse",
+    orient: "auto",
+  });
   marker.append(shape("path", { d: "M0 0 8 4 0 8z" }));
   return shape("defs", {}, marker);
 }
@@ -228,12 +237,13 @@ function dwell() {
   const most = Math.max(...counts, 1);
   const made = element("dl", "dwell");
   const nShown = counts.findLastIndex((n) => n > 0) + 1;
+  const low = edges.map(short);
+  const middle = low.slice(1).map((high, at) => `${low[at]} to ${high}`);
+  const words = [`under ${low[0]}`, ...middle, `over ${low.at(-1)}`];
   counts.slice(0, nShown).forEach((n, at) => {
-    const low = at ? short(edges[at - 1]) : "";
-    const words = at === 0 ? `under ${short(edges[0])}` : at === edges.length ? `over ${low}` : `${low} to ${short(edges[at])}`;
     const bar = element("span", "dwell-bar");
     bar.style.width = `${(100 * n) / most}%`;
-    made.append(element("dt", "", words), element("dd", "", bar, element("span", "", String(n))));
+    made.append(element("dt", "", words[at]), element("dd", "", bar, element("span", "", String(n))));
   });
   return card("How long people stay", note(`From first to last seen, median ${span(median)}`), made);
 }

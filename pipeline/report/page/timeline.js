@@ -16,7 +16,7 @@ export function makeTimeline(person, seek) {
   const place = (timeS) => (100 * (timeS - from)) / (to - from);
   const node = element("div", "timeline");
   const told = element("p", "facts told", legend(person));
-  told.setAttribute("role", "status");
+  told.role = "status";
   const lanes = makeLanes(person, place, pick);
   const head = element("div", "playhead");
   head.hidden = true;
