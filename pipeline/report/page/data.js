@@ -77,6 +77,11 @@ export function span(lengthS) {
   return lengthS < 10 ? `${Math.max(0, lengthS).toFixed(1)} s` : duration(lengthS);
 }
 
+/** Return a round length of time. */
+export function short(lengthS) {
+  return span(lengthS).replace(".0 s", " s").replace(" h 0 min", " h");
+}
+
 /** Return when a person or a tracklet is seen first and last. */
 export function times({ first, last }) {
   return `${moment(first)} to ${moment(last)}`;

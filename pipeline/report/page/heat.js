@@ -1,7 +1,7 @@
 // Heat maps: for how long people stood where in the picture of each camera, by their feet.
 
 import { withStill } from "./crops.js";
-import { data, span } from "./data.js";
+import { data, short, span } from "./data.js";
 import { arrowStep, clamp, note, scaleMark } from "./parts.js";
 import { GROUND, picture } from "./picture.js";
 import { element, labelled, setText } from "./text.js";
@@ -140,7 +140,7 @@ function heatScale() {
   const bar = element("div", "heat-colours");
   bar.style.background = `linear-gradient(90deg, ${stops}), ${GROUND}`;
   const ticks = HEAT_TICKS_S.filter((each) => each > coolestS && each < hottestS);
-  const marks = ticks.map((tick) => scaleMark(span(tick).replace(".0", ""), 100 * heatLevel(tick)));
+  const marks = ticks.map((tick) => scaleMark(short(tick), 100 * heatLevel(tick)));
   const label = `Colours from ${span(coolestS)}, dark, to ${span(hottestS)}, light`;
   return labelled(element("div", "heat-scale", bar, ...marks), label, "img");
 }

@@ -1,7 +1,7 @@
 // The site: cameras and ways between them, people over time, how long they stay, and the floor.
 
 import { given } from "./answers.js";
-import { cameraName, countPeople, data, moment, span } from "./data.js";
+import { cameraName, countPeople, data, moment, short, span } from "./data.js";
 import { heatMaps } from "./heat.js";
 import { bars, between, button, card, clamp, laneName, note, scaleMark, shape, shareOf, shortName, slider, table } from "./parts.js";
 import { floorPlans } from "./plan.js";
@@ -16,11 +16,6 @@ const MIN_BINS = 10; // of the times between cameras
 const WAY_TICKS_S = [0, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 4 * 3600, 12 * 3600];
 
 const asFound = element("p", "doubt mild as-found", "This view shows the people as the run found them. It follows your corrections once they are applied.");
-
-/** A round length of time. */
-function short(lengthS) {
-  return span(lengthS).replace(".0 s", " s").replace(" h 0 min", " h");
-}
 
 function seconds(step) {
   const said = [];
