@@ -55,14 +55,11 @@ def build(written: Written) -> Document:
     origin_s = min((entry["first"] for entry in entries), default=0.0)
     packed = people.boxes.pack(origin_s)
     _place_boxes(entries, packed)
-    stays = [people.stays[entry["id"]] for entry in entries]
     last_s = max((entry["last"] for entry in entries), default=0.0)
+    stays = people.stays
     cameras = site.cameras(written.cameras, written.run, written.files, stays, written.segments)
     stills = _place_stills(cameras, written.crops)
-    configured = {camera.name: camera for camera in written.config.cameras}
-    for camera, known in zip(cameras, written.cameras, strict=True):
-        own = configured.get(camera["name"])
-        camera["settings"] = zones.settings_of(own, str(known.get("source", "")))
+    _add_settings(cameras, written)
     is_correctable = kept.FILE in written.files
     bins = site.bins(origin_s, last_s)
     numbers_of_cameras = {name: number for number, name in enumerate(names)}
@@ -149,6 +146,14 @@ def _place_stills(cameras: Sequence[Json], crops: Crops) -> list[bytes]:
     for camera in cameras:
         camera["still"] = places.get(camera["name"], -1)
     return list(stills.values())
+
+
+def _add_settings(cameras: Sequence[Json], written: Written) -> None:
+    """Add what a config needs to say of each camera."""
+    configured = {camera.name: camera for camera in written.config.cameras}
+    for camera, known in zip(cameras, written.cameras, strict=True):
+        own = configured.get(camera["name"])
+        camera["settings"] = zones.settings_of(own, str(known.get("source", "")))
 
 
 def _place_boxes(people: Sequence[Json], packed: Packed) -> None:

@@ -90,8 +90,8 @@ class People:
         heat: where they stood in the pictures.
         plans: where they walked on the floor.
         boxes: their boxes.
-        stays: stays of each person, by id.
-        crops: the best crop of each of their tracklets, person by person.
+        stays: stays of each person, in the order in which they were added.
+        crops: the best crop of each of their tracklets, in the same order.
     """
 
     def __init__(self, written: Written, cameras: Sequence[str]) -> None:
@@ -112,7 +112,7 @@ class People:
         self._owner = _owners(written.why)
         self.heat = Heat(seen_by)
         self.plans = Plans(seen_by, written.n_tracklets)
-        self.stays: dict[int, list[Stay]] = {}
+        self.stays: list[list[Stay]] = []
         self.crops: list[list[Entry | None]] = []
         self.boxes = Boxes()
 
@@ -134,7 +134,7 @@ class People:
             self._place(tracklet, person_id, camera, times_s)
         self.crops.append(crops)
         stays = site.stays((each[CAMERA], each[FIRST], each[LAST]) for each in tracklets)
-        self.stays[person_id] = stays
+        self.stays.append(stays)
         return {
             "id": person_id,
             "doubtful": bool(person.get("doubtful", False)),
