@@ -60,8 +60,8 @@ def people(folder: Path) -> list[Person]:
         People by id, with the rows that were detected. Their links lead from each tracklet to the
         first one, and have no more than a probability.
     """
-    pieces = _pieces(_decided(folder))
-    probabilities = _Probabilities(_decided(folder))
+    pieces = _pieces(decisions(folder))
+    probabilities = _Probabilities(decisions(folder))
     tracklets: dict[int, list[Tracklet]] = defaultdict(list)
     for (camera, track_id), track in _tracks(folder, pieces).items():
         for person_id, tracklet in _cut(camera, track_id, track, pieces[camera, track_id]):
@@ -150,30 +150,51 @@ def _counted(cameras: Iterable[Camera], found: Iterable[Person]) -> list[Camera]
     ]
 
 
-def _decided(folder: Path) -> Iterator[Event]:
-    """What was decided about people; read again where it is needed, since it may be of weeks."""
+def decisions(folder: Path) -> Iterator[Event]:
+    """Yield what was decided about people, one by one: a run of weeks has too many events to hold.
+
+    Args:
+        folder: output folder of a live run, which holds the journal.
+    """
     return (event for event in journal.read_events(folder) if isinstance(event, Event))
+
+
+def by_tracklet(decided: Iterable[Event]) -> Iterator[tuple[str, Event]]:
+    """Yield what was decided about each tracklet: its name and an event, of which the last counts.
+
+    That is the event of the link by which it joined its person, or, if it is the first of a person
+    who merged into another, the one of the link between the two.
+
+    Args:
+        decided: all events about people, in order.
+    """
+    firsts: dict[int, str] = {}
+    unlinked: set[str] = set()
+    for event in decided:
+        if event.kind == "merged":
+            name = firsts.get(event.before, "")
+            if name not in unlinked:
+                continue
+        elif event.tracklet:
+            name = event.tracklet
+            firsts.setdefault(event.person_id, name)
+        else:
+            continue
+        if event.probability == NO_LINK:
+            unlinked.add(name)
+        else:
+            unlinked.discard(name)
+        yield name, event
 
 
 class _Probabilities:
     """How likely each tracklet is of its person, by the events.
 
-    That is the probability of the link by which it joined the person, or, if it is the first of a
-    person who merged into another, of the link between the two. The first of all has no link of its
-    own; it is as likely as the best of the others.
+    The first of all has no link of its own; it is as likely as the best of the others.
     """
 
     def __init__(self, decided: Iterable[Event]) -> None:
-        self._of_tracklet: dict[str, float] = {}
-        firsts: dict[int, str] = {}
-        for event in decided:
-            if event.kind == "merged":
-                name = firsts.get(event.before, "")
-                if self._of_tracklet.get(name, 0.0) == NO_LINK:
-                    self._of_tracklet[name] = event.probability
-            elif event.tracklet:
-                firsts.setdefault(event.person_id, event.tracklet)
-                self._of_tracklet[event.tracklet] = event.probability
+        self._of_tracklet = {name: event.probability for name, event in by_tracklet(decided)}
 
     def links(self, tracklets: Sequence[Tracklet]) -> list[Link]:
         """Return the links from all tracklets of a person, in order, to the first."""

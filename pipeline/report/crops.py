@@ -10,7 +10,7 @@ before a crop is written.
 import json
 import zipfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -176,20 +176,24 @@ class Crops:
                     raise ValueError("it is no crop")
                 yield np.asarray(image)
 
-    def still(self, camera: str) -> bytes | None:
-        """Return the still of a camera as it lies in the archive; None where there is none.
+    def stills_of(self, cameras: Iterable[str]) -> dict[str, bytes]:
+        """Return the stills of cameras as they lie in the archive, of those that have one.
 
         Raises:
             SourceError: the archive is damaged.
         """
-        if camera not in self.stills:
-            return None
-        name = _still_file(self.stills.index(camera))
+        wanted = [camera for camera in cameras if camera in self.stills]
+        found: dict[str, bytes] = {}
+        if not wanted:
+            return found
         with _reading(self.path), zipfile.ZipFile(self.path) as archive:
-            encoded = _read(archive, name, MAX_STILL_BYTES)
-            if cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) is None:
-                raise ValueError(f"{name} is no picture")
-        return encoded
+            for camera in wanted:
+                name = _still_file(self.stills.index(camera))
+                encoded = _read(archive, name, MAX_STILL_BYTES)
+                if cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR) is None:
+                    raise ValueError(f"{name} is no picture")
+                found[camera] = encoded
+        return found
 
 
 def load(path: Path) -> Crops:

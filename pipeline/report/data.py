@@ -55,14 +55,11 @@ def build(written: Written) -> Document:
     origin_s = min((entry["first"] for entry in entries), default=0.0)
     packed = people.boxes.pack(origin_s)
     _place_boxes(entries, packed)
-    stays = [people.stays[entry["id"]] for entry in entries]
     last_s = max((entry["last"] for entry in entries), default=0.0)
+    stays = people.stays
     cameras = site.cameras(written.cameras, written.run, written.files, stays, written.segments)
     stills = _place_stills(cameras, written.crops)
-    configured = {camera.name: camera for camera in written.config.cameras}
-    for camera, known in zip(cameras, written.cameras, strict=True):
-        own = configured.get(camera["name"])
-        camera["settings"] = zones.settings_of(own, str(known.get("source", "")))
+    _add_settings(cameras, written)
     is_correctable = kept.FILE in written.files
     bins = site.bins(origin_s, last_s)
     numbers_of_cameras = {name: number for number, name in enumerate(names)}
@@ -87,7 +84,7 @@ def build(written: Written) -> Document:
         "quality": quality.findings(written, entries, len(numbers)),
         "confirmed": written.why["confirmed_probability"],
         "no_videos": NO_VIDEOS[written.origin],
-        "about": _about(written.run),
+        "about": {key: written.run.get(key, "") for key in ("version", "device")},
     }
     _count_from(document, origin_s)
     document["key"] = _key(document)
@@ -107,10 +104,6 @@ def _key(document: Json) -> str:
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
-def _about(run: Json) -> Json:
-    return {key: run.get(key, "") for key in ("version", "device", "interrupted")}
-
-
 def _place_crops(people: Sequence[Json], crops: Sequence[Sequence[Entry | None]]) -> list[int]:
     """Choose the crops of the page, and note their places.
 
@@ -122,16 +115,21 @@ def _place_crops(people: Sequence[Json], crops: Sequence[Sequence[Entry | None]]
     others: list[tuple[list[Any], int]] = []
     for person, of_person in zip(people, crops, strict=True):
         ranked = [
-            (crop.quality, tracklet, crop.number)
+            (tracklet, crop)
             for tracklet, crop in zip(person["tracklets"], of_person, strict=True)
             if crop is not None
         ]
-        ranked.sort(key=lambda each: -each[0])
+        ranked.sort(key=lambda each: -each[1].quality)
         shown: set[int] = set()
-        for _, tracklet, number in ranked:
-            kind = others if tracklet[CAMERA] in shown else of_cameras if shown else of_people
-            kind.append((tracklet, number))
-            shown.add(tracklet[CAMERA])
+        for tracklet, crop in ranked:
+            camera = tracklet[CAMERA]
+            if not shown:
+                of_people.append((tracklet, crop.number))
+            elif camera not in shown:
+                of_cameras.append((tracklet, crop.number))
+            else:
+                others.append((tracklet, crop.number))
+            shown.add(camera)
     chosen = [*of_people, *of_cameras, *others][: sheets.MAX_CROPS]
     for place, (tracklet, _) in enumerate(chosen):
         tracklet[CROP] = place
@@ -143,13 +141,19 @@ def _place_crops(people: Sequence[Json], crops: Sequence[Sequence[Entry | None]]
 
 def _place_stills(cameras: Sequence[Json], crops: Crops) -> list[bytes]:
     """Return the stills, and note the place of each at its camera."""
-    stills: list[bytes] = []
+    stills = crops.stills_of(camera["name"] for camera in cameras)
+    places = {name: place for place, name in enumerate(stills)}
     for camera in cameras:
-        still = crops.still(camera["name"])
-        if still is not None:
-            camera["still"] = len(stills)
-            stills.append(still)
-    return stills
+        camera["still"] = places.get(camera["name"], -1)
+    return list(stills.values())
+
+
+def _add_settings(cameras: Sequence[Json], written: Written) -> None:
+    """Add what a config needs to say of each camera."""
+    configured = {camera.name: camera for camera in written.config.cameras}
+    for camera, known in zip(cameras, written.cameras, strict=True):
+        own = configured.get(camera["name"])
+        camera["settings"] = zones.settings_of(own, str(known.get("source", "")))
 
 
 def _place_boxes(people: Sequence[Json], packed: Packed) -> None:

@@ -60,13 +60,11 @@ class Ground:
         matrix: homography (3, 3) from pixels to metres: x to the right of the camera, y ahead of
             it.
         tilt: radians by which the camera looks down.
-        height_m: height of the camera.
         doubt: by which share the depths differ when either half of the people is measured.
     """
 
     matrix: Array
     tilt: float
-    height_m: float
     doubt: float
 
 
@@ -92,7 +90,7 @@ def estimate(standing: Array, size: tuple[int, int]) -> Ground | None:
     if not doubt <= MAX_DOUBT:
         return None
     tilt, height_m = fitted
-    return Ground(matrix_of(tilt, height_m, focal_px, size), tilt, height_m, doubt)
+    return Ground(matrix_of(tilt, height_m, focal_px, size), tilt, doubt)
 
 
 def matrix_of(tilt: float, height_m: float, focal_px: float, size: tuple[int, int]) -> Array:

@@ -72,9 +72,9 @@ def _grid(camera: Camera) -> tuple[int, int]:
     longer = max(camera.width, camera.height)
     if min(camera.width, camera.height) <= 0:
         return 0, 0
-    return max(1, round(CELLS * camera.height / longer)), max(
-        1, round(CELLS * camera.width / longer)
-    )
+    n_rows = max(1, round(CELLS * camera.height / longer))
+    n_columns = max(1, round(CELLS * camera.width / longer))
+    return n_rows, n_columns
 
 
 def _lasting_s(times_s: Array) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.config import Config
 from pipeline.explain import strength
 from pipeline.linking.reasons import ONE_TRACK
-from pipeline.live import best_crops, journal
+from pipeline.live import best_crops, merge
 from pipeline.live.merge import Merged
 from pipeline.live.segments import SEGMENTS, start_of
 from pipeline.online.events import NO_LINK, Event
@@ -68,7 +68,7 @@ def segments_of(folder: Path, camera: str) -> list[Segment]:
 
 def _why(folder: Path, merged: Merged, run: Json) -> Json:
     """What links.json says of a run over files, as far as the events know it."""
-    events = _Reasons(event for event in journal.read_events(folder) if isinstance(event, Event))
+    events = _Reasons(merge.decisions(folder))
     owner = {}
     for person in merged.people:
         for tracklet in person.tracklets:
@@ -89,17 +89,8 @@ def _why(folder: Path, merged: Merged, run: Json) -> Json:
 class _Reasons:
     """Why each tracklet is, or is not, with others: the last event of it."""
 
-    def __init__(self, said: Iterable[Event]) -> None:
-        self._last: dict[str, Event] = {}
-        firsts: dict[int, str] = {}
-        for event in said:
-            if event.kind == "merged":
-                name = firsts.get(event.before, "")
-                if name in self._last and self._last[name].probability == NO_LINK:
-                    self._last[name] = event
-            elif event.tracklet:
-                firsts.setdefault(event.person_id, event.tracklet)
-                self._last[event.tracklet] = event
+    def __init__(self, decided: Iterable[Event]) -> None:
+        self._last = dict(merge.by_tracklet(decided))
 
     def links(self, person: Person, confirmed: float) -> list[Json]:
         """Entries of links.json for the links of a person, which lead to their first tracklet.

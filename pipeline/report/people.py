@@ -90,11 +90,12 @@ class People:
         heat: where they stood in the pictures.
         plans: where they walked on the floor.
         boxes: their boxes.
-        stays: stays of each person, by id.
-        crops: the best crop of each of their tracklets, person by person.
+        stays: stays of each person, in the order in which they were added.
+        crops: the best crop of each of their tracklets, in the same order.
     """
 
     def __init__(self, written: Written, cameras: Sequence[str]) -> None:
+        self._names = cameras
         self._cameras = {name: number for number, name in enumerate(cameras)}
         seen_by = [_camera(camera) for camera in written.cameras]
         self._sizes = [(camera.width, camera.height) for camera in seen_by]
@@ -111,7 +112,7 @@ class People:
         self._owner = _owners(written.why)
         self.heat = Heat(seen_by)
         self.plans = Plans(seen_by, written.n_tracklets)
-        self.stays: dict[int, list[Stay]] = {}
+        self.stays: list[list[Stay]] = []
         self.crops: list[list[Entry | None]] = []
         self.boxes = Boxes()
 
@@ -126,13 +127,14 @@ class People:
             track = (tracklet["camera"], int(tracklet["track_id"]))
             frames = tracklet["frames"]
             crops.append(self._crops.best(track, frames[0], frames[-1]))
-            places[f"{track[0]}/{track[1]}@{tracklet['tracklet']}"] = len(tracklets)
             times_s = np.array(tracklet["times_s"], np.float64)
-            tracklets.append(_tracklet(tracklet, camera, times_s))
+            entry = _tracklet(tracklet, camera, times_s)
+            places[self._name(entry)] = len(tracklets)
+            tracklets.append(entry)
             self._place(tracklet, person_id, camera, times_s)
         self.crops.append(crops)
         stays = site.stays((each[CAMERA], each[FIRST], each[LAST]) for each in tracklets)
-        self.stays[person_id] = stays
+        self.stays.append(stays)
         return {
             "id": person_id,
             "doubtful": bool(person.get("doubtful", False)),
@@ -150,12 +152,10 @@ class People:
         Args:
             entries: all of them, with their crops.
         """
-        names = list(self._cameras)
         seen = {}
         for entry in entries:
             seen[entry["id"]] = [
-                Seen(_name(each, names), each[N_ROWS], each[CROP] >= 0)
-                for each in entry["tracklets"]
+                Seen(self._name(each), each[N_ROWS], each[CROP] >= 0) for each in entry["tracklets"]
             ]
         return [self._question(question) for question in questions.ranked(self._why, seen)]
 
@@ -196,6 +196,10 @@ class People:
         other = sum(link["people"]) - person_id
         return [other, link["probability"], link.get("reason") or explain.apart(link, self._needed)]
 
+    def _name(self, tracklet: Sequence[Any]) -> str:
+        """What `Tracklet.name` is of a tracklet of the page."""
+        return f"{self._names[tracklet[CAMERA]]}/{tracklet[TRACK_ID]}@{tracklet[FRAME]}"
+
     def _place(self, tracklet: Json, person_id: int, camera: int, times_s: Array) -> None:
         """Note where somebody was, in the picture and on the floor."""
         boxes = np.array(tracklet["boxes"], np.float64).reshape(len(times_s), 4)
@@ -203,11 +207,6 @@ class People:
         self.boxes.add(times_s, boxes, self._sizes[camera])
         self.heat.add(camera, times_s, boxes)
         self.plans.add(person_id, camera, times_s, boxes, floor_m)
-
-
-def _name(tracklet: Sequence[Any], cameras: Sequence[str]) -> str:
-    """How a tracklet of the page is called elsewhere, as `Tracklet.name`."""
-    return f"{cameras[tracklet[CAMERA]]}/{tracklet[TRACK_ID]}@{tracklet[FRAME]}"
 
 
 def _camera(camera: Json) -> Camera:
@@ -254,8 +253,9 @@ def _tracklet(tracklet: Json, camera: int, times_s: Array) -> list[Any]:
 def _stretches(times_s: Array, filled: Array) -> Iterator[float]:
     """Stretches of rows without a gap that are all filled or all seen; none for one stretch."""
     steps_s = np.diff(times_s)
-    usual_s = float(np.median(steps_s)) if len(steps_s) else 0.0
-    is_gap = steps_s > max(MAX_GAP_S, STEPS * usual_s)
+    is_gap = steps_s > MAX_GAP_S
+    if is_gap.any():  # a median takes as long as all else here
+        is_gap &= steps_s > STEPS * np.median(steps_s)
     changes = filled[1:] != filled[:-1]
     starts = [0, *(np.flatnonzero(is_gap | changes) + 1).tolist(), len(times_s)]
     if len(starts) == 2 and not filled[0]:

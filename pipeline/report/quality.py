@@ -119,13 +119,15 @@ def _clocks(run: Json) -> list[Finding]:
     found = []
     applied_s = run.get("clocks_applied_s", {})
     for line in run.get("clocks", []):
-        agree = "agree (" in line
-        cure = "" if agree or applied_s else "--set linking.apply_clocks=true puts all on one clock"
         text = _sentence(line)
-        if applied_s and not agree:
+        if "agree (" in line:
+            found.append(Finding("good", "Clocks", text, ""))
+        elif applied_s:
             text += " The offset was applied: all times here are on one clock."
-        level: Level = "good" if agree else "note" if applied_s else "warn"
-        found.append(Finding(level, "Clocks", text, _sentence(cure) if cure else ""))
+            found.append(Finding("note", "Clocks", text, ""))
+        else:
+            cure = "--set linking.apply_clocks=true puts all on one clock."
+            found.append(Finding("warn", "Clocks", text, cure))
     return found
 
 

@@ -165,18 +165,16 @@ class _Trees:
     def question(self, doubt: _Doubt) -> Question:
         """Return the question of a doubt."""
         first_id, second_id = doubt.link["people"]
-        names = doubt.link["first"]["name"], doubt.link["second"]["name"]
-        first = list(self._people[first_id])
-        second = list(self._people[second_id])
+        first = self._people[first_id]
+        second = self._people[second_id]
         if first_id == second_id:
-            side = self._side(*names)
+            side = self._side(doubt.link["first"]["name"], doubt.link["second"]["name"])
             first = [each for each in first if each.name in side]
             second = [each for each in second if each.name not in side]
-        shown = [_shown(first), _shown(second)]
         return Question(
             people=(first_id, second_id),
-            first=shown[0],
-            second=shown[1],
+            first=_shown(first),
+            second=_shown(second),
             probability=doubt.link["probability"],
             worth=doubt.worth,
             link=doubt.link,

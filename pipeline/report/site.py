@@ -105,7 +105,6 @@ def cameras(
             "start": float(camera["start_s"]),
             "width": int(camera["width"]),
             "height": int(camera["height"]),
-            "still": -1,
             "video": video if video in files else "",
             "people": len(seen_s),
             "dwell": round(float(np.median(seen_s)), 1) if seen_s else 0.0,

@@ -16,8 +16,7 @@ const [FRAME, FIRST, LAST, CROP, STRETCHES, LAST_FRAME, N_ROWS] = [2, 3, 4, 6, 7
 
 /** All answers, in order. */
 export const answers = [];
-const places = new Map(); // name: person of the run, and tracklet
-let tracks = null; // camera/track: names
+let indexed = null;
 let moved = new Map(); // name: person, where answers changed somebody; null for nobody
 let settled = null;
 let canStore = true;
@@ -27,20 +26,21 @@ export function given() {
   return answers.filter(({ kind }) => kind !== "skip");
 }
 
-/** Track and first frame that the name of a tracklet says. */
-function cutName(name) {
+/** Return the track and the first frame that the name of a tracklet says. */
+export function cutName(name) {
   const at = name.lastIndexOf("@");
   return [name.slice(0, at), Number(name.slice(at + 1))];
 }
 
-/** Tracklets and tracks of the run by name, from when they are first needed. */
+/** Person and tracklet of the run by name, and names by track, from when they are first needed. */
 function index() {
-  if (tracks) return { places, tracks };
+  if (indexed) return indexed;
+  const places = new Map();
   for (const person of RUN) {
     for (const entry of person.tracklets) places.set(tracklet(entry).name, { person, entry });
   }
-  tracks = Map.groupBy(places.keys(), (name) => cutName(name)[0]);
-  return { places, tracks };
+  indexed = { places, tracks: Map.groupBy(places.keys(), (name) => cutName(name)[0]) };
+  return indexed;
 }
 
 function lookUp(name) {
@@ -67,7 +67,7 @@ function partBefore(later) {
 }
 
 /** All corrections: those that were applied before, and the answers. */
-export function corrections() {
+function corrections() {
   const all = structuredClone(data.corrections);
   for (const { kind, names } of answers) {
     if (kind === "same") all.same.push(names);
@@ -107,7 +107,9 @@ function learn() {
   const apart = [];
   for (const group of different) {
     group.forEach((one, at) => {
-      for (const other of group.slice(at + 1)) for (const a of expand(one)) for (const b of expand(other)) apart.push([a, b]);
+      for (const other of group.slice(at + 1)) {
+        for (const a of expand(one)) apart.push(...expand(other).map((b) => [a, b]));
+      }
     });
   }
   for (const later of split) {
@@ -187,7 +189,8 @@ function strongest(edges) {
   return edges.toSorted((a, b) => b[2] - a[2]).filter(([a, b]) => join(a, b));
 }
 
-function namesOf(person) {
+/** Return the names of the tracklets of a person. */
+export function namesOf(person) {
   return person.tracklets.map((entry) => tracklet(entry).name);
 }
 
@@ -220,9 +223,14 @@ export function frameAt(entry, timeS) {
 function cutEntry(entry, frame) {
   const share = (frame - entry[FRAME]) / (entry[LAST_FRAME] - entry[FRAME]);
   const timeS = entry[FIRST] + share * (entry[LAST] - entry[FIRST]);
-  const [before, after] = [[...entry], [...entry]];
-  [before[LAST], before[LAST_FRAME], before[N_ROWS]] = [timeS, frame - 1, Math.round(share * entry[N_ROWS])];
-  [after[FRAME], after[FIRST], after[N_ROWS]] = [frame, timeS, entry[N_ROWS] - before[N_ROWS]];
+  const before = [...entry];
+  before[LAST] = timeS;
+  before[LAST_FRAME] = frame - 1;
+  before[N_ROWS] = Math.round(share * entry[N_ROWS]);
+  const after = [...entry];
+  after[FRAME] = frame;
+  after[FIRST] = timeS;
+  after[N_ROWS] = entry[N_ROWS] - before[N_ROWS];
   for (const part of [before, after]) {
     const stretches = triples(entry[STRETCHES]).filter(([from, to]) => to >= part[FIRST] && from <= part[LAST]);
     part[CROP] = -1;
@@ -256,8 +264,9 @@ class Graph {
   }
 
   remove(name) {
-    const [gone, kept] = [[], []];
-    for (const edge of this.edges) (edge[0] === name || edge[1] === name ? gone : kept).push(edge);
+    const isOf = ([a, b]) => a === name || b === name;
+    const gone = this.edges.filter(isOf);
+    const kept = this.edges.filter((edge) => !isOf(edge));
     const ends = gone.map(([a, b, weight]) => [a === name ? b : a, weight]);
     const link = linkByRule("both were linked to a tracklet that is not a person");
     for (let at = 1; at < ends.length; at += 1) {
@@ -330,7 +339,8 @@ function personFrom(names, id, { nodes, edges }) {
   const own = names.map((name) => nodes.get(name));
   const tracklets = own.map(({ entry }) => entry);
   const links = edges.filter(([a]) => at.has(a)).map(([a, b, , link]) => [at.get(a), at.get(b), ...link.slice(2)]);
-  const near = new Map([...new Set(own.map(({ person }) => person))].flatMap((person) => person.near).map((each) => [each[0], each]));
+  const before = new Set(own.map(({ person }) => person));
+  const near = new Map([...before].flatMap((person) => person.near).map((each) => [each[0], each]));
   const crops = tracklets.map((entry) => entry[CROP]).filter((crop) => crop >= 0);
   return {
     id,

@@ -44,6 +44,6 @@ export function boxAt(each, timeS) {
   const after = Math.min(before + 1, end - 1);
   const step = times[after] - times[before];
   const share = step ? clamp((time - times[before]) / step, 0, 1) : 0;
-  const between = (side) => ((1 - share) * sides[4 * before + side] + share * sides[4 * after + side]) / SCALE;
-  return { sides: [0, 1, 2, 3].map(between), isFilled: Boolean(seen[2]) };
+  const sideAt = (side) => ((1 - share) * sides[4 * before + side] + share * sides[4 * after + side]) / SCALE;
+  return { sides: [0, 1, 2, 3].map(sideAt), isFilled: Boolean(seen[2]) };
 }

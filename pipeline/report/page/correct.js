@@ -1,9 +1,9 @@
 // What is wrong with a person, said where it is seen.
 
-import { answer, frameAt } from "./answers.js";
+import { answer, cutName, frameAt, namesOf } from "./answers.js";
 import { crop } from "./crops.js";
-import { button, cameraName, data, moment, people, span, times, timesAndSpan, tracklet } from "./data.js";
-import { fillList, note } from "./parts.js";
+import { cameraName, data, moment, people, span, times, timesAndSpan, tracklet } from "./data.js";
+import { button, fillList, note } from "./parts.js";
 import { element, labelled, setText } from "./text.js";
 
 const PIECES_SHOWN = 12;
@@ -40,6 +40,7 @@ export function makeCorrections(person, watch) {
   };
 
   const rows = element("ul", "pieces");
+  const names = namesOf(person);
   const splits = []; // what follows the playhead
 
   function row(entry) {
@@ -49,11 +50,12 @@ export function makeCorrections(person, watch) {
     const words = element("div", "words", element("strong", "", name), note(timesAndSpan(each)));
     const open = button("", () => watch(each), "picture", crop(each.crop, where, "tiny"));
     open.title = `Go to ${where}`;
-    const others = person.tracklets.map((other) => tracklet(other).name).filter((name) => name !== each.name);
+    const others = names.filter((other) => other !== each.name);
     const notThis = button("Not this person", () => say("different", each.name, ...others));
     notThis.disabled = !others.length;
     const notAPerson = button("Not a person", () => say("not_a_person", each.name));
-    const split = button("Split at playhead", () => say("split", each.name, `${each.name.slice(0, each.name.lastIndexOf("@"))}@${frameAt(entry, now)}`));
+    const later = () => `${cutName(each.name)[0]}@${frameAt(entry, now)}`;
+    const split = button("Split at playhead", () => say("split", each.name, later()));
     const follow = () => {
       const frame = each.first < now && now < each.last ? frameAt(entry, now) : -1;
       split.disabled = !(frame > each.frame && frame <= each.lastFrame);

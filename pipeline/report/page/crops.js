@@ -26,8 +26,10 @@ function fill(target, number, url) {
   const sheet = Math.floor(number / PER_SHEET);
   const place = number % PER_SHEET;
   const nHere = Math.min(PER_SHEET, data.crops.n - sheet * PER_SHEET);
-  const [nColumns, nRows] = [Math.min(nHere, COLUMNS), Math.ceil(nHere / COLUMNS)];
-  const [row, column] = [Math.floor(place / COLUMNS), place % COLUMNS];
+  const nColumns = Math.min(nHere, COLUMNS);
+  const nRows = Math.ceil(nHere / COLUMNS);
+  const column = place % COLUMNS;
+  const row = Math.floor(place / COLUMNS);
   const share = (at, n) => (n > 1 ? `${(100 * at) / (n - 1)}%` : "0");
   target.style.backgroundImage = `url("${url}")`;
   target.style.backgroundSize = `${100 * nColumns}% ${100 * nRows}%`;

@@ -77,6 +77,11 @@ export function span(lengthS) {
   return lengthS < 10 ? `${Math.max(0, lengthS).toFixed(1)} s` : duration(lengthS);
 }
 
+/** Return a round length of time. */
+export function short(lengthS) {
+  return span(lengthS).replace(".0 s", " s").replace(" h 0 min", " h");
+}
+
 /** Return when a person or a tracklet is seen first and last. */
 export function times({ first, last }) {
   return `${moment(first)} to ${moment(last)}`;
@@ -125,12 +130,4 @@ export function linkTo(id) {
   const link = element("a", "person-link", numberOf(id));
   link.href = `#people/${id}`;
   return labelled(link, `Person ${id}`);
-}
-
-/** Return a button. */
-export function button(text, onClick, className = "", ...content) {
-  const made = element("button", className, text, ...content);
-  made.type = "button";
-  made.addEventListener("click", onClick);
-  return made;
 }

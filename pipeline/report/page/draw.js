@@ -3,11 +3,11 @@
 // By pointer: click to put a point, drag to move one. By keyboard: arrows move the cross on the picture, or the point that has
 // the focus; Enter puts a point, Escape drops the shape, Backspace takes the last point back.
 
-import { button, cameraName, data } from "./data.js";
+import { cameraName, data } from "./data.js";
 import { errorOf, inverse, knownPoints, matrixOf, project } from "./homography.js";
-import { arrowStep, card, choice, clamp, note, onKey, save, shape, table } from "./parts.js";
+import { arrowStep, button, card, choice, clamp, note, onKey, save, shape, table } from "./parts.js";
 import { settingsOf } from "./settings.js";
-import { element, labelled, setText } from "./text.js";
+import { count, element, labelled, setText } from "./text.js";
 import { label, stillPicture, zoneColour, zoneShape } from "./zones.js";
 
 const TOOLS = { area: "Area", line: "Line", floor: "Floor points" };
@@ -86,10 +86,9 @@ function finish() {
   const isLine = tool === "line";
   if (draft.length < (isLine ? 2 : 3)) return;
   const names = new Set(state.zones.map((zone) => zone.name));
-  const kind = isLine ? "line" : "area";
-  let count = 1;
-  while (names.has(`${kind} ${count}`)) count += 1;
-  const made = { name: `${kind} ${count}`, isLine, camera: number, points: draft };
+  let nth = 1;
+  while (names.has(`${tool} ${nth}`)) nth += 1;
+  const made = { name: `${tool} ${nth}`, isLine, camera: number, points: draft };
   draft = [];
   changeDrawn(() => state.zones.push(made));
 }
@@ -208,7 +207,7 @@ function refreshPicture() {
 }
 
 function fit(matrix, n) {
-  if (n < 4) return `${4 - n} more ${n === 3 ? "point" : "points"} needed.`;
+  if (n < 4) return `${count(4 - n, "more point")} needed.`;
   if (!matrix) return "These points do not tell the floor: some lie on one line, or a number is wrong.";
   return n === 4 ? "Four points always fit: a fifth one shows how well." : `The floor that fits ${n} points best; the lines are on it.`;
 }
@@ -332,12 +331,15 @@ export function showDraw(target) {
   stage.tabIndex = 0;
   const told = element("span", "facts");
   told.role = "status";
-  parts = { stage, panel: element("div", "drawn"), hint: element("p", "facts"), yaml: element("pre"), fit: element("p", "facts"), errors: [] };
+  parts = { stage, panel: element("div", "drawn"), hint: note(), yaml: element("pre"), fit: note(), errors: [] };
   parts.fit.role = "status";
   labelled(parts.yaml, "Settings").tabIndex = 0;
   const line = element("div", "line", button("Copy", () => copy(told)), button("Download", downloadSettings), told);
   const about = note("Save it as site.yaml beside the videos, or put the parts into your own file, and run with --config site.yaml.");
-  if (data.is_correctable) about.append(" To count at these zones in the results that are here: ", element("code", "", "people-tracker apply DIR --zones site.yaml"));
+  if (data.is_correctable) {
+    const command = element("code", "", "people-tracker apply DIR --zones site.yaml");
+    about.append(" To count at these zones in the results that are here: ", command);
+  }
   target.append(card("Draw", toolbar(), parts.hint, stage), card("Drawn", parts.panel), card("Settings", about, parts.yaml, line));
   listen(stage);
   onKey(document, (event) => {

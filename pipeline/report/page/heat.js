@@ -1,9 +1,9 @@
 // Heat maps: for how long people stood where in the picture of each camera, by their feet.
 
 import { withStill } from "./crops.js";
-import { data, span } from "./data.js";
+import { data, short, span } from "./data.js";
 import { arrowStep, clamp, note, scaleMark } from "./parts.js";
-import { picture } from "./picture.js";
+import { GROUND, picture } from "./picture.js";
 import { element, labelled, setText } from "./text.js";
 
 const HEAT_DECADES = 3; // from the longest time of a square down to the shortest that has a colour
@@ -33,7 +33,8 @@ function heatColour(at) {
 
 function heatSquares({ columns, rows }, seconds) {
   const made = element("canvas");
-  [made.width, made.height] = [columns, rows];
+  made.width = columns;
+  made.height = rows;
   const context = made.getContext("2d");
   for (const [cell, timeS] of seconds) {
     if (timeS < coolestS) continue;
@@ -137,9 +138,9 @@ class HeatMap {
 function heatScale() {
   const stops = Array.from({ length: 17 }, (_, at) => heatColour(at / 16)).join(", ");
   const bar = element("div", "heat-colours");
-  bar.style.background = `linear-gradient(90deg, ${stops}), #0b0d10`;
+  bar.style.background = `linear-gradient(90deg, ${stops}), ${GROUND}`;
   const ticks = HEAT_TICKS_S.filter((each) => each > coolestS && each < hottestS);
-  const marks = ticks.map((tick) => scaleMark(span(tick).replace(".0", ""), 100 * heatLevel(tick)));
+  const marks = ticks.map((tick) => scaleMark(short(tick), 100 * heatLevel(tick)));
   const label = `Colours from ${span(coolestS)}, dark, to ${span(hottestS)}, light`;
   return labelled(element("div", "heat-scale", bar, ...marks), label, "img");
 }

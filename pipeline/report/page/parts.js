@@ -1,6 +1,5 @@
-// What several views are made of: cards, tables, bars, SVG shapes, fields, and the keys that move things.
+// What several views are made of: cards, tables, bars, SVG shapes, buttons, fields, and the keys that move things.
 
-import { button } from "./data.js";
 import { element, labelled } from "./text.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -59,6 +58,14 @@ export function shape(tag, attributes, ...content) {
 /** Return a section with a title. */
 export function card(title, ...content) {
   return element("section", "card", element("h2", "", title), ...content);
+}
+
+/** Return a button. */
+export function button(text, onClick, className = "", ...content) {
+  const made = element("button", className, text, ...content);
+  made.type = "button";
+  made.addEventListener("click", onClick);
+  return made;
 }
 
 /** Return words beside what is shown. */

@@ -49,7 +49,7 @@ function matches(each, words, camera, doubt) {
 }
 
 /** Apply the filters. */
-export function findPeople() {
+function findPeople() {
   const words = byId("search").value.trim().toLowerCase();
   const camera = byId("by-camera").value;
   const doubt = byId("by-doubt").value;
@@ -97,10 +97,11 @@ function makeRow({ person, names, least }, at) {
 
 /** What is in doubt about a person; nothing where all is sure. */
 function doubtMark(person, least) {
-  const doubt = person.doubtful ? "doubtful" : least < data.confirmed ? "probable" : "";
+  const doubt = person.doubtful ? "doubtful" : least < data.confirmed && "probable";
   const kind = person.isPreview ? "corrected" : doubt;
   if (!kind) return "";
-  const more = person.isPreview ? doubt : least < 1 ? `weakest link ${percent(least)}` : "";
+  const weak = least < 1 && `weakest link ${percent(least)}`;
+  const more = person.isPreview ? doubt : weak;
   const made = element("span", "mark", more ? `${kind} · ${more}` : kind);
   made.dataset.doubt = kind;
   return made;

@@ -3,8 +3,8 @@
 import { personOf } from "./answers.js";
 import { makeCorrections } from "./correct.js";
 import { crop } from "./crops.js";
-import { button, cameraName, camerasOf, capital, data, linkTo, moment, numberOf, people, percent, span, strength, times, tracklet, weakest } from "./data.js";
-import { fillList, note } from "./parts.js";
+import { cameraName, camerasOf, capital, data, linkTo, moment, numberOf, people, percent, span, strength, times, tracklet, weakest } from "./data.js";
+import { button, fillList, note } from "./parts.js";
 import { Player } from "./player.js";
 import { makeTimeline } from "./timeline.js";
 import { byId, count, element } from "./text.js";
@@ -32,7 +32,7 @@ export function showPerson(person, onBack) {
   };
   const stage = element("div", "stage", element("div", "watch", player.node, pictures(person)), timeline.node);
   if (!player.exists) {
-    stage.prepend(element("p", "facts hint", `No videos beside this page: ${data.no_videos}.`));
+    stage.prepend(note(`No videos beside this page: ${data.no_videos}.`));
   }
   detail.replaceChildren(
     heading(person, onBack, () => {

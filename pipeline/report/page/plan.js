@@ -1,7 +1,7 @@
 // Floor plans: the paths of people seen from above, all of them or those of one moment.
 
-import { button, cameraName, camerasOf, colour, countPeople, data, linkTo, moment, people, times, triples } from "./data.js";
-import { arrowStep, between, choice, clamp, note, shortName, slider } from "./parts.js";
+import { cameraName, camerasOf, colour, countPeople, data, linkTo, moment, people, times, triples } from "./data.js";
+import { arrowStep, between, button, choice, clamp, note, shortName, slider } from "./parts.js";
 import { FAINT, INK, picture, write } from "./picture.js";
 import { element, setText } from "./text.js";
 
@@ -22,11 +22,13 @@ class Plan {
     this.time = null;
     this.chosen = 0;
     const [left, low, right, high] = plan.bounds;
-    [this.wide, this.high] = [right - left, high - low];
+    this.wide = right - left;
+    this.high = high - low;
     const shape = clamp(this.high / this.wide, 0.45, 1.15);
     const label = "Floor plan with the path of each person. Left and right arrow keys go from person to person, Enter shows the person.";
     const { canvas, redraw } = picture("floor", label, shape, this);
-    [this.canvas, this.redraw] = [canvas, redraw];
+    this.canvas = canvas;
+    this.redraw = redraw;
     this.ids = idsOf(this.paths);
     canvas.addEventListener("click", (event) => {
       const id = this.nearest(event); // a finger chooses first, and opens then
@@ -102,7 +104,8 @@ class Plan {
   /** All paths, on a canvas of their own: they are the same whoever is chosen. */
   drawLayer(context) {
     const layer = element("canvas");
-    [layer.width, layer.height] = [context.canvas.width, context.canvas.height];
+    layer.width = context.canvas.width;
+    layer.height = context.canvas.height;
     const own = layer.getContext("2d");
     own.setTransform(context.getTransform());
     own.lineJoin = "round";
@@ -114,7 +117,8 @@ class Plan {
   drawGrid(context, width, height) {
     const step = STEPS_M.find((each) => each * this.scale >= 44) ?? STEPS_M.at(-1);
     const [left, low, right, high] = this.plan.bounds;
-    const [far, bottom] = [this.left + this.wide * this.scale, this.top + this.high * this.scale];
+    const far = this.left + this.wide * this.scale;
+    const bottom = this.top + this.high * this.scale;
     const number = (value, x, y) => {
       if (this.plan.reference < 0) write(context, String(Number(value.toFixed(1))), x, y, FAINT);
     };
@@ -130,7 +134,8 @@ class Plan {
       stroke(context, GRID, 1, [this.left, at], [far, at]);
       number(y, Math.max(this.left - 5, 24), at + 4);
     }
-    const [end, length] = [width - 14, step * this.scale];
+    const end = width - 14;
+    const length = step * this.scale;
     stroke(context, INK, 2, [end - length, 12], [end - length, 17], [end, 17], [end, 12]);
     write(context, `${this.plan.reference < 0 ? "" : "about "}${step} m`, end, 33);
   }
@@ -243,7 +248,8 @@ function planNote(plan) {
   const name = cameraName(plan.reference);
   const off = Math.round(100 * Math.max(USUAL_DOUBT, plan.doubt));
   const joined = plan.views.length > 1 ? ` Other cameras are joined to ${name} by people seen by both.` : "";
-  return `Approximate, in the view of ${name}, whose floor was measured by the heights of people: distances may be off by ${off}%.${joined} A homography of each camera makes it exact.`;
+  const measured = `Approximate, in the view of ${name}, whose floor was measured by the heights of people`;
+  return `${measured}: distances may be off by ${off}%.${joined} A homography of each camera makes it exact.`;
 }
 
 function planView(plan) {

@@ -1,8 +1,8 @@
 // The videos on one clock, that of the run: all cameras at once (the mosaic, or up to four videos
 // side by side), or one camera. It can follow a person from camera to camera.
 
-import { button, cameraName, data, moment, tracklet } from "./data.js";
-import { choice, clamp, onKey } from "./parts.js";
+import { cameraName, data, moment, tracklet } from "./data.js";
+import { button, choice, clamp, onKey } from "./parts.js";
 import { ALL, Screen, partsOf } from "./screen.js";
 import { element, labelled, setText } from "./text.js";
 
@@ -19,6 +19,7 @@ export class Player {
     this.now = 0; // on the clock of the run
     this.camera = null;
     this.person = null;
+    this.shownFor = null; // the person for whom the screens were chosen
     this.tracklets = [];
     this.isPlaying = false;
     this.speed = 1;
@@ -64,9 +65,12 @@ export class Player {
     if (!this.exists) return;
     this.pause();
     this.tracklets = person.tracklets.map(tracklet);
-    const [first] = this.tracklets;
-    this.now = first.first; // the videos are chosen for this time
     if (this.camera === null) this.camera = this.hasAll ? ALL : this.withVideo[0];
+    this.toStart();
+  }
+
+  toStart() {
+    const [first] = this.tracklets;
     this.seek(first.first, first.camera);
   }
 
@@ -99,7 +103,7 @@ export class Player {
     if (data.mosaic) return [ALL];
     if (this.withVideo.length <= MAX_SCREENS) return this.withVideo;
     const before = this.screens.map((screen) => screen.number);
-    if (before.length === MAX_SCREENS && !before.includes(ALL) && this.shownFor === this.person && wanted === null) return before;
+    if (before.length === MAX_SCREENS && this.shownFor === this.person && wanted === null) return before;
     this.shownFor = this.person;
     const away = new Map(this.withVideo.map((number) => [number, number === wanted ? -1 : Infinity]));
     for (const { camera, first, last } of this.tracklets) {
@@ -187,8 +191,7 @@ export class Player {
   playRoute() {
     if (!this.person) return;
     this.follow.checked = true;
-    const [first] = this.tracklets;
-    this.seek(first.first, first.camera);
+    this.toStart();
     this.setPlaying(true);
   }
 

@@ -2,8 +2,8 @@
 
 import { answer, answers, askAgain, given, isSettled, isSkipped, isStored, onAnswers, personOf, restore, sides, undo, yaml } from "./answers.js";
 import { crop } from "./crops.js";
-import { button, cameraName, capital, data, linkTo, moment, percent, timesAndSpan, tracklet } from "./data.js";
-import { card, note, onKey, save } from "./parts.js";
+import { cameraName, capital, data, linkTo, moment, percent, timesAndSpan, tracklet } from "./data.js";
+import { button, card, note, onKey, save } from "./parts.js";
 import { byId, count, element, labelled, setText } from "./text.js";
 
 const CROPS_SHOWN = 7;
@@ -18,7 +18,7 @@ const KINDS = {
 const SIGNS = { same: " = ", different: " ≠ ", skip: " and " };
 const reviewView = byId("review-view");
 const pendingBar = byId("pending");
-const soFar = element("p", "facts");
+const soFar = note();
 soFar.role = "status";
 let watch = () => {};
 let isSaved = true;

@@ -2,8 +2,8 @@
 // says, with a box around the chosen person.
 
 import { boxAt } from "./boxes.js";
-import { button, cameraName, colour, data } from "./data.js";
-import { clamp } from "./parts.js";
+import { cameraName, colour, data } from "./data.js";
+import { button, clamp } from "./parts.js";
 import { element, labelled, setText } from "./text.js";
 
 export const ALL = -1;
@@ -66,7 +66,7 @@ export class Screen {
     const isAll = number === ALL;
     labelled(this.video, `Video of ${isAll ? "all cameras" : cameraName(number)}`);
     if (!isAll) this.setShape(data.cameras[number].width / data.cameras[number].height);
-    for (const [, view] of this.views) view.remove();
+    for (const view of this.views.values()) view.remove();
     this.views = new Map();
     data.cameras.forEach((camera, at) => {
       if (isAll ? !camera.tile.length : at !== number) return;

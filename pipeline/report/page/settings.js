@@ -3,8 +3,12 @@
 import { data } from "./data.js";
 import { matrixOf } from "./homography.js";
 
+const NOT_IN_YAML = /[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g;
+
 /** Text for YAML: a JSON string with all escaped that YAML would take for something else. */
-const quoted = (value) => JSON.stringify(value).replace(/[\u007f-\u009f\u2028\u2029\ufeff\ufffe\uffff]/g, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`);
+function quoted(value) {
+  return JSON.stringify(value).replace(NOT_IN_YAML, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
 
 /** Return settings as YAML: all cameras, and what was drawn. */
 export function settingsOf({ zones, floor }) {

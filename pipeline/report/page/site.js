@@ -1,9 +1,9 @@
 // The site: cameras and ways between them, people over time, how long they stay, and the floor.
 
 import { given } from "./answers.js";
-import { button, cameraName, countPeople, data, moment, span } from "./data.js";
+import { cameraName, countPeople, data, moment, short, span } from "./data.js";
 import { heatMaps } from "./heat.js";
-import { bars, between, card, clamp, laneName, note, scaleMark, shape, shareOf, shortName, slider, table } from "./parts.js";
+import { bars, between, button, card, clamp, laneName, note, scaleMark, shape, shareOf, shortName, slider, table } from "./parts.js";
 import { floorPlans } from "./plan.js";
 import { count, element, labelled, setText } from "./text.js";
 import { zonesCard } from "./zones.js";
@@ -16,11 +16,6 @@ const MIN_BINS = 10; // of the times between cameras
 const WAY_TICKS_S = [0, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 4 * 3600, 12 * 3600];
 
 const asFound = element("p", "doubt mild as-found", "This view shows the people as the run found them. It follows your corrections once they are applied.");
-
-/** A round length of time. */
-function short(lengthS) {
-  return span(lengthS).replace(".0 s", " s").replace(" h 0 min", " h");
-}
 
 function seconds(step) {
   const said = [];
@@ -52,7 +47,16 @@ function layOut() {
 }
 
 function arrowHead() {
-  const marker = shape("marker", { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 9, markerHeight: 9, markerUnits: "userSpaceOnUse", orient: "auto" });
+  const marker = shape("marker", {
+    id: "arrow",
+    viewBox: "0 0 8 8",
+    refX: 7,
+    refY: 4,
+    markerWidth: 9,
+    markerHeight: 9,
+    markerUnits: "userSpaceOnUse",
+    orient: "auto",
+  });
   marker.append(shape("path", { d: "M0 0 8 4 0 8z" }));
   return shape("defs", {}, marker);
 }
@@ -228,12 +232,13 @@ function dwell() {
   const most = Math.max(...counts, 1);
   const made = element("dl", "dwell");
   const nShown = counts.findLastIndex((n) => n > 0) + 1;
+  const low = edges.map(short);
+  const middle = low.slice(1).map((high, at) => `${low[at]} to ${high}`);
+  const words = [`under ${low[0]}`, ...middle, `over ${low.at(-1)}`];
   counts.slice(0, nShown).forEach((n, at) => {
-    const low = at ? short(edges[at - 1]) : "";
-    const words = at === 0 ? `under ${short(edges[0])}` : at === edges.length ? `over ${low}` : `${low} to ${short(edges[at])}`;
     const bar = element("span", "dwell-bar");
     bar.style.width = `${(100 * n) / most}%`;
-    made.append(element("dt", "", words), element("dd", "", bar, element("span", "", String(n))));
+    made.append(element("dt", "", words[at]), element("dd", "", bar, element("span", "", String(n))));
   });
   return card("How long people stay", note(`From first to last seen, median ${span(median)}`), made);
 }

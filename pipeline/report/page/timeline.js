@@ -1,7 +1,7 @@
 // When a person was where: a lane per camera, with gaps as gaps, and a scrubber on the same clock.
 
-import { button, cameraName, data, moment, percent, stretchesOf, timesAndSpan, tracklet } from "./data.js";
-import { laneName, scaleMark, shareOf, slider } from "./parts.js";
+import { cameraName, data, moment, percent, stretchesOf, timesAndSpan, tracklet } from "./data.js";
+import { button, laneName, scaleMark, shareOf, slider } from "./parts.js";
 import { element, labelled, setText } from "./text.js";
 
 const TICKS_S = [0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400, 604800];
@@ -16,7 +16,7 @@ export function makeTimeline(person, seek) {
   const place = (timeS) => (100 * (timeS - from)) / (to - from);
   const node = element("div", "timeline");
   const told = element("p", "facts told", legend(person));
-  told.setAttribute("role", "status");
+  told.role = "status";
   const lanes = makeLanes(person, place, pick);
   const head = element("div", "playhead");
   head.hidden = true;

@@ -2,7 +2,7 @@
 
 import { withStill } from "./crops.js";
 import { data, span } from "./data.js";
-import { bars, card, laneName, mean, note, shape, table } from "./parts.js";
+import { bars, between, card, laneName, mean, note, shape, table } from "./parts.js";
 import { element, labelled } from "./text.js";
 
 const COLOURS = ["#ffd23f", "#4cc9f0", "#ff7ab6", "#80ed99", "#ff9f1c", "#b8a1ff"];
@@ -17,7 +17,10 @@ export function stillPicture(camera) {
   const { width, height } = camera;
   const made = shape("svg", { class: "still", viewBox: `0 0 ${width} ${height}` });
   made.append(shape("rect", { width, height, class: "no-still" }));
-  if (camera.still < 0) made.append(shape("text", { x: width / 2, y: height / 2, class: "no-still-text", "font-size": width / 24 }, "no picture of this camera"));
+  if (camera.still < 0) {
+    const where = { x: width / 2, y: height / 2, "font-size": width / 24 };
+    made.append(shape("text", { class: "no-still-text", ...where }, "no picture of this camera"));
+  }
   const image = shape("image", { width, height, preserveAspectRatio: "none" });
   withStill(camera, (url) => image.setAttribute("href", url));
   made.append(image);
@@ -48,7 +51,7 @@ function inArrow([[x1, y1], [x2, y2]], unit) {
   const length = Math.hypot(x2 - x1, y2 - y1) || 1;
   const along = [(x2 - x1) / length, (y2 - y1) / length];
   const right = [-along[1], along[0]];
-  const middle = [(x1 + x2) / 2, (y1 + y2) / 2];
+  const middle = between([x1, y1], [x2, y2], 0.5);
   const at = (ahead, aside) => middle.map((value, axis) => value + unit * (right[axis] * ahead + along[axis] * aside));
   const path = `M${at(0, 0)} L${at(30, 0)} M${at(20, -8)} L${at(30, 0)} L${at(20, 8)}`;
   const [x, y] = at(44, 0);
@@ -91,7 +94,10 @@ export function zonesCard() {
   const lines = data.zones.filter((zone) => zone.is_line);
   const content = [zonePictures()];
   if (areas.length) {
-    const body = areas.map((zone) => [zone.zone, String(zone.entries), String(zone.exits), String(zone.inside), String(zone.most), zone.exits ? span(zone.dwell_s) : "–"]);
+    const body = areas.map((area) => {
+      const counts = [area.entries, area.exits, area.inside, area.most];
+      return [area.zone, ...counts.map(String), area.exits ? span(area.dwell_s) : "–"];
+    });
     content.push(table(["Area", "Entries", "Exits", "Inside", "Most", "Stay"], body));
     content.push(note("Inside: people at the end. Most: people at once. Stay: median of the stays that ended."));
     content.push(element("p", "facts lanes-title", "People inside over time"), ...lanes(areas));

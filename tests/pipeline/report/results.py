@@ -1,7 +1,8 @@
 """Results of runs that never were, in the folder and form of real ones."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def write(
         links += _links(person)
     near = []
     if n_people > 1:
-        near = [_link(people[0], people[1], 0, 0, 0.4, "near miss")]
+        near = [link(people[0], people[1], 0, 0, 0.4, "near miss")]
     described = [_camera(name) for name in cameras]
     _save(folder, "trajectories.json", {"cameras": described, "people": people})
     _save(folder, "links.json", _why(links, near))
@@ -63,6 +64,14 @@ def write(
     (folder / KEPT).write_bytes(b"stands for what corrections are applied to")
     _write_crops(folder, people, crops_of, stills)
     return folder
+
+
+@contextmanager
+def changed(folder: Path, name: str) -> Iterator[Json]:
+    """Give a document of results to be changed, and write it again."""
+    document = json.loads((folder / name).read_text())
+    yield document
+    _save(folder, name, document)
 
 
 def _save(folder: Path, name: str, document: Json) -> None:
@@ -118,11 +127,12 @@ def _links(person: Json) -> list[Json]:
     for at in range(1, len(person["tracklets"])):
         probability = 0.7 if at == 1 and person["doubtful"] else 0.95
         status = "confirmed" if probability > 0.9 else "probable"
-        found.append(_link(person, person, at - 1, at, probability, status))
+        found.append(link(person, person, at - 1, at, probability, status))
     return found
 
 
-def _link(a: Json, b: Json, first: int, second: int, probability: float, status: str) -> Json:
+def link(a: Json, b: Json, first: int, second: int, probability: float, status: str) -> Json:
+    """An entry of links.json about a tracklet of each of two people, by their places."""
     return {
         "status": status,
         "people": [a["person_id"], b["person_id"]],

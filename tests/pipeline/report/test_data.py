@@ -42,13 +42,6 @@ def document_of(folder: Path) -> Json:
     return document
 
 
-def rewrite(folder: Path, name: str, change: Any) -> None:
-    path = folder / name
-    document = json.loads(path.read_text())
-    change(document)
-    path.write_text(json.dumps(document))
-
-
 def test_a_person_has_tracklets_links_and_near_misses(tmp_path: Path) -> None:
     shown = report(results.write(tmp_path, 3, 2))
     first, second, _ = shown["people"]
@@ -65,11 +58,9 @@ def test_a_person_has_tracklets_links_and_near_misses(tmp_path: Path) -> None:
 
 
 def test_the_second_choice_of_a_link_names_the_person_of_the_rival(tmp_path: Path) -> None:
-    def add_rival(why: Json) -> None:
+    with results.changed(results.write(tmp_path, 3, 2), "links.json") as why:
         why["links"][0] |= {"rival": "hall/1@20", "rival_probability": 0.62}
         why["links"][0]["lookalike"] = "yard/2@40"
-
-    rewrite(results.write(tmp_path, 3, 2), "links.json", add_rival)
     link = report(tmp_path)["people"][0]["links"][0]
     assert link[5] == "second choice: person 2, 62% (hall/1@20)"
     assert link[6] == 2
@@ -78,10 +69,8 @@ def test_the_second_choice_of_a_link_names_the_person_of_the_rival(tmp_path: Pat
 
 
 def test_questions_say_what_is_in_doubt_and_why(tmp_path: Path) -> None:
-    def doubt(why: Json) -> None:
+    with results.changed(results.write(tmp_path, 3, 2), "links.json") as why:
         why["links"][0] |= {"probability": 0.5, "lookalike": "yard/2@40"}
-
-    rewrite(results.write(tmp_path, 3, 2), "links.json", doubt)
     near, link = report(tmp_path)["questions"]
     assert near[:4] == ["gate/0@0", "hall/1@20", 0.4, 4.8]
     assert near[4].startswith("below the required 50%; the strongest evidence is between gate/0@0")
@@ -92,11 +81,9 @@ def test_questions_say_what_is_in_doubt_and_why(tmp_path: Path) -> None:
 def test_a_question_has_the_probability_of_the_run_and_the_rule_that_forbids_it(
     tmp_path: Path,
 ) -> None:
-    def forbid(why: Json) -> None:
-        why["near_misses"][0] |= {"probability": 0.97, "rule": TRAVEL}
-
     folder = results.write(tmp_path, 2, 12)
-    rewrite(folder, "links.json", forbid)
+    with results.changed(folder, "links.json") as why:
+        why["near_misses"][0] |= {"probability": 0.97, "rule": TRAVEL}
     document = report(folder)
     (question,) = [each for each in document["questions"] if each[5]]
     assert question[2] == document["people"][0]["near"][0][1] == 0.97
@@ -158,34 +145,28 @@ def test_no_two_scripts_of_the_page_declare_one_name_nor_one_of_the_browser() ->
 
 
 def test_a_gap_in_a_tracklet_stays_a_gap_and_rows_filled_in_are_marked(tmp_path: Path) -> None:
-    def change(document: Json) -> None:
+    with results.changed(results.write(tmp_path, 1, 1), "trajectories.json") as document:
         tracklet = document["people"][0]["tracklets"][0]
         tracklet["times_s"] = [0.0, 0.2, 2.0, 2.2, 2.4, 2.6]
         tracklet["filled"] = [0, 0, 0, 1, 1, 0]
         tracklet["scores"] = [0.9, 0.9, 0.9, 0.0, 0.0, 0.9]
-
-    rewrite(results.write(tmp_path, 1, 1), "trajectories.json", change)
     stretches = report(tmp_path)["people"][0]["tracklets"][0][7]
     assert stretches == [0.0, 0.2, 0, 2.0, 2.2, 0, 2.2, 2.6, 1, 2.6, 2.6, 0]
 
 
 def test_rows_filled_in_between_two_looks_of_the_detector_count_as_seen(tmp_path: Path) -> None:
-    def change(document: Json) -> None:
+    with results.changed(results.write(tmp_path, 1, 1), "trajectories.json") as document:
         document["people"][0]["tracklets"][0]["filled"] = [0, 1, 0, 1, 0, 1]
-
-    rewrite(results.write(tmp_path, 1, 1), "trajectories.json", change)
     assert report(tmp_path)["people"][0]["tracklets"][0][7] == []
 
 
 def test_times_count_from_the_first_person_also_since_1970(tmp_path: Path) -> None:
-    def later(document: Json) -> None:
+    with results.changed(results.write(tmp_path, 2, 1), "trajectories.json") as document:
         for camera in document["cameras"]:
             camera["start_s"] += 1.7e9
         for person in document["people"]:
             for tracklet in person["tracklets"]:
                 tracklet["times_s"] = [time_s + 1.7e9 for time_s in tracklet["times_s"]]
-
-    rewrite(results.write(tmp_path, 2, 1), "trajectories.json", later)
     shown = report(tmp_path)
     assert shown["origin_s"] == 1.7e9
     assert shown["people"][1]["first"] == 2.0
@@ -248,11 +229,9 @@ def test_settings_of_cameras_are_those_that_differ_and_name_no_folder(tmp_path: 
     camera = {"source": "/home/alice/gate.mp4", "name": "gate", "start_s": 2.5}
     (tmp_path / "config.yaml").write_text(json.dumps({"cameras": [camera]}))
 
-    def move(document: Json) -> None:
+    with results.changed(tmp_path, "trajectories.json") as document:
         document["cameras"][0]["source"] = camera["source"]
         document["cameras"][1]["source"] = "rtsp://10.0.0.7/main"
-
-    rewrite(tmp_path, "trajectories.json", move)
     gate, hall, _ = report(tmp_path)["cameras"]
     assert gate["settings"] == {"source": "gate.mp4", "start_s": 2.5}
     assert hall["settings"] == {"source": "rtsp://10.0.0.7/main"}
@@ -262,12 +241,10 @@ def test_settings_of_cameras_are_those_that_differ_and_name_no_folder(tmp_path: 
 def test_a_camera_without_width_in_a_mosaic_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def narrow(document: Json) -> None:
-        document["cameras"][0]["width"] = 0
-
     results.write(tmp_path, 0, 0, files=["mosaic.mp4"])
     (tmp_path / "mosaic.mp4").touch()
-    rewrite(tmp_path, "trajectories.json", narrow)
+    with results.changed(tmp_path, "trajectories.json") as document:
+        document["cameras"][0]["width"] = 0
     assert command.main([str(tmp_path)]) == 2
     assert "were not written by this program" in capsys.readouterr().err
 
@@ -402,7 +379,8 @@ def test_lookalikes_are_reviewed_first_where_people_can_be_corrected(tmp_path: P
 
     results.write(tmp_path, 10, 2, lookalikes="people here look alike: 1 of 10 identities")
     assert cure().startswith("Answer the questions of Review first. Filter people by doubt")
-    rewrite(tmp_path, "run.json", lambda run: run["files"].remove(KEPT))
+    with results.changed(tmp_path, "run.json") as run:
+        run["files"].remove(KEPT)
     assert cure().startswith("Filter people by doubt")
 
 
@@ -410,10 +388,8 @@ def test_lookalikes_are_reviewed_first_where_people_can_be_corrected(tmp_path: P
 def test_how_well_people_are_told_apart_comes_first(
     tmp_path: Path, separation: float, level: str
 ) -> None:
-    def change(why: Json) -> None:
+    with results.changed(results.write(tmp_path, 1, 1), "links.json") as why:
         why["calibration"]["separation"] = separation
-
-    rewrite(results.write(tmp_path, 1, 1), "links.json", change)
     first = report(tmp_path)["quality"][0]
     assert first["level"] == level
     assert (first["cure"] == "") == (level == "good")

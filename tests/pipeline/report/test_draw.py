@@ -1,6 +1,5 @@
 """Zones on the page in a real browser, and settings that are drawn there."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from pipeline.config import Config
 from pipeline.records import Array, Frame
 from pipeline.report import __main__ as command
 from pipeline.report.stills import Stills
-from tests.browser import DESKTOP, MARKS, PHONE, By, Keys, console_of, started, text_of
+from tests.browser import DESKTOP, MARKS, PHONE, By, Keys, console_of, text_of
 from tests.pipeline.report import results
 from tests.pipeline.report.test_page import TOO_WIDE, opened
 from tests.pipeline.report.test_stills import followed, picture
@@ -44,12 +43,6 @@ counter,exit,1,5.5,gate,,4.5,1
 """
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with started() as driver:
-        yield driver
-
-
 @pytest.fixture
 def browser(chromium: Any) -> Iterator[Any]:
     """The browser; at the end it must have complained about nothing."""
@@ -64,11 +57,10 @@ def site(folder: Path, zones: Sequence[object]) -> Path:
     stills = Stills("off")
     for name in ("gate", "hall"):
         stills.look(Frame(name, 0, 0.0, picture(60, WIDTH, HEIGHT)), followed([]))
-    path = results.write(folder, 3, 2, stills=stills) / "trajectories.json"
-    document = json.loads(path.read_text())
-    for camera in document["cameras"]:
-        camera |= {"width": WIDTH, "height": HEIGHT}
-    path.write_text(json.dumps(document))
+    results.write(folder, 3, 2, stills=stills)
+    with results.changed(folder, "trajectories.json") as document:
+        for camera in document["cameras"]:
+            camera |= {"width": WIDTH, "height": HEIGHT}
     cameras = [{"source": f"{name}.mp4", "name": name} for name in ("gate", "hall", "yard")]
     cameras[1] |= {"homography": np.diag([0.01, 0.02, 1.0]).tolist(), "start_s": 1.5}
     (folder / "config.yaml").write_text(yaml.safe_dump({"cameras": cameras, "zones": zones}))

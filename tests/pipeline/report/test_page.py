@@ -28,7 +28,6 @@ from tests.browser import (
     console_of,
     requests_of,
     set_size,
-    started,
     text_of,
 )
 from tests.pipeline.linking.test_linker import seen
@@ -55,12 +54,6 @@ const wide = [...document.querySelectorAll("body *")].filter((each) => {
 });
 return [document.documentElement.scrollWidth <= innerWidth, wide.map((each) => each.className)];
 """
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with started() as driver:
-        yield driver
 
 
 @pytest.fixture
@@ -142,10 +135,8 @@ def test_doubtful_people_are_marked_and_say_why(browser: Any, small: Path) -> No
 
 
 def test_a_doubt_names_the_link_and_the_other_person(browser: Any, tmp_path: Path) -> None:
-    path = results.write(tmp_path, 10, 2) / "links.json"
-    why = json.loads(path.read_text())
-    why["links"][9]["lookalike"] = "hall/1@20"
-    path.write_text(json.dumps(why))
+    with results.changed(results.write(tmp_path, 10, 2), "links.json") as why:
+        why["links"][9]["lookalike"] = "hall/1@20"
     assert command.main([str(tmp_path)]) == 0
     opened(browser, tmp_path, "#people/10")
     said = "Doubtful: the link of gate/9@180 and hall/9@210 rests on appearance alone, and person 2"
@@ -411,12 +402,10 @@ def test_a_camera_without_people_has_a_nought_in_the_graph(browser: Any, tmp_pat
 
 
 def test_no_time_has_sixty_seconds(browser: Any, tmp_path: Path) -> None:
-    path = results.write(tmp_path, 40, 1) / "trajectories.json"
-    document = json.loads(path.read_text())
-    for person in document["people"]:
-        for tracklet in person["tracklets"]:
-            tracklet["times_s"] = [time_s + 0.7 for time_s in tracklet["times_s"]]
-    path.write_text(json.dumps(document))
+    with results.changed(results.write(tmp_path, 40, 1), "trajectories.json") as document:
+        for person in document["people"]:
+            for tracklet in person["tracklets"]:
+                tracklet["times_s"] = [time_s + 0.7 for time_s in tracklet["times_s"]]
     assert command.main([str(tmp_path)]) == 0
     opened(browser, tmp_path, "#site")
     wait_until(lambda: "People over time" in text_of(browser, "#site-view"))
@@ -579,11 +568,9 @@ def with_videos(folder: Path, n_people: int = 1, **starts_s: float) -> Path:
         write_video(folder / f"{name}.mp4", 100, 10, (64, 48))
     files = [f"{name}.mp4" for name in starts_s]
     results.write(folder, n_people, 3, list(starts_s), files=files)
-    path = folder / "trajectories.json"
-    document = json.loads(path.read_text())
-    for camera in document["cameras"]:
-        camera["start_s"] = starts_s[camera["camera"]]
-    path.write_text(json.dumps(document))
+    with results.changed(folder, "trajectories.json") as document:
+        for camera in document["cameras"]:
+            camera["start_s"] = starts_s[camera["camera"]]
     return folder
 
 
@@ -671,11 +658,9 @@ def test_a_seek_shows_the_picture_of_its_time(browser: Any, tmp_path: Path, fps:
             image = np.full((48, 64, 3), grey_of(number), np.uint8)
             writer.write(yuv.from_bgr(image), number / fps)
     results.write(tmp_path, 1, 1, ["gate"], files=["gate.mp4"])
-    path = tmp_path / "trajectories.json"
-    document = json.loads(path.read_text())
-    (tracklet,) = document["people"][0]["tracklets"]
-    tracklet["times_s"] = [0, *(number / fps for number in wanted)]
-    path.write_text(json.dumps(document))
+    with results.changed(tmp_path, "trajectories.json") as document:
+        (tracklet,) = document["people"][0]["tracklets"]
+        tracklet["times_s"] = [0, *(number / fps for number in wanted)]
     watch(browser, tmp_path)
     browser.execute_script("document.querySelector('.view').hidden = true")
     move = """
@@ -728,14 +713,12 @@ def test_the_chosen_person_has_a_box_over_the_video(
         mosaic.tile(cameras, videos, tmp_path / "mosaic.mp4", 23, lambda: False)
         files.append("mosaic.mp4")
     results.write(tmp_path, 1, 2, list(sizes), files=files)
-    path = tmp_path / "trajectories.json"
-    document = json.loads(path.read_text())
-    for camera in document["cameras"]:
-        camera["width"], camera["height"] = sizes[camera["camera"]]
-    for tracklet in document["people"][0]["tracklets"]:
-        width, height = sizes[tracklet["camera"]]
-        tracklet["boxes"] = [[0, 0, width / 4, height / 4]] * results.ROWS
-    path.write_text(json.dumps(document))
+    with results.changed(tmp_path, "trajectories.json") as document:
+        for camera in document["cameras"]:
+            camera["width"], camera["height"] = sizes[camera["camera"]]
+        for tracklet in document["people"][0]["tracklets"]:
+            width, height = sizes[tracklet["camera"]]
+            tracklet["boxes"] = [[0, 0, width / 4, height / 4]] * results.ROWS
     watch(browser, tmp_path)
     seen = set()
     for bar in browser.find_elements(By.CSS_SELECTOR, ".bar"):

@@ -13,9 +13,10 @@ from pipeline.linking.clustering import corrections
 from pipeline.linking.reasons import SAME_TIME
 from pipeline.report import __main__ as command
 from pipeline.report import html
-from tests.browser import DESKTOP, MARKS, PHONE, By, console_of, set_size, started, text_of
+from tests.browser import DESKTOP, MARKS, PHONE, By, console_of, text_of
 from tests.pipeline.report import results
-from tests.pipeline.report.test_page import TOO_WIDE
+from tests.pipeline.report.test_data import document_of
+from tests.pipeline.report.test_page import HOSTILE, TOO_WIDE, opened, press
 from tests.waiting import wait_until
 
 pytestmark = MARKS
@@ -26,13 +27,6 @@ const scrubber = document.querySelector(".scrubber");
 scrubber.value = arguments[0];
 scrubber.dispatchEvent(new Event("input"));
 """
-HOSTILE = "</script><img src=x onerror=document.title='taken'>"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    with started() as driver:
-        yield driver
 
 
 @pytest.fixture
@@ -53,16 +47,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = results.write(tmp_path_factory.mktemp("review"), 30, 3, crops_of=3)
     assert command.main([str(folder)]) == 0
     return folder
-
-
-def opened(browser: Any, folder: Path, view: str, size: tuple[int, int] = DESKTOP) -> None:
-    set_size(browser, size)
-    browser.get("about:blank")
-    browser.get(f"{(folder / 'report.html').as_uri()}{view}")
-
-
-def press(browser: Any, key: str) -> None:
-    browser.find_element(By.TAG_NAME, "body").send_keys(key)
 
 
 def click(browser: Any, selector: str, text: str) -> None:
@@ -111,11 +95,9 @@ def test_the_question_that_matters_most_comes_first_and_says_what_the_run_thinks
 def test_a_question_says_what_the_run_said_of_the_pair_and_the_rule(
     browser: Any, tmp_path: Path
 ) -> None:
-    path = results.write(tmp_path, 2, 12) / "links.json"
-    why = json.loads(path.read_text())
-    why["links"] = [{**link, "probability": 1.0} for link in why["links"]]
-    why["near_misses"][0] |= {"probability": 0.97, "rule": SAME_TIME}
-    path.write_text(json.dumps(why))
+    with results.changed(results.write(tmp_path, 2, 12), "links.json") as why:
+        why["links"] = [{**link, "probability": 1.0} for link in why["links"]]
+        why["near_misses"][0] |= {"probability": 0.97, "rule": SAME_TIME}
     assert command.main([str(tmp_path)]) == 0
     opened(browser, tmp_path, "#review")
     said = "The run says 97% that they are one person, but a rule keeps them apart: one camera,"
@@ -207,17 +189,13 @@ def test_answers_outlive_a_reload_and_are_downloaded_in_the_form_that_linking_re
 
 
 def test_what_follows_from_earlier_answers_is_not_asked(browser: Any, tmp_path: Path) -> None:
-    def near(why: Any) -> None:
-        people = json.loads((tmp_path / "trajectories.json").read_text())["people"]
+    results.write(tmp_path, 3, 3)
+    people = json.loads((tmp_path / "trajectories.json").read_text())["people"]
+    with results.changed(tmp_path, "links.json") as why:
         why["near_misses"] = [
-            results._link(people[a], people[b], 0, 0, probability, "near miss")
+            results.link(people[a], people[b], 0, 0, probability, "near miss")
             for a, b, probability in ((0, 1, 0.45), (1, 2, 0.44), (0, 2, 0.43))
         ]
-
-    path = results.write(tmp_path, 3, 3) / "links.json"
-    why = json.loads(path.read_text())
-    near(why)
-    path.write_text(json.dumps(why))
     assert command.main([str(tmp_path)]) == 0
     opened(browser, tmp_path, "#review")
     wait_until(lambda: asked(browser) == ["1", "2"])
@@ -346,11 +324,10 @@ def test_a_person_is_said_to_be_another_one(browser: Any, folder: Path) -> None:
 def test_who_is_seen_beside_somebody_is_joined_with_them_on_a_second_click(
     browser: Any, tmp_path: Path
 ) -> None:
-    path = results.write(tmp_path, 3, 1, ("gate",)) / "trajectories.json"
-    people = json.loads(path.read_text())
-    for tracklet in people["people"][1]["tracklets"]:
-        tracklet["times_s"] = [round(time_s - 1.6, 2) for time_s in tracklet["times_s"]]
-    path.write_text(json.dumps(people))
+    results.write(tmp_path, 3, 1, ("gate",))
+    with results.changed(tmp_path, "trajectories.json") as document:
+        for tracklet in document["people"][1]["tracklets"]:
+            tracklet["times_s"] = [round(time_s - 1.6, 2) for time_s in tracklet["times_s"]]
     assert command.main([str(tmp_path)]) == 0
     opened(browser, tmp_path, "#people/1")
     wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
@@ -428,14 +405,11 @@ def test_what_was_answered_in_the_page_is_applied_to_the_run(
 
 @pytest.mark.parametrize("seed", range(12))
 def test_people_obey_any_answers_and_lose_nobody(browser: Any, folder: Path, seed: int) -> None:
-    text = (folder / "report.html").read_text()
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
-    assert found is not None
     embed = """
     document.body.innerHTML = "<script type='application/json' id='data'></script>";
     document.getElementById("data").textContent = arguments[0];
     """
-    browser.execute_script(embed, found[1])
+    browser.execute_script(embed, json.dumps(document_of(folder)))
     modules = [path for path in html.SCRIPTS if path.stem in ("text", "data", "answers")]
     parts = [html.EXPORT.sub("", html.IMPORT.sub("", path.read_text())) for path in modules]
     script = "\n".join([*parts, RANDOM_ANSWERS.read_text()])
