@@ -99,9 +99,12 @@ def test_a_network_of_ours_needs_no_conversion(
     assert "is a network of this program already" in capsys.readouterr().err
 
 
-def test_export_takes_a_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+def test_export_takes_a_checkpoint_and_says_how_it_was_read(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "model.safetensors"
     assert export.main([str(checkpoint), "--output", str(output)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"{checkpoint}: {READ_AS}"
     assert file.load(output).recipe.options["n_classes"] == 0
 
 
