@@ -195,8 +195,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
         raise InputError(f"{path}: {error}") from None
     if found is None:
         return given, ""
-    rest = {key: given[key] for key in (*found.left_over, *found.unused) if key in given}
-    return found.tensors | rest, found.family.name
+    return found.tensors | found.left_over | found.unused, found.family.name
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:
