@@ -170,8 +170,10 @@ def _run(parsed: argparse.Namespace) -> None:
 
 def _evaluate_all(parsed: argparse.Namespace) -> None:
     _check(parsed)
-    options = sections.overrides(parsed.set, "split=3")
-    documents = [_target(parsed, name, root, options) for name, root in _targets(parsed)]
+    given = sections.overrides(parsed.set, "split=3")
+    # all of them first: a mistake in the last should not wait for the others
+    splits = {name: _splits(parsed, name, given) for name in parsed.data}
+    documents = [_target(parsed, name, root, splits[name]) for name, root in _targets(parsed)]
     if len(documents) > 1:
         print("\nacross data sets")
         print("\n".join(across(documents)))
@@ -206,22 +208,28 @@ def _targets(parsed: argparse.Namespace) -> list[tuple[str, str]]:
     return list(zip(parsed.data, roots, strict=True))
 
 
+def _splits(parsed: argparse.Namespace, name: str, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Options of every split of a data set to evaluate; raises InputError."""
+    options = _own(given, name, parsed.data)
+    n_splits = catalogue.n_splits(name, options)
+    if parsed.all_splits and n_splits > 1:
+        return [{**options, "split": i} for i in range(n_splits)]
+    return [options]
+
+
 def _target(
-    parsed: argparse.Namespace, name: str, root: str, given: dict[str, Any]
+    parsed: argparse.Namespace, name: str, root: str, splits: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """Evaluate and print one data set; returns it as JSON values."""
-    options = _own(given, name, parsed.data)
     has_own_folder = parsed.pictures and len(parsed.data) > 1
     pictured = parsed.pictures / name if has_own_folder else parsed.pictures
-    n_splits = catalogue.n_splits(name, options) if parsed.all_splits else 1
-    splits = [{**options, "split": i} for i in range(n_splits)] if n_splits > 1 else [options]
     reports = []
     for each in splits:
         is_split = parsed.all_splits and "split" in each
         folder = pictured / f"split_{each['split']}" if pictured and is_split else pictured
         reports.append(one_split(parsed, name, root, each, folder))
-    if n_splits > 1:
-        print(f"\nover {n_splits} splits, mean +- deviation")
+    if len(splits) > 1:
+        print(f"\nover {len(splits)} splits, mean +- deviation")
         print("\n".join(over_splits(reports)))
     return {"data": name, "splits": reports}
 
