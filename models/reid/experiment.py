@@ -23,7 +23,7 @@ from models.errors import InputError
 from models.reid import evaluate, train
 from models.reid import settings as training_settings
 from models.reid.data import catalogue
-from models.reid.settings import BESIDE_TRAINING, EXAMPLE, Settings
+from models.reid.settings import BESIDE_TRAINING, EXAMPLE, WHERE_IT_RUNS, Settings
 from models.reid.training import folder
 from models.settings import Section
 
@@ -41,8 +41,6 @@ COLUMNS = (
     "epochs",
     "changed settings",
 )
-WHERE_IT_RUNS = {"data.root", "train.workers", "train.device", "train.checkpoint_minutes"}
-"""Settings that are no part of an experiment."""
 
 
 class Published(Section):
