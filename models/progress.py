@@ -4,11 +4,11 @@ none, as in a batch system's log.
 
 import sys
 import time
-from types import TracebackType
 
 import tqdm
 
 LINE_SECONDS = 60.0
+"""Between two lines."""
 
 
 class Progress:
@@ -20,25 +20,16 @@ class Progress:
         total: How much there is.
         done: How much was done before.
         quiet: Whether to show nothing.
-        line_seconds: Seconds between two lines.
     """
 
     def __init__(
-        self,
-        name: str,
-        unit: str,
-        total: int,
-        done: int = 0,
-        quiet: bool = False,
-        line_seconds: float = LINE_SECONDS,
+        self, name: str, unit: str, total: int, done: int = 0, quiet: bool = False
     ) -> None:
         self._name = name
         self._unit = unit
         self._total = total
         self._first = done
-        self._done = done
         self._quiet = quiet
-        self._line_seconds = line_seconds
         self._started_s = time.monotonic()
         self._line_s = self._started_s
         disable = True if quiet else None  # None: unless standard error is a terminal
@@ -49,12 +40,7 @@ class Progress:
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -75,11 +61,10 @@ class Progress:
             self._bar.total = self._total
             if note:
                 self._bar.set_postfix_str(note, refresh=False)
-            self._bar.update(done - self._done)
-        elif not self._quiet and now_s - self._line_s >= self._line_seconds:
+            self._bar.update(done - self._bar.n)
+        elif not self._quiet and now_s - self._line_s >= LINE_SECONDS:
             self._line_s = now_s
             print(self._line(done, note, now_s), file=sys.stderr, flush=True)
-        self._done = done
 
     def write(self, line: str) -> None:
         """Print a line to standard output, above the bar."""

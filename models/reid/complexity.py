@@ -71,7 +71,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "networks",
         nargs="*",
         metavar="NAME",
-        help="names of networks.table or .safetensors files of ours (default: all names)",
+        help="networks of models/reid/NETWORKS.md or .safetensors files (default: all networks)",
     )
     return parser.parse_args(arguments)
 

@@ -30,6 +30,10 @@ from models.reid.evaluation.spatial_temporal import ALPHA, SMOOTH_BINS
 
 WHO = {"protocol": "new", "split": 0, "splits": ""}
 """Options of data sets that say who trains and who tests, and what they are when nobody says."""
+SCORES = ("map", *(f"rank{rank}" for rank in RANKS))
+"""Scores of a row, as JSON has them."""
+SCORE_HEAD = "".join(f"{name:>8}" for name in ("mAP", *(f"rank-{rank}" for rank in RANKS)))
+"""The same at the head of a table."""
 FLAGS = (
     (r"set data\.options\.any_counts", "give --set any_counts=true"),
     (r"data\.options\.(\w+)", r"--set \1=..."),
@@ -166,9 +170,10 @@ def _run(parsed: argparse.Namespace) -> None:
 
 def _evaluate_all(parsed: argparse.Namespace) -> None:
     _check(parsed)
-    options = sections.overrides(parsed.set, "split=3")
-    targets = _targets(parsed)
-    documents = [_target(parsed, *target, options, len(targets) > 1) for target in targets]
+    given = sections.overrides(parsed.set, "split=3")
+    # all of them first: a mistake in the last should not wait for the others
+    splits = {name: _splits(parsed, name, given) for name in parsed.data}
+    documents = [_target(parsed, name, root, splits[name]) for name, root in _targets(parsed)]
     if len(documents) > 1:
         print("\nacross data sets")
         print("\n".join(across(documents)))
@@ -203,21 +208,28 @@ def _targets(parsed: argparse.Namespace) -> list[tuple[str, str]]:
     return list(zip(parsed.data, roots, strict=True))
 
 
+def _splits(parsed: argparse.Namespace, name: str, given: dict[str, Any]) -> list[dict[str, Any]]:
+    """Options of every split of a data set to evaluate; raises InputError."""
+    options = _own(given, name, parsed.data)
+    n_splits = catalogue.n_splits(name, options)
+    if parsed.all_splits and n_splits > 1:
+        return [{**options, "split": i} for i in range(n_splits)]
+    return [options]
+
+
 def _target(
-    parsed: argparse.Namespace, name: str, root: str, given: dict[str, Any], several: bool
+    parsed: argparse.Namespace, name: str, root: str, splits: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
     """Evaluate and print one data set; returns it as JSON values."""
-    options = _own(given, name, parsed.data)
-    pictured = parsed.pictures / name if parsed.pictures and several else parsed.pictures
-    n_splits = catalogue.n_splits(name, options) if parsed.all_splits else 1
-    splits = [{**options, "split": i} for i in range(n_splits)] if n_splits > 1 else [options]
+    has_own_folder = parsed.pictures and len(parsed.data) > 1
+    pictured = parsed.pictures / name if has_own_folder else parsed.pictures
     reports = []
     for each in splits:
         is_split = parsed.all_splits and "split" in each
         folder = pictured / f"split_{each['split']}" if pictured and is_split else pictured
         reports.append(one_split(parsed, name, root, each, folder))
-    if n_splits > 1:
-        print(f"\nover {n_splits} splits, mean +- deviation")
+    if len(splits) > 1:
+        print(f"\nover {len(splits)} splits, mean +- deviation")
         print("\n".join(over_splits(reports)))
     return {"data": name, "splits": reports}
 
@@ -291,8 +303,7 @@ def heading(data: Dataset, options: dict[str, Any]) -> str:
 
 def table(report: Report) -> list[str]:
     """One line a row, in percent."""
-    names = "".join(f"{f'rank-{rank}':>8}" for rank in RANKS)
-    lines = [f"{'':18}{'mAP':>8}{names}{'queries':>14}{'seconds':>9}{'peak MiB':>10}"]
+    lines = [f"{'':18}{SCORE_HEAD}{'queries':>14}{'seconds':>9}{'peak MiB':>10}"]
     for row in report.rows:
         scores = row.scores
         values = [scores.mean_ap]
@@ -306,12 +317,10 @@ def table(report: Report) -> list[str]:
 
 def over_splits(splits: Sequence[dict[str, Any]]) -> list[str]:
     """Mean and standard deviation of every row over the splits, in percent."""
-    keys = ["map"]
-    keys += [f"rank{rank}" for rank in RANKS]
     lines = []
     for rows in zip(*(split["rows"] for split in splits), strict=True):
         cells = []
-        for key in keys:
+        for key in SCORES:
             values = 100 * np.array([row[key] for row in rows])
             cells.append(f"{key} {values.mean():.1f} +- {values.std(ddof=1):.1f}")
         lines.append(f"{rows[0]['name']:18}{'  '.join(cells)}")
@@ -320,12 +329,10 @@ def over_splits(splits: Sequence[dict[str, Any]]) -> list[str]:
 
 def across(documents: Sequence[dict[str, Any]]) -> list[str]:
     """One line for every data set and ranking, in percent; over several splits the means count."""
-    names = "".join(f"{f'rank-{rank}':>8}" for rank in RANKS)
-    lines = [f"{'':16}{'':18}{'mAP':>8}{names}"]
+    lines = [f"{'':16}{'':18}{SCORE_HEAD}"]
     for document in documents:
         for rows in zip(*(split["rows"] for split in document["splits"]), strict=True):
-            keys = ["map", *(f"rank{rank}" for rank in RANKS)]
-            means = [100 * np.mean([row[key] for row in rows]) for key in keys]
+            means = [100 * np.mean([row[key] for row in rows]) for key in SCORES]
             numbers = "".join(f"{mean:8.1f}" for mean in means)
             lines.append(f"{document['data']:16}{rows[0]['name']:18}{numbers}")
     return lines

@@ -10,7 +10,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from models.errors import InputError
 from models.reid import evaluate, train
 from models.reid import settings as training_settings
 from models.reid.data import catalogue
-from models.reid.settings import BESIDE_TRAINING, EXAMPLE, Settings
+from models.reid.settings import BESIDE_TRAINING, EXAMPLE, WHERE_IT_RUNS, Settings
 from models.reid.training import folder
 from models.settings import Section
 
@@ -41,8 +41,6 @@ COLUMNS = (
     "epochs",
     "changed settings",
 )
-WHERE_IT_RUNS = {"data.root", "train.workers", "train.device", "train.checkpoint_minutes"}
-"""Settings that are no part of an experiment."""
 
 
 class Published(Section):
@@ -96,7 +94,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="DIR",
         help=f"folder of all experiments and of {TABLE} (default outputs/reid/published)",
     )
-    add("--quiet", action="store_true", help="print the table only")
+    add("--quiet", action="store_true", help="print scores and tables only")
     return parser.parse_args(arguments)
 
 
@@ -138,16 +136,19 @@ def _run(parsed: argparse.Namespace) -> int:
     output = parsed.output / parsed.config.stem
     flags = _evaluation(experiment, settings, output, parsed.all_splits, parsed.quiet)
     evaluate.parse(flags)  # a wrong flag should not wait for the training
-    code = 0
     for place, more in _trainings(settings, output, parsed.all_splits):
         arguments = ["--config", str(parsed.config), "--output", str(place)]
         for override in [*overrides, *more]:
             arguments += ["--set", override]
         if (place / folder.CHECKPOINT).is_file():
             arguments.append("--resume")
-        code = code or _command("train", train.main, arguments, parsed.quiet)
-    if code or not _is_first():
-        return code
+        if parsed.quiet:
+            arguments.append("--quiet")
+        code = _command("train", train.main, arguments, parsed.quiet)
+        if code:
+            return code
+    if not train.is_first():
+        return 0
     code = _command("evaluate", evaluate.main, flags, parsed.quiet)
     if code:
         return code
@@ -190,21 +191,11 @@ def _evaluation(
     return flags
 
 
-def _command(name: str, run: Any, arguments: Sequence[str], quiet: bool) -> int:
+def _command(name: str, run: Callable[[list[str]], int], arguments: list[str], quiet: bool) -> int:
     """Run one of the commands and return its exit code."""
-    if quiet and name == "train":
-        arguments = [*arguments, "--quiet"]
-    if not quiet and _is_first():
+    if not quiet and train.is_first():
         print(f"$ python -m models.reid.{name} {shlex.join(arguments)}", flush=True)
-    return int(run(list(arguments)))
-
-
-def _is_first() -> bool:
-    """Whether this is the process that speaks; a training on several devices runs this command in
-    each of them.
-    """
-    processes = sys.modules.get("models.reid.training.processes")
-    return processes is None or bool(processes.is_first())
+    return run(arguments)
 
 
 def rows(

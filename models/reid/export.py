@@ -34,7 +34,7 @@ from models import command, extras, files
 from models.errors import InputError
 from models.reid import preprocess
 from models.reid.networks import file, table
-from models.reid.networks.file import Recipe
+from models.reid.networks.file import Loaded, Recipe
 
 TOLERANCE = 1e-3
 """Largest difference between onnxruntime and torch that is accepted, relative to the largest
@@ -109,19 +109,10 @@ def _lstm(sequence: Tensor, inward: Tensor, across: Tensor, bias: Tensor) -> Ten
     )
 
 
-def export(model: Path, output: Path) -> Exported:
-    """Write the network of a file of ours, or of a checkpoint, as .onnx; raises InputError, and
-    leaves no file, when that fails.
-    """
-    loaded = file.load(model)
-    return write(loaded.network, loaded.recipe, output)
-
-
-def slim(model: Path, output: Path) -> None:
+def slim(loaded: Loaded, output: Path) -> None:
     """Write a network of ours in half precision and without classifier, at half the size; raises
     InputError.
     """
-    loaded = file.load(model)
     recipe = replace(loaded.recipe, options={**loaded.recipe.options, "n_classes": 0})
     network = table.build(recipe.architecture, recipe.options)
     kept = network.state_dict()
@@ -132,7 +123,9 @@ def slim(model: Path, output: Path) -> None:
 
 
 def write(network: nn.Module, recipe: Recipe, output: Path) -> Exported:
-    """Write a network, in evaluation mode and on the CPU, as .onnx; see `export`."""
+    """Write a network, in evaluation mode and on the CPU, as .onnx; raises InputError, and leaves
+    no file, when that fails.
+    """
     video = table.architecture(recipe.architecture).video
     wrapped = _AllReal(network).eval()
     shape = (N_FRAMES,) * video + (3, recipe.height_px, recipe.width_px)
@@ -310,13 +303,18 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(parsed: argparse.Namespace) -> None:
     output: Path = parsed.output
-    if output.suffix == ".safetensors":
-        slim(parsed.model, output)
+    is_slim = output.suffix == ".safetensors"
+    if not is_slim:
+        extras.need_train("the export", "onnxscript")
+    loaded = file.load(parsed.model)
+    if loaded.note:
+        print(f"{parsed.model}: {loaded.note}")
+    if is_slim:
+        slim(loaded, output)
         size_mb = output.stat().st_size / 1e6
         print(f"{output}: {size_mb:.1f} MB, half precision, without classifier")
         return
-    extras.need_train("the export", "onnxscript")
-    exported = export(parsed.model, output)
+    exported = write(loaded.network, loaded.recipe, output)
     for name, shape in (exported.input, exported.output):
         print(f"{name}: ({', '.join(map(str, shape))})")
     print(

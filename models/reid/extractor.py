@@ -10,6 +10,7 @@ An item is a picture (a path, or an array as OpenCV reads it) or a tracklet (a l
 which has one feature. It runs whatever `encoder.load` opens, in the runtime of the pipeline.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -29,7 +30,7 @@ from models.runtimes.names import RuntimeName
 Picture: TypeAlias = str | Path | NDArray[np.uint8]
 Item: TypeAlias = Picture | Sequence[Picture]
 MAX_FRAMES = 16
-"""Longest clip; a longer tracklet is the mean over clips as equal as can be."""
+"""Longest clip; a longer tracklet is the mean over clips of nearly equal length."""
 
 
 class FeatureExtractor:
@@ -61,7 +62,7 @@ class FeatureExtractor:
         found = weights or bundle.bundled("reid", devices.resolve(device).type)
         if not found:
             raise InputError("no ReID network is bundled; give the file of one")
-        self._encoder = encoder.load(bundle.find(found), device, batch_crops, convention, runtime)
+        self._encoder = encoder.load(found, device, batch_crops, convention, runtime)
         self._batch_crops = batch_crops
         self.width = self._encoder.width
         self.size = self._encoder.size
@@ -93,7 +94,8 @@ class FeatureExtractor:
             frames = _frames(item)
             if not frames:
                 raise InputError(f"item {i}: a tracklet has no pictures")
-            for part in np.array_split(np.arange(len(frames)), -(-len(frames) // MAX_FRAMES)):
+            n_clips = math.ceil(len(frames) / MAX_FRAMES)
+            for part in np.array_split(np.arange(len(frames)), n_clips):
                 clips.append(np.stack([self._crop(frames[k]) for k in part]))
                 owners.append(i)
         lengths = np.array([len(clip) for clip in clips], np.float32)
@@ -122,7 +124,7 @@ def _frames(item: Item) -> Sequence[Picture]:
 
 
 def _groups(items: Sequence[Item], n_pictures: int) -> Iterator[list[Item]]:
-    """Consecutive items of at least so many pictures together, but for the last."""
+    """Consecutive items, at least so many pictures in a group; the last may have fewer."""
     group: list[Item] = []
     n_held = 0
     for item in items:

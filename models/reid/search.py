@@ -86,6 +86,8 @@ def _run(parsed: argparse.Namespace) -> None:
     query = _unlabelled(parsed.query)
     gallery = [_unlabelled([path]) for path in images(parsed.gallery)]
     network = encoder.load(weights, parsed.device)
+    if network.note:
+        print(f"note: {weights}: {network.note}", file=sys.stderr)
     query_features = features.extract(network, [query])[0]
     gallery_features, _ = features.cached(
         parsed.cache,

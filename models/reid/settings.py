@@ -21,6 +21,14 @@ Count = Annotated[int, Field(ge=1)]
 EXAMPLE = settings.config_file("reid/image.yaml")
 BESIDE_TRAINING = ("evaluation", "published")
 """Keys of an experiment's file that `models.reid.experiment` reads; a training goes without."""
+WHERE_IT_RUNS = {
+    "data.root",
+    "losses.teacher.cache",
+    "train.checkpoint_minutes",
+    "train.device",
+    "train.workers",
+}
+"""Settings that change nothing of what is learned."""
 
 
 def _text(value: Any) -> Any:

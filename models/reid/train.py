@@ -104,6 +104,15 @@ def main(arguments: list[str] | None = None) -> int:
         )
 
 
+def is_first() -> bool:
+    """Whether this is the process that speaks: a training on several devices runs its command in
+    each of several processes.
+    """
+    # not imported yet: there is one process
+    processes = sys.modules.get("models.reid.training.processes")
+    return processes is None or bool(processes.is_first())
+
+
 def in_a_line(row: dict[str, Any]) -> str:
     """Return one epoch as one line."""
     numbers = (f"{name} {value:.4g}" for name, value in row.items() if name != "epoch")
@@ -113,9 +122,8 @@ def in_a_line(row: dict[str, Any]) -> str:
 def _train(parsed: argparse.Namespace, stop: Callable[[], bool]) -> int:
     settings = _settings(parsed)
     extras.need_train("training", "lightning_fabric", "tensorboard")
-    from models.reid.training import (
-        run,
-    )  # late: torch takes seconds, and a wrong key should not wait for it
+    # late: torch takes seconds, and a wrong key should not wait for it
+    from models.reid.training import run
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     with _Shown(parsed.quiet) as shown:
@@ -124,10 +132,10 @@ def _train(parsed: argparse.Namespace, stop: Callable[[], bool]) -> int:
             parsed.output,
             parsed.resume,
             parsed.overwrite,
-            shown.epoch,
-            stop,
-            shown.batch,
-            shown.line,
+            report=shown.epoch,
+            stop=stop,
+            watch=shown.batch,
+            begin=shown.line,
         )
     if outcome.interrupted:
         return _end(
@@ -181,10 +189,7 @@ class _Shown:
 
 def _end(code: int, text: str, quiet: bool = False) -> int:
     """Say how it ended, in the first process only."""
-    processes = sys.modules.get(
-        "models.reid.training.processes"
-    )  # not imported yet: there is one process
-    if processes is not None and not processes.is_first():
+    if not is_first():
         return 0
     if not quiet:
         print(text, file=sys.stderr if code else sys.stdout)

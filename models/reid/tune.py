@@ -65,8 +65,9 @@ def ranges(texts: Sequence[str]) -> dict[str, tuple[float, float, bool]]:
         key, _, value = text.partition("=")
         parts = [part.strip() for part in value.split(",")]
         is_log = parts[2:] == ["log"]
+        numbers = parts[:2] if is_log else parts
         try:
-            least, most = (float(part) for part in parts[: -1 if is_log else None])
+            least, most = (float(number) for number in numbers)
         except ValueError:
             raise InputError(
                 f"--search {text}: write it as KEY=LEAST,MOST or KEY=LEAST,MOST,log, for example"
@@ -112,7 +113,7 @@ def _run(parsed: argparse.Namespace) -> None:
         print(f"trial {trial.number:3d}  {settings.train.select} {trial.value or 0:.4f}  {values}")
     print(
         f"{parsed.output / hyperparameters.REPORT}; each trial's settings are in its folder"
-        f" {parsed.output / 'trials'}"
+        f" {parsed.output / hyperparameters.TRIALS}"
     )
 
 

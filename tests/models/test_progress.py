@@ -8,22 +8,31 @@ import termios
 
 import pytest
 
+from models import progress
 from models.progress import Progress
 from tests.conftest import ROOT
 
 
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a line come whenever something is done."""
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("no_pause")
 def test_without_a_terminal_a_line_is_printed_when_the_time_for_it_has_come(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with Progress("training", "batches", total=40, done=10, line_seconds=0.0) as shown:
+    with Progress("training", "batches", total=40, done=10) as shown:
         shown.at(20, "epoch 1")
     out, err = capsys.readouterr()
     assert out == ""
     assert err == "training: epoch 1, 20/40 batches, 00:00 so far, about 00:00 left\n"
 
 
+@pytest.mark.usefixtures("no_pause")
 def test_the_time_left_is_that_of_what_was_done_here(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = Progress("training", "batches", total=40, done=10, line_seconds=0.0)
+    shown = Progress("training", "batches", total=40, done=10)
     shown._started_s -= 100.0
     shown.at(20)
     assert "20/40 batches, 01:40 so far, about 03:20 left\n" in capsys.readouterr().err
@@ -31,12 +40,13 @@ def test_the_time_left_is_that_of_what_was_done_here(capsys: pytest.CaptureFixtu
 
 
 def test_a_job_of_less_than_a_minute_prints_no_line_and_quiet_never_does(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Progress("features", "samples", total=4) as shown:
         shown.at(2)
         shown.write("epoch 0")
-    with Progress("features", "samples", total=4, quiet=True, line_seconds=0.0) as shown:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    with Progress("features", "samples", total=4, quiet=True) as shown:
         shown.at(2)
     assert capsys.readouterr() == ("epoch 0\n", "")
 

@@ -172,7 +172,7 @@ def hold_out(dataset: Dataset, fraction: float, seed: int, people: Sequence[int]
         fraction: Share of the training people to hold out, 0..1; at least 2 people, drawn among
             those seen by two cameras or more.
         seed: Of the draws.
-        people: Whom to hold out, by their numbers; none draws them.
+        people: Whom to hold out, by their numbers; () draws them.
 
     Returns:
         The data set with the other people as training people, relabelled.

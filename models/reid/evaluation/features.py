@@ -130,10 +130,6 @@ def _keep(path: Path, features: Array) -> None:
     """Write features to a file, whole or not at all; raises InputError."""
     data = io.BytesIO()
     np.save(data, features)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path.parent}: {files.failure(error)}") from None
     files.write(path, data.getvalue())
 
 

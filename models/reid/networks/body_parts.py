@@ -32,7 +32,7 @@ class HalfInstanceNorm(nn.Module):
 
 
 class NonLocal(nn.Module):
-    """Adds to each pixel a sum over all pixels, weighed by how alike they are (Wang et al. 2018,
+    """Adds to each pixel a sum over all pixels, weighted by similarity (Wang et al. 2018,
     arXiv 1711.07971, with dot products divided by the number of pixels). It starts as the identity.
     """
 
@@ -47,12 +47,12 @@ class NonLocal(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, h, w) -> the same shape."""
-        asks = self.theta(maps).flatten(2).transpose(1, 2)
-        answers = self.phi(maps).flatten(2)
+        queries = self.theta(maps).flatten(2).transpose(1, 2)
+        keys = self.phi(maps).flatten(2)
         values = self.g(maps).flatten(2).transpose(1, 2)
-        alike = asks @ answers / answers.shape[2]
-        found = (alike @ values).transpose(1, 2).unflatten(2, maps.shape[2:])
-        return cast(Tensor, maps + self.W(found))
+        similarity = queries @ keys / keys.shape[2]
+        sums = (similarity @ values).transpose(1, 2).unflatten(2, maps.shape[2:])
+        return cast(Tensor, maps + self.W(sums))
 
 
 class Mean(nn.Module):

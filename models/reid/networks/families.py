@@ -22,6 +22,7 @@ COUNTER = "num_batches_tracked"
 N_LISTED = 4
 """Keys of a kind that a message lists."""
 CLASSIFIER = re.compile(r"classifier(s\.0|_global)?\.weight$")
+"""Our names for the weights that have a row for every training person."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +31,10 @@ class Recognised:
 
     family: Family
     tensors: dict[str, Tensor]
-    left_over: list[str]
-    """Keys of the file that none of our names stands for."""
-    unused: list[str]
-    """Keys of the file that no feature depends on."""
+    left_over: dict[str, Tensor]
+    """Tensors of the file that have no name of ours, by their keys."""
+    unused: dict[str, Tensor]
+    """Tensors of the file that no feature depends on, by their keys."""
     options: dict[str, Any]
     """All options of the architecture that differ from its row, n_classes among them."""
     size: tuple[int, int]
@@ -117,17 +118,17 @@ def _has(state: State, key: str, shape: Shape | None) -> bool:
 def _renamed(family: Family, state: State) -> Recognised:
     _check_pixels(state)
     tensors = {}
-    left_over = []
-    unused = []
+    left_over = {}
+    unused = {}
     for key, tensor in state.items():
         name = _name(key, family.rules)
         if name:
             # fast-reid's linear layer is a 1x1 convolution
             tensors[name] = tensor.flatten(1) if name == "embed.weight" else tensor
         elif family.unused and re.match(family.unused, key):
-            unused.append(key)
+            unused[key] = tensor
         else:
-            left_over.append(key)
+            left_over[key] = tensor
     options = {**family.options, **_options(tensors)}
     return Recognised(family, tensors, left_over, unused, options, _size(family, options))
 

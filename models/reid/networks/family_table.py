@@ -285,6 +285,8 @@ _LAYUMI_FAMILIES = (
     ),
 )
 
+_RESNETS = {"layer3.22.conv3.weight": "resnet101", "layer4.2.conv3.weight": "resnet50"}
+"""ResNets by a layer that the smaller ones lack."""
 _OSNET_WIDTHS = {64: "osnet_x1_0", 48: "osnet_x0_75", 32: "osnet_x0_5", 16: "osnet_x0_25"}
 """OSNets by the channels of the first convolution."""
 _TORCHREID_FAMILIES = (
@@ -337,17 +339,14 @@ _TORCHREID_FAMILIES = (
         )
         for stem, name in ((32, "mobilenetv2_x1_0"), (44, "mobilenetv2_x1_4"))
     ),
-    Family(
-        name="torchreid PCB of 6 parts",
-        marks={"conv5.layers.0.weight": None, "classifier.5.weight": None},
-        architecture="pcb_p6",
-        rules=TORCHREID_RESNET,
-    ),
-    Family(
-        name="torchreid PCB of 4 parts",
-        marks={"conv5.layers.0.weight": None, "classifier.3.weight": None},
-        architecture="pcb_p4",
-        rules=TORCHREID_RESNET,
+    *(
+        Family(
+            name=f"torchreid PCB of {n_parts} parts",
+            marks={"conv5.layers.0.weight": None, f"classifier.{n_parts - 1}.weight": None},
+            architecture=f"pcb_p{n_parts}",
+            rules=TORCHREID_RESNET,
+        )
+        for n_parts in (6, 4)
     ),
     Family(
         name="torchreid ResNet50mid",
@@ -367,29 +366,23 @@ _TORCHREID_FAMILIES = (
             marks={
                 "conv1.weight": (64, 3, 7, 7),
                 "fc.weight": (None, 2048),
-                last_block: None,
+                layer: None,
             },
             architecture=name,
             rules=TORCHREID_RESNET,
             unused=r"fc\.",
         )
-        for last_block, name in (
-            ("layer3.22.conv3.weight", "resnet101"),
-            ("layer4.2.conv3.weight", "resnet50"),
-        )
+        for layer, name in _RESNETS.items()
     ),
     *(
         Family(
             name="torchreid ResNet",
-            marks={"conv1.weight": (64, 3, 7, 7), last_block: None},
+            marks={"conv1.weight": (64, 3, 7, 7), layer: None},
             architecture=name,
             rules=TORCHREID_RESNET,
             assumed="last stride 2",
         )
-        for last_block, name in (
-            ("layer3.22.conv3.weight", "resnet101"),
-            ("layer4.2.conv3.weight", "resnet50"),
-        )
+        for layer, name in _RESNETS.items()
     ),
 )
 

@@ -180,5 +180,5 @@ def _told(found: Recognised, recipe: Recipe) -> str:
     """How a checkpoint was read, in a line."""
     size = f"{recipe.height_px}x{recipe.width_px} px"
     assumed = f"; assumed: {found.family.assumed}" if found.family.assumed else ""
-    unused = f"; not used: {families.listed(found.unused)}" if found.unused else ""
+    unused = f"; not used: {families.listed(list(found.unused))}" if found.unused else ""
     return f"read as {found.family.name} ({recipe.architecture}, {size}){assumed}{unused}"

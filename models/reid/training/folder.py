@@ -4,7 +4,7 @@ config.yaml              the resolved settings: `--config` of this file repeats 
 log.jsonl                one JSON object an epoch
 tensorboard/             the same for TensorBoard
 checkpoint.safetensors   to resume from, written after each epoch and when interrupted
-model.safetensors        the network of the best held-out score; the last without held-out
+model.safetensors        the network of the best held-out score; the last where nobody is held out
 curves.png               loss and held-out scores over the epochs
 """
 

@@ -1,10 +1,10 @@
-"""The search for hyper-parameters. Its seven parameters and ranges are those of "Fantastic
-techniques" (arXiv 1912.05295), which searched with Ax, unless others are given; here Optuna
-searches. Every trial is a training
-of its own, scored on the same held-out training people. What was wrong in the published search is
-not repeated: trials have no classes without people, the held-out people are tested without chance,
-and weight decay is searched on a logarithmic scale, since a linear one chose values that stop all
-learning.
+"""The search for hyper-parameters, with Optuna. Unless others are given, its seven parameters and
+ranges are those of "Fantastic techniques" (arXiv 1912.05295), which searched with Ax.
+
+Every trial is a training of its own, scored on the same held-out training people. What was wrong in
+the published search is not repeated: trials have no classes without people, the held-out people are
+scored without random draws, and weight decay is searched on a logarithmic scale, since a linear one
+chose values that stop all learning.
 
 What a trial tries depends on the seed and on the trials that ended before, on nothing else. So
 ctrl-C or a crash loses the running trial only: the same command repeats it, with the same values,
@@ -44,8 +44,10 @@ SPACE: Space = {
     "optimizer.weight_decay": (1e-6, 1.0, True),
 }
 """The published ones; losses.osm.weight is the paper's beta."""
-STUDY, REPORT = "study.log", "trials.csv"
+STUDY = "study.log"
+REPORT = "trials.csv"
 RANGES = "space.json"
+TRIALS = "trials"
 
 
 def search(
@@ -80,8 +82,7 @@ def search(
         )
     if n_trials < 1:
         raise InputError(f"--trials {n_trials}: give 1 or more")
-    for values in zip(*(_ends(name, *limits) for name, limits in space.items()), strict=True):
-        sections.change(settings, dict(values), training_settings.EXAMPLE)
+    _check_ranges(settings, space)
     run.load_data(settings)  # a wrong data.root in the folder would keep the right one out of it
     _keep_settings(settings, output, space)
     study = _open(output / STUDY)
@@ -100,14 +101,18 @@ def search(
     return study
 
 
-def _ends(name: str, least: float, most: float, log: bool) -> tuple[tuple[str, float], ...]:
-    """Both ends of a range; raises InputError."""
-    if not least < most or (log and least <= 0):
-        positive = ", above 0 on a logarithmic scale" if log else ""
-        raise InputError(
-            f"{name}: {least:g} to {most:g} is no range; give the smaller first{positive}"
-        )
-    return (name, least), (name, most)
+def _check_ranges(settings: Settings, space: Space) -> None:
+    """Raise InputError for what is no range, or none of a setting."""
+    for name, (least, most, log) in space.items():
+        if not least < most or (log and least <= 0):
+            positive = ", above 0 on a logarithmic scale" if log else ""
+            raise InputError(
+                f"{name}: {least:g} to {most:g} is no range; give the smaller first{positive}"
+            )
+    lower = {name: least for name, (least, _, _) in space.items()}
+    upper = {name: most for name, (_, most, _) in space.items()}
+    for ends in (lower, upper):
+        sections.change(settings, ends, training_settings.EXAMPLE)
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
@@ -149,25 +154,24 @@ def _train(
     chosen = sections.change(settings, values, training_settings.EXAMPLE)
 
     def look(row: dict[str, Any]) -> None:
-        select, epoch = settings.train.select, row["epoch"]
-        if select in row:
-            trial.report(row[select], epoch)
-            if not quiet:
-                print(
-                    f"trial {trial.number}, epoch {epoch}: {select} {row[select]:.4f}", flush=True
-                )
-            if epoch + 1 < settings.train.epochs and trial.should_prune():
-                raise optuna.TrialPruned
+        select = settings.train.select
+        if select not in row:
+            return
+        epoch = row["epoch"]
+        trial.report(row[select], epoch)
+        if not quiet:
+            print(f"trial {trial.number}, epoch {epoch}: {select} {row[select]:.4f}", flush=True)
+        if epoch + 1 < settings.train.epochs and trial.should_prune():
+            raise optuna.TrialPruned
 
-    place = output / "trials" / f"{trial.number:04d}"
+    place = output / TRIALS / f"{trial.number:04d}"
     try:
         outcome = run.fit(chosen, place, overwrite=True, report=look, stop=stop)
     except NonFiniteLossError:
         return 0.0
     finally:
-        (place / folder.CHECKPOINT).unlink(
-            missing_ok=True
-        )  # three times the model, and nobody resumes a trial
+        # three times the model, and nobody resumes a trial
+        (place / folder.CHECKPOINT).unlink(missing_ok=True)
     if outcome.interrupted:
         raise KeyboardInterrupt
     return outcome.best
@@ -187,12 +191,8 @@ def _keep_settings(settings: Settings, output: Path, space: Space) -> None:
         return
     if output.exists() and not output.is_dir():
         raise InputError(f"{output}: is a file; give another --output")
-    if output.is_dir() and {path.name for path in output.iterdir()} - {
-        folder.CONFIG,
-        STUDY,
-        RANGES,
-        "trials",
-    }:
+    ours = {folder.CONFIG, STUDY, RANGES, TRIALS}
+    if output.is_dir() and {path.name for path in output.iterdir()} - ours:
         raise InputError(f"{output}: is not empty and not a search; give another --output")
     files.write(kept, sections.dump(settings).encode())
     files.write(output / RANGES, json.dumps(space, indent=1).encode())
@@ -214,12 +214,10 @@ def _kept_space(output: Path) -> Space:
 
 def _open(log: Path) -> optuna.Study:
     """The study that was kept in a log, or a new one; raises InputError for another file."""
-    log.with_name(f"{log.name}.lock").unlink(
-        missing_ok=True
-    )  # of a process that was killed: the next would wait for it
-    if log.is_file() and not (written := log.read_bytes()).endswith(
-        b"\n"
-    ):  # a full disk cut the last line short
+    # of a process that was killed: the next would wait for it
+    log.with_name(f"{log.name}.lock").unlink(missing_ok=True)
+    written = log.read_bytes() if log.is_file() else b""
+    if written and not written.endswith(b"\n"):  # a full disk cut the last line short
         files.write(log, written[: written.rfind(b"\n") + 1])
     try:
         storage = JournalStorage(JournalFileBackend(str(log), JournalFileOpenLock(str(log))))
@@ -230,9 +228,8 @@ def _open(log: Path) -> optuna.Study:
             pruner=optuna.pruners.MedianPruner(),
             load_if_exists=True,
         )
-        for trial in study.get_trials(
-            deepcopy=False, states=(TrialState.RUNNING,)
-        ):  # of a process that was killed
+        # of a process that was killed
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             study.tell(trial.number, state=TrialState.FAIL)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise InputError(

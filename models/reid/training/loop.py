@@ -26,18 +26,11 @@ from models.reid.data.samples import Dataset
 from models.reid.losses.center import restore_gradients
 from models.reid.losses.criterion import Criterion
 from models.reid.networks.frames import Outputs
-from models.reid.settings import EXAMPLE, Settings
+from models.reid.settings import EXAMPLE, WHERE_IT_RUNS, Settings
 from models.reid.training import checkpoint, optimizers, processes, schedules
 from models.reid.training.checkpoint import Progress
 
-MAY_CHANGE = {
-    "data.root",
-    "losses.teacher.cache",
-    "train.checkpoint_minutes",
-    "train.device",
-    "train.epochs",
-    "train.workers",
-}
+MAY_CHANGE = {*WHERE_IT_RUNS, "train.epochs"}
 """Settings with which a run may go on though it began with others; the folders of further data sets
 are among them.
 """

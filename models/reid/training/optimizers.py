@@ -15,15 +15,15 @@ def build(network: nn.Module, settings: OptimizerSettings) -> Optimizer:
     Each group carries its base learning rate as `base_lr`; the loop sets lr = base_lr * factor of
     the epoch.
     """
-    pretrained: list[nn.Parameter] = []
+    backbone: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            (pretrained if _is_of_backbone(name) else rest).append(parameter)
+            (backbone if _is_of_backbone(name) else rest).append(parameter)
     groups = [
         {"params": parameters, "lr": lr, "base_lr": lr}
         for parameters, lr in (
-            (pretrained, settings.lr * settings.backbone_factor),
+            (backbone, settings.lr * settings.backbone_factor),
             (rest, settings.lr),
         )
         if parameters
@@ -38,14 +38,15 @@ def build(network: nn.Module, settings: OptimizerSettings) -> Optimizer:
 
 
 def body(network: nn.Module) -> Callable[[str], bool]:
-    """Tell which part of a network stays as it is in `optimizer.frozen_epochs`.
+    """Tell which part of a network is its body: what `optimizer.frozen_epochs` leaves as it is, and
+    what a file of `network.init` must fill.
 
     Args:
         network: As it is trained.
 
     Returns:
-        Whether a parameter or module is of the body, by its dotted name: the backbone, or all but
-        the classifiers where none has that name.
+        Whether a tensor or module is of the body, by its dotted name: the backbone, or all but the
+        classifiers where nothing has that name.
     """
     if any(_is_of_backbone(name) for name, _ in network.named_parameters()):
         return _is_of_backbone

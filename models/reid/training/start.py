@@ -12,6 +12,7 @@ from models.reid.networks.families import COUNTER, listed
 from models.reid.networks.frames import FrameWise
 from models.reid.networks.osnet_lct import POOLING, OSNetLct, resized_pooling
 from models.reid.networks.resnet3d import ResNet3d, inflate
+from models.reid.training import optimizers
 
 OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 """How torchvision's published DenseNet still names its layers: denselayer1.norm.1. for
@@ -19,10 +20,6 @@ denselayer1.norm1.
 """
 MIN_SHARE = 0.3
 """A file that fits less of the network (all but classifiers) than this is the wrong file."""
-BODY = re.compile(r"(image\.)?backbone\.")
-"""The layers that a file must fill. Networks without such keys are body all over, but for their
-classifiers; what is on top of one (necks, attention) may start anew.
-"""
 
 
 def start_from(network: nn.Module, source: str, imagenet: str, partial: bool = False) -> str:
@@ -62,23 +59,16 @@ def start_from(network: nn.Module, source: str, imagenet: str, partial: bool = F
     state = network.state_dict()
     own = {key: tensor for key, tensor in state.items() if "classifier" not in key}
     taken = _best_match(own, given)
-    n_values = 0
-    n_taken = 0
-    for key, tensor in own.items():
-        if tensor.ndim == 0:
-            continue
-        n_values += tensor.numel()
-        if key in taken:
-            n_taken += tensor.numel()
-    share = n_taken / max(n_values, 1)
+    share = _share(own, taken)
     if not taken or (share < MIN_SHARE and not partial):
+        known_as = f", {family}" if family else ""
         raise InputError(
             f"{source}: fits {share:.0%} of the network (network.init): it is of another"
-            f" architecture{family and f', {family}'}"
+            f" architecture{known_as}"
         )
     anew = [key for key in own if key not in taken and not key.endswith(COUNTER)]
     if source != "imagenet" and not partial:
-        _check_body(source, list(own), anew)
+        _check_body(source, network, anew)
     network.load_state_dict(taken, strict=False)
     told = f"{source}: {len(taken)} of {len(own)} tensors, {share:.1%} of the weights"
     if anew:
@@ -88,10 +78,19 @@ def start_from(network: nn.Module, source: str, imagenet: str, partial: bool = F
     return told
 
 
-def _check_body(source: str, own: list[str], anew: list[str]) -> None:
-    """Raise InputError when tensors of the body start anew."""
-    has_body = any(BODY.match(key) for key in own)
-    gaps = [key for key in anew if BODY.match(key)] if has_body else anew
+def _share(own: dict[str, Tensor], taken: dict[str, Tensor]) -> float:
+    """Share of a network's numbers that are taken, 0..1; counters do not count."""
+    sizes = {key: tensor.numel() for key, tensor in own.items() if tensor.ndim > 0}
+    n_taken = sum(size for key, size in sizes.items() if key in taken)
+    return n_taken / max(sum(sizes.values()), 1)
+
+
+def _check_body(source: str, network: nn.Module, anew: list[str]) -> None:
+    """Raise InputError when tensors of the body start anew; what is on top of it (necks, attention)
+    may.
+    """
+    is_body = optimizers.body(network)
+    gaps = [key for key in anew if is_body(key)]
     if gaps:
         raise InputError(
             f"{source}: leaves {len(gaps)} tensors of the network's body random (network.init):"
@@ -195,8 +194,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], str]:
         raise InputError(f"{path}: {error}") from None
     if found is None:
         return given, ""
-    rest = {key: given[key] for key in (*found.left_over, *found.unused) if key in given}
-    return found.tensors | rest, found.family.name
+    return found.tensors | found.left_over | found.unused, found.family.name
 
 
 def _imagenet(name: str) -> dict[str, Tensor]:

@@ -12,6 +12,8 @@ from models.reid import convert, encoder, export, search
 from models.reid.networks import file, table
 from tests.models.reid.commands import Command
 
+READ_AS = "read as torchreid OSNet (osnet_x0_25, 256x128 px)"
+
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,7 +40,7 @@ def test_a_converted_checkpoint_gives_the_same_features(
     output = tmp_path / "model.safetensors"
     assert convert.main([str(checkpoint), "--output", str(output)]) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == f"{checkpoint}: read as torchreid OSNet (osnet_x0_25, 256x128 px)"
+    assert printed[0] == f"{checkpoint}: {READ_AS}"
     assert printed[1].startswith(f"{output}: 567 tensors, RGB normalised by ImageNet's mean")
     loaded = file.load(output)
     assert loaded.note == ""
@@ -58,7 +60,7 @@ def test_what_the_keys_do_not_tell_is_set(checkpoint: Path, tmp_path: Path) -> N
 
 def test_an_encoder_says_how_a_checkpoint_was_read(checkpoint: Path) -> None:
     opened = encoder.load(checkpoint, "cpu")
-    assert opened.note == "read as torchreid OSNet (osnet_x0_25, 256x128 px)"
+    assert opened.note == READ_AS
     assert opened.size == (256, 128) and opened.width == 512
 
 
@@ -97,13 +99,16 @@ def test_a_network_of_ours_needs_no_conversion(
     assert "is a network of this program already" in capsys.readouterr().err
 
 
-def test_export_takes_a_checkpoint(checkpoint: Path, tmp_path: Path) -> None:
+def test_export_takes_a_checkpoint_and_says_how_it_was_read(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     output = tmp_path / "model.safetensors"
     assert export.main([str(checkpoint), "--output", str(output)]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == f"{checkpoint}: {READ_AS}"
     assert file.load(output).recipe.options["n_classes"] == 0
 
 
-def test_search_takes_a_checkpoint(
+def test_search_takes_a_checkpoint_and_says_how_it_was_read(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gallery = tmp_path / "gallery"
@@ -113,8 +118,9 @@ def test_search_takes_a_checkpoint(
     arguments = ["--query", str(gallery / "2.png"), "--gallery", str(gallery)]
     output = ["--output", str(tmp_path / "found"), "--device", "cpu", "--quiet"]
     assert search.main([*arguments, "--weights", str(checkpoint), *output]) == 0
-    first = capsys.readouterr().out.splitlines()[0]
-    assert first == f"  1  1.000  {gallery / '2.png'}"
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[0] == f"  1  1.000  {gallery / '2.png'}"
+    assert printed.err == f"note: {checkpoint}: {READ_AS}\n"
 
 
 def test_evaluate_takes_a_checkpoint_and_says_how_it_was_read(
@@ -122,6 +128,6 @@ def test_evaluate_takes_a_checkpoint_and_says_how_it_was_read(
 ) -> None:
     ran = command("market1501", weights=checkpoint)
     assert ran.code == 0
-    note = f"note: {checkpoint}: read as torchreid OSNet (osnet_x0_25, 256x128 px)"
+    note = f"note: {checkpoint}: {READ_AS}"
     assert note in ran.out and ran.splits[0]["notes"] == [note]
     assert 0 < ran.splits[0]["rows"][0]["map"] <= 1

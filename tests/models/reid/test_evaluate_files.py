@@ -294,6 +294,14 @@ ERRORS: dict[str, tuple[list[str], str]] = {
         ["--root", "a", "b"],
         "--root: 2 folders for 1 data sets; give one for all, or one each",
     ),
+    "unknown further data set": (
+        ["--data", "dukemtmc", "mras"],
+        "--data mras: no such data set; did you mean mars?",
+    ),
+    "wrong option of a further data set": (
+        ["--data", "dukemtmc", "mars", "--set", "mars.gallery=all"],
+        "--set of mars: gallery",
+    ),
     "twice": (["--data", "mars", "mars"], "--data: mars is given twice"),
     "option of another": (
         ["--set", "mars.gallery=without_query"],

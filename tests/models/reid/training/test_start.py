@@ -133,6 +133,16 @@ def test_what_is_on_top_of_the_body_starts_anew_and_is_listed(tmp_path: Path) ->
     assert told.endswith("left over: fc.weight, fc.bias")
 
 
+def test_what_is_left_over_is_listed_also_where_all_keys_begin_with_a_wrappers_name(
+    tmp_path: Path,
+) -> None:
+    state = originals.StrongBaseline().state_dict() | {"extra.weight": torch.ones(1)}
+    torch.save({f"model.{key}": tensor for key, tensor in state.items()}, tmp_path / "a.pth")
+    network = table.build("resnet50_bnneck", {"n_classes": 3})
+    told = start_from(network, str(tmp_path / "a.pth"), "")
+    assert told.endswith("100.0% of the weights; left over: extra.weight")
+
+
 def test_a_file_that_leaves_the_body_random_needs_leave(tmp_path: Path) -> None:
     state = originals.resnet().state_dict()
     part = {key: tensor for key, tensor in state.items() if not key.startswith("layer2.3")}

@@ -258,7 +258,7 @@ def test_a_long_training_says_every_minute_how_far_it_is(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(progress.Progress.__init__, "__defaults__", (0, False, 0.0))
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     given = settings(people, train__epochs=2, train__evaluate_every=2)
     assert train.main(["--output", str(tmp_path / "run"), *given]) == 0
     out, err = capsys.readouterr()
