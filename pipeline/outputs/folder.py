@@ -44,6 +44,7 @@ class OutputFolder:
         self._lock = -1
         self._hidden = path
         self._published: set[str] = set()
+        self._earlier: list[str] = []
         self._is_first = True
         with writing(path):
             if path.exists() and not path.is_dir():
@@ -64,6 +65,16 @@ class OutputFolder:
                 if left.is_dir() and not left.is_symlink():
                     shutil.rmtree(left)
             self._hidden = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=self.path))
+
+    def reopen(self) -> None:
+        """Take away the `run.json` of an earlier run, which goes on and so has not ended.
+
+        Raises:
+            OutputError: it cannot be deleted.
+        """
+        self._earlier = listed(self.path)
+        with writing(self.path / MANIFEST):
+            (self.path / MANIFEST).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Delete what was not published, and let others write into the folder."""
@@ -142,7 +153,7 @@ class OutputFolder:
         self.write_text(MANIFEST, manifest)
         try:
             if is_first:
-                old = listed(self.path)
+                old = self._earlier or listed(self.path)
                 (self.path / MANIFEST).unlink(missing_ok=True)
                 self._delete([name for name in old if name not in self.written])
             for name in self.written:
