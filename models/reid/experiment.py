@@ -23,7 +23,7 @@ from models.errors import InputError
 from models.reid import evaluate, train
 from models.reid import settings as training_settings
 from models.reid.data import catalogue
-from models.reid.settings import BESIDE_TRAINING, EXAMPLE, WHERE_IT_RUNS, Settings
+from models.reid.settings import EXAMPLE, WHERE_IT_RUNS, Settings
 from models.reid.training import folder
 from models.settings import Section
 
@@ -111,7 +111,7 @@ def load(path: Path) -> Experiment:
         InputError: The file cannot be read or has no such part.
     """
     values = sections.read(str(path), EXAMPLE)
-    beside = {key: values[key] for key in BESIDE_TRAINING if key in values}
+    beside = {key: values[key] for key in Experiment.model_fields if key in values}
     if "published" not in beside:
         raise InputError(
             f"{path}: is no published experiment (it has no `published`); train it with python -m"

@@ -15,6 +15,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -147,10 +148,7 @@ def _train(
     """Score of one training; 0 where the loss became infinite. Raises TrialPruned for one that
     falls behind.
     """
-    values = {
-        name: trial.suggest_float(name, least, most, log=log)
-        for name, (least, most, log) in space.items()
-    }
+    values = {name: _suggest(trial, settings, name, space) for name in space}
     chosen = sections.change(settings, values, training_settings.EXAMPLE)
 
     def look(row: dict[str, Any]) -> None:
@@ -175,6 +173,14 @@ def _train(
     if outcome.interrupted:
         raise KeyboardInterrupt
     return outcome.best
+
+
+def _suggest(trial: optuna.Trial, settings: Settings, name: str, space: Space) -> float:
+    """Value of one setting to try: a whole number where the setting is one."""
+    least, most, log = space[name]
+    if isinstance(attrgetter(name)(settings), int):
+        return trial.suggest_int(name, int(least), int(most), log=log)
+    return trial.suggest_float(name, least, most, log=log)
 
 
 def _keep_settings(settings: Settings, output: Path, space: Space) -> None:

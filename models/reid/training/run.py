@@ -87,7 +87,9 @@ def load_data(settings: Settings) -> Dataset:
         train = tuple(s for s in data.train if s.person_id < chosen.max_people)
         data = replace(data, train=train)
     if chosen.validation or chosen.held_out:
-        data = hold_out(data, chosen.validation, settings.train.seed, chosen.held_out)
+        data = hold_out(
+            data, chosen.validation, settings.train.seed, chosen.held_out, chosen.held_out_pool
+        )
     else:
         data = replace(data, query=(), gallery=())
     return train_also_on(data, further)
