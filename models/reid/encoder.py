@@ -91,7 +91,7 @@ def load(
         if path.suffix != ".safetensors" and not state_dicts.is_checkpoint(path):
             raise InputError(
                 f"{path}: ReID weights are .safetensors (ours), .onnx (any exported network), .xml"
-                " (OpenVINO) or a PyTorch checkpoint"
+                " (OpenVINO), a PyTorch checkpoint or Keras's .h5"
             )
         return _network(path, device, batch_crops, convention, runtime, precision)
     takes = recorded(path) if convention == "auto" else preprocess.CONVENTIONS[convention]

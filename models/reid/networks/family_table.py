@@ -79,6 +79,62 @@ def _mobilenet() -> Rules:
     return tuple(rules)
 
 
+def _keras_mobilenet() -> Rules:
+    """Rules for Keras's MobileNetV2, whose blocks after the first are numbered from 1."""
+    features = "image.backbone.features."
+    rules = [
+        (r"Conv1\.", f"{features}0.0."),
+        (r"bn_Conv1\.", f"{features}0.1."),
+        (r"expanded_conv_depthwise\.", f"{features}1.conv.0.0."),
+        (r"expanded_conv_depthwise_BN\.", f"{features}1.conv.0.1."),
+        (r"expanded_conv_project\.", f"{features}1.conv.1."),
+        (r"expanded_conv_project_BN\.", f"{features}1.conv.2."),
+        (r"Conv_1\.", f"{features}18.0."),
+        (r"Conv_1_bn\.", f"{features}18.1."),
+    ]
+    for i in range(1, 17):
+        ours = f"{features}{i + 1}.conv."
+        rules += [
+            (rf"block_{i}_expand\.", f"{ours}0.0."),
+            (rf"block_{i}_expand_BN\.", f"{ours}0.1."),
+            (rf"block_{i}_depthwise\.", f"{ours}1.0."),
+            (rf"block_{i}_depthwise_BN\.", f"{ours}1.1."),
+            (rf"block_{i}_project\.", f"{ours}2."),
+            (rf"block_{i}_project_BN\.", f"{ours}3."),
+        ]
+    return tuple(rules)
+
+
+def _timm_mobilenet() -> Rules:
+    """Rules for timm's MobileNetV2, which numbers blocks by stage."""
+    features = "image.backbone.features."
+    rules = [
+        (r"conv_stem\.", f"{features}0.0."),
+        (r"bn1\.", f"{features}0.1."),
+        (r"blocks\.0\.0\.conv_dw\.", f"{features}1.conv.0.0."),
+        (r"blocks\.0\.0\.bn1\.", f"{features}1.conv.0.1."),
+        (r"blocks\.0\.0\.conv_pw\.", f"{features}1.conv.1."),
+        (r"blocks\.0\.0\.bn2\.", f"{features}1.conv.2."),
+        (r"conv_head\.", f"{features}18.0."),
+        (r"bn2\.", f"{features}18.1."),
+    ]
+    number = 2
+    for stage, n_blocks in enumerate((2, 3, 4, 3, 3, 1), start=1):
+        for i in range(n_blocks):
+            theirs = rf"blocks\.{stage}\.{i}\."
+            ours = f"{features}{number}.conv."
+            rules += [
+                (rf"{theirs}conv_pw\.", f"{ours}0.0."),
+                (rf"{theirs}bn1\.", f"{ours}0.1."),
+                (rf"{theirs}conv_dw\.", f"{ours}1.0."),
+                (rf"{theirs}bn2\.", f"{ours}1.1."),
+                (rf"{theirs}conv_pwl\.", f"{ours}2."),
+                (rf"{theirs}bn3\.", f"{ours}3."),
+            ]
+            number += 1
+    return tuple(rules)
+
+
 GAO: Rules = (
     *_numbered_resnet(r"base\.", "backbone."),
     (r"attention_conv\.", "head.reduce."),
@@ -386,11 +442,31 @@ _TORCHREID_FAMILIES = (
     ),
 )
 
+_MOBILENET_FAMILIES = (
+    Family(
+        name="Keras, MobileNetV2 with alpha 0.5",
+        marks={"bn_Conv1.weight": (16,), "block_16_project_BN.weight": (160,)},
+        architecture="mobilenetv2_keras",
+        rules=_keras_mobilenet(),
+        unused=r"(dense\w*|Logits|predictions)\.",
+        assumed="pooling='max'",
+    ),
+    Family(
+        name="timm, MobileNetV2 of width 0.5, trained on ImageNet and not on people",
+        marks={"conv_stem.weight": (16, 3, 3, 3), "blocks.6.0.bn3.weight": (160,)},
+        architecture="mobilenetv2_keras",
+        rules=_timm_mobilenet(),
+        unused=r"classifier\.",
+        assumed="a start for training: Keras's padding and epsilon in the place of timm's",
+    ),
+)
+
 FAMILIES: tuple[Family, ...] = (
     *_GAO_FAMILIES,
     *_BASELINE_FAMILIES,
     *_FAST_REID_FAMILIES,
     *_LAYUMI_FAMILIES,
     *_TORCHREID_FAMILIES,
+    *_MOBILENET_FAMILIES,
 )
 """In the order in which they are tried."""

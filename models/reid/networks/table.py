@@ -21,9 +21,9 @@ CHECKPOINTS = """\
 ## Checkpoints of other programs
 
 `reid.weights`, `network.init`, `models.reid.evaluate`, `search` and `export` read these files as
-they are, whatever they are called (.pth, .pth.tar, .pt, .bin, .safetensors). `python -m
-models.reid.convert FILE --output MODEL.safetensors` converts them. No code in a file is run: a file
-with Python objects beside its tensors is refused.
+they are, whatever they are called (.pth, .pth.tar, .pt, .bin, .safetensors; for Keras's .h5, `pip
+install h5py`). `python -m models.reid.convert FILE --output MODEL.safetensors` converts them. No
+code in a file is run: a file with Python objects beside its tensors is refused.
 
 The keys tell the network. Shapes tell the number of people, widths, ResNet-50 or 101, IBN-a,
 non-local blocks and GeM. A file must fill its network, and nothing may be left over but the

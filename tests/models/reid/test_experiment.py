@@ -47,7 +47,9 @@ def test_the_file_of_an_experiment_says_what_it_repeats_and_how(path: Path) -> N
     if settings.network.init == "imagenet":
         assert row.imagenet
     if not settings.network.init:
-        assert "random weights" in heading(path)
+        first = heading(path).splitlines()[0]
+        assert "From random weights" in first and "as published" in first
+        assert "--set network.init=FILE" in first
     said = heading(path)
     assert "Source: " in said or "No number" in said
     assert "Differs " in said

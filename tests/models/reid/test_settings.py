@@ -51,6 +51,9 @@ def test_a_shipped_config_loads_and_names_a_data_set_and_a_network_that_are_ther
         assert (settings.data.height_px, settings.data.width_px) == (row.height_px, row.width_px)
     if settings.network.init == "imagenet":
         assert row.imagenet
+    else:
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        assert settings.network.init or "from random weights" in first
     assert settings.data.validation > 0 or path.stem in WITHOUT_SELECTION
 
 
