@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from models.errors import InputError
 from models.reid import evaluate, experiment
 from models.reid import settings as training_settings
 from models.reid.data.catalogue import CATALOGUE
@@ -55,6 +56,28 @@ def test_the_file_of_an_experiment_says_what_it_repeats_and_how(path: Path) -> N
     assert "Differs " in said
     command = f"models.reid.experiment --config configs/reid/published/{path.name} --root FOLDER"
     assert command in said
+
+
+def test_the_page_of_the_experiments_lists_all_with_their_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        experiment.main(["--list"])
+    assert ended.value.code == 0
+    page = capsys.readouterr().out
+    assert page == (FOLDER / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("| [")]
+    assert [line.partition("]")[0] for line in lines] == [f"| [{path.stem}" for path in FILES]
+    for line, path in zip(lines, FILES, strict=True):
+        command = line.split("`")[-2]
+        assert command.split()[:3] == ["python", "-m", "models.reid.experiment"]
+        parsed = experiment.parse(command.split()[3:])
+        assert ROOT / parsed.config == path and parsed.root == "FOLDER"
+
+
+def test_a_folder_without_experiments_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"^{tmp_path}: has no experiments; run the command in"):
+        experiment.listing(tmp_path)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
