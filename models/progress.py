@@ -10,6 +10,11 @@ import tqdm
 LINE_SECONDS = 60.0
 """Between two lines."""
 
+ROWS = 20
+"""Lines that a terminal is taken to have: one that does not tell its size says 0, and tqdm would
+show nothing there.
+"""
+
 
 class Progress:
     """Shown on standard error while its block runs.
@@ -34,7 +39,13 @@ class Progress:
         self._line_s = self._started_s
         disable = True if quiet else None  # None: unless standard error is a terminal
         self._bar = tqdm.tqdm(
-            total=total, initial=done, desc=name, unit=f" {unit}", disable=disable, leave=False
+            total=total,
+            initial=done,
+            desc=name,
+            unit=f" {unit}",
+            disable=disable,
+            leave=False,
+            nrows=ROWS,
         )
 
     def __enter__(self) -> "Progress":

@@ -51,7 +51,8 @@ def test_a_job_of_less_than_a_minute_prints_no_line_and_quiet_never_does(
     assert capsys.readouterr() == ("epoch 0\n", "")
 
 
-def test_on_a_terminal_a_bar_has_the_time_left_and_lines_go_above_it() -> None:
+@pytest.mark.parametrize("size", [(24, 100), (0, 0)], ids=["usual", "does not tell its size"])
+def test_on_a_terminal_a_bar_has_the_time_left_and_lines_go_above_it(size: tuple[int, int]) -> None:
     code = (
         "import time\n"
         "from models.progress import Progress\n"
@@ -62,7 +63,7 @@ def test_on_a_terminal_a_bar_has_the_time_left_and_lines_go_above_it() -> None:
         "    shown.write('a line')\n"
     )
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
+    termios.tcsetwinsize(theirs, size)
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=theirs, stderr=theirs, close_fds=True
     )
