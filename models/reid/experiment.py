@@ -215,6 +215,7 @@ def _run(parsed: argparse.Namespace) -> int:
     if parsed.root:
         overrides.append(f"data.root={json.dumps(parsed.root)}")
     settings = training_settings.load(str(parsed.config), tuple(overrides))
+    _check_root(settings)
     output = parsed.output / parsed.config.stem
     flags = _evaluation(experiment, settings, output, parsed.all_splits, parsed.quiet)
     evaluate.parse(flags)  # a wrong flag should not wait for the training
@@ -242,6 +243,17 @@ def _run(parsed: argparse.Namespace) -> int:
     print(write_table(parsed.output), end="")
     print(f"{parsed.output / TABLE}; published: {experiment.published.source}")
     return 0
+
+
+def _check_root(settings: Settings) -> None:
+    """Raise InputError when there is no such folder; a training would speak of its own settings."""
+    root = settings.data.root
+    if not Path(root).expanduser().is_dir():
+        title = catalogue.CATALOGUE[settings.data.name].title
+        raise InputError(
+            f"{root}: is not a folder; give --root, the folder of {title} or the one that holds it"
+            " (python -m models.reid.data.catalogue tells where to get it)"
+        )
 
 
 def _trainings(

@@ -256,7 +256,7 @@ def _network(settings: Settings, data: Dataset) -> tuple[nn.Module, Recipe, str]
         network = table.build(settings.network.architecture, options)
     except (TypeError, ValueError) as error:
         raise InputError(f"network.options: {str(error).split('() ')[-1]}") from None
-    started = "nothing"
+    started = "random weights"
     if settings.network.init:
         chosen = settings.network
         started = start_from(network, chosen.init, row.imagenet, chosen.partial)

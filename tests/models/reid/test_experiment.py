@@ -103,6 +103,18 @@ def test_a_training_takes_the_file_of_an_experiment_too() -> None:
     assert settings.schedule.stepped == "before"
 
 
+def test_a_missing_folder_is_told_in_the_flags_of_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(FOLDER / "strong_baseline_market1501.yaml")
+    output = ["--output", str(tmp_path / "out")]
+    assert experiment.main(["--config", config, "--root", str(tmp_path / "no"), *output]) == 2
+    printed = capsys.readouterr()
+    told = f"error: {tmp_path / 'no'}: is not a folder; give --root, the folder of Market-1501 or "
+    assert printed.out == "" and printed.err.startswith(told)
+    assert not (tmp_path / "out").exists()
+
+
 def miniature(settings: Settings, root: Path, name: str) -> list[str]:
     """Overrides that make a training one of a few steps on a miniature."""
     changed: dict[str, Any] = {

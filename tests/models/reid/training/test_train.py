@@ -120,7 +120,7 @@ def test_quiet_prints_nothing_and_otherwise_an_epoch_is_a_line(
     (row,) = rows(tmp_path / "a")
     begin, epoch, last = out.splitlines()
     assert begin.startswith("osnet_x0_25: 0.20 M parameters, ")
-    assert begin.endswith("; 4 people (24 images), 2 held out; started from nothing")
+    assert begin.endswith("; 4 people (24 images), 2 held out; started from random weights")
     assert epoch.startswith(
         f"epoch   0  lr 0.002  classification {row['classification']:.4g}  triplet"
         f" {row['triplet']:.4g}"
