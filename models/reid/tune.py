@@ -17,6 +17,7 @@ from models.errors import InputError
 from models.interrupts import Interrupts
 from models.reid import settings as training_settings
 from models.reid.settings import Count
+from models.reid.train import Shown
 from models.settings import Section
 
 EXAMPLE = sections.config_file("reid/search.yaml")
@@ -173,18 +174,20 @@ def _run(parsed: argparse.Namespace) -> None:
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     study_log = parsed.output / hyperparameters.STUDY
     try:
-        with Interrupts(search="") as interrupts:
-            stop = interrupts["search"].is_set
-            settings = training_settings.load(parsed.config, tuple(parsed.set))
-            search = load(parsed.config)
-            space = ranges(parsed.search) or space_of(search, parsed.config)
+        settings = training_settings.load(parsed.config, tuple(parsed.set))
+        search = load(parsed.config)
+        space = ranges(parsed.search) or space_of(search, parsed.config)
+        n_trials = search.trials if parsed.trials is None else parsed.trials
+        shown = Shown("search", parsed.quiet, n_trials)
+        with Interrupts(search="") as interrupts, shown:
             study = hyperparameters.search(
                 settings,
                 parsed.output,
-                search.trials if parsed.trials is None else parsed.trials,
-                parsed.quiet,
-                stop,
+                n_trials,
+                shown.line,
+                interrupts["search"].is_set,
                 space or hyperparameters.SPACE,
+                shown.batch,
             )
     except OSError as error:  # of Optuna, which writes the log of the search
         raise InputError(f"{study_log}: {files.failure(error)}") from None
