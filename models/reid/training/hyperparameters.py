@@ -16,7 +16,6 @@ import io
 import json
 from collections.abc import Callable
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -192,7 +191,10 @@ def _train(
 def _suggest(trial: optuna.Trial, settings: Settings, name: str, space: Space) -> float:
     """Value of one setting to try: a whole number where the setting is one."""
     least, most, log = space[name]
-    if isinstance(attrgetter(name)(settings), int):
+    value: Any = settings
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else getattr(value, key)
+    if isinstance(value, int):
         return trial.suggest_int(name, int(least), int(most), log=log)
     return trial.suggest_float(name, least, most, log=log)
 

@@ -171,6 +171,31 @@ def test_a_yaml_says_what_is_searched_and_how_often(
     assert 1 <= float(row["optimizer.max_norm"]) <= 5 and "optimizer.lr" not in row
 
 
+def test_options_of_a_network_are_searched_too(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch)
+    ranges = {"network.options.width": (8, 64, False), "network.options.dropout": (0, 0.5, False)}
+    settings = quick(people, train__epochs=1, network__options={"width": 16})
+    study = hyperparameters.search(settings, tmp_path / "s", 3, space=ranges)
+    for trial in study.trials:
+        assert isinstance(trial.params["network.options.width"], int)
+        assert 0 < trial.params["network.options.dropout"] < 0.5
+
+
+def test_the_help_has_examples_that_the_command_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        tune.main(["--help"])
+    assert ended.value.code == 0
+    words = capsys.readouterr().out.partition("examples:")[2].replace("\n      ", " ")
+    commands = [line.split()[3:] for line in words.splitlines() if " -m models.reid.tune " in line]
+    assert len(commands) == 2
+    for command in commands:
+        parsed = tune.parse(command)
+        training_settings.load(str(ROOT / parsed.config), tuple(parsed.set))
+        assert tune.ranges(parsed.search) or tune.load(str(ROOT / parsed.config)).space
+
+
 @pytest.mark.parametrize(
     ("search", "reason"),
     [
