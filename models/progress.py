@@ -10,6 +10,8 @@ import tqdm
 LINE_SECONDS = 60.0
 """Between two lines."""
 
+BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
+"""tqdm's own, but the rate is always one a second."""
 ROWS = 20
 """Lines that a terminal is taken to have: one that does not tell its size says 0, and tqdm would
 show nothing there.
@@ -46,6 +48,7 @@ class Progress:
             disable=disable,
             leave=False,
             nrows=ROWS,
+            bar_format=BAR,
         )
 
     def __enter__(self) -> "Progress":
