@@ -19,10 +19,12 @@ FOLDER = ROOT / "configs" / "reid" / "published"
 FILES = sorted(FOLDER.glob("*.yaml"))
 QUICK = {"ilids_vid_osnet_triplet"}
 """Run in every suite; the others are slow."""
-WITH_WHOLE_MAPS = {"fantastic_mars_attention"}
-"""Of the networks with attention over whole maps, which are slow to make, the one that is run so.
-The others have the small attention in its place.
+WHOLE = {"fantastic_mars_attention", "strong_baseline_market1501"}
+"""Of the experiments with one network, which is slow to train, the one that has all its blocks and
+its attention over whole maps. The others have one block in each stage and the small attention.
 """
+SHORTENED = {"resnet50ta_bt", "resnet50_bnneck"}
+"""Networks of several experiments with many blocks."""
 
 
 def heading(path: Path) -> str:
@@ -128,8 +130,10 @@ def miniature(settings: Settings, root: Path, name: str) -> list[str]:
         "train.precision": 32,
         "train.workers": 0,
     }
-    if settings.network.architecture == "resnet50ta_bt" and name not in WITH_WHOLE_MAPS:
-        changed["network.options.head"] = "attention"
+    if settings.network.architecture in SHORTENED and name not in WHOLE:
+        changed["network.options.depths"] = [1, 1, 1, 1]
+        if settings.network.architecture == "resnet50ta_bt":
+            changed["network.options.head"] = "attention"
     if not table.architecture(settings.network.architecture).fixed_size:
         changed |= {"data.height_px": 64, "data.width_px": 32}
     overrides = []
