@@ -21,11 +21,12 @@ from models.reid import encoder
 from models.reid.data import catalogue
 from models.reid.data.samples import Dataset, counts
 from models.reid.evaluation import pictures
-from models.reid.evaluation.features import Reading, weights_digest
+from models.reid.evaluation.features import ONE_SCALE, Reading, weights_digest
+from models.reid.evaluation.open_set import FALSE_ALARM_RATES, Point
 from models.reid.evaluation.pictures import Ranked
 from models.reid.evaluation.protocol import Protocol
 from models.reid.evaluation.ranking import RANKS
-from models.reid.evaluation.report import Choices, Report, Row, evaluate
+from models.reid.evaluation.report import LIKENESSES, Choices, Report, Row, evaluate, shown
 from models.reid.evaluation.spatial_temporal import ALPHA, SMOOTH_BINS
 
 WHO = {"protocol": "new", "split": 0, "splits": ""}
@@ -34,6 +35,8 @@ SCORES = ("map", *(f"rank{rank}" for rank in RANKS))
 """Scores of a row, as JSON has them."""
 SCORE_HEAD = "".join(f"{name:>8}" for name in ("mAP", *(f"rank-{rank}" for rank in RANKS)))
 """The same at the head of a table."""
+MIN_SCALE = 0.25
+MAX_SCALE = 4.0
 FLAGS = (
     (r"set data\.options\.any_counts", "give --set any_counts=true"),
     (r"data\.options\.(\w+)", r"--set \1=..."),
@@ -42,6 +45,10 @@ FLAGS = (
     (r"data\.name", "--data"),
 )
 """Settings of a training in messages of the loaders, and the flags that stand for them here."""
+
+
+def _rates() -> str:
+    return ", ".join(f"{100 * rate:g}" for rate in FALSE_ALARM_RATES) + " %%"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -104,6 +111,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add("--clip-length", type=int, default=16, metavar="N", help="frames of a clip (default 16)")
     add("--flip", action="store_true", help="add the features of the mirrored images")
+    add(
+        "--scales",
+        nargs="+",
+        type=float,
+        default=ONE_SCALE,
+        metavar="S",
+        help="add the features of the images at these scales, such as 1 1.1: factors of the area,"
+        f" {MIN_SCALE} to {MAX_SCALE:.0f}; not for networks that take one input size",
+    )
     add("--rerank", action="store_true", help="also with k-reciprocal re-ranking")
     add("--rerank-form", default="paper", choices=("paper", "torchreid", "st-reid"))
     add(
@@ -131,6 +147,24 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=ALPHA,
         metavar="A",
         help="slope of both factors of the joint score (default 5)",
+    )
+    add(
+        "--open-set",
+        type=float,
+        nargs="?",
+        default=0.0,
+        const=0.5,
+        metavar="SHARE",
+        help="also with queries whose people are not in the gallery: this share of the people"
+        " (default 0.5) leaves it; prints thresholds, and the rates of detection and"
+        f" identification (DIR, TTR) at {_rates()} of false alarms",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="draws the people who leave the gallery for --open-set (default 0)",
     )
     add("--pictures", type=Path, metavar="DIR", help="draw queries with what was found for them")
     add(
@@ -260,7 +294,8 @@ def one_split(
     path = bundle.find(parsed.weights.replace("{split}", str(options.get("split", 0))))
     network = encoder.load(path, parsed.device, parsed.batch)
     single_shot = name == "cuhk03" and options.get("protocol") == "classic"
-    reading = Reading(parsed.clip_rule, parsed.clip_length, parsed.flip)
+    scales = tuple(parsed.scales)
+    reading = Reading(parsed.clip_rule, parsed.clip_length, parsed.flip, scales)
     choices = Choices(
         Protocol(parsed.metric, parsed.ap, parsed.over, single_shot),
         reading,
@@ -272,12 +307,14 @@ def one_split(
         parsed.times,
         parsed.smooth,
         parsed.alpha,
+        parsed.open_set,
+        parsed.seed,
     )
     notes = [f"note: {path}: {network.note}"] if network.note else []
     notes += leaks(network.about, path, name, options, data)
     _make_folders(parsed, pictured)
     report = evaluate(network, weights_digest(path), data, choices, not parsed.quiet)
-    print("\n".join([heading(data, options), *notes, *table(report)]))
+    print("\n".join([heading(data, options), *notes, *table(report), *open_set_table(report)]))
     if pictured:
         draw(report, data, pictured, parsed.n_pictures)
     if parsed.save_times and report.times is not None:
@@ -289,6 +326,7 @@ def one_split(
         "feature_seconds": report.feature_seconds,
         "protocol": asdict(choices.protocol),
         "rows": [_plain(row) for row in report.rows],
+        **({"open_set": _plain_open_set(report)} if report.left_out else {}),
     }
 
 
@@ -313,6 +351,43 @@ def table(report: Report) -> list[str]:
         lines.append(f"{row.name:18}{numbers}{valid:>14}{row.seconds:9.1f}{row.peak_mib:10.0f}")
     origin = "from the cache" if report.cached else f"{report.feature_seconds:.1f} s"
     return [*lines, f"features: {origin}"]
+
+
+def open_set_table(report: Report) -> list[str]:
+    """Thresholds and rates of the open set, one line for each ranking and false alarm rate; nothing
+    where there is no open set.
+    """
+    left_out = report.left_out
+    if left_out is None:
+        return []
+    lines = [
+        f"\nopen set: {left_out.n_left_out} of {left_out.n_people} people left out of the gallery"
+        f" (seed {left_out.seed}); a match is nearer than the threshold",
+        f"{'':18}{'rate':>8}{'false alarms':>16}{'DIR':>8}{'TTR':>8}  threshold",
+    ]
+    for row in report.rows:
+        for rate, point in _points(row):
+            alarms = f"{point.n_false_alarms}/{row.matches.has_none.sum()}" if row.matches else ""
+            side = "above" if row.measure in LIKENESSES else "below"
+            value = shown(row.measure, point.threshold)
+            lines.append(
+                f"{row.name:18}{f'{100 * rate:g} %':>8}{alarms:>16}{100 * point.dir:8.1f}"
+                f"{100 * point.ttr:8.1f}  {row.measure} {side} {value:.4f}"
+            )
+    if report.even:
+        lines.append(
+            f"pairs: even odds of one person at cosine {report.even.even:.3f},"
+            f" {100 * report.even.error:.1f} % of pairs on the wrong side"
+        )
+    return lines
+
+
+def _points(row: Row) -> list[tuple[float, Point]]:
+    """False alarm rates and the scores at them; none without an open set."""
+    if row.matches is None:
+        return []
+    thresholds = [(rate, row.matches.threshold(rate)) for rate in FALSE_ALARM_RATES]
+    return [(rate, row.matches.at(threshold)) for rate, threshold in thresholds]
 
 
 def over_splits(splits: Sequence[dict[str, Any]]) -> list[str]:
@@ -342,24 +417,21 @@ def draw(report: Report, data: Dataset, folder: Path, n_pictures: int) -> None:
     """Ranked results of queries spread over the data set, by the last row's ranking, and the
     transitions if there are any.
     """
+    row = report.rows[-1]
     ranked = []
     for q in pictures.spread(range(len(data.query)), n_pictures):
-        found = report.rows[-1].ranking.top[q]
-        found = found[found >= 0]
-        alike = report.alike(q, found)
-        ranked.append(
-            Ranked(
-                q,
-                data.query[q],
-                [(data.gallery[g], float(s)) for g, s in zip(found, alike, strict=True)],
-            )
-        )
+        found = row.ranking.top[q]
+        scores = shown(row.measure, row.ranking.top_distances[q])
+        results = [
+            (data.gallery[g], float(s)) for g, s in zip(found, scores, strict=True) if g >= 0
+        ]
+        ranked.append(Ranked(q, data.query[q], results, row.measure))
     written = pictures.write_ranked(ranked, folder)
     if report.transitions is not None:
         pictures.plot_transitions(
             report.transitions.table, report.transitions.bin_frames, folder / "transitions.png"
         )
-    print(f"{folder}: {len(written)} queries drawn, by the {report.rows[-1].name} ranking")
+    print(f"{folder}: {len(written)} queries drawn, by the {row.name} ranking")
 
 
 def leaks(
@@ -400,6 +472,15 @@ def _check(parsed: argparse.Namespace) -> None:
             raise InputError(f"--{name.replace('_', '-')} {value}: give 1 or more")
     if not parsed.smooth >= 0 or not parsed.alpha > 0:
         raise InputError("--smooth takes 0 or more, --alpha more than 0")
+    if not all(MIN_SCALE <= scale <= MAX_SCALE for scale in parsed.scales):
+        raise InputError(f"--scales takes numbers from {MIN_SCALE} to {MAX_SCALE:.0f}")
+    if not 0 <= parsed.open_set < 1:
+        raise InputError(
+            "--open-set takes the share of the people who leave the gallery, from 0 (none, no"
+            " open-set scores) to below 1"
+        )
+    if parsed.seed < 0:
+        raise InputError(f"--seed {parsed.seed}: give 0 or more")
     if (parsed.times or parsed.save_times) and not parsed.spatial_temporal:
         raise InputError("--times and --save-times need --spatial-temporal")
     if parsed.save_times and (len(parsed.data) > 1 or parsed.all_splits):
@@ -427,6 +508,37 @@ def _plain(row: Row) -> dict[str, Any]:
     ranks = {f"rank{k}": row.scores.at(k) for k in RANKS}
     rest = {"valid_queries": row.scores.n_valid, "seconds": row.seconds, "peak_mib": row.peak_mib}
     return {"name": row.name, "map": row.scores.mean_ap, **ranks, **rest}
+
+
+def _plain_open_set(report: Report) -> dict[str, Any]:
+    left_out = report.left_out
+    assert left_out is not None
+    points = []
+    for row in report.rows:
+        for rate, point in _points(row):
+            value = float(shown(row.measure, point.threshold))
+            scores = {"threshold": value, "dir": point.dir, "ttr": point.ttr}
+            points.append(
+                {
+                    "name": row.name,
+                    "measure": row.measure,
+                    "false_alarm_rate": rate,
+                    "false_alarms": point.n_false_alarms,
+                    **scores,
+                }
+            )
+    matches = report.rows[0].matches
+    assert matches is not None
+    return {
+        "share": left_out.share,
+        "seed": left_out.seed,
+        "people_left_out": left_out.n_left_out,
+        "people": left_out.n_people,
+        "queries_with_mate": int(matches.has_mate.sum()),
+        "queries_without_mate": int(matches.has_none.sum()),
+        "points": points,
+        "even_odds": asdict(report.even) if report.even else None,
+    }
 
 
 if __name__ == "__main__":
