@@ -22,11 +22,19 @@ from models.reid.data import catalogue
 from models.reid.data.samples import Dataset, counts
 from models.reid.evaluation import pictures
 from models.reid.evaluation.features import ONE_SCALE, Reading, weights_digest
-from models.reid.evaluation.open_set import FALSE_ALARM_RATES, Point
+from models.reid.evaluation.open_set import FALSE_ALARM_RATES
 from models.reid.evaluation.pictures import Ranked
 from models.reid.evaluation.protocol import Protocol
 from models.reid.evaluation.ranking import RANKS
-from models.reid.evaluation.report import LIKENESSES, Choices, Report, Row, evaluate, shown
+from models.reid.evaluation.report import (
+    LIKENESSES,
+    Choices,
+    OpenSet,
+    Report,
+    Row,
+    evaluate,
+    shown,
+)
 from models.reid.evaluation.spatial_temporal import ALPHA, SMOOTH_BINS
 
 WHO = {"protocol": "new", "split": 0, "splits": ""}
@@ -35,6 +43,7 @@ SCORES = ("map", *(f"rank{rank}" for rank in RANKS))
 """Scores of a row, as JSON has them."""
 SCORE_HEAD = "".join(f"{name:>8}" for name in ("mAP", *(f"rank-{rank}" for rank in RANKS)))
 """The same at the head of a table."""
+RATES = ", ".join(f"{100 * rate:g}" for rate in FALSE_ALARM_RATES)
 MIN_SCALE = 0.25
 MAX_SCALE = 4.0
 FLAGS = (
@@ -45,10 +54,6 @@ FLAGS = (
     (r"data\.name", "--data"),
 )
 """Settings of a training in messages of the loaders, and the flags that stand for them here."""
-
-
-def _rates() -> str:
-    return ", ".join(f"{100 * rate:g}" for rate in FALSE_ALARM_RATES) + " %%"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -157,7 +162,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="SHARE",
         help="also with queries whose people are not in the gallery: this share of the people"
         " (default 0.5) leaves it; prints thresholds, and the rates of detection and"
-        f" identification (DIR, TTR) at {_rates()} of false alarms",
+        f" identification (DIR, TTR) at {RATES} %% of false alarms",
     )
     add(
         "--seed",
@@ -294,8 +299,7 @@ def one_split(
     path = bundle.find(parsed.weights.replace("{split}", str(options.get("split", 0))))
     network = encoder.load(path, parsed.device, parsed.batch)
     single_shot = name == "cuhk03" and options.get("protocol") == "classic"
-    scales = tuple(parsed.scales)
-    reading = Reading(parsed.clip_rule, parsed.clip_length, parsed.flip, scales)
+    reading = Reading(parsed.clip_rule, parsed.clip_length, parsed.flip, tuple(parsed.scales))
     choices = Choices(
         Protocol(parsed.metric, parsed.ap, parsed.over, single_shot),
         reading,
@@ -319,15 +323,17 @@ def one_split(
         draw(report, data, pictured, parsed.n_pictures)
     if parsed.save_times and report.times is not None:
         report.times.save(parsed.save_times)
-    return {
+    document = {
         "options": options,
         "counts": counts(data),
         "notes": notes,
         "feature_seconds": report.feature_seconds,
         "protocol": asdict(choices.protocol),
         "rows": [_plain(row) for row in report.rows],
-        **({"open_set": _plain_open_set(report)} if report.left_out else {}),
     }
+    if report.open_set:
+        document["open_set"] = _plain_open_set(report.open_set, report.rows)
+    return document
 
 
 def heading(data: Dataset, options: dict[str, Any]) -> str:
@@ -357,37 +363,32 @@ def open_set_table(report: Report) -> list[str]:
     """Thresholds and rates of the open set, one line for each ranking and false alarm rate; nothing
     where there is no open set.
     """
-    left_out = report.left_out
-    if left_out is None:
+    if report.open_set is None:
         return []
+    left_out = report.open_set.left_out
+    even = report.open_set.even
     lines = [
         f"\nopen set: {left_out.n_left_out} of {left_out.n_people} people left out of the gallery"
         f" (seed {left_out.seed}); a match is nearer than the threshold",
         f"{'':18}{'rate':>8}{'false alarms':>16}{'DIR':>8}{'TTR':>8}  threshold",
     ]
     for row in report.rows:
-        for rate, point in _points(row):
-            alarms = f"{point.n_false_alarms}/{row.matches.has_none.sum()}" if row.matches else ""
+        matches = report.open_set.matches[row.name]
+        n_none = matches.has_none.sum()
+        for rate in FALSE_ALARM_RATES:
+            point = matches.at(matches.threshold(rate))
+            asked = f"{100 * rate:g} %"
+            alarms = f"{point.n_false_alarms}/{n_none}"
+            rates = f"{100 * point.dir:8.1f}{100 * point.ttr:8.1f}"
             side = "above" if row.measure in LIKENESSES else "below"
-            value = shown(row.measure, point.threshold)
-            lines.append(
-                f"{row.name:18}{f'{100 * rate:g} %':>8}{alarms:>16}{100 * point.dir:8.1f}"
-                f"{100 * point.ttr:8.1f}  {row.measure} {side} {value:.4f}"
-            )
-    if report.even:
+            threshold = f"{row.measure} {side} {shown(row.measure, point.threshold):.4f}"
+            lines.append(f"{row.name:18}{asked:>8}{alarms:>16}{rates}  {threshold}")
+    if even:
         lines.append(
-            f"pairs: even odds of one person at cosine {report.even.even:.3f},"
-            f" {100 * report.even.error:.1f} % of pairs on the wrong side"
+            f"pairs: even odds of one person at cosine {even.even:.3f}, {100 * even.error:.1f} % of"
+            " pairs on the wrong side"
         )
     return lines
-
-
-def _points(row: Row) -> list[tuple[float, Point]]:
-    """False alarm rates and the scores at them; none without an open set."""
-    if row.matches is None:
-        return []
-    thresholds = [(rate, row.matches.threshold(rate)) for rate in FALSE_ALARM_RATES]
-    return [(rate, row.matches.at(threshold)) for rate, threshold in thresholds]
 
 
 def over_splits(splits: Sequence[dict[str, Any]]) -> list[str]:
@@ -421,10 +422,10 @@ def draw(report: Report, data: Dataset, folder: Path, n_pictures: int) -> None:
     ranked = []
     for q in pictures.spread(range(len(data.query)), n_pictures):
         found = row.ranking.top[q]
-        scores = shown(row.measure, row.ranking.top_distances[q])
-        results = [
-            (data.gallery[g], float(s)) for g, s in zip(found, scores, strict=True) if g >= 0
-        ]
+        is_item = found >= 0
+        scores = shown(row.measure, row.ranking.top_distances[q][is_item])
+        items = [data.gallery[g] for g in found[is_item]]
+        results = list(zip(items, scores.tolist(), strict=True))
         ranked.append(Ranked(q, data.query[q], results, row.measure))
     written = pictures.write_ranked(ranked, folder)
     if report.transitions is not None:
@@ -510,34 +511,34 @@ def _plain(row: Row) -> dict[str, Any]:
     return {"name": row.name, "map": row.scores.mean_ap, **ranks, **rest}
 
 
-def _plain_open_set(report: Report) -> dict[str, Any]:
-    left_out = report.left_out
-    assert left_out is not None
+def _plain_open_set(found: OpenSet, rows: Sequence[Row]) -> dict[str, Any]:
+    """The open set as JSON values."""
     points = []
-    for row in report.rows:
-        for rate, point in _points(row):
-            value = float(shown(row.measure, point.threshold))
-            scores = {"threshold": value, "dir": point.dir, "ttr": point.ttr}
+    for row in rows:
+        matches = found.matches[row.name]
+        for rate in FALSE_ALARM_RATES:
+            point = matches.at(matches.threshold(rate))
             points.append(
                 {
                     "name": row.name,
                     "measure": row.measure,
                     "false_alarm_rate": rate,
                     "false_alarms": point.n_false_alarms,
-                    **scores,
+                    "threshold": float(shown(row.measure, point.threshold)),
+                    "dir": point.dir,
+                    "ttr": point.ttr,
                 }
             )
-    matches = report.rows[0].matches
-    assert matches is not None
+    any_matches = found.matches[rows[0].name]
     return {
-        "share": left_out.share,
-        "seed": left_out.seed,
-        "people_left_out": left_out.n_left_out,
-        "people": left_out.n_people,
-        "queries_with_mate": int(matches.has_mate.sum()),
-        "queries_without_mate": int(matches.has_none.sum()),
+        "share": found.left_out.share,
+        "seed": found.left_out.seed,
+        "people_left_out": found.left_out.n_left_out,
+        "people": found.left_out.n_people,
+        "queries_with_mate": int(any_matches.has_mate.sum()),
+        "queries_without_mate": int(any_matches.has_none.sum()),
         "points": points,
-        "even_odds": asdict(report.even) if report.even else None,
+        "even_odds": asdict(found.even) if found.even else None,
     }
 
 

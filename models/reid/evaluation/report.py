@@ -3,7 +3,7 @@
 import resource
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +69,7 @@ class Row:
     """One way to compare.
 
     measure: what orders the gallery, see `shown`. seconds: its own time without features. peak_mib:
-    the process's largest memory by then. matches: of the open set, None where there is none.
+    the process's largest memory by then.
     """
 
     name: str
@@ -78,7 +78,6 @@ class Row:
     ranking: Ranking
     seconds: float
     peak_mib: float
-    matches: Matches | None = None
 
 
 @dataclass(frozen=True)
@@ -92,14 +91,26 @@ class Way:
     make: Callable[[], Array | Iterable[Array]]
 
 
+@dataclass(frozen=True)
+class OpenSet:
+    """What is known of queries without a mate.
+
+    left_out: who left the gallery. matches: the nearest item of every query, by the name of a row.
+    even: what a cosine means in the whole gallery; None without a pair of each kind seen by
+    different cameras.
+    """
+
+    left_out: LeftOut
+    matches: dict[str, Matches]
+    even: Curve | None
+
+
 @dataclass
 class Report:
     """Rows, and what the features took; times between cameras where they were asked for, as they
     were learned and smoothed.
 
-    query_features (Q, D) and gallery_features (G, D) are raw, as the network gives them. left_out
-    and even: who left the gallery for the open set, and what a cosine means, where it was asked
-    for.
+    query_features (Q, D) and gallery_features (G, D) are raw, as the network gives them.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -109,8 +120,7 @@ class Report:
     gallery_features: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     times: TransitionModel | None = None
     transitions: TransitionModel | None = None
-    left_out: LeftOut | None = None
-    even: Curve | None = None
+    open_set: OpenSet | None = None
 
 
 def evaluate(
@@ -144,8 +154,9 @@ def evaluate(
             f"this network takes crops of {height_px}x{width_px} px only; leave out --scales"
         )
     report = Report()
+    left_out = None
     if choices.left_out:
-        report.left_out = open_set.leave_out(data, choices.left_out, choices.seed)
+        left_out = open_set.leave_out(data, choices.left_out, choices.seed)
     if choices.spatial_temporal:
         report.times = times_between(data, choices.times)
         report.transitions = spatial_temporal.smooth(report.times, choices.smooth_bins)
@@ -159,9 +170,9 @@ def evaluate(
         scores, found = score(way.make(), data.query, data.gallery, choices.protocol, choices.top)
         took_s = time.perf_counter() - started_s
         report.rows.append(Row(way.name, way.measure, scores, found, took_s, peak_mib()))
-    if report.left_out:
-        report.even = _even_odds(query, gallery, data)
-        _add_open_set(report, report.left_out, choices)
+    if left_out:
+        matches = _matches(report, left_out, choices)
+        report.open_set = OpenSet(left_out, matches, _even_odds(query, gallery, data))
     return report
 
 
@@ -221,24 +232,23 @@ def _ways(
 
 
 def _even_odds(query: Array, gallery: Array, data: Dataset) -> Curve | None:
-    """What a cosine means; None without a pair of each kind seen by different cameras."""
+    """See `OpenSet.even`."""
     try:
         return even_odds.fit(query, gallery, data)
     except ValueError:
         return None
 
 
-def _add_open_set(report: Report, left_out: LeftOut, choices: Choices) -> None:
-    """Compare again with the gallery from which people were left out."""
+def _matches(report: Report, left_out: LeftOut, choices: Choices) -> dict[str, Matches]:
+    """Compare with the gallery from which people were left out; see `OpenSet.matches`."""
     rest = left_out.data
     gallery = report.gallery_features[left_out.kept]
     known = labels(rest.query, rest.gallery)
-    ways = _ways(report.query_features, gallery, rest, choices, report.transitions)
-    rows = []
-    for row, way in zip(report.rows, ways, strict=True):
+    matches = {}
+    for way in _ways(report.query_features, gallery, rest, choices, report.transitions):
         nearest = ranking.rank(way.make(), *known, top=1)
-        rows.append(replace(row, matches=open_set.matches(nearest, rest)))
-    report.rows = rows
+        matches[way.name] = open_set.matches(nearest, rest)
+    return matches
 
 
 def times_between(data: Dataset, known: Path | None = None) -> TransitionModel:

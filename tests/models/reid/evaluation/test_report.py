@@ -267,16 +267,16 @@ def test_distances_are_shown_as_they_are(market: Dataset, metric: str) -> None:
 
 def test_an_open_set_is_ranked_without_the_people_who_left(market: Dataset) -> None:
     asked = choices(rerank=True, left_out=0.5, seed=4)
-    found = evaluate(Colours(), "", market, asked)
-    assert found.left_out is not None
+    report = evaluate(Colours(), "", market, asked)
+    found = report.open_set
+    assert found is not None
     assert (found.left_out.n_left_out, found.left_out.n_people) == (2, 4)
-    rest = found.left_out.data
-    alone = evaluate(Colours(), "", rest, choices(rerank=True, top=1)).rows
-    for row, other in zip(found.rows, alone, strict=True):
-        assert row.matches is not None
-        assert np.array_equal(row.matches.distance, other.ranking.top_distances[:, 0])
-        assert row.matches.has_mate.sum() == row.matches.has_none.sum() == 6
-        assert row.scores.n_valid == 12  # the other scores are of the whole gallery
+    alone = evaluate(Colours(), "", found.left_out.data, choices(rerank=True, top=1)).rows
+    assert list(found.matches) == [row.name for row in alone]
+    for matches, other in zip(found.matches.values(), alone, strict=True):
+        assert np.array_equal(matches.distance, other.ranking.top_distances[:, 0])
+        assert matches.has_mate.sum() == matches.has_none.sum() == 6
+    assert report.rows[0].scores.n_valid == 12  # the other scores are of the whole gallery
     assert found.even is not None
     assert 0 < found.even.even < 1
 
