@@ -372,9 +372,9 @@ def open_set_table(report: Report) -> list[str]:
         f" (seed {left_out.seed}); a match is nearer than the threshold",
         f"{'':18}{'rate':>8}{'false alarms':>16}{'DIR':>8}{'TTR':>8}  threshold",
     ]
+    n_none = report.open_set.matches[report.rows[0].name].has_none.sum()
     for row in report.rows:
         matches = report.open_set.matches[row.name]
-        n_none = matches.has_none.sum()
         for rate in FALSE_ALARM_RATES:
             point = matches.at(matches.threshold(rate))
             asked = f"{100 * rate:g} %"
@@ -383,6 +383,11 @@ def open_set_table(report: Report) -> list[str]:
             side = "above" if row.measure in LIKENESSES else "below"
             threshold = f"{row.measure} {side} {shown(row.measure, point.threshold):.4f}"
             lines.append(f"{row.name:18}{asked:>8}{alarms:>16}{rates}  {threshold}")
+    if FALSE_ALARM_RATES[0] * n_none < 1:
+        lines.append(
+            f"{n_none} queries without a mate are too few to measure rates below"
+            f" {100 / n_none:.2g} %"
+        )
     if even:
         lines.append(
             f"pairs: even odds of one person at cosine {even.even:.3f}, {100 * even.error:.1f} % of"
