@@ -46,6 +46,17 @@ SCORE_HEAD = "".join(f"{name:>8}" for name in ("mAP", *(f"rank-{rank}" for rank 
 RATES = ", ".join(f"{100 * rate:g}" for rate in FALSE_ALARM_RATES)
 MIN_SCALE = 0.25
 MAX_SCALE = 4.0
+EXAMPLES = """\
+examples:
+  with mirrored images and re-ranking, and pictures of what was found:
+    python -m models.reid.evaluate --weights outputs/reid/mine/model.safetensors
+      --data market1501 --root FOLDER --flip --rerank --pictures outputs/ranked
+  another program's checkpoint on two data sets, as a table:
+    python -m models.reid.evaluate --weights osnet_x1_0.pth --data market1501 mars --root FOLDER
+  thresholds for your own people, some of whom are not in the gallery:
+    python -m models.reid.evaluate --weights outputs/reid/mine/model.safetensors
+      --data folder --root FOLDER --set use=test --open-set
+"""
 FLAGS = (
     (r"set data\.options\.any_counts", "give --set any_counts=true"),
     (r"data\.options\.(\w+)", r"--set \1=..."),
@@ -59,7 +70,10 @@ FLAGS = (
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
     parser = argparse.ArgumentParser(
-        prog="python -m models.reid.evaluate", description="Evaluate a ReID network."
+        prog="python -m models.reid.evaluate",
+        description="Evaluate a ReID network.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add(
