@@ -143,16 +143,7 @@ def evaluate(
             scores or too few people for open-set scores, or the network takes one size only; before
             the features, which take long.
     """
-    if not data.query or not data.gallery:
-        raise InputError(
-            f"{data.root}: {data.name} has no query and gallery as it was read, so nothing can be"
-            " ranked; people in a folder without roles are tested with --set use=test"
-        )
-    if choices.reading.scales != ONE_SCALE and encoder.one_size:
-        height_px, width_px = encoder.size
-        raise InputError(
-            f"this network takes crops of {height_px}x{width_px} px only; leave out --scales"
-        )
+    _check(encoder, data, choices.reading)
     report = Report()
     left_out = None
     if choices.left_out:
@@ -174,6 +165,20 @@ def evaluate(
         matches = _matches(report, left_out, choices)
         report.open_set = OpenSet(left_out, matches, _even_odds(query, gallery, data))
     return report
+
+
+def _check(encoder: Encoder, data: Dataset, reading: Reading) -> None:
+    """Raise InputError where there is nothing to rank, or the network cannot be asked so."""
+    if not data.query or not data.gallery:
+        raise InputError(
+            f"{data.root}: {data.name} has no query and gallery as it was read, so nothing can be"
+            " ranked; people in a folder without roles are tested with --set use=test"
+        )
+    if reading.scales != ONE_SCALE and encoder.one_size:
+        height_px, width_px = encoder.size
+        raise InputError(
+            f"this network takes crops of {height_px}x{width_px} px only; leave out --scales"
+        )
 
 
 def shown(measure: str, apart: Array | float) -> Array:
