@@ -94,8 +94,12 @@ class PSTA(nn.Module):
         packed_rows = seen.flatten().cumsum(0) - 1
         rows = packed_rows.view_as(mask).gather(1, chosen)
         images = pack(clips, seen)
+        return self.maps(images)[rows]
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Maps (N, 1024, h, w) of single frames, before they are merged."""
         maps: Tensor = self.reduce(self.backbone(images))
-        return maps[rows]
+        return maps
 
 
 def resampled(mask: Tensor, length: int) -> Tensor:

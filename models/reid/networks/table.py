@@ -461,6 +461,15 @@ def markdown() -> str:
                 " them to unit length."
             ),
             "",
+            (
+                "`python -m models.reid.activations WEIGHTS PICTURES` draws where a network looks."
+                " `models.reid.evaluate --scales`"
+            ),
+            (
+                "takes networks of any input size: not those with `only`, nor osnet_lct_x1_0, which"
+                " is built for one."
+            ),
+            "",
             "| name | input | pools | width | training feature | test feature | source |",
             "| --- | --- | --- | --- | --- | --- | --- |",
             *rows,
