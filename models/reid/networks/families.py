@@ -24,6 +24,22 @@ N_LISTED = 4
 CLASSIFIER = re.compile(r"classifier(s\.0|_global)?\.weight$")
 """Our names for the weights that have a row for every training person."""
 
+LINEAR = re.compile(r"(^embed|\.bn3\.fc[12])\.weight$")
+"""Our names for the weights of linear layers that others keep as convolutions of 1x1."""
+BODIES = {
+    (2, False, 1): "resnet18",
+    (6, False, 1): "resnet34",
+    (6, True, 1): "resnet50",
+    (23, True, 1): "resnet101",
+    (36, True, 1): "resnet152",
+    (6, True, 4): "resnext50_32x4d",
+    (23, True, 4): "resnext101_32x4d",
+    (23, True, 8): "resnext101_32x8d",
+}
+"""ResNets by the number of blocks of layer3, whether they are bottlenecks, and the width of a group
+of convolutions (1 without groups).
+"""
+
 
 @dataclass(frozen=True)
 class Recognised:
@@ -123,8 +139,7 @@ def _renamed(family: Family, state: State) -> Recognised:
     for key, tensor in state.items():
         name = _name(key, family.rules)
         if name:
-            # fast-reid's linear layer is a 1x1 convolution
-            tensors[name] = tensor.flatten(1) if name == "embed.weight" else tensor
+            tensors[name] = tensor.flatten(1) if LINEAR.search(name) else tensor
         elif family.unused and re.match(family.unused, key):
             unused[key] = tensor
         else:
@@ -167,12 +182,17 @@ def _options(tensors: State) -> dict[str, Any]:
     for option, key in rows.items():
         if key in tensors:
             options[option] = len(tensors[key])
+    is_resnet_or_densenet = any(key.startswith("image.backbone.") for key in tensors)
+    if is_resnet_or_densenet and "image.fc.0.weight" in tensors:
+        options["fc_width"] = len(tensors["image.fc.0.weight"])
     if any(key.endswith("backbone.layer1.0.bn1.IN.weight") for key in tensors):
         options["instance_norm"] = True
     if "backbone.conv1.weight" in tensors:
-        is_deep = "backbone.layer3.22.conv1.weight" in tensors
-        options["backbone"] = "resnet101" if is_deep else "resnet50"
+        options["backbone"] = _body(tensors)
         options["neck"] = "bnneck" if "neck.weight" in tensors else "none"
+    if "backbone.layer1.0.bn3.fc1.weight" in tensors:
+        is_senet = "backbone.layer1.0.bn3.fc1.bias" in tensors
+        options["squeeze"] = "senet" if is_senet else "fast-reid"
     if "backbone.layer2.nl0.g.weight" in tensors:
         names = [f"backbone.layer{i}.nl0.g.weight" for i in (2, 3)]
         options["non_local"] = [len(tensors[name]) for name in names if name in tensors]
@@ -181,6 +201,17 @@ def _options(tensors: State) -> dict[str, Any]:
     if "head.reduce.weight" in tensors:
         options["map_size"] = list(tensors["head.reduce.weight"].shape[2:])
     return options
+
+
+def _body(tensors: State) -> str:
+    """The ResNet that has such tensors; resnet50 where none has."""
+    blocks = [key for key in tensors if re.match(r"backbone\.layer3\.\d+\.conv1\.weight", key)]
+    is_bottleneck = "backbone.layer1.0.conv3.weight" in tensors
+    convolution = tensors.get("backbone.layer1.0.conv2.weight")
+    group = 1
+    if convolution is not None and convolution.shape[1] != convolution.shape[0]:
+        group = convolution.shape[1]
+    return BODIES.get((len(blocks), is_bottleneck, group), "resnet50")
 
 
 def _size(family: Family, options: dict[str, Any]) -> tuple[int, int]:

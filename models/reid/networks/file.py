@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 from torch import Tensor, nn
@@ -123,7 +124,7 @@ def _own(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Load
     """The network of a file of ours; raises InputError."""
     try:
         recipe = _checked(Recipe(**documents.from_json(metadata["recipe"])))
-        network = table.build(recipe.architecture, recipe.options)
+        network = _built(recipe)
         about = dict(json.loads(metadata["about"]))
     except (KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         raise InputError(
@@ -135,6 +136,15 @@ def _own(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Load
         what = f"{recipe.architecture} {recipe.options}"
         raise InputError(f"{path}: weights do not fit {what} ({one_line(error)})") from None
     return Loaded(network.eval(), recipe, about)
+
+
+def _built(recipe: Recipe) -> nn.Module:
+    """The network of a recipe. Its numbers are not set; they all come from a file, and drawing
+    random ones first takes most of the time that loading takes.
+    """
+    with torch.device("meta"):
+        network = table.build(recipe.architecture, recipe.options)
+    return network.to_empty(device="cpu")
 
 
 def _published(
@@ -153,7 +163,7 @@ def _published(
         )
     recipe = _recipe(path, found, architecture, changes)
     try:
-        network = table.build(recipe.architecture, recipe.options)
+        network = _built(recipe)
         network.load_state_dict(families.fitted(network.state_dict(), found))
     except (TypeError, ValueError) as error:
         raise InputError(

@@ -53,8 +53,7 @@ def pictures(*shape: int) -> Tensor:
 @torch.inference_mode()
 def test_a_network_for_images_gives_the_features_of_the_original(name: str, tmp_path: Path) -> None:
     build, architecture = originals.IMAGES[name]
-    torch.manual_seed(0)
-    original = originals.settled(build())
+    original = originals.made(build)
     loaded = converted(original, tmp_path / "model.pth")
     recipe = loaded.recipe
     row = table.architecture(architecture)
@@ -72,8 +71,7 @@ def test_a_network_for_images_gives_the_features_of_the_original(name: str, tmp_
 @torch.inference_mode()
 def test_a_network_for_clips_gives_the_features_of_the_original(name: str, tmp_path: Path) -> None:
     build, architecture = originals.VIDEO[name]
-    torch.manual_seed(0)
-    original = originals.settled(build())
+    original = originals.made(build)
     loaded = converted(original, tmp_path / "model.pth")
     recipe = loaded.recipe
     assert recipe.architecture == architecture
@@ -167,8 +165,7 @@ def test_a_published_3d_resnet_comes_back_equal(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def baseline() -> dict[str, Tensor]:
     """The state dict of a strong baseline."""
-    torch.manual_seed(0)
-    return originals.settled(originals.StrongBaseline()).state_dict()
+    return originals.made(originals.StrongBaseline).state_dict()
 
 
 def without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -262,7 +259,7 @@ def test_weights_that_are_not_finite_are_refused(
 
 
 def test_fast_reid_pixels_are_checked(tmp_path: Path) -> None:
-    state = originals.settled(originals.FastReid()).state_dict()
+    state = originals.made(originals.FastReid).state_dict()
     mean = 255 * torch.tensor(preprocess.MEAN).view(1, 3, 1, 1)
     torch.save({"model": state | {"pixel_mean": mean}}, tmp_path / "same.pth")
     assert "not used: pixel_mean" in file.load(tmp_path / "same.pth").note
@@ -285,7 +282,7 @@ def test_what_keys_do_not_tell_can_be_changed(baseline: dict[str, Tensor], tmp_p
 
 
 def test_another_architecture_of_the_same_layers_can_be_chosen(tmp_path: Path) -> None:
-    torch.save(originals.settled(originals.FtNet()).state_dict(), tmp_path / "net_last.pth")
+    torch.save(originals.made(originals.FtNet).state_dict(), tmp_path / "net_last.pth")
     loaded = file.load(tmp_path / "net_last.pth", architecture="ft_resnet50_wanggcong")
     assert loaded.network.width == 2048
     assert loaded.recipe.architecture == "ft_resnet50_wanggcong"
