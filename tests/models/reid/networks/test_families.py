@@ -21,6 +21,9 @@ EXPECTED_OPTIONS = {
     "strong baseline, IBN": {"instance_norm": True},
     "fast-reid, strong": {"instance_norm": True, "pooling": "gem", "non_local": [256, 512]},
     "fast-reid, reduced": {"embed_width": 256},
+    "fast-reid, SE": {"squeeze": "fast-reid"},
+    "strong baseline, SE": {"squeeze": "senet", "neck": "bnneck"},
+    "torchreid, IBN-b": {"ibn_b": True},
     "layumi, no linear": {"linear_width": 0},
     "torchreid, IBN": {"instance_norm": True},
 }
@@ -59,7 +62,9 @@ def test_a_network_for_images_gives_the_features_of_the_original(name: str, tmp_
     row = table.architecture(architecture)
     assert recipe.architecture == architecture
     assert (recipe.height_px, recipe.width_px) == (row.height_px, row.width_px)
-    assert recipe.options["n_classes"] == (0 if name == "torchvision" else originals.N_PEOPLE)
+    assert recipe.options["n_classes"] == (
+        0 if name.startswith("torchvision") else originals.N_PEOPLE
+    )
     expected_options = EXPECTED_OPTIONS.get(name, {})
     assert {key: recipe.options[key] for key in expected_options} == expected_options
     images = pictures(2, 3, 128, 64)
