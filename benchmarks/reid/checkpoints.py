@@ -84,7 +84,7 @@ def _of_torchreid(module: str, name: str) -> Callable[[], nn.Module]:
 
     def build() -> nn.Module:
         make = getattr(peers.torchreid_module(f"models/{module}.py"), name)
-        options = {} if name == "HACNN" else {"pretrained": False}
+        options = {"use_gpu": False} if name == "HACNN" else {"pretrained": False}
         made = make(num_classes=originals.N_PEOPLE, loss="softmax", **options)
         assert isinstance(made, nn.Module)
         return made

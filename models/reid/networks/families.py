@@ -5,8 +5,9 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -21,6 +22,8 @@ COUNTER = "num_batches_tracked"
 """State of batch normalisation that no feature depends on; files of old PyTorch lack it."""
 N_LISTED = 4
 """Keys of a kind that a message lists."""
+MIN_ALIKE = 0.1
+"""A network of which a file has a smaller share of tensors is not named as the nearest."""
 CLASSIFIER = re.compile(r"classifier(s\.0|_global)?\.weight$")
 """Our names for the weights that have a row for every training person."""
 
@@ -70,16 +73,77 @@ def recognise(state: State) -> Recognised | None:
     Raises:
         ValueError: The network takes other pixels than ours do.
     """
-    for _ in range(3):
+    for form in _forms(state):
         for family in FAMILIES:
-            if all(_has(state, key, shape) for key, shape in family.marks.items()):
-                return _renamed(family, state)
+            if all(_has(form, key, shape) for key, shape in family.marks.items()):
+                return _renamed(family, form)
+    return None
+
+
+def nearest(state: State) -> str:
+    """Say which family a file that is of none is most like, and what it lacks and has beyond it;
+    "" when less than `MIN_ALIKE` of every network is there.
+    """
+    candidates = [(form, family) for form in _forms(state) for family in FAMILIES]
+    held = [_n_held(form, family) for form, family in candidates]
+    best_share = MIN_ALIKE
+    told = ""
+    if max(held) == 0:
+        return told
+    for (form, family), n_held in zip(candidates, held, strict=True):
+        if n_held < max(held):
+            continue
+        own = _shapes(family.architecture)
+        names = {key: _name(key, family.rules) for key in form}
+        fitting = [key for key, name in names.items() if own.get(name) == form[key].shape]
+        share = len(fitting) / len(own)
+        if share <= best_share:
+            continue
+        best_share = share
+        there = {names[key] for key in fitting}
+        missing = [key for key in own if key not in there]
+        left_over = [key for key in form if key not in fitting and not _is_passed_over(key)]
+        told = (
+            f"the nearest is {family.name} ({family.architecture}): {len(fitting)} of"
+            f" {len(own)} tensors are there"
+        )
+        told += f"; missing: {listed(missing)}" if missing else ""
+        told += f"; left over: {listed(left_over)}" if left_over else ""
+    return told
+
+
+def _is_passed_over(key: str) -> bool:
+    """Whether a tensor of a file says nothing of its network: classifiers and counters."""
+    return "classifier" in key or key.endswith(COUNTER)
+
+
+def _n_held(state: State, family: Family) -> int:
+    """How many of a family's marks a state dict has."""
+    return sum(_has(state, key, shape) for key, shape in family.marks.items())
+
+
+def _forms(state: State) -> Iterator[State]:
+    """A state dict, and without the first, the first two names that all its keys begin with."""
+    yield state
+    for _ in range(2):
         beginnings = {key.partition(".")[0] for key in state}
         if len(beginnings) != 1:
-            return None
+            return
         (beginning,) = beginnings
         state = {key.removeprefix(f"{beginning}."): tensor for key, tensor in state.items()}
-    return None
+        yield state
+
+
+@cache
+def _shapes(architecture: str) -> dict[str, Shape]:
+    """The tensors that a file of a network must have, by our names."""
+    with torch.device("meta"):
+        network = table.build(architecture)
+    return {
+        key: tuple(tensor.shape)
+        for key, tensor in network.state_dict().items()
+        if not key.endswith(COUNTER)
+    }
 
 
 def fitted(own: State, found: Recognised) -> dict[str, Tensor]:

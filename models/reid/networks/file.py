@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 from torch import Tensor, nn
@@ -124,7 +123,7 @@ def _own(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Load
     """The network of a file of ours; raises InputError."""
     try:
         recipe = _checked(Recipe(**documents.from_json(metadata["recipe"])))
-        network = _built(recipe)
+        network = table.build(recipe.architecture, recipe.options)
         about = dict(json.loads(metadata["about"]))
     except (KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         raise InputError(
@@ -138,15 +137,6 @@ def _own(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> Load
     return Loaded(network.eval(), recipe, about)
 
 
-def _built(recipe: Recipe) -> nn.Module:
-    """The network of a recipe. Its numbers are not set; they all come from a file, and drawing
-    random ones first takes most of the time that loading takes.
-    """
-    with torch.device("meta"):
-        network = table.build(recipe.architecture, recipe.options)
-    return network.to_empty(device="cpu")
-
-
 def _published(
     path: Path, state: dict[str, Tensor], architecture: str, changes: dict[str, Any]
 ) -> Loaded:
@@ -158,12 +148,12 @@ def _published(
     if found is None:
         raise InputError(
             f"{path}: is not a ReID network of this program (its metadata lack schema {SCHEMA}),"
-            " nor of one that models/reid/NETWORKS.md lists; its tensors:"
-            f" {families.listed(sorted(state))}"
+            " nor of one that models/reid/NETWORKS.md lists;"
+            f" {families.nearest(state) or f'its tensors: {families.listed(sorted(state))}'}"
         )
     recipe = _recipe(path, found, architecture, changes)
     try:
-        network = _built(recipe)
+        network = table.build(recipe.architecture, recipe.options)
         network.load_state_dict(families.fitted(network.state_dict(), found))
     except (TypeError, ValueError) as error:
         raise InputError(

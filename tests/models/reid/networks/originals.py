@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Networks of other ReID programs, written here with the names and the arithmetic that these
 programs are known for: what their checkpoints hold, and which features belong to it.
 

@@ -255,6 +255,19 @@ def test_a_network_of_no_family_is_refused(tmp_path: Path) -> None:
         file.load(tmp_path / "model.pth")
 
 
+def test_a_file_that_is_almost_of_a_family_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    network = table.build("osnet_x0_25", {"n_classes": 4})
+    state = {key.removeprefix("image."): value for key, value in network.state_dict().items()}
+    state = {key: value for key, value in state.items() if not key.startswith("conv2.0.conv2a.")}
+    torch.save(state | {"extra.weight": torch.ones(3)}, tmp_path / "model.pth")
+    with pytest.raises(InputError) as raised:
+        file.load(tmp_path / "model.pth")
+    told = str(raised.value)
+    assert "the nearest is torchreid OSNet (osnet_x0_25): 479 of 485 tensors are there" in told
+    assert "; missing: image.conv2.0.conv2a.conv1.weight, image.conv2.0.conv2a.conv2" in told
+    assert told.endswith("; left over: extra.weight")
+
+
 def test_weights_that_are_not_finite_are_refused(
     baseline: dict[str, Tensor], tmp_path: Path
 ) -> None:
