@@ -40,6 +40,15 @@ def _resnet(theirs: str, ours: str) -> Rules:
     return ((rf"{theirs}(conv1|bn1|layer[1-4])\.", rf"{ours}\1."),)
 
 
+def _senet(theirs: str, ours: str) -> Rules:
+    """Rules for a ResNet with squeeze and excitation, as Cadene's SENet names it."""
+    return (
+        (rf"{theirs}layer0\.(conv1|bn1)\.", rf"{ours}\1."),
+        (rf"{theirs}(layer\d\.\d+)\.se_module\.", rf"{ours}\1.bn3."),
+        *_resnet(theirs, ours),
+    )
+
+
 def _numbered_resnet(theirs: str, ours: str) -> Rules:
     """Rules for torchvision's ResNet as a Sequential of its children."""
     names = {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "layer4"}
@@ -149,7 +158,10 @@ BASELINE: Rules = (
     (r"bottleneck\.", "neck."),
     (r"classifier\.", "classifier."),
 )
+BASELINE_SENET: Rules = (*_senet(r"base\.", "backbone."), *BASELINE)
 FAST_REID: Rules = (
+    (r"backbone\.(layer\d\.\d+)\.se\.fc\.0\.", r"backbone.\1.bn3.fc1."),
+    (r"backbone\.(layer\d\.\d+)\.se\.fc\.2\.", r"backbone.\1.bn3.fc2."),
     *_resnet(r"backbone\.", "backbone."),
     (r"backbone\.NL_([23])\.(\d+)\.", r"backbone.layer\1.nl\2."),
     (r"heads\.pool_layer\.p$", "pool.p"),
@@ -197,6 +209,27 @@ TORCHREID_RESNET: Rules = (
     (r"classifier\.(\d)\.", r"image.head.classifiers.\1."),
     (r"classifier\.", "image.classifier."),
 )
+TORCHREID_SENET: Rules = (*_senet("", "image.backbone."), *TORCHREID_RESNET)
+TORCHREID_DENSENET: Rules = (
+    (r"features\.(.*(?:norm|conv))\.([12])\.", r"image.backbone.features.\1\2."),
+    (r"features\.", "image.backbone.features."),
+    (r"fc\.([01])\.", r"image.fc.\1."),
+    (r"classifier\.", "image.classifier."),
+)
+TORCHVISION_MOBILENET: Rules = ((r"features\.", "backbone."),)
+OLD_MOBILENET: Rules = (
+    (r"features\.1\.conv\.0\.", "backbone.1.conv.0.0."),
+    (r"features\.1\.conv\.1\.", "backbone.1.conv.0.1."),
+    (r"features\.1\.conv\.3\.", "backbone.1.conv.1."),
+    (r"features\.1\.conv\.4\.", "backbone.1.conv.2."),
+    (r"features\.(\d+)\.conv\.([01])\.", r"backbone.\1.conv.0.\2."),
+    (r"features\.(\d+)\.conv\.3\.", r"backbone.\1.conv.1.0."),
+    (r"features\.(\d+)\.conv\.4\.", r"backbone.\1.conv.1.1."),
+    (r"features\.(\d+)\.conv\.6\.", r"backbone.\1.conv.2."),
+    (r"features\.(\d+)\.conv\.7\.", r"backbone.\1.conv.3."),
+    *TORCHVISION_MOBILENET,
+)
+"""torchvision's MobileNetV2 up to 0.4, whose blocks are flat."""
 SAME_NAMES: Rules = (("", "image."),)
 IMAGENET_CLASSIFIER = r"model\.(fc|classifier)\."
 """The classes of ImageNet, which layumi's networks carry along."""
@@ -250,6 +283,15 @@ _BASELINE_FAMILIES = (
         architecture="resnet50_bnneck",
         rules=BASELINE,
         unused=r"base\.fc\.",
+        assumed="last stride 1, test feature after the neck",
+    ),
+    Family(
+        name="strong baseline with squeeze and excitation",
+        marks={"base.layer0.conv1.weight": (64, 3, 7, 7), "base.layer1.0.se_module.fc1.bias": None},
+        architecture="resnet50_bnneck",
+        rules=BASELINE_SENET,
+        unused=r"base\.last_linear\.",
+        options={"stem_pool": "ceil"},
         assumed="last stride 1, test feature after the neck",
     ),
     Family(
@@ -341,8 +383,33 @@ _LAYUMI_FAMILIES = (
     ),
 )
 
-_RESNETS = {"layer3.22.conv3.weight": "resnet101", "layer4.2.conv3.weight": "resnet50"}
-"""ResNets by a layer that the smaller ones lack."""
+_RESNETS: dict[str, tuple[int, dict[str, Shape | None]]] = {
+    "resnet152": (2048, {"layer3.35.conv3.weight": None}),
+    "resnext101_32x8d": (
+        2048,
+        {"layer3.22.conv3.weight": None, "layer1.0.conv2.weight": (256, 8, 3, 3)},
+    ),
+    "resnet101": (2048, {"layer3.22.conv3.weight": None}),
+    "resnext50_32x4d": (
+        2048,
+        {"layer4.2.conv3.weight": None, "layer1.0.conv2.weight": (128, 4, 3, 3)},
+    ),
+    "resnet50": (2048, {"layer4.2.conv3.weight": None}),
+    "resnet34": (512, {"layer3.5.conv2.weight": None}),
+    "resnet18": (512, {"layer4.1.conv2.weight": None}),
+}
+"""ResNets by their width and by tensors that those below lack."""
+_SE_RESNETS: dict[str, dict[str, Shape | None]] = {
+    "se_resnext101_32x4d": {
+        "layer3.22.conv3.weight": None,
+        "layer1.0.conv2.weight": (128, 4, 3, 3),
+    },
+    "se_resnet101": {"layer3.22.conv3.weight": None},
+    "se_resnext50_32x4d": {"layer1.0.conv2.weight": (128, 4, 3, 3)},
+    "se_resnet50": {"layer4.2.conv3.weight": None},
+}
+_DENSENETS = {1024: "densenet121", 1664: "densenet169", 1920: "densenet201", 2208: "densenet161"}
+"""DenseNets by the channels of the last normalisation."""
 _OSNET_WIDTHS = {64: "osnet_x1_0", 48: "osnet_x0_75", 32: "osnet_x0_5", 16: "osnet_x0_25"}
 """OSNets by the channels of the first convolution."""
 _TORCHREID_FAMILIES = (
@@ -418,27 +485,77 @@ _TORCHREID_FAMILIES = (
     ),
     *(
         Family(
-            name="ResNet of torchvision or timm, trained on ImageNet and not on people",
+            name="torchreid SE-ResNet",
             marks={
-                "conv1.weight": (64, 3, 7, 7),
-                "fc.weight": (None, 2048),
-                layer: None,
+                "layer0.conv1.weight": (64, 3, 7, 7),
+                "layer1.0.se_module.fc1.bias": None,
+                **layers,
+                **fc,
             },
+            architecture=name,
+            rules=TORCHREID_SENET,
+            unused=r"last_linear\.",
+            options={"last_stride": last_stride},
+            assumed=f"last stride {last_stride}",
+        )
+        for name, layers in _SE_RESNETS.items()
+        for fc, last_stride in (({"fc.0.weight": None}, 1), ({}, 2))
+    ),
+    *(
+        Family(
+            name="torchreid DenseNet (on ImageNet: torchvision, timm)",
+            marks={"features.conv0.weight": None, "features.norm5.weight": (channels,)},
+            architecture=name,
+            rules=TORCHREID_DENSENET,
+        )
+        for channels, name in _DENSENETS.items()
+    ),
+    Family(
+        name="torchreid ResNet with IBN-b",
+        marks={
+            "conv1.weight": (64, 3, 7, 7),
+            "layer1.2.IN.weight": None,
+            "layer4.2.conv3.weight": None,
+        },
+        architecture="resnet50",
+        rules=TORCHREID_RESNET,
+        options={"ibn_b": True},
+        assumed="last stride 2",
+    ),
+    *(
+        Family(
+            name="ResNet of torchvision or timm, trained on ImageNet and not on people",
+            marks={"conv1.weight": (64, 3, 7, 7), "fc.weight": (None, width), **layers},
             architecture=name,
             rules=TORCHREID_RESNET,
             unused=r"fc\.",
         )
-        for layer, name in _RESNETS.items()
+        for name, (width, layers) in _RESNETS.items()
     ),
     *(
         Family(
             name="torchreid ResNet",
-            marks={"conv1.weight": (64, 3, 7, 7), layer: None},
+            marks={"conv1.weight": (64, 3, 7, 7), **layers},
             architecture=name,
             rules=TORCHREID_RESNET,
             assumed="last stride 2",
         )
-        for layer, name in _RESNETS.items()
+        for name, (_, layers) in _RESNETS.items()
+    ),
+    *(
+        Family(
+            name="MobileNetV2 of torchvision, trained on ImageNet and not on people",
+            marks={"features.0.0.weight": (32, 3, 3, 3), block: None},
+            architecture="mobilenetv2_bnneck",
+            rules=rules,
+            unused=r"classifier\.",
+            options={"neck": "none", "last_stride": 2},
+            assumed="last stride 2",
+        )
+        for block, rules in (
+            ("features.1.conv.0.0.weight", TORCHVISION_MOBILENET),
+            ("features.1.conv.3.weight", OLD_MOBILENET),
+        )
     ),
 )
 

@@ -20,8 +20,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from models.reid.networks.backbones import resnet
 from models.reid.networks.frames import Outputs, pack
-from models.reid.networks.temporal import bnneck, classifier, resnet
+from models.reid.networks.temporal import bnneck, classifier
 
 CHANNELS = 1024
 EMBEDDING = 128

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.errors import InputError, one_line
-from models.reid.networks import keras
+from models.reid.networks import keras, python2_text
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net")
 """Keys under which checkpoints keep the state dict."""
@@ -62,16 +62,11 @@ def read(path: Path) -> dict[str, Tensor]:
         if _begins(path) == keras.MAGIC:
             return keras.read(path)
         with _allowing(_numbers()):
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            loaded = _loaded(path)
     except InputError:
         raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{path}: holds numbers that Python 2 wrote, which cannot be read without running code;"
-            f" {SAVE_ALONE}"
-        ) from None
     except KeyError:  # an opcode that pickle does not have
         raise InputError(f"{path}: cannot be read as weights (no PyTorch checkpoint)") from None
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
@@ -85,6 +80,15 @@ def read(path: Path) -> dict[str, Tensor]:
         if all(key.startswith(prefix) for key in tensors):
             tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
     return tensors
+
+
+def _loaded(path: Path) -> Any:
+    """What a PyTorch checkpoint holds; raises anything."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnicodeDecodeError:
+        rewritten = python2_text.as_unicode(path)
+        return torch.load(rewritten, map_location="cpu", weights_only=True)
 
 
 @contextmanager
