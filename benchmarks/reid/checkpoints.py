@@ -1,5 +1,6 @@
 """Checkpoints of other ReID programs: does each open, are its features those of the program, and
 does the pipeline run with it?
+
     python -m benchmarks.reid.checkpoints [--output FILE] [--only TEXT] [--seconds S]
 
 Each network is built with random numbers from the program's own code where that is installed
