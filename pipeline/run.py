@@ -5,12 +5,14 @@ drawn. The second stops drawing. The third raises KeyboardInterrupt.
 """
 
 import math
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import NoReturn
 
 import tqdm
 
@@ -20,14 +22,17 @@ from models.interrupts import Interrupts
 from pipeline import config as configuration
 from pipeline import fill, site_checks
 from pipeline import kept as keeping
-from pipeline.config import CameraConfig, Config
-from pipeline.embed import Embedder
+from pipeline.chunks import CameraEnd, Chunk
+from pipeline.config import CameraConfig, Config, LinkingConfig
 from pipeline.errors import PipelineError
+from pipeline.group import Group, ends_of
 from pipeline.kept import Kept
 from pipeline.linking import brief, linker
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
+from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.linker import Linked
+from pipeline.linking.site import Site
 from pipeline.online import events
 from pipeline.online.events import Event
 from pipeline.online.linker import OnlineLinker, engine_of
@@ -38,6 +43,7 @@ from pipeline.preparation import Prepared, longest_look_s, n_expected, prepare
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.report import crops
 from pipeline.report import write as report
+from pipeline.report.crops import Keeper
 from pipeline.report.stills import Stills
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
@@ -53,6 +59,21 @@ NOT_DRAWN = "the run ended while videos were drawn: some were not written"
 DRAWING_STOPPED = "drawing was interrupted: some videos were not written"
 ROUNDING_S = 1e-6
 """Times of the same frame may differ by this, since clocks are shifted before or after adding."""
+
+Read = Callable[[Prepared, threading.Event, Callable[[int], object]], Generator[Chunk, None, None]]
+"""Reads all cameras: given what to work with, what stops it, and what counts frames."""
+Link = Callable[
+    [Sequence[Embedded], Mapping[str, Camera], LinkingConfig, Corrections, Site], Linked
+]
+"""As `linker.link`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What does the work of a run: one process, or a cluster."""
+
+    read: Read
+    link: Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +103,7 @@ def run(
     overwrite: bool = False,
     quiet: bool = False,
     interrupts: Interrupts | None = None,
+    resume: bool = False,
 ) -> Result:
     """Run the whole pipeline.
 
@@ -91,6 +113,7 @@ def run(
         overwrite: replace the results of an earlier run in `output`.
         quiet: show no progress bars.
         interrupts: what stops the run early; by default Ctrl-C.
+        resume: with `engine: ray`, go on with an unfinished run in `output`, if there is one.
 
     Returns:
         What was found and written.
@@ -99,37 +122,61 @@ def run(
         PipelineError: the input is bad, which is found before anything is written; or the results
             cannot be written.
     """
-    prepared = prepare(config, output, overwrite)
+    prepared = prepare(config, output, overwrite, resume)
     result = prepared.result
     _say(result.notes)
     interrupts = interrupts or stages()
-    with interrupts, closing(prepared.folder) as folder:
-        folder.create()
-        processed = process(prepared, interrupts, quiet)
-        kept = processed.kept
-        if processed.online is None:
-            with folder.file(keeping.FILE) as path:
-                keeping.write(path, kept)
-        link(kept, result, processed.online)
-        settle(kept, result)
-        write(folder, result)
-        if result.corrections.names():
-            folder.write_text(corrections.FILE, corrections.to_yaml(result.corrections))
-        if config.output.video:
-            publish(folder, replace(result, warnings=[*result.warnings, NOT_DRAWN]))
-            try:
-                draw(folder, result, kept.last_s, interrupts, quiet)
-            finally:
-                result.interrupted |= interrupts["drawing"].is_set()
-                if config.output.report:
-                    write_report(folder, result)
-                publish(folder, result)
-        else:
+    with ExitStack() as cluster:
+        engine = cluster.enter_context(_opened(prepared, resume, quiet))
+        with interrupts, closing(prepared.folder) as folder:
+            folder.create()
+            processed = process(prepared, interrupts, quiet, engine)
+            kept = processed.kept
+            if processed.online is None:
+                with folder.file(keeping.FILE) as path:
+                    keeping.write(path, kept)
+            link(kept, result, processed.online, engine)
+            cluster.close()  # what follows needs no workers
+            settle(kept, result)
+            write(folder, result)
+            if result.corrections.names():
+                folder.write_text(corrections.FILE, corrections.to_yaml(result.corrections))
+            _finish(folder, kept, result, interrupts, quiet)
+            folder.forget_unfinished()
+    result.files = folder.written
+    return result
+
+
+@contextmanager
+def _opened(prepared: Prepared, resume: bool, quiet: bool) -> Iterator[Engine]:
+    """Give the engine of the settings; raises PipelineError."""
+    if prepared.config.engine == "local":
+        yield HERE
+        return
+    from pipeline.cluster import engine  # here, because it needs the package ray
+
+    with engine.opened(prepared, resume, quiet) as opened:
+        yield opened
+
+
+def _finish(
+    folder: OutputFolder, kept: Kept, result: Result, interrupts: Interrupts, quiet: bool
+) -> None:
+    """Put the results in their place, drawing videos before the report where they are wanted."""
+    config = result.config
+    if config.output.video:
+        publish(folder, replace(result, warnings=[*result.warnings, NOT_DRAWN]))
+        try:
+            draw(folder, result, kept.last_s, interrupts, quiet)
+        finally:
+            result.interrupted |= interrupts["drawing"].is_set()
             if config.output.report:
                 write_report(folder, result)
             publish(folder, result)
-    result.files = folder.written
-    return result
+    else:
+        if config.output.report:
+            write_report(folder, result)
+        publish(folder, result)
 
 
 def _say(notes: Sequence[str]) -> None:
@@ -160,7 +207,7 @@ def _without_manifest(folder: OutputFolder) -> list[str]:
     return [name for name in folder.written if name != MANIFEST]
 
 
-def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processed:
+def process(prepared: Prepared, interrupts: Interrupts, quiet: bool, engine: Engine) -> Processed:
     """Read, detect, track and embed, until every source has ended or reading is interrupted.
 
     Online linking decides here, while frames are read, and its `events.jsonl` is written.
@@ -169,47 +216,32 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
         prepared: what to work with; how far each camera came is noted in its result.
         interrupts: its stage "reading" stops early, and is over afterwards.
         quiet: show no progress bar.
+        engine: what reads the cameras, unless linking is online.
 
     Raises:
         PipelineError: a source, a network or the output folder fails.
     """
     result = prepared.result
-    sources = prepared.sources
-    linking = prepared.config.linking
+    reading = interrupts["reading"]
     stills = Stills(prepared.config.privacy.blur)
-    on_frame = stills.look if prepared.config.output.report else None
-    worker = Worker(sources, prepared.detector, prepared.config, result.timings, on_frame)
     online = None
     tracklets: list[Embedded] = []
-    with (
-        closing(_rounds(worker, prepared, interrupts, quiet)) as all_rounds,
-        _keeping_crops(prepared, all_rounds, stills) as rounds,
-    ):
-        if linking.online:
-            online = _follow(rounds, worker, prepared)
+    with _progress_bar(prepared, quiet) as bar, _keeping_crops(prepared, stills) as keeper:
+        if prepared.config.linking.online:
+            online, ends, warnings = _follow(prepared, reading, bar.update, keeper, stills)
         else:
-            batch_crops = prepared.config.reid.batch_crops
-            tracklets = _embed(rounds, prepared.embedder, batch_crops, result.timings)
-    result.interrupted = interrupts["reading"].is_set()
-    interrupts["reading"].set()  # it is over: the next Ctrl-C stops drawing
-    for source in sources:
-        result.warnings += source.warnings
-    result.warnings += prepared.detector.warnings
-    result.warnings += worker.warnings
-    result.warnings += prepared.embedder.warnings
-    result.cameras = [
-        replace(source.camera, n_frames=worker.n_frames[source.camera.name]) for source in sources
-    ]
-    result.frame_ranges = worker.frame_ranges
-    result.n_boxes = worker.n_boxes
-    result.n_unchanged = worker.n_unchanged
+            chunks = engine.read(prepared, reading, bar.update)
+            tracklets, ends, warnings = _take(chunks, result.timings, keeper, stills)
+    result.interrupted = reading.is_set()
+    reading.set()  # it is over: the next Ctrl-C stops drawing
+    _note_ends(result, prepared.cameras, ends, warnings)
     kept = Kept(
         settings=configuration.stored(result.config).model_dump(mode="json"),
         tracklets=tracklets,
         cameras=result.cameras,
         prior=prepared.prior,
         look_s=_look_intervals_s(prepared),
-        last_s=worker.last_s,
+        last_s={end.camera: end.last_s for end in _by_name(ends)},
         frame_ranges=result.frame_ranges,
         n_boxes=result.n_boxes,
         n_unchanged=result.n_unchanged,
@@ -220,79 +252,126 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     return Processed(kept, online)
 
 
+def _read_here(
+    prepared: Prepared, stop: threading.Event, progress: Callable[[int], object]
+) -> Generator[Chunk, None, None]:
+    """Read all cameras in this process."""
+    group = Group(prepared.sources, prepared.detector, prepared.embedder, prepared.config)
+    return group.chunks(stop, progress)
+
+
+def _take(
+    chunks: Generator[Chunk, None, None], timings: Timings, keeper: Keeper | None, stills: Stills
+) -> tuple[list[Embedded], list[CameraEnd], list[str]]:
+    """Take all that was found; returns tracklets by their keys, ends and warnings."""
+    tracklets: list[Embedded] = []
+    ends: list[CameraEnd] = []
+    warnings: list[str] = []
+    with closing(chunks):
+        for chunk in chunks:
+            timings.add(chunk.seconds, chunk.counts)
+            tracklets += chunk.tracklets
+            ends += chunk.ends
+            warnings += chunk.warnings
+            if keeper is not None:
+                for crop in chunk.crops:
+                    keeper.add(crop.camera, crop.track_id, crop.best)
+    for end in ends:
+        if end.still:
+            stills.take(end.camera, end.still)
+    tracklets.sort(key=lambda embedded: embedded.tracklet.key)
+    return tracklets, ends, warnings
+
+
+def _note_ends(
+    result: Result,
+    cameras: Mapping[str, Camera],
+    ends: Sequence[CameraEnd],
+    warnings: Iterable[str],
+) -> None:
+    """Note in the result how far the cameras came, and what went wrong."""
+    by_name = {end.camera: end for end in ends}
+    for name in cameras:
+        result.warnings += by_name[name].warnings
+    result.warnings += dict.fromkeys(warnings)
+    result.cameras = [
+        replace(camera, n_frames=by_name[name].n_frames) for name, camera in cameras.items()
+    ]
+    for end in _by_name(ends):
+        result.frame_ranges[end.camera] = end.frame_ranges
+        result.n_boxes[end.camera] = end.n_boxes
+        result.n_unchanged[end.camera] = end.n_unchanged
+
+
+def _by_name(ends: Iterable[CameraEnd]) -> list[CameraEnd]:
+    return sorted(ends, key=lambda end: end.camera)
+
+
+def _progress_bar(prepared: Prepared, quiet: bool) -> "tqdm.tqdm[NoReturn]":
+    """A bar of the frames of all cameras."""
+    config = prepared.config.sources
+    total = sum(n_expected(camera, config) for camera in prepared.cameras.values())
+    return tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None)
+
+
 @contextmanager
-def _keeping_crops(
-    prepared: Prepared, rounds: Iterator[list[Tracklet]], stills: Stills
-) -> Iterator[Iterator[list[Tracklet]]]:
-    """Give the same rounds; the best crop of each tracklet is written on the way, stills after."""
+def _keeping_crops(prepared: Prepared, stills: Stills) -> Iterator[Keeper | None]:
+    """Give what writes the best crop of each tracklet, and stills at the end; None for none."""
     config = prepared.config
     if not config.output.report:
-        yield rounds
+        yield None
         return
     with (
         prepared.folder.file(crops.FILE) as path,
         crops.keeping(path, config.privacy.blur, stills) as keeper,
     ):
-        yield keeper.keep(rounds)
+        yield keeper
 
 
-def _follow(rounds: Iterable[list[Tracklet]], worker: Worker, prepared: Prepared) -> Linked:
-    """Link online; events wait on disk until the run has ended well, so that memory is bounded."""
+def _follow(
+    prepared: Prepared,
+    stop: threading.Event,
+    progress: Callable[[int], object],
+    keeper: Keeper | None,
+    stills: Stills,
+) -> tuple[Linked, list[CameraEnd], list[str]]:
+    """Link online; events wait on disk until the run has ended well, so that memory is bounded.
+
+    Returns who was who, how far the cameras came, and warnings.
+    """
     folder = prepared.folder
     linking = prepared.config.linking
-    with TemporaryFile("w+", encoding="utf-8", dir=folder.path) as said:
+    timings = prepared.result.timings
+    on_frame = stills.look if keeper is not None else None
+    worker = Worker(prepared.sources, prepared.detector, prepared.config, timings, on_frame)
+    with (
+        closing(worker.run(stop, progress)) as rounds,
+        TemporaryFile("w+", encoding="utf-8", dir=folder.path) as said,
+    ):
 
         def emit(new: list[Event]) -> None:
             with writing(folder.path / "events.jsonl"):
                 said.write(events.to_json_lines(new))
 
         engine = engine_of(prepared.cameras, linking, prepared.result.corrections, prepared.prior)
-        timings = prepared.result.timings
         online = OnlineLinker(engine, linking.forget_after_s)
         runner = OnlineRunner(worker, prepared.embedder, online, linking.max_delay_s, timings, emit)
-        linked = runner.follow(rounds)
+        linked = runner.follow(keeper.keep(rounds) if keeper is not None else rounds)
         said.seek(0)
         folder.write_parts("events.jsonl", said)
-    return linked
+    warnings = [
+        *prepared.detector.warnings,
+        *worker.warnings,
+        *prepared.embedder.warnings,
+    ]
+    return linked, ends_of(worker, prepared.sources, {}), warnings
 
 
-def _rounds(
-    worker: Worker, prepared: Prepared, interrupts: Interrupts, quiet: bool
-) -> Generator[list[Tracklet], None, None]:
-    """Yield the tracklets that close, round by round, with a progress bar."""
-    config = prepared.config.sources
-    total = sum(n_expected(source.camera, config) for source in prepared.sources)
-    with (
-        tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None) as bar,
-        closing(worker.run(interrupts["reading"], bar.update)) as rounds,
-    ):
-        yield from rounds
+HERE = Engine(_read_here, linker.link)
+"""This process."""
 
 
-def _embed(
-    rounds: Iterable[list[Tracklet]], embedder: Embedder, batch_crops: int, timings: Timings
-) -> list[Embedded]:
-    """Embed tracklets as they close, so that crops are held only for a moment."""
-    embedded: list[Embedded] = []
-    waiting: list[Tracklet] = []
-    n_crops = 0
-
-    def flush() -> None:
-        with timings.stage("embed", n_crops):
-            embedded.extend(embedder.embed(waiting))
-
-    for closed in rounds:
-        waiting += closed
-        n_crops += sum(len(tracklet.crops) for tracklet in closed)
-        if n_crops >= batch_crops:
-            flush()
-            waiting = []
-            n_crops = 0
-    flush()
-    return embedded
-
-
-def link(kept: Kept, result: Result, online: Linked | None = None) -> None:
+def link(kept: Kept, result: Result, online: Linked | None = None, engine: Engine = HERE) -> None:
     """Link tracklets to people, which is noted in the result.
 
     Cameras then start when linking says they did, so that all that is written and drawn is on one
@@ -302,6 +381,7 @@ def link(kept: Kept, result: Result, online: Linked | None = None) -> None:
         kept: what was read.
         result: of the run; its corrections are obeyed.
         online: people, where linking was online and has decided already.
+        engine: what links otherwise.
     """
     config = result.config
     tracked = [embedded.tracklet for embedded in kept.tracklets]
@@ -315,7 +395,7 @@ def link(kept: Kept, result: Result, online: Linked | None = None) -> None:
             site_checks.without_homographies(camera, doubts) for camera in result.cameras
         ]
         with result.timings.stage("link", sum(camera.n_frames for camera in result.cameras)):
-            result.linked = linker.link(
+            result.linked = engine.link(
                 kept.tracklets,
                 {camera.name: camera for camera in result.cameras},
                 config.linking,
