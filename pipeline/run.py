@@ -31,7 +31,7 @@ from pipeline.linking.linker import Linked
 from pipeline.online import events
 from pipeline.online.events import Event
 from pipeline.online.linker import OnlineLinker, engine_of
-from pipeline.online.runner import OnlineRunner
+from pipeline.online.runner import CachedEmbedder, OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import MANIFEST, OutputFolder, writing
 from pipeline.preparation import Prepared, longest_look_s, n_expected, prepare
@@ -249,7 +249,8 @@ def _follow(rounds: Iterable[list[Tracklet]], worker: Worker, prepared: Prepared
         engine = engine_of(prepared.cameras, linking, prepared.result.corrections, prepared.prior)
         timings = prepared.result.timings
         online = OnlineLinker(engine, linking.forget_after_s)
-        runner = OnlineRunner(worker, prepared.embedder, online, linking.max_delay_s, timings, emit)
+        embed = CachedEmbedder(prepared.embedder, timings).embed
+        runner = OnlineRunner(worker, embed, online, linking.max_delay_s, timings, emit)
         linked = runner.follow(rounds)
         said.seek(0)
         folder.write_parts("events.jsonl", said)
