@@ -1,7 +1,7 @@
 """Seconds and counts per stage, for `run.json`, the closing summary and the benchmark."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -30,6 +30,20 @@ class Timings:
         try:
             yield
         finally:
-            with self._lock:
-                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+            self.add({name: time.perf_counter() - start}, {name: count})
+
+    def take(self) -> tuple[dict[str, float], dict[str, int]]:
+        """Return seconds and counts since the last call, for `add` of another one."""
+        with self._lock:
+            taken = (self.seconds, self.counts)
+            self.seconds = {}
+            self.counts = {}
+        return taken
+
+    def add(self, seconds: Mapping[str, float], counts: Mapping[str, int]) -> None:
+        """Add what another one has measured."""
+        with self._lock:
+            for name, stage_s in seconds.items():
+                self.seconds[name] = self.seconds.get(name, 0.0) + stage_s
+            for name, count in counts.items():
                 self.counts[name] = self.counts.get(name, 0) + count

@@ -27,6 +27,10 @@ MAX_LOSSES = 3
 """Losses of a worker in a row, without progress between them, after which a run gives up."""
 TELL_AFTER_S = 5.0
 """After so long it is told that a worker waits for a place."""
+RETRY_AFTER_S = (0.0, 1.0, 5.0, 15.0, 60.0)
+"""Waits before a worker is started again, by how often it was lost in a row, where a run does not
+give up: one that dies at once, again and again, should not keep its machine busy.
+"""
 AVOID_S = 20.0
 """How long a worker waits for another machine than the one it was lost on; by then Ray has noticed
 whether that one is dead.
@@ -106,6 +110,7 @@ class _Post:
     n_losses: int = 0
     n_in_row: int = 0
     avoided: str = ""
+    start_at_s: float = 0.0
     is_told: bool = False
 
 
@@ -131,8 +136,12 @@ class Supervisor:
     def start(self) -> None:
         """Start all workers; `poll` tells when each runs."""
         for group in self.groups:
-            self._posts[group.name] = _Post(group)
-            self._start(self._posts[group.name])
+            self.add(group)
+
+    def add(self, group: CameraGroup) -> None:
+        """Start a worker for another group."""
+        self._posts[group.name] = _Post(group)
+        self._start(self._posts[group.name])
 
     @property
     def places(self) -> dict[str, Place]:
@@ -170,6 +179,9 @@ class Supervisor:
             Exception: what a worker has raised.
         """
         ray = connection.import_ray()
+        for post in self._posts.values():
+            if post.actor is None and time.monotonic() >= post.start_at_s:
+                self._start(post)
         open_posts = {post.question: post for post in self._posts.values() if post.question}
         if not open_posts:
             time.sleep(timeout_s)
@@ -231,7 +243,7 @@ class Supervisor:
             self._kill(post)
             post.avoided = ""
             self._start(post)
-        elif silent_s > self.start_timeout_s and not self.places:
+        elif silent_s > self.start_timeout_s and not self.places and not self._goes_on(post):
             raise ClusterError(
                 f"the worker of {_named(post.group)} found no place within"
                 f" {self.start_timeout_s:g} s: {self._waits_for(post)}; end other work in the"
@@ -257,8 +269,16 @@ class Supervisor:
             )
         if place_before is not None and _has_another(post.group, place_before.node_id):
             post.avoided = place_before.node_id
-        self._start(post)
+        if self.max_losses:
+            self._start(post)
+        else:
+            number = min(post.n_in_row, len(RETRY_AFTER_S)) - 1
+            post.start_at_s = time.monotonic() + RETRY_AFTER_S[number]
         return Lost(post.group.name, place_before, reason)
+
+    def _goes_on(self, post: _Post) -> bool:
+        """Whether a worker that ran before is waited for, however long."""
+        return not self.max_losses and post.n_losses > 0
 
     def _kill(self, post: _Post) -> None:
         ray = connection.import_ray()

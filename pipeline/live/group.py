@@ -7,13 +7,17 @@ health and events of cameras. So this side can be in other processes (`pipeline.
 """
 
 import threading
+import traceback
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from models import command
+from models.errors import one_line
 from pipeline.config import CameraConfig, Config
+from pipeline.errors import PipelineError
 from pipeline.following import Followed
 from pipeline.live.best_crops import BestCrops
 from pipeline.live.hub import Hub
@@ -241,3 +245,14 @@ class LiveGroup:
         self._desk.on_tracks(frame.camera, followed.tracks)
         with self._desk.timings.stage("draw"):
             self._views.show(frame, followed)
+
+
+def failure_in_words(error: Exception) -> str:
+    """Return what failed; for an error that nobody expected, also where."""
+    if isinstance(error, PipelineError):
+        return str(error)
+    if command.is_out_of_memory(error):
+        return command.OUT_OF_MEMORY
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    kind = type(error).__name__
+    return f"{kind}: {one_line(error)} ({Path(place.filename).name}, line {place.lineno})"

@@ -17,7 +17,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -39,7 +38,7 @@ from pipeline.linking.learning.lessons import Lessons
 from pipeline.linking.linker import Linked
 from pipeline.live import journal, merge, sinks, state
 from pipeline.live.best_crops import BestCrops
-from pipeline.live.group import CameraSide, Desk, LiveGroup
+from pipeline.live.group import CameraSide, Desk, LiveGroup, failure_in_words
 from pipeline.live.hub import Hub
 from pipeline.live.journal import Journal, Setup
 from pipeline.live.linking import LiveRunner
@@ -124,7 +123,7 @@ def run(
             live.finish_after(error)
             if isinstance(error, PipelineError) or command.is_out_of_memory(error):
                 raise
-            raise PipelineError(_in_words(error)) from error
+            raise PipelineError(failure_in_words(error)) from error
         try:
             return live.finish()
         except OutputError as error:
@@ -233,6 +232,10 @@ class _LiveRun:
                 self._say(f"the page is at {server.url}")
             for sink in sinks.start(self._hub, config.events, os.environ, self._warn):
                 parts.enter_context(closing(sink))
+            if config.engine == "ray":
+                from pipeline.cluster import live  # here, because few runs need it
+
+                parts.enter_context(live.connected(config))
             self._folder.create()
             self._place = self._output.stat()
             self._crops = BestCrops(self._output, config.privacy.blur, self._world.clock)
@@ -304,11 +307,11 @@ class _LiveRun:
         if not self._has_begun:
             return
         self._result.linked = self._linker.linked()
-        self._result.warnings.append(f"the run ended early: {_in_words(error)}")
+        self._result.warnings.append(f"the run ended early: {failure_in_words(error)}")
         try:
             self.finish()
         except Exception as second:  # noqa: BLE001 - the first error is the one that is raised
-            self._warn(f"the results could not be written: {_in_words(second)}")
+            self._warn(f"the results could not be written: {failure_in_words(second)}")
             return
         self._warn(
             f"the run failed; the results until then are in {self._output}, and --resume goes on"
@@ -338,6 +341,10 @@ class _LiveRun:
             self._retention.blocked,
             self._on_tracks,
         )
+        if self._config.engine == "ray":
+            from pipeline.cluster.live import LiveWorkers
+
+            return LiveWorkers(self._config, desk, self._progress)
         return LiveGroup(
             self._config, self._networks, desk, self._progress, self._world.open_cameras
         )
@@ -513,17 +520,6 @@ def _check(config: Config) -> None:
         )
     for camera in config.cameras:
         _check_file(camera)
-
-
-def _in_words(error: Exception) -> str:
-    """What failed; for an error that nobody expected, also where."""
-    if isinstance(error, PipelineError):
-        return str(error)
-    if command.is_out_of_memory(error):
-        return command.OUT_OF_MEMORY
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    kind = type(error).__name__
-    return f"{kind}: {one_line(error)} ({Path(place.filename).name}, line {place.lineno})"
 
 
 def _check_file(camera: CameraConfig) -> None:
