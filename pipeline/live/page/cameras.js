@@ -91,10 +91,11 @@ function makeTile(name) {
   const facts = element("p", "facts");
   const speed = element("span");
   const dropped = element("span", "dropped");
-  facts.append(speed, dropped);
+  const node = element("span", "node");
+  facts.append(speed, dropped, node);
   item.append(view, line, facts);
   view.addEventListener("click", () => open(name));
-  const tile = { item, image, noticed, state, speed, dropped, screen: new Screen(image) };
+  const tile = { item, image, noticed, state, speed, dropped, node, screen: new Screen(image) };
   tiles.set(name, tile);
   return tile;
 }
@@ -107,6 +108,8 @@ function updateTile(tile, camera) {
   const isLive = camera.state === "live";
   setText(tile.speed, isLive ? `${camera.fps.toFixed(1)} fps · ${camera.delay_s.toFixed(2)} s delay` : lastPicture(camera));
   setText(tile.dropped, isLive ? ` · ${share(camera)}` : "");
+  setText(tile.node, camera.node ? ` · on ${camera.node}` : "");
+  tile.node.title = camera.worker;
 }
 
 function lastPicture(camera) {
@@ -130,6 +133,7 @@ function facts(camera) {
   if (camera.state !== "live") {
     given.splice(1, 2, ["Last picture", camera.picture_s > 0 ? clock(camera.picture_s) : "none yet"]);
   }
+  if (camera.worker) given.push(["Worker", camera.worker], ["Machine", camera.node]);
   if (camera.reason) given.splice(1, 0, ["Reason", camera.reason]);
   return given;
 }
