@@ -30,20 +30,26 @@ class Timings:
         try:
             yield
         finally:
-            self.add({name: time.perf_counter() - start}, {name: count})
+            with self._lock:
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+                self.counts[name] = self.counts.get(name, 0) + count
 
     def take(self) -> tuple[dict[str, float], dict[str, int]]:
-        """Return seconds and counts since the last call, for `add` of another one."""
+        """Return seconds and counts so far, and begin again from nothing."""
         with self._lock:
-            taken = (self.seconds, self.counts)
+            taken = self.seconds, self.counts
             self.seconds = {}
             self.counts = {}
         return taken
 
     def add(self, seconds: Mapping[str, float], counts: Mapping[str, int]) -> None:
-        """Add what another one has measured."""
+        """Add what was taken elsewhere.
+
+        Args:
+            seconds: of each stage.
+            counts: of the same stages.
+        """
         with self._lock:
-            for name, stage_s in seconds.items():
-                self.seconds[name] = self.seconds.get(name, 0.0) + stage_s
-            for name, count in counts.items():
-                self.counts[name] = self.counts.get(name, 0) + count
+            for name, taken_s in seconds.items():
+                self.seconds[name] = self.seconds.get(name, 0.0) + taken_s
+                self.counts[name] = self.counts.get(name, 0) + counts[name]
