@@ -13,15 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pipeline import preparation
 from pipeline.cluster import connection
 from pipeline.cluster.groups import CameraGroup, divide
-from pipeline.cluster.live_group import Orders, Report, ReportingGroup
+from pipeline.cluster.live_actor import LiveActor
+from pipeline.cluster.live_group import Report
 from pipeline.cluster.overview import Overview
 from pipeline.cluster.supervision import (
     Event,
     Lost,
-    Place,
     Started,
     SupervisedWorker,
     Supervisor,
@@ -57,28 +56,6 @@ def connected(config: Config) -> Iterator[None]:
     with connection.connected(config.ray):
         connection.refuse_too_small(divide(config.cameras, config.ray), at_once=True)
         yield
-
-
-class LiveActor(SupervisedWorker):
-    """The worker of a group, as an actor; it begins when it is asked where it runs."""
-
-    def __init__(
-        self, config: Config, output: Path, progress: Mapping[str, CameraProgress]
-    ) -> None:
-        """Take what `ReportingGroup` takes."""
-        self._config = config
-        self._output = output
-        self._progress = progress
-
-    def where(self) -> Place:
-        """Load the networks, start to look at the cameras, and return where this worker runs."""
-        networks = preparation.load_networks(self._config, [])
-        self._group = ReportingGroup(self._config, networks, self._output, self._progress)
-        return super().where()
-
-    def report(self, orders: Orders) -> Report:
-        """See `ReportingGroup.report`."""
-        return self._group.report(orders)
 
 
 class LiveWorkers:
@@ -220,13 +197,14 @@ class LiveWorkers:
             worker = f"{name} (process {place.pid})"
             overview.begin(name, worker, f"{place.host} ({place.node_id[:8]})")
         else:
-            report: Report = event.answer
-            closed = overview.take(name, report)
-            self._supervisor.progressed(name)
-            if report.error is not None:
-                raise report.error
-            if report.has_ended:
-                return [*closed, *self._end(name)]
+            report: Report | None = event.answer
+            if report is not None:
+                closed = overview.take(name, report)
+                self._supervisor.progressed(name)
+                if report.error is not None:
+                    raise report.error
+                if report.has_ended:
+                    return [*closed, *self._end(name)]
         is_over = is_last or not overview.cameras_of(name)
         self._supervisor.ask(name, "report", overview.orders(name, is_over))
         return closed

@@ -23,6 +23,8 @@ from pipeline.errors import ClusterError, PipelineError
 
 HANG_S = 6.0
 """Longest silence of a worker that has been asked. It answers at least every two seconds."""
+BEGIN_S = 30.0
+"""The same before it has brought anything: the libraries of networks hold it up while they load."""
 MAX_LOSSES = 3
 """Losses of a worker in a row, without progress between them, after which a run gives up."""
 TELL_AFTER_S = 5.0
@@ -110,6 +112,7 @@ class _Post:
     n_losses: int = 0
     n_in_row: int = 0
     avoided: str = ""
+    has_begun: bool = False
     start_at_s: float = 0.0
     is_told: bool = False
 
@@ -163,6 +166,7 @@ class Supervisor:
     def progressed(self, group: str) -> None:
         """Note that a worker has brought what is not done again if it is lost."""
         self._posts[group].n_in_row = 0
+        self._posts[group].has_begun = True
 
     def finish(self, group: str) -> None:
         """End a worker that is not needed any more."""
@@ -211,6 +215,7 @@ class Supervisor:
         post.actor = remote.remote(*values)
         post.question = post.actor.where.remote()
         post.since_s = time.monotonic()
+        post.has_begun = False
         post.is_told = False
 
     def _take(self, post: _Post) -> Event:
@@ -236,8 +241,9 @@ class Supervisor:
         """What becomes of a worker that has not answered yet."""
         silent_s = time.monotonic() - post.since_s
         if post.place is not None:
-            if silent_s > self.hang_s:
-                yield self._lose(post, f"it did not answer for {self.hang_s:g} s")
+            longest_s = self.hang_s if post.has_begun else max(self.hang_s, BEGIN_S)
+            if silent_s > longest_s:
+                yield self._lose(post, f"it did not answer for {longest_s:g} s")
             return
         if post.avoided and silent_s > AVOID_S:
             self._kill(post)
