@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from models import device as devices
 from pipeline.cluster import connection
 from pipeline.cluster.groups import CameraGroup, divide
 from pipeline.cluster.live_actor import LiveActor
@@ -30,7 +31,9 @@ from pipeline.config import CameraConfig, Config, GroupConfig
 from pipeline.live.group import Desk
 from pipeline.live.presence import PageCrop
 from pipeline.live.state import CameraProgress
+from pipeline.preparation import Chosen
 from pipeline.records import Camera, Embedded
+from pipeline.result import Result
 from pipeline.sources.live.health import CameraEvent, Health
 
 TICK_S = 0.1
@@ -53,23 +56,37 @@ def connected(config: Config) -> Iterator[None]:
     Raises:
         ClusterError: there is no cluster, or no room in it for the workers.
     """
-    with connection.connected(config.ray):
-        connection.refuse_too_small(divide(config.cameras, config.ray), at_once=True)
+    with connection.connected(config.ray) as is_own:
+        if is_own:  # no machine will come into it
+            connection.refuse_too_small(_groups_of(config), at_once=True)
         yield
+
+
+def _groups_of(config: Config) -> list[CameraGroup]:
+    return divide(config.cameras, config.ray, devices.resolve(config.device).type == "cuda")
 
 
 class LiveWorkers:
     """All workers of a run; see `CameraSide`."""
 
-    def __init__(self, config: Config, desk: Desk, progress: Mapping[str, CameraProgress]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        result: Result,
+        desk: Desk,
+        progress: Mapping[str, CameraProgress],
+    ) -> None:
         """Start the workers, within `connected`.
 
         Args:
             config: all settings.
+            result: says what computes the networks, and takes where workers run.
             desk: the other side.
             progress: by camera, where numbers go on after an earlier run.
         """
         self._config = config
+        self._chosen = Chosen.of(result)
+        self._result = result
         self._output = desk.output.absolute()
         self._overview = Overview(desk, config.tracker.max_lost_s, progress)
         self._groups: dict[str, CameraGroup] = {}
@@ -77,7 +94,7 @@ class LiveWorkers:
         self._home: dict[str, str] = {}
         """The group of each camera so far."""
         self._warnings: list[str] = []
-        groups = divide(config.cameras, config.ray)
+        groups = _groups_of(config)
         by_name = {camera.name: camera for camera in config.cameras}
         for group in groups:
             self._assign(group, [by_name[name] for name in group.cameras])
@@ -176,8 +193,9 @@ class LiveWorkers:
     def _made(self, group: CameraGroup) -> tuple[type[SupervisedWorker], Sequence[Any]]:
         """What the worker of a group is made of, now."""
         cameras = list(self._overview.cameras_of(group.name))
-        config = self._config.model_copy(update={"cameras": cameras})
-        return LiveActor, (config, self._output, dict(self._overview.progress))
+        changed = {"cameras": cameras, "device": self._chosen.device}
+        config = self._config.model_copy(update=changed)
+        return LiveActor, (config, self._chosen, self._output, dict(self._overview.progress))
 
     def _take(self, event: Event, is_last: bool) -> list[Embedded]:
         """Take what has happened to a worker, and ask it again; returns what closed."""
@@ -193,6 +211,8 @@ class LiveWorkers:
             return closed
         closed = []
         if isinstance(event, Started):
+            names = [camera.name for camera in overview.cameras_of(name)]
+            self._result.workers[name] = event.entry(names)
             place = event.place
             worker = f"{name} (process {place.pid})"
             overview.begin(name, worker, f"{place.host} ({place.node_id[:8]})")
@@ -257,4 +277,6 @@ class LiveWorkers:
 
     def _new_group(self, name: str, cameras: Sequence[CameraConfig]) -> CameraGroup:
         needs = self._config.ray.groups.get(cameras[0].group, GroupConfig())
-        return CameraGroup(name, tuple(camera.name for camera in cameras), needs)
+        names = tuple(camera.name for camera in cameras)
+        on_gpu = devices.resolve(self._config.device).type == "cuda"
+        return CameraGroup(name, names, needs, on_gpu)

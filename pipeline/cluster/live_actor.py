@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.cluster.live_group import Orders, Report, ReportingGroup
     from pipeline.config import Config
     from pipeline.live.state import CameraProgress
+    from pipeline.preparation import Chosen
 
 ANSWER_S = 0.5
 """Longest wait for the networks before it answers that they are not there yet."""
@@ -24,10 +25,22 @@ class LiveActor(SupervisedWorker):
     """Looks at its cameras, and reports when it is asked; see `ReportingGroup`."""
 
     def __init__(
-        self, config: "Config", output: Path, progress: Mapping[str, "CameraProgress"]
+        self,
+        config: "Config",
+        chosen: "Chosen",
+        output: Path,
+        progress: Mapping[str, "CameraProgress"],
     ) -> None:
-        """Begin; what it takes is what `ReportingGroup` takes."""
+        """Begin.
+
+        Args:
+            config: see `ReportingGroup`.
+            chosen: what computes the networks, as the driver has chosen it.
+            output: see `ReportingGroup`.
+            progress: see `ReportingGroup`.
+        """
         self._config = config
+        self._chosen = chosen
         self._output = output
         self._progress = progress
         self._group: ReportingGroup | None = None
@@ -56,7 +69,7 @@ class LiveActor(SupervisedWorker):
         from pipeline.cluster.live_group import ReportingGroup
 
         try:
-            networks = preparation.load_networks(self._config, [])
+            networks = preparation.load_networks(self._config, [], self._chosen)
             self._group = ReportingGroup(self._config, networks, self._output, self._progress)
         except Exception as error:  # noqa: BLE001 - the edge of a thread: `report` raises it
             self._error = error

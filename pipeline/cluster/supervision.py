@@ -64,6 +64,20 @@ class Started:
     place: Place
     n_losses: int
 
+    def entry(self, cameras: Iterable[str]) -> dict[str, Any]:
+        """Return what `run.json` says of the worker.
+
+        Args:
+            cameras: names of the cameras of its group.
+        """
+        return {
+            "group": self.group,
+            "cameras": list(cameras),
+            "machine": self.place.host,
+            "node": self.place.node_id,
+            "restarts": self.n_losses,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:

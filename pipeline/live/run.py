@@ -344,7 +344,7 @@ class _LiveRun:
         if self._config.engine == "ray":
             from pipeline.cluster.live import LiveWorkers
 
-            return LiveWorkers(self._config, desk, self._progress)
+            return LiveWorkers(self._config, self._result, desk, self._progress)
         return LiveGroup(
             self._config, self._networks, desk, self._progress, self._world.open_cameras
         )
