@@ -34,6 +34,7 @@ HTTP2_SETTINGS = 4
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # they are on by default
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker without a GPU sees none
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what happens to workers is told here, in one line
 }
 
 
