@@ -26,6 +26,7 @@ from pipeline.cluster.supervision import (
     SupervisedWorker,
     Supervisor,
     Waiting,
+    spares,
 )
 from pipeline.config import CameraConfig, Config, GroupConfig
 from pipeline.live.group import Desk
@@ -58,7 +59,9 @@ def connected(config: Config) -> Iterator[None]:
     """
     with connection.connected(config.ray) as is_own:
         if is_own:  # no machine will come into it
-            connection.refuse_too_small(_groups_of(config), at_once=True)
+            groups = _groups_of(config)
+            all_workers = [*groups, *spares(groups, config.ray.spare_workers)]
+            connection.refuse_too_small(all_workers, at_once=True)
         yield
 
 
@@ -99,7 +102,12 @@ class LiveWorkers:
         for group in groups:
             self._assign(group, [by_name[name] for name in group.cameras])
         self._supervisor = Supervisor(
-            groups, self._made, config.ray.start_timeout_s, HANG_S, max_losses=0
+            groups,
+            self._made,
+            config.ray.start_timeout_s,
+            HANG_S,
+            max_losses=0,
+            n_spares=config.ray.spare_workers,
         )
         self._supervisor.start()
 
@@ -191,8 +199,8 @@ class LiveWorkers:
         self._supervisor.close()
 
     def _made(self, group: CameraGroup) -> tuple[type[SupervisedWorker], Sequence[Any]]:
-        """What the worker of a group is made of, now."""
-        cameras = list(self._overview.cameras_of(group.name))
+        """What the worker of a group, or a spare one, is made of now."""
+        cameras = list(self._overview.cameras_of(group.name)) if group.cameras else []
         changed = {"cameras": cameras, "device": self._chosen.device}
         config = self._config.model_copy(update=changed)
         return LiveActor, (config, self._chosen, self._output, dict(self._overview.progress))

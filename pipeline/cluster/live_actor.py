@@ -31,10 +31,10 @@ class LiveActor(SupervisedWorker):
         output: Path,
         progress: Mapping[str, "CameraProgress"],
     ) -> None:
-        """Begin.
+        """Begin to load networks, and then to look at the cameras, if there are any.
 
         Args:
-            config: see `ReportingGroup`.
+            config: see `ReportingGroup`; a spare worker has no cameras yet.
             chosen: what computes the networks, as the driver has chosen it.
             output: see `ReportingGroup`.
             progress: see `ReportingGroup`.
@@ -43,10 +43,25 @@ class LiveActor(SupervisedWorker):
         self._chosen = chosen
         self._output = output
         self._progress = progress
+        self._has_cameras = threading.Event()
         self._group: ReportingGroup | None = None
         self._error: Exception | None = None
         self._has_begun = threading.Event()
+        if config.cameras:
+            self._has_cameras.set()
         threading.Thread(target=self._begin, name="begin", daemon=True).start()
+
+    def take_over(
+        self,
+        config: "Config",
+        chosen: "Chosen",
+        output: Path,
+        progress: Mapping[str, "CameraProgress"],
+    ) -> None:
+        """Give a spare worker its cameras; what it takes is what a worker is made of."""
+        self._config = config
+        self._progress = progress
+        self._has_cameras.set()
 
     def report(self, orders: "Orders") -> "Report | None":
         """Return what was seen since the last report; None while networks are being loaded.
@@ -70,6 +85,7 @@ class LiveActor(SupervisedWorker):
 
         try:
             networks = preparation.load_networks(self._config, [], self._chosen)
+            self._has_cameras.wait()
             self._group = ReportingGroup(self._config, networks, self._output, self._progress)
         except Exception as error:  # noqa: BLE001 - the edge of a thread: `report` raises it
             self._error = error

@@ -91,9 +91,9 @@ function makeTile(name) {
   const facts = element("p", "facts");
   const speed = element("span");
   const dropped = element("span", "dropped");
-  const node = element("span", "node");
-  facts.append(speed, dropped, node);
-  item.append(view, line, facts);
+  facts.append(speed, dropped);
+  const node = element("p", "facts node");
+  item.append(view, line, facts, node);
   view.addEventListener("click", () => open(name));
   const tile = { item, image, noticed, state, speed, dropped, node, screen: new Screen(image) };
   tiles.set(name, tile);
@@ -108,7 +108,8 @@ function updateTile(tile, camera) {
   const isLive = camera.state === "live";
   setText(tile.speed, isLive ? `${camera.fps.toFixed(1)} fps · ${camera.delay_s.toFixed(2)} s delay` : lastPicture(camera));
   setText(tile.dropped, isLive ? ` · ${share(camera)}` : "");
-  setText(tile.node, camera.node ? ` · on ${camera.node}` : "");
+  tile.node.hidden = !camera.node;
+  setText(tile.node, camera.node ? `on ${camera.node}` : "");
   tile.node.title = camera.worker;
 }
 
