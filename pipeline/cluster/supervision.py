@@ -51,6 +51,11 @@ class Place(NamedTuple):
 class SupervisedWorker:
     """What the actors that are supervised have in common."""
 
+    def __new__(cls, *_: Any) -> "SupervisedWorker":
+        """Prepare the process before anything of the worker begins."""
+        connection.use_own_web()
+        return super().__new__(cls)
+
     def where(self) -> Place:
         """Return where this worker runs."""
         context = connection.import_ray().get_runtime_context()
