@@ -16,7 +16,7 @@ from typing import Any
 from models import device as devices
 from pipeline.cluster import connection
 from pipeline.cluster.groups import CameraGroup, divide
-from pipeline.cluster.live_actor import LiveActor
+from pipeline.cluster.live_actor import LiveActor, LiveJob
 from pipeline.cluster.live_group import Report
 from pipeline.cluster.overview import Overview
 from pipeline.cluster.supervision import (
@@ -203,7 +203,8 @@ class LiveWorkers:
         cameras = list(self._overview.cameras_of(group.name)) if group.cameras else []
         changed = {"cameras": cameras, "device": self._chosen.device}
         config = self._config.model_copy(update=changed)
-        return LiveActor, (config, self._chosen, self._output, dict(self._overview.progress))
+        progress = dict(self._overview.progress)
+        return LiveActor, (LiveJob(config, self._chosen, self._output, progress),)
 
     def _take(self, event: Event, is_last: bool) -> list[Embedded]:
         """Take what has happened to a worker, and ask it again; returns what closed."""
