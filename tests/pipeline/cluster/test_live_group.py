@@ -13,15 +13,16 @@ import pytest
 
 from pipeline import preparation
 from pipeline.cluster import live_group
+from pipeline.cluster.live_actor import LiveActor, LiveJob
 from pipeline.cluster.live_group import Orders, Report, ReportingGroup
 from pipeline.cluster.overview import Overview
 from pipeline.config import Config
-from pipeline.errors import ModelError
+from pipeline.errors import ModelError, PipelineError
 from pipeline.live.best_crops import BestCrops
 from pipeline.live.group import Desk
 from pipeline.live.hub import Hub
 from pipeline.live.state import CameraProgress
-from pipeline.preparation import Networks
+from pipeline.preparation import Chosen, Networks
 from pipeline.records import Tracks
 from pipeline.timings import Timings
 from tests.pipeline.live import test_run
@@ -49,7 +50,7 @@ def reporting(
         group.close()
 
 
-def reports(group: ReportingGroup, orders: Orders) -> list[Report]:
+def reports(group: ReportingGroup | LiveActor, orders: Orders) -> list[Report]:
     """All reports to the end, each as it comes out of another process."""
     taken: list[Report] = []
     while not taken or not taken[-1].has_ended:
@@ -226,3 +227,50 @@ def test_a_worker_is_told_who_is_in_view_and_what_is_watched(tmp_path: Path) -> 
     orders = driver.overview.orders("gate", is_last=True)
     assert (orders.owners, orders.watched, orders.is_last) == ({track: 4}, ("gate",), True)
     assert driver.hub.picture("gate") is not None, "the first picture comes without being watched"
+
+
+def job_of(tmp_path: Path, *settings: str, **changed: Any) -> LiveJob:
+    """What a worker of one camera is made of, with a detector that loads at once."""
+    video = write_camera(tmp_path, "gate", test_run.STOPPED_S)
+    config, _ = preparation.checked(
+        test_run.config_of([video], "detector.weights=hog", "output.video=true", *settings)
+    )
+    networks = preparation.load_networks(config, [])
+    chosen = Chosen.of(preparation.new_result(config, tmp_path / "out", networks))
+    return replace(LiveJob(config, chosen, tmp_path / "out", {}), **changed)
+
+
+def why_not(actor: LiveActor) -> str:
+    """Why a worker does not begin."""
+    with pytest.raises(PipelineError) as caught:
+        while True:
+            actor.report(Orders(()))
+    return str(caught.value)
+
+
+def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
+    told = why_not(LiveActor(job_of(tmp_path, version="0.0")))
+    assert "and the command 0.0; install the same on all machines" in told
+
+
+def test_a_machine_without_the_output_folder_is_told(tmp_path: Path) -> None:
+    told = why_not(LiveActor(job_of(tmp_path)))
+    assert f"{tmp_path / 'out'}: is not the output folder of this run on " in told
+
+
+def test_a_spare_worker_waits_and_then_takes_the_cameras_of_a_lost_one(tmp_path: Path) -> None:
+    job = job_of(tmp_path, "output.video=false")
+    spare = replace(job, config=job.config.model_copy(update={"cameras": []}))
+    actor = LiveActor(spare)
+    orders = Orders(tuple(job.config.cameras))
+    assert actor.report(orders) is None
+    actor.take_over(replace(job, progress={"gate": CameraProgress(70, 7)}))
+
+    def has_looked() -> bool:
+        report = actor.report(orders)
+        return report is not None and report.n_frames.get("gate", 0) > 0
+
+    wait_until(has_looked)
+    last = reports(actor, Orders(orders.cameras, is_last=True))[-1]
+    assert last.progress["gate"].next_frame > 70
+    assert last.progress["gate"].next_track_id == 7
