@@ -24,7 +24,7 @@ from pipeline.errors import ClusterError, PipelineError
 HANG_S = 6.0
 """Longest silence of a worker that has been asked. It answers at least every two seconds."""
 BEGIN_S = 30.0
-"""The same before it has brought anything: the libraries of networks hold it up while they load."""
+"""The same before its first answer that is not None: libraries hold it up while they load."""
 MAX_LOSSES = 3
 """Losses of a worker in a row, without progress between them, after which a run gives up."""
 TELL_AFTER_S = 5.0
@@ -38,6 +38,10 @@ AVOID_S = 20.0
 """How long a worker waits for another machine than the one it was lost on; by then Ray has noticed
 whether that one is dead.
 """
+
+LOW_ON_MEMORY = "low on memory"
+NO_MODULE = "ModuleNotFoundError:"
+"""Stand in Ray's texts of why a worker is gone."""
 
 
 class Place(NamedTuple):
@@ -124,6 +128,8 @@ class _Post:
     place: where the worker runs; None until it has said so.
     avoided: machine on which no new worker is started; "" for none.
     suspect: machine on which no spare one takes over: it, and not the process alone, may be dead.
+    has_begun: whether it has answered something else than None.
+    start_at_s: when a lost worker is started again, by `time.monotonic`.
     """
 
     group: CameraGroup
@@ -201,7 +207,6 @@ class Supervisor:
     def progressed(self, group: str) -> None:
         """Note that a worker has brought what is not done again if it is lost."""
         self._posts[group].n_in_row = 0
-        self._posts[group].has_begun = True
 
     def finish(self, group: str) -> None:
         """End a worker that is not needed any more."""
@@ -309,6 +314,7 @@ class Supervisor:
         except ray.exceptions.RayError as error:
             return self._lose(post, _in_words(error))
         post.question = None
+        post.has_begun |= post.place is not None and answer is not None
         if post.place is None:
             post.place = answer
             post.avoided = ""
@@ -411,10 +417,17 @@ def _named(group: CameraGroup) -> str:
 
 def _in_words(error: Exception) -> str:
     """Why a worker is gone, in one line; Ray's texts have many."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = next((line for line in lines if "died" in line or "dead" in line), one_line(error))
-    if isinstance(error, connection.import_ray().exceptions.ActorUnavailableError):
-        return "it cannot be reached any more"
-    if text.startswith("The actor died unexpectedly"):
+    exceptions = connection.import_ray().exceptions
+    text = str(error)
+    if LOW_ON_MEMORY in text:
+        return "its machine was low on memory, so Ray ended it; give workers fewer cameras"
+    missing = next((line.strip() for line in text.splitlines() if NO_MODULE in line), "")
+    if missing:
+        return f"{one_line(ClusterError(missing))}; install this program on all machines"
+    if isinstance(error, exceptions.ActorUnavailableError):
+        return "it cannot be reached"
+    if "its node has died" in text:
+        return "its machine died"
+    if isinstance(error, exceptions.ActorDiedError) and "creation task" not in text:
         return PROCESS_DIED
-    return one_line(ClusterError(text))
+    return one_line(error)
