@@ -6,6 +6,7 @@ weeks does not end because a machine does. Its cameras have a gap, and people ke
 (`overview`).
 """
 
+import pickle
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -94,6 +95,8 @@ class LiveWorkers:
         self._overview = Overview(desk, config.tracker.max_lost_s, progress)
         self._groups: dict[str, CameraGroup] = {}
         """Those that have a worker, or are to have one."""
+        self._ending: set[str] = set()
+        """Those whose worker was told to come to an end."""
         self._home: dict[str, str] = {}
         """The group of each camera so far."""
         self._warnings: list[str] = []
@@ -177,7 +180,9 @@ class LiveWorkers:
     def reload(self, cameras: Sequence[CameraConfig]) -> None:
         """See `CameraSide`; a camera stays with its worker, and the others are not disturbed."""
         self._config = self._config.model_copy(update={"cameras": list(cameras)})
-        wanted: dict[str, list[CameraConfig]] = {name: [] for name in self._groups}
+        wanted: dict[str, list[CameraConfig]] = {}
+        for name in self._groups.keys() - self._ending:
+            wanted[name] = []
         new: list[CameraConfig] = []
         for camera in cameras:
             home = self._home.get(camera.name, "")
@@ -210,6 +215,8 @@ class LiveWorkers:
         """Take what has happened to a worker, and ask it again; returns what closed."""
         name = event.group
         overview = self._overview
+        if name not in self._groups:  # a spare worker took over what is not needed any more
+            return []
         if isinstance(event, Waiting):
             overview.wait(name, event.reason)
             return []
@@ -225,22 +232,26 @@ class LiveWorkers:
             place = event.place
             worker = f"{name} (process {place.pid})"
             overview.begin(name, worker, f"{place.host} ({place.node_id[:8]})")
-        else:
-            report: Report | None = event.answer
-            if report is not None:
-                closed = overview.take(name, report)
-                self._supervisor.progressed(name)
-                if report.error is not None:
-                    raise report.error
-                if report.has_ended:
-                    return [*closed, *self._end(name)]
+            if not names:
+                return self._end(name)
+        elif event.answer is not None:
+            report: Report = pickle.loads(event.answer)
+            closed = overview.take(name, report)
+            self._supervisor.progressed(name)
+            if report.error is not None:
+                raise report.error
+            if report.has_ended:
+                return [*closed, *self._end(name)]
         is_over = is_last or not overview.cameras_of(name)
+        if is_over:
+            self._ending.add(name)
         self._supervisor.ask(name, "report", overview.orders(name, is_over))
         return closed
 
     def _end(self, name: str) -> list[Embedded]:
         """End the worker of a group; returns what was still open."""
         self._supervisor.finish(name)
+        self._ending.discard(name)
         del self._groups[name]
         return self._overview.end(name)
 
@@ -270,17 +281,17 @@ class LiveWorkers:
         A camera that was in a group which is gone gets a new one: others do not know how far it
         came.
         """
-        if camera.group:
+        if camera.group and camera.group not in self._ending:
             wanted.setdefault(camera.group, []).append(camera)
             return
         for of_group in wanted.values():
-            has_room = 0 < len(of_group) < self._config.ray.cameras_per_worker
+            has_room = not camera.group and 0 < len(of_group) < self._config.ray.cameras_per_worker
             is_unnamed = all(not other.group for other in of_group)
             if has_room and is_unnamed and camera.name not in self._home:
                 of_group.append(camera)
                 return
-        name = camera.name
-        while name in wanted:
+        name = camera.group or camera.name
+        while name in wanted or name in self._groups:
             name += "+"
         wanted[name] = [camera]
 

@@ -4,6 +4,7 @@ It imports what computes networks when it has begun to run: that takes seconds, 
 already, so that a worker that loads is told from one that found no place.
 """
 
+import pickle
 import socket
 import threading
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from pipeline.errors import ClusterError, OutputError
 from pipeline.version import VERSION
 
 if TYPE_CHECKING:
-    from pipeline.cluster.live_group import Orders, Report, ReportingGroup
+    from pipeline.cluster.live_group import Orders, ReportingGroup
     from pipeline.config import Config
     from pipeline.live.state import CameraProgress
     from pipeline.preparation import Chosen
@@ -63,11 +64,15 @@ class LiveActor(SupervisedWorker):
         self._job = job
         self._has_cameras.set()
 
-    def report(self, orders: "Orders") -> "Report | None":
+    def report(self, orders: "Orders") -> bytes | None:
         """Return what was seen since the last report; None while networks are being loaded.
 
         Args:
             orders: see there.
+
+        Returns:
+            The report, pickled: arrays that Ray hands out stay in its shared memory as long as one
+            of them is used, and tracklets are remembered for long.
 
         Raises:
             Exception: the networks cannot be loaded.
@@ -77,7 +82,7 @@ class LiveActor(SupervisedWorker):
         if self._group is None:
             assert self._error is not None
             raise self._error
-        return self._group.report(orders)
+        return pickle.dumps(self._group.report(orders))
 
     def _begin(self) -> None:
         try:

@@ -142,6 +142,7 @@ class ReportingGroup:
         """The cameras that the group was told of last."""
         self._timings = Timings()
         self._hub = Hub()
+        self._has_page = config.serve.port > 0
         self._n_pictures_sent = 0
         self._crops = BestCrops(output, config.privacy.blur, clock)
         self._waiting = Report()
@@ -337,7 +338,7 @@ class ReportingGroup:
         sent = self._n_pictures_sent
         self._n_pictures_sent = self._hub.n_pictures
         pictures: dict[str, Picture] = {}
-        for each in health:
+        for each in health if self._has_page else []:
             picture = self._hub.picture(each.camera)
             if picture is not None and picture.number > sent:
                 pictures[each.camera] = picture

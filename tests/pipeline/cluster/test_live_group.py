@@ -29,8 +29,8 @@ from tests.pipeline.live import test_run
 from tests.pipeline.live.test_run import wait_until, world_of, write_camera
 
 
-def config_of(videos: list[Path]) -> Config:
-    config, _ = preparation.checked(test_run.config_of(videos))
+def config_of(videos: list[Path], *settings: str) -> Config:
+    config, _ = preparation.checked(test_run.config_of(videos, *settings))
     return config
 
 
@@ -50,7 +50,7 @@ def reporting(
         group.close()
 
 
-def reports(group: ReportingGroup | LiveActor, orders: Orders) -> list[Report]:
+def reports(group: ReportingGroup, orders: Orders) -> list[Report]:
     """All reports to the end, each as it comes out of another process."""
     taken: list[Report] = []
     while not taken or not taken[-1].has_ended:
@@ -160,10 +160,10 @@ def test_cameras_are_added_and_removed_by_orders(tmp_path: Path) -> None:
         wait_until(shows(group, "hall", hall))
 
 
-def seen_until(tmp_path: Path, driver: Driver) -> Report:
+def seen_until(tmp_path: Path, driver: Driver, *settings: str) -> Report:
     """The report after which somebody is in view; the worker is gone then."""
     video = write_camera(tmp_path, "gate", test_run.STOPPED_S)
-    config = config_of([video])
+    config = config_of([video], *settings)
     driver.overview.assign("gate", config.cameras)
     driver.overview.begin("gate", "gate (process 1)", "here (0)")
     last = Report()
@@ -218,7 +218,7 @@ def test_an_open_tracklet_that_is_told_no_more_has_closed(tmp_path: Path) -> Non
 
 def test_a_worker_is_told_who_is_in_view_and_what_is_watched(tmp_path: Path) -> None:
     driver = Driver(tmp_path)
-    seen_until(tmp_path, driver)
+    seen_until(tmp_path, driver, "serve.port=8099")
     (open_one,) = driver.overview.provisional()
     track = ("gate", open_one.tracklet.track_id)
     assert driver.overview.orders("gate", is_last=False).owners == {}
@@ -227,6 +227,16 @@ def test_a_worker_is_told_who_is_in_view_and_what_is_watched(tmp_path: Path) -> 
     orders = driver.overview.orders("gate", is_last=True)
     assert (orders.owners, orders.watched, orders.is_last) == ({track: 4}, ("gate",), True)
     assert driver.hub.picture("gate") is not None, "the first picture comes without being watched"
+
+
+def test_without_page_and_report_no_pixel_leaves_the_worker(tmp_path: Path) -> None:
+    driver = Driver(tmp_path / "driver")
+    seen_until(tmp_path, driver, "output.report=false")
+    assert driver.hub.picture("gate") is None
+    assert driver.overview.take_page_crops() == []
+    assert driver.crops.take() == []
+    (open_one,) = driver.overview.provisional()
+    assert len(open_one.tracklet.crops) == 0
 
 
 def job_of(tmp_path: Path, *settings: str, **changed: Any) -> LiveJob:
@@ -266,11 +276,15 @@ def test_a_spare_worker_waits_and_then_takes_the_cameras_of_a_lost_one(tmp_path:
     assert actor.report(orders) is None
     actor.take_over(replace(job, progress={"gate": CameraProgress(70, 7)}))
 
-    def has_looked() -> bool:
-        report = actor.report(orders)
-        return report is not None and report.n_frames.get("gate", 0) > 0
+    last = Report()
 
-    wait_until(has_looked)
-    last = reports(actor, Orders(orders.cameras, is_last=True))[-1]
+    def reports(is_last: bool) -> bool:
+        nonlocal last
+        packed = actor.report(replace(orders, is_last=is_last))
+        last = Report() if packed is None else pickle.loads(packed)
+        return last.has_ended if is_last else bool(last.n_frames)
+
+    wait_until(lambda: reports(is_last=False))
+    wait_until(lambda: reports(is_last=True))
     assert last.progress["gate"].next_frame > 70
     assert last.progress["gate"].next_track_id == 7
