@@ -3,10 +3,11 @@ the driver are killed: cameras come back, and people keep their numbers.
 """
 
 import json
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -45,9 +46,14 @@ def site(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
     clip = write_beginning(sample / "cam4.mp4", folder / "cam4.mp4", 150)
     path = folder / "site.yaml"
     with RtspServer(clip) as east, RtspServer(clip) as west:
-        cameras = [{"source": east.url, "name": "east"}, {"source": west.url, "name": "west"}]
-        path.write_text(json.dumps({"cameras": cameras}), encoding="utf-8")
+        write_site(path, east=east.url, west=west.url)
         yield path
+
+
+def write_site(path: Path, **addresses: str) -> None:
+    """Write a config of cameras by name."""
+    cameras = [{"source": address, "name": name} for name, address in addresses.items()]
+    path.write_text(json.dumps({"cameras": cameras}), encoding="utf-8")
 
 
 class Run:
@@ -75,13 +81,15 @@ class Run:
                     rows.append((line.camera, line.track_id, frame, time_s))
         return rows
 
-    def sees(self, n_rows: int, after_s: float = 0.0) -> Callable[[], bool]:
-        """Whether each camera has so many rows after a time, or the run is over."""
+    def sees(
+        self, n_rows: int, after_s: float = 0.0, names: Sequence[str] = CAMERAS
+    ) -> Callable[[], bool]:
+        """Whether each camera has so many rows after a time."""
 
         def is_enough() -> bool:
             assert self.process.poll() is None, self.said()
             cameras = [camera for camera, *_ in self.rows(after_s)]
-            return all(cameras.count(name) >= n_rows for name in CAMERAS)
+            return all(cameras.count(name) >= n_rows for name in names)
 
         return is_enough
 
@@ -156,3 +164,24 @@ def test_people_keep_their_numbers_when_a_worker_a_machine_and_the_driver_are_ki
     for name in CAMERAS:
         assert list((output / "segments" / name).iterdir()), "workers write video"
     assert (output / "report.html").is_file()
+
+
+def test_sighup_starts_a_worker_for_a_new_camera_and_ends_that_of_one_that_is_gone(
+    machines: Machines, site: Path, tmp_path: Path
+) -> None:
+    machines.fill()
+    addresses = {each["name"]: each["source"] for each in json.loads(site.read_text())["cameras"]}
+    changed = tmp_path / "changed.yaml"
+    write_site(changed, east=addresses["east"])
+    with running(changed, tmp_path / "out", "--set", f"ray.address={machines.address}") as run:
+        wait_until(run.sees(5, names=["east"]))
+        write_site(changed, west=addresses["west"])
+        run.process.send_signal(signal.SIGHUP)
+        wait_until(run.sees(5, names=["west"]))
+        wait_until(lambda: len(machines.worker_pids()) == 1)
+        run.process.terminate()
+        assert run.process.wait() == 0, run.said()
+    told = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert sorted(each["group"] for each in told["workers"]) == ["east", "west"]
+    assert [each["restarts"] for each in told["workers"]] == [0, 0]
+    assert run.events("worker_lost") == []
