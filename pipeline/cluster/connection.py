@@ -38,6 +38,7 @@ HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 
 HTTP2_SETTINGS = 4
 NOWHERE = "http://127.0.0.1:9"
 PROXY = "http_proxy"
+KEPT_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # they are on by default
     "RAY_USAGE_STATS_REPORT_URL": NOWHERE,  # it is reported there that they are off
@@ -116,11 +117,22 @@ def _guard() -> None:
 
 @contextmanager
 def _keeping_signals() -> Iterator[None]:
-    """Take back the handler of SIGTERM that Ray sets, which exits at once."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)
+    """Handle signals as before when Ray has started, which sets a handler of SIGTERM that exits.
+
+    Processes that are started ignore SIGHUP: a terminal that is closed sends it to all of them, and
+    this process then stops in good order.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in KEPT_SIGNALS}
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def nodes() -> list[Node]:

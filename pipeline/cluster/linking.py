@@ -40,7 +40,7 @@ def link(
     except ray.exceptions.RayError:
         raise ClusterError(
             f"linking was lost {MAX_RETRIES + 1} times with its process or machine, maybe for"
-            " lack of memory; --resume does only that again"
+            " lack of memory"
         ) from None
     linked: Linked = pickle.loads(packed)
     return linked
