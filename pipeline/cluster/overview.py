@@ -21,6 +21,7 @@ from pipeline.records import Camera, Embedded, Key
 from pipeline.sources.live.health import CameraEvent, CameraEventKind, Health
 
 STARTING = "its worker is being started"
+WAITED = "workers waited too long for the process that links"
 
 
 @dataclass(slots=True)
@@ -133,6 +134,9 @@ class Overview:
             The tracklets that closed.
         """
         known = self._groups[group]
+        if report.n_dropped > known.report.n_dropped:
+            n_new = report.n_dropped - known.report.n_dropped
+            self._say(known, "drops", f"{n_new} rows and tracklets are lost: {WAITED}")
         known.report = report
         self._latest_s = max(self._latest_s, report.now_s)
         self._cameras |= report.cameras
@@ -218,10 +222,7 @@ class Overview:
         """What workers that have ended found suspect, and what was dropped."""
         warnings = list(self._warnings)
         if self.n_dropped:
-            warnings.append(
-                f"{self.n_dropped} rows and tracklets are lost: workers waited too long for the"
-                " driver"
-            )
+            warnings.append(f"{self.n_dropped} rows and tracklets are lost: {WAITED}")
         return warnings
 
     def provisional(self) -> list[Embedded]:

@@ -93,6 +93,7 @@ function makeTile(name) {
   const dropped = element("span", "dropped");
   facts.append(speed, dropped);
   const node = element("p", "facts node");
+  node.hidden = true;
   item.append(view, line, facts, node);
   view.addEventListener("click", () => open(name));
   const tile = { item, image, noticed, state, speed, dropped, node, screen: new Screen(image) };
@@ -108,8 +109,9 @@ function updateTile(tile, camera) {
   const isLive = camera.state === "live";
   setText(tile.speed, isLive ? `${camera.fps.toFixed(1)} fps · ${camera.delay_s.toFixed(2)} s delay` : lastPicture(camera));
   setText(tile.dropped, isLive ? ` · ${share(camera)}` : "");
-  tile.node.hidden = !camera.node;
-  setText(tile.node, camera.node ? `on ${camera.node}` : "");
+  const isInCluster = camera.node || !tile.node.hidden;  // the line stays, so that nothing jumps
+  tile.node.hidden = !isInCluster;
+  setText(tile.node, camera.node ? `on ${camera.node}` : "on no machine now");
   tile.node.title = camera.worker;
 }
 

@@ -118,6 +118,14 @@ def test_who_does_not_ask_loses_the_oldest_rows_and_is_told_how_many(
     (tracklet,) = [each.tracklet for each in last.closed]
     assert last.n_dropped == len(tracklet.frames) - len(frames)
     np.testing.assert_array_equal(frames, tracklet.frames[-len(frames) :])
+    driver = Driver(tmp_path)
+    driver.overview.assign("gate", config.cameras)
+    driver.overview.take("gate", last)
+    (drops,) = [event for event in driver.overview.take_events() if event.kind == "drops"]
+    told = f"{last.n_dropped} rows and tracklets are lost: "
+    assert (drops.camera, drops.reason[: len(told)]) == ("gate", told)
+    (warning,) = driver.overview.warnings
+    assert warning.startswith(told)
 
 
 def test_numbers_go_on_after_those_of_an_earlier_worker(tmp_path: Path) -> None:
