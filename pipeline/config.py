@@ -390,6 +390,7 @@ class RayConfig(Section):
     address: str = ""
     start_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     cameras_per_worker: Annotated[int, Field(ge=1)] = 4
+    spare_workers: Annotated[int, Field(ge=0)] = 0
     groups: dict[GroupName, GroupConfig] = Field(default_factory=dict)
 
     @field_validator("address")

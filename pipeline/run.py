@@ -36,7 +36,7 @@ from pipeline.linking.site import Site
 from pipeline.online import events
 from pipeline.online.events import Event
 from pipeline.online.linker import OnlineLinker, engine_of
-from pipeline.online.runner import OnlineRunner
+from pipeline.online.runner import CachedEmbedder, OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import MANIFEST, OutputFolder, writing
 from pipeline.preparation import Prepared, longest_look_s, n_expected, prepare
@@ -355,7 +355,8 @@ def _follow(
 
         engine = engine_of(prepared.cameras, linking, prepared.result.corrections, prepared.prior)
         online = OnlineLinker(engine, linking.forget_after_s)
-        runner = OnlineRunner(worker, prepared.embedder, online, linking.max_delay_s, timings, emit)
+        embed = CachedEmbedder(prepared.embedder, timings).embed
+        runner = OnlineRunner(worker, embed, online, linking.max_delay_s, timings, emit)
         linked = runner.follow(keeper.keep(rounds) if keeper is not None else rounds)
         said.seek(0)
         folder.write_parts("events.jsonl", said)

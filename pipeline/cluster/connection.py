@@ -145,6 +145,16 @@ def nodes() -> list[Node]:
     ]
 
 
+def free_by_node() -> dict[str, dict[str, float]]:
+    """Return what is free on each machine that is alive, by its id and Ray's names."""
+    import_ray()
+    from ray._private.state import available_resources_per_node
+
+    alive = {node.node_id for node in nodes()}
+    free: dict[str, dict[str, float]] = available_resources_per_node()
+    return {node_id: free[node_id] for node_id in alive & free.keys()}
+
+
 def refuse_too_small(groups: Sequence[CameraGroup], at_once: bool) -> None:
     """Check that there is room for workers, as far as the machines that are there now tell it.
 

@@ -3,21 +3,19 @@ drivers that are killed: the results are those of one process, byte for byte.
 """
 
 import json
-import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline import cli
-from pipeline.cluster import connection
 from pipeline.cluster.log import CHUNKS
 from pipeline.outputs.folder import UNFINISHED
 from tests.conftest import ROOT
+from tests.pipeline.cluster.machines import Machines, kill
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -56,77 +54,6 @@ def expected(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return results(output)
 
 
-class Machines:
-    """A head with one CPU, and machines with one CPU each."""
-
-    def __init__(self) -> None:
-        connection.import_ray()
-        from ray.cluster_utils import Cluster
-
-        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        self.address: str = self._cluster.address
-        self._nodes: list[Any] = []
-
-    def fill(self) -> None:
-        """Have a head and two machines."""
-        while len(self._nodes) < 2:
-            self._nodes.append(self._cluster.add_node(num_cpus=1))
-
-    def worker_pids(self) -> list[int]:
-        """Workers of all machines."""
-        return [pid for node in self._all() for pid in _workers_of(_raylet(node))]
-
-    def kill_a_machine_with_a_worker(self) -> None:
-        """Kill the raylet of a machine that is not the head, with all its processes."""
-        node = next(node for node in self._nodes if _workers_of(_raylet(node)))
-        self._nodes.remove(node)
-        pids = _workers_of(_raylet(node))
-        self._cluster.remove_node(node, allow_graceful=False)
-        for pid in pids:
-            _kill(pid)
-
-    def stop(self) -> None:
-        self._cluster.shutdown()
-
-    def _all(self) -> list[Any]:
-        return [self._cluster.head_node, *self._nodes]
-
-
-def _raylet(node: Any) -> int:
-    """Process id of the raylet of a machine."""
-    pid: int = node.all_processes["raylet"][0].process.pid
-    return pid
-
-
-def _workers_of(raylet: int) -> list[int]:
-    """Process ids of the workers that a raylet has started."""
-    pids = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            is_worker = (path / "cmdline").read_bytes().startswith(b"ray::FileWorker")
-            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if is_worker and parent == raylet:
-            pids.append(int(path.name))
-    return pids
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-
-
-@pytest.fixture(scope="module")
-def machines() -> Iterator[Machines]:
-    """A cluster of three machines, which are processes on this one."""
-    machines = Machines()
-    yield machines
-    machines.stop()
-
-
 def started(machines: Machines, sample: Path, output: Path, *given: str) -> subprocess.Popen[str]:
     """A run on the cluster, which has acknowledged something and goes on."""
     machines.fill()
@@ -149,7 +76,7 @@ def test_a_killed_worker_and_a_killed_machine_change_nothing(
     process = started(machines, sample, tmp_path / "out", "--set", "ray.cameras_per_worker=1")
     machines.kill_a_machine_with_a_worker()
     for pid in machines.worker_pids():
-        _kill(pid)
+        kill(pid)
     said, _ = process.communicate()
     assert process.returncode == 0, said
     assert results(tmp_path / "out") == expected
