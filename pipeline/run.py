@@ -24,10 +24,11 @@ from pipeline.config import CameraConfig, Config
 from pipeline.embed import Embedder
 from pipeline.errors import PipelineError
 from pipeline.kept import Kept
-from pipeline.linking import brief, linker
+from pipeline.linking import brief, shards
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.linker import Linked
+from pipeline.linking.shards import MapShards
 from pipeline.online import events
 from pipeline.online.events import Event
 from pipeline.online.linker import OnlineLinker, engine_of
@@ -292,7 +293,12 @@ def _embed(
     return embedded
 
 
-def link(kept: Kept, result: Result, online: Linked | None = None) -> None:
+def link(
+    kept: Kept,
+    result: Result,
+    online: Linked | None = None,
+    map_shards: MapShards = map,
+) -> None:
     """Link tracklets to people, which is noted in the result.
 
     Cameras then start when linking says they did, so that all that is written and drawn is on one
@@ -302,6 +308,7 @@ def link(kept: Kept, result: Result, online: Linked | None = None) -> None:
         kept: what was read.
         result: of the run; its corrections are obeyed.
         online: people, where linking was online and has decided already.
+        map_shards: what links shards of time, where the settings ask for them.
     """
     config = result.config
     tracked = [embedded.tracklet for embedded in kept.tracklets]
@@ -315,12 +322,13 @@ def link(kept: Kept, result: Result, online: Linked | None = None) -> None:
             site_checks.without_homographies(camera, doubts) for camera in result.cameras
         ]
         with result.timings.stage("link", sum(camera.n_frames for camera in result.cameras)):
-            result.linked = linker.link(
+            result.linked = shards.link(
                 kept.tracklets,
                 {camera.name: camera for camera in result.cameras},
                 config.linking,
                 result.corrections,
                 kept.prior,
+                map_shards,
             )
     applied_s = result.linked.applied_s
     result.cameras = [

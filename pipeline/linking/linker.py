@@ -173,7 +173,7 @@ def link(
         before.travel,
         settled,
     )
-    return linked(learned, decided, config)
+    return finish(learned, decided, config)
 
 
 def learn(
@@ -211,11 +211,9 @@ def learn(
     if applied_s:
         index = TrackletIndex(clocks.shift(index.embedded, applied_s), cameras)
         appearance = Appearance.of(index.embedded, index.camera, calibration.curve)
-    else:
-        index = index.with_slack(found.slack_s(index.names))
     known_views = sites.overlaps(before.homographies, overlaps)
     return Learned(
-        index.with_homographies(homographies.views(index.names, known_views)),
+        on_site(index, clocks.NONE if applied_s else found, known_views),
         appearance,
         told,
         refused,
@@ -225,6 +223,18 @@ def learn(
         applied_s,
         Taught(settled, whole.keys, sampled, index.keys, NO_STEPS, overlaps, offsets, searched_s),
     )
+
+
+def on_site(index: TrackletIndex, off: Clocks, known_views: Sequence[Homography]) -> TrackletIndex:
+    """Return the same index with what is known of its site.
+
+    Args:
+        index: Tracklets.
+        off: How far clocks are still off.
+        known_views: Homographies between views that overlap.
+    """
+    index = index.with_slack(off.slack_s(index.names))
+    return index.with_homographies(homographies.views(index.names, known_views))
 
 
 def decide(
@@ -265,7 +275,7 @@ def decide(
     return Decided(people, missed, steps, times, problem.told)
 
 
-def linked(learned: Learned, decided: Decided, config: LinkingConfig) -> Linked:
+def finish(learned: Learned, decided: Decided, config: LinkingConfig) -> Linked:
     """Return the result of linking: who is seen too briefly is left out.
 
     Args:
@@ -296,7 +306,7 @@ def _alone(tracklets: Sequence[Tracklet], first_id: int) -> list[Person]:
 def nobody(config: LinkingConfig) -> Linked:
     """Return the result without tracklets: no people, and what the settings say of the site."""
     calibration = similarity.calibrate(similarity.NO_SAMPLES, (), config)
-    return Linked([], [], calibration, Clocks({}, ()), [], TravelTimes(), {})
+    return Linked([], [], calibration, clocks.NONE, [], TravelTimes(), {})
 
 
 class _Problem:
