@@ -110,7 +110,10 @@ def link(
         map_shards: what links the shards; by default one after the other.
 
     Returns:
-        What `linker.link` returns.
+        What `linker.link` returns; `Linked.taught` has no travel times.
+
+    Raises:
+        ValueError: `map_shards` lost a shard, or gave one twice.
     """
     if not config.shard_s:
         return linker.link(embedded, cameras, config, corrected, before)
@@ -119,6 +122,8 @@ def link(
     shard_of = _shard_numbers(learned.index, config.shard_s)
     shards = _cut(learned, told, shard_of, cameras, config, before.travel)
     found = sorted(map_shards(link_shard, shards), key=lambda linked: linked.number)
+    if [linked.number for linked in found] != np.unique(shard_of).tolist():
+        raise ValueError("each shard must be linked once")
     decided = _join(learned, told, shard_of, found, config, before.travel)
     return linker.finish(learned, decided, config)
 

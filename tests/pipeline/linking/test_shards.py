@@ -258,6 +258,17 @@ def test_a_shard_takes_only_the_cameras_that_it_needs() -> None:
     assert [shard.number for shard in kept] == [0, 3]
 
 
+@pytest.mark.parametrize("found", [0, 2])
+def test_a_shard_that_is_lost_or_linked_twice_is_no_result(found: int) -> None:
+    def wrong(run: Link, all_shards: Iterable[Shard]) -> list[ShardLinked]:
+        first, *others = map(run, all_shards)
+        return [first] * found + others
+
+    config = LinkingConfig(shard_s=10, handover_s=4)
+    with pytest.raises(ValueError, match="each shard must be linked once"):
+        shards.link(WALK, CAMERAS, config, map_shards=wrong)
+
+
 def test_nobody_is_no_shard() -> None:
     assert shards.link([], CAMERAS, LinkingConfig(shard_s=10, handover_s=4)).people == []
 
