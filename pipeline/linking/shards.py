@@ -24,7 +24,7 @@ from pipeline.linking import linker
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.constraints import Constraints
-from pipeline.linking.clustering.corrections import Corrections, MustLink
+from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.clustering.union_find import UnionFind
 from pipeline.linking.continuity import Owned, continued, forest, keys_of, renewed
 from pipeline.linking.evidence.appearance import Appearance
@@ -51,7 +51,7 @@ class Shard:
             window.
         cameras: cameras by name.
         config: settings of linking.
-        told: corrections in the names of these tracklets.
+        told: corrections in the names of all tracklets.
         calibration: what similarity means.
         clocks: the clocks of all cameras.
         homographies: between views that overlap.
@@ -118,13 +118,12 @@ def link(
     if not config.shard_s:
         return linker.link(embedded, cameras, config, corrected, before)
     learned = linker.learn(embedded, cameras, config, corrected, before)
-    told = _Told(learned)
     shard_of = _shard_numbers(learned.index, config.shard_s)
-    shards = _cut(learned, told, shard_of, cameras, config, before.travel)
+    shards = _cut(learned, shard_of, cameras, config, before.travel)
     found = sorted(map_shards(link_shard, shards), key=lambda linked: linked.number)
     if [linked.number for linked in found] != np.unique(shard_of).tolist():
         raise ValueError("each shard must be linked once")
-    decided = _join(learned, told, shard_of, found, config, before.travel)
+    decided = _join(learned, shard_of, found, config, before.travel)
     return linker.finish(learned, decided, config)
 
 
@@ -147,7 +146,6 @@ def _shard_numbers(index: TrackletIndex, shard_s: float) -> Array:
 
 def _cut(
     learned: Learned,
-    told: "_Told",
     shard_of: Array,
     cameras: Mapping[str, Camera],
     config: LinkingConfig,
@@ -173,7 +171,7 @@ def _cut(
             shard_of[chosen] == number,
             {name: cameras[name] for name in names},
             config,
-            told.of_some(chosen.tolist()),
+            learned.told,
             learned.calibration.of_cameras(index.names, names),
             clocks.NONE if learned.applied_s else learned.clocks,
             learned.homographies,
@@ -182,11 +180,12 @@ def _cut(
 
 
 class _Told:
-    """What a human said of all tracklets, and what follows from it for those of a shard.
+    """What a human said of all tracklets: it holds across shards.
 
     Attributes:
         different: cannot-links, as pairs of indices.
-        must_links: must-links; each joins two groups that those before leave apart.
+        must_links: must-links, those of the pieces of a track among them; each joins two groups
+            that those before leave apart.
         keys: tracklets that are named.
     """
 
@@ -196,41 +195,6 @@ class _Told:
         same, self.different = corrections.resolve(learned.told, index.tracklets)
         self.must_links = corrections.must_links(same, pieces, self.different)
         self.keys = frozenset(index.keys[i] for pair in [*same, *self.different] for i in pair)
-        self._names = [tracklet.name for tracklet in index.tracklets]
-        self._corrected = learned.told
-        self._group = _joined(self.must_links)
-
-    def of_some(self, chosen: Sequence[int]) -> Corrections:
-        """Return the corrections for some tracklets, with what follows through others: two of them
-        may be the same person as a third, and different from those who are different from it.
-
-        Args:
-            chosen: the tracklets, by index.
-        """
-        if not self.keys:
-            return self._corrected
-        present = set(chosen)
-        within = _joined([link for link in self.must_links if {link.first, link.second} <= present])
-        first: dict[int, int] = {}
-        same = list(self._corrected.same)
-        for i in chosen:
-            earlier = first.setdefault(self._group.find(i), i)
-            if within.find(earlier) != within.find(i):
-                within.join(earlier, i)
-                same.append([self._names[earlier], self._names[i]])
-        different = list(self._corrected.different)
-        for i, j in self.different:
-            stand_ins = [first.get(self._group.find(i)), first.get(self._group.find(j))]
-            if not {i, j} <= present and None not in stand_ins:
-                different.append([self._names[k] for k in stand_ins if k is not None])
-        return self._corrected.model_copy(update={"same": same, "different": different})
-
-
-def _joined(must_links: Iterable[MustLink]) -> UnionFind[int]:
-    groups = UnionFind[int]()
-    for link in must_links:
-        groups.join(link.first, link.second)
-    return groups
 
 
 class _Groups:
@@ -301,11 +265,8 @@ class _Join:
             for i in group[1:]:
                 if self._groups.may_join(group[0], i):
                     self._groups.join(group[0], i)
-        present = {int(owner[group[0]]): place for place, group in enumerate(own) if group}
 
         def fits(person: int, place: int) -> bool:
-            if present.get(person, place) != place:
-                return False
             return not own[place] or self._groups.may_join(person, own[place][0])
 
         common: Counter[tuple[int, int]] = Counter()
@@ -327,7 +288,6 @@ class _Join:
 
 def _join(
     learned: Learned,
-    told: _Told,
     shard_of: Array,
     found: Sequence[ShardLinked],
     config: LinkingConfig,
@@ -335,6 +295,7 @@ def _join(
 ) -> Decided:
     """Make one result of those of all shards, which are in order."""
     index = learned.index
+    told = _Told(learned)
     place = {key: i for i, key in enumerate(index.keys)}
     groups = _Groups(index, shard_of, Constraints(index, config, told.different))
     for must_link in told.must_links:
