@@ -1,21 +1,32 @@
 """Link a long run in shards of time, which can be linked at the same time on several machines.
 
-What the tracklets say of their site is learned from all of them at once (`linker.learn`): it takes
-a fifth of the time, and identities suffer most where little is known of a site. Deciding who is one
-person takes the rest, and is done by shard. A shard *owns* the tracklets that begin in its
-`shard_s`; it also links those that are in view within half of `handover_s` before and after.
+What the tracklets say of their site is learned from all of them (`linker.learn`): that takes a
+fifth of the CPU time, and where little is known of a site, identities suffer. Who is one person is
+decided by shard. A shard *owns* the tracklets that begin in its `shard_s`; it also links those that
+are in view within half of `handover_s` before and after.
 
-Shards are then joined in order of time. Two neighbours have linked the tracklets around their
-boundary, so the group of a person in one is handed on to the group of the other with which it
-shares most rows, one to one (`continuity.continued`), unless a constraint forbids it. Somebody who
-comes back after the window has a new number, and so has somebody in view whom the two shards see
-differently.
+Shards are then joined in order of time. Two neighbours have both linked the tracklets around their
+boundary, so each person is handed on to the group of the next shard with which they share most
+rows, one to one (`continuity.continued`), unless that breaks a constraint. Corrections hold between
+all shards. Who comes back after the window has a new number.
+
+Half A of `benchmarks.linking.real_scenes`, scenes of 6 to 113 s, has a mean global IDF1 of 85.2 in
+one shard. In 2, 4 and 8 shards of equal length it is 84.6, 83.8 and 83.2 with 10 s handed over;
+with 20 s it is 85.0 and 83.9 in 2 and 4. Where each of 4 shards learns its site alone, it is 83.3
+with 20 s.
+
+60,000 tracklets of a simulated day of 100 cameras (`benchmarks.linking.site`) take 69 s of CPU time
+and 1,369 MiB at once. In 8 shards of two hours with 10 minutes handed over, the process that joins
+them takes 23 s and 1,239 MiB, 818 of which are the tracklets, and the shards 68 s, the longest
+10 s. Of the pairs of tracklets that are linked 99.8 % are one person instead of 99.97 %, and 98.0 %
+of those that are one person are linked instead of 98.3 %.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from operator import itemgetter
 
 import numpy as np
 
@@ -24,7 +35,7 @@ from pipeline.linking import linker
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.constraints import Constraints
-from pipeline.linking.clustering.corrections import Corrections
+from pipeline.linking.clustering.corrections import Corrections, MustLink
 from pipeline.linking.clustering.union_find import UnionFind
 from pipeline.linking.continuity import Owned, continued, forest, keys_of, renewed
 from pipeline.linking.evidence.appearance import Appearance
@@ -179,24 +190,6 @@ def _cut(
         )
 
 
-class _Told:
-    """What a human said of all tracklets: it holds across shards.
-
-    Attributes:
-        different: cannot-links, as pairs of indices.
-        must_links: must-links, those of the pieces of a track among them; each joins two groups
-            that those before leave apart.
-        keys: tracklets that are named.
-    """
-
-    def __init__(self, learned: Learned) -> None:
-        index = learned.index
-        pieces = [pair for pair in index.pieces if pair not in index.continued]
-        same, self.different = corrections.resolve(learned.told, index.tracklets)
-        self.must_links = corrections.must_links(same, pieces, self.different)
-        self.keys = frozenset(index.keys[i] for pair in [*same, *self.different] for i in pair)
-
-
 class _Groups:
     """People as groups of tracklets, while shards are joined.
 
@@ -295,11 +288,14 @@ def _join(
 ) -> Decided:
     """Make one result of those of all shards, which are in order."""
     index = learned.index
-    told = _Told(learned)
-    place = {key: i for i, key in enumerate(index.keys)}
-    groups = _Groups(index, shard_of, Constraints(index, config, told.different))
-    for must_link in told.must_links:
+    same, different = corrections.resolve(learned.told, index.tracklets)
+    told = frozenset(index.keys[i] for pair in [*same, *different] for i in pair)
+    pieces = [pair for pair in index.pieces if pair not in index.continued]
+    must_links = corrections.must_links(same, pieces, different)
+    groups = _Groups(index, shard_of, Constraints(index, config, different))
+    for must_link in must_links:
         groups.join(must_link.first, must_link.second)
+    place = {key: i for i, key in enumerate(index.keys)}
     join = _Join(groups, index, shard_of)
     for linked in found:
         groups_found = []
@@ -313,7 +309,7 @@ def _join(
         for i in members:
             owner[index.keys[i]] = (person_id, index.tracklets[i])
     own_shard = dict(zip(index.keys, shard_of.tolist(), strict=True))
-    links = _links(told, found, owner, own_shard, index)
+    links = _links(must_links, found, owner, own_shard, index)
     people = []
     for person_id, members in enumerate(in_order, 1):
         tracklets = tuple(index.tracklets[i] for i in members)
@@ -321,22 +317,49 @@ def _join(
     near_misses = [renewed(missed, owner) for missed in _missed(found, owner, own_shard)]
     learned_times = reduce(travel_times.add, (linked.travel for linked in found), TravelTimes())
     travel = travel_times.add(before, learned_times)
-    return Decided(people, near_misses, NO_STEPS, travel, told.keys)
+    return Decided(people, near_misses, NO_STEPS, travel, told)
 
 
 def _links(
-    told: _Told,
+    must_links: Sequence[MustLink],
     found: Sequence[ShardLinked],
     owner: Mapping[Key, Owned],
     own_shard: Mapping[Key, int],
     index: TrackletIndex,
 ) -> dict[int, list[Link]]:
-    """Return the links of each person, one fewer than tracklets.
-
-    Where a shard linked two tracklets through one that another shard gave to somebody else, the
-    link is as likely as the least likely one of their groups.
+    """Return the links of each person, one fewer than tracklets: must-links first, then those of
+    the shards, each before those of tracklets that belong to other shards.
     """
-    described: list[tuple[int, Link]] = []
+    described: list[tuple[bool, int, Link]] = []
+    for linked in found:
+        for link in _links_of(linked.people):
+            is_given = link.rule in (CORRECTED, ONE_TRACK)
+            n_foreign = sum(own_shard[key] != linked.number for key in keys_of(link))
+            described.append((not is_given, n_foreign, link))
+    described.sort(key=itemgetter(0, 1))
+    known = {keys_of(link) for _, _, link in described}
+    made = []
+    for must_link in must_links:
+        first = index.tracklets[must_link.first]
+        second = index.tracklets[must_link.second]
+        if (first.key, second.key) not in known:
+            made.append(Link.decided(first, second, 1.0, must_link.why))
+    made += [link for _, _, link in described]
+    links = forest(made, owner)
+    _complete(links, found, owner, own_shard, index)
+    return links
+
+
+def _complete(
+    links: dict[int, list[Link]],
+    found: Sequence[ShardLinked],
+    owner: Mapping[Key, Owned],
+    own_shard: Mapping[Key, int],
+    index: TrackletIndex,
+) -> None:
+    """Add the links of tracklets that a shard linked through one that is now somebody else's: each
+    is as likely as the least likely one of their groups.
+    """
     least: dict[Key, float] = {}
     for linked in found:
         for person in linked.people:
@@ -344,20 +367,6 @@ def _links(
             for tracklet in person.tracklets:
                 if own_shard[tracklet.key] == linked.number:
                     least[tracklet.key] = probability
-            for link in person.links:
-                n_foreign = sum(own_shard[key] != linked.number for key in keys_of(link))
-                described.append((n_foreign, link))
-    known = {keys_of(link) for _, link in described}
-    made = []
-    for must_link in told.must_links:
-        first = index.tracklets[must_link.first]
-        second = index.tracklets[must_link.second]
-        if (first.key, second.key) not in known:
-            made.append(Link.decided(first, second, 1.0, must_link.why))
-    described.sort(key=lambda each: (each[1].rule not in (CORRECTED, ONE_TRACK), each[0]))
-    made += [link for _, link in described]
-
-    links = forest(made, owner)
     united = UnionFind[Key]()
     for own in links.values():
         for link in own:
@@ -366,12 +375,16 @@ def _links(
     for tracklet in index.tracklets:
         person_id, _ = owner[tracklet.key]
         own = links.setdefault(person_id, [])
-        earlier = last.setdefault(person_id, tracklet)
-        if earlier is not tracklet and united.join(earlier.key, tracklet.key):
+        earlier = last.get(person_id)
+        if earlier is not None and united.join(earlier.key, tracklet.key):
             probability = min(least[earlier.key], least[tracklet.key])
             own.append(Link.decided(earlier, tracklet, probability, DECIDED))
         last[person_id] = tracklet
-    return links
+
+
+def _links_of(people: Iterable[Person]) -> Iterator[Link]:
+    for person in people:
+        yield from person.links
 
 
 def _missed(
