@@ -27,7 +27,7 @@ from pipeline.config import CameraConfig, Config, LinkingConfig
 from pipeline.errors import PipelineError
 from pipeline.group import Group, ends_of
 from pipeline.kept import Kept
-from pipeline.linking import brief, linker
+from pipeline.linking import brief, shards
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
@@ -65,7 +65,7 @@ Read = Callable[[Prepared, threading.Event, Callable[[int], object]], Generator[
 Link = Callable[
     [Sequence[Embedded], Mapping[str, Camera], LinkingConfig, Corrections, Site], Linked
 ]
-"""As `linker.link`."""
+"""As `shards.link`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,7 +368,7 @@ def _follow(
     return linked, ends_of(worker, prepared.sources, {}), warnings
 
 
-HERE = Engine(_read_here, linker.link)
+HERE = Engine(_read_here, shards.link)
 """This process."""
 
 
