@@ -9,7 +9,8 @@ the sizes that were measured.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +84,7 @@ class Rates:
         detect_ms: Of a look of the detector.
         track_ms: Of a look, tracked and gathered into tracklets.
         embed_ms: Of a crop.
-        look_share: Looks of the detector for one that a fixed rate of 5 a second would make.
+        looks_per_s: Looks of the detector at a camera.
         tracklets_per_min: Of a camera.
         crops_per_tracklet: Crops that are embedded.
         kept_bytes: Memory of a tracklet with its embeddings, without pixels.
@@ -105,7 +106,7 @@ class Rates:
     detect_ms: float
     track_ms: float
     embed_ms: float
-    look_share: float
+    looks_per_s: float
     tracklets_per_min: float
     crops_per_tracklet: float
     kept_bytes: float
@@ -122,6 +123,10 @@ class Rates:
     step_s: PowerLaw
     looked_at_per_rate: float
 
+    def as_json(self) -> dict[str, Any]:
+        """Return all values by name."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Assumptions:
@@ -129,7 +134,6 @@ class Assumptions:
 
     Attributes:
         fps: Frames a second of a camera.
-        looks_per_s: Looks of the detector; `detector.rate: auto` begins with 5.
         busy_hours: Hours of a day in which a camera sees as much as the clips; it sees nobody in
             the others, and then costs decoding alone (`detector.skip_unchanged`).
         load: Share of the cores, GPUs and networks that may be used, so that peaks fit.
@@ -145,7 +149,6 @@ class Assumptions:
     """
 
     fps: float = 12.5
-    looks_per_s: float = 5.0
     busy_hours: float = 8.0
     load: float = 0.7
     cameras_per_worker: int = 4
@@ -235,11 +238,10 @@ def costs(cameras: int, rates: Rates, assumed: Assumptions) -> Costs:
         rates: What was measured.
         assumed: What was not.
     """
-    looks_per_s = assumed.looks_per_s * rates.look_share
     crops_per_s = rates.tracklets_per_min / MIN_S * rates.crops_per_tracklet
-    networks_ms = looks_per_s * rates.detect_ms + crops_per_s * rates.embed_ms
-    rest_ms = assumed.fps * rates.decode_ms + looks_per_s * rates.track_ms
-    gpu_ms = looks_per_s * assumed.gpu_look_ms + crops_per_s * assumed.gpu_crop_ms
+    networks_ms = rates.looks_per_s * rates.detect_ms + crops_per_s * rates.embed_ms
+    rest_ms = assumed.fps * rates.decode_ms + rates.looks_per_s * rates.track_ms
+    gpu_ms = rates.looks_per_s * assumed.gpu_look_ms + crops_per_s * assumed.gpu_crop_ms
     cores = cameras * (networks_ms + rest_ms) / 1000 / assumed.load
     workers = math.ceil(cameras / assumed.cameras_per_worker)
     nodes = math.ceil(cores / assumed.cores_per_node)

@@ -28,6 +28,7 @@ SENT = re.compile(r"bytes_sent:(\d+)")
 KIB_IN_MIB = 1024
 COMMAND = "command"
 WORKERS = "workers"
+LINKER = "linker"
 OF_RAY = "ray"
 
 
@@ -72,7 +73,7 @@ class Used:
         """Return the processes of a kind.
 
         Args:
-            kind: One of COMMAND, WORKERS, OF_RAY.
+            kind: One of COMMAND, WORKERS, LINKER, OF_RAY.
             command: Process id of the program.
         """
         return [
@@ -81,7 +82,7 @@ class Used:
 
 
 def kind_of(pid: int, process: Process, command: int) -> str:
-    """Return what a process is: the program, a worker of it, or of Ray itself.
+    """Return what a process is: the program, a worker, the linker, or of Ray itself.
 
     Args:
         pid: Its id.
@@ -89,9 +90,8 @@ def kind_of(pid: int, process: Process, command: int) -> str:
         command: Process id of the program.
     """
     title = process.title
-    is_at_work = title.startswith("ray::") and not _is_of_ray(title)
-    if is_at_work:
-        return WORKERS
+    if title.startswith("ray::") and not _is_of_ray(title):
+        return LINKER if "link" in title else WORKERS
     is_program = pid == command or "ray" not in title
     return COMMAND if is_program and process.root == command else OF_RAY
 

@@ -17,14 +17,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.live.soak import free_port
 from benchmarks.pipeline.scenes import ROOT, Scene, Video
-from benchmarks.scale.processes import COMMAND, OF_RAY, WORKERS, Sampler, Used
+from benchmarks.scale.processes import COMMAND, LINKER, OF_RAY, WORKERS, Sampler, Used
 from models.errors import shorten
 from pipeline.errors import PipelineError
 
@@ -77,6 +77,7 @@ class Run:
         wall_s: From the start of the program to its end.
         command_s: CPU time of the program itself.
         workers_s: CPU time of the workers.
+        linker_s: CPU time of linking in a process of its own.
         ray_s: CPU time of Ray's own processes, on all nodes.
         idle_cores: Cores that Ray's own processes of these nodes use while nothing runs.
         sent_bytes: From the nodes of the workers to that of the program.
@@ -96,6 +97,7 @@ class Run:
     wall_s: float
     command_s: float
     workers_s: float
+    linker_s: float
     ray_s: float
     idle_cores: float
     sent_bytes: float
@@ -107,22 +109,63 @@ class Run:
     link_s: float
     tracks_sha256: str
 
-    @property
-    def cpu_ms(self) -> float:
-        """CPU time of a frame, all processes together."""
-        return 1000 * (self.command_s + self.workers_s + self.ray_s) / self.frames
 
-    @property
-    def sent_bytes_s(self) -> float:
-        """Bytes from the workers to the program, of a camera and second of its video."""
-        return self._without_idle(self.sent_bytes) / self.cameras / self.video_s
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two runs that differ in their length alone, so that what a start costs can be left out."""
 
-    def _without_idle(self, n_bytes: float) -> float:
-        return max(n_bytes - self.idle_bytes_s / 2 * self.wall_s, 0.0)
+    short: Run
+    long: Run
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Pair":
+        """Return what `as_json` gave."""
+        return cls(Run(**values["short"]), Run(**values["long"]))
 
     def as_json(self) -> dict[str, Any]:
         """Return all values by name."""
-        return {**asdict(self), "cpu_ms": self.cpu_ms, "sent_bytes_s": self.sent_bytes_s}
+        return asdict(self)
+
+    def ms_a_frame(self, what: str) -> float:
+        """Return the CPU time of a frame beyond that of the start.
+
+        Args:
+            what: Name of CPU seconds of a `Run`.
+        """
+        return 1000 * self._more(what) / self._more("frames")
+
+    def ms_a_video_second(self, what: str) -> float:
+        """Return the CPU time of a second of a camera's video, beyond that of the start.
+
+        Args:
+            what: Name of CPU seconds of a `Run`.
+        """
+        return 1000 * self._more(what) / self._more("video_s") / self.long.cameras
+
+    def start_s(self, what: str) -> float:
+        """Return the CPU seconds of a run without frames.
+
+        Args:
+            what: Name of CPU seconds of a `Run`.
+        """
+        a_frame_s = self.ms_a_frame(what) / 1000
+        return float(getattr(self.short, what)) - a_frame_s * self.short.frames
+
+    @property
+    def ray_cores(self) -> float:
+        """Cores that Ray's own processes use in a run, on all nodes, beyond their start."""
+        return self._more("ray_s") / self._more("wall_s")
+
+    @property
+    def sent_bytes_s(self) -> float:
+        """Bytes from the workers to the program, of a camera and second of its video, beyond those
+        that Ray sends anyway.
+        """
+        idle_bytes = self.long.idle_bytes_s / 2 * self._more("wall_s")
+        return (self._more("sent_bytes") - idle_bytes) / self.long.cameras / self._more("video_s")
+
+    def _more(self, what: str) -> float:
+        return float(getattr(self.long, what) - getattr(self.short, what))
 
 
 def cameras_of(scene: Scene, n_cameras: int) -> Scene:
@@ -213,12 +256,31 @@ def _watched_idle(nodes: Sequence[Node]) -> Used:
     return sampler.stop()
 
 
-def run(scene: Scene, settings: Sequence[str], max_seconds: float, on: Cluster | None) -> Run:
+def measure(scene: Scene, n_workers: int, seconds: Sequence[float]) -> dict[str, Any]:
+    """Run the program twice on a scene.
+
+    Args:
+        scene: Cameras.
+        n_workers: Nodes with a worker each; 0 for the engine local.
+        seconds: Of each video, of the short run and of the long one.
+
+    Returns:
+        A `Pair` as values that JSON can hold.
+
+    Raises:
+        PipelineError: The program or the cluster failed.
+    """
+    with cluster(n_workers) if n_workers else nullcontext() as on:
+        short, long = (run(scene, max_seconds, on) for max_seconds in seconds)
+    print(f"{n_workers} workers: {long.wall_s:.0f} s", file=sys.stderr, flush=True)
+    return Pair(short, long).as_json()
+
+
+def run(scene: Scene, max_seconds: float, on: Cluster | None) -> Run:
     """Run the program on a scene, and measure what it and all of Ray use.
 
     Args:
         scene: Cameras.
-        settings: `section.key=value`.
         max_seconds: Of each video; 0 for all.
         on: Where to; None for the engine local.
 
@@ -231,7 +293,7 @@ def run(scene: Scene, settings: Sequence[str], max_seconds: float, on: Cluster |
         words = [sys.executable, str(PRODUCT), "--quiet", "--no-video"]
         words += ["--config", str(folder / "scene.yaml"), "--output", str(folder / "results")]
         words += ["--max-seconds", str(max_seconds)]
-        for setting in (*settings, *_engine(scene, on)):
+        for setting in _engine(scene, on):
             words += ["--set", setting]
         environment = on.environment if on else {**os.environ, "OMP_NUM_THREADS": "1"}
         sampler = Sampler({node.process.pid for node in on.nodes} if on else set())
@@ -273,7 +335,6 @@ def _read(results: Path, used: Used, pid: int, on: Cluster | None) -> Run:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     head = on.nodes[0].process.pid if on else 0
     here = {pid, head}
-    workers = used.of(WORKERS, pid)
     idle_cores = 0.0
     idle_bytes_s = 0.0
     if on:
@@ -287,13 +348,14 @@ def _read(results: Path, used: Used, pid: int, on: Cluster | None) -> Run:
         wall_s=used.wall_s,
         command_s=used.cpu_s(COMMAND, pid),
         workers_s=used.cpu_s(WORKERS, pid),
+        linker_s=used.cpu_s(LINKER, pid),
         ray_s=used.cpu_s(OF_RAY, pid),
         idle_cores=idle_cores,
         sent_bytes=sum(n for (a, b), n in used.sent.items() if a not in here and b in here),
         back_bytes=sum(n for (a, b), n in used.sent.items() if a in here and b not in here),
         idle_bytes_s=idle_bytes_s,
         command_mib=sum(each.peak_mib for each in used.of(COMMAND, pid)),
-        worker_mib=[each.peak_mib for each in workers],
+        worker_mib=[each.peak_mib for each in used.of(WORKERS, pid)],
         ray_mib=sum(each.peak_mib for each in used.of(OF_RAY, pid)),
         link_s=about["stages"].get("link", {}).get("seconds", 0.0),
         tracks_sha256=digest,

@@ -1,0 +1,231 @@
+"""What many cameras cost: the program on Ray against itself without, and what a city would take.
+
+    python -m benchmarks.scale [--parts runs rates city] [--workers N ...] [--cameras N]
+                               [--seconds SHORT LONG] [--scenes DIR ...] [--rate-seconds S]
+                               [--sizes N ...] [--busy-hours H] [--measured FILE]
+                               [--plots DIR] [--jsonl FILE]
+
+Runs: the same cameras with engine local, and on a cluster of this machine with each number of
+workers (`runs`), at two lengths: what a frame costs is the difference, what a start costs is the
+rest. All workers share the cores of this machine, so that this shows what Ray costs and not how
+much faster several machines are. Rates: CPU time by stage, tracklets and bytes of each scene
+(`rates`), and what linking takes. City: what 10 to 10,000 cameras would cost, computed from both
+and from assumptions that are printed (`model`).
+
+What was measured is kept, by commit and weights, and is not measured again; --measured FILE takes
+what another commit measured, and says so.
+"""
+
+import os
+
+os.environ.update(
+    OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1"
+)  # before numpy
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks import record
+from benchmarks.linking import tracklet_cache
+from benchmarks.pipeline import scenes
+from benchmarks.pipeline.alternatives import used
+from benchmarks.pipeline.scenes import Scene
+from benchmarks.scale import model, plots, rates, runs, tables
+from benchmarks.scale.model import Assumptions, Rates
+from benchmarks.scale.runs import Pair
+from models import command, files
+from models import weights as bundle
+from models.errors import InputError
+from pipeline.errors import PipelineError
+from pipeline.version import git_hash
+
+PARTS = ("runs", "rates", "city")
+WORKERS = (1, 2, 4, 8)
+CITY = (10, 100, 1_000, 10_000)
+DEFAULT_SCENES = scenes.DEFAULT[:3]
+"""With people all the time: a square, a mall, a terrace. Those that are not there are left out."""
+
+
+def parse(words: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = record.parser(__doc__)
+    add = parser.add_argument
+    add("--parts", nargs="+", choices=PARTS, default=PARTS)
+    add("--workers", type=int, nargs="+", default=WORKERS, metavar="N", help="of the runs on Ray")
+    add("--cameras", type=int, default=8, metavar="N", help="of all runs")
+    add(
+        "--seconds",
+        type=float,
+        nargs=2,
+        default=(5.0, 20.0),
+        metavar=("SHORT", "LONG"),
+        help="of each video in the runs",
+    )
+    add(
+        "--scenes",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="folders with one video per camera; the runs take the first (default: the sample, and"
+        " scenes of ../shared/data that are there)",
+    )
+    add("--rate-seconds", type=float, default=30.0, metavar="S", help="of each video, for rates")
+    add("--sizes", type=int, nargs="+", default=rates.SIZES, metavar="N", help="tracklets, linked")
+    add("--busy-hours", type=float, metavar="H", help="of a day, as busy as the scenes")
+    add("--measured", type=Path, metavar="FILE", help="what another commit measured")
+    add("--plots", type=Path, metavar="DIR", help="draw scale.png there")
+    add("--one", type=Path, metavar="DIR", help=argparse.SUPPRESS)
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Return the exit code: 0 done, 2 an error in the input, 130 interrupted."""
+    return command.run(_run, parse(words), (InputError, PipelineError))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    torch.set_num_threads(1)
+    if arguments.one:
+        scene = scenes.load(arguments.one)
+        print(json.dumps(rates.measure(scene, arguments.rate_seconds).as_json()))
+        return
+    chosen = _scenes(arguments)
+    kept = Kept(arguments.measured or _file(), is_read_only=arguments.measured is not None)
+    results: dict[str, Any] = {}
+    of_runs = _runs(arguments, chosen[0], kept)
+    if "runs" in arguments.parts:
+        print(tables.runs(of_runs), flush=True)
+        results["runs"] = [pair.as_json() for pair in of_runs]
+    if {"rates", "city"} & set(arguments.parts):
+        of_scenes = _of_scenes(arguments, chosen, kept)
+        linked = kept.get("linked", list(arguments.sizes), lambda: rates.linked(arguments.sizes))
+        stepped = kept.get(
+            "stepped", rates.ONLINE_TRACKLETS, lambda: rates.stepped(rates.ONLINE_TRACKLETS)
+        )
+        measured = rates.combined(of_runs, of_scenes, linked, stepped)
+        if "rates" in arguments.parts:
+            print(tables.rates(of_scenes, linked, stepped), flush=True)
+            results["rates"] = measured.as_json()
+    if "city" in arguments.parts:
+        results["city"] = _city(arguments, of_runs, measured)
+    record.append(arguments.jsonl, "scale", {"measured_at": kept.git}, results)
+
+
+class Kept:
+    """What was measured, in a file.
+
+    Attributes:
+        git: Commit that measured it.
+    """
+
+    def __init__(self, path: Path, is_read_only: bool) -> None:
+        """Read the file, if it is there.
+
+        Args:
+            path: The file.
+            is_read_only: Whether another commit wrote it, so that nothing may be added.
+
+        Raises:
+            InputError: It is not there, though it was named, or it is damaged.
+        """
+        self._path = path
+        self._is_read_only = is_read_only
+        self._entries: dict[str, Any] = {}
+        self.git = git_hash()
+        if path.is_file():
+            try:
+                stored = json.loads(path.read_text(encoding="utf-8"))
+                self._entries = stored["entries"]
+                self.git = stored["git"]
+            except (ValueError, KeyError, TypeError):
+                raise InputError(f"{path}: is no file of this benchmark; delete it") from None
+        elif is_read_only:
+            raise InputError(f"{path}: no such file; leave --measured out to measure")
+        if self.git != git_hash():
+            print(f"measured by commit {self.git[:12]}; this is {git_hash()[:12]}")
+
+    def get(self, name: str, settings: Any, measure: Callable[[], Any]) -> Any:
+        """Return what was measured with the same settings, or measure it.
+
+        Args:
+            name: Of the measurement.
+            settings: What it depends on beside commit and weights, values that JSON can hold.
+            measure: Returns values that JSON can hold.
+
+        Raises:
+            InputError: It was not measured, and this file may not change.
+        """
+        entry = self._entries.get(name)
+        if entry and entry["settings"] == settings:
+            return entry["results"]
+        if self._is_read_only:
+            raise InputError(f"{self._path}: has no {name} with these settings; see --help")
+        results = measure()
+        self._entries[name] = {"settings": settings, "results": results}
+        text = json.dumps({"git": self.git, "entries": self._entries}, indent=1)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        files.write(self._path, text.encode())
+        return results
+
+
+def _file() -> Path:
+    """Where this commit with these weights keeps what it measured."""
+    hashes = [bundle.sha256(used(kind, "auto", "cpu"))[:8] for kind in ("detector", "reid")]
+    name = "-".join([git_hash()[:12], *hashes])
+    return tracklet_cache.default_folder().with_name("scale") / f"{name}.json"
+
+
+def _scenes(arguments: argparse.Namespace) -> list[Scene]:
+    """The scenes that are asked for; raises InputError."""
+    if arguments.scenes:
+        return [scenes.load(folder) for folder in arguments.scenes]
+    return [scenes.load(folder) for folder in DEFAULT_SCENES if folder.is_dir()]
+
+
+def _runs(arguments: argparse.Namespace, scene: Scene, kept: Kept) -> list[Pair]:
+    """Two runs with each number of workers, 0 for the engine local."""
+    cameras = runs.cameras_of(scene, arguments.cameras)
+    pairs = []
+    for n_workers in (0, *arguments.workers):
+        settings = [cameras.name, list(arguments.seconds)]
+        measure = partial(runs.measure, cameras, n_workers, arguments.seconds)
+        pairs.append(Pair.from_json(kept.get(f"runs, {n_workers} workers", settings, measure)))
+    return pairs
+
+
+def _of_scenes(
+    arguments: argparse.Namespace, chosen: Sequence[Scene], kept: Kept
+) -> list[dict[str, Any]]:
+    """Rates of each scene."""
+    found = []
+    for scene in chosen:
+        folder = scene.videos[0].path.parent
+        measure = partial(rates.measure_apart, folder, arguments.rate_seconds)
+        found.append(kept.get(f"scene {scene.name}", arguments.rate_seconds, measure))
+    return found
+
+
+def _city(
+    arguments: argparse.Namespace, of_runs: Sequence[Pair], measured: Rates
+) -> dict[str, Any]:
+    """Print and draw what cameras would cost."""
+    assumed = Assumptions()
+    if arguments.busy_hours is not None:
+        assumed = replace(assumed, busy_hours=arguments.busy_hours)
+    city = [model.costs(n, measured, assumed) for n in CITY]
+    print(tables.assumptions(assumed))
+    print(tables.city(city, measured, assumed), flush=True)
+    plots.scale(of_runs, city, assumed, arguments.plots)
+    return {"assumed": asdict(assumed), "costs": [asdict(of_n) for of_n in city]}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

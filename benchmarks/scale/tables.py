@@ -1,0 +1,176 @@
+"""Tables of what was measured and of what follows from it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from benchmarks.scale.model import Assumptions, Costs, Linking, Rates, most_live_cameras
+from benchmarks.scale.runs import Pair
+
+CPU = {
+    "command_s": "program",
+    "workers_s": "workers",
+    "linker_s": "linker",
+    "ray_s": "Ray",
+}
+"""CPU times of a run, and what they are of."""
+NAME_WIDTH = 40
+WIDTH = 12
+
+
+def runs(pairs: Sequence[Pair]) -> str:
+    """Return what runs cost against their number of workers.
+
+    Args:
+        pairs: Runs, the engine local first.
+    """
+    local = pairs[0]
+    run = local.long
+    lines = [
+        f"{run.cameras} cameras, {run.video_s:g} s of video each; CPU time is of user and system",
+        _row("", [f"{p.long.workers} workers" if p.long.workers else "local" for p in pairs]),
+    ]
+
+    def add(name: str, value: Callable[[Pair], str]) -> None:
+        lines.append(_row(name, [value(pair) for pair in pairs]))
+
+    add("CPU ms a frame", lambda pair: f"{_all_ms(pair):.1f}")
+    for what, of in CPU.items():
+        lines.append(_row(f"  {of}", [f"{pair.ms_a_frame(what):.1f}" for pair in pairs]))
+    add("over local", lambda pair: f"{_all_ms(pair) / _all_ms(local):.2f}")
+    add("CPU s to start and end", lambda pair: f"{_start_s(pair):.1f}")
+    add("bytes sent, a camera and second", lambda pair: f"{pair.sent_bytes_s:,.0f}")
+    add("program, CPU ms a camera and second", _driver_ms)
+    add("Ray, cores while nothing runs", lambda pair: f"{pair.long.idle_cores:.2f}")
+    add("memory of the program, MiB", lambda pair: f"{pair.long.command_mib:,.0f}")
+    add("memory of a worker, MiB", _worker_mib)
+    add("memory of Ray, all nodes, MiB", lambda pair: f"{pair.long.ray_mib:,.0f}")
+    add("same tracks.csv as local", lambda pair: _is_same(pair, local))
+    return "\n".join(lines)
+
+
+def _all_ms(pair: Pair) -> float:
+    return sum(pair.ms_a_frame(what) for what in CPU)
+
+
+def _start_s(pair: Pair) -> float:
+    return sum(pair.start_s(what) for what in CPU)
+
+
+def _driver_ms(pair: Pair) -> str:
+    return f"{pair.ms_a_video_second('command_s'):.1f}" if pair.long.workers else ""
+
+
+def _worker_mib(pair: Pair) -> str:
+    found = pair.long.worker_mib
+    return f"{sum(found) / len(found):,.0f}" if found else ""
+
+
+def _is_same(pair: Pair, local: Pair) -> str:
+    return "yes" if pair.long.tracks_sha256 == local.long.tracks_sha256 else "NO"
+
+
+def rates(
+    of_scenes: Sequence[Mapping[str, Any]],
+    linked: Sequence[Mapping[str, float]],
+    stepped: Sequence[Mapping[str, float]],
+) -> str:
+    """Return what was measured on scenes, and of linking.
+
+    Args:
+        of_scenes: `rates.SceneRates` of each scene, by name of the value.
+        linked: As `rates.linked` returns them.
+        stepped: As `rates.stepped` returns them.
+    """
+    names = {
+        "fps": "frames a second",
+        "looks_per_s": "looks a second",
+        "decode_ms": "decode, CPU ms a frame",
+        "detect_ms": "detect, CPU ms a look",
+        "track_ms": "track and gather, CPU ms a look",
+        "embed_ms": "embed, CPU ms a crop",
+        "tracklets_per_min": "tracklets, a camera and minute",
+        "crops_per_tracklet": "crops a tracklet",
+        "rows_per_tracklet": "boxes a tracklet",
+        "kept_bytes": "bytes of a tracklet",
+        "video_bytes_per_s": "annotated video, bytes a second",
+    }
+    lines = ["", _row("", [scene["scene"] for scene in of_scenes])]
+    for key, name in names.items():
+        lines.append(_row(name, [f"{scene[key]:,.1f}" for scene in of_scenes]))
+    for kind in of_scenes[0]["stored_bytes"]:
+        values = [f"{scene['stored_bytes'][kind]:,.0f}" for scene in of_scenes]
+        lines.append(_row(f"{kind} on disk, bytes a tracklet", values))
+    lines += ["", _row("linking: tracklets", [f"{row['n']:,.0f}" for row in linked])]
+    lines.append(_row("CPU s", [f"{row['cpu_s']:.1f}" for row in linked]))
+    lines.append(_row("MiB", [f"{row['peak_mib']:,.0f}" for row in linked]))
+    lines += ["", _row("online step: tracklets", [f"{row['looked_at']:,.0f}" for row in stepped])]
+    lines.append(_row("CPU ms", [f"{row['step_ms']:,.0f}" for row in stepped]))
+    return "\n".join(lines)
+
+
+def assumptions(assumed: Assumptions) -> str:
+    """Return the assumptions, one a line."""
+    named = [f"  {each.name} = {getattr(assumed, each.name):g}" for each in fields(assumed)]
+    return "\n".join(["", "assumed:", *named])
+
+
+def city(costs: Sequence[Costs], rates: Rates, assumed: Assumptions) -> str:
+    """Return what numbers of cameras would cost.
+
+    Args:
+        costs: Of each number of cameras.
+        rates: What was measured.
+        assumed: What was not.
+    """
+    lines = ["", _row("cameras", [f"{of_n.cameras:,}" for of_n in costs])]
+
+    def add(name: str, value: Callable[[Costs], str]) -> None:
+        lines.append(_row(name, [value(of_n) for of_n in costs]))
+
+    add("workers", lambda of_n: f"{of_n.workers:,}")
+    add("cores of workers", lambda of_n: f"{of_n.cores:,.0f}")
+    add(f"machines of {assumed.cores_per_node} cores", lambda of_n: f"{of_n.nodes:,}")
+    add("with GPUs: cores", lambda of_n: f"{of_n.cores_with_gpus:,.0f}")
+    add("  GPUs", lambda of_n: f"{of_n.gpus:,.1f}")
+    add("cores of drivers", lambda of_n: f"{of_n.driver_cores:,.1f}")
+    add("cores of Ray", lambda of_n: f"{of_n.ray_cores:,.1f}")
+    add("from cameras, Gbit/s", lambda of_n: f"{of_n.camera_gbit_s:,.2f}")
+    add("from workers to drivers, Mbit/s", lambda of_n: f"{of_n.sent_mbit_s:,.1f}")
+    add("memory of workers and Ray, GiB", lambda of_n: f"{of_n.memory_gib:,.0f}")
+    add("memory of a day in drivers, GiB", lambda of_n: f"{of_n.kept_gib:,.1f}")
+    for kind in costs[0].stored_gb:
+        stored = [f"{of_n.stored_gb[kind]:,.1f}" for of_n in costs]
+        lines.append(_row(f"{kind} of a day, GB", stored))
+    add("tracklets of a day", lambda of_n: f"{of_n.as_one.tracklets:,.0f}")
+    for name, linker in (("one linker", "as_one"), ("a linker a site", "by_site")):
+        lines.append("")
+        _add_linking(add, name, linker)
+    add("sites", lambda of_n: f"{of_n.sites:,}")
+    lines.append(f"\none live run links up to {most_live_cameras(rates, assumed):,} cameras")
+    return "\n".join(lines)
+
+
+def _add_linking(
+    add: Callable[[str, Callable[[Costs], str]], None], name: str, linker: str
+) -> None:
+    """Add rows of one way to link."""
+
+    def of(costs: Costs) -> Linking:
+        found: Linking = getattr(costs, linker)
+        return found
+
+    add(f"{name}: CPU hours a day", lambda of_n: f"{of(of_n).hours:,.2f}{_mark(of(of_n))}")
+    add("  GiB as one shard", lambda of_n: f"{of(of_n).gib:,.1f}{_mark(of(of_n))}")
+    add("  shards a day", lambda of_n: f"{of(of_n).shards:,}")
+    add("  linking.shard_s", lambda of_n: f"{of(of_n).shard_s:,.0f}")
+    add("  live step, s", lambda of_n: f"{of(of_n).step_s:,.2f}")
+
+
+def _mark(linking: Linking) -> str:
+    """A star where the size was not measured."""
+    return "" if linking.is_measured else "*"
+
+
+def _row(name: str, values: Sequence[str]) -> str:
+    return f"{name:<{NAME_WIDTH}}" + "".join(f"{value:>{WIDTH}}" for value in values)
