@@ -41,6 +41,8 @@ MIN_IMAGE_FPS = 1e-5
 MAX_NAME_BYTES = 255 - len(".mp4")
 """File systems take names of 255 bytes."""
 
+CLUSTER_ADDRESS = re.compile(r"([\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}", re.ASCII)
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0)]
 
@@ -95,6 +97,7 @@ def _printable(name: str) -> str:
     return name
 
 
+GroupName = Annotated[str, BeforeValidator(_text), Field(max_length=80), AfterValidator(_printable)]
 ZoneName = Annotated[
     str,
     BeforeValidator(_text),
@@ -115,6 +118,7 @@ class CameraConfig(Section):
     track: Annotated[int, Field(ge=0)] = 0
     homography: list[list[float]] = Field(default_factory=list)
     roi: list[tuple[float, float]] = Field(default_factory=list)
+    group: GroupName = ""
 
     @field_validator("start_s")
     @classmethod
@@ -358,6 +362,47 @@ class EventsConfig(Section):
     mqtt: str = Field("", repr=False)
 
 
+class GroupConfig(Section):
+    """Where the worker of a group of cameras runs: what of a node it is given."""
+
+    num_cpus: Annotated[float, Field(ge=0, le=10_000)] = 1.0
+    num_gpus: Annotated[float, Field(ge=0, le=1_000)] = 0.0
+    resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+
+    @field_validator("num_gpus")
+    @classmethod
+    def _whole_above_one(cls, num_gpus: float) -> float:
+        if num_gpus > 1 and num_gpus != int(num_gpus):
+            raise ValueError("num_gpus must be a share of one GPU, up to 1, or a whole number")
+        return num_gpus
+
+    @field_validator("resources")
+    @classmethod
+    def _others(cls, resources: dict[str, float]) -> dict[str, float]:
+        for name in {"CPU", "GPU", "memory", "object_store_memory"} & set(resources):
+            raise ValueError(f"{name} is no name of your own; give num_cpus and num_gpus")
+        return resources
+
+
+class RayConfig(Section):
+    """Workers in other processes and on other machines, with `engine: ray`."""
+
+    address: str = ""
+    start_timeout_s: Annotated[float, Field(gt=0)] = 60.0
+    cameras_per_worker: Annotated[int, Field(ge=1)] = 4
+    groups: dict[GroupName, GroupConfig] = Field(default_factory=dict)
+
+    @field_validator("address")
+    @classmethod
+    def _of_a_cluster(cls, address: str) -> str:
+        if address not in ("", "auto") and not CLUSTER_ADDRESS.fullmatch(address):
+            raise ValueError(
+                "address is host:port of a cluster's head, such as 10.0.0.5:6379, or auto, or"
+                ' "" for a cluster on this machine'
+            )
+        return address
+
+
 class Config(Section):
     """All settings of a run."""
 
@@ -390,6 +435,8 @@ class Config(Section):
     privacy: PrivacyConfig = PrivacyConfig()
     serve: ServeConfig = ServeConfig()
     events: EventsConfig = EventsConfig()
+    engine: Literal["local", "ray"] = "local"
+    ray: RayConfig = RayConfig()
 
 
 def load(path: str, overrides: Sequence[str] = ()) -> Config:
@@ -572,6 +619,18 @@ def check_zones(config: Config) -> None:
             raise ConfigError(
                 f"{where}: has a line and a polygon; give them two names, because lines count"
                 " crossings and polygons who is inside"
+            )
+
+
+def check_groups(config: Config) -> None:
+    """Check that each group of `ray.groups` has a camera; raises ConfigError."""
+    groups = sorted({camera.group for camera in config.cameras if camera.group})
+    for name in config.ray.groups:
+        if name not in groups:
+            known = f"the groups are {', '.join(groups)}" if groups else "no camera has a group"
+            raise ConfigError(
+                f"ray.groups: no camera is in the group {name}, and {known}; set group of its"
+                " cameras"
             )
 
 

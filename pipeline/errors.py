@@ -23,3 +23,7 @@ class ModelError(PipelineError):
 
 class OutputError(PipelineError):
     """Results cannot be written."""
+
+
+class ClusterError(PipelineError):
+    """A Ray cluster cannot be used, or its workers keep failing."""

@@ -45,7 +45,8 @@ def write(
     Args:
         file: an empty file; after an error it is not whole.
         schema: what the value is, and the version of its form, such as state/1.
-        value: of plain values, arrays, dataclasses, and lists, tuples, sets and mappings of them.
+        value: of plain values, bytes, arrays, dataclasses, and lists, tuples, sets and mappings of
+            them.
         allowed: all dataclasses in it.
         facts: what a reader may need before it takes the value.
 
@@ -177,6 +178,8 @@ class _Packer:
             return {"mapping": pairs}
         if isinstance(value, tuple):
             return {"tuple": [self.pack(each) for each in value]}
+        if isinstance(value, bytes):
+            return {"bytes": self._array(np.frombuffer(value, np.uint8))}
         if isinstance(value, set | frozenset):
             return {type(value).__name__: [self.pack(each) for each in sorted(value)]}
         raise TypeError(f"a {self._name} has no {type(value).__name__}")
@@ -203,6 +206,7 @@ class _Unpacker:
             "float": float,
             "array": lambda number: arrays[number],
             "scalar": lambda number: arrays[number][()],
+            "bytes": lambda number: arrays[number].tobytes(),
             "object": lambda number: self._objects[number],
             "mapping": self._mapping,
             "tuple": lambda values: tuple(self.unpack(values)),

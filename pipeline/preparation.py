@@ -109,6 +109,7 @@ def checked(config: Config) -> tuple[Config, list[str]]:
     config = config.model_copy(update={"cameras": named})
     configuration.check_travel(config)
     configuration.check_zones(config)
+    configuration.check_groups(config)
     try:
         devices.resolve(config.device)
     except ValueError as error:

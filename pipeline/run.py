@@ -5,12 +5,14 @@ drawn. The second stops drawing. The third raises KeyboardInterrupt.
 """
 
 import math
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import NoReturn
 
 import tqdm
 
@@ -20,9 +22,10 @@ from models.interrupts import Interrupts
 from pipeline import config as configuration
 from pipeline import fill, site_checks
 from pipeline import kept as keeping
+from pipeline.chunks import CameraEnd, Chunk
 from pipeline.config import CameraConfig, Config
-from pipeline.embed import Embedder
 from pipeline.errors import PipelineError
+from pipeline.group import Group, ends_of
 from pipeline.kept import Kept
 from pipeline.linking import brief, linker
 from pipeline.linking import site as sites
@@ -38,6 +41,7 @@ from pipeline.preparation import Prepared, longest_look_s, n_expected, prepare
 from pipeline.records import Camera, Embedded, Frame, Tracklet
 from pipeline.report import crops
 from pipeline.report import write as report
+from pipeline.report.crops import Keeper
 from pipeline.report.stills import Stills
 from pipeline.result import Result
 from pipeline.sources import Source, open_source, read_ahead
@@ -53,6 +57,9 @@ NOT_DRAWN = "the run ended while videos were drawn: some were not written"
 DRAWING_STOPPED = "drawing was interrupted: some videos were not written"
 ROUNDING_S = 1e-6
 """Times of the same frame may differ by this, since clocks are shifted before or after adding."""
+
+Read = Callable[[Prepared, threading.Event, Callable[[int], object]], Generator[Chunk, None, None]]
+"""Reads all cameras: given what to work with, what stops it, and what counts frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +167,9 @@ def _without_manifest(folder: OutputFolder) -> list[str]:
     return [name for name in folder.written if name != MANIFEST]
 
 
-def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processed:
+def process(
+    prepared: Prepared, interrupts: Interrupts, quiet: bool, read: Read | None = None
+) -> Processed:
     """Read, detect, track and embed, until every source has ended or reading is interrupted.
 
     Online linking decides here, while frames are read, and its `events.jsonl` is written.
@@ -169,47 +178,32 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
         prepared: what to work with; how far each camera came is noted in its result.
         interrupts: its stage "reading" stops early, and is over afterwards.
         quiet: show no progress bar.
+        read: reads the cameras; by default this process does.
 
     Raises:
         PipelineError: a source, a network or the output folder fails.
     """
     result = prepared.result
-    sources = prepared.sources
-    linking = prepared.config.linking
+    reading = interrupts["reading"]
     stills = Stills(prepared.config.privacy.blur)
-    on_frame = stills.look if prepared.config.output.report else None
-    worker = Worker(sources, prepared.detector, prepared.config, result.timings, on_frame)
     online = None
     tracklets: list[Embedded] = []
-    with (
-        closing(_rounds(worker, prepared, interrupts, quiet)) as all_rounds,
-        _keeping_crops(prepared, all_rounds, stills) as rounds,
-    ):
-        if linking.online:
-            online = _follow(rounds, worker, prepared)
+    with _progress_bar(prepared, quiet) as bar, _keeping_crops(prepared, stills) as keeper:
+        if prepared.config.linking.online:
+            online, ends, warnings = _follow(prepared, reading, bar.update, keeper, stills)
         else:
-            batch_crops = prepared.config.reid.batch_crops
-            tracklets = _embed(rounds, prepared.embedder, batch_crops, result.timings)
-    result.interrupted = interrupts["reading"].is_set()
-    interrupts["reading"].set()  # it is over: the next Ctrl-C stops drawing
-    for source in sources:
-        result.warnings += source.warnings
-    result.warnings += prepared.detector.warnings
-    result.warnings += worker.warnings
-    result.warnings += prepared.embedder.warnings
-    result.cameras = [
-        replace(source.camera, n_frames=worker.n_frames[source.camera.name]) for source in sources
-    ]
-    result.frame_ranges = worker.frame_ranges
-    result.n_boxes = worker.n_boxes
-    result.n_unchanged = worker.n_unchanged
+            chunks = (read or _read_here)(prepared, reading, bar.update)
+            tracklets, ends, warnings = _take(chunks, result.timings, keeper, stills)
+    result.interrupted = reading.is_set()
+    reading.set()  # it is over: the next Ctrl-C stops drawing
+    _note_ends(result, prepared.cameras, ends, warnings)
     kept = Kept(
         settings=configuration.stored(result.config).model_dump(mode="json"),
         tracklets=tracklets,
         cameras=result.cameras,
         prior=prepared.prior,
         look_s=_look_intervals_s(prepared),
-        last_s=worker.last_s,
+        last_s={end.camera: end.last_s for end in _by_name(ends)},
         frame_ranges=result.frame_ranges,
         n_boxes=result.n_boxes,
         n_unchanged=result.n_unchanged,
@@ -220,76 +214,119 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool) -> Processe
     return Processed(kept, online)
 
 
+def _read_here(
+    prepared: Prepared, stop: threading.Event, progress: Callable[[int], object]
+) -> Generator[Chunk, None, None]:
+    """Read all cameras in this process."""
+    group = Group(prepared.sources, prepared.detector, prepared.embedder, prepared.config)
+    return group.chunks(stop, progress)
+
+
+def _take(
+    chunks: Generator[Chunk, None, None], timings: Timings, keeper: Keeper | None, stills: Stills
+) -> tuple[list[Embedded], list[CameraEnd], list[str]]:
+    """Take all that was found; returns tracklets by their keys, ends and warnings."""
+    tracklets: list[Embedded] = []
+    ends: list[CameraEnd] = []
+    warnings: list[str] = []
+    with closing(chunks):
+        for chunk in chunks:
+            timings.add(chunk.seconds, chunk.counts)
+            tracklets += chunk.tracklets
+            ends += chunk.ends
+            warnings += chunk.warnings
+            if keeper is not None:
+                for crop in chunk.crops:
+                    keeper.add(crop.camera, crop.track_id, crop.best)
+    for end in ends:
+        if end.still:
+            stills.take(end.camera, end.still)
+    tracklets.sort(key=lambda embedded: embedded.tracklet.key)
+    return tracklets, ends, warnings
+
+
+def _note_ends(
+    result: Result,
+    cameras: Mapping[str, Camera],
+    ends: Sequence[CameraEnd],
+    warnings: Iterable[str],
+) -> None:
+    """Note in the result how far the cameras came, and what went wrong."""
+    by_name = {end.camera: end for end in ends}
+    for name in cameras:
+        result.warnings += by_name[name].warnings
+    result.warnings += dict.fromkeys(warnings)
+    result.cameras = [
+        replace(camera, n_frames=by_name[name].n_frames) for name, camera in cameras.items()
+    ]
+    for end in _by_name(ends):
+        result.frame_ranges[end.camera] = end.frame_ranges
+        result.n_boxes[end.camera] = end.n_boxes
+        result.n_unchanged[end.camera] = end.n_unchanged
+
+
+def _by_name(ends: Iterable[CameraEnd]) -> list[CameraEnd]:
+    return sorted(ends, key=lambda end: end.camera)
+
+
+def _progress_bar(prepared: Prepared, quiet: bool) -> "tqdm.tqdm[NoReturn]":
+    """A bar of the frames of all cameras."""
+    config = prepared.config.sources
+    total = sum(n_expected(camera, config) for camera in prepared.cameras.values())
+    return tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None)
+
+
 @contextmanager
-def _keeping_crops(
-    prepared: Prepared, rounds: Iterator[list[Tracklet]], stills: Stills
-) -> Iterator[Iterator[list[Tracklet]]]:
-    """Give the same rounds; the best crop of each tracklet is written on the way, stills after."""
+def _keeping_crops(prepared: Prepared, stills: Stills) -> Iterator[Keeper | None]:
+    """Give what writes the best crop of each tracklet, and stills at the end; None for none."""
     config = prepared.config
     if not config.output.report:
-        yield rounds
+        yield None
         return
     with (
         prepared.folder.file(crops.FILE) as path,
         crops.keeping(path, config.privacy.blur, stills) as keeper,
     ):
-        yield keeper.keep(rounds)
+        yield keeper
 
 
-def _follow(rounds: Iterable[list[Tracklet]], worker: Worker, prepared: Prepared) -> Linked:
-    """Link online; events wait on disk until the run has ended well, so that memory is bounded."""
+def _follow(
+    prepared: Prepared,
+    stop: threading.Event,
+    progress: Callable[[int], object],
+    keeper: Keeper | None,
+    stills: Stills,
+) -> tuple[Linked, list[CameraEnd], list[str]]:
+    """Link online; events wait on disk until the run has ended well, so that memory is bounded.
+
+    Returns who was who, how far the cameras came, and warnings.
+    """
     folder = prepared.folder
     linking = prepared.config.linking
-    with TemporaryFile("w+", encoding="utf-8", dir=folder.path) as said:
+    timings = prepared.result.timings
+    on_frame = stills.look if keeper is not None else None
+    worker = Worker(prepared.sources, prepared.detector, prepared.config, timings, on_frame)
+    with (
+        closing(worker.run(stop, progress)) as rounds,
+        TemporaryFile("w+", encoding="utf-8", dir=folder.path) as said,
+    ):
 
         def emit(new: list[Event]) -> None:
             with writing(folder.path / "events.jsonl"):
                 said.write(events.to_json_lines(new))
 
         engine = engine_of(prepared.cameras, linking, prepared.result.corrections, prepared.prior)
-        timings = prepared.result.timings
         online = OnlineLinker(engine, linking.forget_after_s)
         runner = OnlineRunner(worker, prepared.embedder, online, linking.max_delay_s, timings, emit)
-        linked = runner.follow(rounds)
+        linked = runner.follow(keeper.keep(rounds) if keeper is not None else rounds)
         said.seek(0)
         folder.write_parts("events.jsonl", said)
-    return linked
-
-
-def _rounds(
-    worker: Worker, prepared: Prepared, interrupts: Interrupts, quiet: bool
-) -> Generator[list[Tracklet], None, None]:
-    """Yield the tracklets that close, round by round, with a progress bar."""
-    config = prepared.config.sources
-    total = sum(n_expected(source.camera, config) for source in prepared.sources)
-    with (
-        tqdm.tqdm(total=total, unit="frame", desc="tracking", disable=quiet or None) as bar,
-        closing(worker.run(interrupts["reading"], bar.update)) as rounds,
-    ):
-        yield from rounds
-
-
-def _embed(
-    rounds: Iterable[list[Tracklet]], embedder: Embedder, batch_crops: int, timings: Timings
-) -> list[Embedded]:
-    """Embed tracklets as they close, so that crops are held only for a moment."""
-    embedded: list[Embedded] = []
-    waiting: list[Tracklet] = []
-    n_crops = 0
-
-    def flush() -> None:
-        with timings.stage("embed", n_crops):
-            embedded.extend(embedder.embed(waiting))
-
-    for closed in rounds:
-        waiting += closed
-        n_crops += sum(len(tracklet.crops) for tracklet in closed)
-        if n_crops >= batch_crops:
-            flush()
-            waiting = []
-            n_crops = 0
-    flush()
-    return embedded
+    warnings = [
+        *prepared.detector.warnings,
+        *worker.warnings,
+        *prepared.embedder.warnings,
+    ]
+    return linked, ends_of(worker, prepared.sources, {}), warnings
 
 
 def link(kept: Kept, result: Result, online: Linked | None = None) -> None:

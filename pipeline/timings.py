@@ -1,7 +1,7 @@
 """Seconds and counts per stage, for `run.json`, the closing summary and the benchmark."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -33,3 +33,23 @@ class Timings:
             with self._lock:
                 self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
                 self.counts[name] = self.counts.get(name, 0) + count
+
+    def take(self) -> tuple[dict[str, float], dict[str, int]]:
+        """Return seconds and counts so far, and begin again from nothing."""
+        with self._lock:
+            taken = self.seconds, self.counts
+            self.seconds = {}
+            self.counts = {}
+        return taken
+
+    def add(self, seconds: Mapping[str, float], counts: Mapping[str, int]) -> None:
+        """Add what was taken elsewhere.
+
+        Args:
+            seconds: of each stage.
+            counts: of the same stages.
+        """
+        with self._lock:
+            for name, taken_s in seconds.items():
+                self.seconds[name] = self.seconds.get(name, 0.0) + taken_s
+                self.counts[name] = self.counts.get(name, 0) + counts[name]

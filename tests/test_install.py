@@ -43,7 +43,7 @@ def bounds(requirements: list[str]) -> dict[str, set[str]]:
 def test_requirements_dev_is_the_requirements_and_the_extras() -> None:
     extras = PROJECT["optional-dependencies"]
     expected = ["-r requirements.txt"]
-    for name in ("train", "live", "mqtt", "parquet", "rerun", "supervision", "dev"):
+    for name in ("train", "live", "mqtt", "parquet", "rerun", "ray", "supervision", "dev"):
         expected += extras[name]
     assert requirements("requirements-dev.txt") == expected
 

@@ -90,17 +90,23 @@ class Keeper:
         """Pass on the tracklets that close, and write the best crop of each."""
         for closed in rounds:
             for tracklet in closed:
-                self._add(tracklet)
+                if len(self._kept) < MAX_CROPS:
+                    best = best_of(tracklet, self._blur)
+                    self.add(tracklet.camera, tracklet.track_id, best)
             yield closed
 
-    def _add(self, tracklet: Tracklet) -> None:
-        if len(self._kept) >= MAX_CROPS:
-            return
-        best = best_of(tracklet, self._blur)
-        if not best.encoded:
+    def add(self, camera: str, track_id: int, best: Best) -> None:
+        """Write the best crop of a tracklet, unless there are too many.
+
+        Args:
+            camera: of the tracklet.
+            track_id: of its track.
+            best: the crop, in which is hidden what has to be.
+        """
+        if not best.encoded or len(self._kept) >= MAX_CROPS:
             return
         self._archive.writestr(f"{len(self._kept)}.jpg", best.encoded)
-        self._kept.append((tracklet.camera, tracklet.track_id, best.frame, best.quality))
+        self._kept.append((camera, track_id, best.frame, best.quality))
 
     def finish(self) -> None:
         """Write the stills and the index."""

@@ -37,6 +37,11 @@ class Stills:
         """Begin; what `blur` says is hidden of people before a frame is kept."""
         self._blur = blur
         self._kept: dict[str, _Kept] = {}
+        self._encoded: dict[str, bytes] = {}
+
+    def take(self, camera: str, encoded: bytes) -> None:
+        """Take the still of a camera that was looked at elsewhere, as JPEG."""
+        self._encoded[camera] = encoded
 
     def look(self, frame: Frame, followed: Followed) -> None:
         """Keep a frame if it is better than the one before.
@@ -57,7 +62,8 @@ class Stills:
 
     def encoded(self) -> dict[str, bytes]:
         """Return the stills as JPEG, by camera in the order of the names."""
-        return {camera: jpeg.of_image(kept.image) for camera, kept in sorted(self._kept.items())}
+        looked_at = {camera: jpeg.of_image(kept.image) for camera, kept in self._kept.items()}
+        return dict(sorted((self._encoded | looked_at).items()))
 
 
 def _small(image: Array) -> Array:

@@ -1,0 +1,194 @@
+"""A Ray cluster to work with: one that is started on this machine for a run, or one that runs.
+
+Ray waits for minutes for a cluster that does not answer, and then ends the process. So its address
+is tried first. Nothing is sent to Ray's makers, and no dashboard is started.
+"""
+
+import importlib.util
+import logging
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from models.errors import one_line
+from pipeline.cluster.groups import CameraGroup, place
+from pipeline.config import RayConfig
+from pipeline.errors import ClusterError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+PROBE_S = 3.0
+"""Longest wait for an answer of a cluster's head."""
+OBJECT_STORE_BYTES = 512 * 2**20
+"""Of a cluster that is started for a run: what workers send is small, and is copied on arrival."""
+MAX_FREE_SHOWN = 4
+"""Most machines whose resources are named in a message."""
+HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+HTTP2_SETTINGS = 4
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # they are on by default
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker without a GPU sees none
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine of the cluster, and what it has, by Ray's names."""
+
+    node_id: str
+    name: str
+    resources: dict[str, float]
+
+
+def import_ray() -> "ModuleType":
+    """Return the package, with its reports about usage turned off.
+
+    Raises:
+        ClusterError: it is not installed.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise ClusterError(
+            "engine=ray needs the package ray (pip install 'ray>=2.50,<3'); or leave engine out"
+        )
+    os.environ.update(ENVIRONMENT)
+    import ray
+
+    return ray  # type: ignore[no-any-return]
+
+
+@contextmanager
+def connected(config: RayConfig) -> Iterator[None]:
+    """Connect this process to the cluster of the settings, or start one, for the time of a block.
+
+    Where this process is connected to a cluster already, that one is used and left as it is.
+
+    Args:
+        config: settings of the cluster.
+
+    Raises:
+        ClusterError: Ray is not installed, the cluster does not answer, or it cannot be started.
+    """
+    ray = import_ray()
+    if ray.is_initialized():
+        yield
+        return
+    address = config.address or os.environ.get("RAY_ADDRESS", "") or "local"
+    try:
+        if address == "local":
+            _start(ray)
+        else:
+            _connect(ray, address)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def nodes() -> list[Node]:
+    """Return the machines of the cluster that are alive."""
+    ray = import_ray()
+    return [
+        Node(node["NodeID"], node["NodeName"], dict(node["Resources"]))
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+
+
+def refuse_too_small(groups: Sequence[CameraGroup], at_once: bool) -> None:
+    """Check that there is room for workers, as far as the machines that are there now tell it.
+
+    Args:
+        groups: one worker is for each.
+        at_once: whether all of them run at the same time; otherwise each has to find room alone.
+
+    Raises:
+        ClusterError: a worker finds no room.
+    """
+    there = nodes()
+    resources = [node.resources for node in there]
+    for group in groups:
+        if place([group], resources):
+            raise ClusterError(
+                f"the worker of {group.name} ({', '.join(group.cameras)}) needs"
+                f" {group.needs_in_words}, which no machine of the cluster has ({_has(there)});"
+                " change ray.groups, or add a machine"
+            )
+    left = place(groups, resources) if at_once else []
+    if left:
+        group = left[0]
+        raise ClusterError(
+            f"the cluster is too small for {len(groups)} workers: {len(left)} find no room, such"
+            f" as that of {group.name}, which needs {group.needs_in_words} ({_has(there)}); add a"
+            " machine, give workers less in ray.groups, or raise ray.cameras_per_worker"
+        )
+
+
+def _has(there: Sequence[Node]) -> str:
+    """What machines have, for messages."""
+    told: list[str] = []
+    for node in there[:MAX_FREE_SHOWN]:
+        amounts = [
+            f"{amount:g} {name}"
+            for name, amount in sorted(node.resources.items())
+            if not name.startswith("node:") and "memory" not in name
+        ]
+        told.append(f"{node.name} has {', '.join(amounts) or 'nothing'}")
+    n_more = len(there) - len(told)
+    return "; ".join(told) + (f"; and {n_more} more" if n_more else "")
+
+
+def _start(ray: Any) -> None:
+    """Start a cluster on this machine; raises ClusterError."""
+    try:
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ClusterError(f"Ray cannot be started on this machine: {one_line(error)}") from None
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Connect to a cluster that runs; raises ClusterError."""
+    where = f"ray.address={address}"
+    cure = (
+        "start one with `ray start --head`, give another address, or leave ray.address out to"
+        " start one on this machine"
+    )
+    try:
+        from ray._private.services import canonicalize_bootstrap_address
+
+        found = canonicalize_bootstrap_address(address)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ClusterError(f"{where}: there is no cluster ({one_line(error)}); {cure}") from None
+    if found is None:
+        raise ClusterError(f"{where}: no Ray cluster runs on this machine; {cure}")
+    if why := _why_no_cluster(found):
+        raise ClusterError(f"{where}: {why}; {cure}")
+    try:
+        ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError, AssertionError, SystemExit) as error:
+        reason = one_line(error)
+        raise ClusterError(f"{where}: the cluster cannot be used: {reason}") from None
+
+
+def _why_no_cluster(address: str) -> str:
+    """Why no cluster's head is at host:port; "" where one may be."""
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), PROBE_S) as connection:
+            connection.settimeout(PROBE_S)
+            connection.sendall(HTTP2_HELLO)
+            answer = connection.recv(9)
+    except TimeoutError:
+        return f"nobody answered within {PROBE_S:g} s"
+    except (OSError, OverflowError) as error:
+        return f"nobody answers ({one_line(error)})"
+    is_grpc = len(answer) > 3 and answer[3] == HTTP2_SETTINGS
+    return "" if is_grpc else "what answers is no Ray cluster"

@@ -1,0 +1,104 @@
+"""Which cameras are together in one worker, and where there is room for it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.config import CameraConfig, GroupConfig, RayConfig
+
+ROUNDING = 1e-6
+"""Shares of CPUs and GPUs are added up to this."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraGroup:
+    """Cameras of one worker.
+
+    Attributes:
+        name: of the group in `ray.groups`; where cameras have no group, that of the first one, or
+            of the first and the last.
+        cameras: their names.
+        needs: what the worker is given of a machine.
+    """
+
+    name: str
+    cameras: tuple[str, ...]
+    needs: GroupConfig
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What the worker is given, by Ray's names; only what it needs any of."""
+        all_needs = {
+            "CPU": self.needs.num_cpus,
+            "GPU": self.needs.num_gpus,
+            **self.needs.resources,
+        }
+        return {name: amount for name, amount in all_needs.items() if amount > 0}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What the worker is given, as options of a Ray actor."""
+        return {
+            "num_cpus": self.needs.num_cpus,
+            "num_gpus": self.needs.num_gpus,
+            "resources": dict(self.needs.resources),
+        }
+
+    @property
+    def needs_in_words(self) -> str:
+        """What the worker is given, for messages."""
+        return ", ".join(f"{amount:g} {name}" for name, amount in self.resources.items())
+
+
+def divide(cameras: Sequence[CameraConfig], config: RayConfig) -> list[CameraGroup]:
+    """Divide named cameras into groups.
+
+    Cameras without a group are divided evenly, in the order of their names, so that no worker has
+    more than `cameras_per_worker` of them.
+
+    Args:
+        cameras: all cameras, with their names.
+        config: settings of the cluster.
+
+    Returns:
+        The groups of the settings first, in the order of their names.
+    """
+    names_by_group: dict[str, list[str]] = {}
+    for camera in sorted(cameras, key=lambda camera: camera.name):
+        names_by_group.setdefault(camera.group, []).append(camera.name)
+    without_group = names_by_group.pop("", [])
+    groups: list[CameraGroup] = []
+    for group, names in sorted(names_by_group.items()):
+        groups.append(CameraGroup(group, tuple(names), config.groups.get(group, GroupConfig())))
+    n_groups = -(-len(without_group) // config.cameras_per_worker)
+    for number in range(n_groups):
+        first = len(without_group) * number // n_groups
+        end = len(without_group) * (number + 1) // n_groups
+        part = without_group[first:end]
+        name = part[0] if len(part) == 1 else f"{part[0]}..{part[-1]}"
+        groups.append(CameraGroup(name, tuple(part), GroupConfig()))
+    return groups
+
+
+def place(groups: Sequence[CameraGroup], nodes: Sequence[Mapping[str, float]]) -> list[CameraGroup]:
+    """Return the groups that find no room, when each in turn takes the first machine that has some.
+
+    Args:
+        groups: what is to be placed.
+        nodes: resources of each machine, by Ray's names.
+    """
+    free = [dict(node) for node in nodes]
+    left: list[CameraGroup] = []
+    for group in groups:
+        needs = group.resources
+        node = next((node for node in free if _fits(needs, node)), None)
+        if node is None:
+            left.append(group)
+            continue
+        for name, amount in needs.items():
+            node[name] -= amount
+    return left
+
+
+def _fits(needs: Mapping[str, float], free: Mapping[str, float]) -> bool:
+    return all(free.get(name, 0.0) >= amount - ROUNDING for name, amount in needs.items())

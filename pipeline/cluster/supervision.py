@@ -1,0 +1,295 @@
+"""Workers that are started, asked one thing after the other, and started again when they are lost.
+
+A worker has at most one question open. It is lost when its process or machine dies, which Ray
+tells, or when it does not answer for `hang_s`: Ray takes half a minute to notice a machine that is
+cut off. It is then started again with what it needs to go on, on another machine if there is one.
+Ray's own restarts (`max_restarts`) would not do: they start a worker with what it was started with
+at first, and not at all while the machine is believed to be alive.
+
+An error that a worker raises is no loss: it is raised here as it was there.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from models.errors import one_line
+from pipeline.cluster import connection
+from pipeline.cluster.groups import CameraGroup, place
+from pipeline.errors import ClusterError, PipelineError
+
+HANG_S = 6.0
+"""Longest silence of a worker that has been asked. It answers at least every two seconds."""
+MAX_LOSSES = 3
+"""Losses of a worker in a row, without progress between them, after which a run gives up."""
+TELL_AFTER_S = 5.0
+"""After so long it is told that a worker waits for a place."""
+AVOID_S = 20.0
+"""How long a worker waits for another machine than the one it was lost on; by then Ray has noticed
+whether that one is dead.
+"""
+
+
+class Place(NamedTuple):
+    """Where a worker runs: Ray's id of the machine, its name, and the process."""
+
+    node_id: str
+    host: str
+    pid: int
+
+
+class SupervisedWorker:
+    """What the actors that are supervised have in common."""
+
+    def where(self) -> Place:
+        """Return where this worker runs."""
+        context = connection.import_ray().get_runtime_context()
+        return Place(context.get_node_id(), socket.gethostname(), os.getpid())
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A worker runs, for the first time or again, and can be asked."""
+
+    group: str
+    place: Place
+    n_losses: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A worker has answered, and can be asked again."""
+
+    group: str
+    answer: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A worker is gone, and is being started again. place: where it ran; None: it had not begun."""
+
+    group: str
+    place: Place | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A worker has found no place yet; `reason` says what it waits for."""
+
+    group: str
+    reason: str
+
+
+Event = Started | Answered | Lost | Waiting
+Make = Callable[[CameraGroup], tuple[type[SupervisedWorker], Sequence[Any]]]
+"""Returns the class of a worker, and what it is made of, each time that it is started."""
+
+
+@dataclass(slots=True)
+class _Post:
+    """A group, and the worker that has it now.
+
+    question: what is waited for; None while nothing is asked.
+    since_s: when it was asked.
+    place: where the worker runs; None until it has said so.
+    """
+
+    group: CameraGroup
+    actor: Any = None
+    question: Any = None
+    since_s: float = 0.0
+    place: Place | None = None
+    n_losses: int = 0
+    n_in_row: int = 0
+    avoided: str = ""
+    is_told: bool = False
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """Keeps a worker for each group; to be used on one thread, within a connection.
+
+    Attributes:
+        groups: who is to have a worker.
+        make: what a worker is made of, each time that it is started.
+        start_timeout_s: longest wait for a place while no other worker runs.
+        hang_s: longest silence of a worker that was asked.
+        max_losses: losses in a row after which it gives up; 0 for never.
+    """
+
+    groups: Sequence[CameraGroup]
+    make: Make
+    start_timeout_s: float
+    hang_s: float = HANG_S
+    max_losses: int = MAX_LOSSES
+    _posts: dict[str, _Post] = field(default_factory=dict)
+
+    def start(self) -> None:
+        """Start all workers; `poll` tells when each runs."""
+        for group in self.groups:
+            self._posts[group.name] = _Post(group)
+            self._start(self._posts[group.name])
+
+    @property
+    def places(self) -> dict[str, Place]:
+        """Where the workers run that run now, by group."""
+        return {name: post.place for name, post in self._posts.items() if post.place is not None}
+
+    def ask(self, group: str, method: str, *values: Any) -> None:
+        """Ask a worker that has started and has nothing to answer; `poll` brings the answer.
+
+        Args:
+            group: name of its group.
+            method: of the worker.
+            values: what the method takes.
+        """
+        post = self._posts[group]
+        post.question = getattr(post.actor, method).remote(*values)
+        post.since_s = time.monotonic()
+
+    def progressed(self, group: str) -> None:
+        """Note that a worker has brought what is not done again if it is lost."""
+        self._posts[group].n_in_row = 0
+
+    def finish(self, group: str) -> None:
+        """End a worker that is not needed any more."""
+        self._kill(self._posts.pop(group))
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """Return what has happened, after a wait until something does.
+
+        Args:
+            timeout_s: longest wait.
+
+        Raises:
+            ClusterError: a worker finds no place, or was lost too often without progress.
+            Exception: what a worker has raised.
+        """
+        ray = connection.import_ray()
+        open_posts = {post.question: post for post in self._posts.values() if post.question}
+        if not open_posts:
+            time.sleep(timeout_s)
+            return []
+        ray.wait(list(open_posts), timeout=timeout_s)
+        ready, _ = ray.wait(list(open_posts), num_returns=len(open_posts), timeout=0)
+        events: list[Event] = []
+        for question in ready:
+            events.append(self._take(open_posts.pop(question)))
+        for post in open_posts.values():
+            events += self._look_after(post)
+        return events
+
+    def close(self) -> None:
+        """End all workers."""
+        for name in list(self._posts):
+            self.finish(name)
+
+    def _start(self, post: _Post) -> None:
+        """Start a worker, and ask where it runs."""
+        ray = connection.import_ray()
+        kind, values = self.make(post.group)
+        options = post.group.options
+        if post.avoided:
+            options["label_selector"] = {"ray.io/node-id": f"!{post.avoided}"}
+        remote = ray.remote(kind).options(max_restarts=0, max_task_retries=0, **options)
+        post.actor = remote.remote(*values)
+        post.question = post.actor.where.remote()
+        post.since_s = time.monotonic()
+        post.is_told = False
+
+    def _take(self, post: _Post) -> Event:
+        """What an answer says; raises what the worker has raised."""
+        ray = connection.import_ray()
+        try:
+            answer = ray.get(post.question)
+        except ray.exceptions.RayTaskError as error:
+            cause = error.cause
+            if isinstance(cause, PipelineError):
+                raise cause from None
+            raise
+        except ray.exceptions.RayError as error:
+            return self._lose(post, _in_words(error))
+        post.question = None
+        if post.place is None:
+            post.place = answer
+            post.avoided = ""
+            return Started(post.group.name, answer, post.n_losses)
+        return Answered(post.group.name, answer)
+
+    def _look_after(self, post: _Post) -> Iterable[Event]:
+        """What becomes of a worker that has not answered yet."""
+        silent_s = time.monotonic() - post.since_s
+        if post.place is not None:
+            if silent_s > self.hang_s:
+                yield self._lose(post, f"it did not answer for {self.hang_s:g} s")
+            return
+        if post.avoided and silent_s > AVOID_S:
+            self._kill(post)
+            post.avoided = ""
+            self._start(post)
+        elif silent_s > self.start_timeout_s and not self.places:
+            raise ClusterError(
+                f"the worker of {_named(post.group)} found no place within"
+                f" {self.start_timeout_s:g} s: {self._waits_for(post)}; end other work in the"
+                " cluster, change ray.groups, or raise ray.start_timeout_s"
+            )
+        elif silent_s > TELL_AFTER_S and not post.is_told:
+            post.is_told = True
+            if reason := self._waits_for(post):
+                yield Waiting(post.group.name, reason)
+
+    def _lose(self, post: _Post, reason: str) -> Event:
+        """Start a lost worker again; raises ClusterError when that was done too often."""
+        place_before = post.place
+        self._kill(post)
+        post.place = None
+        post.n_losses += 1
+        post.n_in_row += 1
+        if self.max_losses and post.n_in_row >= self.max_losses:
+            on_host = f" on {place_before.host}" if place_before else ""
+            raise ClusterError(
+                f"the worker of {_named(post.group)} was lost {post.n_in_row} times without"
+                f" progress, at last{on_host}: {reason}"
+            )
+        if place_before is not None and _has_another(post.group, place_before.node_id):
+            post.avoided = place_before.node_id
+        self._start(post)
+        return Lost(post.group.name, place_before, reason)
+
+    def _kill(self, post: _Post) -> None:
+        ray = connection.import_ray()
+        if post.actor is not None and ray.is_initialized():
+            ray.kill(post.actor)
+        post.actor = None
+        post.question = None
+
+    def _waits_for(self, post: _Post) -> str:
+        """What a worker without a place waits for; "" where there is room for it."""
+        free: Mapping[str, float] = connection.import_ray().available_resources()
+        missing = [
+            f"{amount:g} {name} ({free.get(name, 0):g} free)"
+            for name, amount in post.group.resources.items()
+            if free.get(name, 0) < amount
+        ]
+        return f"it waits for {', '.join(missing)}" if missing else ""
+
+
+def _has_another(group: CameraGroup, node_id: str) -> bool:
+    """Whether another machine has room for a group, if nothing else runs there."""
+    others = [node for node in connection.nodes() if node.node_id != node_id]
+    return any(not place([group], [node.resources]) for node in others)
+
+
+def _named(group: CameraGroup) -> str:
+    return f"{group.name} ({', '.join(group.cameras)})"
+
+
+def _in_words(error: Exception) -> str:
+    """Why a worker is gone, in one line; Ray's texts have many."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = next((line for line in lines if "died" in line or "dead" in line), one_line(error))
+    return one_line(ClusterError(text))
