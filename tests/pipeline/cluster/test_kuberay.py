@@ -135,7 +135,7 @@ def test_the_job_runs_our_command_on_files_of_the_shared_volume() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_each_group_of_cameras_finds_a_machine(name: str) -> None:
-    groups = divide(site().cameras, site().ray, False)
+    groups = divide(site().cameras, site().ray)
     assert {group.name for group in groups} == set(site().ray.groups)
     assert place(groups, machines(name)) == []
 
