@@ -128,8 +128,12 @@ class Sampler:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        return self.used()
+
+    def used(self) -> Used:
+        """Return what was used so far."""
         wall_s = time.monotonic() - self._start_s
-        return Used(wall_s, self._processes, self._sent())
+        return Used(wall_s, dict(self._processes), self._sent())
 
     def _run(self) -> None:
         slow_due_s = 0.0
@@ -174,7 +178,7 @@ class Sampler:
     def _sent(self) -> dict[tuple[int, int], int]:
         """Bytes between roots, over the sockets whose two ends are known."""
         sent: dict[tuple[int, int], int] = defaultdict(int)
-        for (here, there), (pid, before, now) in self._sockets.items():
+        for (here, there), (pid, before, now) in dict(self._sockets).items():
             peer = self._sockets.get((there, here))
             if peer is None:
                 continue
@@ -231,7 +235,8 @@ def _sockets() -> Iterable[tuple[tuple[str, str], int, int]]:
     for line, details in pairwise(lines):
         owner = SOCKET.search(line)
         sent = SENT.search(details)
-        if owner and sent and not SOCKET.search(details):
+        if owner and not SOCKET.search(details):
             _, _, here, there, *_ = line.split()
-            found.append(((here, there), int(owner.group(1)), int(sent.group(1))))
+            n_bytes = int(sent.group(1)) if sent else 0
+            found.append(((here, there), int(owner.group(1)), n_bytes))
     return found
