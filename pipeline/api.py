@@ -23,6 +23,7 @@ def track_people(
     settings: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     quiet: bool = True,
+    resume: bool = False,
 ) -> "Result":
     """Track people in several cameras, give each person one identity, and write the results.
 
@@ -39,6 +40,7 @@ def track_people(
             {"tracker.max_lost_s": 2.0}. configs/default.yaml explains every key.
         overwrite: Replace the results of an earlier run in `output`.
         quiet: Show no progress bars.
+        resume: With `engine: ray`, go on with a run in `output` that was killed, if there is one.
 
     Returns:
         What was found and written. `people` holds the identities, each with its tracklets in order
@@ -55,7 +57,7 @@ def track_people(
     all_settings = _settings(videos, config, settings)
     from pipeline import run  # here, because it takes seconds to load torch
 
-    return run.run(all_settings, Path(output), overwrite, quiet)
+    return run.run(all_settings, Path(output), overwrite, quiet, resume=resume)
 
 
 def follow_live(

@@ -90,7 +90,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--resume",
         action="store_true",
-        help="live cameras: go on with the people of an earlier run in --output, if there is one",
+        help="live cameras: go on with the people of an earlier run in --output, if there is one;"
+        " with engine=ray: go on with a run that was killed",
     )
     add("--serve", type=int, metavar="PORT", help="live cameras: serve a page on this port")
     add("--device", help="auto, cpu, cuda, cuda:1, mps (default auto)")
@@ -186,16 +187,18 @@ def _run(parsed: argparse.Namespace) -> int:
     config = _settings_with_notes(parsed)
     if configuration.is_live(config):
         return _follow(parsed, config, output)
-    if parsed.resume or config.serve.port:
+    is_resumable = config.engine == "ray"
+    if (parsed.resume and not is_resumable) or config.serve.port:
         raise ConfigError(
             "--resume and --serve are for live cameras; leave them out, or play files as if live:"
-            " cam1.mp4?live"
+            " cam1.mp4?live (--resume is for engine=ray, too)"
         )
     result = track_people(
         config=config,
         output=output,
         overwrite=parsed.overwrite,
         quiet=parsed.quiet,
+        resume=parsed.resume,
     )
     from pipeline import summary  # here, because it loads torch
 

@@ -366,13 +366,13 @@ class GroupConfig(Section):
     """Where the worker of a group of cameras runs: what of a node it is given."""
 
     num_cpus: Annotated[float, Field(ge=0, le=10_000)] = 1.0
-    num_gpus: Annotated[float, Field(ge=0, le=1_000)] = 0.0
+    num_gpus: Literal["auto"] | Annotated[float, Field(ge=0, le=1_000)] = "auto"
     resources: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
 
     @field_validator("num_gpus")
     @classmethod
-    def _whole_above_one(cls, num_gpus: float) -> float:
-        if num_gpus > 1 and num_gpus != int(num_gpus):
+    def _whole_above_one(cls, num_gpus: str | float) -> str | float:
+        if isinstance(num_gpus, float) and num_gpus > 1 and num_gpus != int(num_gpus):
             raise ValueError("num_gpus must be a share of one GPU, up to 1, or a whole number")
         return num_gpus
 

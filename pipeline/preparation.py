@@ -1,12 +1,16 @@
 """Check all input of a run, open its sources, and load its networks, before anything is written."""
 
 import math
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast, get_args
 
 from models import device as devices
 from models import weights
+from models.runtimes.choice import NO_RUNTIME, Choice
+from models.runtimes.names import PrecisionName, RuntimeName
 from pipeline import config as configuration
 from pipeline import embed, hardware, site_checks, yuv
 from pipeline.address import Address
@@ -14,7 +18,7 @@ from pipeline.config import CameraConfig, Config, DetectorConfig, SourcesConfig
 from pipeline.detect import detector as detectors
 from pipeline.detect.detector import Detector
 from pipeline.embed import Embedder
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, ModelError
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.site import Site
@@ -40,21 +44,22 @@ class Prepared:
     result: Result
 
 
-def prepare(config: Config, output: Path, overwrite: bool) -> Prepared:
+def prepare(config: Config, output: Path, overwrite: bool, resume: bool = False) -> Prepared:
     """Check all input, open the sources, and load the networks.
 
     Args:
         config: all settings.
         output: folder for the results; it is not touched yet.
         overwrite: whether it may hold the results of an earlier run.
+        resume: whether to go on with an unfinished run in it, if there is one.
 
     Raises:
         PipelineError: the input is bad.
     """
     config, name_notes = checked(config)
     corrected = corrections.load(config.linking.corrections, config.linking.online)
-    folder = OutputFolder(output, overwrite)
-    sources = [_open(camera, config) for camera in config.cameras]
+    folder = OutputFolder(output, overwrite, resume)
+    sources = [open_camera(camera, config) for camera in config.cameras]
     if config.output.mosaic:
         _refuse_a_dark_mosaic(sources, config.sources)
     cameras = {source.camera.name: source.camera for source in sources}
@@ -131,23 +136,80 @@ class Networks:
         return [*self.detector.files, *self.embedder.files]
 
 
-def load_networks(config: Config, cameras: Sequence[Camera]) -> Networks:
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What computes the networks of a run, so that other machines compute the same numbers.
+
+    Attributes:
+        device: kind of the device: cpu, cuda or mps.
+        detector: runtime and precision of the detector.
+        reid: those of the ReID network.
+        detector_sha256: hash of the weights.
+        reid_sha256: likewise.
+    """
+
+    device: str
+    detector: Choice
+    reid: Choice
+    detector_sha256: str
+    reid_sha256: str
+
+    @classmethod
+    def of(cls, result: Result) -> "Chosen":
+        """Return what was chosen for a run."""
+        return cls(
+            devices.resolve(result.config.device).type,
+            result.detector_choice,
+            result.reid_choice,
+            result.detector_sha256,
+            result.reid_sha256,
+        )
+
+
+def load_networks(
+    config: Config, cameras: Sequence[Camera], chosen: Chosen | None = None
+) -> Networks:
     """Load the detector and the ReID network.
 
     Args:
         config: all settings.
         cameras: those that the detector is for.
+        chosen: what has to compute them; None to choose.
 
     Raises:
-        PipelineError: weights or a file of detections cannot be used.
+        PipelineError: weights or a file of detections cannot be used, or they are not those that
+            were chosen for.
     """
+    detector_choice = chosen.detector if chosen else NO_RUNTIME
+    reid_choice = chosen.reid if chosen else NO_RUNTIME
     detector, detector_notes = detectors.build(
-        config.detector, config.device, cameras, config.runtime, config.precision
+        config.detector, config.device, cameras, *_computed_by(detector_choice, config)
     )
     embedder, embedder_notes = embed.build(
-        config.reid, config.device, config.runtime, config.precision
+        config.reid, config.device, *_computed_by(reid_choice, config)
     )
+    for name, files, expected in (
+        (detector.name, detector.files, chosen.detector_sha256 if chosen else ""),
+        (embedder.name, embedder.files, chosen.reid_sha256 if chosen else ""),
+    ):
+        if expected and _sha256(files) != expected:
+            raise ModelError(
+                f"{name}: {files[0]} on {platform.node()} is not the file that the run began with;"
+                " put the same on all machines"
+            )
     return Networks(detector, embedder, detector_notes + embedder_notes)
+
+
+def _computed_by(choice: Choice, config: Config) -> tuple[RuntimeName, PrecisionName]:
+    """Runtime and precision to ask for: those of a choice, or of the settings without one.
+
+    A precision that cannot be asked for, such as float16, is what the runtime takes by itself.
+    """
+    runtime = choice.runtime if choice.runtime in get_args(RuntimeName) else config.runtime
+    precision = choice.precision if choice.precision in get_args(PrecisionName) else "auto"
+    if choice == NO_RUNTIME:
+        precision = config.precision
+    return cast("RuntimeName", runtime), cast("PrecisionName", precision)
 
 
 def new_result(config: Config, output: Path, networks: Networks) -> Result:
@@ -174,8 +236,16 @@ def _codec_notes(config: Config, cameras: Mapping[str, Camera]) -> list[str]:
     )
 
 
-def _open(camera: CameraConfig, config: Config) -> Source:
-    """Open a source with the rate of its detection; raises SourceError."""
+def open_camera(camera: CameraConfig, config: Config) -> Source:
+    """Open a source with the rate of its detection.
+
+    Args:
+        camera: the camera, with its name.
+        config: all settings.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
     source = open_source(camera, config.sources, detectors.rate(config.detector))
     opened = source.camera
     is_short = 0 < opened.n_frames < SHORT_S * opened.fps

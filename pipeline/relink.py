@@ -163,6 +163,7 @@ def _begun(kept: Kept, said: Corrections, earlier: Json, last_id: int, output: P
         corrections=said,
         notes=list(kept.notes),
         warnings=list(kept.warnings),
+        workers={str(each["group"]): each for each in earlier.get("workers", [])},
         interrupted=bool(earlier["interrupted"]),
         earlier=of_run,
     )

@@ -35,6 +35,7 @@ class Result:
     n_unchanged: frames by camera that no network saw, because they show what the last one did.
     zone_events: what happened at `zones` of the settings;
     n_boxes, n_tracked: detected boxes by camera, and those that belong to a track (`untracked`).
+    workers: where the groups of cameras were read at last, by group, with `engine: ray`;
     earlier: run.json of the run that these results were made of again; empty for a run.
     """
 
@@ -59,5 +60,6 @@ class Result:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     timings: Timings = field(default_factory=Timings)
+    workers: dict[str, dict[str, Any]] = field(default_factory=dict)
     interrupted: bool = False
     earlier: Mapping[str, Any] = field(default_factory=dict)

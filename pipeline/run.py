@@ -8,7 +8,7 @@ import math
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -23,14 +23,16 @@ from pipeline import config as configuration
 from pipeline import fill, site_checks
 from pipeline import kept as keeping
 from pipeline.chunks import CameraEnd, Chunk
-from pipeline.config import CameraConfig, Config
+from pipeline.config import CameraConfig, Config, LinkingConfig
 from pipeline.errors import PipelineError
 from pipeline.group import Group, ends_of
 from pipeline.kept import Kept
 from pipeline.linking import brief, linker
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
+from pipeline.linking.clustering.corrections import Corrections
 from pipeline.linking.linker import Linked
+from pipeline.linking.site import Site
 from pipeline.online import events
 from pipeline.online.events import Event
 from pipeline.online.linker import OnlineLinker, engine_of
@@ -60,6 +62,18 @@ ROUNDING_S = 1e-6
 
 Read = Callable[[Prepared, threading.Event, Callable[[int], object]], Generator[Chunk, None, None]]
 """Reads all cameras: given what to work with, what stops it, and what counts frames."""
+Link = Callable[
+    [Sequence[Embedded], Mapping[str, Camera], LinkingConfig, Corrections, Site], Linked
+]
+"""As `linker.link`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What does the work of a run: one process, or a cluster."""
+
+    read: Read
+    link: Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +103,7 @@ def run(
     overwrite: bool = False,
     quiet: bool = False,
     interrupts: Interrupts | None = None,
+    resume: bool = False,
 ) -> Result:
     """Run the whole pipeline.
 
@@ -98,6 +113,7 @@ def run(
         overwrite: replace the results of an earlier run in `output`.
         quiet: show no progress bars.
         interrupts: what stops the run early; by default Ctrl-C.
+        resume: with `engine: ray`, go on with an unfinished run in `output`, if there is one.
 
     Returns:
         What was found and written.
@@ -106,37 +122,61 @@ def run(
         PipelineError: the input is bad, which is found before anything is written; or the results
             cannot be written.
     """
-    prepared = prepare(config, output, overwrite)
+    prepared = prepare(config, output, overwrite, resume)
     result = prepared.result
     _say(result.notes)
     interrupts = interrupts or stages()
-    with interrupts, closing(prepared.folder) as folder:
-        folder.create()
-        processed = process(prepared, interrupts, quiet)
-        kept = processed.kept
-        if processed.online is None:
-            with folder.file(keeping.FILE) as path:
-                keeping.write(path, kept)
-        link(kept, result, processed.online)
-        settle(kept, result)
-        write(folder, result)
-        if result.corrections.names():
-            folder.write_text(corrections.FILE, corrections.to_yaml(result.corrections))
-        if config.output.video:
-            publish(folder, replace(result, warnings=[*result.warnings, NOT_DRAWN]))
-            try:
-                draw(folder, result, kept.last_s, interrupts, quiet)
-            finally:
-                result.interrupted |= interrupts["drawing"].is_set()
-                if config.output.report:
-                    write_report(folder, result)
-                publish(folder, result)
-        else:
+    with ExitStack() as cluster:
+        engine = cluster.enter_context(_opened(prepared, resume, quiet))
+        with interrupts, closing(prepared.folder) as folder:
+            folder.create()
+            processed = process(prepared, interrupts, quiet, engine)
+            kept = processed.kept
+            if processed.online is None:
+                with folder.file(keeping.FILE) as path:
+                    keeping.write(path, kept)
+            link(kept, result, processed.online, engine)
+            cluster.close()  # what follows needs no workers
+            settle(kept, result)
+            write(folder, result)
+            if result.corrections.names():
+                folder.write_text(corrections.FILE, corrections.to_yaml(result.corrections))
+            _finish(folder, kept, result, interrupts, quiet)
+            folder.forget_unfinished()
+    result.files = folder.written
+    return result
+
+
+@contextmanager
+def _opened(prepared: Prepared, resume: bool, quiet: bool) -> Iterator[Engine]:
+    """Give the engine of the settings; raises PipelineError."""
+    if prepared.config.engine == "local":
+        yield HERE
+        return
+    from pipeline.cluster import engine  # here, because it needs the package ray
+
+    with engine.opened(prepared, resume, quiet) as opened:
+        yield opened
+
+
+def _finish(
+    folder: OutputFolder, kept: Kept, result: Result, interrupts: Interrupts, quiet: bool
+) -> None:
+    """Put the results in their place, drawing videos before the report where they are wanted."""
+    config = result.config
+    if config.output.video:
+        publish(folder, replace(result, warnings=[*result.warnings, NOT_DRAWN]))
+        try:
+            draw(folder, result, kept.last_s, interrupts, quiet)
+        finally:
+            result.interrupted |= interrupts["drawing"].is_set()
             if config.output.report:
                 write_report(folder, result)
             publish(folder, result)
-    result.files = folder.written
-    return result
+    else:
+        if config.output.report:
+            write_report(folder, result)
+        publish(folder, result)
 
 
 def _say(notes: Sequence[str]) -> None:
@@ -167,9 +207,7 @@ def _without_manifest(folder: OutputFolder) -> list[str]:
     return [name for name in folder.written if name != MANIFEST]
 
 
-def process(
-    prepared: Prepared, interrupts: Interrupts, quiet: bool, read: Read | None = None
-) -> Processed:
+def process(prepared: Prepared, interrupts: Interrupts, quiet: bool, engine: Engine) -> Processed:
     """Read, detect, track and embed, until every source has ended or reading is interrupted.
 
     Online linking decides here, while frames are read, and its `events.jsonl` is written.
@@ -178,7 +216,7 @@ def process(
         prepared: what to work with; how far each camera came is noted in its result.
         interrupts: its stage "reading" stops early, and is over afterwards.
         quiet: show no progress bar.
-        read: reads the cameras; by default this process does.
+        engine: what reads the cameras, unless linking is online.
 
     Raises:
         PipelineError: a source, a network or the output folder fails.
@@ -192,7 +230,7 @@ def process(
         if prepared.config.linking.online:
             online, ends, warnings = _follow(prepared, reading, bar.update, keeper, stills)
         else:
-            chunks = (read or _read_here)(prepared, reading, bar.update)
+            chunks = engine.read(prepared, reading, bar.update)
             tracklets, ends, warnings = _take(chunks, result.timings, keeper, stills)
     result.interrupted = reading.is_set()
     reading.set()  # it is over: the next Ctrl-C stops drawing
@@ -329,7 +367,11 @@ def _follow(
     return linked, ends_of(worker, prepared.sources, {}), warnings
 
 
-def link(kept: Kept, result: Result, online: Linked | None = None) -> None:
+HERE = Engine(_read_here, linker.link)
+"""This process."""
+
+
+def link(kept: Kept, result: Result, online: Linked | None = None, engine: Engine = HERE) -> None:
     """Link tracklets to people, which is noted in the result.
 
     Cameras then start when linking says they did, so that all that is written and drawn is on one
@@ -339,6 +381,7 @@ def link(kept: Kept, result: Result, online: Linked | None = None) -> None:
         kept: what was read.
         result: of the run; its corrections are obeyed.
         online: people, where linking was online and has decided already.
+        engine: what links otherwise.
     """
     config = result.config
     tracked = [embedded.tracklet for embedded in kept.tracklets]
@@ -352,7 +395,7 @@ def link(kept: Kept, result: Result, online: Linked | None = None) -> None:
             site_checks.without_homographies(camera, doubts) for camera in result.cameras
         ]
         with result.timings.stage("link", sum(camera.n_frames for camera in result.cameras)):
-            result.linked = linker.link(
+            result.linked = engine.link(
                 kept.tracklets,
                 {camera.name: camera for camera in result.cameras},
                 config.linking,

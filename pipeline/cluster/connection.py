@@ -7,7 +7,9 @@ is tried first. Nothing is sent to Ray's makers, and no dashboard is started.
 import importlib.util
 import logging
 import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,8 +63,10 @@ def import_ray() -> "ModuleType":
 
 
 @contextmanager
-def connected(config: RayConfig) -> Iterator[None]:
+def connected(config: RayConfig) -> Iterator[bool]:
     """Connect this process to the cluster of the settings, or start one, for the time of a block.
+
+    Gives whether it was started for this block.
 
     Where this process is connected to a cluster already, that one is used and left as it is.
 
@@ -74,17 +78,28 @@ def connected(config: RayConfig) -> Iterator[None]:
     """
     ray = import_ray()
     if ray.is_initialized():
-        yield
+        yield False
         return
     address = config.address or os.environ.get("RAY_ADDRESS", "") or "local"
+    is_own = address == "local"
     try:
-        if address == "local":
-            _start(ray)
-        else:
-            _connect(ray, address)
-        yield
+        with _keeping_signals():
+            if is_own:
+                _start(ray)
+            else:
+                _connect(ray, address)
+        yield is_own
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _keeping_signals() -> Iterator[None]:
+    """Take back the handler of SIGTERM that Ray sets, which exits at once."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def nodes() -> list[Node]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from pipeline.config import CameraConfig, GroupConfig, RayConfig
 
+SHARE_OF_GPU = 0.25
+"""Of each worker, unless the settings say otherwise: four workers of a machine share a GPU."""
 ROUNDING = 1e-6
 """Shares of CPUs and GPUs are added up to this."""
 
@@ -19,18 +21,27 @@ class CameraGroup:
             of the first and the last.
         cameras: their names.
         needs: what the worker is given of a machine.
+        on_gpu: whether networks run on a GPU, where the settings do not say what it is given.
     """
 
     name: str
     cameras: tuple[str, ...]
     needs: GroupConfig
+    on_gpu: bool = False
+
+    @property
+    def num_gpus(self) -> float:
+        """Share of a GPU, or a number of GPUs."""
+        if self.needs.num_gpus == "auto":
+            return SHARE_OF_GPU if self.on_gpu else 0.0
+        return self.needs.num_gpus
 
     @property
     def resources(self) -> dict[str, float]:
         """What the worker is given, by Ray's names; only what it needs any of."""
         all_needs = {
             "CPU": self.needs.num_cpus,
-            "GPU": self.needs.num_gpus,
+            "GPU": self.num_gpus,
             **self.needs.resources,
         }
         return {name: amount for name, amount in all_needs.items() if amount > 0}
@@ -40,7 +51,7 @@ class CameraGroup:
         """What the worker is given, as options of a Ray actor."""
         return {
             "num_cpus": self.needs.num_cpus,
-            "num_gpus": self.needs.num_gpus,
+            "num_gpus": self.num_gpus,
             "resources": dict(self.needs.resources),
         }
 
@@ -50,7 +61,9 @@ class CameraGroup:
         return ", ".join(f"{amount:g} {name}" for name, amount in self.resources.items())
 
 
-def divide(cameras: Sequence[CameraConfig], config: RayConfig) -> list[CameraGroup]:
+def divide(
+    cameras: Sequence[CameraConfig], config: RayConfig, on_gpu: bool = False
+) -> list[CameraGroup]:
     """Divide named cameras into groups.
 
     Cameras without a group are divided evenly, in the order of their names, so that no worker has
@@ -59,6 +72,7 @@ def divide(cameras: Sequence[CameraConfig], config: RayConfig) -> list[CameraGro
     Args:
         cameras: all cameras, with their names.
         config: settings of the cluster.
+        on_gpu: whether networks run on GPUs.
 
     Returns:
         The groups of the settings first, in the order of their names.
@@ -69,14 +83,15 @@ def divide(cameras: Sequence[CameraConfig], config: RayConfig) -> list[CameraGro
     without_group = names_by_group.pop("", [])
     groups: list[CameraGroup] = []
     for group, names in sorted(names_by_group.items()):
-        groups.append(CameraGroup(group, tuple(names), config.groups.get(group, GroupConfig())))
+        needs = config.groups.get(group, GroupConfig())
+        groups.append(CameraGroup(group, tuple(names), needs, on_gpu))
     n_groups = -(-len(without_group) // config.cameras_per_worker)
     for number in range(n_groups):
         first = len(without_group) * number // n_groups
         end = len(without_group) * (number + 1) // n_groups
         part = without_group[first:end]
         name = part[0] if len(part) == 1 else f"{part[0]}..{part[-1]}"
-        groups.append(CameraGroup(name, tuple(part), GroupConfig()))
+        groups.append(CameraGroup(name, tuple(part), GroupConfig(), on_gpu))
     return groups
 
 

@@ -29,18 +29,28 @@ MOT = "mot"
 LARGE = (".mp4", ".npz", ".zip")
 """Suffixes of large files, which nobody edits."""
 HIDDEN = ".people-tracker-"
+UNFINISHED = ".unfinished"
+"""A folder in it that a killed run leaves, to go on with (`cluster.log`)."""
 
 
 class OutputFolder:
     """Where a run's files go; `written` names those that are complete."""
 
-    def __init__(self, path: Path, overwrite: bool) -> None:
-        """Look, but do not touch yet; raises OutputError when the folder holds something and
-        `overwrite` is not given.
+    def __init__(self, path: Path, overwrite: bool, resume: bool = False) -> None:
+        """Look, but do not touch yet.
+
+        Args:
+            path: the folder.
+            overwrite: whether it may hold the results of an earlier run.
+            resume: whether it may hold an unfinished run, with which this one goes on.
+
+        Raises:
+            OutputError: it holds what it may not.
         """
         self.path = path
         self.written: list[str] = []
         self._overwrite = overwrite
+        self._is_resumed = resume and (path / UNFINISHED).is_dir()
         self._lock = -1
         self._hidden = path
         self._published: set[str] = set()
@@ -63,7 +73,15 @@ class OutputFolder:
             for left in self.path.glob(f"{HIDDEN}*"):
                 if left.is_dir() and not left.is_symlink():
                     shutil.rmtree(left)
+            if not self._is_resumed:
+                self.forget_unfinished()
             self._hidden = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=self.path))
+
+    def forget_unfinished(self) -> None:
+        """Delete what a run needs to go on, because it has ended or is begun anew."""
+        unfinished = self.path / UNFINISHED
+        if unfinished.is_dir() and not unfinished.is_symlink():
+            shutil.rmtree(unfinished)
 
     def close(self) -> None:
         """Delete what was not published, and let others write into the folder."""
@@ -158,7 +176,13 @@ class OutputFolder:
 
     def _check(self) -> None:
         """Raise OutputError when the folder may not be written into."""
-        if self.path.is_dir() and any(self.path.iterdir()) and not self._overwrite:
+        may_be_full = self._overwrite or self._is_resumed
+        if self.path.is_dir() and any(self.path.iterdir()) and not may_be_full:
+            if (self.path / UNFINISHED).is_dir():
+                raise OutputError(
+                    f"{self.path}: holds an unfinished run; add --resume to go on with it, or"
+                    " --overwrite to begin anew"
+                )
             raise OutputError(
                 f"{self.path}: is not empty; choose another --output or add --overwrite"
             )

@@ -76,6 +76,8 @@ def document(result: Result, files: list[str]) -> dict[str, Any]:
         "travel": travel_times.in_words(result.linked.travel),
         "cameras": [_camera(camera, result) for camera in result.cameras],
         "stages": process["stages"],
+        "engine": result.config.engine,
+        "workers": [result.workers[group] for group in sorted(result.workers)],
         "interrupted": result.interrupted,
         "notes": result.notes,
         "warnings": result.warnings,
