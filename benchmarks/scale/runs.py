@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -82,7 +82,8 @@ class Run:
         idle_cores: Cores that Ray's own processes of these nodes use while nothing runs.
         sent_bytes: From the nodes of the workers to that of the program.
         back_bytes: The other way.
-        idle_bytes_s: The same, both ways, in a second in which nothing runs.
+        idle_bytes_s: From the nodes of the workers to that of the program, in a second in which
+            nothing runs.
         command_mib: Memory of the program.
         worker_mib: Memory of each worker.
         ray_mib: Memory of Ray's own processes, together.
@@ -161,7 +162,7 @@ class Pair:
         """Bytes from the workers to the program, of a camera and second of its video, beyond those
         that Ray sends anyway.
         """
-        idle_bytes = self.long.idle_bytes_s / 2 * self._more("wall_s")
+        idle_bytes = self.long.idle_bytes_s * self._more("wall_s")
         return (self._more("sent_bytes") - idle_bytes) / self.long.cameras / self._more("video_s")
 
     def _more(self, what: str) -> float:
@@ -335,11 +336,12 @@ def _read(results: Path, used: Used, pid: int, on: Cluster | None) -> Run:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     head = on.nodes[0].process.pid if on else 0
     here = {pid, head}
+    workers = on.nodes[1:] if on else []
     idle_cores = 0.0
     idle_bytes_s = 0.0
     if on:
         idle_cores = on.idle.cpu_s(OF_RAY, pid) / on.idle.wall_s
-        idle_bytes_s = sum(on.idle.sent.values()) / on.idle.wall_s
+        idle_bytes_s = _bytes_into({head}, on.idle) / on.idle.wall_s
     return Run(
         workers=len(on.nodes) - 1 if on else 0,
         cameras=len(cameras),
@@ -351,8 +353,8 @@ def _read(results: Path, used: Used, pid: int, on: Cluster | None) -> Run:
         linker_s=used.cpu_s(LINKER, pid),
         ray_s=used.cpu_s(OF_RAY, pid),
         idle_cores=idle_cores,
-        sent_bytes=sum(n for (a, b), n in used.sent.items() if a not in here and b in here),
-        back_bytes=sum(n for (a, b), n in used.sent.items() if a in here and b not in here),
+        sent_bytes=_bytes_into(here, used),
+        back_bytes=_bytes_into({node.process.pid for node in workers}, used),
         idle_bytes_s=idle_bytes_s,
         command_mib=sum(each.peak_mib for each in used.of(COMMAND, pid)),
         worker_mib=[each.peak_mib for each in used.of(WORKERS, pid)],
@@ -360,3 +362,8 @@ def _read(results: Path, used: Used, pid: int, on: Cluster | None) -> Run:
         link_s=about["stages"].get("link", {}).get("seconds", 0.0),
         tracks_sha256=digest,
     )
+
+
+def _bytes_into(roots: Set[int], used: Used) -> int:
+    """Bytes that some roots, of one or more machines, were sent by others."""
+    return sum(n for (a, b), n in used.sent.items() if a not in roots and b in roots)

@@ -193,7 +193,7 @@ def run_of(workers: int, frames: int, cpu_s: float) -> Run:
         idle_cores=0.1,
         sent_bytes=1000.0 * frames + 50 * (10.0 + frames),
         back_bytes=0.0,
-        idle_bytes_s=100.0,
+        idle_bytes_s=50.0,
         command_mib=300.0,
         worker_mib=[500.0] * workers,
         ray_mib=600.0,
