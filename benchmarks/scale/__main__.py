@@ -12,8 +12,8 @@ much faster several machines are. Rates: CPU time by stage, tracklets and bytes 
 (`rates`), and what linking takes. City: what 10 to 10,000 cameras would cost, computed from both
 and from assumptions that are printed (`model`).
 
-What was measured is kept, by commit and weights, and is not measured again; --measured FILE takes
-what another commit measured, and says so.
+What was measured is kept, by commit and weights, and is not measured again. --measured FILE keeps
+it in another place, and takes what other commits measured there, which it says.
 """
 
 import os
@@ -77,10 +77,10 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         help="folders with one video per camera; the runs take the first (default: the sample, and"
         " scenes of ../shared/data that are there)",
     )
-    add("--rate-seconds", type=float, default=30.0, metavar="S", help="of each video, for rates")
+    add("--rate-seconds", type=float, default=15.0, metavar="S", help="of each video, for rates")
     add("--sizes", type=int, nargs="+", default=rates.SIZES, metavar="N", help="tracklets, linked")
     add("--busy-hours", type=float, metavar="H", help="of a day, as busy as the scenes")
-    add("--measured", type=Path, metavar="FILE", help="what another commit measured")
+    add("--measured", type=Path, metavar="FILE", help="where measurements are kept")
     add("--plots", type=Path, metavar="DIR", help="draw scale.png there")
     add("--one", type=Path, metavar="DIR", help=argparse.SUPPRESS)
     return parser.parse_args(words)
@@ -98,7 +98,7 @@ def _run(arguments: argparse.Namespace) -> None:
         print(json.dumps(rates.measure(scene, arguments.rate_seconds).as_json()))
         return
     chosen = _scenes(arguments)
-    kept = Kept(arguments.measured or _file(), is_read_only=arguments.measured is not None)
+    kept = Kept(arguments.measured or _file())
     results: dict[str, Any] = {}
     of_runs = _runs(arguments, chosen[0], kept)
     if "runs" in arguments.parts:
@@ -106,51 +106,41 @@ def _run(arguments: argparse.Namespace) -> None:
         results["runs"] = [pair.as_json() for pair in of_runs]
     if {"rates", "city"} & set(arguments.parts):
         of_scenes = _of_scenes(arguments, chosen, kept)
+        video = chosen[0].videos[0].path
+        full_hd_ms = kept.get("full HD", rates.N_FULL_HD, lambda: rates.full_hd(video))
         linked = kept.get("linked", list(arguments.sizes), lambda: rates.linked(arguments.sizes))
         stepped = kept.get(
             "stepped", rates.ONLINE_TRACKLETS, lambda: rates.stepped(rates.ONLINE_TRACKLETS)
         )
-        measured = rates.combined(of_runs, of_scenes, linked, stepped)
+        measured = rates.combined(of_runs, of_scenes, full_hd_ms, linked, stepped)
         if "rates" in arguments.parts:
-            print(tables.rates(of_scenes, linked, stepped), flush=True)
+            print(tables.rates(of_scenes, full_hd_ms, linked, stepped), flush=True)
             results["rates"] = measured.as_json()
     if "city" in arguments.parts:
         results["city"] = _city(arguments, of_runs, measured)
-    record.append(arguments.jsonl, "scale", {"measured_at": kept.git}, results)
+    settings = {"scenes": [scene.name for scene in chosen], "parts": list(arguments.parts)}
+    record.append(arguments.jsonl, "scale", settings, results)
 
 
 class Kept:
-    """What was measured, in a file.
+    """What was measured, in a file, and by which commits."""
 
-    Attributes:
-        git: Commit that measured it.
-    """
-
-    def __init__(self, path: Path, is_read_only: bool) -> None:
+    def __init__(self, path: Path) -> None:
         """Read the file, if it is there.
 
         Args:
             path: The file.
-            is_read_only: Whether another commit wrote it, so that nothing may be added.
 
         Raises:
-            InputError: It is not there, though it was named, or it is damaged.
+            InputError: It is damaged.
         """
         self._path = path
-        self._is_read_only = is_read_only
         self._entries: dict[str, Any] = {}
-        self.git = git_hash()
         if path.is_file():
             try:
-                stored = json.loads(path.read_text(encoding="utf-8"))
-                self._entries = stored["entries"]
-                self.git = stored["git"]
-            except (ValueError, KeyError, TypeError):
+                self._entries = dict(json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError):
                 raise InputError(f"{path}: is no file of this benchmark; delete it") from None
-        elif is_read_only:
-            raise InputError(f"{path}: no such file; leave --measured out to measure")
-        if self.git != git_hash():
-            print(f"measured by commit {self.git[:12]}; this is {git_hash()[:12]}")
 
     def get(self, name: str, settings: Any, measure: Callable[[], Any]) -> Any:
         """Return what was measured with the same settings, or measure it.
@@ -159,20 +149,16 @@ class Kept:
             name: Of the measurement.
             settings: What it depends on beside commit and weights, values that JSON can hold.
             measure: Returns values that JSON can hold.
-
-        Raises:
-            InputError: It was not measured, and this file may not change.
         """
         entry = self._entries.get(name)
         if entry and entry["settings"] == settings:
+            if entry["git"] != git_hash():
+                print(f"{name}: measured by commit {entry['git'][:12]}")
             return entry["results"]
-        if self._is_read_only:
-            raise InputError(f"{self._path}: has no {name} with these settings; see --help")
         results = measure()
-        self._entries[name] = {"settings": settings, "results": results}
-        text = json.dumps({"git": self.git, "entries": self._entries}, indent=1)
+        self._entries[name] = {"git": git_hash(), "settings": settings, "results": results}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        files.write(self._path, text.encode())
+        files.write(self._path, json.dumps(self._entries, indent=1).encode())
         return results
 
 

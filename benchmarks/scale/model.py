@@ -80,7 +80,9 @@ class Rates:
     """What was measured on this machine; times are CPU time, of user and system.
 
     Attributes:
-        decode_ms: Of a frame, decoded, converted where it is looked at.
+        decode_ms_per_s: Of a second of a camera, decoded, converted where it is looked at.
+        full_hd_ms_per_s: The same, for 1920x1080 at 25 frames a second.
+        video_ms_per_s: Of a second of a camera's annotated video, drawn and encoded.
         detect_ms: Of a look of the detector.
         track_ms: Of a look, tracked and gathered into tracklets.
         embed_ms: Of a crop.
@@ -102,7 +104,9 @@ class Rates:
         looked_at_per_rate: Tracklets that a step looks at, for one tracklet a second.
     """
 
-    decode_ms: float
+    decode_ms_per_s: float
+    full_hd_ms_per_s: float
+    video_ms_per_s: float
     detect_ms: float
     track_ms: float
     embed_ms: float
@@ -133,7 +137,6 @@ class Assumptions:
     """What was not measured here, each with its reason.
 
     Attributes:
-        fps: Frames a second of a camera.
         busy_hours: Hours of a day in which a camera sees as much as the clips; it sees nobody in
             the others, and then costs decoding alone (`detector.skip_unchanged`).
         load: Share of the cores, GPUs and networks that may be used, so that peaks fit.
@@ -148,12 +151,11 @@ class Assumptions:
         live_delay_s: `linking.max_delay_s`; two steps come in this time.
     """
 
-    fps: float = 12.5
     busy_hours: float = 8.0
     load: float = 0.7
     cameras_per_worker: int = 4
     cores_per_node: int = 32
-    camera_mbit_s: float = 4.0
+    camera_mbit_s: float = 1.0
     gpu_look_ms: float = 1.5
     gpu_crop_ms: float = 0.3
     site_cameras: int = 100
@@ -197,7 +199,9 @@ class Costs:
         cameras: How many.
         workers: Actors of Ray.
         nodes: Machines for the workers.
-        cores: For the workers at the busiest time, all on CPUs.
+        cores: For the workers at the busiest time, all on CPUs, without annotated video.
+        cores_full_hd: The same, for cameras of 1920x1080 at 25 frames a second.
+        cores_video: More, for annotated video.
         cores_with_gpus: For the workers, where networks run on GPUs.
         gpus: For detection and embedding.
         driver_cores: For all drivers.
@@ -216,6 +220,8 @@ class Costs:
     workers: int
     nodes: int
     cores: float
+    cores_full_hd: float
+    cores_video: float
     cores_with_gpus: float
     gpus: float
     driver_cores: float
@@ -240,9 +246,11 @@ def costs(cameras: int, rates: Rates, assumed: Assumptions) -> Costs:
     """
     crops_per_s = rates.tracklets_per_min / MIN_S * rates.crops_per_tracklet
     networks_ms = rates.looks_per_s * rates.detect_ms + crops_per_s * rates.embed_ms
-    rest_ms = assumed.fps * rates.decode_ms + rates.looks_per_s * rates.track_ms
+    rest_ms = rates.decode_ms_per_s + rates.looks_per_s * rates.track_ms
+    full_hd_ms = rates.full_hd_ms_per_s - rates.decode_ms_per_s
+    per_core_ms = 1000 * assumed.load
     gpu_ms = rates.looks_per_s * assumed.gpu_look_ms + crops_per_s * assumed.gpu_crop_ms
-    cores = cameras * (networks_ms + rest_ms) / 1000 / assumed.load
+    cores = cameras * (networks_ms + rest_ms) / per_core_ms
     workers = math.ceil(cameras / assumed.cameras_per_worker)
     nodes = math.ceil(cores / assumed.cores_per_node)
     site_cameras = min(cameras, assumed.site_cameras)
@@ -251,9 +259,11 @@ def costs(cameras: int, rates: Rates, assumed: Assumptions) -> Costs:
         workers=workers,
         nodes=nodes,
         cores=cores,
-        cores_with_gpus=cameras * rest_ms / 1000 / assumed.load,
-        gpus=cameras * gpu_ms / 1000 / assumed.load,
-        driver_cores=cameras * rates.driver_ms_per_s / 1000 / assumed.load,
+        cores_full_hd=cores + cameras * full_hd_ms / per_core_ms,
+        cores_video=cameras * rates.video_ms_per_s / per_core_ms,
+        cores_with_gpus=cameras * rest_ms / per_core_ms,
+        gpus=cameras * gpu_ms / per_core_ms,
+        driver_cores=cameras * rates.driver_ms_per_s / per_core_ms,
         ray_cores=nodes * rates.ray_cores_per_node,
         camera_gbit_s=cameras * assumed.camera_mbit_s / 1000,
         sent_mbit_s=cameras * 8 * rates.sent_bytes_per_s / 1e6,

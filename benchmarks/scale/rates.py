@@ -18,8 +18,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import av
 
 from benchmarks.linking import online, site
 from benchmarks.pipeline.scenes import ROOT, Scene
@@ -27,9 +30,12 @@ from benchmarks.scale.model import Line, PowerLaw, Rates
 from benchmarks.scale.runs import Pair
 from pipeline import config as configuration
 from pipeline.api import track_people
-from pipeline.config import LinkingConfig
+from pipeline.config import CameraConfig, Config, LinkingConfig, SourcesConfig
 from pipeline.preparation import Prepared, prepare
 from pipeline.records import Embedded, Frame, Tracklet
+from pipeline.result import Result
+from pipeline.sources import open_source
+from pipeline.sources.looks import RATES_PER_S
 from pipeline.timings import Timings
 from pipeline.worker import Worker
 
@@ -47,6 +53,10 @@ KINDS = {
     "report": ("report.html",),
 }
 """Files of the results, by kind."""
+FULL_HD = (1920, 1080)
+FULL_HD_FPS = 25
+N_FULL_HD = 100
+"""Frames that are decoded."""
 FIXED_BYTES = 200_000
 """Of `report.html`, its script and style: it does not grow with the tracklets."""
 
@@ -82,6 +92,7 @@ class SceneRates:
     rows_per_tracklet: float
     kept_bytes: float
     stored_bytes: Mapping[str, float]
+    video_ms: float
     video_bytes_per_s: float
 
     def as_json(self) -> dict[str, Any]:
@@ -102,7 +113,8 @@ def measure_apart(folder: Path, max_seconds: float) -> dict[str, Any]:
     words = [sys.executable, "-m", "benchmarks.scale", "--one", str(folder)]
     words += ["--rate-seconds", str(max_seconds)]
     done = subprocess.run(words, check=True, cwd=ROOT, stdout=subprocess.PIPE)
-    found: dict[str, Any] = json.loads(done.stdout)
+    *_, last = done.stdout.splitlines()  # after the notes of runs
+    found: dict[str, Any] = json.loads(last)
     print(f"{found['scene']}: measured", file=sys.stderr, flush=True)
     return found
 
@@ -132,7 +144,8 @@ def measure(scene: Scene, max_seconds: float) -> SceneRates:
         n_crops = sum(len(tracklet.crops) for tracklet in tracklets)
         track_s = follow_s - decode_s - n_looks * detect_s
 
-        result = track_people(config=config, output=folder / "results")
+        without_s, _ = _run(config, folder / "without", with_video=False)
+        with_s, result = _run(config, folder / "results", with_video=True)
         n_tracklets = len(tracklets)
         stored = {}
         for kind, names in KINDS.items():
@@ -159,6 +172,7 @@ def measure(scene: Scene, max_seconds: float) -> SceneRates:
             rows_per_tracklet=sum(len(each.frames) for each in tracklets) / n_tracklets,
             kept_bytes=len(pickle.dumps(embedded, protocol=5)) / n_tracklets,
             stored_bytes=stored,
+            video_ms=1000 * (with_s - without_s) / n_frames,
             video_bytes_per_s=videos / camera_s,
         )
 
@@ -206,6 +220,38 @@ def _embed(prepared: Prepared, tracklets: Sequence[Tracklet]) -> tuple[float, li
     return time.process_time() - before_s, embedded
 
 
+def _run(config: Config, output: Path, with_video: bool) -> tuple[float, Result]:
+    """CPU seconds of a whole run, and its result."""
+    before_s = time.process_time()
+    settings = {"output.video": with_video}
+    result = track_people(config=config, output=output, settings=settings)
+    return time.process_time() - before_s, result
+
+
+def full_hd(video: Path) -> float:
+    """Return the CPU time to decode a frame of 1920x1080, ms.
+
+    Args:
+        video: Its pictures are made larger, encoded in H.264 at 25 frames a second, and read as a
+            run reads them.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "full_hd.mp4"
+        with av.open(str(video)) as source, av.open(str(path), "w") as target:
+            encoded = target.add_stream("libx264", rate=FULL_HD_FPS)
+            encoded.width, encoded.height = FULL_HD
+            encoded.pix_fmt = "yuv420p"
+            for picture in islice(source.decode(video=0), N_FULL_HD):
+                large = picture.reformat(*FULL_HD, format="yuv420p")
+                large.pts = None
+                target.mux(encoded.encode(large))
+            target.mux(encoded.encode())
+        camera = CameraConfig(source=str(path), name="full_hd")
+        before_s = time.process_time()
+        n_frames = sum(1 for _ in open_source(camera, SourcesConfig(), RATES_PER_S[0]))
+        return 1000 * (time.process_time() - before_s) / n_frames
+
+
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files of a folder."""
     if path.is_dir():
@@ -251,6 +297,7 @@ def stepped(n_tracklets: int) -> list[dict[str, float]]:
 def combined(
     pairs: Sequence[Pair],
     of_scenes: Sequence[Mapping[str, Any]],
+    full_hd_ms: float,
     linked_rows: Sequence[Mapping[str, float]],
     stepped_rows: Sequence[Mapping[str, float]],
 ) -> Rates:
@@ -259,6 +306,7 @@ def combined(
     Args:
         pairs: Runs, the engine local first.
         of_scenes: `SceneRates` of each scene.
+        full_hd_ms: As `full_hd` returns it.
         linked_rows: As `linked` returns them.
         stepped_rows: As `stepped` returns them.
     """
@@ -276,7 +324,9 @@ def combined(
     default_s = LinkingConfig().forget_after_s
     usual = next(row for row in stepped_rows if row["window_s"] == default_s)
     return Rates(
-        decode_ms=mean("decode_ms"),
+        decode_ms_per_s=statistics.mean(each["fps"] * each["decode_ms"] for each in of_scenes),
+        full_hd_ms_per_s=FULL_HD_FPS * full_hd_ms,
+        video_ms_per_s=statistics.mean(each["fps"] * each["video_ms"] for each in of_scenes),
         detect_ms=mean("detect_ms"),
         track_ms=mean("track_ms"),
         embed_ms=mean("embed_ms"),

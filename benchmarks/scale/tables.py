@@ -72,6 +72,7 @@ def _is_same(pair: Pair, local: Pair) -> str:
 
 def rates(
     of_scenes: Sequence[Mapping[str, Any]],
+    full_hd_ms: float,
     linked: Sequence[Mapping[str, float]],
     stepped: Sequence[Mapping[str, float]],
 ) -> str:
@@ -79,6 +80,7 @@ def rates(
 
     Args:
         of_scenes: `rates.SceneRates` of each scene, by name of the value.
+        full_hd_ms: Decoding of a frame of 1920x1080.
         linked: As `rates.linked` returns them.
         stepped: As `rates.stepped` returns them.
     """
@@ -93,6 +95,7 @@ def rates(
         "crops_per_tracklet": "crops a tracklet",
         "rows_per_tracklet": "boxes a tracklet",
         "kept_bytes": "bytes of a tracklet",
+        "video_ms": "annotated video, CPU ms a frame",
         "video_bytes_per_s": "annotated video, bytes a second",
     }
     lines = ["", _row("", [scene["scene"] for scene in of_scenes])]
@@ -101,6 +104,7 @@ def rates(
     for kind in of_scenes[0]["stored_bytes"]:
         values = [f"{scene['stored_bytes'][kind]:,.0f}" for scene in of_scenes]
         lines.append(_row(f"{kind} on disk, bytes a tracklet", values))
+    lines.append(f"decode 1920x1080: {full_hd_ms:.1f} CPU ms a frame")
     lines += ["", _row("linking: tracklets", [f"{row['n']:,.0f}" for row in linked])]
     lines.append(_row("CPU s", [f"{row['cpu_s']:.1f}" for row in linked]))
     lines.append(_row("MiB", [f"{row['peak_mib']:,.0f}" for row in linked]))
@@ -130,6 +134,8 @@ def city(costs: Sequence[Costs], rates: Rates, assumed: Assumptions) -> str:
 
     add("workers", lambda of_n: f"{of_n.workers:,}")
     add("cores of workers", lambda of_n: f"{of_n.cores:,.0f}")
+    add("  of 1920x1080, 25 frames/s", lambda of_n: f"{of_n.cores_full_hd:,.0f}")
+    add("  more with annotated video", lambda of_n: f"{of_n.cores_video:,.0f}")
     add(f"machines of {assumed.cores_per_node} cores", lambda of_n: f"{of_n.nodes:,}")
     add("with GPUs: cores", lambda of_n: f"{of_n.cores_with_gpus:,.0f}")
     add("  GPUs", lambda of_n: f"{of_n.gpus:,.1f}")

@@ -18,11 +18,12 @@ from benchmarks.scale.model import Assumptions, Line, PowerLaw, Rates
 from benchmarks.scale.processes import COMMAND, LINKER, OF_RAY, WORKERS, Process, Sampler, Used
 from benchmarks.scale.runs import Pair, Run
 from models.errors import InputError
-from pipeline.version import git_hash
 
-ASSUMED = Assumptions(fps=10.0, load=0.5, busy_hours=24.0, cores_per_node=8, site_cameras=100)
+ASSUMED = Assumptions(load=0.5, busy_hours=24.0, cores_per_node=8, site_cameras=100)
 RATES = Rates(
-    decode_ms=2.0,
+    decode_ms_per_s=20.0,
+    full_hd_ms_per_s=80.0,
+    video_ms_per_s=50.0,
     detect_ms=20.0,
     track_ms=4.0,
     embed_ms=10.0,
@@ -65,9 +66,11 @@ def test_a_line_goes_through_its_points() -> None:
 def test_cores_are_the_cpu_time_of_all_stages_by_the_load_that_is_allowed() -> None:
     costs = model.costs(10, RATES, ASSUMED)
     networks_ms = 5 * 20 + 0.5 * 4 * 10
-    rest_ms = 10 * 2 + 5 * 4
+    rest_ms = 20 + 5 * 4
     assert costs.cores == pytest.approx(10 * (networks_ms + rest_ms) / 1000 / 0.5)
     assert costs.cores_with_gpus == pytest.approx(10 * rest_ms / 1000 / 0.5)
+    assert costs.cores_full_hd - costs.cores == pytest.approx(10 * (80 - 20) / 1000 / 0.5)
+    assert costs.cores_video == pytest.approx(10 * 50 / 1000 / 0.5)
     assert costs.workers == 3
     assert costs.nodes == 1
     assert costs.memory_gib == pytest.approx((3 * 500 + 10 * 20 + 512) / 1024)
@@ -235,24 +238,24 @@ def test_cameras_show_the_videos_of_a_scene_in_turn() -> None:
 
 def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "kept" / "measured.json"
-    assert Kept(path, is_read_only=False).get("x", 1, lambda: [1.5]) == [1.5]
-    again = Kept(path, is_read_only=False)
+    assert Kept(path).get("x", 1, lambda: [1.5]) == [1.5]
+    again = Kept(path)
     assert again.get("x", 1, lambda: [2.5]) == [1.5]
     assert again.get("x", 2, lambda: [2.5]) == [2.5]
-    assert again.git == git_hash()
 
 
-def test_what_another_commit_measured_is_not_mixed_with_new_figures(tmp_path: Path) -> None:
+def test_figures_of_another_commit_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "measured.json"
-    with pytest.raises(InputError, match="no such file"):
-        Kept(path, is_read_only=True)
-    Kept(path, is_read_only=False).get("x", 1, lambda: 1)
-    with pytest.raises(InputError, match="has no y with these settings"):
-        Kept(path, is_read_only=True).get("y", 1, lambda: 1)
+    entry = {"git": "0123456789abcdef", "settings": 1, "results": 2}
+    path.write_text(json.dumps({"x": entry}))
+    assert Kept(path).get("x", 1, lambda: 3) == 2
+    assert capsys.readouterr().out == "x: measured by commit 0123456789ab\n"
 
 
 def test_a_file_that_is_damaged_is_told_in_one_line(tmp_path: Path) -> None:
     path = tmp_path / "measured.json"
-    path.write_text("[]")
+    path.write_text("[1]")
     with pytest.raises(InputError, match="is no file of this benchmark"):
-        Kept(path, is_read_only=False)
+        Kept(path)
