@@ -65,7 +65,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         "--seconds",
         type=float,
         nargs=2,
-        default=(5.0, 20.0),
+        default=(4.0, 12.0),
         metavar=("SHORT", "LONG"),
         help="of each video in the runs",
     )

@@ -88,6 +88,7 @@ class Run:
         worker_mib: Memory of each worker.
         ray_mib: Memory of Ray's own processes, together.
         link_s: Wall-clock time of linking, as run.json has it.
+        restarts: Of workers that were lost, which costs them their work since the last chunk.
         tracks_sha256: Hash of tracks.csv.
     """
 
@@ -108,6 +109,7 @@ class Run:
     worker_mib: Sequence[float]
     ray_mib: float
     link_s: float
+    restarts: int
     tracks_sha256: str
 
 
@@ -360,6 +362,7 @@ def _read(results: Path, used: Used, pid: int, on: Cluster | None) -> Run:
         worker_mib=[each.peak_mib for each in used.of(WORKERS, pid)],
         ray_mib=sum(each.peak_mib for each in used.of(OF_RAY, pid)),
         link_s=about["stages"].get("link", {}).get("seconds", 0.0),
+        restarts=sum(worker["restarts"] for worker in about.get("workers", [])),
         tracks_sha256=digest,
     )
 

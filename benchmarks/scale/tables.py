@@ -45,6 +45,7 @@ def runs(pairs: Sequence[Pair]) -> str:
     add("memory of the program, MiB", lambda pair: f"{pair.long.command_mib:,.0f}")
     add("memory of a worker, MiB", _worker_mib)
     add("memory of Ray, all nodes, MiB", lambda pair: f"{pair.long.ray_mib:,.0f}")
+    add("workers that were lost", lambda pair: f"{pair.short.restarts + pair.long.restarts}")
     add("same tracks.csv as local", lambda pair: _is_same(pair, local))
     return "\n".join(lines)
 

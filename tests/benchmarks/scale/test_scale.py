@@ -201,6 +201,7 @@ def run_of(workers: int, frames: int, cpu_s: float) -> Run:
         worker_mib=[500.0] * workers,
         ray_mib=600.0,
         link_s=0.1,
+        restarts=0,
         tracks_sha256="same",
     )
 
