@@ -39,11 +39,11 @@ from pipeline.sources.looks import RATES_PER_S
 from pipeline.timings import Timings
 from pipeline.worker import Worker
 
-SIZES = (1_000, 3_000, 10_000, 30_000)
+SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 """Tracklets of a run, for linking."""
-WINDOWS_S = (150.0, 300.0, 600.0, 1200.0)
+WINDOWS_S = (150.0, 300.0, 600.0)
 """`linking.forget_after_s`, for a step of online linking."""
-ONLINE_TRACKLETS = 4000
+ONLINE_TRACKLETS = 3000
 N_PICTURES = 40
 """Pictures that the detector looks at again, so that its time is known without that of decoding."""
 KINDS = {
