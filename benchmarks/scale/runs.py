@@ -33,7 +33,8 @@ RAY = Path(sys.executable).with_name("ray")
 STORE_BYTES = 200_000_000
 """Object store of each node: what is under way between a worker and the program is far smaller."""
 STARTED = "Ray runtime started"
-START_S = 120.0
+START_S = 300.0
+"""Longest start of a node, and of a worker: many start at once on few cores."""
 STOP_S = 60.0
 IDLE_S = 10.0
 """How long a cluster without work is watched."""
@@ -324,7 +325,12 @@ def _engine(scene: Scene, on: Cluster | None) -> list[str]:
     if on is None:
         return []
     per_worker = -(-len(scene.videos) // (len(on.nodes) - 1))
-    return ["engine=ray", f"ray.address={on.address}", f"ray.cameras_per_worker={per_worker}"]
+    return [
+        "engine=ray",
+        f"ray.address={on.address}",
+        f"ray.cameras_per_worker={per_worker}",
+        f"ray.start_timeout_s={START_S}",
+    ]
 
 
 def _read(results: Path, used: Used, pid: int, on: Cluster | None) -> Run:
