@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.report.crops import MAX_CROPS
+
 DAY_S = 86_400.0
 HOUR_S = 3600.0
 MIN_S = 60.0
@@ -326,6 +328,10 @@ def _memory_mib(cameras: int, workers: int, nodes: int, rates: Rates) -> float:
 def _stored_gb(cameras: int, rates: Rates, assumed: Assumptions) -> dict[str, float]:
     """What a day of results takes on disk, by kind."""
     tracklets = tracklets_of_a_day(cameras, rates, assumed)
-    stored = {kind: tracklets * size / 1e9 for kind, size in rates.stored_bytes.items()}
+    sites = math.ceil(cameras / assumed.site_cameras)
+    numbers = {"crops": min(tracklets, sites * MAX_CROPS)}
+    stored = {
+        kind: numbers.get(kind, tracklets) * size / 1e9 for kind, size in rates.stored_bytes.items()
+    }
     stored["video"] = cameras * DAY_S * rates.video_bytes_per_s / 1e9
     return stored

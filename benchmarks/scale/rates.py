@@ -50,15 +50,12 @@ KINDS = {
     "rows": ("tracks.csv", "trajectories.json", "mot"),
     "tracklets": ("tracklets.npz", "links.json"),
     "crops": ("crops.zip",),
-    "report": ("report.html",),
 }
-"""Files of the results, by kind."""
+"""Files of the results, by kind; without `report.html`, which is for looking at hours, not days."""
 FULL_HD = (1920, 1080)
 FULL_HD_FPS = 25
 N_FULL_HD = 100
 """Frames that are decoded."""
-FIXED_BYTES = 200_000
-"""Of `report.html`, its script and style: it does not grow with the tracklets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +147,7 @@ def measure(scene: Scene, max_seconds: float) -> SceneRates:
         stored = {}
         for kind, names in KINDS.items():
             n_bytes = sum(_size(folder / "results" / each) for each in names)
-            fixed_bytes = FIXED_BYTES if kind == "report" else 0
-            stored[kind] = max(n_bytes - fixed_bytes, 0) / n_tracklets
+            stored[kind] = n_bytes / n_tracklets
         videos = sum(_size(path) for path in (folder / "results").glob("*.mp4"))
         first = result.cameras[0]
         camera_s = n_frames / first.fps

@@ -5,6 +5,7 @@ from dataclasses import fields
 from typing import Any
 
 from benchmarks.scale.model import Assumptions, Costs, Linking, Rates, most_live_cameras
+from benchmarks.scale.rates import KINDS
 from benchmarks.scale.runs import Pair
 
 CPU = {
@@ -41,7 +42,8 @@ def runs(pairs: Sequence[Pair]) -> str:
     add("CPU s to start and end", lambda pair: f"{_start_s(pair):.1f}")
     add("bytes sent, a camera and second", lambda pair: f"{pair.sent_bytes_s:,.0f}")
     add("program, CPU ms a camera and second", _driver_ms)
-    add("Ray, cores while nothing runs", lambda pair: f"{pair.long.idle_cores:.2f}")
+    add("Ray, cores in a run", lambda pair: f"{pair.ray_cores:.3f}" if pair.long.workers else "")
+    add("Ray, cores while nothing runs", lambda pair: f"{pair.long.idle_cores:.3f}")
     add("memory of the program, MiB", lambda pair: f"{pair.long.command_mib:,.0f}")
     add("memory of a worker, MiB", _worker_mib)
     add("memory of Ray, all nodes, MiB", lambda pair: f"{pair.long.ray_mib:,.0f}")
@@ -102,7 +104,7 @@ def rates(
     lines = ["", _row("", [scene["scene"] for scene in of_scenes])]
     for key, name in names.items():
         lines.append(_row(name, [f"{scene[key]:,.1f}" for scene in of_scenes]))
-    for kind in of_scenes[0]["stored_bytes"]:
+    for kind in KINDS:
         values = [f"{scene['stored_bytes'][kind]:,.0f}" for scene in of_scenes]
         lines.append(_row(f"{kind} on disk, bytes a tracklet", values))
     lines.append(f"decode 1920x1080: {full_hd_ms:.1f} CPU ms a frame")
