@@ -10,7 +10,9 @@ workers (`runs`), at two lengths: what a frame costs is the difference, what a s
 rest. All workers share the cores of this machine, so that this shows what Ray costs and not how
 much faster several machines are. Rates: CPU time by stage, tracklets and bytes of each scene
 (`rates`), and what linking takes. City: what 10 to 10,000 cameras would cost, computed from both
-and from assumptions that are printed (`model`).
+and from assumptions that are printed (`model`): while people come by, on a crowded day (hours as
+busy as the scenes), and on a quiet one (as many tracklets as the simulated day of
+`benchmarks.linking`).
 
 What was measured is kept, by commit and weights, and is not measured again. --measured FILE keeps
 it in another place, and takes what other commits measured there, which it says.
@@ -34,7 +36,7 @@ from typing import Any
 import torch
 
 from benchmarks import record
-from benchmarks.linking import tracklet_cache
+from benchmarks.linking import site, tracklet_cache
 from benchmarks.pipeline import scenes
 from benchmarks.pipeline.alternatives import used
 from benchmarks.pipeline.scenes import Scene
@@ -49,6 +51,8 @@ from pipeline.version import git_hash
 
 PARTS = ("runs", "rates", "city")
 WORKERS = (1, 2, 4, 8)
+QUIET_TRACKLETS = site.TRACKLETS_A_DAY / rates.SITE_CAMERAS
+"""Of a camera and day, as in the simulated day of `benchmarks.linking`."""
 CITY = (10, 100, 1_000, 10_000)
 DEFAULT_SCENES = scenes.DEFAULT[:3]
 """With people all the time: a square, a mall, a terrace. Those that are not there are left out."""
@@ -79,7 +83,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     )
     add("--rate-seconds", type=float, default=15.0, metavar="S", help="of each video, for rates")
     add("--sizes", type=int, nargs="+", default=rates.SIZES, metavar="N", help="tracklets, linked")
-    add("--busy-hours", type=float, metavar="H", help="of a day, as busy as the scenes")
+    add("--busy-hours", type=float, metavar="H", help="of a day that is as busy as the scenes")
     add("--measured", type=Path, metavar="FILE", help="where measurements are kept")
     add("--plots", type=Path, metavar="DIR", help="draw scale.png there")
     add("--one", type=Path, metavar="DIR", help=argparse.SUPPRESS)
@@ -203,14 +207,22 @@ def _city(
     arguments: argparse.Namespace, of_runs: Sequence[Pair], measured: Rates
 ) -> dict[str, Any]:
     """Print and draw what cameras would cost."""
-    assumed = Assumptions()
+    crowded = Assumptions()
     if arguments.busy_hours is not None:
-        assumed = replace(assumed, busy_hours=arguments.busy_hours)
-    city = [model.costs(n, measured, assumed) for n in CITY]
-    print(tables.assumptions(assumed))
-    print(tables.city(city, measured, assumed), flush=True)
-    plots.scale(of_runs, city, assumed, arguments.plots)
-    return {"assumed": asdict(assumed), "costs": [asdict(of_n) for of_n in city]}
+        crowded = replace(crowded, busy_hours=arguments.busy_hours)
+    share = QUIET_TRACKLETS / (measured.tracklets_per_min * 60 * 24)
+    quiet = replace(crowded, busy_hours=24.0, share=share)
+    days = {}
+    for name, assumed in (("crowded", crowded), ("quiet", quiet)):
+        days[name] = [model.costs(n, measured, assumed) for n in CITY]
+    print(tables.assumptions(crowded))
+    print(tables.machines(days["crowded"], crowded))
+    for name, costs in days.items():
+        print(f"\na {name} day{tables.day(costs)}")
+    print(tables.live(days["quiet"], measured, quiet), flush=True)
+    plots.scale(of_runs, days, crowded, arguments.plots)
+    results = {name: [asdict(of_n) for of_n in costs] for name, costs in days.items()}
+    return {"assumed": asdict(crowded), "costs": results}
 
 
 if __name__ == "__main__":

@@ -103,7 +103,8 @@ class Rates:
         link_s: Linking, by tracklets of a run.
         link_mib: Memory of linking, by tracklets of a run.
         step_s: A step of online linking, by tracklets that it looks at.
-        looked_at_per_rate: Tracklets that a step looks at, for one tracklet a second.
+        looked_at_per_camera: Tracklets that a step looks at, of each camera of the simulated day
+            of `benchmarks.linking`: it depends on how many people come by, not on tracklets.
     """
 
     decode_ms_per_s: float
@@ -127,7 +128,7 @@ class Rates:
     link_s: PowerLaw
     link_mib: Line
     step_s: PowerLaw
-    looked_at_per_rate: float
+    looked_at_per_camera: float
 
     def as_json(self) -> dict[str, Any]:
         """Return all values by name."""
@@ -139,8 +140,8 @@ class Assumptions:
     """What was not measured here, each with its reason.
 
     Attributes:
-        busy_hours: Hours of a day in which a camera sees as much as the clips; it sees nobody in
-            the others, and then costs decoding alone (`detector.skip_unchanged`).
+        busy_hours: Hours of a day in which people come by.
+        share: Tracklets in these hours, of those that the scenes have in the same time.
         load: Share of the cores, GPUs and networks that may be used, so that peaks fit.
         cameras_per_worker: As `ray.cameras_per_worker` has it by default.
         cores_per_node: Of a machine of the cluster.
@@ -150,10 +151,11 @@ class Assumptions:
         site_cameras: Cameras that one site has, between which people walk.
         link_hours: Linking a day of files may take so long, on one core a shard.
         link_gib: Memory of the machine that links a shard.
-        live_delay_s: `linking.max_delay_s`; two steps come in this time.
+        live_delay_s: `linking.max_delay_s`; two steps are due in this time.
     """
 
     busy_hours: float = 8.0
+    share: float = 1.0
     load: float = 0.7
     cameras_per_worker: int = 4
     cores_per_node: int = 32
@@ -178,8 +180,8 @@ class Linking:
         is_measured: Whether so many tracklets were linked in a measurement.
         shards: Shards of a day that each keep within the limits of time and memory.
         shard_s: How long one of them is.
-        step_s: A step of live linking at the busiest time.
-        fits_live: Whether live linking keeps up with that.
+        step_s: A step of live linking. Where it is longer than half of `linking.max_delay_s`,
+            people have their numbers later; nothing else waits for it.
     """
 
     cameras: int
@@ -190,7 +192,6 @@ class Linking:
     shards: int
     shard_s: float
     step_s: float
-    fits_live: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +247,7 @@ def costs(cameras: int, rates: Rates, assumed: Assumptions) -> Costs:
         rates: What was measured.
         assumed: What was not.
     """
-    crops_per_s = rates.tracklets_per_min / MIN_S * rates.crops_per_tracklet
+    crops_per_s = assumed.share * rates.tracklets_per_min / MIN_S * rates.crops_per_tracklet
     networks_ms = rates.looks_per_s * rates.detect_ms + crops_per_s * rates.embed_ms
     rest_ms = rates.decode_ms_per_s + rates.looks_per_s * rates.track_ms
     full_hd_ms = rates.full_hd_ms_per_s - rates.decode_ms_per_s
@@ -280,14 +281,14 @@ def costs(cameras: int, rates: Rates, assumed: Assumptions) -> Costs:
 
 def tracklets_of_a_day(cameras: int, rates: Rates, assumed: Assumptions) -> float:
     """Return how many tracklets cameras make in a day."""
-    return cameras * rates.tracklets_per_min * assumed.busy_hours * HOUR_S / MIN_S
+    a_camera = rates.tracklets_per_min * assumed.share * assumed.busy_hours * HOUR_S / MIN_S
+    return cameras * a_camera
 
 
 def linking(cameras: int, rates: Rates, assumed: Assumptions) -> Linking:
     """Return what one linker of some cameras costs, and the longest shard that it can link.
 
-    A shard is as long as time and memory let it be; the tracklets of the day are cut into so many
-    of them, evenly over the busy hours.
+    As few shards are made as time and memory allow, evenly over the busy hours.
 
     Args:
         cameras: Of one run.
@@ -295,12 +296,10 @@ def linking(cameras: int, rates: Rates, assumed: Assumptions) -> Linking:
         assumed: What was not.
     """
     tracklets = tracklets_of_a_day(cameras, rates, assumed)
-    per_s = cameras * rates.tracklets_per_min / MIN_S
     most_by_time = rates.link_s.largest_size(assumed.link_hours * HOUR_S)
     most_by_memory = rates.link_mib.largest_size(assumed.link_gib * 1024)
     most = min(most_by_time, most_by_memory)
     shards = math.ceil(tracklets / most)
-    step_s = rates.step_s.at(per_s * rates.looked_at_per_rate)
     return Linking(
         cameras=cameras,
         tracklets=tracklets,
@@ -308,16 +307,15 @@ def linking(cameras: int, rates: Rates, assumed: Assumptions) -> Linking:
         gib=rates.link_mib.at(tracklets) / 1024,
         is_measured=tracklets <= rates.link_s.largest,
         shards=shards,
-        shard_s=DAY_S if shards == 1 else most / per_s,
-        step_s=step_s,
-        fits_live=step_s <= assumed.live_delay_s / 2,
+        shard_s=assumed.busy_hours * HOUR_S / shards,
+        step_s=rates.step_s.at(cameras * rates.looked_at_per_camera),
     )
 
 
 def most_live_cameras(rates: Rates, assumed: Assumptions) -> int:
-    """Return how many cameras one live run can link without falling behind."""
+    """Return how many cameras of the simulated day one live run links in time."""
     looked_at = rates.step_s.largest_size(assumed.live_delay_s / 2)
-    return int(looked_at / rates.looked_at_per_rate / (rates.tracklets_per_min / MIN_S))
+    return int(looked_at / rates.looked_at_per_camera)
 
 
 def _memory_mib(cameras: int, workers: int, nodes: int, rates: Rates) -> float:

@@ -1,6 +1,6 @@
 """Drawing of the benchmark; matplotlib is optional."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,17 @@ FILE = "scale.png"
 
 
 def scale(
-    pairs: Sequence[Pair], city: Sequence[Costs], assumed: Assumptions, folder: Path | None
+    pairs: Sequence[Pair],
+    days: Mapping[str, Sequence[Costs]],
+    assumed: Assumptions,
+    folder: Path | None,
 ) -> None:
     """Draw what was measured and what cameras would cost, as `scale.png`.
 
     Args:
         pairs: Runs, the engine local first.
-        city: Costs of each number of cameras.
+        days: Costs of each number of cameras, by name of the day; the first one is drawn where
+            the day does not matter.
         assumed: Assumptions behind them.
         folder: Where to; None draws nothing.
     """
@@ -30,6 +34,7 @@ def scale(
     figure = Figure(figsize=(10, 7.5), dpi=110, layout="constrained")
     (measured, machines), (network, linking) = figure.subplots(2, 2)
     _draw_runs(measured, pairs)
+    city, *_ = days.values()
     cameras = [of_n.cameras for of_n in city]
     _lines(
         machines,
@@ -49,22 +54,21 @@ def scale(
             "from cameras, Mbit/s (assumed)": [1000 * of_n.camera_gbit_s for of_n in city],
             "workers to drivers, Mbit/s": [of_n.sent_mbit_s for of_n in city],
             "video of a day, GB": [of_n.stored_gb["video"] for of_n in city],
-            "all else of a day, GB": [
+            "all else of a crowded day, GB": [
                 sum(of_n.stored_gb.values()) - of_n.stored_gb["video"] for of_n in city
             ],
         },
     )
     network.set_title("simulated: network and storage", fontsize=10)
-    _lines(
-        linking,
-        cameras,
-        {
-            "one linker": [of_n.as_one.hours for of_n in city],
-            "each of the sites": [of_n.by_site.hours for of_n in city],
-        },
-    )
+    hours = {}
+    for name, costs in days.items():
+        hours[f"{name} day, one linker"] = [of_n.as_one.hours for of_n in costs]
+        hours[f"{name} day, a linker a site"] = [of_n.by_site.hours for of_n in costs]
+    _lines(linking, cameras, hours)
     linking.axhline(assumed.link_hours, color="black", linewidth=1, linestyle="--")
-    linking.set_title("simulated: CPU hours to link a day; shards below the line", fontsize=10)
+    linking.set_title(
+        "simulated: CPU hours of linking a day; a shard is below the line", fontsize=10
+    )
     save(figure, folder / FILE)
 
 

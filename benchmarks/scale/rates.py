@@ -44,6 +44,8 @@ SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
 WINDOWS_S = (150.0, 300.0, 600.0)
 """`linking.forget_after_s`, for a step of online linking."""
 ONLINE_TRACKLETS = 3000
+SITE_CAMERAS = site.N_COLUMNS * site.N_ROWS + site.N_HALLS
+"""Of the simulated day."""
 N_PICTURES = 40
 """Pictures that the detector looks at again, so that its time is known without that of decoding."""
 KINDS = {
@@ -348,7 +350,7 @@ def combined(
         link_s=PowerLaw.through(sizes, [row["cpu_s"] for row in linked_rows]),
         link_mib=Line.through(sizes, [row["peak_mib"] for row in linked_rows]),
         step_s=PowerLaw.through(looked_at, [row["step_ms"] / 1000 for row in stepped_rows]),
-        looked_at_per_rate=usual["looked_at"] / (site.TRACKLETS_A_DAY / site.DAY_S),
+        looked_at_per_camera=usual["looked_at"] / SITE_CAMERAS,
     )
 
 

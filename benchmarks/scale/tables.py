@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from benchmarks.scale.model import Assumptions, Costs, Linking, Rates, most_live_cameras
@@ -122,63 +123,93 @@ def assumptions(assumed: Assumptions) -> str:
     return "\n".join(["", "assumed:", *named])
 
 
-def city(costs: Sequence[Costs], rates: Rates, assumed: Assumptions) -> str:
-    """Return what numbers of cameras would cost.
+def machines(costs: Sequence[Costs], assumed: Assumptions) -> str:
+    """Return what numbers of cameras take while people come by.
+
+    Args:
+        costs: Of each number of cameras.
+        assumed: What was not measured.
+    """
+    return _table(
+        costs,
+        {
+            "workers": lambda of_n: f"{of_n.workers:,}",
+            "cores of workers": lambda of_n: f"{of_n.cores:,.0f}",
+            "  of 1920x1080, 25 frames/s": lambda of_n: f"{of_n.cores_full_hd:,.0f}",
+            "  more with annotated video": lambda of_n: f"{of_n.cores_video:,.0f}",
+            f"machines of {assumed.cores_per_node} cores": lambda of_n: f"{of_n.nodes:,}",
+            "with GPUs: cores": lambda of_n: f"{of_n.cores_with_gpus:,.0f}",
+            "  GPUs": lambda of_n: f"{of_n.gpus:,.1f}",
+            "cores of drivers": lambda of_n: f"{of_n.driver_cores:,.1f}",
+            "cores of Ray": lambda of_n: f"{of_n.ray_cores:,.1f}",
+            "memory of workers and Ray, GiB": lambda of_n: f"{of_n.memory_gib:,.0f}",
+            "from cameras, Gbit/s": lambda of_n: f"{of_n.camera_gbit_s:,.2f}",
+            "from workers to drivers, Mbit/s": lambda of_n: f"{of_n.sent_mbit_s:,.1f}",
+        },
+    )
+
+
+def day(costs: Sequence[Costs]) -> str:
+    """Return what a day of numbers of cameras stores, and how it is linked.
+
+    Args:
+        costs: Of each number of cameras.
+    """
+    rows: dict[str, Callable[[Costs], str]] = {
+        "tracklets of a day": lambda of_n: f"{of_n.as_one.tracklets:,.0f}",
+        "memory of them in drivers, GiB": lambda of_n: f"{of_n.kept_gib:,.1f}",
+    }
+    for kind in costs[0].stored_gb:
+        rows[f"{kind} on disk, GB"] = partial(_stored, kind)
+    rows |= _linking_rows("one linker", lambda of_n: of_n.as_one)
+    rows["sites"] = lambda of_n: f"{of_n.sites:,}"
+    rows |= _linking_rows("a linker a site", lambda of_n: of_n.by_site)
+    return _table(costs, rows)
+
+
+def live(costs: Sequence[Costs], rates: Rates, assumed: Assumptions) -> str:
+    """Return how long a step of live linking takes at sites as those of `benchmarks.linking`.
 
     Args:
         costs: Of each number of cameras.
         rates: What was measured.
         assumed: What was not.
     """
+    rows: dict[str, Callable[[Costs], str]] = {
+        "one live linker: a step, s": lambda of_n: f"{of_n.as_one.step_s:,.2f}",
+        "a live linker a site: a step, s": lambda of_n: f"{of_n.by_site.step_s:,.2f}",
+    }
+    most = most_live_cameras(rates, assumed)
+    aim_s = assumed.live_delay_s / 2
+    return f"{_table(costs, rows)}\na step takes {aim_s:g} s with {most:,} cameras"
+
+
+def _stored(kind: str, costs: Costs) -> str:
+    return f"{costs.stored_gb[kind]:,.1f}"
+
+
+def _linking_rows(
+    name: str, linker: Callable[[Costs], Linking]
+) -> dict[str, Callable[[Costs], str]]:
+    """Rows of one way to link."""
+    return {
+        f"{name}: CPU hours": lambda of_n: _extrapolated(linker(of_n), linker(of_n).hours),
+        f"{name}: GiB as one shard": lambda of_n: _extrapolated(linker(of_n), linker(of_n).gib),
+        f"{name}: shards": lambda of_n: f"{linker(of_n).shards:,}",
+        f"{name}: linking.shard_s": lambda of_n: f"{linker(of_n).shard_s:,.0f}",
+    }
+
+
+def _table(costs: Sequence[Costs], rows: Mapping[str, Callable[[Costs], str]]) -> str:
     lines = ["", _row("cameras", [f"{of_n.cameras:,}" for of_n in costs])]
-
-    def add(name: str, value: Callable[[Costs], str]) -> None:
+    for name, value in rows.items():
         lines.append(_row(name, [value(of_n) for of_n in costs]))
-
-    add("workers", lambda of_n: f"{of_n.workers:,}")
-    add("cores of workers", lambda of_n: f"{of_n.cores:,.0f}")
-    add("  of 1920x1080, 25 frames/s", lambda of_n: f"{of_n.cores_full_hd:,.0f}")
-    add("  more with annotated video", lambda of_n: f"{of_n.cores_video:,.0f}")
-    add(f"machines of {assumed.cores_per_node} cores", lambda of_n: f"{of_n.nodes:,}")
-    add("with GPUs: cores", lambda of_n: f"{of_n.cores_with_gpus:,.0f}")
-    add("  GPUs", lambda of_n: f"{of_n.gpus:,.1f}")
-    add("cores of drivers", lambda of_n: f"{of_n.driver_cores:,.1f}")
-    add("cores of Ray", lambda of_n: f"{of_n.ray_cores:,.1f}")
-    add("from cameras, Gbit/s", lambda of_n: f"{of_n.camera_gbit_s:,.2f}")
-    add("from workers to drivers, Mbit/s", lambda of_n: f"{of_n.sent_mbit_s:,.1f}")
-    add("memory of workers and Ray, GiB", lambda of_n: f"{of_n.memory_gib:,.0f}")
-    add("memory of a day in drivers, GiB", lambda of_n: f"{of_n.kept_gib:,.1f}")
-    for kind in costs[0].stored_gb:
-        stored = [f"{of_n.stored_gb[kind]:,.1f}" for of_n in costs]
-        lines.append(_row(f"{kind} of a day, GB", stored))
-    add("tracklets of a day", lambda of_n: f"{of_n.as_one.tracklets:,.0f}")
-    for name, linker in (("one linker", "as_one"), ("a linker a site", "by_site")):
-        lines.append("")
-        _add_linking(add, name, linker)
-    add("sites", lambda of_n: f"{of_n.sites:,}")
-    lines.append(f"\none live run links up to {most_live_cameras(rates, assumed):,} cameras")
     return "\n".join(lines)
 
 
-def _add_linking(
-    add: Callable[[str, Callable[[Costs], str]], None], name: str, linker: str
-) -> None:
-    """Add rows of one way to link."""
-
-    def of(costs: Costs) -> Linking:
-        found: Linking = getattr(costs, linker)
-        return found
-
-    add(f"{name}: CPU hours a day", lambda of_n: f"{of(of_n).hours:,.2f}{_mark(of(of_n))}")
-    add("  GiB as one shard", lambda of_n: f"{of(of_n).gib:,.1f}{_mark(of(of_n))}")
-    add("  shards a day", lambda of_n: f"{of(of_n).shards:,}")
-    add("  linking.shard_s", lambda of_n: f"{of(of_n).shard_s:,.0f}")
-    add("  live step, s", lambda of_n: f"{of(of_n).step_s:,.2f}")
-
-
-def _mark(linking: Linking) -> str:
-    """A star where the size was not measured."""
-    return "" if linking.is_measured else "*"
+def _extrapolated(linking: Linking, value: float) -> str:
+    """A value, with a star where the size was not measured."""
+    return f"{value:,.2f}" + ("" if linking.is_measured else "*")
 
 
 def _row(name: str, values: Sequence[str]) -> str:

@@ -42,10 +42,10 @@ RATES = Rates(
     link_s=PowerLaw(0.001, 1.0, 100_000.0),
     link_mib=Line(400.0, 0.01),
     step_s=PowerLaw(0.0005, 1.0, 2000.0),
-    looked_at_per_rate=600.0,
+    looked_at_per_camera=20.0,
 )
-BURN = "import time\nwhile time.process_time() < 1: pass"
-"""Uses a second of CPU time."""
+BURN = "import time\nwhile time.process_time() < 0.5: pass"
+"""Uses half a second of CPU time."""
 N_BYTES = 3_000_000
 
 
@@ -90,9 +90,10 @@ def test_each_shard_can_be_linked_in_the_time_and_memory_that_there_are(cameras:
     linking = model.linking(cameras, RATES, ASSUMED)
     per_s = cameras * RATES.tracklets_per_min / 60
     in_shard = per_s * linking.shard_s
+    assert linking.shards * in_shard == pytest.approx(linking.tracklets)
     assert RATES.link_s.at(in_shard) <= ASSUMED.link_hours * 3600 * (1 + 1e-9)
     assert RATES.link_mib.at(in_shard) <= ASSUMED.link_gib * 1024 * (1 + 1e-9)
-    assert linking.shards * in_shard >= linking.tracklets
+    assert linking.shards == 1 or in_shard > 0.5 * 1e6
 
 
 def test_a_linker_for_each_site_costs_the_same_however_many_sites_there_are() -> None:
@@ -104,18 +105,27 @@ def test_a_linker_for_each_site_costs_the_same_however_many_sites_there_are() ->
 
 
 def test_sizes_beyond_those_that_were_measured_are_marked() -> None:
-    assert model.linking(1, RATES, ASSUMED).is_measured
-    assert not model.linking(100, RATES, ASSUMED).is_measured
-    city = [model.costs(n, RATES, ASSUMED) for n in CITY]
-    lines = tables.city(city, RATES, ASSUMED).splitlines()
+    costs = [model.costs(n, RATES, ASSUMED) for n in (1, 100)]
+    lines = tables.day(costs).splitlines()
     (hours,) = [line for line in lines if line.startswith("one linker: CPU hours")]
-    assert hours.endswith("*")
+    few, many = hours.split()[-2:]
+    assert not few.endswith("*")
+    assert many.endswith("*")
 
 
 def test_one_live_run_has_as_many_cameras_as_a_step_has_time_for() -> None:
     most = model.most_live_cameras(RATES, ASSUMED)
-    assert model.linking(most, RATES, ASSUMED).fits_live
-    assert not model.linking(most + 1, RATES, ASSUMED).fits_live
+    assert model.linking(most, RATES, ASSUMED).step_s <= ASSUMED.live_delay_s / 2
+    assert model.linking(most + 1, RATES, ASSUMED).step_s > ASSUMED.live_delay_s / 2
+
+
+def test_a_quiet_day_has_its_share_of_the_tracklets_of_a_crowded_one() -> None:
+    quiet = replace(ASSUMED, share=0.25)
+    costs = model.costs(10, RATES, quiet)
+    crowded = model.costs(10, RATES, ASSUMED)
+    assert costs.as_one.tracklets == 0.25 * crowded.as_one.tracklets
+    assert costs.stored_gb["rows"] == pytest.approx(0.25 * crowded.stored_gb["rows"])
+    assert costs.stored_gb["video"] == crowded.stored_gb["video"]
 
 
 def wait_for(sampler: Sampler, is_there: Callable[[Used], bool]) -> Used:
@@ -134,9 +144,9 @@ def test_cpu_time_of_processes_that_the_command_does_not_wait_for_counts() -> No
     with subprocess.Popen([sys.executable, "-c", program + wait], stdin=subprocess.PIPE) as command:
         sampler.roots.add(command.pid)
         wait_for(sampler, lambda used: len(used.processes) == 2)
-    used = wait_for(sampler, lambda used: used.cpu_s(COMMAND, command.pid) > 0.8)
+    used = wait_for(sampler, lambda used: used.cpu_s(COMMAND, command.pid) > 0.4)
     sampler.stop()
-    assert used.cpu_s(COMMAND, command.pid) > 0.8
+    assert used.cpu_s(COMMAND, command.pid) > 0.4
     assert len(used.of(COMMAND, command.pid)) == 2
 
 
