@@ -151,7 +151,10 @@ class Group:
         self._timings = Timings()
         self._stills = Stills(config.privacy.blur)
         self._done = done or NOTHING_DONE
-        self._replay = Replay(detector, self._done.found) if done is not None else None
+        is_slow = not config.detector.detections  # a file of boxes is read again
+        self._replay = None
+        if done is not None and is_slow:
+            self._replay = Replay(detector, self._done.found)
         self._detector: Detector = self._replay or detector
         on_frame = self._stills.look if config.output.report else None
         self._worker = Worker(sources, self._detector, config, self._timings, on_frame)

@@ -54,8 +54,8 @@ WORKERS = (1, 2, 4, 8)
 QUIET_TRACKLETS = site.TRACKLETS_A_DAY / rates.SITE_CAMERAS
 """Of a camera and day, as in the simulated day of `benchmarks.linking`."""
 CITY = (10, 100, 1_000, 10_000)
-DEFAULT_SCENES = scenes.DEFAULT[:3]
-"""With people all the time: a square, a mall, a terrace. Those that are not there are left out."""
+DEFAULT_SCENES = scenes.DEFAULT[:2]
+"""Crowded all the time: a square and a mall. Those that are not there are left out."""
 
 
 def parse(words: list[str] | None = None) -> argparse.Namespace:

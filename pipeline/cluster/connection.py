@@ -1,14 +1,19 @@
 """A Ray cluster to work with: one that is started on this machine for a run, or one that runs.
 
 Ray waits for minutes for a cluster that does not answer, and then ends the process. So its address
-is tried first. Nothing is sent to Ray's makers, and no dashboard is started.
+is tried first. Nothing is sent to Ray's makers, and no dashboard is started. A cluster that is
+started for a run listens on the network like any other, so it wants a token that nobody knows but
+its own processes (Ray 2.52 and later). Its processes would ask the metadata services of three
+clouds where they run; they are given a proxy that does not exist.
 """
 
 import importlib.util
 import logging
 import os
+import secrets
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,9 +36,13 @@ MAX_FREE_SHOWN = 4
 """Most machines whose resources are named in a message."""
 HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 HTTP2_SETTINGS = 4
+NOWHERE = "http://127.0.0.1:9"
+PROXY = "http_proxy"
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # they are on by default
+    "RAY_USAGE_STATS_REPORT_URL": NOWHERE,  # it is reported there that they are off
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker without a GPU sees none
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what happens to workers is told here, in one line
 }
 
 
@@ -76,12 +85,14 @@ def connected(config: RayConfig) -> Iterator[bool]:
     Raises:
         ClusterError: Ray is not installed, the cluster does not answer, or it cannot be started.
     """
+    address = config.address or os.environ.get("RAY_ADDRESS", "") or "local"
+    is_own = address == "local"
+    if is_own:
+        _guard()
     ray = import_ray()
     if ray.is_initialized():
         yield False
         return
-    address = config.address or os.environ.get("RAY_ADDRESS", "") or "local"
-    is_own = address == "local"
     try:
         with _keeping_signals():
             if is_own:
@@ -91,6 +102,16 @@ def connected(config: RayConfig) -> Iterator[bool]:
         yield is_own
     finally:
         ray.shutdown()
+
+
+def _guard() -> None:
+    """Have clusters of this process want a token, unless the user has set how they are guarded.
+
+    Ray reads that when it is imported, and never again.
+    """
+    if "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 @contextmanager
@@ -155,8 +176,15 @@ def _has(there: Sequence[Node]) -> str:
     return "; ".join(told) + (f"; and {n_more} more" if n_more else "")
 
 
+def use_own_web() -> None:
+    """Take back what keeps Ray's own processes from the web, in a worker that they started."""
+    if os.environ.get(PROXY) == NOWHERE:
+        del os.environ[PROXY]
+
+
 def _start(ray: Any) -> None:
     """Start a cluster on this machine; raises ClusterError."""
+    os.environ.setdefault(PROXY, NOWHERE)
     try:
         ray.init(
             address="local",
@@ -167,6 +195,8 @@ def _start(ray: Any) -> None:
         )
     except (OSError, ValueError, RuntimeError) as error:
         raise ClusterError(f"Ray cannot be started on this machine: {one_line(error)}") from None
+    finally:
+        use_own_web()
 
 
 def _connect(ray: Any, address: str) -> None:

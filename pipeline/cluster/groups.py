@@ -17,8 +17,8 @@ class CameraGroup:
     """Cameras of one worker.
 
     Attributes:
-        name: of the group in `ray.groups`; where cameras have no group, that of the first one, or
-            of the first and the last.
+        name: of the group in the settings; where cameras have no group, that of the first one, or
+            of the first and the last. No two groups have the same.
         cameras: their names.
         needs: what the worker is given of a machine.
         on_gpu: whether networks run on a GPU, where the settings do not say what it is given.
@@ -91,6 +91,8 @@ def divide(
         end = len(without_group) * (number + 1) // n_groups
         part = without_group[first:end]
         name = part[0] if len(part) == 1 else f"{part[0]}..{part[-1]}"
+        while name in [group.name for group in groups]:
+            name += "'"
         groups.append(CameraGroup(name, tuple(part), GroupConfig(), on_gpu))
     return groups
 

@@ -32,6 +32,10 @@ AVOID_S = 20.0
 whether that one is dead.
 """
 
+LOW_ON_MEMORY = "low on memory"
+NO_MODULE = "ModuleNotFoundError:"
+"""Stand in Ray's texts of why a worker is gone."""
+
 
 class Place(NamedTuple):
     """Where a worker runs: Ray's id of the machine, its name, and the process."""
@@ -43,6 +47,11 @@ class Place(NamedTuple):
 
 class SupervisedWorker:
     """What the actors that are supervised have in common."""
+
+    def __new__(cls, *_: Any) -> "SupervisedWorker":
+        """Prepare the process before anything of the worker begins."""
+        connection.use_own_web()
+        return super().__new__(cls)
 
     def where(self) -> Place:
         """Return where this worker runs."""
@@ -290,6 +299,15 @@ def _named(group: CameraGroup) -> str:
 
 def _in_words(error: Exception) -> str:
     """Why a worker is gone, in one line; Ray's texts have many."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = next((line for line in lines if "died" in line or "dead" in line), one_line(error))
-    return one_line(ClusterError(text))
+    exceptions = connection.import_ray().exceptions
+    text = str(error)
+    if LOW_ON_MEMORY in text:
+        return "its machine was low on memory, so Ray ended it; give workers fewer cameras"
+    missing = next((line.strip() for line in text.splitlines() if NO_MODULE in line), "")
+    if missing:
+        return f"{one_line(ClusterError(missing))}; install this program on all machines"
+    if isinstance(error, exceptions.ActorUnavailableError):
+        return "it cannot be reached"
+    if isinstance(error, exceptions.ActorDiedError) and "creation task" not in text:
+        return "its process died"
+    return one_line(error)

@@ -91,7 +91,8 @@ class MotFileDetector:
             self._notes += _frames_in_vain(indices, first, camera, where, first_frame == AUTO)
             self._notes += box_files.check_pixels(rows, where, (camera.width, camera.height))
             self._read[camera.name] = self._file_of(rows, indices, where, min_score)
-        self._n_given = dict.fromkeys(paths, 0)
+        self._n_given: dict[str, int] = {}
+        """Boxes of each camera that was asked about: a worker is not asked about all."""
 
     @property
     def warnings(self) -> list[str]:
@@ -99,7 +100,7 @@ class MotFileDetector:
         unused = [
             f"{file.where}: none of its {file.n_boxes} boxes is of a frame that was processed"
             for camera, file in self._read.items()
-            if file.n_boxes and not self._n_given[camera]
+            if file.n_boxes and self._n_given.get(camera) == 0
         ]
         return self._notes + unused
 
@@ -107,7 +108,7 @@ class MotFileDetector:
         """Return the file's boxes of each frame."""
         found = [self._read[f.camera].frames.get(f.index, NO_DETECTIONS) for f in frames]
         for frame, in_frame in zip(frames, found, strict=True):
-            self._n_given[frame.camera] += len(in_frame)
+            self._n_given[frame.camera] = self._n_given.get(frame.camera, 0) + len(in_frame)
         return found
 
     def _people(self, rows: Array, where: Path, classes: tuple[int, ...]) -> Array:

@@ -28,6 +28,14 @@ def test_cameras_of_one_group_are_together_and_get_what_the_group_is_given() -> 
     assert groups[1].resources == {"CPU": 1}
 
 
+def test_a_camera_may_have_the_name_of_a_group_that_it_is_not_in() -> None:
+    groups = divide([*cameras("a", group="north"), *cameras("north")], RayConfig())
+    assert [(group.name, group.cameras) for group in groups] == [
+        ("north", ("a",)),
+        ("north'", ("north",)),
+    ]
+
+
 def test_a_group_that_finds_no_room_is_named_and_the_others_are_placed() -> None:
     big = GroupConfig(num_cpus=2)
     config = RayConfig(cameras_per_worker=1, groups={"big": big})

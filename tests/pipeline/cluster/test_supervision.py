@@ -1,0 +1,141 @@
+"""Workers on a real cluster of this machine that are killed, hang, fail, and are started again."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+import pytest
+
+from pipeline.cluster import connection
+from pipeline.cluster.groups import CameraGroup
+from pipeline.cluster.supervision import (
+    Answered,
+    Event,
+    Lost,
+    Started,
+    SupervisedWorker,
+    Supervisor,
+)
+from pipeline.config import GroupConfig, RayConfig
+from pipeline.errors import ClusterError, SourceError
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("ray", reason="needs the package ray (pip install 'ray>=2.50,<3')")
+
+LIMIT_S = 60.0
+GROUP = CameraGroup("north", ("cam1", "cam2"), GroupConfig(num_cpus=0))
+
+
+class Adder(SupervisedWorker):
+    """Counts on from a number."""
+
+    def __init__(self, first: int) -> None:
+        self._number = first
+
+    def next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def fail(self) -> None:
+        raise SourceError("cam1.mp4: is gone")
+
+    def end(self) -> None:
+        os._exit(1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    """A cluster of this machine, as a run starts it where nothing is set up."""
+    with connection.connected(RayConfig()) as is_own:
+        assert is_own
+        yield
+
+
+def supervised(first: int = 0, hang_s: float = 10.0) -> tuple[Supervisor, list[int]]:
+    """A worker that has started, and the numbers that its group has come to."""
+    reached = [first]
+
+    def make(group: CameraGroup) -> tuple[type[Adder], Sequence[int]]:
+        return Adder, (reached[-1],)
+
+    supervisor = Supervisor([GROUP], make, LIMIT_S, hang_s)
+    supervisor.start()
+    assert isinstance(next_event(supervisor), Started)
+    return supervisor, reached
+
+
+def next_event(supervisor: Supervisor) -> Event:
+    """Wait for something to happen."""
+    until_s = time.monotonic() + LIMIT_S
+    while time.monotonic() < until_s:
+        if events := supervisor.poll(0.2):
+            (event,) = events
+            return event
+    raise AssertionError("nothing happened")
+
+
+def ask(supervisor: Supervisor) -> int:
+    supervisor.ask("north", "next")
+    event = next_event(supervisor)
+    assert isinstance(event, Answered)
+    return int(event.answer)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_worker_that_is_killed_or_hangs_goes_on_in_another_process(number: int) -> None:
+    supervisor, reached = supervised(hang_s=1.5)
+    with closing(supervisor):
+        reached.append(ask(supervisor))
+        before = supervisor.places["north"]
+        os.kill(before.pid, number)
+        supervisor.ask("north", "next")
+        lost = next_event(supervisor)
+        assert isinstance(lost, Lost)
+        assert lost.place == before
+        again = next_event(supervisor)
+        assert isinstance(again, Started)
+        assert again.n_losses == 1
+        assert again.place.pid != before.pid
+        assert ask(supervisor) == reached[-1] + 1
+    if number == signal.SIGSTOP:
+        os.kill(before.pid, signal.SIGKILL)
+
+
+def test_an_error_of_a_worker_is_raised_as_it_was_there() -> None:
+    supervisor, _ = supervised()
+    with closing(supervisor):
+        supervisor.ask("north", "fail")
+        with pytest.raises(SourceError, match=r"^cam1.mp4: is gone$"):
+            next_event(supervisor)
+
+
+def test_a_worker_that_is_lost_again_and_again_is_given_up_in_one_line() -> None:
+    supervisor, _ = supervised()
+    with closing(supervisor):
+        for _ in range(2):
+            supervisor.ask("north", "end")
+            assert isinstance(next_event(supervisor), Lost)
+            assert isinstance(next_event(supervisor), Started)
+        supervisor.progressed("north")
+        for _ in range(2):
+            supervisor.ask("north", "end")
+            assert isinstance(next_event(supervisor), Lost)
+            assert isinstance(next_event(supervisor), Started)
+        supervisor.ask("north", "end")
+        with pytest.raises(ClusterError) as caught:
+            next_event(supervisor)
+    assert str(caught.value).startswith(
+        "the worker of north (cam1, cam2) was lost 3 times without progress, at last on "
+    )
+
+
+def test_a_cluster_that_is_too_small_is_told_with_what_is_missing() -> None:
+    needs = GroupConfig(num_cpus=1000)
+    with pytest.raises(ClusterError, match=r"needs 1000 CPU, which no machine of the cluster has"):
+        connection.refuse_too_small([CameraGroup("big", ("a",), needs)], at_once=False)
+    many = [CameraGroup(str(i), (str(i),), GroupConfig()) for i in range(100)]
+    connection.refuse_too_small(many, at_once=False)
+    with pytest.raises(ClusterError, match=r"too small for 100 workers: \d+ find no room"):
+        connection.refuse_too_small(many, at_once=True)
