@@ -81,7 +81,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         help="folders with one video per camera; the runs take the first (default: the sample, and"
         " scenes of ../shared/data that are there)",
     )
-    add("--rate-seconds", type=float, default=15.0, metavar="S", help="of each video, for rates")
+    add("--rate-seconds", type=float, default=12.0, metavar="S", help="of each video, for rates")
     add("--sizes", type=int, nargs="+", default=rates.SIZES, metavar="N", help="tracklets, linked")
     add("--busy-hours", type=float, metavar="H", help="of a day that is as busy as the scenes")
     add("--measured", type=Path, metavar="FILE", help="where measurements are kept")
@@ -110,6 +110,8 @@ def _run(arguments: argparse.Namespace) -> None:
         results["runs"] = [pair.as_json() for pair in of_runs]
     if {"rates", "city"} & set(arguments.parts):
         of_scenes = _of_scenes(arguments, chosen, kept)
+        seconds = arguments.rate_seconds
+        sent = kept.get(f"sent {chosen[0].name}", seconds, lambda: rates.sent(chosen[0], seconds))
         video = chosen[0].videos[0].path
         full_hd_ms = kept.get("full HD", rates.N_FULL_HD, lambda: rates.full_hd(video))
         linked = kept.get("linked", list(arguments.sizes), lambda: rates.linked(arguments.sizes))
@@ -118,7 +120,7 @@ def _run(arguments: argparse.Namespace) -> None:
         )
         measured = rates.combined(of_runs, of_scenes, full_hd_ms, linked, stepped)
         if "rates" in arguments.parts:
-            print(tables.rates(of_scenes, full_hd_ms, linked, stepped), flush=True)
+            print(tables.rates(of_scenes, sent, full_hd_ms, linked, stepped), flush=True)
             results["rates"] = measured.as_json()
     if "city" in arguments.parts:
         results["city"] = _city(arguments, of_runs, measured)

@@ -31,7 +31,7 @@ def scale(
         return
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 7.5), dpi=110, layout="constrained")
+    figure = Figure(figsize=(10, 7.5), dpi=90, layout="constrained")
     (measured, machines), (network, linking) = figure.subplots(2, 2)
     _draw_runs(measured, pairs)
     city, *_ = days.values()
@@ -60,15 +60,13 @@ def scale(
         },
     )
     network.set_title("simulated: network and storage", fontsize=10)
-    hours = {}
+    memory = {}
     for name, costs in days.items():
-        hours[f"{name} day, one linker"] = [of_n.as_one.hours for of_n in costs]
-        hours[f"{name} day, a linker a site"] = [of_n.by_site.hours for of_n in costs]
-    _lines(linking, cameras, hours)
-    linking.axhline(assumed.link_hours, color="black", linewidth=1, linestyle="--")
-    linking.set_title(
-        "simulated: CPU hours of linking a day; a shard is below the line", fontsize=10
-    )
+        memory[f"{name} day, one linker"] = [of_n.as_one.gib for of_n in costs]
+        memory[f"{name} day, a linker a site"] = [of_n.by_site.gib for of_n in costs]
+    _lines(linking, cameras, memory)
+    linking.axhline(assumed.link_gib, color="black", linewidth=1, linestyle="--")
+    linking.set_title("simulated: GiB to link a day; a shard is below the line", fontsize=10)
     save(figure, folder / FILE)
 
 

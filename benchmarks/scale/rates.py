@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -28,9 +28,11 @@ from benchmarks.linking import online, site
 from benchmarks.pipeline.scenes import ROOT, Scene
 from benchmarks.scale.model import Line, PowerLaw, Rates
 from benchmarks.scale.runs import Pair
+from pipeline import chunks
 from pipeline import config as configuration
 from pipeline.api import track_people
 from pipeline.config import CameraConfig, Config, LinkingConfig, SourcesConfig
+from pipeline.group import Done, Group
 from pipeline.preparation import Prepared, prepare
 from pipeline.records import Embedded, Frame, Tracklet
 from pipeline.result import Result
@@ -224,6 +226,36 @@ def _run(config: Config, output: Path, with_video: bool) -> tuple[float, Result]
     settings = {"output.video": with_video}
     result = track_people(config=config, output=output, settings=settings)
     return time.process_time() - before_s, result
+
+
+def sent(scene: Scene, max_seconds: float) -> dict[str, float]:
+    """Return what a worker sends, by kind, bytes of a camera and second of video.
+
+    Args:
+        scene: Its cameras are read as a worker reads its own.
+        max_seconds: Of each video; 0 for all.
+    """
+    sizes = dict.fromkeys(("all", "tracklets", "boxes", "pictures"), 0.0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scene.write_config(folder / "scene.yaml")
+        settings = [f"sources.max_seconds={max_seconds}", "engine=ray"]
+        config = configuration.load(str(folder / "scene.yaml"), settings)
+        prepared = prepare(config, folder / "unused", overwrite=True)
+        done = Done(frozenset(), {}, {})
+        group = Group(prepared.sources, prepared.detector, prepared.embedder, config, done)
+        n_frames: dict[str, int] = {}
+        for chunk in group.chunks(threading.Event(), lambda _: None):
+            n_frames |= chunk.n_frames
+            size = len(chunks.to_bytes(chunk))
+            blind_ends = [replace(end, still=b"") for end in chunk.ends]
+            blind = replace(chunk, crops=[], ends=blind_ends)
+            sizes["all"] += size
+            sizes["pictures"] += size - len(chunks.to_bytes(blind))
+            sizes["boxes"] += size - len(chunks.to_bytes(replace(chunk, found=[])))
+            sizes["tracklets"] += size - len(chunks.to_bytes(replace(chunk, tracklets=[])))
+    video_s = sum(n / prepared.cameras[name].fps for name, n in n_frames.items())
+    return {kind: size / video_s for kind, size in sizes.items()}
 
 
 def full_hd(video: Path) -> float:

@@ -40,6 +40,7 @@ def runs(pairs: Sequence[Pair]) -> str:
     for what, of in CPU.items():
         lines.append(_row(f"  {of}", [f"{pair.ms_a_frame(what):.1f}" for pair in pairs]))
     add("over local", lambda pair: f"{_all_ms(pair) / _all_ms(local):.2f}")
+    add("without Ray, over local", lambda pair: f"{_own_ms(pair) / _own_ms(local):.2f}")
     add("CPU s to start and end", lambda pair: f"{_start_s(pair):.1f}")
     add("bytes sent, a camera and second", lambda pair: f"{pair.sent_bytes_s:,.0f}")
     add("program, CPU ms a camera and second", _driver_ms)
@@ -55,6 +56,11 @@ def runs(pairs: Sequence[Pair]) -> str:
 
 def _all_ms(pair: Pair) -> float:
     return sum(pair.ms_a_frame(what) for what in CPU)
+
+
+def _own_ms(pair: Pair) -> float:
+    """All but what Ray's own processes take, which depends on the time that a run takes."""
+    return _all_ms(pair) - pair.ms_a_frame("ray_s")
 
 
 def _start_s(pair: Pair) -> float:
@@ -76,6 +82,7 @@ def _is_same(pair: Pair, local: Pair) -> str:
 
 def rates(
     of_scenes: Sequence[Mapping[str, Any]],
+    sent: Mapping[str, float],
     full_hd_ms: float,
     linked: Sequence[Mapping[str, float]],
     stepped: Sequence[Mapping[str, float]],
@@ -84,6 +91,7 @@ def rates(
 
     Args:
         of_scenes: `rates.SceneRates` of each scene, by name of the value.
+        sent: As `rates.sent` returns it, of the first scene.
         full_hd_ms: Decoding of a frame of 1920x1080.
         linked: As `rates.linked` returns them.
         stepped: As `rates.stepped` returns them.
@@ -108,6 +116,8 @@ def rates(
     for kind in KINDS:
         values = [f"{scene['stored_bytes'][kind]:,.0f}" for scene in of_scenes]
         lines.append(_row(f"{kind} on disk, bytes a tracklet", values))
+    by_kind = ", ".join(f"{kind} {n_bytes:,.0f}" for kind, n_bytes in sent.items())
+    lines.append(f"bytes that a worker sends, a camera and second: {by_kind}")
     lines.append(f"decode 1920x1080: {full_hd_ms:.1f} CPU ms a frame")
     lines += ["", _row("linking: tracklets", [f"{row['n']:,.0f}" for row in linked])]
     lines.append(_row("CPU s", [f"{row['cpu_s']:.1f}" for row in linked]))
@@ -138,10 +148,10 @@ def machines(costs: Sequence[Costs], assumed: Assumptions) -> str:
             "  of 1920x1080, 25 frames/s": lambda of_n: f"{of_n.cores_full_hd:,.0f}",
             "  more with annotated video": lambda of_n: f"{of_n.cores_video:,.0f}",
             f"machines of {assumed.cores_per_node} cores": lambda of_n: f"{of_n.nodes:,}",
-            "with GPUs: cores": lambda of_n: f"{of_n.cores_with_gpus:,.0f}",
+            "with GPUs: cores": lambda of_n: f"{of_n.cores_with_gpus:,.1f}",
             "  GPUs": lambda of_n: f"{of_n.gpus:,.1f}",
             "cores of drivers": lambda of_n: f"{of_n.driver_cores:,.1f}",
-            "cores of Ray": lambda of_n: f"{of_n.ray_cores:,.1f}",
+            "cores of Ray": lambda of_n: f"{of_n.ray_cores:,.2f}",
             "memory of workers and Ray, GiB": lambda of_n: f"{of_n.memory_gib:,.0f}",
             "from cameras, Gbit/s": lambda of_n: f"{of_n.camera_gbit_s:,.2f}",
             "from workers to drivers, Mbit/s": lambda of_n: f"{of_n.sent_mbit_s:,.1f}",
