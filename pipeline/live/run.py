@@ -234,6 +234,7 @@ class _LiveRun:
             for sink in sinks.start(self._hub, config.events, os.environ, self._warn):
                 parts.enter_context(closing(sink))
             self._folder.create()
+            self._folder.reopen()
             self._place = self._output.stat()
             self._crops = BestCrops(self._output, config.privacy.blur, self._world.clock)
             self._journal = parts.enter_context(
