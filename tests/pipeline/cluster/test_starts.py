@@ -1,10 +1,11 @@
-"""The example for Kubernetes: what KubeRay needs is there, and the command is one of ours.
+"""How to start on many machines: the commands are ours, and KubeRay finds what it needs.
 
-The files were checked once against the schema of KubeRay's own resources; what is stated here is
+The files for Kubernetes were checked once against the schema of KubeRay's own resources; what is stated here is
 what a change of them could break.
 """
 
 import json
+import re
 import shlex
 import tomllib
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from pipeline.cluster.groups import divide, place
 from pipeline.config import Config
 from tests.conftest import ROOT
 
+PAGE = ROOT / "pipeline" / "cluster" / "README.md"
 FOLDER = ROOT / "configs" / "kuberay"
 FILES = ("raycluster.yaml", "rayjob.yaml")
 SHARED = "/site"
@@ -145,3 +147,26 @@ def test_the_version_of_ray_is_one_that_the_package_allows(name: str) -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     (allowed,) = extras["project"]["optional-dependencies"]["ray"]
     assert Version(cluster(name)["rayVersion"]) in Requirement(allowed).specifier
+
+
+def test_files_that_the_page_links_to_exist() -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", PAGE.read_text(encoding="utf-8"))
+    assert targets
+    assert [name for name in targets if not (PAGE.parent / name).exists()] == []
+
+
+def test_the_commands_of_the_page_are_ours_and_their_settings_valid() -> None:
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    commands = [line.partition("people-tracker ")[2] for line in lines if "--set engine" in line]
+    assert len(commands) == 3
+    for words in commands:
+        parsed = cli.parse(shlex.split(words, comments=True))
+        assert parsed.config.endswith("site.yaml")
+        parsed.config = str(FOLDER / "site.yaml")
+        assert cli.settings(parsed).engine == "ray"
+
+
+def test_the_settings_of_the_page_are_valid() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    config = configuration.build(yaml.safe_load(text), "the page")
+    configuration.check_groups(config)
