@@ -1,7 +1,7 @@
 """How to start on many machines: the commands are ours, and KubeRay finds what it needs.
 
-The files for Kubernetes were checked once against the schema of KubeRay's own resources; what is stated here is
-what a change of them could break.
+The files for Kubernetes were checked once against the schema of KubeRay's own resources; what is
+stated here is what a change of them could break.
 """
 
 import json
