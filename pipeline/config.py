@@ -650,11 +650,16 @@ def check_groups(config: Config) -> None:
             )
 
 
+def absolute(config: Config) -> Config:
+    """Return the settings with absolute paths, which are valid from any folder."""
+    return _resolve_paths(config, Path.cwd())
+
+
 def stored(config: Config) -> Config:
-    """Return the settings as they are stored with results: with absolute paths, which are valid
-    from any folder, and without credentials, but for names in the environment.
+    """Return the settings as they are stored with results: with absolute paths, and without
+    credentials, but for names in the environment.
     """
-    config = _resolve_paths(config, Path.cwd())
+    config = absolute(config)
     cameras = [
         camera.model_copy(update={"source": Address.parse(camera.source).shown})
         for camera in config.cameras
