@@ -127,7 +127,8 @@ class _Post:
     since_s: when it was asked.
     place: where the worker runs; None until it has said so.
     avoided: machine on which no new worker is started; "" for none.
-    suspect: machine on which no spare one takes over: it, and not the process alone, may be dead.
+    suspect: machine on which no spare one takes over: it, and not the process alone, may be dead;
+        "" for none, and for the machine of the driver.
     has_begun: whether it has answered something else than None.
     start_at_s: when a lost worker is started again, by `time.monotonic`.
     """
@@ -357,8 +358,10 @@ class Supervisor:
                 f"the worker of {_named(post.group)} was lost {post.n_in_row} times without"
                 f" progress, at last{on_host}: {reason}"
             )
-        is_at_fault = reason != PROCESS_DIED or post.n_in_row > 1
-        post.suspect = place_before.node_id if place_before and is_at_fault else ""
+        post.suspect = ""
+        if place_before is not None and (reason != PROCESS_DIED or post.n_in_row > 1):
+            own = connection.import_ray().get_runtime_context().get_node_id()
+            post.suspect = "" if place_before.node_id == own else place_before.node_id
         if place_before is not None and _has_another(post.group, place_before.node_id):
             post.avoided = place_before.node_id
         if self.max_losses:

@@ -108,15 +108,17 @@ def test_a_worker_that_is_killed_or_hangs_goes_on_in_another_process(number: int
         os.kill(before.pid, signal.SIGKILL)
 
 
-def test_a_spare_worker_takes_over_what_a_lost_one_was_made_of() -> None:
-    supervisor, reached = supervised(first=40, n_spares=1)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_spare_worker_takes_over_what_a_lost_one_was_made_of(number: int) -> None:
+    supervisor, reached = supervised(first=40, hang_s=1.5, n_spares=1)
     with closing(supervisor):
         (spare,) = supervisor._spares
         while spare.place is None:
             assert supervisor.poll(0.1) == []
         expected = spare.place
         reached.append(ask(supervisor))
-        supervisor.ask("north", "end")
+        os.kill(supervisor.places["north"].pid, number)
+        supervisor.ask("north", "next")
         assert isinstance(next_event(supervisor), Lost)
         again = next_event(supervisor)
         assert isinstance(again, Started)
