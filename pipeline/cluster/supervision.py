@@ -136,6 +136,8 @@ class Supervisor:
     hang_s: float = HANG_S
     max_losses: int = MAX_LOSSES
     _posts: dict[str, _Post] = field(default_factory=dict)
+    _last_at_work_s: float = 0.0
+    """When a worker had a place at last; until then, others may have waited for that place."""
 
     def start(self) -> None:
         """Start all workers; `poll` tells when each runs."""
@@ -179,6 +181,8 @@ class Supervisor:
             Exception: what a worker has raised.
         """
         ray = connection.import_ray()
+        if self.places:
+            self._last_at_work_s = time.monotonic()
         open_posts = {post.question: post for post in self._posts.values() if post.question}
         if not open_posts:
             time.sleep(timeout_s)
@@ -240,7 +244,7 @@ class Supervisor:
             self._kill(post)
             post.avoided = ""
             self._start(post)
-        elif silent_s > self.start_timeout_s and not self.places:
+        elif time.monotonic() - max(post.since_s, self._last_at_work_s) > self.start_timeout_s:
             raise ClusterError(
                 f"the worker of {_named(post.group)} found no place within"
                 f" {self.start_timeout_s:g} s: {self._waits_for(post)}; end other work in the"
