@@ -10,6 +10,13 @@ import tqdm
 LINE_SECONDS = 60.0
 """Between two lines."""
 
+BAR = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_noinv_fmt}{postfix}]"
+"""tqdm's own, but the rate is always one a second."""
+ROWS = 20
+"""Lines that a terminal is taken to have: one that does not tell its size says 0, and tqdm would
+show nothing there.
+"""
+
 
 class Progress:
     """Shown on standard error while its block runs.
@@ -34,7 +41,14 @@ class Progress:
         self._line_s = self._started_s
         disable = True if quiet else None  # None: unless standard error is a terminal
         self._bar = tqdm.tqdm(
-            total=total, initial=done, desc=name, unit=f" {unit}", disable=disable, leave=False
+            total=total,
+            initial=done,
+            desc=name,
+            unit=f" {unit}",
+            disable=disable,
+            leave=False,
+            nrows=ROWS,
+            bar_format=BAR,
         )
 
     def __enter__(self) -> "Progress":

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,15 @@ time.sleep(5)
 sys.exit(code)
 """
 
+RUNTIMES = (
+    "models.reid.exported",
+    "models.reid.export",
+    "models.reid.openvino_network; import openvino",
+    "models.detector.inference; import onnxruntime, openvino",
+)
+"""What is imported; some need a package that may be missing."""
+REID_WEIGHTS = ("none", "auto")
+
 
 class Watched:
     """Runs Python with an empty HOME, no network, and a name server that answers nobody."""
@@ -61,6 +71,11 @@ class Watched:
 
     def run(self, *arguments: str) -> str:
         """Return what was printed, with one line `watched [exit code, [queries]]`."""
+        self.start(*arguments)
+        return self.said()
+
+    def start(self, *arguments: str) -> None:
+        """Run beside what else runs; `said` waits for the end."""
         bind = f"mount --bind {self._resolv} /etc/resolv.conf && exec " + '"$@"'
         isolated = ["unshare", "--net", "--mount", "sh", "-c", bind, "sh"]
         watch = [sys.executable, "-c", WATCH, sys.executable, *arguments]
@@ -68,23 +83,47 @@ class Watched:
         environment = {key: value for key, value in os.environ.items() if key not in given_by_ci}
         environment |= {"HOME": str(self._home), "PYTHONPATH": str(ROOT)}
         environment.pop("XDG_CACHE_HOME", None)
-        done = subprocess.run(
+        self._process = subprocess.Popen(
             [*isolated, *watch],
             cwd=ROOT,
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=180,
-            check=False,
         )
-        if done.returncode:
-            pytest.skip(f"needs the right to make namespaces: {done.stderr.strip()[-200:]}")
-        return done.stdout
+
+    def said(self) -> str:
+        """Wait for the end; returns what `run` does."""
+        out, err = self._process.communicate(timeout=180)
+        if self._process.returncode:
+            pytest.skip(f"needs the right to make namespaces: {err.strip()[-200:]}")
+        return out
+
+    def stop(self) -> None:
+        """End what a failed test has left."""
+        self._process.kill()
+        self._process.communicate()
 
     def files(self) -> set[str]:
         """Files in HOME, but for the settings that ultralytics keeps for itself."""
         found = {p.relative_to(self._home).as_posix() for p in self._home.rglob("*") if p.is_file()}
         return {name for name in found if "Ultralytics" not in name}
+
+
+def side_by_side(
+    folders: pytest.TempPathFactory, programs: dict[str, list[str]]
+) -> Iterator[dict[str, Watched]]:
+    """Start several programs at once, which wait for seconds for what is sent late; yields what
+    watches them.
+    """
+    if not shutil.which("unshare"):
+        pytest.skip("needs unshare")
+    started = {name: Watched(folders.mktemp("watched")) for name in programs}
+    for name, arguments in programs.items():
+        started[name].start(*arguments)
+    yield started
+    for watched in started.values():
+        watched.stop()
 
 
 @pytest.fixture
@@ -94,29 +133,40 @@ def watched(tmp_path: Path) -> Watched:
     return Watched(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def imports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Watched]]:
+    """Each import of `RUNTIMES`."""
+    programs = {name: ["-c", f"import time, {name}; time.sleep(6)"] for name in RUNTIMES}
+    yield from side_by_side(tmp_path_factory, programs)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Watched]]:
+    """A run with each of `REID_WEIGHTS`."""
+    folder = tmp_path_factory.mktemp("runs")
+    video = write_video(folder / "cam.mp4", 20)
+    programs = {}
+    for weights in REID_WEIGHTS:
+        words = ["--videos", str(video), "--output", str(folder / weights), "--quiet"]
+        programs[weights] = ["-c", STAY, *words, "--set", f"reid.weights={weights}"]
+    yield from side_by_side(tmp_path_factory, programs)
+
+
 def test_the_watcher_sees_a_query(watched: Watched) -> None:
     said = watched.run("-c", ASK)
     assert "example" in said
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "module",
-    [
-        "models.reid.exported",
-        "models.reid.export",
-        "models.reid.openvino_network; import openvino",
-        "models.detector.inference; import onnxruntime, openvino",
-    ],
-)
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("module", RUNTIMES)
 def test_importing_a_runtime_asks_for_no_host_and_leaves_nothing_in_home(
-    watched: Watched, module: str
+    imports: dict[str, Watched], module: str
 ) -> None:
     if "openvino" in module:
         pytest.importorskip("openvino")
-    said = watched.run("-c", f"import time, {module}; time.sleep(6)")
-    assert "watched [0, []]" in said
-    assert watched.files() == set()
+    assert "watched [0, []]" in imports[module].said()
+    assert imports[module].files() == set()
 
 
 def test_an_export_for_the_rerun_viewer_asks_for_no_host_and_leaves_nothing_in_home(
@@ -133,14 +183,10 @@ def test_an_export_for_the_rerun_viewer_asks_for_no_host_and_leaves_nothing_in_h
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("reid", ["none", "auto"])
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("reid", REID_WEIGHTS)
 def test_a_run_asks_for_no_host_and_leaves_nothing_in_home(
-    watched: Watched, tmp_path: Path, reid: str
+    runs: dict[str, Watched], reid: str
 ) -> None:
-    video = write_video(tmp_path / "cam.mp4", 20)
-    said = watched.run(
-        "-c", STAY, "--videos", str(video), "--output", str(tmp_path / "out"),
-        "--set", f"reid.weights={reid}", "--quiet",
-    )  # fmt: skip
-    assert "watched [0, []]" in said
-    assert watched.files() == set()
+    assert "watched [0, []]" in runs[reid].said()
+    assert runs[reid].files() == set()

@@ -24,8 +24,8 @@ Array = NDArray[Any]
 
 def rank(inputs: Inputs) -> Array:
     """Rank by torchreid's Euclid (squared): mAP, then CMC at ranks 1 to 20."""
-    measure = _torchreid("metrics/distance.py")
-    evaluate = _torchreid("metrics/rank.py")
+    measure = torchreid_module("metrics/distance.py")
+    evaluate = torchreid_module("metrics/rank.py")
     query = torch.from_numpy(inputs.query)
     gallery = torch.from_numpy(inputs.gallery)
     apart = measure.compute_distance_matrix(query, gallery).numpy()
@@ -43,8 +43,8 @@ def rank(inputs: Inputs) -> Array:
 
 def rerank(inputs: Inputs) -> Array:
     """Re-rank by torchreid: distances (Q, G)."""
-    measure = _torchreid("metrics/distance.py").compute_distance_matrix
-    rerank_by = _torchreid("utils/rerank.py").re_ranking
+    measure = torchreid_module("metrics/distance.py").compute_distance_matrix
+    rerank_by = torchreid_module("utils/rerank.py").re_ranking
     query = torch.from_numpy(inputs.query)
     gallery = torch.from_numpy(inputs.gallery)
     query_gallery = measure(query, gallery).numpy()
@@ -117,7 +117,7 @@ def missing(step: str) -> str:
     return ""
 
 
-def _torchreid(name: str) -> ModuleType:
+def torchreid_module(name: str) -> ModuleType:
     """Return a module of torchreid from its file."""
     package = importlib.util.find_spec("torchreid")
     if package is None or package.submodule_search_locations is None:

@@ -23,7 +23,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         description="Convert a checkpoint of another ReID program.",
     )
     add = parser.add_argument
-    add("checkpoint", type=Path, help="a .pth, .pth.tar, .pt, .bin or .safetensors file")
+    add("checkpoint", type=Path, help="a .pth, .pth.tar, .pt, .bin, .safetensors or .h5 file")
     add(
         "--output",
         type=Path,

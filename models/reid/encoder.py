@@ -21,7 +21,7 @@ from models.errors import InputError, one_line
 from models.reid import graph as graphs
 from models.reid import preprocess
 from models.reid.exported import ExportedNetwork, noise
-from models.reid.networks import file, state_dicts
+from models.reid.networks import file, state_dicts, table
 from models.reid.networks.frames import FrameWise
 from models.reid.networks.heads import MeanPooling, QualityPooling
 from models.reid.openvino_network import OpenVinoNetwork
@@ -47,16 +47,25 @@ class Encoder(Protocol):
     """
     about: dict[str, Any]
     """What was written with a network of ours; empty for exported ones."""
+    one_size: bool
+    """Whether it takes crops of `size` only, so that they cannot be scaled."""
     note: str
     """What the user should know of how it is read; "" for nothing."""
     choice: Choice
     """The runtime that computes it, and its precision."""
 
-    def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
-        """Clips, each (k, h, w, 3) uint8 BGR with k >= 1 -> (n, width) float32, raw; non-finite
-        rows become 0.
+    def features(
+        self, clips: Sequence[Array], quality: Sequence[Array] | None = None, scale: float = 1.0
+    ) -> Array:
+        """Compute features.
 
-        `quality`: (k,) in 0..1 for each clip, ones when left out.
+        Args:
+            clips: n clips, each (k, h, w, 3) uint8 BGR with k >= 1.
+            quality: (k,) in 0..1 for each clip, ones when left out.
+            scale: Factor of the area of the crops that the network sees; 1 where `one_size`.
+
+        Returns:
+            (n, width) float32, raw; non-finite rows become 0.
         """
         ...
 
@@ -91,7 +100,7 @@ def load(
         if path.suffix != ".safetensors" and not state_dicts.is_checkpoint(path):
             raise InputError(
                 f"{path}: ReID weights are .safetensors (ours), .onnx (any exported network), .xml"
-                " (OpenVINO) or a PyTorch checkpoint"
+                " (OpenVINO), a PyTorch checkpoint or Keras's .h5"
             )
         return _network(path, device, batch_crops, convention, runtime, precision)
     takes = recorded(path) if convention == "auto" else preprocess.CONVENTIONS[convention]
@@ -177,6 +186,8 @@ class NetworkEncoder:
         self.size = (loaded.recipe.height_px, loaded.recipe.width_px)
         self.on_cuda = device.type == "cuda"
         self.frame_wise = frame_wise(loaded.network)
+        row = table.TABLE.get(loaded.recipe.architecture)
+        self.one_size = row is not None and (row.fixed_size or row.sized)
         self.about = loaded.about
         self._device, self._batch_crops = device, batch_crops
         self._is_fast = precision != "float32"
@@ -185,13 +196,17 @@ class NetworkEncoder:
         notes = [loaded.note, *self._chosen.notes]
         self.note = "; ".join(note for note in notes if note)
 
-    def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
-        """See `Encoder`. In torch, clips of different length share a batch, padded and masked."""
+    def features(
+        self, clips: Sequence[Array], quality: Sequence[Array] | None = None, scale: float = 1.0
+    ) -> Array:
+        """See `Encoder`. In torch, which alone scales, clips of different length share a batch,
+        padded and masked.
+        """
         rows = [np.zeros((0, self.width), np.float32)]
         for part in _batches(clips, self._batch_crops):
             in_part = quality[part] if quality else None
-            if self._chosen.run is None:
-                rows.append(self._batch(clips[part], in_part))
+            if self._chosen.run is None or scale != 1:
+                rows.append(self._batch(clips[part], in_part, scale))
             else:
                 rows.append(self._means(clips[part], in_part))
         return np.concatenate(rows)
@@ -234,7 +249,9 @@ class NetworkEncoder:
         return _finite(sums / totals)
 
     @torch.inference_mode()
-    def _batch(self, clips: Sequence[Array], quality: Sequence[Array] | None) -> Array:
+    def _batch(
+        self, clips: Sequence[Array], quality: Sequence[Array] | None, scale: float = 1.0
+    ) -> Array:
         shape = (len(clips), max(len(c) for c in clips))
         crops = np.zeros((*shape, *self.size, 3), np.uint8)
         mask, weights = np.zeros(shape, bool), np.ones(shape, np.float32)
@@ -243,7 +260,8 @@ class NetworkEncoder:
             if quality:
                 weights[i, : len(clip)] = quality[i]
         pixels = torch.from_numpy(crops.reshape(-1, *crops.shape[2:])).to(self._device)
-        images = preprocess.normalise(pixels).reshape(*shape, 3, *self.size)
+        images = preprocess.scaled(preprocess.normalise(pixels), scale)
+        images = images.reshape(*shape, *images.shape[1:])
         with devices.autocast(self._device) if self._is_fast else nullcontext():
             out = self.network(
                 images,
@@ -265,12 +283,15 @@ class ExportedEncoder:
             self._network.size,
         )
         self.frame_wise = not (isinstance(network, ExportedNetwork) and network.clips)
+        self.one_size = True
         self.about: dict[str, Any] = {}
         self.note = network.note
         name = "onnxruntime" if isinstance(network, ExportedNetwork) else "openvino"
         self.choice = Choice(name, "as exported")
 
-    def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
+    def features(
+        self, clips: Sequence[Array], quality: Sequence[Array] | None = None, scale: float = 1.0
+    ) -> Array:
         """See `Encoder`. Features of an image network are brought to unit length before they are
         averaged.
         """

@@ -21,11 +21,20 @@ from models.reid import encoder
 from models.reid.data import catalogue
 from models.reid.data.samples import Dataset, counts
 from models.reid.evaluation import pictures
-from models.reid.evaluation.features import Reading, weights_digest
+from models.reid.evaluation.features import ONE_SCALE, Reading, weights_digest
+from models.reid.evaluation.open_set import FALSE_ALARM_RATES
 from models.reid.evaluation.pictures import Ranked
 from models.reid.evaluation.protocol import Protocol
 from models.reid.evaluation.ranking import RANKS
-from models.reid.evaluation.report import Choices, Report, Row, evaluate
+from models.reid.evaluation.report import (
+    LIKENESSES,
+    Choices,
+    OpenSet,
+    Report,
+    Row,
+    evaluate,
+    shown,
+)
 from models.reid.evaluation.spatial_temporal import ALPHA, SMOOTH_BINS
 
 WHO = {"protocol": "new", "split": 0, "splits": ""}
@@ -34,6 +43,20 @@ SCORES = ("map", *(f"rank{rank}" for rank in RANKS))
 """Scores of a row, as JSON has them."""
 SCORE_HEAD = "".join(f"{name:>8}" for name in ("mAP", *(f"rank-{rank}" for rank in RANKS)))
 """The same at the head of a table."""
+RATES = ", ".join(f"{100 * rate:g}" for rate in FALSE_ALARM_RATES)
+MIN_SCALE = 0.25
+MAX_SCALE = 4.0
+EXAMPLES = """\
+examples:
+  with mirrored images and re-ranking, and pictures of what was found:
+    python -m models.reid.evaluate --weights outputs/reid/mine/model.safetensors
+      --data market1501 --root FOLDER --flip --rerank --pictures outputs/ranked
+  another program's checkpoint on two data sets, as a table:
+    python -m models.reid.evaluate --weights osnet_x1_0.pth --data market1501 mars --root FOLDER
+  thresholds for your own people, some of whom are not in the gallery:
+    python -m models.reid.evaluate --weights outputs/reid/mine/model.safetensors
+      --data folder --root FOLDER --set use=test --open-set
+"""
 FLAGS = (
     (r"set data\.options\.any_counts", "give --set any_counts=true"),
     (r"data\.options\.(\w+)", r"--set \1=..."),
@@ -47,7 +70,10 @@ FLAGS = (
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Command line -> namespace."""
     parser = argparse.ArgumentParser(
-        prog="python -m models.reid.evaluate", description="Evaluate a ReID network."
+        prog="python -m models.reid.evaluate",
+        description="Evaluate a ReID network.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add(
@@ -104,6 +130,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add("--clip-length", type=int, default=16, metavar="N", help="frames of a clip (default 16)")
     add("--flip", action="store_true", help="add the features of the mirrored images")
+    add(
+        "--scales",
+        nargs="+",
+        type=float,
+        default=ONE_SCALE,
+        metavar="S",
+        help="add the features of the images at these scales, such as 1 1.1: factors of the area,"
+        f" {MIN_SCALE} to {MAX_SCALE:.0f}; not for networks that take one input size",
+    )
     add("--rerank", action="store_true", help="also with k-reciprocal re-ranking")
     add("--rerank-form", default="paper", choices=("paper", "torchreid", "st-reid"))
     add(
@@ -131,6 +166,24 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         default=ALPHA,
         metavar="A",
         help="slope of both factors of the joint score (default 5)",
+    )
+    add(
+        "--open-set",
+        type=float,
+        nargs="?",
+        default=0.0,
+        const=0.5,
+        metavar="SHARE",
+        help="also with queries whose people are not in the gallery: this share of the people"
+        " (default 0.5) leaves it; prints thresholds, and the rates of detection and"
+        f" identification (DIR, TTR) at {RATES} %% of false alarms",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="draws the people who leave the gallery for --open-set (default 0)",
     )
     add("--pictures", type=Path, metavar="DIR", help="draw queries with what was found for them")
     add(
@@ -260,7 +313,7 @@ def one_split(
     path = bundle.find(parsed.weights.replace("{split}", str(options.get("split", 0))))
     network = encoder.load(path, parsed.device, parsed.batch)
     single_shot = name == "cuhk03" and options.get("protocol") == "classic"
-    reading = Reading(parsed.clip_rule, parsed.clip_length, parsed.flip)
+    reading = Reading(parsed.clip_rule, parsed.clip_length, parsed.flip, tuple(parsed.scales))
     choices = Choices(
         Protocol(parsed.metric, parsed.ap, parsed.over, single_shot),
         reading,
@@ -272,17 +325,19 @@ def one_split(
         parsed.times,
         parsed.smooth,
         parsed.alpha,
+        parsed.open_set,
+        parsed.seed,
     )
     notes = [f"note: {path}: {network.note}"] if network.note else []
     notes += leaks(network.about, path, name, options, data)
     _make_folders(parsed, pictured)
     report = evaluate(network, weights_digest(path), data, choices, not parsed.quiet)
-    print("\n".join([heading(data, options), *notes, *table(report)]))
+    print("\n".join([heading(data, options), *notes, *table(report), *open_set_table(report)]))
     if pictured:
         draw(report, data, pictured, parsed.n_pictures)
     if parsed.save_times and report.times is not None:
         report.times.save(parsed.save_times)
-    return {
+    document = {
         "options": options,
         "counts": counts(data),
         "notes": notes,
@@ -290,6 +345,9 @@ def one_split(
         "protocol": asdict(choices.protocol),
         "rows": [_plain(row) for row in report.rows],
     }
+    if report.open_set:
+        document["open_set"] = _plain_open_set(report.open_set, report.rows)
+    return document
 
 
 def heading(data: Dataset, options: dict[str, Any]) -> str:
@@ -313,6 +371,43 @@ def table(report: Report) -> list[str]:
         lines.append(f"{row.name:18}{numbers}{valid:>14}{row.seconds:9.1f}{row.peak_mib:10.0f}")
     origin = "from the cache" if report.cached else f"{report.feature_seconds:.1f} s"
     return [*lines, f"features: {origin}"]
+
+
+def open_set_table(report: Report) -> list[str]:
+    """Thresholds and rates of the open set, one line for each ranking and false alarm rate; nothing
+    where there is no open set.
+    """
+    if report.open_set is None:
+        return []
+    left_out = report.open_set.left_out
+    even = report.open_set.even
+    lines = [
+        f"\nopen set: {left_out.n_left_out} of {left_out.n_people} people left out of the gallery"
+        f" (seed {left_out.seed}); a match is nearer than the threshold",
+        f"{'':18}{'rate':>8}{'false alarms':>16}{'DIR':>8}{'TTR':>8}  threshold",
+    ]
+    n_none = report.open_set.matches[report.rows[0].name].has_none.sum()
+    for row in report.rows:
+        matches = report.open_set.matches[row.name]
+        for rate in FALSE_ALARM_RATES:
+            point = matches.at(matches.threshold(rate))
+            asked = f"{100 * rate:g} %"
+            alarms = f"{point.n_false_alarms}/{n_none}"
+            rates = f"{100 * point.dir:8.1f}{100 * point.ttr:8.1f}"
+            side = "above" if row.measure in LIKENESSES else "below"
+            threshold = f"{row.measure} {side} {shown(row.measure, point.threshold):.4f}"
+            lines.append(f"{row.name:18}{asked:>8}{alarms:>16}{rates}  {threshold}")
+    if FALSE_ALARM_RATES[0] * n_none < 1:
+        lines.append(
+            f"{n_none} queries without a mate are too few to measure rates below"
+            f" {100 / n_none:.2g} %"
+        )
+    if even:
+        lines.append(
+            f"pairs: even odds of one person at cosine {even.even:.3f}, {100 * even.error:.1f} % of"
+            " pairs on the wrong side"
+        )
+    return lines
 
 
 def over_splits(splits: Sequence[dict[str, Any]]) -> list[str]:
@@ -342,24 +437,21 @@ def draw(report: Report, data: Dataset, folder: Path, n_pictures: int) -> None:
     """Ranked results of queries spread over the data set, by the last row's ranking, and the
     transitions if there are any.
     """
+    row = report.rows[-1]
     ranked = []
     for q in pictures.spread(range(len(data.query)), n_pictures):
-        found = report.rows[-1].ranking.top[q]
-        found = found[found >= 0]
-        alike = report.alike(q, found)
-        ranked.append(
-            Ranked(
-                q,
-                data.query[q],
-                [(data.gallery[g], float(s)) for g, s in zip(found, alike, strict=True)],
-            )
-        )
+        found = row.ranking.top[q]
+        is_item = found >= 0
+        scores = shown(row.measure, row.ranking.top_distances[q][is_item])
+        items = [data.gallery[g] for g in found[is_item]]
+        results = list(zip(items, scores.tolist(), strict=True))
+        ranked.append(Ranked(q, data.query[q], results, row.measure))
     written = pictures.write_ranked(ranked, folder)
     if report.transitions is not None:
         pictures.plot_transitions(
             report.transitions.table, report.transitions.bin_frames, folder / "transitions.png"
         )
-    print(f"{folder}: {len(written)} queries drawn, by the {report.rows[-1].name} ranking")
+    print(f"{folder}: {len(written)} queries drawn, by the {row.name} ranking")
 
 
 def leaks(
@@ -400,6 +492,15 @@ def _check(parsed: argparse.Namespace) -> None:
             raise InputError(f"--{name.replace('_', '-')} {value}: give 1 or more")
     if not parsed.smooth >= 0 or not parsed.alpha > 0:
         raise InputError("--smooth takes 0 or more, --alpha more than 0")
+    if not all(MIN_SCALE <= scale <= MAX_SCALE for scale in parsed.scales):
+        raise InputError(f"--scales takes numbers from {MIN_SCALE} to {MAX_SCALE:.0f}")
+    if not 0 <= parsed.open_set < 1:
+        raise InputError(
+            "--open-set takes the share of the people who leave the gallery, from 0 (none, no"
+            " open-set scores) to below 1"
+        )
+    if parsed.seed < 0:
+        raise InputError(f"--seed {parsed.seed}: give 0 or more")
     if (parsed.times or parsed.save_times) and not parsed.spatial_temporal:
         raise InputError("--times and --save-times need --spatial-temporal")
     if parsed.save_times and (len(parsed.data) > 1 or parsed.all_splits):
@@ -427,6 +528,37 @@ def _plain(row: Row) -> dict[str, Any]:
     ranks = {f"rank{k}": row.scores.at(k) for k in RANKS}
     rest = {"valid_queries": row.scores.n_valid, "seconds": row.seconds, "peak_mib": row.peak_mib}
     return {"name": row.name, "map": row.scores.mean_ap, **ranks, **rest}
+
+
+def _plain_open_set(found: OpenSet, rows: Sequence[Row]) -> dict[str, Any]:
+    """The open set as JSON values."""
+    points = []
+    for row in rows:
+        matches = found.matches[row.name]
+        for rate in FALSE_ALARM_RATES:
+            point = matches.at(matches.threshold(rate))
+            points.append(
+                {
+                    "name": row.name,
+                    "measure": row.measure,
+                    "false_alarm_rate": rate,
+                    "false_alarms": point.n_false_alarms,
+                    "threshold": float(shown(row.measure, point.threshold)),
+                    "dir": point.dir,
+                    "ttr": point.ttr,
+                }
+            )
+    any_matches = found.matches[rows[0].name]
+    return {
+        "share": found.left_out.share,
+        "seed": found.left_out.seed,
+        "people_left_out": found.left_out.n_left_out,
+        "people": found.left_out.n_people,
+        "queries_with_mate": int(any_matches.has_mate.sum()),
+        "queries_without_mate": int(any_matches.has_none.sum()),
+        "points": points,
+        "even_odds": asdict(found.even) if found.even else None,
+    }
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """Repeat a published experiment: `python -m models.reid.experiment --config
-configs/reid/published/strong_baseline_market1501.yaml --root FOLDER`.
+configs/reid/published/strong_baseline_market1501.yaml --root FOLDER`; `--list` lists them all.
 
 Trains with the file's settings, evaluates with the flags that the file gives for the system's own
 protocol, and writes a table of published and own scores over all experiments of a folder. It runs
@@ -23,10 +23,33 @@ from models.errors import InputError
 from models.reid import evaluate, train
 from models.reid import settings as training_settings
 from models.reid.data import catalogue
-from models.reid.settings import BESIDE_TRAINING, EXAMPLE, WHERE_IT_RUNS, Settings
+from models.reid.settings import EXAMPLE, WHERE_IT_RUNS, Settings
 from models.reid.training import folder
 from models.settings import Section
 
+PUBLISHED = Path(sections.config_file("reid/published/strong_baseline_market1501.yaml")).parent
+COMMAND = "python -m models.reid.experiment --config configs/reid/published/{} --root FOLDER"
+LIST_HEAD = """\
+# Published experiments
+
+One command trains, evaluates with the system's own protocol and writes a row of published and own
+scores into `outputs/reid/published/table.md`. An interrupted one goes on with the same command.
+FOLDER is that of the data set, or the one that holds it; `python -m models.reid.data.catalogue`
+tells where to get each. The head of each file says where the scores are from and what differs here.
+`python -m models.reid.experiment --list` prints this page. Scores are in percent: mAP, rank-1.
+"""
+LIST_COLUMNS = ("experiment", "data set", "network", "start", "epochs", "published", "command")
+EXAMPLES = f"""\
+examples:
+  the strong baseline on Market-1501; then ST-ReID for a look, in two epochs without a GPU:
+    {COMMAND.format("strong_baseline_market1501.yaml")}
+    {COMMAND.format("st_reid_pcb_market1501.yaml")}
+      --set train.epochs=2 --set data.height_px=128 --set data.width_px=64
+
+--list prints all experiments with their commands. {EXAMPLE} explains every setting,
+the head of each file what is published and what differs here; python -m models.reid.data.catalogue
+tells where to get the data sets.
+"""
 SCORES = "scores.json"
 RESULT = "result.json"
 TABLE = "table.md"
@@ -65,8 +88,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m models.reid.experiment",
         description="Repeat a published experiment and compare its scores.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
+    add("--list", action=_List, nargs=0, help="print all experiments with their commands and exit")
     add(
         "--config",
         required=True,
@@ -98,6 +124,62 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+class _List(argparse.Action):
+    """Prints the experiments and ends the command, as --help does."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        try:
+            print(listing(), end="")
+        except InputError as error:
+            parser.error(str(error))
+        parser.exit()
+
+
+def listing(folder: Path = PUBLISHED) -> str:
+    """Return the Markdown page of all experiments, with the command of each.
+
+    Args:
+        folder: Has their files.
+
+    Raises:
+        InputError: There are none, or a file cannot be read or is no experiment.
+    """
+    paths = sorted(folder.glob("*.yaml"))
+    if not paths:
+        raise InputError(f"{folder}: has no experiments; run the command in the program's folder")
+    lines = [LIST_HEAD, f"| {' | '.join(LIST_COLUMNS)} |", f"|{' --- |' * len(LIST_COLUMNS)}"]
+    for path in paths:
+        lines.append(f"| {' | '.join(_listed(path))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _listed(path: Path) -> list[str]:
+    """Cells of `LIST_COLUMNS`."""
+    settings = training_settings.load(str(path))
+    scores = []
+    for ranking, values in load(path).published.scores.items():
+        numbers = ", ".join(
+            f"{values[key]:g}" if key in values else "-" for key in ("map", "rank1")
+        )
+        scores.append(numbers if ranking == "plain" else f"{ranking} {numbers}")
+    return [
+        f"[{path.stem}]({path.name})",
+        catalogue.CATALOGUE[settings.data.name].title,
+        f"`{settings.network.architecture}`",
+        _start(settings.network.init),
+        f"{settings.train.epochs}",
+        "; ".join(scores) or "none",
+        f"`{COMMAND.format(path.name)}`",
+    ]
+
+
+def _start(init: str) -> str:
+    """What a training starts from, in words."""
+    if init == "imagenet":
+        return "ImageNet"
+    return f"network of {Path(init).parent.name}" if init else "random; see the file"
+
+
 def load(path: Path) -> Experiment:
     """Read the part of an experiment's file that is not for the training.
 
@@ -111,7 +193,7 @@ def load(path: Path) -> Experiment:
         InputError: The file cannot be read or has no such part.
     """
     values = sections.read(str(path), EXAMPLE)
-    beside = {key: values[key] for key in BESIDE_TRAINING if key in values}
+    beside = {key: values[key] for key in Experiment.model_fields if key in values}
     if "published" not in beside:
         raise InputError(
             f"{path}: is no published experiment (it has no `published`); train it with python -m"
@@ -133,6 +215,7 @@ def _run(parsed: argparse.Namespace) -> int:
     if parsed.root:
         overrides.append(f"data.root={json.dumps(parsed.root)}")
     settings = training_settings.load(str(parsed.config), tuple(overrides))
+    _check_root(settings)
     output = parsed.output / parsed.config.stem
     flags = _evaluation(experiment, settings, output, parsed.all_splits, parsed.quiet)
     evaluate.parse(flags)  # a wrong flag should not wait for the training
@@ -160,6 +243,17 @@ def _run(parsed: argparse.Namespace) -> int:
     print(write_table(parsed.output), end="")
     print(f"{parsed.output / TABLE}; published: {experiment.published.source}")
     return 0
+
+
+def _check_root(settings: Settings) -> None:
+    """Raise InputError when there is no such folder; a training would speak of its own settings."""
+    root = settings.data.root
+    if not Path(root).expanduser().is_dir():
+        title = catalogue.CATALOGUE[settings.data.name].title
+        raise InputError(
+            f"{root}: is not a folder; give --root, the folder of {title} or the one that holds it"
+            " (python -m models.reid.data.catalogue tells where to get it)"
+        )
 
 
 def _trainings(

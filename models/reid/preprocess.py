@@ -5,11 +5,13 @@ Networks of ours take the `imagenet` convention. Networks of others may take ano
 written down and never guessed.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
+from torch.nn import functional
 
 from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from models.runtimes.graph import to_rgb
@@ -58,3 +60,19 @@ def normalise(crops: torch.Tensor, convention: Convention = IMAGENET) -> torch.T
     mean = torch.tensor(convention.mean, device=crops.device).view(1, 3, 1, 1)
     std = torch.tensor(convention.std, device=crops.device).view(1, 3, 1, 1)
     return pixels.sub_(mean).div_(std)
+
+
+def scaled(images: torch.Tensor, scale: float) -> torch.Tensor:
+    """Resize what a network sees, for a test at several scales.
+
+    Args:
+        images: (N, 3, H, W) float32, normalised.
+        scale: Factor of the area; both sides grow by its root.
+
+    Returns:
+        (N, 3, H', W') float32, bicubically resized; the images themselves at scale 1.
+    """
+    if scale == 1:
+        return images
+    factor = math.sqrt(scale)
+    return functional.interpolate(images, scale_factor=factor, mode="bicubic", align_corners=False)

@@ -19,8 +19,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
 EXAMPLE = settings.config_file("reid/image.yaml")
-BESIDE_TRAINING = ("evaluation", "published")
-"""Keys of an experiment's file that `models.reid.experiment` reads; a training goes without."""
+BESIDE_TRAINING = ("evaluation", "published", "search")
+"""Keys of a file that `models.reid.experiment` or `models.reid.tune` reads, not a training."""
 WHERE_IT_RUNS = {
     "data.root",
     "losses.teacher.cache",
@@ -57,10 +57,18 @@ class DataSettings(Section):
     """Share of the training people held out; 0 trains on all of them and selects nothing."""
     held_out: tuple[Annotated[int, Field(ge=0)], ...] = ()
     """These people instead, by their numbers: 0 is the first of the data set's ids in order."""
+    held_out_pool: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    """Draw the share `validation` from these people only; with `held_out`, what it lacks of it."""
     max_people: Annotated[int, Field(ge=0)] = 0
     """Use the first so many training people; 0 all."""
     height_px: Annotated[int, Field(ge=16, le=1024)] = 256
     width_px: Annotated[int, Field(ge=16, le=1024)] = 128
+
+    @model_validator(mode="after")
+    def _share(self) -> "DataSettings":
+        if self.held_out_pool and not self.validation:
+            raise ValueError("held_out_pool needs validation above 0, the share to hold out")
+        return self
 
 
 class ClipSettings(Section):

@@ -126,7 +126,7 @@ def _train(parsed: argparse.Namespace, stop: Callable[[], bool]) -> int:
     from models.reid.training import run
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    with _Shown(parsed.quiet) as shown:
+    with Shown("training", parsed.quiet) as shown:
         outcome = run.fit(
             settings,
             parsed.output,
@@ -151,14 +151,22 @@ def _train(parsed: argparse.Namespace, stop: Callable[[], bool]) -> int:
     )
 
 
-class _Shown:
-    """What is seen of a training while it runs: a line an epoch, and how far it is."""
+class Shown:
+    """What is seen of a training, or of several, while they run: lines, and how far they are.
 
-    def __init__(self, quiet: bool) -> None:
+    Args:
+        name: What runs, such as "training".
+        quiet: Whether to show nothing.
+        n_trainings: How many run one after another.
+    """
+
+    def __init__(self, name: str, quiet: bool, n_trainings: int = 1) -> None:
+        self._name = name
         self._quiet = quiet
+        self._n_trainings = n_trainings
         self._progress: Progress | None = None
 
-    def __enter__(self) -> "_Shown":
+    def __enter__(self) -> "Shown":
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -178,13 +186,22 @@ class _Shown:
         else:
             self._progress.write(text)
 
-    def batch(self, place: "Place") -> None:
-        """Say how far the run is; the batches of later epochs are taken to be as many."""
-        done = place.epoch * place.n_batches + place.batch
-        total = place.n_epochs * place.n_batches
+    def batch(self, place: "Place", n_before: int = 0) -> None:
+        """Say how far all is; the batches of later epochs are taken to be as many.
+
+        Args:
+            place: In the current training.
+            n_before: Trainings that are done.
+        """
+        n_epochs = n_before * place.n_epochs + place.epoch
+        done = n_epochs * place.n_batches + place.batch
+        total = self._n_trainings * place.n_epochs * place.n_batches
+        note = f"epoch {place.epoch}"
+        if self._n_trainings > 1:
+            note = f"{n_before} of {self._n_trainings} done, {note}"
         if self._progress is None:
-            self._progress = Progress("training", "batches", total, done - 1, self._quiet)
-        self._progress.at(done, f"epoch {place.epoch}", total)
+            self._progress = Progress(self._name, "batches", total, done - 1, self._quiet)
+        self._progress.at(done, note, total)
 
 
 def _end(code: int, text: str, quiet: bool = False) -> int:

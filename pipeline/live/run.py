@@ -237,6 +237,7 @@ class _LiveRun:
 
                 parts.enter_context(live.connected(config))
             self._folder.create()
+            self._folder.reopen()
             self._place = self._output.stat()
             self._crops = BestCrops(self._output, config.privacy.blur, self._world.clock)
             self._journal = parts.enter_context(

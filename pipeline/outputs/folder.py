@@ -54,6 +54,7 @@ class OutputFolder:
         self._lock = -1
         self._hidden = path
         self._published: set[str] = set()
+        self._earlier: list[str] = []
         self._is_first = True
         with writing(path):
             if path.exists() and not path.is_dir():
@@ -76,6 +77,16 @@ class OutputFolder:
             if not self._is_resumed:
                 self.forget_unfinished()
             self._hidden = Path(tempfile.mkdtemp(prefix=HIDDEN, dir=self.path))
+
+    def reopen(self) -> None:
+        """Take away the `run.json` of an earlier run, which goes on and so has not ended.
+
+        Raises:
+            OutputError: it cannot be deleted.
+        """
+        self._earlier = listed(self.path)
+        with writing(self.path / MANIFEST):
+            (self.path / MANIFEST).unlink(missing_ok=True)
 
     def forget_unfinished(self) -> None:
         """Delete what a run needs to go on, because it has ended or is begun anew."""
@@ -160,7 +171,7 @@ class OutputFolder:
         self.write_text(MANIFEST, manifest)
         try:
             if is_first:
-                old = listed(self.path)
+                old = self._earlier or listed(self.path)
                 (self.path / MANIFEST).unlink(missing_ok=True)
                 self._delete([name for name in old if name not in self.written])
             for name in self.written:

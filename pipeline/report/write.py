@@ -9,7 +9,7 @@ from pipeline import config as configuration
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.learning.homographies import Homography
-from pipeline.live import journal, merge
+from pipeline.live import merge
 from pipeline.live.journal import SETUP
 from pipeline.live.merge import Merged
 from pipeline.outputs import links, manifest, reading, trajectories
@@ -111,7 +111,7 @@ def of_live_folder(folder: Path, merged: Merged) -> Path:
         SourceError: the folder holds other files than those of a live run.
         InputError: the report cannot be written.
     """
-    has_ended = (folder / MANIFEST).is_file() and not _is_older(folder / MANIFEST, folder)
+    has_ended = (folder / MANIFEST).is_file()
     run = reading.read(folder / MANIFEST) if has_ended else _unfinished(merged)
     with reading.written_by_us(folder):
         text = _text(live.written(folder, merged, run))
@@ -131,12 +131,6 @@ def of_live_run(folder: OutputFolder, merged: Merged, result: Result) -> None:
     """
     run = manifest.document(result, [])
     folder.write_text(FILE, _text(live.written(folder.path, merged, run)))
-
-
-def _is_older(path: Path, folder: Path) -> bool:
-    """Whether a live run has seen something since a file was written."""
-    rows = journal.row_files(folder)
-    return bool(rows) and path.stat().st_mtime < rows[-1].stat().st_mtime
 
 
 def _unfinished(merged: Merged) -> Json:

@@ -51,18 +51,20 @@ def test_a_job_of_less_than_a_minute_prints_no_line_and_quiet_never_does(
     assert capsys.readouterr() == ("epoch 0\n", "")
 
 
-def test_on_a_terminal_a_bar_has_the_time_left_and_lines_go_above_it() -> None:
+@pytest.mark.parametrize("size", [(24, 100), (0, 0)], ids=["usual", "does not tell its size"])
+def test_on_a_terminal_a_bar_has_the_time_left_and_lines_go_above_it(size: tuple[int, int]) -> None:
     code = (
-        "import time\n"
+        "import itertools, tqdm.std\n"
         "from models.progress import Progress\n"
+        "now_s = itertools.count(step=2.0)\n"
+        "tqdm.std.time = lambda: next(now_s)\n"
         "with Progress('training', 'batches', 4) as shown:\n"
         "    for i in range(4):\n"
-        "        time.sleep(0.15)\n"
         "        shown.at(i + 1, f'epoch {i}')\n"
         "    shown.write('a line')\n"
     )
     ours, theirs = pty.openpty()
-    termios.tcsetwinsize(theirs, (24, 100))
+    termios.tcsetwinsize(theirs, size)
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=theirs, stderr=theirs, close_fds=True
     )
@@ -77,4 +79,5 @@ def test_on_a_terminal_a_bar_has_the_time_left_and_lines_go_above_it() -> None:
     assert process.wait(timeout=30) == 0
     text = seen.decode()
     assert "training:" in text and "/4 [" in text and "<00:00" in text and "epoch " in text
+    assert " batches/s, epoch " in text and "s/ batches" not in text
     assert "a line\r\n" in text

@@ -159,7 +159,13 @@ def _cameras_by_person(samples: Sequence[Sample]) -> dict[int, set[int]]:
     return cameras
 
 
-def hold_out(dataset: Dataset, fraction: float, seed: int, people: Sequence[int] = ()) -> Dataset:
+def hold_out(
+    dataset: Dataset,
+    fraction: float,
+    seed: int,
+    people: Sequence[int] = (),
+    pool: Sequence[int] = (),
+) -> Dataset:
     """Split the training people into training and validation people.
 
     So model selection never sees query or gallery of the data set. For each validation person and
@@ -173,30 +179,43 @@ def hold_out(dataset: Dataset, fraction: float, seed: int, people: Sequence[int]
             those seen by two cameras or more.
         seed: Of the draws.
         people: Whom to hold out, by their numbers; () draws them.
+        pool: The numbers of those to draw from; () all. With `people` it adds to them until
+            `fraction` is held out.
 
     Returns:
         The data set with the other people as training people, relabelled.
 
     Raises:
-        InputError: Too few people are seen by two cameras, or one of `people` is not.
+        InputError: Too few people are seen by two cameras, or one of `people` or `pool` is not.
     """
     labelled = [sample for sample in dataset.train if sample.person_id != UNLABELLED]
     cameras = _cameras_by_person(labelled)
     eligible = sorted(person for person, seen in cameras.items() if len(seen) > 1)
-    if unseen := sorted(set(people) - set(eligible)):
+    for key, numbers in (("held_out", people), ("held_out_pool", pool)):
+        if unseen := sorted(set(numbers) - set(eligible)):
+            raise InputError(
+                f"data.{key}: person {unseen[0]} of {dataset.root} is not seen by two cameras, or"
+                f" is not there; numbers go from 0 to {max(cameras, default=0)}"
+            )
+    named = set(people)
+    n_drawn = 0
+    if pool or not named:
+        n_drawn = max(max(2, round(fraction * len(cameras))) - len(named), 0)
+    n_held = len(named) + n_drawn
+    candidates = sorted(set(pool) - named) if pool else eligible
+    if pool and n_drawn > len(candidates):
         raise InputError(
-            f"data.held_out: person {unseen[0]} of {dataset.root} is not seen by two cameras, or is"
-            f" not there; numbers go from 0 to {max(cameras, default=0)}"
+            f"data.held_out_pool: {n_drawn} people are to be drawn from {len(candidates)}; give"
+            " more, or lower data.validation"
         )
-    n_held = len(set(people)) if people else max(2, round(fraction * len(cameras)))
     if n_held > len(eligible) or n_held >= len(cameras):
         raise InputError(
             f"{dataset.root}: {n_held} people cannot be held out for validation: {len(eligible)} of"
             f" {len(cameras)} are seen by two cameras; give more people or set data.validation to 0"
         )
     rng = np.random.default_rng([seed, 0])
-    drawn = rng.permutation(len(eligible))[:n_held]
-    held = set(people) or {eligible[i] for i in drawn}
+    order = rng.permutation(len(candidates))
+    held = named | {candidates[i] for i in order[:n_drawn]}
     validation = [sample for sample in labelled if sample.person_id in held]
     query, gallery = _draw_queries(validation, rng)
     return replace(

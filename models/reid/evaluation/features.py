@@ -31,6 +31,7 @@ from models.reid.encoder import Encoder
 from models.reid.evaluation import distances
 
 Array = NDArray[Any]
+ONE_SCALE = (1.0,)
 PIECE_FRAMES = 4096
 """Frames after which what is done so far is kept: a minute on two CPU cores."""
 
@@ -40,12 +41,14 @@ class Reading:
     """How samples become clips.
 
     rule: of `clips.covering_clips`. length: at most this many frames a clip. flip: whether the
-    mirror image is read as well.
+    mirror image is read as well. scales: factors of the crop's area in which it is read, see
+    `extract`.
     """
 
     rule: TestRule = "all"
     length: int = 16
     flip: bool = False
+    scales: tuple[float, ...] = ONE_SCALE
 
 
 def extract(
@@ -61,8 +64,12 @@ def extract(
     Args:
         encoder: The network.
         samples: n samples.
-        reading: How samples become clips. With `flip` a clip's feature is the sum of the unit
-            features of the clip and of its mirror image, as in the tests of layumi and ST-ReID.
+        reading: How samples become clips. With `flip` or several `scales` a clip's feature is the
+            sum of the unit features of all its forms: the clip and its mirror image, at each scale.
+            These are the forms of the tests of layumi and ST-ReID (the latter without scales),
+            which add features as they are, of nearly equal length. As there, a scale s resizes the
+            sides of the network's input by sqrt(s), bicubically. layumi resizes the input for the
+            third scale and on from the one before it; here every scale starts from the crop.
         progress: Whether to show how far it is, see `models.progress`.
         group: Clips that are decoded at once.
         parts: Folder that keeps what is done so far, for the next call; None keeps nothing.
@@ -103,7 +110,7 @@ def _extract(
     features = np.zeros((len(samples), encoder.width), np.float32)
     n_frames = np.zeros(len(samples), np.float32)
     for owners, clips in _decoded(samples, reading, encoder.size, group):
-        clip_features = _clip_features(encoder, clips, reading.flip)
+        clip_features = _clip_features(encoder, clips, reading)
         lengths = np.array([len(clip) for clip in clips], np.float32)
         np.add.at(features, owners, clip_features * lengths[:, None])
         np.add.at(n_frames, owners, lengths)
@@ -141,13 +148,19 @@ def _kept(path: Path) -> Array | None:
         return None
 
 
-def _clip_features(encoder: Encoder, clips: list[Array], flip: bool) -> Array:
+def _clip_features(encoder: Encoder, clips: list[Array], reading: Reading) -> Array:
     """Features (n, width) of clips, each (T, H, W, 3)."""
-    plain = encoder.features(clips)
-    if not flip:
-        return plain
-    mirrored = encoder.features([clip[:, :, ::-1] for clip in clips])
-    return distances.normalise(plain) + distances.normalise(mirrored)
+    if not reading.flip and reading.scales == ONE_SCALE:
+        return encoder.features(clips)
+    forms = [clips]
+    if reading.flip:
+        forms.append([clip[:, :, ::-1] for clip in clips])
+    total = np.zeros((len(clips), encoder.width), np.float32)
+    for form in forms:
+        for scale in reading.scales:
+            found = encoder.features(form) if scale == 1 else encoder.features(form, scale=scale)
+            total += distances.normalise(found)
+    return total
 
 
 def cached(

@@ -63,13 +63,14 @@ class Ranked:
     """A query and what was found for it, best first, junk left out. position: its place among the
     queries.
 
-    results: samples with the score to show. A query with a negative person_id has no label, and its
-    results are not judged.
+    results: samples with the score that orders them. measure: what that score is, such as
+    "cosine". A query with a negative person_id has no label, and its results are not judged.
     """
 
     position: int
     query: Sample
     results: Sequence[tuple[Sample, float]]
+    measure: str = "cosine"
 
 
 def ranked_sheet(
@@ -247,9 +248,10 @@ def _write_sheet(ranked: Ranked, folder: Path) -> Path:
     query = ranked.query
     results = []
     for place, (sample, score) in enumerate(ranked.results, 1):
-        caption = f"{place}  {score:.2f}  {_name(sample)}"
+        caption = f"{place}  {score:.3f}  {_name(sample)}"
         results.append(Found(_read(sample), caption, _judgement(query, sample)))
-    sheet = ranked_sheet(_read(query), results, f"query  {_name(query)}")
+    measure = ranked.measure.replace(" ", "  ")  # a line may end between its words
+    sheet = ranked_sheet(_read(query), results, f"query  {_name(query)}  by {measure}")
     parts = [f"{ranked.position:05d}"]
     if query.person_id >= 0:
         parts.append(f"{query.person_id:04d}")

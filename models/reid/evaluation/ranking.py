@@ -55,7 +55,7 @@ class Ranking:
     first: (Q,) int64, 0-based rank of the first right answer, -1 where there is none. n_answers:
     (Q,) int64, right answers. precision_ap, triangle_ap: (Q,) float64, 0 where there is no answer.
     top: (Q, k) int64, the k nearest gallery items, -1 past the end of the gallery; top_correct: (Q,
-    k) bool.
+    k) bool; top_distances: (Q, k) float32, infinite past the end.
     """
 
     first: Array
@@ -64,6 +64,7 @@ class Ranking:
     triangle_ap: Array
     top: Array
     top_correct: Array
+    top_distances: Array
 
     def scores(
         self, ap: str = "precision", over: str = "valid", max_rank: int = RANKS[-1]
@@ -144,6 +145,7 @@ def rank(
         triangle_ap=np.concatenate([part.triangle_ap for part in parts]),
         top=np.concatenate([part.top for part in parts]),
         top_correct=np.concatenate([part.top_correct for part in parts]),
+        top_distances=np.concatenate([part.top_distances for part in parts]),
     )
 
 
@@ -316,6 +318,7 @@ def _rank_block(distances: Array, labels: _Labels, top: int, start: int) -> Rank
         triangle_ap=triangle_ap,
         top=_items(nearest),
         top_correct=_is_right(nearest),
+        top_distances=np.where(nearest == LAST, np.float32(np.inf), key_distances(nearest)),
     )
 
 

@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,10 +11,20 @@ import numpy as np
 from models.errors import InputError
 from models.reid.data.samples import Dataset, Sample
 from models.reid.encoder import Encoder
-from models.reid.evaluation import distances, features, reranking, spatial_temporal
+from models.reid.evaluation import (
+    distances,
+    even_odds,
+    features,
+    open_set,
+    ranking,
+    reranking,
+    spatial_temporal,
+)
 from models.reid.evaluation.distances import Array
-from models.reid.evaluation.features import Reading
-from models.reid.evaluation.protocol import Protocol, score
+from models.reid.evaluation.even_odds import Curve
+from models.reid.evaluation.features import ONE_SCALE, Reading
+from models.reid.evaluation.open_set import LeftOut, Matches
+from models.reid.evaluation.protocol import Protocol, labels, score
 from models.reid.evaluation.ranking import Ranking, Scores
 from models.reid.evaluation.spatial_temporal import (
     ALPHA,
@@ -24,6 +34,11 @@ from models.reid.evaluation.spatial_temporal import (
     TransitionModel,
 )
 
+COSINE = "cosine"
+JOINT_SCORE = "joint score"
+LIKENESSES = (COSINE, JOINT_SCORE)
+"""Measures of which large is similar; of the others, distances, small is similar."""
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -31,7 +46,8 @@ class Choices:
 
     spatial_temporal: needs frame numbers, and training people or `times`. times: file with the raw
     distribution of times between cameras; None learns it from the training people. smooth_bins:
-    standard deviation of its smoothing. alpha: slope of the joint score's factors.
+    standard deviation of its smoothing. alpha: slope of the joint score's factors. left_out: share
+    of the people who leave the gallery for open-set scores, drawn with `seed`; 0 computes none.
     """
 
     protocol: Protocol
@@ -44,20 +60,49 @@ class Choices:
     times: Path | None = None
     smooth_bins: float = SMOOTH_BINS
     alpha: float = ALPHA
+    left_out: float = 0.0
+    seed: int = 0
 
 
 @dataclass(frozen=True)
 class Row:
     """One way to compare.
 
-    seconds: its own time without features. peak_mib: the process's largest memory by then.
+    measure: what orders the gallery, see `shown`. seconds: its own time without features. peak_mib:
+    the process's largest memory by then.
     """
 
     name: str
+    measure: str
     scores: Scores
     ranking: Ranking
     seconds: float
     peak_mib: float
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to compare, before it is computed: `make` returns distances (Q, G), or blocks of
+    their rows, small is alike.
+    """
+
+    name: str
+    measure: str
+    make: Callable[[], Array | Iterable[Array]]
+
+
+@dataclass(frozen=True)
+class OpenSet:
+    """What is known of queries without a mate.
+
+    left_out: who left the gallery. matches: the nearest item of every query, by the name of a row.
+    even: what a cosine means in the whole gallery; None without a pair of each kind seen by
+    different cameras.
+    """
+
+    left_out: LeftOut
+    matches: dict[str, Matches]
+    even: Curve | None
 
 
 @dataclass
@@ -75,21 +120,7 @@ class Report:
     gallery_features: Array = field(default_factory=lambda: np.zeros((0, 0), np.float32))
     times: TransitionModel | None = None
     transitions: TransitionModel | None = None
-    alike: Callable[[int, Array], Array] = lambda q, g: np.zeros(len(g))
-    """Cosines of query q (its place) and gallery items g (places)."""
-
-    def add(
-        self,
-        name: str,
-        make: Callable[[], Array | Iterable[Array]],
-        data: Dataset,
-        choices: Choices,
-    ) -> None:
-        """Compute distances and their scores as one row."""
-        started_s = time.perf_counter()
-        scores, ranking = score(make(), data.query, data.gallery, choices.protocol, choices.top)
-        took_s = time.perf_counter() - started_s
-        self.rows.append(Row(name, scores, ranking, took_s, peak_mib()))
+    open_set: OpenSet | None = None
 
 
 def evaluate(
@@ -108,15 +139,15 @@ def evaluate(
         One row of scores for each way to compare.
 
     Raises:
-        InputError: There is nothing to rank, or there are no frame numbers for spatial-temporal
-            scores; before the features, which take long.
+        InputError: There is nothing to rank, there are no frame numbers for spatial-temporal
+            scores or too few people for open-set scores, or the network takes one size only; before
+            the features, which take long.
     """
-    if not data.query or not data.gallery:
-        raise InputError(
-            f"{data.root}: {data.name} has no query and gallery as it was read, so nothing can be"
-            " ranked; people in a folder without roles are tested with --set use=test"
-        )
+    _check(encoder, data, choices.reading)
     report = Report()
+    left_out = None
+    if choices.left_out:
+        left_out = open_set.leave_out(data, choices.left_out, choices.seed)
     if choices.spatial_temporal:
         report.times = times_between(data, choices.times)
         report.transitions = spatial_temporal.smooth(report.times, choices.smooth_bins)
@@ -125,29 +156,104 @@ def evaluate(
     report.feature_seconds = time.perf_counter() - started
     report.query_features = query
     report.gallery_features = gallery
-    protocol = choices.protocol
-    report.alike = lambda q, g: 1 - distances.pairwise(query[[q]], gallery[g])[0]
-    report.add("plain", lambda: distances.blocks(query, gallery, protocol.metric), data, choices)
-    if choices.rerank:
-        near = distances.normalise if protocol.metric == "cosine" else np.asarray
-        report.add(
-            "re-ranked",
-            lambda: reranking.rerank(near(query), near(gallery), form=choices.rerank_form),
-            data,
-            choices,
-        )
-    if model := report.transitions:
-        seen = _sightings(query, data.query), _sightings(gallery, data.gallery)
-        report.add(
-            "spatial-temporal",
-            lambda: spatial_temporal.joint_distances(*seen, model, choices.alpha),
-            data,
-            choices,
-        )
-        if choices.rerank:
-            both = JointDistances(*seen, model, choices.alpha)
-            report.add("both", lambda: reranking.rerank_distances(both, len(query)), data, choices)
+    for way in _ways(query, gallery, data, choices, report.transitions):
+        started_s = time.perf_counter()
+        scores, found = score(way.make(), data.query, data.gallery, choices.protocol, choices.top)
+        took_s = time.perf_counter() - started_s
+        report.rows.append(Row(way.name, way.measure, scores, found, took_s, peak_mib()))
+    if left_out:
+        matches = _matches(report, left_out, choices)
+        report.open_set = OpenSet(left_out, matches, _even_odds(query, gallery, data))
     return report
+
+
+def _check(encoder: Encoder, data: Dataset, reading: Reading) -> None:
+    """Raise InputError where there is nothing to rank, or the network cannot be asked so."""
+    if not data.query or not data.gallery:
+        raise InputError(
+            f"{data.root}: {data.name} has no query and gallery as it was read, so nothing can be"
+            " ranked; people in a folder without roles are tested with --set use=test"
+        )
+    if reading.scales != ONE_SCALE and encoder.one_size:
+        height_px, width_px = encoder.size
+        raise InputError(
+            f"this network takes crops of {height_px}x{width_px} px only; leave out --scales"
+        )
+
+
+def shown(measure: str, apart: Array | float) -> Array:
+    """Turn the distances that order a gallery into the numbers that people know.
+
+    Args:
+        measure: Of a `Row`: one of `LIKENESSES`, or a kind of distance.
+        apart: Distances of any shape.
+
+    Returns:
+        Cosines -1..1 or joint scores 0..1, of which large is similar, or else the distances.
+    """
+    if measure == COSINE:
+        return 1 - np.asarray(apart)
+    if measure == JOINT_SCORE:
+        return -np.asarray(apart)
+    return np.asarray(apart)
+
+
+def _ways(
+    query: Array,
+    gallery: Array,
+    data: Dataset,
+    choices: Choices,
+    transitions: TransitionModel | None,
+) -> Iterator[Way]:
+    """All ways to compare features of queries (Q, D) and of a gallery (G, D)."""
+    metric = choices.protocol.metric
+    yield Way(
+        "plain",
+        metric.replace("_", " "),
+        lambda: distances.blocks(query, gallery, metric),
+    )
+    if choices.rerank:
+        near = distances.normalise if metric == "cosine" else np.asarray
+        yield Way(
+            "re-ranked",
+            "re-ranked distance",
+            lambda: reranking.rerank(near(query), near(gallery), form=choices.rerank_form),
+        )
+    if transitions is None:
+        return
+    seen = _sightings(query, data.query), _sightings(gallery, data.gallery)
+    yield Way(
+        "spatial-temporal",
+        JOINT_SCORE,
+        lambda: spatial_temporal.joint_distances(*seen, transitions, choices.alpha),
+    )
+    if choices.rerank:
+        both = JointDistances(*seen, transitions, choices.alpha)
+        yield Way(
+            "both",
+            "re-ranked distance",
+            lambda: reranking.rerank_distances(both, len(query)),
+        )
+
+
+def _even_odds(query: Array, gallery: Array, data: Dataset) -> Curve | None:
+    """See `OpenSet.even`."""
+    try:
+        return even_odds.fit(query, gallery, data)
+    except ValueError:
+        return None
+
+
+def _matches(report: Report, left_out: LeftOut, choices: Choices) -> dict[str, Matches]:
+    """Compare with the gallery from which people were left out; see `OpenSet.matches`."""
+    rest = left_out.data
+    gallery = report.gallery_features[left_out.kept]
+    known = labels(rest.query, rest.gallery)
+    matches = {}
+    for way in _ways(report.query_features, gallery, rest, choices, report.transitions):
+        nearest = ranking.rank(way.make(), *known, top=1)
+        matches[way.name] = open_set.matches(nearest, rest)
+    return matches
 
 
 def times_between(data: Dataset, known: Path | None = None) -> TransitionModel:
@@ -203,6 +309,8 @@ def _features(
         "length": choices.reading.length,
         "flip": choices.reading.flip,
     }
+    if choices.reading.scales != ONE_SCALE:  # features kept before there were scales stay valid
+        key["scales"] = choices.reading.scales
 
     def extract(parts: Path | None) -> Array:
         return features.extract(encoder, samples, choices.reading, progress, parts=parts)

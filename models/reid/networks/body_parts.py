@@ -1,5 +1,5 @@
-"""What published ReID networks add to torchvision's ResNet: IBN-a's normalisation, non-local
-blocks, and generalised mean pooling.
+"""What published ReID networks add to torchvision's ResNet: the normalisations of IBN-a and IBN-b,
+squeeze and excitation, non-local blocks, and generalised mean pooling.
 """
 
 from typing import cast
@@ -29,6 +29,45 @@ class HalfInstanceNorm(nn.Module):
         by_instance = self.IN(maps[:, : self.n_by_instance])
         by_batch = self.BN(maps[:, self.n_by_instance :])
         return torch.cat([by_instance, by_batch], 1)
+
+
+class InstanceNormBlock(nn.Module):
+    """A bottleneck whose output is normalised by instance before its last ReLU (IBN-b, the same
+    paper). Parameters are named as in torchreid's files.
+    """
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        for name, layer in block.named_children():
+            self.add_module(name, layer)
+        self.IN = nn.InstanceNorm2d(cast(nn.Conv2d, block.conv3).out_channels, affine=True)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, h, w) -> the same shape; for a block without a projection."""
+        layers = dict(self.named_children())
+        relu = layers["relu"]
+        inner = relu(layers["bn1"](layers["conv1"](maps)))
+        inner = relu(layers["bn2"](layers["conv2"](inner)))
+        branch = layers["bn3"](layers["conv3"](inner))
+        return cast(Tensor, relu(self.IN(branch + maps)))
+
+
+class SqueezedNorm(nn.BatchNorm2d):
+    """Batch normalisation, after which each channel is scaled by what the means of all channels say
+    (Hu et al. 2018, arXiv 1709.01507).
+    """
+
+    def __init__(self, channels: int, has_bias: bool, reduction: int = 16) -> None:
+        super().__init__(channels)
+        inner = channels // reduction
+        self.fc1 = nn.Linear(channels, inner, bias=has_bias)
+        self.fc2 = nn.Linear(inner, channels, bias=has_bias)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, h, w) -> the same shape."""
+        normal = super().forward(maps)
+        scales = self.fc2(self.fc1(normal.mean((2, 3))).relu()).sigmoid()
+        return cast(Tensor, normal * scales[:, :, None, None])
 
 
 class NonLocal(nn.Module):
@@ -83,6 +122,17 @@ def normalise_instances(network: nn.Module) -> None:
     for name in ("layer1", "layer2", "layer3"):
         for block in cast(nn.Sequential, network.get_submodule(name)):
             block.bn1 = HalfInstanceNorm(cast(nn.Conv2d, block.conv1).out_channels)
+
+
+def squeeze_and_excite(network: nn.Module, has_bias: bool) -> None:
+    """Make the last normalisation of each block of a ResNet a `SqueezedNorm`."""
+    for name in ("layer1", "layer2", "layer3", "layer4"):
+        for block in cast(nn.Sequential, network.get_submodule(name)):
+            last = "bn3" if hasattr(block, "bn3") else "bn2"
+            norm = cast(nn.BatchNorm2d, block.get_submodule(last))
+            squeezed = SqueezedNorm(norm.num_features, has_bias)
+            squeezed.weight = norm.weight
+            setattr(block, last, squeezed)
 
 
 def add_non_local(network: nn.Module, widths: tuple[int, ...]) -> None:

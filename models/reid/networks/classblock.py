@@ -19,9 +19,9 @@ halves missing says little about the people.
 import torch
 from torch import Tensor, nn
 
-import models.torchvision_ops  # noqa: F401 - before torchvision
+from models.reid.networks.backbones import densenet, resnet
 from models.reid.networks.frames import FrameWise
-from models.reid.networks.temporal import classifier, resnet
+from models.reid.networks.temporal import classifier
 
 WIDTHS = {"ft_resnet50": 2048, "ft_densenet121": 1024, "ft_resnet50_middle": 3072}
 POOLED = {
@@ -74,7 +74,7 @@ class ClassBlock(nn.Module):
 
 class ClassBlockNetwork(nn.Module):
     """See the module, and `frames.FrameWise` for what it returns. `last_stride` and `instance_norm`
-    (see `temporal.resnet`) matter to the ResNets only.
+    (see `backbones.resnet`) matter to the ResNets only.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class ClassBlockNetwork(nn.Module):
                 f"test feature {test_feature}: expected one of {', '.join(TEST_FEATURES)}"
             )
         self.backbone = (
-            _densenet()
+            densenet("densenet121")
             if name == "ft_densenet121"
             else resnet("resnet50", last_stride, instance_norm=instance_norm)
         )
@@ -130,17 +130,6 @@ def _kaiming_linear(in_width: int, out_width: int) -> nn.Linear:
     nn.init.kaiming_normal_(layer.weight, mode="fan_out")
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def _densenet() -> nn.Module:
-    """Return torchvision's DenseNet-121 up to its last normalisation: (N, 3, H, W) -> (N, 1024,
-    H/32, W/32).
-    """
-    from torchvision.models import densenet121
-
-    body = nn.Sequential()
-    body.add_module("features", densenet121(weights=None).features)
-    return body
 
 
 def build(

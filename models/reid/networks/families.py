@@ -5,8 +5,9 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -21,8 +22,26 @@ COUNTER = "num_batches_tracked"
 """State of batch normalisation that no feature depends on; files of old PyTorch lack it."""
 N_LISTED = 4
 """Keys of a kind that a message lists."""
+MIN_ALIKE = 0.1
+"""A network of which a file has a smaller share of tensors is not named as the nearest."""
 CLASSIFIER = re.compile(r"classifier(s\.0|_global)?\.weight$")
 """Our names for the weights that have a row for every training person."""
+
+LINEAR = re.compile(r"(^embed|\.bn3\.fc[12])\.weight$")
+"""Our names for the weights of linear layers that others keep as convolutions of 1x1."""
+BODIES = {
+    (2, False, 1): "resnet18",
+    (6, False, 1): "resnet34",
+    (6, True, 1): "resnet50",
+    (23, True, 1): "resnet101",
+    (36, True, 1): "resnet152",
+    (6, True, 4): "resnext50_32x4d",
+    (23, True, 4): "resnext101_32x4d",
+    (23, True, 8): "resnext101_32x8d",
+}
+"""ResNets by the number of blocks of layer3, whether they are bottlenecks, and the width of a group
+of convolutions (1 without groups).
+"""
 
 
 @dataclass(frozen=True)
@@ -54,16 +73,77 @@ def recognise(state: State) -> Recognised | None:
     Raises:
         ValueError: The network takes other pixels than ours do.
     """
-    for _ in range(3):
+    for form in _forms(state):
         for family in FAMILIES:
-            if all(_has(state, key, shape) for key, shape in family.marks.items()):
-                return _renamed(family, state)
+            if all(_has(form, key, shape) for key, shape in family.marks.items()):
+                return _renamed(family, form)
+    return None
+
+
+def nearest(state: State) -> str:
+    """Say which family a file that is of none is most like, and what it lacks and has beyond it;
+    "" when less than `MIN_ALIKE` of every network is there.
+    """
+    candidates = [(form, family) for form in _forms(state) for family in FAMILIES]
+    held = [_n_held(form, family) for form, family in candidates]
+    best_share = MIN_ALIKE
+    told = ""
+    if max(held) == 0:
+        return told
+    for (form, family), n_held in zip(candidates, held, strict=True):
+        if n_held < max(held):
+            continue
+        own = _shapes(family.architecture)
+        names = {key: _name(key, family.rules) for key in form}
+        fitting = [key for key, name in names.items() if own.get(name) == form[key].shape]
+        share = len(fitting) / len(own)
+        if share <= best_share:
+            continue
+        best_share = share
+        there = {names[key] for key in fitting}
+        missing = [key for key in own if key not in there]
+        left_over = [key for key in form if key not in fitting and not _is_passed_over(key)]
+        told = (
+            f"the nearest is {family.name} ({family.architecture}): {len(fitting)} of"
+            f" {len(own)} tensors are there"
+        )
+        told += f"; missing: {listed(missing)}" if missing else ""
+        told += f"; left over: {listed(left_over)}" if left_over else ""
+    return told
+
+
+def _is_passed_over(key: str) -> bool:
+    """Whether a tensor of a file says nothing of its network: classifiers and counters."""
+    return "classifier" in key or key.endswith(COUNTER)
+
+
+def _n_held(state: State, family: Family) -> int:
+    """How many of a family's marks a state dict has."""
+    return sum(_has(state, key, shape) for key, shape in family.marks.items())
+
+
+def _forms(state: State) -> Iterator[State]:
+    """A state dict, and without the first, the first two names that all its keys begin with."""
+    yield state
+    for _ in range(2):
         beginnings = {key.partition(".")[0] for key in state}
         if len(beginnings) != 1:
-            return None
+            return
         (beginning,) = beginnings
         state = {key.removeprefix(f"{beginning}."): tensor for key, tensor in state.items()}
-    return None
+        yield state
+
+
+@cache
+def _shapes(architecture: str) -> dict[str, Shape]:
+    """The tensors that a file of a network must have, by our names."""
+    with torch.device("meta"):
+        network = table.build(architecture)
+    return {
+        key: tuple(tensor.shape)
+        for key, tensor in network.state_dict().items()
+        if not key.endswith(COUNTER)
+    }
 
 
 def fitted(own: State, found: Recognised) -> dict[str, Tensor]:
@@ -123,8 +203,7 @@ def _renamed(family: Family, state: State) -> Recognised:
     for key, tensor in state.items():
         name = _name(key, family.rules)
         if name:
-            # fast-reid's linear layer is a 1x1 convolution
-            tensors[name] = tensor.flatten(1) if name == "embed.weight" else tensor
+            tensors[name] = tensor.flatten(1) if LINEAR.search(name) else tensor
         elif family.unused and re.match(family.unused, key):
             unused[key] = tensor
         else:
@@ -167,12 +246,17 @@ def _options(tensors: State) -> dict[str, Any]:
     for option, key in rows.items():
         if key in tensors:
             options[option] = len(tensors[key])
+    is_resnet_or_densenet = any(key.startswith("image.backbone.") for key in tensors)
+    if is_resnet_or_densenet and "image.fc.0.weight" in tensors:
+        options["fc_width"] = len(tensors["image.fc.0.weight"])
     if any(key.endswith("backbone.layer1.0.bn1.IN.weight") for key in tensors):
         options["instance_norm"] = True
     if "backbone.conv1.weight" in tensors:
-        is_deep = "backbone.layer3.22.conv1.weight" in tensors
-        options["backbone"] = "resnet101" if is_deep else "resnet50"
+        options["backbone"] = _body(tensors)
         options["neck"] = "bnneck" if "neck.weight" in tensors else "none"
+    if "backbone.layer1.0.bn3.fc1.weight" in tensors:
+        is_senet = "backbone.layer1.0.bn3.fc1.bias" in tensors
+        options["squeeze"] = "senet" if is_senet else "fast-reid"
     if "backbone.layer2.nl0.g.weight" in tensors:
         names = [f"backbone.layer{i}.nl0.g.weight" for i in (2, 3)]
         options["non_local"] = [len(tensors[name]) for name in names if name in tensors]
@@ -181,6 +265,17 @@ def _options(tensors: State) -> dict[str, Any]:
     if "head.reduce.weight" in tensors:
         options["map_size"] = list(tensors["head.reduce.weight"].shape[2:])
     return options
+
+
+def _body(tensors: State) -> str:
+    """The ResNet that has such tensors; resnet50 where none has."""
+    blocks = [key for key in tensors if re.match(r"backbone\.layer3\.\d+\.conv1\.weight", key)]
+    is_bottleneck = "backbone.layer1.0.conv3.weight" in tensors
+    convolution = tensors.get("backbone.layer1.0.conv2.weight")
+    group = 1
+    if convolution is not None and convolution.shape[1] != convolution.shape[0]:
+        group = convolution.shape[1]
+    return BODIES.get((len(blocks), is_bottleneck, group), "resnet50")
 
 
 def _size(family: Family, options: dict[str, Any]) -> tuple[int, int]:

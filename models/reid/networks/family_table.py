@@ -40,6 +40,15 @@ def _resnet(theirs: str, ours: str) -> Rules:
     return ((rf"{theirs}(conv1|bn1|layer[1-4])\.", rf"{ours}\1."),)
 
 
+def _senet(theirs: str, ours: str) -> Rules:
+    """Rules for a ResNet with squeeze and excitation, as Cadene's SENet names it."""
+    return (
+        (rf"{theirs}layer0\.(conv1|bn1)\.", rf"{ours}\1."),
+        (rf"{theirs}(layer\d\.\d+)\.se_module\.", rf"{ours}\1.bn3."),
+        *_resnet(theirs, ours),
+    )
+
+
 def _numbered_resnet(theirs: str, ours: str) -> Rules:
     """Rules for torchvision's ResNet as a Sequential of its children."""
     names = {0: "conv1", 1: "bn1", 4: "layer1", 5: "layer2", 6: "layer3", 7: "layer4"}
@@ -79,6 +88,62 @@ def _mobilenet() -> Rules:
     return tuple(rules)
 
 
+def _keras_mobilenet() -> Rules:
+    """Rules for Keras's MobileNetV2, whose blocks after the first are numbered from 1."""
+    features = "image.backbone.features."
+    rules = [
+        (r"Conv1\.", f"{features}0.0."),
+        (r"bn_Conv1\.", f"{features}0.1."),
+        (r"expanded_conv_depthwise\.", f"{features}1.conv.0.0."),
+        (r"expanded_conv_depthwise_BN\.", f"{features}1.conv.0.1."),
+        (r"expanded_conv_project\.", f"{features}1.conv.1."),
+        (r"expanded_conv_project_BN\.", f"{features}1.conv.2."),
+        (r"Conv_1\.", f"{features}18.0."),
+        (r"Conv_1_bn\.", f"{features}18.1."),
+    ]
+    for i in range(1, 17):
+        ours = f"{features}{i + 1}.conv."
+        rules += [
+            (rf"block_{i}_expand\.", f"{ours}0.0."),
+            (rf"block_{i}_expand_BN\.", f"{ours}0.1."),
+            (rf"block_{i}_depthwise\.", f"{ours}1.0."),
+            (rf"block_{i}_depthwise_BN\.", f"{ours}1.1."),
+            (rf"block_{i}_project\.", f"{ours}2."),
+            (rf"block_{i}_project_BN\.", f"{ours}3."),
+        ]
+    return tuple(rules)
+
+
+def _timm_mobilenet() -> Rules:
+    """Rules for timm's MobileNetV2, which numbers blocks by stage."""
+    features = "image.backbone.features."
+    rules = [
+        (r"conv_stem\.", f"{features}0.0."),
+        (r"bn1\.", f"{features}0.1."),
+        (r"blocks\.0\.0\.conv_dw\.", f"{features}1.conv.0.0."),
+        (r"blocks\.0\.0\.bn1\.", f"{features}1.conv.0.1."),
+        (r"blocks\.0\.0\.conv_pw\.", f"{features}1.conv.1."),
+        (r"blocks\.0\.0\.bn2\.", f"{features}1.conv.2."),
+        (r"conv_head\.", f"{features}18.0."),
+        (r"bn2\.", f"{features}18.1."),
+    ]
+    number = 2
+    for stage, n_blocks in enumerate((2, 3, 4, 3, 3, 1), start=1):
+        for i in range(n_blocks):
+            theirs = rf"blocks\.{stage}\.{i}\."
+            ours = f"{features}{number}.conv."
+            rules += [
+                (rf"{theirs}conv_pw\.", f"{ours}0.0."),
+                (rf"{theirs}bn1\.", f"{ours}0.1."),
+                (rf"{theirs}conv_dw\.", f"{ours}1.0."),
+                (rf"{theirs}bn2\.", f"{ours}1.1."),
+                (rf"{theirs}conv_pwl\.", f"{ours}2."),
+                (rf"{theirs}bn3\.", f"{ours}3."),
+            ]
+            number += 1
+    return tuple(rules)
+
+
 GAO: Rules = (
     *_numbered_resnet(r"base\.", "backbone."),
     (r"attention_conv\.", "head.reduce."),
@@ -93,7 +158,10 @@ BASELINE: Rules = (
     (r"bottleneck\.", "neck."),
     (r"classifier\.", "classifier."),
 )
+BASELINE_SENET: Rules = (*_senet(r"base\.", "backbone."), *BASELINE)
 FAST_REID: Rules = (
+    (r"backbone\.(layer\d\.\d+)\.se\.fc\.0\.", r"backbone.\1.bn3.fc1."),
+    (r"backbone\.(layer\d\.\d+)\.se\.fc\.2\.", r"backbone.\1.bn3.fc2."),
     *_resnet(r"backbone\.", "backbone."),
     (r"backbone\.NL_([23])\.(\d+)\.", r"backbone.layer\1.nl\2."),
     (r"heads\.pool_layer\.p$", "pool.p"),
@@ -141,6 +209,27 @@ TORCHREID_RESNET: Rules = (
     (r"classifier\.(\d)\.", r"image.head.classifiers.\1."),
     (r"classifier\.", "image.classifier."),
 )
+TORCHREID_SENET: Rules = (*_senet("", "image.backbone."), *TORCHREID_RESNET)
+TORCHREID_DENSENET: Rules = (
+    (r"features\.(.*(?:norm|conv))\.([12])\.", r"image.backbone.features.\1\2."),
+    (r"features\.", "image.backbone.features."),
+    (r"fc\.([01])\.", r"image.fc.\1."),
+    (r"classifier\.", "image.classifier."),
+)
+TORCHVISION_MOBILENET: Rules = ((r"features\.", "backbone."),)
+OLD_MOBILENET: Rules = (
+    (r"features\.1\.conv\.0\.", "backbone.1.conv.0.0."),
+    (r"features\.1\.conv\.1\.", "backbone.1.conv.0.1."),
+    (r"features\.1\.conv\.3\.", "backbone.1.conv.1."),
+    (r"features\.1\.conv\.4\.", "backbone.1.conv.2."),
+    (r"features\.(\d+)\.conv\.([01])\.", r"backbone.\1.conv.0.\2."),
+    (r"features\.(\d+)\.conv\.3\.", r"backbone.\1.conv.1.0."),
+    (r"features\.(\d+)\.conv\.4\.", r"backbone.\1.conv.1.1."),
+    (r"features\.(\d+)\.conv\.6\.", r"backbone.\1.conv.2."),
+    (r"features\.(\d+)\.conv\.7\.", r"backbone.\1.conv.3."),
+    *TORCHVISION_MOBILENET,
+)
+"""torchvision's MobileNetV2 up to 0.4, whose blocks are flat."""
 SAME_NAMES: Rules = (("", "image."),)
 IMAGENET_CLASSIFIER = r"model\.(fc|classifier)\."
 """The classes of ImageNet, which layumi's networks carry along."""
@@ -194,6 +283,15 @@ _BASELINE_FAMILIES = (
         architecture="resnet50_bnneck",
         rules=BASELINE,
         unused=r"base\.fc\.",
+        assumed="last stride 1, test feature after the neck",
+    ),
+    Family(
+        name="strong baseline with squeeze and excitation",
+        marks={"base.layer0.conv1.weight": (64, 3, 7, 7), "base.layer1.0.se_module.fc1.bias": None},
+        architecture="resnet50_bnneck",
+        rules=BASELINE_SENET,
+        unused=r"base\.last_linear\.",
+        options={"stem_pool": "ceil"},
         assumed="last stride 1, test feature after the neck",
     ),
     Family(
@@ -285,8 +383,33 @@ _LAYUMI_FAMILIES = (
     ),
 )
 
-_RESNETS = {"layer3.22.conv3.weight": "resnet101", "layer4.2.conv3.weight": "resnet50"}
-"""ResNets by a layer that the smaller ones lack."""
+_RESNETS: dict[str, tuple[int, dict[str, Shape | None]]] = {
+    "resnet152": (2048, {"layer3.35.conv3.weight": None}),
+    "resnext101_32x8d": (
+        2048,
+        {"layer3.22.conv3.weight": None, "layer1.0.conv2.weight": (256, 8, 3, 3)},
+    ),
+    "resnet101": (2048, {"layer3.22.conv3.weight": None}),
+    "resnext50_32x4d": (
+        2048,
+        {"layer4.2.conv3.weight": None, "layer1.0.conv2.weight": (128, 4, 3, 3)},
+    ),
+    "resnet50": (2048, {"layer4.2.conv3.weight": None}),
+    "resnet34": (512, {"layer3.5.conv2.weight": None}),
+    "resnet18": (512, {"layer4.1.conv2.weight": None}),
+}
+"""ResNets by their width and by tensors that those below lack."""
+_SE_RESNETS: dict[str, dict[str, Shape | None]] = {
+    "se_resnext101_32x4d": {
+        "layer3.22.conv3.weight": None,
+        "layer1.0.conv2.weight": (128, 4, 3, 3),
+    },
+    "se_resnet101": {"layer3.22.conv3.weight": None},
+    "se_resnext50_32x4d": {"layer1.0.conv2.weight": (128, 4, 3, 3)},
+    "se_resnet50": {"layer4.2.conv3.weight": None},
+}
+_DENSENETS = {1024: "densenet121", 1664: "densenet169", 1920: "densenet201", 2208: "densenet161"}
+"""DenseNets by the channels of the last normalisation."""
 _OSNET_WIDTHS = {64: "osnet_x1_0", 48: "osnet_x0_75", 32: "osnet_x0_5", 16: "osnet_x0_25"}
 """OSNets by the channels of the first convolution."""
 _TORCHREID_FAMILIES = (
@@ -362,27 +485,96 @@ _TORCHREID_FAMILIES = (
     ),
     *(
         Family(
-            name="ResNet of torchvision or timm, trained on ImageNet and not on people",
+            name="torchreid SE-ResNet",
             marks={
-                "conv1.weight": (64, 3, 7, 7),
-                "fc.weight": (None, 2048),
-                layer: None,
+                "layer0.conv1.weight": (64, 3, 7, 7),
+                "layer1.0.se_module.fc1.bias": None,
+                **layers,
+                **fc,
             },
+            architecture=name,
+            rules=TORCHREID_SENET,
+            unused=r"last_linear\.",
+            options={"last_stride": last_stride},
+            assumed=f"last stride {last_stride}",
+        )
+        for name, layers in _SE_RESNETS.items()
+        for fc, last_stride in (({"fc.0.weight": None}, 1), ({}, 2))
+    ),
+    *(
+        Family(
+            name="torchreid DenseNet (on ImageNet: torchvision, timm)",
+            marks={"features.conv0.weight": None, "features.norm5.weight": (channels,)},
+            architecture=name,
+            rules=TORCHREID_DENSENET,
+        )
+        for channels, name in _DENSENETS.items()
+    ),
+    Family(
+        name="torchreid ResNet with IBN-b",
+        marks={
+            "conv1.weight": (64, 3, 7, 7),
+            "layer1.2.IN.weight": None,
+            "layer4.2.conv3.weight": None,
+        },
+        architecture="resnet50",
+        rules=TORCHREID_RESNET,
+        options={"ibn_b": True},
+        assumed="last stride 2",
+    ),
+    *(
+        Family(
+            name="ResNet of torchvision or timm, trained on ImageNet and not on people",
+            marks={"conv1.weight": (64, 3, 7, 7), "fc.weight": (None, width), **layers},
             architecture=name,
             rules=TORCHREID_RESNET,
             unused=r"fc\.",
         )
-        for layer, name in _RESNETS.items()
+        for name, (width, layers) in _RESNETS.items()
     ),
     *(
         Family(
             name="torchreid ResNet",
-            marks={"conv1.weight": (64, 3, 7, 7), layer: None},
+            marks={"conv1.weight": (64, 3, 7, 7), **layers},
             architecture=name,
             rules=TORCHREID_RESNET,
             assumed="last stride 2",
         )
-        for layer, name in _RESNETS.items()
+        for name, (_, layers) in _RESNETS.items()
+    ),
+    *(
+        Family(
+            name="MobileNetV2 of torchvision, trained on ImageNet and not on people",
+            marks={"features.0.0.weight": (32, 3, 3, 3), block: None},
+            architecture="mobilenetv2_bnneck",
+            rules=rules,
+            unused=r"classifier\.",
+            options={"neck": "none", "last_stride": 2},
+            assumed="last stride 2",
+        )
+        for block, rules in (
+            ("features.1.conv.0.0.weight", TORCHVISION_MOBILENET),
+            ("features.1.conv.3.weight", OLD_MOBILENET),
+        )
+    ),
+)
+
+_MOBILENET_FAMILIES = (
+    Family(
+        name="Keras, MobileNetV2 with alpha 0.5",
+        marks={"bn_Conv1.weight": (16,), "block_16_project_BN.weight": (160,)},
+        architecture="mobilenetv2_keras",
+        rules=_keras_mobilenet(),
+        unused=r"(dense\w*|Logits|predictions)\.",
+        assumed="pooling='max'",
+    ),
+    Family(
+        name="timm, MobileNetV2 of width 0.5, trained on ImageNet and not on people",
+        marks={"conv_stem.weight": (16, 3, 3, 3), "blocks.6.0.bn3.weight": (160,)},
+        architecture="mobilenetv2_keras",
+        rules=_timm_mobilenet(),
+        unused=r"classifier\.",
+        assumed="a start for training: Keras's padding and epsilon in the place of timm's",
     ),
 )
 
@@ -392,5 +584,6 @@ FAMILIES: tuple[Family, ...] = (
     *_FAST_REID_FAMILIES,
     *_LAYUMI_FAMILIES,
     *_TORCHREID_FAMILIES,
+    *_MOBILENET_FAMILIES,
 )
 """In the order in which they are tried."""

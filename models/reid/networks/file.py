@@ -148,8 +148,8 @@ def _published(
     if found is None:
         raise InputError(
             f"{path}: is not a ReID network of this program (its metadata lack schema {SCHEMA}),"
-            " nor of one that models/reid/NETWORKS.md lists; its tensors:"
-            f" {families.listed(sorted(state))}"
+            " nor of one that models/reid/NETWORKS.md lists;"
+            f" {families.nearest(state) or f'its tensors: {families.listed(sorted(state))}'}"
         )
     recipe = _recipe(path, found, architecture, changes)
     try:

@@ -7,13 +7,16 @@ quality, measured on the image; networks may ignore it. An image is a clip of on
     evaluation mode  ->  (B, width) float: the test feature, raw. Who compares features normalises
     them. training mode    ->  `Outputs`
 
-`network.width` is the length of the test feature. Nothing else is asked of a network.
+`network.width` is the length of the test feature. Its method `maps`, or else its `backbone`, gives
+the last feature map of images before pooling, for drawings. Nothing else is asked of a network.
 """
 
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
+
+from models.errors import InputError
 
 
 class Outputs(NamedTuple):
@@ -35,6 +38,26 @@ class Outputs(NamedTuple):
 def _is_exporting() -> bool:
     """Whether either exporter of torch reads the network; all frames are real then."""
     return torch.compiler.is_exporting() or torch.onnx.is_in_onnx_export()
+
+
+def last_maps(network: nn.Module, images: Tensor) -> Tensor:
+    """Compute the last feature maps of a network, before it pools over places.
+
+    Args:
+        network: A network as this module describes, in evaluation mode.
+        images: (N, 3, H, W) normalised, each of them a clip of one frame.
+
+    Returns:
+        (N, C, h, w) float.
+
+    Raises:
+        InputError: The network has no such maps.
+    """
+    of_frames = network.image if isinstance(network, FrameWise) else network
+    maps = getattr(of_frames, "maps", None) or getattr(of_frames, "backbone", None)
+    if maps is None:
+        raise InputError(f"{type(of_frames).__name__} has no feature map")
+    return cast(Tensor, maps(images))
 
 
 def pack(clips: Tensor, mask: Tensor) -> Tensor:

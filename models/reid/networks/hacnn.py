@@ -85,6 +85,10 @@ class HACNN(nn.Module):
         local_logits = self.classifier_local(local_feature)
         return (global_logits, local_logits), (global_feature, local_feature)
 
+    def maps(self, images: Tensor) -> Tensor:
+        """Maps (N, 384, 10, 4) of the global branch, weighed by attention, before pooling."""
+        return self._maps(images)[0]
+
     def _maps(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Maps (N, 384, 10, 4) of the image and (N, 384, 3, 4) of each window."""
         stages = (

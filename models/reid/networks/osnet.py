@@ -79,14 +79,18 @@ class OSNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor | tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """See the class."""
-        maps = self.pool2(self.conv2(self.maxpool(self.conv1(images))))
-        maps = self.conv5(self.conv4(self.pool3(self.conv3(maps))))
-        features: Tensor = self.fc(maps.mean((2, 3)))
+        features: Tensor = self.fc(self.maps(images).mean((2, 3)))
         if not self.training:
             return features.float()
         if self.classifier is None:
             raise ValueError("training needs n_classes > 0")
         return (self.classifier(features),), (features,)
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Maps (N, C, H / 16, W / 16) before pooling."""
+        maps = self.pool2(self.conv2(self.maxpool(self.conv1(images))))
+        last: Tensor = self.conv5(self.conv4(self.pool3(self.conv3(maps))))
+        return last
 
 
 class OSBlock(nn.Module):

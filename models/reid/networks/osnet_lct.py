@@ -66,17 +66,27 @@ class OSNetLct(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor | tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """See the class."""
-        maps = self.maxpool(self.conv1(self.input_norm(images)))
-        maps = self.pool2(self.conv2(maps))
-        maps = self.pool3(self.conv3(maps))
-        maps = self.conv5(self.conv4(maps))
-        pooled = self.pool(maps).flatten(1)
+        pooled = self.pool(self._maps(images)).flatten(1)
         embedding: Tensor = self.fc_activation(self.fc_norm(self.fc(pooled)))
         if not self.training:
             return embedding.float()
         if self.classifier is None:
             raise ValueError("training needs n_classes > 0")
         return (self.classifier(embedding),), (embedding,)
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Maps (N, C, H / 16, W / 16), weighed by the pooling, whose result is their sum: without
+        its weights, places that it leaves out look the strongest.
+        """
+        return self._maps(images) * self.pool.weight.squeeze(1)
+
+    def _maps(self, images: Tensor) -> Tensor:
+        """Maps (N, C, H / 16, W / 16) before pooling."""
+        maps = self.maxpool(self.conv1(self.input_norm(images)))
+        maps = self.pool2(self.conv2(maps))
+        maps = self.pool3(self.conv3(maps))
+        last: Tensor = self.conv5(self.conv4(maps))
+        return last
 
 
 class LinearContextTransform(nn.Module):

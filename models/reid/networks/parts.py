@@ -19,10 +19,10 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from models.reid.networks.backbones import resnet
 from models.reid.networks.classblock import ClassBlock
 from models.reid.networks.frames import FrameWise
 from models.reid.networks.resnet import WIDTH, linear
-from models.reid.networks.temporal import resnet
 
 N_PARTS = {"pcb_p4": 4, "pcb_p6": 6, "ft_pcb": 6}
 REDUCED_WIDTH = 256

@@ -20,8 +20,9 @@ import math
 import torch
 from torch import Tensor, nn
 
+from models.reid.networks.backbones import resnet
 from models.reid.networks.frames import Outputs, pack
-from models.reid.networks.temporal import bnneck, classifier, resnet
+from models.reid.networks.temporal import bnneck, classifier
 
 CHANNELS = 1024
 EMBEDDING = 128
@@ -94,8 +95,12 @@ class PSTA(nn.Module):
         packed_rows = seen.flatten().cumsum(0) - 1
         rows = packed_rows.view_as(mask).gather(1, chosen)
         images = pack(clips, seen)
+        return self.maps(images)[rows]
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Maps (N, 1024, h, w) of single frames, before they are merged."""
         maps: Tensor = self.reduce(self.backbone(images))
-        return maps[rows]
+        return maps
 
 
 def resampled(mask: Tensor, length: int) -> Tensor:

@@ -44,14 +44,7 @@ class ResNet3d(nn.Module):
 
     def forward(self, clips: Tensor, mask: Tensor, quality: Tensor) -> Tensor | Outputs:
         """See `frames`. Train and test feature are the same."""
-        maps, real = _real_first(clips, mask)
-        maps = torch.relu(self.bn1(self.conv1(maps)))
-        # after a ReLU zero loses every maximum
-        maps = self.maxpool(maps.masked_fill(~real, 0))
-        real = real[:, :, ::2]
-        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            for block in layer:
-                maps, real = block(maps, real)
+        maps, real = self._maps(*_real_first(clips, mask))
         frame_vectors = maps.mean((3, 4), keepdim=True)
         total = (frame_vectors * real).sum((2, 3, 4))
         feature: Tensor = total / real.sum((2, 3, 4))
@@ -63,6 +56,22 @@ class ResNet3d(nn.Module):
         owners = torch.arange(len(mask), device=mask.device)
         no_attention = clips.new_zeros(len(mask), 0)
         return Outputs((logits,), (feature,), owners, no_attention)
+
+    def maps(self, images: Tensor) -> Tensor:
+        """Maps (N, 2048, h, w) of images, each a clip of one frame, before pooling."""
+        real = torch.ones(len(images), 1, 1, 1, 1, dtype=torch.bool, device=images.device)
+        return self._maps(images.unsqueeze(2), real)[0].squeeze(2)
+
+    def _maps(self, clips: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps (B, 2048, t, h, w) of clips (B, 3, T, H, W), and which of their frames are real."""
+        maps = torch.relu(self.bn1(self.conv1(clips)))
+        # after a ReLU zero loses every maximum
+        maps = self.maxpool(maps.masked_fill(~real, 0))
+        real = real[:, :, ::2]
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in layer:
+                maps, real = block(maps, real)
+        return maps, real
 
 
 class Bottleneck(nn.Module):

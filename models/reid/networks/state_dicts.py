@@ -1,5 +1,5 @@
 """Tensors by name, out of files that other programs wrote: PyTorch checkpoints (zip and legacy
-format) and safetensors.
+format), safetensors and the HDF5 files of Keras.
 
 Nothing that a file holds is run. A checkpoint may hold plain values and numpy numbers beside its
 tensors; one that holds other Python objects is refused.
@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.errors import InputError, one_line
+from models.reid.networks import keras, python2_text
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "network", "net")
 """Keys under which checkpoints keep the state dict."""
@@ -31,17 +32,23 @@ REASON = re.compile(r"WeightsUnpickler error:\s*(.+)")
 
 
 def is_checkpoint(path: Path) -> bool:
-    """Whether a file begins as a PyTorch checkpoint does: as a zip archive or a pickle."""
+    """Whether a file begins as one of PyTorch does, as a zip archive or a pickle, or as one of
+    Keras's.
+    """
+    return _begins(path).startswith((b"PK\x03\x04", b"\x80", keras.MAGIC))
+
+
+def _begins(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(4).startswith((b"PK\x03\x04", b"\x80"))
+        return file.read(4)
 
 
 def read(path: Path) -> dict[str, Tensor]:
     """Read the tensors of a file.
 
     Args:
-        path: A .safetensors file; any other name is taken for a PyTorch checkpoint: a state dict,
-            or a dictionary that holds one under a key of `WRAPPERS`.
+        path: A .safetensors file, or one of Keras's; any other is taken for a PyTorch checkpoint:
+            a state dict, or a dictionary that holds one under a key of `WRAPPERS`.
 
     Returns:
         The tensors by name, on the CPU, without the prefixes that wrappers of a network add.
@@ -52,15 +59,14 @@ def read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        if _begins(path) == keras.MAGIC:
+            return keras.read(path)
         with _allowing(_numbers()):
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            loaded = _loaded(path)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except UnicodeDecodeError:
-        raise InputError(
-            f"{path}: holds numbers that Python 2 wrote, which cannot be read without running code;"
-            f" {SAVE_ALONE}"
-        ) from None
     except KeyError:  # an opcode that pickle does not have
         raise InputError(f"{path}: cannot be read as weights (no PyTorch checkpoint)") from None
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError) as error:
@@ -74,6 +80,15 @@ def read(path: Path) -> dict[str, Tensor]:
         if all(key.startswith(prefix) for key in tensors):
             tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
     return tensors
+
+
+def _loaded(path: Path) -> Any:
+    """What a PyTorch checkpoint holds; raises anything."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnicodeDecodeError:
+        rewritten = python2_text.as_unicode(path)
+        return torch.load(rewritten, map_location="cpu", weights_only=True)
 
 
 @contextmanager

@@ -21,16 +21,18 @@ CHECKPOINTS = """\
 ## Checkpoints of other programs
 
 `reid.weights`, `network.init`, `models.reid.evaluate`, `search` and `export` read these files as
-they are, whatever they are called (.pth, .pth.tar, .pt, .bin, .safetensors). `python -m
-models.reid.convert FILE --output MODEL.safetensors` converts them. No code in a file is run: a file
-with Python objects beside its tensors is refused.
+they are, whatever they are called (.pth, .pth.tar, .pt, .bin, .safetensors; for Keras's .h5, `pip
+install h5py`). `python -m models.reid.convert FILE --output MODEL.safetensors` converts them. No
+code in a file is run: a file with Python objects beside its tensors is refused.
 
-The keys tell the network. Shapes tell the number of people, widths, ResNet-50 or 101, IBN-a,
-non-local blocks and GeM. A file must fill its network, and nothing may be left over but the
-classifier of ImageNet. All of them take RGB in 0..1, normalised by ImageNet's mean and deviation.
+The keys tell the network. Shapes tell the number of people, widths, the depth of a ResNet, ResNeXt,
+IBN-a, squeeze and excitation, non-local blocks and GeM. A file must fill its network, and nothing
+may be left over but the classifier of ImageNet. All of them take RGB in 0..1, normalised by
+ImageNet's mean and deviation.
 What the keys do not tell is assumed to be as published. `convert --set KEY=VALUE` changes it
 (height_px, width_px, last_stride, stem_relu, stem_pool, pooling, test_feature), and
-`--architecture NAME` chooses another row of the table above."""
+`--architecture NAME` chooses another row of the table above. CHECKPOINTS.md has what was measured
+of each: features against the program's own code, and a run of the pipeline."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +105,21 @@ def _omni(source: str, **options: Any) -> Architecture:
         test_feature="the same",
         source=source,
         imagenet="",
+    )
+
+
+def _pooled(name: str, width: int = 2048, imagenet: str | None = None) -> Architecture:
+    """The row of torchreid's network of a name, whose feature is the mean of the map; `imagenet` is
+    torchvision's name of it unless it is given.
+    """
+    return Architecture(
+        build=_resnet,
+        options={"name": name},
+        width=width,
+        train_feature="mean of the map",
+        test_feature="the same",
+        source=_ZHOU,
+        imagenet=name if imagenet is None else imagenet,
     )
 
 
@@ -226,23 +243,21 @@ TABLE: dict[str, Architecture] = {
         fixed_size=True,
     ),
     # image networks
-    "resnet50": Architecture(
-        build=_resnet,
-        options={"name": "resnet50"},
-        width=2048,
-        train_feature="mean of the map",
-        test_feature="the same",
-        source=_ZHOU,
-    ),
-    "resnet101": Architecture(
-        build=_resnet,
-        options={"name": "resnet101"},
-        width=2048,
-        train_feature="mean of the map",
-        test_feature="the same",
-        source=_ZHOU,
-        imagenet="resnet101",
-    ),
+    "resnet18": _pooled("resnet18", width=512),
+    "resnet34": _pooled("resnet34", width=512),
+    "resnet50": _pooled("resnet50"),
+    "resnet101": _pooled("resnet101"),
+    "resnet152": _pooled("resnet152"),
+    "resnext50_32x4d": _pooled("resnext50_32x4d"),
+    "resnext101_32x8d": _pooled("resnext101_32x8d"),
+    "se_resnet50": _pooled("se_resnet50", imagenet=""),
+    "se_resnet101": _pooled("se_resnet101", imagenet=""),
+    "se_resnext50_32x4d": _pooled("se_resnext50_32x4d", imagenet=""),
+    "se_resnext101_32x4d": _pooled("se_resnext101_32x4d", imagenet=""),
+    "densenet121": _pooled("densenet121", width=1024),
+    "densenet169": _pooled("densenet169", width=1664),
+    "densenet201": _pooled("densenet201", width=1920),
+    "densenet161": _pooled("densenet161", width=2208),
     "resnet50_fc512": Architecture(
         build=_resnet,
         options={"name": "resnet50_fc512"},
@@ -459,6 +474,15 @@ def markdown() -> str:
             (
                 "tracklets too, frame by frame. Features come raw: evaluation and pipeline bring"
                 " them to unit length."
+            ),
+            "",
+            (
+                "`python -m models.reid.activations WEIGHTS PICTURES` draws where a network looks."
+                " `models.reid.evaluate --scales`"
+            ),
+            (
+                "takes networks of any input size: not those with `only`, nor osnet_lct_x1_0, which"
+                " is built for one."
             ),
             "",
             "| name | input | pools | width | training feature | test feature | source |",

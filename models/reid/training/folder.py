@@ -6,6 +6,10 @@ tensorboard/             the same for TensorBoard
 checkpoint.safetensors   to resume from, written after each epoch and when interrupted
 model.safetensors        the network of the best held-out score; the last where nobody is held out
 curves.png               loss and held-out scores over the epochs
+
+Where the data set has frame numbers:
+transitions.png          how long its training people take between cameras; also in TensorBoard
+times.npz                the same for `models.reid.evaluate --spatial-temporal --times`
 """
 
 import json
@@ -13,8 +17,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from models import files
 from models.errors import InputError
+from models.reid.data.loader import read_image
 
 CONFIG = "config.yaml"
 LOG = "log.jsonl"
@@ -22,6 +29,8 @@ BOARD = "tensorboard"
 CHECKPOINT = "checkpoint.safetensors"
 MODEL = "model.safetensors"
 CURVES = "curves.png"
+TRANSITIONS = "transitions.png"
+TIMES = "times.npz"
 COMPARED = ("map", "rank1", "loss", "accuracy")
 """What TensorBoard's table of runs compares."""
 
@@ -54,7 +63,7 @@ def start(output: Path, settings: str) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
         for old in (
-            *(output / name for name in (LOG, CHECKPOINT, MODEL, CURVES)),
+            *(output / name for name in (LOG, CHECKPOINT, MODEL, CURVES, TRANSITIONS, TIMES)),
             *(output / BOARD).glob("events.out.*"),
         ):
             old.unlink(missing_ok=True)
@@ -104,6 +113,14 @@ class Log:
                     self._board.add_scalar(name, value, row["epoch"])
         except OSError as error:
             raise InputError(f"{self._output / LOG}: {files.failure(error)}") from None
+
+    def show(self, picture: Path) -> None:
+        """Add a picture of the folder, by the name of its file; raises InputError."""
+        try:
+            image = np.ascontiguousarray(read_image(picture)[:, :, ::-1])
+            self._board.add_image(picture.stem, image, 0, dataformats="HWC")
+        except OSError as error:
+            raise InputError(f"{self._output / BOARD}: {files.failure(error)}") from None
 
     def draw(self) -> None:
         """Draw the curves; raises InputError."""

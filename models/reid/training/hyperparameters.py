@@ -15,6 +15,7 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,6 +32,7 @@ from models.reid import settings as training_settings
 from models.reid.settings import Settings
 from models.reid.training import folder, run
 from models.reid.training.loop import NonFiniteLossError
+from models.reid.training.run import Place, Watch
 
 Space: TypeAlias = dict[str, tuple[float, float, bool]]
 """Setting: least, most, whether on a logarithmic scale."""
@@ -54,9 +56,10 @@ def search(
     settings: Settings,
     output: Path,
     n_trials: int,
-    quiet: bool = True,
+    say: Callable[[str], None] = lambda line: None,
     stop: Callable[[], bool] = lambda: False,
     space: Space = SPACE,
+    watch: Callable[[Place, int], None] = lambda place, n_before: None,
 ) -> optuna.Study:
     """Do what is left of the trials of a search.
 
@@ -64,9 +67,10 @@ def search(
         settings: Of every training, but for what is searched.
         output: Folder of the search; one that is there goes on.
         n_trials: Trainings in all.
-        quiet: Whether to print nothing.
+        say: Gets a line for every score.
         stop: Asked after every batch and trial; raises KeyboardInterrupt.
         space: What is searched.
+        watch: Told after every batch, with the number of trials that are done.
 
     Returns:
         The study.
@@ -89,11 +93,16 @@ def search(
     while (n_done := len(finished(study))) < n_trials:
         (seed,) = np.random.SeedSequence([settings.train.seed, n_done]).generate_state(1)
         study.sampler = optuna.samplers.TPESampler(seed=int(seed))
-        study.optimize(
-            lambda trial: _train(trial, settings, output, quiet, stop, space),
-            n_trials=1,
-            catch=(),
+        train = partial(
+            _train,
+            settings=settings,
+            output=output,
+            say=say,
+            stop=stop,
+            space=space,
+            watch=_after(watch, n_done),
         )
+        study.optimize(train, n_trials=1, catch=())
         report(study, output, space)
         if stop():
             raise KeyboardInterrupt
@@ -136,21 +145,24 @@ def report(study: optuna.Study, output: Path, space: Space = SPACE) -> None:
     files.write(output / REPORT, text.getvalue().encode())
 
 
+def _after(watch: Callable[[Place, int], None], n_done: int) -> Watch:
+    """Return what is told the place in the training that follows the first `n_done`."""
+    return lambda place: watch(place, n_done)
+
+
 def _train(
     trial: optuna.Trial,
     settings: Settings,
     output: Path,
-    quiet: bool,
+    say: Callable[[str], None],
     stop: Callable[[], bool],
     space: Space,
+    watch: Watch,
 ) -> float:
     """Score of one training; 0 where the loss became infinite. Raises TrialPruned for one that
     falls behind.
     """
-    values = {
-        name: trial.suggest_float(name, least, most, log=log)
-        for name, (least, most, log) in space.items()
-    }
+    values = {name: _suggest(trial, settings, name, space) for name in space}
     chosen = sections.change(settings, values, training_settings.EXAMPLE)
 
     def look(row: dict[str, Any]) -> None:
@@ -159,14 +171,13 @@ def _train(
             return
         epoch = row["epoch"]
         trial.report(row[select], epoch)
-        if not quiet:
-            print(f"trial {trial.number}, epoch {epoch}: {select} {row[select]:.4f}", flush=True)
+        say(f"trial {trial.number}, epoch {epoch}: {select} {row[select]:.4f}")
         if epoch + 1 < settings.train.epochs and trial.should_prune():
             raise optuna.TrialPruned
 
     place = output / TRIALS / f"{trial.number:04d}"
     try:
-        outcome = run.fit(chosen, place, overwrite=True, report=look, stop=stop)
+        outcome = run.fit(chosen, place, overwrite=True, report=look, stop=stop, watch=watch)
     except NonFiniteLossError:
         return 0.0
     finally:
@@ -175,6 +186,17 @@ def _train(
     if outcome.interrupted:
         raise KeyboardInterrupt
     return outcome.best
+
+
+def _suggest(trial: optuna.Trial, settings: Settings, name: str, space: Space) -> float:
+    """Value of one setting to try: a whole number where the setting is one."""
+    least, most, log = space[name]
+    value: Any = settings
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else getattr(value, key)
+    if isinstance(value, int):
+        return trial.suggest_int(name, int(least), int(most), log=log)
+    return trial.suggest_float(name, least, most, log=log)
 
 
 def _keep_settings(settings: Settings, output: Path, space: Space) -> None:

@@ -22,11 +22,13 @@ from models.reid import complexity
 from models.reid.data import catalogue
 from models.reid.data.batches import epoch_batches
 from models.reid.data.loader import training_batches
-from models.reid.data.samples import Dataset, hold_out, train_also_on
+from models.reid.data.samples import UNLABELLED, Dataset, hold_out, train_also_on
 from models.reid.encoder import Encoder, NetworkEncoder
-from models.reid.evaluation import distances, ranking, reranking
+from models.reid.evaluation import distances, pictures, ranking, reranking
 from models.reid.evaluation.features import extract
 from models.reid.evaluation.protocol import labels
+from models.reid.evaluation.report import times_between
+from models.reid.evaluation.spatial_temporal import smooth
 from models.reid.losses.criterion import Criterion
 from models.reid.networks import file, openvino_weights, table
 from models.reid.networks.file import Loaded, Recipe
@@ -87,7 +89,9 @@ def load_data(settings: Settings) -> Dataset:
         train = tuple(s for s in data.train if s.person_id < chosen.max_people)
         data = replace(data, train=train)
     if chosen.validation or chosen.held_out:
-        data = hold_out(data, chosen.validation, settings.train.seed, chosen.held_out)
+        data = hold_out(
+            data, chosen.validation, settings.train.seed, chosen.held_out, chosen.held_out_pool
+        )
     else:
         data = replace(data, query=(), gallery=())
     return train_also_on(data, further)
@@ -150,6 +154,8 @@ def fit(
         begin(described)
     keeper = _Keeper(trainer, data, recipe, output, started, report)
     processes.first(fabric, keeper.open)
+    if not trainer.progress.step:
+        processes.first(fabric, keeper.show_times)
 
     def seen(n_done: int, n_batches: int) -> None:
         if fabric.is_global_zero:
@@ -250,7 +256,7 @@ def _network(settings: Settings, data: Dataset) -> tuple[nn.Module, Recipe, str]
         network = table.build(settings.network.architecture, options)
     except (TypeError, ValueError) as error:
         raise InputError(f"network.options: {str(error).split('() ')[-1]}") from None
-    started = "nothing"
+    started = "random weights"
     if settings.network.init:
         chosen = settings.network
         started = start_from(network, chosen.init, row.imagenet, chosen.partial)
@@ -378,6 +384,17 @@ class _Keeper:
     def open(self) -> None:
         settings = self.trainer.settings
         self.log = Log(self.output, self.trainer.progress.epoch, _plain(settings))
+
+    def show_times(self) -> None:
+        """Draw and keep the times between cameras of a data set that has frame numbers."""
+        own = tuple(s for s in self.data.train if s.source == 0 and s.person_id != UNLABELLED)
+        if self.log is None or not own or any(sample.frame < 0 for sample in own):
+            return
+        times = times_between(replace(self.data, train=own))
+        times.save(self.output / folder.TIMES)
+        picture = self.output / folder.TRANSITIONS
+        pictures.plot_transitions(smooth(times).table, times.bin_frames, picture)
+        self.log.show(picture)
 
     def keep(self, row: dict[str, float] | None) -> None:
         """Write a whole epoch, and a checkpoint also of a part of one (no row)."""

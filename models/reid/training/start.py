@@ -33,8 +33,8 @@ def start_from(network: nn.Module, source: str, imagenet: str, partial: bool = F
     Args:
         network: Gets the weights.
         source: A .safetensors or a PyTorch checkpoint (.pth, .pt, .tar; read without running code
-            from it), an OpenVINO .xml of the same architecture (osnet_lct_x1_0 only), or
-            "imagenet" for torchvision's weights, which it fetches.
+            from it), a .h5 of Keras, an OpenVINO .xml of the same architecture (osnet_lct_x1_0
+            only), or "imagenet" for torchvision's weights, which it fetches.
         imagenet: torchvision's name of the network; "" where it has none that fits.
         partial: Whether a file may leave a part of the body random.
 

@@ -41,4 +41,5 @@ def command(
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six people in two cameras, two images each, to search hyper-parameters with."""
-    return miniatures.folder(tmp_path_factory.mktemp("people"), n_people=6, n_frames=2)
+    root = tmp_path_factory.mktemp("people")
+    return miniatures.folder(root, n_people=6, n_frames=2, timed=False)

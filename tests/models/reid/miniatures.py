@@ -320,13 +320,17 @@ def folder(
     n_frames: int = 4,
     first_person: int = 0,
     seed: int = 0,
+    timed: bool = True,
 ) -> Path:
-    """A user's people: person/camera/frame.jpg, frames numbered without leading zeros."""
+    """A user's people: person/camera/frame.jpg, frames numbered without leading zeros; where they
+    are not timed, the numbers are no frame numbers.
+    """
     rng = np.random.default_rng(seed)
     for i in range(first_person, first_person + n_people):
         for camera in range(n_cameras):
             for frame in range(n_frames):
-                name = f"{95 + 300 * camera + 40 * i + 5 * frame}.jpg"
+                number = 95 + 300 * camera + 40 * i + 5 * frame
+                name = f"{number}.jpg" if timed else f"picture {number}.jpg"
                 write(root / f"person {i + 1}" / f"door {camera + 1}" / name, i, camera, rng)
     return root
 

@@ -167,9 +167,9 @@ def test_batches_hold_so_many_crops_at_most_and_one_clip_at_least(
     network, seen = colours(batch_crops=4), []
     whole = network._batch
 
-    def watched(part: list[Array], quality: list[Array] | None) -> Array:
+    def watched(part: list[Array], quality: list[Array] | None, scale: float) -> Array:
         seen.append([len(clip) for clip in part])
-        return whole(part, quality)
+        return whole(part, quality, scale)
 
     monkeypatch.setattr(network, "_batch", watched)
     network.features(clips())

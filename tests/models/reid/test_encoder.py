@@ -90,6 +90,15 @@ def test_a_network_of_ours_is_not_told_what_it_takes(tmp_path: Path) -> None:
         encoder.load(path, "cpu", 4, "bgr_0_255")
 
 
+def test_networks_that_take_one_size_say_so(tmp_path: Path, colour: Path) -> None:
+    assert encoder.load(colour, "cpu").one_size
+    size = {"height_px": 32, "width_px": 16}
+    for name, options in (("osnet_x0_25", {}), ("osnet_lct_x1_0", size)):
+        path = tmp_path / f"{name}.safetensors"
+        save(table.build(name, options), Recipe(name, options, **size), path)
+        assert encoder.load(path, "cpu").one_size == (name == "osnet_lct_x1_0")
+
+
 def test_a_public_model_that_is_not_fetched_is_an_error_that_says_how(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

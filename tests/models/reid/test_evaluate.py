@@ -409,3 +409,29 @@ def test_slope_and_smoothing_of_the_joint_score_are_as_asked_for(
     assert command("market1501", "--spatial-temporal").code == 0
     assert command("market1501", "--spatial-temporal", "--alpha", "3", "--smooth", "9").code == 0
     assert used == [50.0, 5.0, 9.0, 3.0]
+
+
+def test_open_set_scores_are_printed_with_their_thresholds(command: Command) -> None:
+    ran = command("market1501", "--rerank", "--open-set", "--seed", "1")
+    assert (ran.code, ran.error) == (0, [])
+    start = next(i for i, line in enumerate(ran.out) if line.startswith("open set:"))
+    title, header, *lines, few, pairs = ran.out[start:]
+    assert few == "6 queries without a mate are too few to measure rates below 17 %"
+    assert title.startswith("open set: 2 of 4 people left out of the gallery (seed 1)")
+    assert header.split() == ["rate", "false", "alarms", "DIR", "TTR", "threshold"]
+    document = ran.splits[0]["open_set"]
+    points = document["points"]
+    assert document["queries_with_mate"] == document["queries_without_mate"] == 6
+    assert [point["false_alarm_rate"] for point in points] == [0.001, 0.01, 0.1] * 2
+    assert pairs.startswith("pairs: even odds of one person at cosine 0.")
+    for line, point in zip(lines, points, strict=True):
+        kind = "cosine above" if point["name"] == "plain" else "re-ranked distance below"
+        rate = f"{100 * point['false_alarm_rate']:g} %"
+        assert line.split(None, 1)[0] == point["name"]
+        assert f" {rate} " in line
+        assert f"{point['false_alarms']}/6" in line
+        assert line.endswith(f"{kind} {point['threshold']:.4f}")
+        assert 0 < point["dir"] <= point["ttr"] <= 1
+    again = command("market1501", "--rerank", "--open-set", "0.5", "--seed", "1")
+    assert again.splits[0]["open_set"] == document
+    assert command("market1501").splits[0].keys() == ran.splits[0].keys() - {"open_set"}

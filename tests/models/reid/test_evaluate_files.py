@@ -121,7 +121,7 @@ def test_as_many_queries_are_drawn_as_asked_for_spread_over_all(
     )  # and junk is left out
 
 
-def test_what_is_drawn_is_the_last_ranking_without_junk_with_cosines(
+def test_what_is_drawn_is_the_last_ranking_without_junk_with_the_distances_that_order_it(
     command: Command, average: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn: list[Ranked] = []
@@ -161,9 +161,8 @@ def test_what_is_drawn_is_the_last_ranking_without_junk_with_cosines(
         assert {data.gallery[i] for i in order} == set(counts) and len(order) == len(counts)
         assert np.diff(apart[order]).min() >= 0
         n_other += bool(np.diff(alike[order]).max() > 0)
-        assert [value for _, value in each.results] == pytest.approx(
-            alike[order].tolist(), abs=1e-5
-        )
+        assert each.measure == "re-ranked distance"
+        assert [value for _, value in each.results] == pytest.approx(apart[order], abs=1e-5)
     assert n_other  # the plain ranking is another one
 
 
@@ -313,6 +312,15 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "no picture": (["--n-pictures", "-1"], "--n-pictures -1: give 1 or more"),
     "no result": (["--top", "-3"], "--top -3: give 1 or more"),
     "no batch": (["--batch", "0"], "--batch 0: give 1 or more"),
+    "everybody leaves": (["--open-set", "1"], "--open-set takes the share of the people"),
+    "no share": (["--open-set", "nan"], "--open-set takes the share of the people"),
+    "no seed": (["--seed", "-1"], "--seed -1: give 0 or more"),
+    "large scale": (["--scales", "1", "9"], "--scales takes numbers from 0.25 to 4"),
+    "no scale": (["--scales", "nan"], "--scales takes numbers from 0.25 to 4"),
+    "scales of one size": (
+        ["--scales", "1", "1.1"],
+        "takes crops of 64x32 px only; leave out --scales",
+    ),
     "json is a folder": (["--json", "FOLDER"], "is a folder; --json takes the name of a file"),
     "json in a file": (["--json", "README.md/s.json"], "README.md: cannot be written"),
     "pictures in a file": (["--pictures", "README.md/seen"], "README.md/seen: cannot be written"),

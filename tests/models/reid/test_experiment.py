@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from models.errors import InputError
 from models.reid import evaluate, experiment
 from models.reid import settings as training_settings
 from models.reid.data.catalogue import CATALOGUE
@@ -18,10 +19,12 @@ FOLDER = ROOT / "configs" / "reid" / "published"
 FILES = sorted(FOLDER.glob("*.yaml"))
 QUICK = {"ilids_vid_osnet_triplet"}
 """Run in every suite; the others are slow."""
-WITH_WHOLE_MAPS = {"fantastic_mars_attention"}
-"""Of the networks with attention over whole maps, which are slow to make, the one that is run so.
-The others have the small attention in its place.
+WHOLE = {"fantastic_mars_attention", "strong_baseline_market1501"}
+"""Of the experiments with one network, which is slow to train, the one that has all its blocks and
+its attention over whole maps. The others have one block in each stage and the small attention.
 """
+SHORTENED = {"resnet50ta_bt", "resnet50_bnneck"}
+"""Networks of several experiments with many blocks."""
 
 
 def heading(path: Path) -> str:
@@ -47,12 +50,36 @@ def test_the_file_of_an_experiment_says_what_it_repeats_and_how(path: Path) -> N
     if settings.network.init == "imagenet":
         assert row.imagenet
     if not settings.network.init:
-        assert "random weights" in heading(path)
+        first = heading(path).splitlines()[0]
+        assert "From random weights" in first and "as published" in first
+        assert "--set network.init=FILE" in first
     said = heading(path)
     assert "Source: " in said or "No number" in said
     assert "Differs " in said
     command = f"models.reid.experiment --config configs/reid/published/{path.name} --root FOLDER"
     assert command in said
+
+
+def test_the_page_of_the_experiments_lists_all_with_their_commands(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        experiment.main(["--list"])
+    assert ended.value.code == 0
+    page = capsys.readouterr().out
+    assert page == (FOLDER / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("| [")]
+    assert [line.partition("]")[0] for line in lines] == [f"| [{path.stem}" for path in FILES]
+    for line, path in zip(lines, FILES, strict=True):
+        command = line.split("`")[-2]
+        assert command.split()[:3] == ["python", "-m", "models.reid.experiment"]
+        parsed = experiment.parse(command.split()[3:])
+        assert ROOT / parsed.config == path and parsed.root == "FOLDER"
+
+
+def test_a_folder_without_experiments_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"^{tmp_path}: has no experiments; run the command in"):
+        experiment.listing(tmp_path)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -78,6 +105,18 @@ def test_a_training_takes_the_file_of_an_experiment_too() -> None:
     assert settings.schedule.stepped == "before"
 
 
+def test_a_missing_folder_is_told_in_the_flags_of_the_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = str(FOLDER / "strong_baseline_market1501.yaml")
+    output = ["--output", str(tmp_path / "out")]
+    assert experiment.main(["--config", config, "--root", str(tmp_path / "no"), *output]) == 2
+    printed = capsys.readouterr()
+    told = f"error: {tmp_path / 'no'}: is not a folder; give --root, the folder of Market-1501 or "
+    assert printed.out == "" and printed.err.startswith(told)
+    assert not (tmp_path / "out").exists()
+
+
 def miniature(settings: Settings, root: Path, name: str) -> list[str]:
     """Overrides that make a training one of a few steps on a miniature."""
     changed: dict[str, Any] = {
@@ -91,8 +130,10 @@ def miniature(settings: Settings, root: Path, name: str) -> list[str]:
         "train.precision": 32,
         "train.workers": 0,
     }
-    if settings.network.architecture == "resnet50ta_bt" and name not in WITH_WHOLE_MAPS:
-        changed["network.options.head"] = "attention"
+    if settings.network.architecture in SHORTENED and name not in WHOLE:
+        changed["network.options.depths"] = [1, 1, 1, 1]
+        if settings.network.architecture == "resnet50ta_bt":
+            changed["network.options.head"] = "attention"
     if not table.architecture(settings.network.architecture).fixed_size:
         changed |= {"data.height_px": 64, "data.width_px": 32}
     overrides = []

@@ -51,6 +51,9 @@ def test_a_shipped_config_loads_and_names_a_data_set_and_a_network_that_are_ther
         assert (settings.data.height_px, settings.data.width_px) == (row.height_px, row.width_px)
     if settings.network.init == "imagenet":
         assert row.imagenet
+    else:
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        assert settings.network.init or "from random weights" in first
     assert settings.data.validation > 0 or path.stem in WITHOUT_SELECTION
 
 
@@ -59,7 +62,9 @@ def test_the_command_above_a_shipped_config_names_the_file_itself(path: Path) ->
     comment = [
         line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
     ]
-    assert any(f"models.reid.train --config configs/reid/{path.name} " in line for line in comment)
+    command = "tune" if path.stem == "search" else "train"
+    given = f"models.reid.{command} --config configs/reid/{path.name} "
+    assert any(given in line for line in comment)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
+from models import progress
 from models import settings as sections
 from models.reid import settings as training_settings
 from models.reid import tune
 from models.reid.networks import file
 from models.reid.settings import Settings
 from models.reid.training import hyperparameters
-from models.reid.training.run import Outcome
+from models.reid.training.run import Outcome, Place, Watch
 from tests.conftest import ROOT
 from tests.models.reid.searches import Pretended, Report, chosen, pretend, table
 from tests.models.reid.training.runs import arguments, quick, rows
@@ -125,6 +126,34 @@ def test_what_is_tried_lies_in_its_ranges_and_depends_on_the_seed(
         assert all(least <= value <= most for value in values) and len(set(values)) == 13
     decays = sorted(values["optimizer.weight_decay"] for values in tried[0])
     assert decays[3] < 0.05  # on a linear scale, hardly ever
+
+
+def test_a_long_search_says_every_minute_how_far_it_is(
+    people: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    settings = quick(people, train__epochs=2)
+    pretended = Pretended()
+
+    def fit(settings: Settings, output: Path, watch: Watch, **more: Any) -> Outcome:
+        for epoch in range(2):
+            watch(Place(epoch, n_epochs=2, batch=5, n_batches=5))
+        return pretended(settings, output, **more)
+
+    pretend(monkeypatch, fit)
+    words = ["--output", str(tmp_path / "s"), "--trials", "2", *arguments(settings)]
+    assert tune.main(words) == 0
+    out, err = capsys.readouterr()
+    assert out.count("trial ") == 4 + 2
+    assert [line.partition(" batches,")[0] for line in err.splitlines()] == [
+        "search: 0 of 2 done, epoch 0, 5/20",
+        "search: 0 of 2 done, epoch 1, 10/20",
+        "search: 1 of 2 done, epoch 0, 15/20",
+        "search: 1 of 2 done, epoch 1, 20/20",
+    ]
 
 
 class Broken:

@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from models import settings as sections
 from models.errors import InputError
 from models.reid import settings as training_settings
 from models.reid import tune
+from models.reid.data.samples import Dataset, Sample, hold_out
+from models.reid.settings import Settings
 from models.reid.training import hyperparameters
+from tests.conftest import ROOT
 from tests.models.reid.searches import pretend, table
 from tests.models.reid.training.runs import arguments, quick
 
@@ -139,3 +144,90 @@ def test_a_disk_that_refuses_the_log_is_one_line(
         " place\n"
     )
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def write_search(path: Path, settings: Settings, search: dict[str, Any]) -> str:
+    section = yaml.safe_dump({"search": search}, sort_keys=False)
+    path.write_text(sections.dump(settings) + section, encoding="utf-8")
+    return str(path)
+
+
+def test_a_yaml_says_what_is_searched_and_how_often(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch)
+    ranges = {"optimizer.lr": [1e-5, 1e-2, "log"], "batches.n_people": [2, 9]}
+    search = {"trials": 5, "space": ranges}
+    config = write_search(tmp_path / "s.yaml", quick(people, train__epochs=1), search)
+    assert tune.main(["--config", config, "--output", str(tmp_path / "s"), "--quiet"]) == 0
+    tried = table(tmp_path / "s")
+    assert list(tried[0]) == ["trial", "state", "score", "optimizer.lr", "batches.n_people"]
+    assert len(tried) == 5
+    assert all(1e-5 <= float(row["optimizer.lr"]) <= 1e-2 for row in tried)
+    assert all(row["batches.n_people"] in "23456789" for row in tried)
+    other = ["--search", "optimizer.max_norm=1,5", "--trials", "1", "--quiet"]
+    assert tune.main(["--config", config, "--output", str(tmp_path / "o"), *other]) == 0
+    (row,) = table(tmp_path / "o")
+    assert 1 <= float(row["optimizer.max_norm"]) <= 5 and "optimizer.lr" not in row
+
+
+def test_options_of_a_network_are_searched_too(
+    people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch)
+    ranges = {"network.options.width": (8, 64, False), "network.options.dropout": (0, 0.5, False)}
+    settings = quick(people, train__epochs=1, network__options={"width": 16})
+    study = hyperparameters.search(settings, tmp_path / "s", 3, space=ranges)
+    for trial in study.trials:
+        assert isinstance(trial.params["network.options.width"], int)
+        assert 0 < trial.params["network.options.dropout"] < 0.5
+
+
+def test_the_help_has_examples_that_the_command_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        tune.main(["--help"])
+    assert ended.value.code == 0
+    words = capsys.readouterr().out.partition("examples:")[2].replace("\n      ", " ")
+    commands = [line.split()[3:] for line in words.splitlines() if " -m models.reid.tune " in line]
+    assert len(commands) == 2
+    for command in commands:
+        parsed = tune.parse(command)
+        training_settings.load(str(ROOT / parsed.config), tuple(parsed.set))
+        assert tune.ranges(parsed.search) or tune.load(str(ROOT / parsed.config)).space
+
+
+@pytest.mark.parametrize(
+    ("search", "reason"),
+    [
+        ({"trials": 0}, "search: trials: Input should be greater than or equal to 1"),
+        ({"spaces": {}}, "search: unknown key spaces; did you mean space?"),
+        ([], "search: expected `key: value` pairs"),
+        ({"space": {"optimizer.lr": [1e-5]}}, r"search.space.optimizer.lr: write it as [LEAST, M"),
+        ({"space": {"optimizer.lrr": [1, 2]}}, "unknown key optimizer.lrr; did you mean"),
+        ({"space": {"batches.n_people": [2.5, 4]}}, "batches.n_people: Input should be a valid i"),
+    ],
+)
+def test_a_search_that_a_yaml_does_not_say_rightly_is_one_line(
+    search: Any, reason: str, people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_search(tmp_path / "s.yaml", quick(people), search)
+    assert tune.main(["--config", config, "--output", str(tmp_path / "s")]) == 2
+    told = capsys.readouterr().err
+    assert reason in told and told.count("\n") == 1
+    assert not (tmp_path / "s").exists()
+
+
+def test_the_file_of_the_published_search_says_the_published_space_and_people() -> None:
+    path = str(ROOT / tune.EXAMPLE)
+    search = tune.load(path)
+    assert search.trials == 60
+    assert tune.space_of(search, path) == hyperparameters.SPACE
+    data = training_settings.load(path).data
+    always = set(data.held_out)
+    pool = set(data.held_out_pool)
+    assert (len(always), len(pool), len(always & pool)) == (32, 134, 0)
+    samples = [Sample((), person, camera) for person in range(625) for camera in (0, 1)]
+    mars = Dataset("mars", Path(), tuple(samples), (), (), video=True)
+    held = hold_out(mars, data.validation, 1, data.held_out, data.held_out_pool)
+    people = {sample.person_id for sample in held.query}
+    assert len(people) == 62 and always < people < always | pool

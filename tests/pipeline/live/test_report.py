@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.live import journal, merge, run
+from pipeline.evaluate import boxes
+from pipeline.live import merge, run
 from pipeline.live.best_crops import CROPS
 from pipeline.live.journal import Journal, Setup
 from pipeline.live.segments import SEGMENTS, name_of
@@ -111,16 +112,21 @@ def test_a_run_that_goes_on_has_a_report_of_what_is_on_disk(tmp_path: Path) -> N
     assert any("had not ended" in finding["text"] for finding in killed["quality"])
 
 
-def test_a_run_that_was_taken_up_again_and_killed_does_not_count_as_ended(
-    ended: Path, tmp_path: Path
-) -> None:
-    output = shutil.copytree(ended, tmp_path / "out")
-    rows = journal.row_files(output)[-1]
-    time.sleep(0.05)
-    rows.touch()
-    assert command.main([str(output)]) == 0
+def test_a_run_that_was_taken_up_again_and_killed_does_not_count_as_ended(tmp_path: Path) -> None:
+    video = write_camera(tmp_path, "gate", 2.0)
+    output = tmp_path / "out"
+    run.run(config_of([video]), output, quiet=True, world=world_of([video]))
+    n_before = len(boxes.processed(output)["gate"])
+    assert n_before > 0
+    killed = world_of([video], error=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        run.run(config_of([video]), output, resume=True, quiet=True, world=killed)
+    assert merge.main([str(output)]) == 0
+    assert boxes.processed(output) == {}, "the run.json of before says nothing of what came after"
     shown = document_of(output)
     assert any("had not ended" in finding["text"] for finding in shown["quality"])
+    run.run(config_of([video]), output, resume=True, quiet=True, world=world_of([video]))
+    assert len(boxes.processed(output)["gate"]) > n_before
     assert documents_of(output)[1]["files"].count("report.html") == 1
 
 

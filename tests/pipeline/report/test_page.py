@@ -192,6 +192,7 @@ def test_the_list_is_walked_by_keyboard(browser: Any, small: Path) -> None:
     people.send_keys(Keys.END)
     wait_until(lambda: text_of(browser, "#person-title") == "Person 30")
     assert people.get_attribute("aria-activedescendant") == "row-30"
+    wait_until(lambda: "30" in shown_ids(browser))  # rows are drawn after the list has scrolled
     assert browser.find_element(By.ID, "row-30").get_attribute("aria-selected") == "true"
 
 
@@ -307,6 +308,7 @@ def test_the_colours_of_a_heat_map_grow_lighter_all_the_way(browser: Any, small:
       return Math.cbrt(0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]);
     });
     """
+    wait_until(lambda: browser.find_elements(By.CSS_SELECTOR, ".heat-colours"))
     lightness = browser.execute_script(script)
     steps = [after - before for before, after in pairwise(lightness)]
     assert len(steps) == 16
@@ -397,6 +399,7 @@ def test_a_camera_without_people_has_a_nought_in_the_graph(browser: Any, tmp_pat
     results.write(tmp_path, 1, 2)
     assert command.main([str(tmp_path)]) == 0
     opened(browser, tmp_path, "#site")
+    wait_until(lambda: "Ways between cameras" in text_of(browser, "#site-view"))
     counts = browser.find_elements(By.CSS_SELECTOR, ".graph .node-count")
     assert [each.text for each in counts] == ["1", "1", "0"]
 
@@ -420,6 +423,7 @@ def test_nothing_is_wider_than_the_screen(
     browser: Any, small: Path, size: tuple[int, int], view: str
 ) -> None:
     opened(browser, small, view, size)
+    wait_until(lambda: text_of(browser, "main"))
     assert browser.execute_script(TOO_WIDE) == [True, []]
 
 

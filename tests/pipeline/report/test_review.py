@@ -119,6 +119,7 @@ def test_people_are_joined_at_once_by_s_and_parted_again_by_u(browser: Any, fold
     wait_until(lambda: "6 tracklets" in text_of(browser, ".heading"))
     assert "You said so" in text_of(browser, ".links")
     browser.find_element(By.LINK_TEXT, "Review").click()
+    wait_until(lambda: asked(browser) == ["10", "10"])
     press(browser, "u")
     wait_until(lambda: n_people(browser) == "30 people")
     assert text_of(browser, "#pending") == ""
@@ -141,11 +142,13 @@ def test_the_site_says_that_it_does_not_follow_corrections_yet(browser: Any, fol
     wait_until(lambda: "Ways between cameras" in text_of(browser, ".view-site"))
     assert text_of(browser, ".as-found") == ""
     browser.find_element(By.LINK_TEXT, "Review").click()
+    wait_until(lambda: asked(browser) == ["1", "2"])
     press(browser, "k")
     press(browser, "s")
     browser.find_element(By.LINK_TEXT, "Site").click()
     wait_until(lambda: "as the run found them" in text_of(browser, ".as-found"))
     browser.find_element(By.LINK_TEXT, "Review").click()
+    wait_until(lambda: text_of(browser, "#review-view"))
     press(browser, "u")
     browser.find_element(By.LINK_TEXT, "Site").click()
     wait_until(lambda: text_of(browser, ".as-found") == "")
@@ -155,6 +158,7 @@ def test_a_link_is_cut_by_d_and_the_larger_side_keeps_the_number(
     browser: Any, folder: Path
 ) -> None:
     opened(browser, folder, "#review")
+    wait_until(lambda: asked(browser) == ["1", "2"])
     press(browser, "k")
     wait_until(lambda: asked(browser) == ["10", "10"])
     press(browser, "d")
@@ -170,6 +174,7 @@ def test_answers_outlive_a_reload_and_are_downloaded_in_the_form_that_linking_re
     browser: Any, folder: Path, tmp_path: Path
 ) -> None:
     opened(browser, folder, "#review")
+    wait_until(lambda: asked(browser) == ["1", "2"])
     press(browser, "s")
     wait_until(lambda: asked(browser) == ["10", "10"])
     press(browser, "d")

@@ -94,6 +94,35 @@ def test_people_can_be_held_out_by_their_numbers() -> None:
         hold_out(dataset, 0.0, 0, people=(9,))
 
 
+def test_a_share_can_be_drawn_from_some_people_only() -> None:
+    dataset = _dataset([[2, 2]] * 10)
+    pool = (1, 2, 3, 5, 7)
+    drawn = [held(hold_out(dataset, 0.3, seed, pool=pool)) for seed in range(6)]
+    assert all(len(people) == 3 and people <= set(pool) for people in drawn)
+    assert len(set(drawn)) > 1
+
+
+def test_people_by_their_numbers_are_filled_up_to_the_share_from_a_pool() -> None:
+    dataset = _dataset([[2, 2]] * 10)
+    found = held(hold_out(dataset, 0.4, 0, people=(0, 9), pool=(2, 3, 4, 9)))
+    assert len(found) == 4 and {0, 9} < found <= {0, 9, 2, 3, 4}
+    assert held(hold_out(dataset, 0.2, 0, people=(0, 9, 1), pool=(2, 3))) == {0, 1, 9}
+
+
+def held(data: Dataset) -> frozenset[int]:
+    return frozenset(sample.person_id for sample in data.query)
+
+
+def test_a_pool_that_is_too_small_or_names_nobody_is_one_line() -> None:
+    dataset = _dataset([[2, 2]] * 9 + [[3, 0]])
+    with pytest.raises(
+        InputError, match=r"^data\.held_out_pool: 3 people are to be drawn from 1; "
+    ):
+        hold_out(dataset, 0.5, 0, people=(0, 1), pool=(1, 4))
+    with pytest.raises(InputError, match=r"^data\.held_out_pool: person 9 of here is not seen by"):
+        hold_out(dataset, 0.5, 0, pool=(1, 9))
+
+
 def test_a_camera_with_one_image_answers_and_does_not_ask() -> None:
     held = hold_out(_dataset([[1, 3], [1, 3], [1, 3]]), 0.1, 0)
     assert {s.camera for s in held.query} == {1}

@@ -9,18 +9,21 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from models.errors import InputError
-from models.reid import preprocess
+from models.reid import encoder, preprocess
 from models.reid.data.loader import read_image
 from models.reid.data.samples import Sample
 from models.reid.encoder import Array
 from models.reid.evaluation import features
 from models.reid.evaluation.features import Reading, cached, extract
+from models.reid.networks import table
+from models.reid.networks.file import Recipe, save
 
 SIZE = (12, 6)
 N_FRAMES = [1, 5, 16, 17, 2]
@@ -136,6 +139,43 @@ def test_the_default_rule_shows_every_frame_once_in_clips_as_equal_as_can_be(
     assert_array_equal(np.concatenate(clips), np.arange(n))
     sizes = {len(clip) for clip in clips}
     assert max(sizes) <= length and max(sizes) - min(sizes) <= 1 and len(clips) == -(-n // length)
+
+
+def scaled_by_hand(network: torch.nn.Module, crop: Array, scale: float) -> Array:
+    """Unit feature of one crop at a scale, in the words of layumi's test: the normalised input is
+    resized bicubically by the root of the scale.
+    """
+    pixels = torch.from_numpy(crop[:, :, ::-1].copy()).permute(2, 0, 1)[None] / 255
+    mean = torch.tensor(preprocess.MEAN).view(1, 3, 1, 1)
+    std = torch.tensor(preprocess.STD).view(1, 3, 1, 1)
+    image = (pixels - mean) / std
+    if scale != 1:
+        image = torch.nn.functional.interpolate(
+            image, scale_factor=scale**0.5, mode="bicubic", align_corners=False
+        )
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    with torch.inference_mode():
+        feature = network(image[None], mask, mask.float())[0].numpy()
+    return feature / np.linalg.norm(feature)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_scales_add_the_unit_features_of_the_resized_crops(
+    flip: bool, samples: list[Sample], tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    recipe = Recipe("osnet_x0_25", {}, 64, 32)
+    save(table.build(recipe.architecture, recipe.options), recipe, tmp_path / "n.safetensors")
+    network = encoder.load(tmp_path / "n.safetensors", "cpu", precision="float32")
+    assert isinstance(network, encoder.NetworkEncoder)
+    scales = (1.0, 1.1, 1.44)
+    found = extract(network, samples[:1], Reading(flip=flip, scales=scales))
+    crop = preprocess.resize(read_image(samples[0].paths[0]), 64, 32)
+    forms = [crop, crop[:, ::-1]] if flip else [crop]
+    wanted = sum(scaled_by_hand(network.network, form, scale) for form in forms for scale in scales)
+    assert_allclose(found[0], wanted, atol=2e-5)
+    plain = scaled_by_hand(network.network, crop, 1)
+    assert np.abs(found[0] / np.linalg.norm(found[0]) - plain).max() > 1e-3
 
 
 class Counted:

@@ -178,6 +178,18 @@ def test_results_are_judged_by_the_person_and_not_at_all_for_a_query_without_a_l
     assert near(unknown, GREEN) == near(unknown, RED) == 0 and near(unknown, GREY) > 4000
 
 
+def test_the_caption_says_what_the_score_is(tmp_path: Path) -> None:
+    paths = (save(tmp_path / "a.png", crop()),)
+    results = [(Sample(paths, 7, 1), 0.9)]
+    above_the_query = []
+    for i, measure in enumerate(["cosine", "joint score"]):
+        ranked = Ranked(i, Sample(paths, 7, 0), results, measure)
+        (path,) = write_ranked([ranked], tmp_path / "out")
+        sheet = cv2.imread(str(path))
+        above_the_query.append(sheet[: sheet.shape[0] - IMAGE_PX[0] - 2 * BORDER_PX, :150])
+    assert not np.array_equal(*above_the_query)
+
+
 def test_an_unreadable_image_is_an_error_that_names_it(tmp_path: Path) -> None:
     good = Sample((save(tmp_path / "good.jpg", crop()),), 1, 0)
     (tmp_path / "bad.jpg").write_bytes(b"no image")

@@ -16,7 +16,14 @@ from models.reid.evaluation import distances, features, report, reranking, spati
 from models.reid.evaluation.features import Reading
 from models.reid.evaluation.protocol import Protocol
 from models.reid.evaluation.ranking import RANKS
-from models.reid.evaluation.report import Choices, Row, evaluate, times_between
+from models.reid.evaluation.report import (
+    LIKENESSES,
+    Choices,
+    Row,
+    evaluate,
+    shown,
+    times_between,
+)
 from tests.models.reid import miniatures
 from tests.models.reid.evaluation import expected
 
@@ -32,11 +39,14 @@ class Colours:
     """An encoder that counts what it sees."""
 
     width, size, on_cuda = expected.WIDTH, (miniatures.HEIGHT_PX, miniatures.WIDTH_PX), False
+    one_size = False
 
     def __init__(self) -> None:
         self.n_frames = 0
 
-    def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
+    def features(
+        self, clips: Sequence[Array], quality: Sequence[Array] | None = None, scale: float = 1.0
+    ) -> Array:
         self.n_frames += sum(len(clip) for clip in clips)
         return np.array(
             [np.mean([expected.image_feature(image) for image in clip], axis=0) for clip in clips],
@@ -222,11 +232,61 @@ def test_a_data_set_without_query_or_gallery_is_an_error(market: Dataset, part: 
         evaluate(Colours(), "", replace(market, **{part: ()}), choices())
 
 
-def test_likeness_is_the_cosine_whatever_the_distance(market: Dataset) -> None:
-    found = evaluate(Colours(), "", market, choices(Protocol("squared_euclidean"), top=5))
-    assert found.rows[0].ranking.top.shape == (12, 5)
-    wanted = 1 - expected.distances(market.query[3:4], market.gallery)[0]
-    assert found.alike(3, np.array([7, 0])) == pytest.approx(wanted[[7, 0]], abs=1e-5)
+MEASURES = {
+    "plain": "cosine",
+    "re-ranked": "re-ranked distance",
+    "spatial-temporal": "joint score",
+    "both": "re-ranked distance",
+}
+
+
+def test_results_are_shown_with_the_score_that_orders_them(market: Dataset) -> None:
+    asked = choices(rerank=True, spatial_temporal=True, top=40)
+    rows = evaluate(Colours(), "", market, asked).rows
+    assert {row.name: row.measure for row in rows} == MEASURES
+    for row in rows:
+        scores = shown(row.measure, row.ranking.top_distances)
+        assert scores.shape == (12, 40)
+        for found, values in zip(row.ranking.top, scores, strict=True):
+            steps = np.diff(values[found >= 0])
+            assert (steps <= 0).all() if row.measure in LIKENESSES else (steps >= 0).all()
+    cosines = 1 - expected.distances(market.query, market.gallery)
+    first = shown("cosine", rows[0].ranking.top_distances[3, :5])
+    assert first == pytest.approx(cosines[3, rows[0].ranking.top[3, :5]], abs=1e-5)
+    assert (np.abs(shown("joint score", rows[2].ranking.top_distances[:, 0]) - 0.33) < 0.03).all()
+
+
+@pytest.mark.parametrize("metric", ["squared_euclidean", "euclidean"])
+def test_distances_are_shown_as_they_are(market: Dataset, metric: str) -> None:
+    (row,) = evaluate(Colours(), "", market, choices(Protocol(metric), top=3)).rows
+    assert row.measure == metric.replace("_", " ")
+    apart = expected.distances(market.query, market.gallery, metric)
+    wanted = np.take_along_axis(apart, row.ranking.top, 1)
+    assert shown(row.measure, row.ranking.top_distances) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_an_open_set_is_ranked_without_the_people_who_left(market: Dataset) -> None:
+    asked = choices(rerank=True, left_out=0.5, seed=4)
+    report = evaluate(Colours(), "", market, asked)
+    found = report.open_set
+    assert found is not None
+    assert (found.left_out.n_left_out, found.left_out.n_people) == (2, 4)
+    alone = evaluate(Colours(), "", found.left_out.data, choices(rerank=True, top=1)).rows
+    assert list(found.matches) == [row.name for row in alone]
+    for matches, other in zip(found.matches.values(), alone, strict=True):
+        assert np.array_equal(matches.distance, other.ranking.top_distances[:, 0])
+        assert matches.has_mate.sum() == matches.has_none.sum() == 6
+    assert report.rows[0].scores.n_valid == 12  # the other scores are of the whole gallery
+    assert found.even is not None
+    assert 0 < found.even.even < 1
+
+
+def test_too_few_people_for_an_open_set_are_said_before_the_features(market: Dataset) -> None:
+    encoder = Colours()
+    one = replace(market, query=tuple(s for s in market.query if s.person_id == 1))
+    with pytest.raises(InputError, match="open-set scores need two people"):
+        evaluate(encoder, "", one, choices(left_out=0.5))
+    assert encoder.n_frames == 0
 
 
 def test_a_single_gallery_shot_draws_the_same_on_every_run(tmp_path: Path) -> None:
@@ -251,11 +311,16 @@ def test_kept_features_are_used_for_the_same_weights_samples_and_reading_alone(
     assert not kept(digest="b")
     assert not any(
         kept(reading=reading)
-        for reading in (Reading(flip=True), Reading("evenly"), Reading(length=3))
+        for reading in (
+            Reading(flip=True),
+            Reading("evenly"),
+            Reading(length=3),
+            Reading(scales=(1.0, 1.1)),
+        )
     )
     assert not kept(replace(market, gallery=market.gallery[1:]))
     assert kept()
-    assert [path.suffix for path in tmp_path.iterdir()] == [".npy"] * 6
+    assert [path.suffix for path in tmp_path.iterdir()] == [".npy"] * 7
 
 
 def test_peak_memory_is_what_the_system_says() -> None:

@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Networks of other ReID programs, written here with the names and the arithmetic that these
 programs are known for: what their checkpoints hold, and which features belong to it.
 
@@ -17,8 +18,39 @@ import models.torchvision_ops  # noqa: F401 - before torchvision
 N_PEOPLE = 5
 
 
+N_SHARED = 1_000_003
+"""Random numbers that the large tensors of all networks share: drawing one each takes longer than
+all that is tested with them.
+"""
+
+
+def made(build: Callable[[], nn.Module]) -> nn.Module:
+    """The network that a function builds, in evaluation mode, with numbers as if it had been
+    trained, the same each time.
+    """
+    with torch.device("meta"):
+        network = build()
+    network.to_empty(device="cpu")
+    shared = torch.randn(N_SHARED, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("pool_layer.p"):
+                parameter.fill_(2.6)
+                continue
+            gain = 0.02 if ".NL_" in name else 2  # products of products grow fast
+            n_inputs = parameter[0].numel() if parameter.ndim > 1 else 100
+            n_copies = -(-parameter.numel() // N_SHARED)
+            numbers = shared.repeat(n_copies)[: parameter.numel()].view_as(parameter)
+            torch.mul(numbers, (gain / n_inputs) ** 0.5, out=parameter)
+            shared = shared.roll(len(name))
+    for name, buffer in network.named_buffers():
+        if name.endswith("num_batches_tracked"):
+            buffer.zero_()
+    return settled(network)
+
+
 def settled(network: nn.Module) -> nn.Module:
-    """The network in evaluation mode, as if it had been trained."""
+    """The network in evaluation mode, whose normalisations are as if it had been trained."""
     generator = torch.Generator().manual_seed(1)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
@@ -155,6 +187,8 @@ class FastReid(nn.Module):
         body = resnet(last_stride=1)
         del body.fc
         body.maxpool = nn.MaxPool2d(3, 2, ceil_mode=True)
+        if kind == "squeezed":
+            body = squeezed(body, is_senet=False)
         self.is_strong = kind == "strong"
         if self.is_strong:
             body = ibn(body)
@@ -207,6 +241,150 @@ class Block(nn.Module):
 
 LAYUMI = ("add_block", "classifier")
 DONTHI = ("block", "classifier")
+
+
+class SqueezedBlock(nn.Module):
+    """A bottleneck with squeeze and excitation as Cadene's SENet has it, or fast-reid."""
+
+    def __init__(self, block: nn.Module, is_senet: bool) -> None:
+        super().__init__()
+        for name, layer in block.named_children():
+            self.add_module(name, layer)
+        self.is_senet = is_senet
+        channels: int = block.bn3.num_features  # type: ignore[assignment, union-attr]
+        inner = channels // 16
+        if is_senet:
+            self.conv1.stride = self.conv2.stride
+            self.conv2.stride = (1, 1)
+            self.se_module = nn.Module()
+            self.se_module.fc1 = nn.Conv2d(channels, inner, 1)
+            self.se_module.fc2 = nn.Conv2d(inner, channels, 1)
+            return
+        squeeze = nn.Linear(channels, inner, bias=False)
+        self.se = nn.Module()
+        self.se.fc = nn.Sequential(squeeze, nn.ReLU(), nn.Linear(inner, channels, bias=False))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, h, w) -> (N, D, h', w')."""
+        layers = dict(self.named_children())
+        branch = layers["bn1"](layers["conv1"](maps)).relu()
+        branch = layers["bn2"](layers["conv2"](branch)).relu()
+        branch = layers["bn3"](layers["conv3"](branch))
+        means = branch.mean((2, 3), keepdim=True)
+        if self.is_senet:
+            scales = self.se_module.fc2(self.se_module.fc1(means).relu())  # type: ignore[operator]
+        else:
+            scales = self.se.fc(means.flatten(1))[..., None, None]  # type: ignore[operator]
+        base = layers["downsample"](maps) if "downsample" in layers else maps
+        return (branch * scales.sigmoid() + base).relu()
+
+
+def squeezed(network: nn.Module, is_senet: bool) -> nn.Module:
+    """A ResNet with squeeze and excitation."""
+    for name in ("layer1", "layer2", "layer3", "layer4"):
+        layer: nn.Sequential = network.get_submodule(name)  # type: ignore[assignment]
+        setattr(network, name, nn.Sequential(*(SqueezedBlock(b, is_senet) for b in layer)))
+    return network
+
+
+class SeNet(nn.Module):
+    """Cadene's SE-ResNet-50 without what comes behind its map, and with stride 2 or 1 at the end:
+    images -> the map.
+    """
+
+    def __init__(self, last_stride: int = 2) -> None:
+        super().__init__()
+        body = squeezed(resnet(last_stride), is_senet=True)
+        self.layer0 = nn.Sequential(OrderedDict(conv1=body.conv1, bn1=body.bn1))  # type: ignore[arg-type]
+        for name in ("layer1", "layer2", "layer3", "layer4"):
+            self.add_module(name, body.get_submodule(name))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        maps = functional.max_pool2d(self.layer0(images).relu(), 3, 2, ceil_mode=True)
+        for name in ("layer1", "layer2", "layer3", "layer4"):
+            maps = self.get_submodule(name)(maps)
+        return maps
+
+
+class StrongBaselineSeNet(nn.Module):
+    """The bag-of-tricks baseline on an SE-ResNet-50: images -> (N, 2048) after the neck."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = SeNet(last_stride=1)
+        self.bottleneck = nn.BatchNorm1d(2048)
+        self.classifier = nn.Linear(2048, N_PEOPLE, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        return self.bottleneck(self.base(images).mean((2, 3)))
+
+
+class TorchreidSeNet(SeNet):
+    """torchreid's se_resnet50: images -> (N, 2048)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(2048, N_PEOPLE)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        return super().forward(images).mean((2, 3))
+
+
+class NormalisedBlock(nn.Module):
+    """A bottleneck of IBN-b."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        for name, layer in block.named_children():
+            self.add_module(name, layer)
+        self.IN = nn.InstanceNorm2d(256 if self.conv1.out_channels == 64 else 512, affine=True)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, h, w) -> the same shape."""
+        layers = dict(self.named_children())
+        branch = layers["bn1"](layers["conv1"](maps)).relu()
+        branch = layers["bn2"](layers["conv2"](branch)).relu()
+        return self.IN(layers["bn3"](layers["conv3"](branch)) + maps).relu()
+
+
+class TorchreidDenseNet(nn.Module):
+    """torchreid's densenet121: images -> (N, 1024)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from torchvision.models import densenet121
+
+        self.features = densenet121(weights=None).features
+        self.classifier = nn.Linear(1024, N_PEOPLE)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        return self.features(images).relu().mean((2, 3))
+
+
+class MobileNet(nn.Module):
+    """torchvision's MobileNetV2 without its classifier, in its layers of today, or flat as in its
+    first versions: images -> (N, 1280).
+    """
+
+    def __init__(self, is_flat: bool) -> None:
+        super().__init__()
+        from torchvision.models import mobilenet_v2
+
+        self.features = mobilenet_v2(weights=None).features
+        if is_flat:
+            for block in self.features[1:18]:
+                layers: list[nn.Module] = []
+                for layer in block.conv:
+                    layers += list(layer) if isinstance(layer, nn.Sequential) else [layer]
+                block.conv = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """See the class."""
+        return self.features(images).mean((2, 3))
 
 
 class FtNet(nn.Module):
@@ -303,9 +481,17 @@ class TorchreidResNet(nn.Module):
         body = resnet(last_stride=1 if kind == "fc512" else 2, deep=kind == "deep")
         if kind == "ibn":
             body = ibn(body)
+        if kind == "ibn-b":
+            body.bn1 = nn.InstanceNorm2d(64, affine=True)
+            body.layer1[2] = NormalisedBlock(body.layer1[2])  # type: ignore[index, operator]
+            body.layer2[3] = NormalisedBlock(body.layer2[3])  # type: ignore[index, operator]
+        if kind == "small":
+            from torchvision.models import resnet18
+
+            body = resnet18(weights=None)
         for name, layer in list(body.named_children())[:-2]:
             self.add_module(name, layer)
-        width = {"fc512": 512, "middle": 3072}.get(kind, 2048)
+        width = {"fc512": 512, "middle": 3072, "small": 512}.get(kind, 2048)
         if kind == "imagenet":
             self.fc = body.fc
             return
@@ -343,6 +529,8 @@ IMAGES: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "fast-reid": (FastReid, "resnet50_bnneck"),
     "fast-reid, strong": (lambda: FastReid("strong"), "resnet50_bnneck"),
     "fast-reid, reduced": (lambda: FastReid("reduced"), "resnet50_bnneck"),
+    "fast-reid, SE": (lambda: FastReid("squeezed"), "resnet50_bnneck"),
+    "strong baseline, SE": (StrongBaselineSeNet, "resnet50_bnneck"),
     "layumi": (FtNet, "ft_resnet50"),
     "layumi, no linear": (lambda: FtNet(width=0), "ft_resnet50"),
     "layumi, dense": (FtNetDense, "ft_densenet121"),
@@ -352,10 +540,16 @@ IMAGES: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "torchreid": (TorchreidResNet, "resnet50"),
     "torchreid, 101": (lambda: TorchreidResNet("deep"), "resnet101"),
     "torchreid, IBN": (lambda: TorchreidResNet("ibn"), "resnet50"),
+    "torchreid, 18": (lambda: TorchreidResNet("small"), "resnet18"),
+    "torchreid, IBN-b": (lambda: TorchreidResNet("ibn-b"), "resnet50"),
+    "torchreid, SE": (TorchreidSeNet, "se_resnet50"),
+    "torchreid, DenseNet": (TorchreidDenseNet, "densenet121"),
     "torchreid, fc512": (lambda: TorchreidResNet("fc512"), "resnet50_fc512"),
     "torchreid, middle": (lambda: TorchreidResNet("middle"), "resnet50mid"),
     "torchreid, PCB of 4": (lambda: Parts("torchreid", 4), "pcb_p4"),
     "torchreid, PCB of 6": (lambda: Parts("torchreid", 6), "pcb_p6"),
     "torchvision": (lambda: TorchreidResNet("imagenet"), "resnet50"),
+    "torchvision, MobileNet": (lambda: MobileNet(is_flat=False), "mobilenetv2_bnneck"),
+    "torchvision, old MobileNet": (lambda: MobileNet(is_flat=True), "mobilenetv2_bnneck"),
 }
 """Networks for images, and the architecture that they are."""

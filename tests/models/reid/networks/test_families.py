@@ -21,6 +21,9 @@ EXPECTED_OPTIONS = {
     "strong baseline, IBN": {"instance_norm": True},
     "fast-reid, strong": {"instance_norm": True, "pooling": "gem", "non_local": [256, 512]},
     "fast-reid, reduced": {"embed_width": 256},
+    "fast-reid, SE": {"squeeze": "fast-reid"},
+    "strong baseline, SE": {"squeeze": "senet", "neck": "bnneck"},
+    "torchreid, IBN-b": {"ibn_b": True},
     "layumi, no linear": {"linear_width": 0},
     "torchreid, IBN": {"instance_norm": True},
 }
@@ -53,14 +56,15 @@ def pictures(*shape: int) -> Tensor:
 @torch.inference_mode()
 def test_a_network_for_images_gives_the_features_of_the_original(name: str, tmp_path: Path) -> None:
     build, architecture = originals.IMAGES[name]
-    torch.manual_seed(0)
-    original = originals.settled(build())
+    original = originals.made(build)
     loaded = converted(original, tmp_path / "model.pth")
     recipe = loaded.recipe
     row = table.architecture(architecture)
     assert recipe.architecture == architecture
     assert (recipe.height_px, recipe.width_px) == (row.height_px, row.width_px)
-    assert recipe.options["n_classes"] == (0 if name == "torchvision" else originals.N_PEOPLE)
+    assert recipe.options["n_classes"] == (
+        0 if name.startswith("torchvision") else originals.N_PEOPLE
+    )
     expected_options = EXPECTED_OPTIONS.get(name, {})
     assert {key: recipe.options[key] for key in expected_options} == expected_options
     images = pictures(2, 3, 128, 64)
@@ -72,8 +76,7 @@ def test_a_network_for_images_gives_the_features_of_the_original(name: str, tmp_
 @torch.inference_mode()
 def test_a_network_for_clips_gives_the_features_of_the_original(name: str, tmp_path: Path) -> None:
     build, architecture = originals.VIDEO[name]
-    torch.manual_seed(0)
-    original = originals.settled(build())
+    original = originals.made(build)
     loaded = converted(original, tmp_path / "model.pth")
     recipe = loaded.recipe
     assert recipe.architecture == architecture
@@ -167,8 +170,7 @@ def test_a_published_3d_resnet_comes_back_equal(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def baseline() -> dict[str, Tensor]:
     """The state dict of a strong baseline."""
-    torch.manual_seed(0)
-    return originals.settled(originals.StrongBaseline()).state_dict()
+    return originals.made(originals.StrongBaseline).state_dict()
 
 
 def without_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -253,6 +255,19 @@ def test_a_network_of_no_family_is_refused(tmp_path: Path) -> None:
         file.load(tmp_path / "model.pth")
 
 
+def test_a_file_that_is_almost_of_a_family_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    network = table.build("osnet_x0_25", {"n_classes": 4})
+    state = {key.removeprefix("image."): value for key, value in network.state_dict().items()}
+    state = {key: value for key, value in state.items() if not key.startswith("conv2.0.conv2a.")}
+    torch.save(state | {"extra.weight": torch.ones(3)}, tmp_path / "model.pth")
+    with pytest.raises(InputError) as raised:
+        file.load(tmp_path / "model.pth")
+    told = str(raised.value)
+    assert "the nearest is torchreid OSNet (osnet_x0_25): 479 of 485 tensors are there" in told
+    assert "; missing: image.conv2.0.conv2a.conv1.weight, image.conv2.0.conv2a.conv2" in told
+    assert told.endswith("; left over: extra.weight")
+
+
 def test_weights_that_are_not_finite_are_refused(
     baseline: dict[str, Tensor], tmp_path: Path
 ) -> None:
@@ -262,7 +277,7 @@ def test_weights_that_are_not_finite_are_refused(
 
 
 def test_fast_reid_pixels_are_checked(tmp_path: Path) -> None:
-    state = originals.settled(originals.FastReid()).state_dict()
+    state = originals.made(originals.FastReid).state_dict()
     mean = 255 * torch.tensor(preprocess.MEAN).view(1, 3, 1, 1)
     torch.save({"model": state | {"pixel_mean": mean}}, tmp_path / "same.pth")
     assert "not used: pixel_mean" in file.load(tmp_path / "same.pth").note
@@ -285,7 +300,7 @@ def test_what_keys_do_not_tell_can_be_changed(baseline: dict[str, Tensor], tmp_p
 
 
 def test_another_architecture_of_the_same_layers_can_be_chosen(tmp_path: Path) -> None:
-    torch.save(originals.settled(originals.FtNet()).state_dict(), tmp_path / "net_last.pth")
+    torch.save(originals.made(originals.FtNet).state_dict(), tmp_path / "net_last.pth")
     loaded = file.load(tmp_path / "net_last.pth", architecture="ft_resnet50_wanggcong")
     assert loaded.network.width == 2048
     assert loaded.recipe.architecture == "ft_resnet50_wanggcong"

@@ -1,6 +1,8 @@
 """Files of tensors that other programs wrote."""
 
 import argparse
+import io
+import pickletools
 import struct
 import zipfile
 from pathlib import Path
@@ -49,21 +51,59 @@ def test_a_checkpoint_of_either_format_gives_its_tensors(
     assert torch.equal(found["weight"], network.weight)  # type: ignore[arg-type]
 
 
-def test_numbers_of_python_2_are_refused_with_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "model.pth.tar"
-    torch.save({"weight": torch.ones(3)}, path)
+def scores_of_python_2() -> bytes:
+    """Two items of a pickled dictionary, a numpy number and an array, as Python 2 wrote them."""
+    kind = b"cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R"
+    kind += b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+    value = b"U\x08" + struct.pack("<d", 0.9)
+    number = b"cnumpy.core.multiarray\nscalar\n" + kind + value + b"\x86R"
+    array = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+    array += b"(K\x01K\x01\x85" + kind + b"\x89" + value + b"tb"
+    return b"U\x05rank1" + number + b"sU\x03cmc" + array + b"s"
+
+
+def add_to_zip(path: Path, items: bytes) -> None:
+    """Put items into the dictionary that a checkpoint holds."""
     with zipfile.ZipFile(path) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     (name,) = (name for name in files if name.endswith("data.pkl"))
-    kind = b"cnumpy\ndtype\nU\x02f8K\x00K\x01\x87R"
-    kind += b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-    number = b"cnumpy.core.multiarray\nscalar\n" + kind + b"U\x08" + struct.pack("<d", 0.9)
     assert files[name].endswith(b"s.")
-    files[name] = files[name][:-1] + b"U\x05rank1" + number + b"\x86Rs."
+    files[name] = files[name][:-1] + items + b"."
     with zipfile.ZipFile(path, "w") as archive:
         for each, content in files.items():
             archive.writestr(each, content)
-    with pytest.raises(InputError, match=r"tar: holds numbers that Python 2 wrote, .* FILE\)$"):
+
+
+def add_to_legacy_file(path: Path, items: bytes) -> None:
+    """The same for the legacy format, whose fourth pickle is the dictionary."""
+    content = path.read_bytes()
+    file = io.BytesIO(content)
+    for _ in range(4):
+        list(pickletools.genops(file))
+    end = file.tell() - 1
+    assert content[end - 1 : end + 1] == b"s."
+    path.write_bytes(content[:end] + items + content[end:])
+
+
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "legacy"])
+def test_numbers_of_python_2_beside_the_tensors_are_read(tmp_path: Path, is_zip: bool) -> None:
+    path = tmp_path / "model.pth.tar"
+    torch.save({"weight": torch.ones(3)}, path, _use_new_zipfile_serialization=is_zip)
+    add = add_to_zip if is_zip else add_to_legacy_file
+    add(path, scores_of_python_2())
+    pickled = torch.load(path, weights_only=False, encoding="latin1")
+    assert pickled["rank1"] == 0.9 and pickled["cmc"].tolist() == [0.9]
+    assert read(path)["weight"].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("is_zip", [True, False], ids=["zip", "legacy"])
+def test_code_beside_numbers_of_python_2_is_not_run(tmp_path: Path, is_zip: bool) -> None:
+    path = tmp_path / "model.pth.tar"
+    torch.save({"weight": torch.ones(3)}, path, _use_new_zipfile_serialization=is_zip)
+    add = add_to_zip if is_zip else add_to_legacy_file
+    code = b"U\x04hookcbuiltins\nexec\nU\x17raise SystemExit('ran')\x85Rs"
+    add(path, scores_of_python_2() + code)
+    with pytest.raises(InputError, match=r"it holds an object of exec, and opening"):
         read(path)
 
 

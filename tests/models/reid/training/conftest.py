@@ -12,7 +12,8 @@ from tests.models.reid.training.runs import SMALL
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six people in two cameras, three images each: two are held out, four train."""
-    return miniatures.folder(tmp_path_factory.mktemp("people"), n_people=6, n_cameras=2, n_frames=3)
+    root = tmp_path_factory.mktemp("people")
+    return miniatures.folder(root, n_people=6, n_cameras=2, n_frames=3, timed=False)
 
 
 @pytest.fixture

@@ -4,20 +4,29 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from models.errors import InputError
 from models.reid import settings as training_settings
+from models.reid.data import catalogue
+from models.reid.data.loader import read_image
+from models.reid.evaluation import spatial_temporal
+from models.reid.evaluation.report import times_between
 from models.reid.networks import file
 from models.reid.settings import Settings
 from models.reid.training import run
 from models.reid.training.loop import NonFiniteLossError
+from tests.models.reid import miniatures
 from tests.models.reid.training.runs import FILES, quick, rows, same_weights, small
 
 pytestmark = pytest.mark.usefixtures("small_network")
@@ -44,6 +53,26 @@ def test_a_run_leaves_exactly_its_files_and_the_usual_permissions(
     assert all(path.stat().st_mode == usual for path in finished.iterdir() if path.is_file())
 
 
+def test_times_between_cameras_are_kept_and_shown_in_tensorboard(tmp_path: Path) -> None:
+    root = miniatures.market(tmp_path)
+    data = {"data__name": "market1501", "data__options": {"any_counts": True}}
+    output = tmp_path / "run"
+    run.fit(small(root, **data, data__validation=0.0, train__epochs=1), output)
+    assert {path.name for path in output.iterdir()} == FILES | {"times.npz", "transitions.png"}
+    train = catalogue.load("market1501", root, {"any_counts": True})
+    kept = spatial_temporal.load(output / "times.npz")
+    expected = times_between(replace(train, query=(), gallery=()))
+    np.testing.assert_array_equal(kept.table, expected.table)
+    assert kept.table.any()
+    board = EventAccumulator(str(output / "tensorboard"))
+    board.Reload()
+    assert board.Tags()["images"] == ["transitions"]
+    (shown,) = board.Images("transitions")
+    drawn = read_image(output / "transitions.png")
+    png = np.frombuffer(shown.encoded_image_string, np.uint8)
+    np.testing.assert_array_equal(cv2.imdecode(png, cv2.IMREAD_COLOR), drawn)
+
+
 def test_the_log_has_one_object_an_epoch_and_the_loss_falls(finished: Path) -> None:
     log = [json.loads(line) for line in (finished / "log.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in log] == list(range(8))
@@ -61,8 +90,6 @@ def test_the_log_has_one_object_an_epoch_and_the_loss_falls(finished: Path) -> N
 
 
 def test_tensorboard_shows_what_the_log_says(finished: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     board = EventAccumulator(str(finished / "tensorboard"))
     board.Reload()
     shown = {
@@ -79,9 +106,6 @@ def test_tensorboard_shows_what_the_log_says(finished: Path) -> None:
 
 
 def test_tensorboard_has_the_settings_of_the_run_in_its_table(finished: Path) -> None:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
-
     board = EventAccumulator(str(finished / "tensorboard"))
     board.Reload()
     content = board.PluginTagToContent("hparams")["_hparams_/session_start_info"]

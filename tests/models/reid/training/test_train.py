@@ -17,6 +17,7 @@ from models.reid import train
 from models.reid.training import loop
 from tests.conftest import ROOT
 from tests.models.reid.training.runs import FILES, STEPS, arguments, quick, rows, same_weights
+from tests.waiting import wait_until
 
 TRAINABLE = [
     "--set",
@@ -27,20 +28,49 @@ TRAINABLE = [
     "batches.n_people=2",
 ]
 COMMAND = [sys.executable, "-m", "models.reid.train"]
+WAIT_S = 150.0
+"""Longest wait for a process that takes seconds on an idle machine."""
 
 
 def settings(people: Path, **changed: object) -> list[str]:
     return arguments(quick(people, **changed))
 
 
+def train_alone(*given: str | Path) -> None:
+    """Train in a process of its own, quietly."""
+    words = [*COMMAND, "--quiet", *map(str, given)]
+    subprocess.run(words, cwd=ROOT, check=True, timeout=WAIT_S)
+
+
+def settings_of_interrupted(people: Path, n_workers: int) -> list[str]:
+    epochs = {"train__epochs": 12, "train__evaluate_every": 12}
+    return settings(people, **epochs, train__workers=n_workers)
+
+
+@pytest.fixture(scope="module", params=[False, True])
+def whole_group(request: pytest.FixtureRequest) -> bool:
+    """Whether a signal goes to all processes of the command, those that load pictures too."""
+    return bool(request.param)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    people: Path, whole_group: bool, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The run that the others are compared with."""
+    output = tmp_path_factory.mktemp("uninterrupted") / "run"
+    given = settings_of_interrupted(people, 2 if whole_group else 0)
+    train_alone("--output", output, *given)
+    return output
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("whole_group", [False, True])
+@pytest.mark.timeout(4 * WAIT_S)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(
-    people: Path, tmp_path: Path, number: int, whole_group: bool
+    people: Path, uninterrupted: Path, tmp_path: Path, number: int, whole_group: bool
 ) -> None:
-    n_workers = 2 if whole_group else 0
-    given = settings(people, train__epochs=12, train__evaluate_every=12, train__workers=n_workers)
+    given = settings_of_interrupted(people, 2 if whole_group else 0)
     output = tmp_path / "run"
     process = subprocess.Popen(
         [*COMMAND, "--output", str(output), *given],
@@ -50,23 +80,18 @@ def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(
         text=True,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 60
-    while not (output / "checkpoint.safetensors").is_file() and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until((output / "checkpoint.safetensors").is_file, WAIT_S)
     if whole_group:  # as a closed terminal, a service manager and a batch system do
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)
-    printed, said = process.communicate(timeout=60)
+    printed, said = process.communicate(timeout=WAIT_S)
     assert process.returncode == 130
     n_epochs = len(rows(output))
     assert said == f"interrupted in epoch {n_epochs}; go on with --resume --output {output}\n"
     assert 1 <= n_epochs < 12 and printed.count("\n") == 1 + n_epochs
-    resumed = ["--output", str(output), "--resume", "--quiet"]
-    whole = ["--output", str(tmp_path / "whole"), "--quiet", *given]
-    for arguments_of_run in (resumed, whole):  # in processes of their own, as the first
-        subprocess.run([*COMMAND, *arguments_of_run], cwd=ROOT, check=True, timeout=60)
-    assert same_weights(output, tmp_path / "whole") and rows(output) == rows(tmp_path / "whole")
+    train_alone("--output", output, "--resume")
+    assert same_weights(output, uninterrupted) and rows(output) == rows(uninterrupted)
 
 
 @pytest.mark.slow
@@ -120,7 +145,7 @@ def test_quiet_prints_nothing_and_otherwise_an_epoch_is_a_line(
     (row,) = rows(tmp_path / "a")
     begin, epoch, last = out.splitlines()
     assert begin.startswith("osnet_x0_25: 0.20 M parameters, ")
-    assert begin.endswith("; 4 people (24 images), 2 held out; started from nothing")
+    assert begin.endswith("; 4 people (24 images), 2 held out; started from random weights")
     assert epoch.startswith(
         f"epoch   0  lr 0.002  classification {row['classification']:.4g}  triplet"
         f" {row['triplet']:.4g}"
