@@ -127,7 +127,8 @@ class _Post:
     since_s: when it was asked.
     place: where the worker runs; None until it has said so.
     avoided: machine on which no new worker is started; "" for none.
-    suspect: machine on which no spare one takes over: it, and not the process alone, may be dead.
+    suspect: machine on which no spare one takes over: it, and not the process alone, may be dead;
+        "" for none, and for the machine of the driver.
     has_begun: whether it has answered something else than None.
     start_at_s: when a lost worker is started again, by `time.monotonic`.
     """
@@ -168,6 +169,8 @@ class Supervisor:
     max_losses: int = MAX_LOSSES
     n_spares: int = 0
     _posts: dict[str, _Post] = field(default_factory=dict)
+    _last_at_work_s: float = 0.0
+    """When a worker had a place at last; until then, others may have waited for that place."""
     _spares: list[_Post] = field(default_factory=list)
     _replaced: list[Event] = field(default_factory=list)
     """Spare workers that took over since the last `poll`."""
@@ -223,6 +226,8 @@ class Supervisor:
             Exception: what a worker has raised.
         """
         ray = connection.import_ray()
+        if self.places:
+            self._last_at_work_s = time.monotonic()
         for post in [*self._posts.values(), *self._spares]:
             if post.actor is None and time.monotonic() >= post.start_at_s:
                 self._start(post)
@@ -323,7 +328,9 @@ class Supervisor:
 
     def _look_after(self, post: _Post) -> Iterable[Event]:
         """What becomes of a worker that has not answered yet."""
-        silent_s = time.monotonic() - post.since_s
+        now_s = time.monotonic()
+        silent_s = now_s - post.since_s
+        waits_s = now_s - max(post.since_s, self._last_at_work_s)
         if post.place is not None:
             longest_s = self.hang_s if post.has_begun else max(self.hang_s, BEGIN_S)
             if silent_s > longest_s:
@@ -333,7 +340,7 @@ class Supervisor:
             self._kill(post)
             post.avoided = ""
             self._start(post)
-        elif silent_s > self.start_timeout_s and not self.places and not self._goes_on(post):
+        elif waits_s > self.start_timeout_s and not self._goes_on(post):
             raise ClusterError(
                 f"the worker of {_named(post.group)} found no place within"
                 f" {self.start_timeout_s:g} s: {self._waits_for(post)}; end other work in the"
@@ -357,8 +364,10 @@ class Supervisor:
                 f"the worker of {_named(post.group)} was lost {post.n_in_row} times without"
                 f" progress, at last{on_host}: {reason}"
             )
-        is_at_fault = reason != PROCESS_DIED or post.n_in_row > 1
-        post.suspect = place_before.node_id if place_before and is_at_fault else ""
+        post.suspect = ""
+        if place_before is not None and (reason != PROCESS_DIED or post.n_in_row > 1):
+            own = connection.import_ray().get_runtime_context().get_node_id()
+            post.suspect = "" if place_before.node_id == own else place_before.node_id
         if place_before is not None and _has_another(post.group, place_before.node_id):
             post.avoided = place_before.node_id
         if self.max_losses:

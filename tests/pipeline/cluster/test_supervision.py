@@ -108,15 +108,17 @@ def test_a_worker_that_is_killed_or_hangs_goes_on_in_another_process(number: int
         os.kill(before.pid, signal.SIGKILL)
 
 
-def test_a_spare_worker_takes_over_what_a_lost_one_was_made_of() -> None:
-    supervisor, reached = supervised(first=40, n_spares=1)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_spare_worker_takes_over_what_a_lost_one_was_made_of(number: int) -> None:
+    supervisor, reached = supervised(first=40, hang_s=1.5, n_spares=1)
     with closing(supervisor):
         (spare,) = supervisor._spares
         while spare.place is None:
             assert supervisor.poll(0.1) == []
         expected = spare.place
         reached.append(ask(supervisor))
-        supervisor.ask("north", "end")
+        os.kill(supervisor.places["north"].pid, number)
+        supervisor.ask("north", "next")
         assert isinstance(next_event(supervisor), Lost)
         again = next_event(supervisor)
         assert isinstance(again, Started)
@@ -179,3 +181,21 @@ def test_a_cluster_that_is_too_small_is_told_with_what_is_missing() -> None:
     connection.refuse_too_small(many, at_once=False)
     with pytest.raises(ClusterError, match=r"too small for 100 workers: \d+ find no room"):
         connection.refuse_too_small(many, at_once=True)
+
+
+def test_a_worker_may_wait_for_long_until_another_one_has_ended() -> None:
+    all_cpus = GroupConfig(num_cpus=sum(node.resources["CPU"] for node in connection.nodes()))
+    groups = [CameraGroup(name, (name,), all_cpus) for name in ("first", "second")]
+    timeout_s = 4.0
+    supervisor = Supervisor(groups, lambda group: (Adder, (0,)), timeout_s)
+    with closing(supervisor):
+        supervisor.start()
+        started = next_event(supervisor)
+        assert isinstance(started, Started)
+        until_s = time.monotonic() + timeout_s + 1
+        while time.monotonic() < until_s:
+            supervisor.poll(0.5)
+        supervisor.finish(started.group)
+        again = next_event(supervisor)
+        assert isinstance(again, Started)
+        assert again.group != started.group
