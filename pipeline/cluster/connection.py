@@ -136,7 +136,8 @@ def _keeping_signals() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # of a program that Python runs in
+                signal.signal(number, handler)
 
 
 def nodes() -> list[Node]:

@@ -179,3 +179,21 @@ def test_a_cluster_that_is_too_small_is_told_with_what_is_missing() -> None:
     connection.refuse_too_small(many, at_once=False)
     with pytest.raises(ClusterError, match=r"too small for 100 workers: \d+ find no room"):
         connection.refuse_too_small(many, at_once=True)
+
+
+def test_a_worker_may_wait_for_long_until_another_one_has_ended() -> None:
+    all_cpus = GroupConfig(num_cpus=sum(node.resources["CPU"] for node in connection.nodes()))
+    groups = [CameraGroup(name, (name,), all_cpus) for name in ("first", "second")]
+    timeout_s = 4.0
+    supervisor = Supervisor(groups, lambda group: (Adder, (0,)), timeout_s)
+    with closing(supervisor):
+        supervisor.start()
+        started = next_event(supervisor)
+        assert isinstance(started, Started)
+        until_s = time.monotonic() + timeout_s + 1
+        while time.monotonic() < until_s:
+            supervisor.poll(0.5)
+        supervisor.finish(started.group)
+        again = next_event(supervisor)
+        assert isinstance(again, Started)
+        assert again.group != started.group
