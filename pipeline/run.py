@@ -447,7 +447,7 @@ def settle(kept: Kept, result: Result) -> None:
     result.zone_events = counting.count(
         result.people, result.cameras, config.zones, end_s=max(ends_s, default=0.0)
     )
-    result.warnings += corrections.unknown(result.corrections, linked.tracklets)
+    result.warnings += corrections.passed_over(result.corrections, linked.tracklets)
     result.warnings += links.doubts(linked.calibration)
     result.warnings += links.unset(linked, config.linking.online)
 
