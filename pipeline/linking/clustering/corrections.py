@@ -434,9 +434,9 @@ def _contradictions(corrections: Corrections, tracklets: Sequence[Tracklet]) -> 
         people.join(first, second)
         if people.find(first) == people.find(second):
             continue
-        pair = sorted((tracklets[first], tracklets[second]), key=lambda tracklet: tracklet.key)
+        parted = sorted((tracklets[first], tracklets[second]), key=lambda tracklet: tracklet.key)
         lines.append(
-            f"corrections: that {pair[0].name} and {pair[1].name} are the same is passed over: a"
+            f"corrections: that {parted[0].name} and {parted[1].name} are the same is passed over: a"
             " cut, or what else is said, makes them different"
         )
     return lines
