@@ -436,8 +436,8 @@ def _contradictions(corrections: Corrections, tracklets: Sequence[Tracklet]) -> 
             continue
         parted = sorted((tracklets[first], tracklets[second]), key=lambda tracklet: tracklet.key)
         lines.append(
-            f"corrections: that {parted[0].name} and {parted[1].name} are the same is passed over: a"
-            " cut, or what else is said, makes them different"
+            f"corrections: that {parted[0].name} and {parted[1].name} are the same is passed over:"
+            " a cut, or what else is said, makes them different"
         )
     return lines
 
