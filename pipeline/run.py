@@ -27,7 +27,7 @@ from pipeline.config import CameraConfig, Config, LinkingConfig
 from pipeline.errors import PipelineError
 from pipeline.group import Group, ends_of
 from pipeline.kept import Kept
-from pipeline.linking import brief, linker
+from pipeline.linking import brief, shards
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
@@ -65,7 +65,7 @@ Read = Callable[[Prepared, threading.Event, Callable[[int], object]], Generator[
 Link = Callable[
     [Sequence[Embedded], Mapping[str, Camera], LinkingConfig, Corrections, Site], Linked
 ]
-"""As `linker.link`."""
+"""As `shards.link`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,21 @@ def _without_manifest(folder: OutputFolder) -> list[str]:
     return [name for name in folder.written if name != MANIFEST]
 
 
-def process(prepared: Prepared, interrupts: Interrupts, quiet: bool, engine: Engine) -> Processed:
+def _read_here(
+    prepared: Prepared, stop: threading.Event, progress: Callable[[int], object]
+) -> Generator[Chunk, None, None]:
+    """Read all cameras in this process."""
+    group = Group(prepared.sources, prepared.detector, prepared.embedder, prepared.config)
+    return group.chunks(stop, progress)
+
+
+HERE = Engine(_read_here, shards.link)
+"""This process."""
+
+
+def process(
+    prepared: Prepared, interrupts: Interrupts, quiet: bool, engine: Engine = HERE
+) -> Processed:
     """Read, detect, track and embed, until every source has ended or reading is interrupted.
 
     Online linking decides here, while frames are read, and its `events.jsonl` is written.
@@ -250,14 +264,6 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool, engine: Eng
         warnings=list(result.warnings),
     )
     return Processed(kept, online)
-
-
-def _read_here(
-    prepared: Prepared, stop: threading.Event, progress: Callable[[int], object]
-) -> Generator[Chunk, None, None]:
-    """Read all cameras in this process."""
-    group = Group(prepared.sources, prepared.detector, prepared.embedder, prepared.config)
-    return group.chunks(stop, progress)
 
 
 def _take(
@@ -366,10 +372,6 @@ def _follow(
         *prepared.embedder.warnings,
     ]
     return linked, ends_of(worker, prepared.sources, {}), warnings
-
-
-HERE = Engine(_read_here, linker.link)
-"""This process."""
 
 
 def link(kept: Kept, result: Result, online: Linked | None = None, engine: Engine = HERE) -> None:

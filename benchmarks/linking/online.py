@@ -93,18 +93,19 @@ def _unlabelled(embedded: Sequence[Embedded]) -> Labels:
     return labels
 
 
-def day(n: int) -> list[dict[str, float]]:
+def day(n: int, config: LinkingConfig | None = None) -> list[dict[str, float]]:
     """Link the first tracklets of a simulated day as they close.
 
     Args:
         n: How many tracklets.
+        config: Of the linker; None for the defaults.
 
     Returns:
         For each hour: `hour`, mean milliseconds a step (`step_ms`), and the mean number of
         tracklets that a step looked at (`looked_at`).
     """
     simulated = site.simulate(n)
-    config = LinkingConfig()
+    config = config or LinkingConfig()
     engine = engine_of(simulated.cameras, config)
     n_seen: list[int] = []
 

@@ -36,6 +36,10 @@ MAX_FREE_SHOWN = 4
 """Most machines whose resources are named in a message."""
 HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 HTTP2_SETTINGS = 4
+NEEDS_TOKEN = (
+    "it asks for a token; set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to the token of the cluster"
+    " or put it into ~/.ray/auth_token"
+)
 NOWHERE = "http://127.0.0.1:9"
 PROXY = "http_proxy"
 KEPT_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -242,8 +246,24 @@ def _connect(ray: Any, address: str) -> None:
     try:
         ray.init(address=found, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError, AssertionError, SystemExit) as error:
-        reason = one_line(error)
+        reason = NEEDS_TOKEN if is_refused(error) else one_line(error)
         raise ClusterError(f"{where}: the cluster cannot be used: {reason}") from None
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether a cluster refused this process, for lack of its token.
+
+    Ray says so in the text of an exception behind the one that it raises.
+
+    Args:
+        error: what Ray raised.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if "AuthenticationError" in f"{type(cause).__name__} {cause}":
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _why_no_cluster(address: str) -> str:

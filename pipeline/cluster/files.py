@@ -13,6 +13,7 @@ import tqdm
 
 from models import device as devices
 from pipeline import chunks
+from pipeline import config as configuration
 from pipeline.chunks import CameraEnd, Chunk
 from pipeline.cluster.file_worker import FileWorker, Job
 from pipeline.cluster.groups import CameraGroup, divide
@@ -94,7 +95,8 @@ class FileReader:
     def _maker(self, prepared: Prepared) -> Make:
         """What workers are made of: what they need to go on where the log ends."""
         chosen = Chosen.of(prepared.result)
-        config = prepared.config.model_copy(update={"device": chosen.device})
+        config = configuration.absolute(prepared.config)
+        config = config.model_copy(update={"device": chosen.device})
         all_cameras = tuple(prepared.cameras.values())
 
         def make(group: CameraGroup) -> tuple[type[FileWorker], tuple[Job]]:

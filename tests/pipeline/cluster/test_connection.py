@@ -54,3 +54,11 @@ def test_an_address_that_nobody_answers_is_told() -> None:
 def test_a_server_that_is_no_cluster_is_told(web_server: int) -> None:
     pytest.importorskip("ray")
     assert "what answers is no Ray cluster" in why_not(f"127.0.0.1:{web_server}")
+
+
+def test_a_token_that_is_missing_is_told() -> None:
+    inner = RuntimeError("Last error: ray.exceptions.AuthenticationError: RPC error")
+    outer = ConnectionError("Failed to connect to Ray cluster at 10.0.0.5:6379")
+    outer.__cause__ = inner
+    assert connection.is_refused(outer)
+    assert not connection.is_refused(ConnectionError("Failed to connect"))
