@@ -10,7 +10,7 @@ There is no Ray in this module; `pipeline.cluster.live` makes actors of it.
 
 import threading
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -25,7 +25,6 @@ from pipeline.live.presence import PageCrop
 from pipeline.live.state import CameraProgress
 from pipeline.preparation import Networks
 from pipeline.records import Camera, Embedded, Tracklet, Tracks
-from pipeline.sources.live.cameras import LiveCameras
 from pipeline.sources.live.health import CameraEvent, Health
 from pipeline.sources.live.wall_clock import SteadyClock
 from pipeline.timings import Timings
@@ -122,8 +121,6 @@ class ReportingGroup:
         networks: Networks,
         output: Path,
         progress: Mapping[str, CameraProgress],
-        clock: Callable[[], float] | None = None,
-        open_cameras: Callable[..., LiveCameras] = LiveCameras,
     ) -> None:
         """Start to look at the cameras.
 
@@ -132,10 +129,8 @@ class ReportingGroup:
             networks: what finds people, and what tells them apart.
             output: output folder of the run, which all workers share; segments are written into it.
             progress: by camera, where numbers go on after an earlier worker or run.
-            clock: seconds since 1970; by default one that is never set back.
-            open_cameras: `LiveCameras`, or a function like it.
         """
-        clock = clock or SteadyClock()
+        clock = SteadyClock()
         self._changed = threading.Condition()
         self._orders = Orders(tuple(config.cameras))
         self._told = self._orders.cameras
@@ -163,7 +158,7 @@ class ReportingGroup:
             self._blocked,
             self._on_tracks,
         )
-        self._group = LiveGroup(config, networks, desk, progress, open_cameras)
+        self._group = LiveGroup(config, networks, desk, progress)
         self._thread = threading.Thread(target=self._run, name="group", daemon=True)
         self._thread.start()
 

@@ -174,6 +174,8 @@ class Supervisor:
     _spares: list[_Post] = field(default_factory=list)
     _replaced: list[Event] = field(default_factory=list)
     """Spare workers that took over since the last `poll`."""
+    _last_at_work_s: float = 0.0
+    """When a worker had a place at last; until then, others may have waited for that place."""
 
     def start(self) -> None:
         """Start all workers; `poll` tells when each runs."""
@@ -236,6 +238,8 @@ class Supervisor:
             replaced = self._replaced
             self._replaced = []
             return replaced
+        if self.places:
+            self._last_at_work_s = time.monotonic()
         open_posts = {post.question: post for post in self._posts.values() if post.question}
         if not open_posts:
             time.sleep(timeout_s)
@@ -328,9 +332,7 @@ class Supervisor:
 
     def _look_after(self, post: _Post) -> Iterable[Event]:
         """What becomes of a worker that has not answered yet."""
-        now_s = time.monotonic()
-        silent_s = now_s - post.since_s
-        waits_s = now_s - max(post.since_s, self._last_at_work_s)
+        silent_s = time.monotonic() - post.since_s
         if post.place is not None:
             longest_s = self.hang_s if post.has_begun else max(self.hang_s, BEGIN_S)
             if silent_s > longest_s:
@@ -340,7 +342,7 @@ class Supervisor:
             self._kill(post)
             post.avoided = ""
             self._start(post)
-        elif waits_s > self.start_timeout_s and not self._goes_on(post):
+        elif self._has_waited_too_long(post) and not self._goes_on(post):
             raise ClusterError(
                 f"the worker of {_named(post.group)} found no place within"
                 f" {self.start_timeout_s:g} s: {self._waits_for(post)}; end other work in the"
@@ -350,6 +352,11 @@ class Supervisor:
             post.is_told = True
             if reason := self._waits_for(post):
                 yield Waiting(post.group.name, reason)
+
+    def _has_waited_too_long(self, post: _Post) -> bool:
+        """Whether a worker has found no place, and none was given up for it by another one."""
+        since_s = max(post.since_s, self._last_at_work_s)
+        return time.monotonic() - since_s > self.start_timeout_s
 
     def _lose(self, post: _Post, reason: str) -> Event:
         """Start a lost worker again; raises ClusterError when that was done too often."""

@@ -3,6 +3,8 @@
 `pipeline.run` reads files to their end, links them, and draws them in a second pass. A live run has
 no end and no second pass: people are linked online, rows and events go to a journal, pictures are
 drawn when they are looked at, and what a later run needs to go on is saved every few seconds.
+What has pixels is behind an interface (`group.CameraSide`): it is in this process, or in workers of
+a cluster (`engine: ray`).
 
 The first Ctrl-C or SIGTERM ends it in good order: everything is flushed, the results are made of
 the journal, and the exit code is 0. So it is, but with 2 and a line that says why, when a network
