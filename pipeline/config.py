@@ -304,6 +304,8 @@ class LinkingConfig(Section):
     online: bool = False
     max_delay_s: Annotated[float, Field(gt=0)] = 2.0
     forget_after_s: Annotated[float, Field(gt=0)] = 600.0
+    shard_s: Seconds = 0.0
+    handover_s: Seconds = 60.0
 
     @model_validator(mode="after")
     def _clocks(self) -> "LinkingConfig":
@@ -311,6 +313,19 @@ class LinkingConfig(Section):
             raise ValueError(
                 "apply_clocks needs the whole recording and cannot be used online; set online or"
                 " apply_clocks to false, or correct start_s of the cameras"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _shards(self) -> "LinkingConfig":
+        if self.shard_s and self.online:
+            raise ValueError(
+                "shard_s is for runs that link at their end; set shard_s to 0 or online to false"
+            )
+        if 0 < self.shard_s < self.handover_s:
+            raise ValueError(
+                "shard_s must be 0, or at least handover_s: a shard is longer than the window that"
+                " it shares with its neighbours"
             )
         return self
 
@@ -390,6 +405,7 @@ class RayConfig(Section):
     address: str = ""
     start_timeout_s: Annotated[float, Field(gt=0)] = 60.0
     cameras_per_worker: Annotated[int, Field(ge=1)] = 4
+    spare_workers: Annotated[int, Field(ge=0)] = 0
     groups: dict[GroupName, GroupConfig] = Field(default_factory=dict)
 
     @field_validator("address")

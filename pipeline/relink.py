@@ -30,7 +30,7 @@ from pipeline.errors import ConfigError, SourceError
 from pipeline.kept import Kept
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
-from pipeline.online import identities
+from pipeline.linking.continuity import continued
 from pipeline.outputs import manifest, mosaic, reading
 from pipeline.outputs.folder import MANIFEST, OutputFolder
 from pipeline.outputs.reading import Json
@@ -259,7 +259,7 @@ def _numbered(people: Sequence[Person], before: Pieces, last_id: int) -> list[Pe
                 n_shared = _n_shared(tracklet, piece)
                 if n_shared:
                     common[piece[2], number] += n_shared
-    ids = identities.continued(common)
+    ids = continued(common)
     owners = [owner for of_track in before.values() for _, _, owner in of_track]
     last_id = max([last_id, *owners])
     for number in range(len(people)):

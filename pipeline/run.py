@@ -27,7 +27,7 @@ from pipeline.config import CameraConfig, Config, LinkingConfig
 from pipeline.errors import PipelineError
 from pipeline.group import Group, ends_of
 from pipeline.kept import Kept
-from pipeline.linking import brief, linker
+from pipeline.linking import brief, shards
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.corrections import Corrections
@@ -36,7 +36,7 @@ from pipeline.linking.site import Site
 from pipeline.online import events
 from pipeline.online.events import Event
 from pipeline.online.linker import OnlineLinker, engine_of
-from pipeline.online.runner import OnlineRunner
+from pipeline.online.runner import CachedEmbedder, OnlineRunner
 from pipeline.outputs import links, manifest, mosaic, trajectories, video
 from pipeline.outputs.folder import MANIFEST, OutputFolder, writing
 from pipeline.preparation import Prepared, longest_look_s, n_expected, prepare
@@ -65,7 +65,7 @@ Read = Callable[[Prepared, threading.Event, Callable[[int], object]], Generator[
 Link = Callable[
     [Sequence[Embedded], Mapping[str, Camera], LinkingConfig, Corrections, Site], Linked
 ]
-"""As `linker.link`."""
+"""As `shards.link`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,21 @@ def _without_manifest(folder: OutputFolder) -> list[str]:
     return [name for name in folder.written if name != MANIFEST]
 
 
-def process(prepared: Prepared, interrupts: Interrupts, quiet: bool, engine: Engine) -> Processed:
+def _read_here(
+    prepared: Prepared, stop: threading.Event, progress: Callable[[int], object]
+) -> Generator[Chunk, None, None]:
+    """Read all cameras in this process."""
+    group = Group(prepared.sources, prepared.detector, prepared.embedder, prepared.config)
+    return group.chunks(stop, progress)
+
+
+HERE = Engine(_read_here, shards.link)
+"""This process."""
+
+
+def process(
+    prepared: Prepared, interrupts: Interrupts, quiet: bool, engine: Engine = HERE
+) -> Processed:
     """Read, detect, track and embed, until every source has ended or reading is interrupted.
 
     Online linking decides here, while frames are read, and its `events.jsonl` is written.
@@ -250,14 +264,6 @@ def process(prepared: Prepared, interrupts: Interrupts, quiet: bool, engine: Eng
         warnings=list(result.warnings),
     )
     return Processed(kept, online)
-
-
-def _read_here(
-    prepared: Prepared, stop: threading.Event, progress: Callable[[int], object]
-) -> Generator[Chunk, None, None]:
-    """Read all cameras in this process."""
-    group = Group(prepared.sources, prepared.detector, prepared.embedder, prepared.config)
-    return group.chunks(stop, progress)
 
 
 def _take(
@@ -355,7 +361,8 @@ def _follow(
 
         engine = engine_of(prepared.cameras, linking, prepared.result.corrections, prepared.prior)
         online = OnlineLinker(engine, linking.forget_after_s)
-        runner = OnlineRunner(worker, prepared.embedder, online, linking.max_delay_s, timings, emit)
+        embed = CachedEmbedder(prepared.embedder, timings).embed
+        runner = OnlineRunner(worker, embed, online, linking.max_delay_s, timings, emit)
         linked = runner.follow(keeper.keep(rounds) if keeper is not None else rounds)
         said.seek(0)
         folder.write_parts("events.jsonl", said)
@@ -365,10 +372,6 @@ def _follow(
         *prepared.embedder.warnings,
     ]
     return linked, ends_of(worker, prepared.sources, {}), warnings
-
-
-HERE = Engine(_read_here, linker.link)
-"""This process."""
 
 
 def link(kept: Kept, result: Result, online: Linked | None = None, engine: Engine = HERE) -> None:
@@ -444,7 +447,7 @@ def settle(kept: Kept, result: Result) -> None:
     result.zone_events = counting.count(
         result.people, result.cameras, config.zones, end_s=max(ends_s, default=0.0)
     )
-    result.warnings += corrections.unknown(result.corrections, linked.tracklets)
+    result.warnings += corrections.passed_over(result.corrections, linked.tracklets)
     result.warnings += links.doubts(linked.calibration)
     result.warnings += links.unset(linked, config.linking.online)
 

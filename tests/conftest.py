@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -37,13 +38,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Workers for `-n auto`: one per core for folders, none for single files and tests."""
+    """Workers for `-n auto`: for folders one more than cores, none for single files and tests.
+
+    Tests of live cameras and pages mostly wait; the worker more computes meanwhile.
+    """
     named = config.option.file_or_dir
     if named and not any(Path(name).is_dir() for name in named):
         return 0
     can_ask = hasattr(os, "sched_getaffinity")  # not on macOS
     n_cores = len(os.sched_getaffinity(0)) if can_ask else os.cpu_count() or 1
-    return min(n_cores, MAX_WORKERS)
+    return min(n_cores + 1, MAX_WORKERS)
 
 
 def _leaves_out_slow(config: pytest.Config) -> bool:
@@ -52,7 +56,17 @@ def _leaves_out_slow(config: pytest.Config) -> bool:
     return not (config.option.slow or config.option.markexpr or names_a_test)
 
 
+def _put_long_files_first(items: list[pytest.Item]) -> None:
+    """Sort files by their number of slow tests.
+
+    Workers take whole files in this order, so that none is left alone with a long one in the end.
+    """
+    n_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: n_slow[item.path], reverse=True)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _put_long_files_first(items)
     if _leaves_out_slow(config):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)

@@ -1,14 +1,16 @@
 """How linking scales, what each part of it adds, and what it withstands.
 
     python -m benchmarks.linking [--parts scale ablation robustness online real review]
-                                 [--sizes N ...] [--scenes DIR ...] [--data DIR]
-                                 [--detections DIR] [--cache DIR] [--plot FILE.png]
+                                 [--sizes N ...] [--shard-s S] [--handover-s S]
+                                 [--scenes DIR ...] [--data DIR] [--detections DIR]
+                                 [--cache DIR] [--plot FILE.png]
                                  [--reliability-plot FILE.png] [--jsonl FILE]
 
 Scale: the first 1,000 to 100,000 tracklets of a simulated day of 100 cameras (`site`), each size in
 a process of its own on one thread: seconds and peak memory, and precision and recall over pairs of
-tracklets. The other parts take synthetic scenes with truth (default: the sample), which are
-detected, tracked and embedded once and kept in the cache; only linking and filling are repeated.
+tracklets; in shards of time with --shard-s. The other parts take synthetic scenes with truth
+(default: the sample), which are detected, tracked and embedded once and kept in the cache; only
+linking and filling are repeated.
 Ablation: what each part of linking adds, and where the rest of IDF1 is lost (`synthetic_scenes`).
 Robustness: what perturbations cost (`perturbations`). Online: deciding while people are in view,
 and all day (`online`). Real: scenes with truth of real and rendered people, about whose sites
@@ -49,11 +51,12 @@ from benchmarks.linking import (
 from benchmarks.linking.synthetic_scenes import EmbeddedScene, Variant
 from models import command
 from models.errors import InputError
-from pipeline.config import LinkingConfig
+from pipeline import config as configuration
+from pipeline.config import Config, LinkingConfig
 from pipeline.errors import PipelineError
 from pipeline.evaluate import losses
 from pipeline.evaluate.scores import in_words
-from pipeline.linking import linker
+from pipeline.linking import shards
 from pipeline.records import Array, Person
 
 ROOT = Path(__file__).parents[2]
@@ -72,11 +75,12 @@ OFFSETS_S = (1.0, 2.0, 3.0)
 Row = dict[str, float]
 
 
-def measure(n: int) -> Row:
+def measure(n: int, config: LinkingConfig) -> Row:
     """Link the first tracklets of the simulated day.
 
     Args:
         n: How many tracklets.
+        config: Settings of linking.
 
     Returns:
         Seconds, MiB, and agreement with truth.
@@ -85,11 +89,11 @@ def measure(n: int) -> Row:
     before_mib = _peak_mib()
     cpu_before_s = _cpu_s()
     wall_before_s = time.perf_counter()
-    people = linker.link(simulated.embedded, simulated.cameras, LinkingConfig()).people
+    linked = shards.link(simulated.embedded, simulated.cameras, config)
     wall_s = time.perf_counter() - wall_before_s
     cpu_s = _cpu_s() - cpu_before_s
     found = {}
-    for person in people:
+    for person in [*linked.people, *linked.left_out]:
         for tracklet in person.tracklets:
             found[tracklet.key] = person.person_id
     labels = np.array([found[e.tracklet.key] for e in simulated.embedded])
@@ -102,7 +106,7 @@ def measure(n: int) -> Row:
         "peak_mib": _peak_mib(),
         "precision": precision,
         "recall": recall,
-        "people": len(people),
+        "people": len(linked.people),
         "present": len(np.unique(simulated.people)),
     }
 
@@ -140,11 +144,12 @@ def growth(rows: Sequence[Row], what: str) -> float:
     return float(slope)
 
 
-def scale(sizes: Sequence[int], plot: Path | None) -> list[Row]:
+def scale(sizes: Sequence[int], config: LinkingConfig, plot: Path | None) -> list[Row]:
     """Measure every size in a child process and print the table.
 
     Args:
         sizes: Numbers of tracklets.
+        config: Holds the length of shards.
         plot: File for a drawing; None draws nothing.
 
     Returns:
@@ -160,7 +165,7 @@ def scale(sizes: Sequence[int], plot: Path | None) -> list[Row]:
     )
     rows: list[Row] = []
     for n in sizes:
-        row = _measured_apart(n)
+        row = _measured_apart(n, config)
         rows.append(row)
         times = f"{row['cpu_s']:>9.1f}{row['wall_s']:>9.1f}"
         memory = f"{row['peak_mib']:>8,.0f}{row['before_mib']:>8,.0f}"
@@ -175,9 +180,10 @@ def scale(sizes: Sequence[int], plot: Path | None) -> list[Row]:
     return rows
 
 
-def _measured_apart(n: int) -> Row:
+def _measured_apart(n: int, config: LinkingConfig) -> Row:
     """`measure` in a process of its own, whose peak memory is that of this size alone."""
     words = [sys.executable, "-m", "benchmarks.linking", "--one", str(n)]
+    words += ["--shard-s", str(config.shard_s), "--handover-s", str(config.handover_s)]
     done = subprocess.run(words, check=True, cwd=ROOT, stdout=subprocess.PIPE)
     row: Row = json.loads(done.stdout)
     return row
@@ -398,6 +404,16 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
         "--sizes", type=int, nargs="+", default=SIZES, metavar="N", help="tracklets, for scale"
     )
     parser.add_argument(
+        "--shard-s", type=float, default=0.0, metavar="S", help="for scale: linking.shard_s"
+    )
+    parser.add_argument(
+        "--handover-s",
+        type=float,
+        default=LinkingConfig().handover_s,
+        metavar="S",
+        help="for scale: linking.handover_s",
+    )
+    parser.add_argument(
         "--online-tracklets",
         type=int,
         default=12_000,
@@ -453,12 +469,14 @@ def main(words: list[str] | None = None) -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     torch.set_num_threads(1)
+    values = {"linking.shard_s": arguments.shard_s, "linking.handover_s": arguments.handover_s}
+    config = configuration.change(Config(), values).linking
     if arguments.one:
-        print(json.dumps(measure(arguments.one)))
+        print(json.dumps(measure(arguments.one, config)))
         return
     results: dict[str, Any] = {}
     if "scale" in arguments.parts:
-        results["scale"] = scale(arguments.sizes, arguments.plot)
+        results["scale"] = scale(arguments.sizes, config, arguments.plot)
     there = [folder for folder in arguments.scenes if (folder / "cameras.json").is_file()]
     for part, show in (("ablation", ablation), ("robustness", robustness), ("online", online)):
         if part not in arguments.parts:

@@ -8,6 +8,8 @@ if there is another machine.
 - `groups`: which cameras are together in a worker, and what it is given of a machine
 - `connection`: a cluster on this machine, or one that runs
 - `supervision`: workers that are started, asked, and started again
+- `live`, `live_group`, `overview`: live runs: the driver, what a worker does, and what the driver
+  knows of all workers
 
 Nothing here is imported by a run with `engine: local`.
 """

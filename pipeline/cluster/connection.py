@@ -42,6 +42,7 @@ NEEDS_TOKEN = (
 )
 NOWHERE = "http://127.0.0.1:9"
 PROXY = "http_proxy"
+KEPT_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # they are on by default
     "RAY_USAGE_STATS_REPORT_URL": NOWHERE,  # it is reported there that they are off
@@ -120,11 +121,23 @@ def _guard() -> None:
 
 @contextmanager
 def _keeping_signals() -> Iterator[None]:
-    """Take back the handler of SIGTERM that Ray sets, which exits at once."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, before)
+    """Handle signals as before when Ray has started, which sets a handler of SIGTERM that exits.
+
+    Processes that are started ignore SIGHUP: a terminal that is closed sends it to all of them, and
+    this process then stops in good order.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in KEPT_SIGNALS}
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # of a program that Python runs in
+                signal.signal(number, handler)
 
 
 def nodes() -> list[Node]:
@@ -135,6 +148,16 @@ def nodes() -> list[Node]:
         for node in ray.nodes()
         if node["Alive"]
     ]
+
+
+def free_by_node() -> dict[str, dict[str, float]]:
+    """Return what is free on each machine that is alive, by its id and Ray's names."""
+    import_ray()
+    from ray._private.state import available_resources_per_node
+
+    alive = {node.node_id for node in nodes()}
+    free: dict[str, dict[str, float]] = available_resources_per_node()
+    return {node_id: free[node_id] for node_id in alive & free.keys()}
 
 
 def refuse_too_small(groups: Sequence[CameraGroup], at_once: bool) -> None:

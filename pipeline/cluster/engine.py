@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pipeline.cluster import connection, linking
 from pipeline.cluster.files import FileReader, groups_of
 from pipeline.cluster.log import RunLog
-from pipeline.errors import ConfigError
+from pipeline.errors import ClusterError, ConfigError
 from pipeline.preparation import Prepared
 from pipeline.run import Engine
 
@@ -33,4 +33,7 @@ def opened(prepared: Prepared, resume: bool, quiet: bool) -> Iterator[Engine]:
     with connection.connected(config.ray) as is_own:
         if is_own:  # no machine will come into it
             connection.refuse_too_small(groups_of(config), at_once=False)
-        yield Engine(FileReader(log, quiet), linking.link)
+        try:
+            yield Engine(FileReader(log, quiet), linking.link)
+        except ClusterError as error:
+            raise ClusterError(f"{error}; --resume goes on with what was read by then") from None

@@ -126,13 +126,7 @@ class FileReader:
         title = f"the worker of {group.name}"
         text = ""
         if isinstance(event, Started):
-            result.workers[group.name] = {
-                "group": group.name,
-                "cameras": list(group.cameras),
-                "machine": event.place.host,
-                "node": event.place.node_id,
-                "restarts": event.n_losses,
-            }
+            result.workers[group.name] = event.entry(group.cameras)
             if event.n_losses:
                 text = f"{title} runs again, on {event.place.host}"
         elif isinstance(event, Lost):

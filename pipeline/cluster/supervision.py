@@ -13,7 +13,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from models.errors import one_line
@@ -23,10 +23,17 @@ from pipeline.errors import ClusterError, PipelineError
 
 HANG_S = 6.0
 """Longest silence of a worker that has been asked. It answers at least every two seconds."""
+BEGIN_S = 30.0
+"""The same before its first answer that is not None: libraries hold it up while they load."""
 MAX_LOSSES = 3
 """Losses of a worker in a row, without progress between them, after which a run gives up."""
 TELL_AFTER_S = 5.0
 """After so long it is told that a worker waits for a place."""
+RETRY_AFTER_S = (0.0, 1.0, 5.0, 15.0, 60.0)
+"""Waits before a worker is started again, by how often it was lost in a row, where a run does not
+give up: one that dies at once, again and again, should not keep its machine busy.
+"""
+PROCESS_DIED = "its process died"
 AVOID_S = 20.0
 """How long a worker waits for another machine than the one it was lost on; by then Ray has noticed
 whether that one is dead.
@@ -67,6 +74,20 @@ class Started:
     place: Place
     n_losses: int
 
+    def entry(self, cameras: Iterable[str]) -> dict[str, Any]:
+        """Return what `run.json` says of the worker.
+
+        Args:
+            cameras: names of the cameras of its group.
+        """
+        return {
+            "group": self.group,
+            "cameras": list(cameras),
+            "machine": self.place.host,
+            "node": self.place.node_id,
+            "restarts": self.n_losses,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:
@@ -105,6 +126,11 @@ class _Post:
     question: what is waited for; None while nothing is asked.
     since_s: when it was asked.
     place: where the worker runs; None until it has said so.
+    avoided: machine on which no new worker is started; "" for none.
+    suspect: machine on which no spare one takes over: it, and not the process alone, may be dead;
+        "" for none, and for the machine of the driver.
+    has_begun: whether it has answered something else than None.
+    start_at_s: when a lost worker is started again, by `time.monotonic`.
     """
 
     group: CameraGroup
@@ -115,6 +141,9 @@ class _Post:
     n_losses: int = 0
     n_in_row: int = 0
     avoided: str = ""
+    suspect: str = ""
+    has_begun: bool = False
+    start_at_s: float = 0.0
     is_told: bool = False
 
 
@@ -124,10 +153,13 @@ class Supervisor:
 
     Attributes:
         groups: who is to have a worker.
-        make: what a worker is made of, each time that it is started.
+        make: what a worker is made of, each time that it is started; a spare one has no cameras.
         start_timeout_s: longest wait for a place while no other worker runs.
         hang_s: longest silence of a worker that was asked.
         max_losses: losses in a row after which it gives up; 0 for never.
+        n_spares: workers of each kind of needs that have begun without a group. One of them has
+            `take_over` called with what a worker is made of, when a worker is lost; loading
+            networks takes longer than all else.
     """
 
     groups: Sequence[CameraGroup]
@@ -135,13 +167,28 @@ class Supervisor:
     start_timeout_s: float
     hang_s: float = HANG_S
     max_losses: int = MAX_LOSSES
+    n_spares: int = 0
     _posts: dict[str, _Post] = field(default_factory=dict)
+    _last_at_work_s: float = 0.0
+    """When a worker had a place at last; until then, others may have waited for that place."""
+    _spares: list[_Post] = field(default_factory=list)
+    _replaced: list[Event] = field(default_factory=list)
+    """Spare workers that took over since the last `poll`."""
 
     def start(self) -> None:
         """Start all workers; `poll` tells when each runs."""
         for group in self.groups:
-            self._posts[group.name] = _Post(group)
-            self._start(self._posts[group.name])
+            self.add(group)
+        kinds = {repr(group.options): group for group in self.groups}
+        for group in kinds.values():
+            self._spares += [
+                _Post(replace(group, name="", cameras=())) for _ in range(self.n_spares)
+            ]
+
+    def add(self, group: CameraGroup) -> None:
+        """Start a worker for another group."""
+        self._posts[group.name] = _Post(group)
+        self._start(self._posts[group.name])
 
     @property
     def places(self) -> dict[str, Place]:
@@ -179,6 +226,16 @@ class Supervisor:
             Exception: what a worker has raised.
         """
         ray = connection.import_ray()
+        if self.places:
+            self._last_at_work_s = time.monotonic()
+        for post in [*self._posts.values(), *self._spares]:
+            if post.actor is None and time.monotonic() >= post.start_at_s:
+                self._start(post)
+        self._look_at_spares()
+        if self._replaced:
+            replaced = self._replaced
+            self._replaced = []
+            return replaced
         open_posts = {post.question: post for post in self._posts.values() if post.question}
         if not open_posts:
             time.sleep(timeout_s)
@@ -196,19 +253,58 @@ class Supervisor:
         """End all workers."""
         for name in list(self._posts):
             self.finish(name)
+        for spare in self._spares:
+            self._kill(spare)
 
     def _start(self, post: _Post) -> None:
-        """Start a worker, and ask where it runs."""
+        """Start a worker, and ask where it runs; or let a spare one take over."""
         ray = connection.import_ray()
+        is_spare = not post.group.cameras
+        if post.n_losses and self._has_taken_over(post):
+            return
         kind, values = self.make(post.group)
         options = post.group.options
+        if is_spare:
+            options["scheduling_strategy"] = "SPREAD"
         if post.avoided:
             options["label_selector"] = {"ray.io/node-id": f"!{post.avoided}"}
         remote = ray.remote(kind).options(max_restarts=0, max_task_retries=0, **options)
         post.actor = remote.remote(*values)
         post.question = post.actor.where.remote()
         post.since_s = time.monotonic()
+        post.has_begun = False
         post.is_told = False
+
+    def _has_taken_over(self, post: _Post) -> bool:
+        """Whether a spare worker has taken the group of a lost one; another spare is started."""
+        for spare in self._spares:
+            fits = spare.group.options == post.group.options
+            if not fits or spare.place is None or spare.place.node_id == post.suspect:
+                continue
+            _, values = self.make(post.group)
+            spare.actor.take_over.remote(*values)
+            post.actor = spare.actor
+            post.place = spare.place
+            post.avoided = ""
+            post.has_begun = False
+            spare.actor = None
+            spare.place = None
+            self._replaced.append(Started(post.group.name, post.place, post.n_losses))
+            return True
+        return False
+
+    def _look_at_spares(self) -> None:
+        """Note where spare workers run; those that are lost are started again later."""
+        ray = connection.import_ray()
+        for spare in self._spares:
+            if spare.question is None or not ray.wait([spare.question], timeout=0)[0]:
+                continue
+            try:
+                spare.place = ray.get(spare.question)
+            except ray.exceptions.RayError:
+                self._kill(spare)
+                spare.start_at_s = time.monotonic() + RETRY_AFTER_S[-1]
+            spare.question = None
 
     def _take(self, post: _Post) -> Event:
         """What an answer says; raises what the worker has raised."""
@@ -223,6 +319,7 @@ class Supervisor:
         except ray.exceptions.RayError as error:
             return self._lose(post, _in_words(error))
         post.question = None
+        post.has_begun |= post.place is not None and answer is not None
         if post.place is None:
             post.place = answer
             post.avoided = ""
@@ -231,16 +328,19 @@ class Supervisor:
 
     def _look_after(self, post: _Post) -> Iterable[Event]:
         """What becomes of a worker that has not answered yet."""
-        silent_s = time.monotonic() - post.since_s
+        now_s = time.monotonic()
+        silent_s = now_s - post.since_s
+        waits_s = now_s - max(post.since_s, self._last_at_work_s)
         if post.place is not None:
-            if silent_s > self.hang_s:
-                yield self._lose(post, f"it did not answer for {self.hang_s:g} s")
+            longest_s = self.hang_s if post.has_begun else max(self.hang_s, BEGIN_S)
+            if silent_s > longest_s:
+                yield self._lose(post, f"it did not answer for {longest_s:g} s")
             return
         if post.avoided and silent_s > AVOID_S:
             self._kill(post)
             post.avoided = ""
             self._start(post)
-        elif silent_s > self.start_timeout_s and not self.places:
+        elif waits_s > self.start_timeout_s and not self._goes_on(post):
             raise ClusterError(
                 f"the worker of {_named(post.group)} found no place within"
                 f" {self.start_timeout_s:g} s: {self._waits_for(post)}; end other work in the"
@@ -264,10 +364,22 @@ class Supervisor:
                 f"the worker of {_named(post.group)} was lost {post.n_in_row} times without"
                 f" progress, at last{on_host}: {reason}"
             )
+        post.suspect = ""
+        if place_before is not None and (reason != PROCESS_DIED or post.n_in_row > 1):
+            own = connection.import_ray().get_runtime_context().get_node_id()
+            post.suspect = "" if place_before.node_id == own else place_before.node_id
         if place_before is not None and _has_another(post.group, place_before.node_id):
             post.avoided = place_before.node_id
-        self._start(post)
+        if self.max_losses:
+            self._start(post)
+        else:
+            number = min(post.n_in_row, len(RETRY_AFTER_S)) - 1
+            post.start_at_s = time.monotonic() + RETRY_AFTER_S[number]
         return Lost(post.group.name, place_before, reason)
+
+    def _goes_on(self, post: _Post) -> bool:
+        """Whether a worker that ran before is waited for, however long."""
+        return not self.max_losses and post.n_losses > 0
 
     def _kill(self, post: _Post) -> None:
         ray = connection.import_ray()
@@ -287,10 +399,25 @@ class Supervisor:
         return f"it waits for {', '.join(missing)}" if missing else ""
 
 
+def spares(groups: Sequence[CameraGroup], n_spares: int) -> list[CameraGroup]:
+    """Return groups without cameras, for spare workers.
+
+    Args:
+        groups: all groups.
+        n_spares: spare workers of each kind of needs.
+    """
+    kinds = {repr(group.options): group for group in groups}
+    found: list[CameraGroup] = []
+    for group in kinds.values():
+        found += [replace(group, name="a spare worker", cameras=())] * n_spares
+    return found
+
+
 def _has_another(group: CameraGroup, node_id: str) -> bool:
-    """Whether another machine has room for a group, if nothing else runs there."""
-    others = [node for node in connection.nodes() if node.node_id != node_id]
-    return any(not place([group], [node.resources]) for node in others)
+    """Whether another machine has room for a group now."""
+    free = connection.free_by_node()
+    free.pop(node_id, None)
+    return not place([group], list(free.values()))
 
 
 def _named(group: CameraGroup) -> str:
@@ -308,6 +435,8 @@ def _in_words(error: Exception) -> str:
         return f"{one_line(ClusterError(missing))}; install this program on all machines"
     if isinstance(error, exceptions.ActorUnavailableError):
         return "it cannot be reached"
+    if "its node has died" in text:
+        return "its machine died"
     if isinstance(error, exceptions.ActorDiedError) and "creation task" not in text:
-        return "its process died"
+        return PROCESS_DIED
     return one_line(error)

@@ -9,7 +9,7 @@ tracklets (`evidence`); who is one person is decided from all of it together (`c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,9 +36,9 @@ from pipeline.linking.learning.clocks import Clocks
 from pipeline.linking.learning.homographies import Homography
 from pipeline.linking.learning.lessons import Lessons, Taught
 from pipeline.linking.learning.similarity import Calibration
-from pipeline.linking.learning.travel_times import TravelTimes
+from pipeline.linking.learning.travel_times import NO_STEPS, Observed, TravelTimes
 from pipeline.linking.site import Site
-from pipeline.records import Array, Camera, Embedded, Link, Person, Tracklet
+from pipeline.records import Array, Camera, Embedded, Key, Link, Person, Tracklet
 
 LEAST_LIKELY = 0.05
 NEAR_MISS = to_log_odds(LEAST_LIKELY)
@@ -93,6 +93,52 @@ class Linked:
         return Site(self.calibration.stats, self.travel, tuple(self.homographies))
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The tracklets as they are cut, and what they say of their site before anybody is linked.
+
+    Attributes:
+        index: tracklets of people, with the clocks and views of the site.
+        appearance: how they look.
+        told: corrections in the names of these tracklets.
+        refused: tracklets of which a correction says that they are no person.
+        calibration: what similarity means.
+        clocks: the clocks of all cameras.
+        homographies: of this run and of earlier ones.
+        applied_s: see `Linked`.
+        taught: what was learned from which tracklets, but for travel times.
+    """
+
+    index: TrackletIndex
+    appearance: Appearance
+    told: Corrections
+    refused: Sequence[Tracklet]
+    calibration: Calibration
+    clocks: Clocks
+    homographies: list[Homography]
+    applied_s: Mapping[str, float]
+    taught: Taught
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Who is one person, however briefly they are seen.
+
+    Attributes:
+        people: everybody, numbered 1, 2, 3... by first appearance.
+        near_misses: what was nearly linked.
+        steps: steps between cameras that teach travel times.
+        travel: travel times, those that were known among them.
+        told: tracklets that a correction names.
+    """
+
+    people: list[Person]
+    near_misses: list[Link]
+    steps: Observed
+    travel: TravelTimes
+    told: frozenset[Key]
+
+
 def link(
     embedded: Sequence[Embedded],
     cameras: Mapping[str, Camera],
@@ -117,6 +163,28 @@ def link(
         People numbered 1, 2, 3... by first appearance, with the reasons; without those who are seen
         too briefly (`brief`).
     """
+    learned = learn(embedded, cameras, config, corrected, before, settled)
+    decided = decide(
+        learned.index,
+        learned.appearance,
+        learned.calibration,
+        config,
+        learned.told,
+        before.travel,
+        settled,
+    )
+    return finish(learned, decided, config)
+
+
+def learn(
+    embedded: Sequence[Embedded],
+    cameras: Mapping[str, Camera],
+    config: LinkingConfig,
+    corrected: Corrections = corrections.NONE,
+    before: Site = sites.NONE,
+    settled: Lessons = lessons.NOTHING,
+) -> Learned:
+    """Learn what is needed to link tracklets, and cut them; the arguments are those of `link`."""
     whole = TrackletIndex(embedded, cameras)
     sampled = similarity.sample(whole)
     samples = settled.samples.plus(sampled.beyond(settled.includes(whole.keys)))
@@ -143,11 +211,52 @@ def link(
     if applied_s:
         index = TrackletIndex(clocks.shift(index.embedded, applied_s), cameras)
         appearance = Appearance.of(index.embedded, index.camera, calibration.curve)
-    else:
-        index = index.with_slack(found.slack_s(index.names))
     known_views = sites.overlaps(before.homographies, overlaps)
-    index = index.with_homographies(homographies.views(index.names, known_views))
+    return Learned(
+        on_site(index, clocks.NONE if applied_s else found, known_views),
+        appearance,
+        told,
+        refused,
+        calibration,
+        found,
+        known_views,
+        applied_s,
+        Taught(settled, whole.keys, sampled, index.keys, NO_STEPS, overlaps, offsets, searched_s),
+    )
 
+
+def on_site(index: TrackletIndex, off: Clocks, known_views: Sequence[Homography]) -> TrackletIndex:
+    """Return the same index with what is known of its site.
+
+    Args:
+        index: Tracklets.
+        off: How far clocks are still off.
+        known_views: Homographies between views that overlap.
+    """
+    index = index.with_slack(off.slack_s(index.names))
+    return index.with_homographies(homographies.views(index.names, known_views))
+
+
+def decide(
+    index: TrackletIndex,
+    appearance: Appearance,
+    calibration: Calibration,
+    config: LinkingConfig,
+    told: Corrections,
+    before: TravelTimes,
+    settled: Lessons = lessons.NOTHING,
+) -> Decided:
+    """Decide who is one person, and learn travel times on the way.
+
+    Args:
+        index: Tracklets, with the clocks and views of their site.
+        appearance: How they look.
+        calibration: What similarity means.
+        config: Settings of linking.
+        told: Corrections in the names of these tracklets.
+        before: Travel times of earlier runs.
+        settled: What tracklets that settled earlier in this run taught.
+    """
     problem = _Problem(index, appearance, config, told)
     groups = problem.solve_without_travel()
     certain = travel_times.followed(index, groups)
@@ -157,26 +266,35 @@ def link(
         steps = steps.some(np.zeros(len(steps.visit), np.bool_))
     begins = [index.keys[i] for i in steps.visit.tolist()]
     fresh = steps.some(~settled.includes(begins)).times()
-    times = travel_times.add(before.travel, travel_times.add(settled.travel, fresh))
+    times = travel_times.add(before, travel_times.add(settled.travel, fresh))
 
     n_people = sum(bool(index.is_reliable[group].any()) for group in groups)
     limit = most_certain(calibration.lookalike_share)
     travel = Travel(index, times, config, certain)
-    everybody, missed = problem.decide(travel, n_people, limit)
-    people, left_out = brief.part(everybody, config.min_person_s, problem.told)
-    near_misses = brief.links_between(people, missed)
-    taught = Taught(settled, whole.keys, sampled, index.keys, steps, overlaps, offsets, searched_s)
+    people, missed = problem.decide(travel, n_people, limit)
+    return Decided(people, missed, steps, times, problem.told)
+
+
+def finish(learned: Learned, decided: Decided, config: LinkingConfig) -> Linked:
+    """Return the result of linking: who is seen too briefly is left out.
+
+    Args:
+        learned: What was learned of the site.
+        decided: Who is one person.
+        config: Settings of linking.
+    """
+    people, left_out = brief.part(decided.people, config.min_person_s, decided.told)
     return Linked(
         people,
-        near_misses,
-        calibration,
-        found,
-        known_views,
-        times,
-        applied_s,
-        taught,
+        brief.links_between(people, decided.near_misses),
+        learned.calibration,
+        learned.clocks,
+        learned.homographies,
+        decided.travel,
+        learned.applied_s,
+        replace(learned.taught, steps=decided.steps),
         left_out,
-        _alone(refused, 1 + len(everybody)),
+        _alone(learned.refused, 1 + len(decided.people)),
     )
 
 
@@ -188,7 +306,7 @@ def _alone(tracklets: Sequence[Tracklet], first_id: int) -> list[Person]:
 def nobody(config: LinkingConfig) -> Linked:
     """Return the result without tracklets: no people, and what the settings say of the site."""
     calibration = similarity.calibrate(similarity.NO_SAMPLES, (), config)
-    return Linked([], [], calibration, Clocks({}, ()), [], TravelTimes(), {})
+    return Linked([], [], calibration, clocks.NONE, [], TravelTimes(), {})
 
 
 class _Problem:

@@ -76,11 +76,26 @@ class BestCrops:
             quality = self._keep(tracklet, better_than=kept + BETTER if kept else 0.0)
             self._in_view[tracklet.key] = max(kept, quality)
 
+    def take(self) -> list[str]:
+        """Return what was kept and is not written yet, for `add` of another one, which writes it.
+
+        A worker of a cluster chooses crops, and the run writes them: two processes that append to
+        one file on a shared disk could tear each other's lines.
+        """
+        with self._lock:
+            taken = self._waiting
+            self._waiting = []
+        return taken
+
+    def add(self, kept: Iterable[str]) -> None:
+        """Add what another one has kept."""
+        with self._lock:
+            self._waiting += kept
+            del self._waiting[:-MAX_WAITING]
+
     def write(self) -> None:
         """Write what was kept since the last time; on one thread at a time."""
-        with self._lock:
-            waiting = self._waiting
-            self._waiting = []
+        waiting = self.take()
         if not waiting:
             return
         self._problem = lines.append(self._file(), "".join(waiting))
@@ -103,9 +118,7 @@ class BestCrops:
             "blur": self._blur,
             "jpeg": base64.b64encode(best.encoded).decode("ascii"),
         }
-        with self._lock:
-            self._waiting.append(json.dumps(entry, separators=(",", ":")) + "\n")
-            del self._waiting[:-MAX_WAITING]
+        self.add([json.dumps(entry, separators=(",", ":")) + "\n"])
         return best.quality
 
     def _file(self) -> Path:

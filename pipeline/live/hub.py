@@ -89,6 +89,12 @@ class Hub:
         self._n_dropped: Counter[str] = Counter()
         self._viewed_s: dict[str, float] = {}
 
+    @property
+    def n_pictures(self) -> int:
+        """Number of the newest picture of any camera; 0 before the first one."""
+        with self._changed:
+            return self._n_pictures
+
     def publish_picture(self, camera: str, jpeg: bytes, time_s: float) -> None:
         """Replace the picture of a camera.
 

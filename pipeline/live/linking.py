@@ -10,18 +10,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from pipeline.linking.linker import Linked
 from pipeline.online.events import Event
-from pipeline.online.runner import OnlineRunner
-from pipeline.records import Tracklet
+from pipeline.online.runner import OnlineRunner, Seen
 
 
-class LiveRunner(OnlineRunner):
+class LiveRunner(OnlineRunner[Seen]):
     """As `OnlineRunner`, but no round waits for a step.
 
     Events are given to `emit` on the thread that calls `follow`, with the next round after the
     step. No step runs then, so that `emit` may use the linker; nobody else may.
     """
 
-    def follow(self, rounds: Iterable[list[Tracklet]]) -> Linked:
+    def follow(self, rounds: Iterable[list[Seen]]) -> Linked:
         """Take what closed, round by round, to the end; returns who was who."""
         step: Future[list[Event]] | None = None
         with ThreadPoolExecutor(1, thread_name_prefix="link") as thread:

@@ -5,7 +5,7 @@ end. Here is what a watcher needs of the present: bounded by the people that the
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from pipeline.live.hub import PersonNow
 from pipeline.live.privacy import Blur
 from pipeline.online.identities import Known
 from pipeline.online.linker import OnlineLinker
-from pipeline.records import Array, Tracklet
+from pipeline.records import Key, Tracklet
 
 IN_VIEW_S = 2.0
 """A person is in view of a camera until this long after being seen there last."""
@@ -30,21 +30,73 @@ _Track = tuple[str, int]
 """A camera, and a track in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class PageCrop:
+    """The best crop of a track so far, as it may be shown.
+
+    Attributes:
+        track: a camera, and a track in it.
+        quality: 0..1.
+        encoded: JPEG; b"" where nothing may be shown.
+    """
+
+    track: tuple[str, int]
+    quality: float
+    encoded: bytes
+
+
+class PageCrops:
+    """Chooses the crops that the page shows. Those for the report are fewer: see `best_crops`."""
+
+    def __init__(self, blur: Blur) -> None:
+        """Begin; `blur` is what may not be shown of crops."""
+        self._blur = blur
+        self._in_view: dict[Key, float] = {}
+        """Quality of what was chosen of each tracklet that has not closed."""
+
+    def of_closed(self, tracklets: Iterable[Tracklet]) -> list[PageCrop]:
+        """Return the best crops of tracklets that closed, where they are new."""
+        chosen: list[PageCrop] = []
+        for tracklet in tracklets:
+            chosen += self._better(tracklet, self._in_view.pop(tracklet.key, -1.0))
+        return chosen
+
+    def of_open(self, tracklets: Iterable[Tracklet]) -> list[PageCrop]:
+        """Return the best crops so far of all open tracklets, where they are new."""
+        before = self._in_view
+        self._in_view = {}
+        chosen: list[PageCrop] = []
+        for tracklet in tracklets:
+            quality = before.get(tracklet.key, -1.0)
+            better = self._better(tracklet, quality)
+            self._in_view[tracklet.key] = better[0].quality if better else quality
+            chosen += better
+        return chosen
+
+    def _better(self, tracklet: Tracklet, than: float) -> list[PageCrop]:
+        """The best crop of a tracklet if its quality is higher than that of another."""
+        if not len(tracklet.crops):
+            return []
+        best = int(tracklet.crop_quality.argmax())
+        quality = float(tracklet.crop_quality[best])
+        if quality <= than:
+            return []
+        shown = privacy.blurred_crop(tracklet.crops[best], self._blur)
+        return [PageCrop((tracklet.camera, tracklet.track_id), quality, jpeg.of_image(shown))]
+
+
 class Presence:
     """Who is in view, and what they look like.
 
     A step of linking may take seconds, so it tells who somebody is, and the frames tell where.
     """
 
-    def __init__(self, blur: Blur) -> None:
-        """Begin; `blur` is what may not be shown of crops."""
-        self._blur = blur
+    def __init__(self) -> None:
         self._people: list[PersonNow] = []
         """The people of the last update; where they are now is not in it."""
         self._seen_s: dict[_Track, float] = {}
         self._owners: dict[_Track, int] = {}
-        self._crops: dict[_Track, tuple[float, Array]] = {}
-        self._jpegs: dict[_Track, tuple[float, bytes]] = {}
+        self._crops: dict[_Track, PageCrop] = {}
 
     @property
     def n_crops(self) -> int:
@@ -79,17 +131,12 @@ class Presence:
             cameras[camera] = max(time_s, cameras.get(camera, -np.inf))
         return [_at(person, seen.get(person.person_id, {}), now_s) for person in self._people]
 
-    def take_crops(self, tracklets: Iterable[Tracklet]) -> None:
+    def take_crops(self, crops: Iterable[PageCrop]) -> None:
         """Keep the best crop of each track."""
-        for tracklet in tracklets:
-            if not len(tracklet.crops):
-                continue
-            best = int(tracklet.crop_quality.argmax())
-            quality = float(tracklet.crop_quality[best])
-            track = (tracklet.camera, tracklet.track_id)
-            known_quality, _ = self._crops.get(track, (-1.0, None))
-            if quality > known_quality:
-                self._crops[track] = (quality, tracklet.crops[best].copy())
+        for crop in crops:
+            known = self._crops.get(crop.track)
+            if known is None or crop.quality > known.quality:
+                self._crops[crop.track] = crop
 
     def update(self, online: OnlineLinker, now_s: float) -> None:
         """Take what the linker knows after a step.
@@ -110,7 +157,6 @@ class Presence:
         self._owners = owners
         for track in self._crops.keys() - owners.keys():
             del self._crops[track]
-            self._jpegs.pop(track, None)
         for track in self._seen_s.keys() - owners.keys():
             if self._seen_s[track] < now_s - FORGET_S:
                 del self._seen_s[track]
@@ -139,13 +185,8 @@ class Presence:
         with_crop = [track for track in sorted(tracks) if track in self._crops]
         if not with_crop:
             return b""
-        best = max(with_crop, key=lambda track: self._crops[track][0])
-        quality, image = self._crops[best]
-        encoded_quality, encoded = self._jpegs.get(best, (-1.0, b""))
-        if encoded_quality != quality:
-            encoded = jpeg.of_image(privacy.blurred_crop(image, self._blur))
-            self._jpegs[best] = (quality, encoded)
-        return encoded
+        best = max(with_crop, key=lambda track: self._crops[track].quality)
+        return self._crops[best].encoded
 
 
 def _at(person: PersonNow, seen_s: Mapping[str, float], now_s: float) -> PersonNow:

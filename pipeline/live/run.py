@@ -17,12 +17,12 @@ import signal
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from models import command, settings
 from models.errors import one_line
@@ -32,28 +32,27 @@ from pipeline import preparation
 from pipeline.address import Address
 from pipeline.config import CameraConfig, Config
 from pipeline.errors import ConfigError, OutputError, PipelineError, SourceError
-from pipeline.following import Followed
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import corrections
 from pipeline.linking.learning.lessons import Lessons
 from pipeline.linking.linker import Linked
 from pipeline.live import journal, merge, sinks, state
 from pipeline.live.best_crops import BestCrops
+from pipeline.live.group import CameraSide, Desk, LiveGroup, failure_in_words
 from pipeline.live.hub import Hub
 from pipeline.live.journal import Journal, Setup
 from pipeline.live.linking import LiveRunner
 from pipeline.live.merge import Merged
 from pipeline.live.presence import Presence
+from pipeline.live.retention import Retention
 from pipeline.live.server import Server
 from pipeline.live.state import STATE, CameraProgress, State
-from pipeline.live.views import Views
-from pipeline.live.worker import LiveWorker
 from pipeline.online.events import Event
 from pipeline.online.linker import Names, OnlineLinker, engine_of
 from pipeline.outputs import manifest
 from pipeline.outputs.folder import MANIFEST, OutputFolder
 from pipeline.preparation import Networks, longest_look_s
-from pipeline.records import Camera, Embedded, Frame, Tracklet
+from pipeline.records import Camera, Embedded, Tracks
 from pipeline.report import write as report
 from pipeline.result import Result
 from pipeline.sources.live.cameras import LiveCameras
@@ -124,7 +123,7 @@ def run(
             live.finish_after(error)
             if isinstance(error, PipelineError) or command.is_out_of_memory(error):
                 raise
-            raise PipelineError(_in_words(error)) from error
+            raise PipelineError(failure_in_words(error)) from error
         try:
             return live.finish()
         except OutputError as error:
@@ -198,7 +197,7 @@ class _LiveRun:
         if resume and journal.row_files(output):
             self._take_up(output)
         self._hub = Hub()
-        self._presence = Presence(self._config.privacy.blur)
+        self._presence = Presence()
         self._has_begun = False
         self._problems: dict[str, str] = {}
         """Why something could not be done at last, by what is told when it is solved."""
@@ -233,6 +232,10 @@ class _LiveRun:
                 self._say(f"the page is at {server.url}")
             for sink in sinks.start(self._hub, config.events, os.environ, self._warn):
                 parts.enter_context(closing(sink))
+            if config.engine == "ray":
+                from pipeline.cluster import live  # here, because few runs need it
+
+                parts.enter_context(live.connected(config))
             self._folder.create()
             self._folder.reopen()
             self._place = self._output.stat()
@@ -240,30 +243,12 @@ class _LiveRun:
             self._journal = parts.enter_context(
                 closing(Journal(self._output, config.live.flush_s, self._crops.write))
             )
-            self._views = parts.enter_context(
-                closing(Views(self._output, config, self._hub, self._presence, self._world.clock))
+            self._retention = Retention(
+                self._output, config.live, self._being_written, self._world.clock
             )
-            next_frames = {name: each.next_frame for name, each in self._progress.items()}
-            next_tracks = {name: each.next_track_id for name, each in self._progress.items()}
-            self._cameras = parts.enter_context(
-                closing(
-                    self._world.open_cameras(
-                        config.cameras,
-                        config.live,
-                        now=self._world.clock,
-                        next_indices=next_frames,
-                    )
-                )
-            )
-            self._worker = LiveWorker(
-                self._cameras,
-                self._networks.detector,
-                config,
-                self._timings,
-                self._on_frame,
-                next_tracks,
-                self._world.clock,
-            )
+            parts.enter_context(closing(self._retention))
+            self._side = parts.enter_context(closing(self._opened()))
+            self._retention.start()
             self._has_begun = True
             if config.sources.max_seconds:
                 timer = threading.Timer(config.sources.max_seconds, stop.set)
@@ -271,8 +256,8 @@ class _LiveRun:
                 timer.start()
                 parts.callback(timer.cancel)
             runner = LiveRunner(
-                self._worker,
-                self._networks.embedder,
+                self._side,
+                self._side.embed,
                 self._linker,
                 config.linking.max_delay_s,
                 self._timings,
@@ -285,7 +270,7 @@ class _LiveRun:
             finally:
                 self._take_health()
                 self._save_state()
-                until_s = self._worker.now_s
+                until_s = self._side.now_s
                 self._journal.describe(self._setup(self._counted_cameras(), until_s))
         self._result.interrupted = False  # a live run has no end that it could miss
 
@@ -297,9 +282,7 @@ class _LiveRun:
         result.people = merged.people
         result.zone_events = merged.zone_events
         result.cameras = self._counted_cameras()
-        result.warnings += self._worker.warnings
-        result.warnings += self._networks.detector.warnings
-        result.warnings += self._networks.embedder.warnings
+        result.warnings += self._side.warnings
         self._folder.write_text(
             configuration.FILE, settings.dump(configuration.stored(self._config))
         )
@@ -325,11 +308,11 @@ class _LiveRun:
         if not self._has_begun:
             return
         self._result.linked = self._linker.linked()
-        self._result.warnings.append(f"the run ended early: {_in_words(error)}")
+        self._result.warnings.append(f"the run ended early: {failure_in_words(error)}")
         try:
             self.finish()
         except Exception as second:  # noqa: BLE001 - the first error is the one that is raised
-            self._warn(f"the results could not be written: {_in_words(second)}")
+            self._warn(f"the results could not be written: {failure_in_words(second)}")
             return
         self._warn(
             f"the run failed; the results until then are in {self._output}, and --resume goes on"
@@ -347,13 +330,33 @@ class _LiveRun:
 
     # what happens while it runs
 
-    def _turns(self, stop: threading.Event) -> Generator[list[Tracklet], None, None]:
-        """The tracklets that close, round by round; between rounds all else is done."""
-        with closing(self._worker.run(stop)) as rounds:
+    def _opened(self) -> CameraSide:
+        """Start to connect to the cameras."""
+        desk = Desk(
+            self._output,
+            self._world.clock,
+            self._timings,
+            self._hub,
+            self._crops,
+            self._presence.person_of,
+            self._retention.blocked,
+            self._on_tracks,
+        )
+        if self._config.engine == "ray":
+            from pipeline.cluster.live import LiveWorkers
+
+            return LiveWorkers(self._config, self._result, desk, self._progress)
+        return LiveGroup(
+            self._config, self._networks, desk, self._progress, self._world.open_cameras
+        )
+
+    def _being_written(self) -> Collection[Path]:
+        return self._side.being_written()
+
+    def _turns(self, stop: threading.Event) -> Generator[list[Any], None, None]:
+        """What closes, round by round; between rounds all else is done."""
+        with closing(self._side.rounds(stop)) as rounds:
             for closed in rounds:
-                self._presence.take_crops(closed)
-                if self._keeps_crops:
-                    self._crops.take_closed(closed)
                 yield closed
                 now_s = self._world.clock()
                 if self._is_reload_due.is_set():
@@ -362,25 +365,18 @@ class _LiveRun:
                     self._publish_due_s = now_s + PUBLISH_S
                     self._take_health()
 
-    @property
-    def _keeps_crops(self) -> bool:
-        return self._config.output.report and not self._views.blocked()
-
-    def _on_frame(self, frame: Frame, followed: Followed) -> None:
-        if frame.camera not in self._records:  # linking needs it with the first track
-            self._records.update(self._cameras.cameras)
-        self._journal.add(frame.camera, followed.tracks)
-        with self._timings.stage("draw"):
-            self._views.show(frame, followed)
+    def _on_tracks(self, camera: str, tracks: Tracks) -> None:
+        if camera not in self._records:  # linking needs it with the first track
+            self._records.update(self._side.cameras)
+        self._journal.add(camera, tracks)
+        for track_id, time_s in zip(tracks.track_ids, tracks.times_s, strict=True):
+            self._presence.see(camera, [int(track_id)], float(time_s))
 
     def _on_events(self, said: list[Event]) -> None:
         self._journal.say(said)
         self._hub.say([asdict(event) for event in said])
-        in_view = self._worker.provisional()
-        self._presence.take_crops(in_view)
-        if self._keeps_crops:
-            self._crops.take_in_view(in_view)
-        self._presence.update(self._linker, self._worker.now_s)
+        self._presence.take_crops(self._side.take_page_crops())
+        self._presence.update(self._linker, self._side.now_s)
         now_s = self._world.clock()
         if now_s >= self._save_due_s:
             self._save_due_s = now_s + self._config.live.flush_s
@@ -389,13 +385,13 @@ class _LiveRun:
 
     def _take_health(self) -> None:
         """Publish how the cameras are, and tell what happened to them."""
-        self._records.update(self._cameras.cameras)
-        self._tell([*self._cameras.take_events(), *self._views.take_events()])
-        people = self._presence.people(self._worker.now_s)
-        self._hub.publish(self._cameras.health(), people)
+        self._records.update(self._side.cameras)
+        self._tell(self._side.take_events())
+        people = self._presence.people(self._side.now_s)
+        self._hub.publish(self._side.health(), people)
         self._note(self._journal.problem, "rows and events are written again")
         self._note(self._crops.problem, "pictures of people are written again")
-        self._note(self._views.problem, "old pictures are deleted again")
+        self._note(self._retention.problem, "old pictures are deleted again")
 
     def _look_at_folder(self) -> None:
         """Tell that the output folder was deleted; what comes next goes into a new one."""
@@ -441,11 +437,7 @@ class _LiveRun:
     def _save_state(self) -> None:
         """Save what a later run needs; a full disk is told, and tried again."""
         self._journal.describe(self._setup(self._records.values()))
-        next_tracks = self._worker.next_track_ids
-        progress = {}
-        for name, next_frame in self._cameras.next_indices.items():
-            progress[name] = CameraProgress(next_frame, next_tracks.get(name, 1))
-        now = State(self._worker.now_s, self._linker.state(), progress)
+        now = State(self._side.now_s, self._linker.state(), self._side.progress)
         problem = ""
         try:
             state.save(self._output / STATE, now, self._result.reid_sha256)
@@ -471,11 +463,12 @@ class _LiveRun:
 
     def _counted_cameras(self) -> list[Camera]:
         """All cameras so far, with how many pictures have come, which changes all the time."""
-        n_frames = self._cameras.next_indices
-        return [
-            replace(camera, n_frames=n_frames.get(name, 0))
-            for name, camera in self._records.items()
-        ]
+        progress = self._side.progress
+        counted = []
+        for name, camera in self._records.items():
+            n_frames = progress[name].next_frame if name in progress else 0
+            counted.append(replace(camera, n_frames=n_frames))
+        return counted
 
     def _reload_from_page(self) -> str:
         if self._reload is None:
@@ -506,8 +499,7 @@ class _LiveRun:
             self._warn("only changes of cameras count now; all others count from the next start")
         self._config = self._config.model_copy(update={"cameras": new.cameras})
         self._result.config = self._config
-        self._cameras.reload(new.cameras)
-        self._worker.reload(new.cameras)
+        self._side.reload(new.cameras)
         self._say(f"the config was read again: {len(new.cameras)} cameras")
 
     def _warn(self, line: str) -> None:
@@ -529,17 +521,6 @@ def _check(config: Config) -> None:
         )
     for camera in config.cameras:
         _check_file(camera)
-
-
-def _in_words(error: Exception) -> str:
-    """What failed; for an error that nobody expected, also where."""
-    if isinstance(error, PipelineError):
-        return str(error)
-    if command.is_out_of_memory(error):
-        return command.OUT_OF_MEMORY
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    kind = type(error).__name__
-    return f"{kind}: {one_line(error)} ({Path(place.filename).name}, line {place.lineno})"
 
 
 def _check_file(camera: CameraConfig) -> None:

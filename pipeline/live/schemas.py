@@ -24,6 +24,10 @@ class CameraState(BaseModel):
     delay_s: float
     clock: ClockKind
     clock_offset_s: float
+    worker: str
+    """Which worker of a cluster looks at it, and its process; "" without a cluster."""
+    node: str
+    """On which machine of the cluster; "" without one."""
     picture_s: float
     """Time of the newest picture, seconds since 1970; 0 for none."""
 

@@ -4,7 +4,6 @@ Pictures are drawn at once, with the numbers that are known by then: who is new 
 the next step of linking. What `privacy.blur` hides is hidden first.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +11,6 @@ from pipeline.config import Config
 from pipeline.following import Followed
 from pipeline.live import jpeg, privacy
 from pipeline.live.hub import Hub
-from pipeline.live.presence import Presence
-from pipeline.live.retention import Retention
 from pipeline.live.segments import Segments
 from pipeline.outputs.video import NOBODY, Mark, draw_now
 from pipeline.records import Array, Frame
@@ -28,8 +25,8 @@ class Views:
         folder: Path,
         config: Config,
         hub: Hub,
-        presence: Presence,
-        clock: Callable[[], float] = time.time,
+        person_of: Callable[[str, int], int],
+        blocked: Callable[[], str],
     ) -> None:
         """Begin.
 
@@ -37,25 +34,16 @@ class Views:
             folder: output folder of the run.
             config: all settings.
             hub: gets the pictures of cameras that somebody watches.
-            presence: knows the numbers of people.
-            clock: seconds since 1970.
+            person_of: returns the number of the person whose track of a camera this is; -1 for
+                nobody.
+            blocked: returns why no video may be written now, in words; "" where it may.
         """
         self._folder = folder
         self._config = config
         self._hub = hub
-        self._presence = presence
+        self._person_of = person_of
+        self._blocked = blocked
         self._segments: dict[str, Segments] = {}
-        self._retention = Retention(folder, config.live, self._being_written, clock)
-        self._retention.start()
-
-    @property
-    def problem(self) -> str:
-        """Why old pictures cannot be deleted, in words; "" where they can."""
-        return self._retention.problem
-
-    def blocked(self) -> str:
-        """Return why no pictures may be kept now, in words; "" where they may."""
-        return self._retention.blocked()
 
     def show(self, frame: Frame, followed: Followed) -> None:
         """Draw a frame, record it, and publish it if somebody watches.
@@ -66,7 +54,6 @@ class Views:
         """
         (in_frame,) = (followed.tracks.frames == frame.index).nonzero()
         track_ids = followed.tracks.track_ids[in_frame].tolist()
-        self._presence.see(frame.camera, track_ids, frame.time_s)
         is_recorded = self._config.output.video
         is_watched = self._hub.is_watched(frame.camera) or self._hub.picture(frame.camera) is None
         if frame.picture is None or not (is_recorded or is_watched):
@@ -90,10 +77,9 @@ class Views:
         """Finish the segments."""
         for segments in self._segments.values():
             segments.close()
-        self._retention.close()
 
-    def _being_written(self) -> list[Path]:
-        """The segments that are written now."""
+    def being_written(self) -> list[Path]:
+        """Return the segments that are being written; on any thread."""
         current = [segments.current for segments in list(self._segments.values())]
         return [path for path in current if path is not None]
 
@@ -101,7 +87,7 @@ class Views:
         """The boxes (n, 4) of tracks in a picture, px, with the numbers of their people."""
         marks: list[Mark] = []
         for track_id, box in zip(track_ids, boxes, strict=True):
-            person_id = self._presence.person_of(camera, track_id)
+            person_id = self._person_of(camera, track_id)
             marks.append(Mark(person_id if person_id > 0 else NOBODY, box, seen=True))
         return marks
 
@@ -112,6 +98,6 @@ class Views:
                 camera,
                 self._config.live,
                 self._config.output,
-                self._retention.blocked,
+                self._blocked,
             )
         return self._segments[camera]

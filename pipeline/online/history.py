@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from pipeline.linking.clustering.union_find import UnionFind
+from pipeline.linking.continuity import Owned, forest, keys_of, renewed
 from pipeline.linking.linker import Linked
 from pipeline.linking.reasons import DECIDED
 from pipeline.online.identities import Known
@@ -11,8 +11,6 @@ from pipeline.records import Key, Link, Person, Tracklet
 
 MAX_NEAR_MISSES = 20_000
 """Near misses of settled tracklets that are kept, the newest."""
-_Owned = tuple[int, Tracklet]
-"""A tracklet and its person."""
 
 
 class History:
@@ -49,7 +47,7 @@ class History:
         if not keys or not self._is_kept:
             return
         for link in links(linked):
-            pair = _pair(link)
+            pair = keys_of(link)
             if keys.isdisjoint(pair):
                 continue
             known = self._links.get(pair)
@@ -57,7 +55,7 @@ class History:
                 self._links.pop(pair, None)
                 self._links[pair] = link
         for missed in linked.near_misses:
-            pair = _pair(missed)
+            pair = keys_of(missed)
             if not keys.isdisjoint(pair):
                 self._near_misses.pop(pair, None)
                 self._near_misses[pair] = missed
@@ -83,14 +81,14 @@ class History:
         tracklets = {person_id: list(own) for person_id, own in self._tracklets.items()}
         for person_id, present in known.items():
             tracklets.setdefault(person_id, []).extend(present.window.values())
-        owner: dict[Key, _Owned] = {}
+        owner: dict[Key, Owned] = {}
         for person_id, own in tracklets.items():
             for tracklet in own:
                 owner[tracklet.key] = (person_id, tracklet)
 
         made = [*self._links.values(), *links(linked)]
         made.sort(key=lambda link: link.rule == DECIDED)
-        ties = _forest(made, owner)
+        ties = forest(made, owner)
         people = []
         for person_id, own in sorted(tracklets.items()):
             in_order = sorted(own, key=lambda tracklet: tracklet.key)
@@ -108,13 +106,9 @@ def links(linked: Linked) -> list[Link]:
     return found
 
 
-def _pair(link: Link) -> tuple[Key, Key]:
-    return link.first.key, link.second.key
-
-
-def _apart(near_misses: Iterable[Link], owner: Mapping[Key, _Owned]) -> list[Link]:
+def _apart(near_misses: Iterable[Link], owner: Mapping[Key, Owned]) -> list[Link]:
     """Near misses between present tracklets of different people, the latest of each pair."""
-    latest = {_pair(missed): missed for missed in near_misses}
+    latest = {keys_of(missed): missed for missed in near_misses}
     found = []
     for (first, second), missed in sorted(latest.items()):
         if first not in owner or second not in owner:
@@ -122,31 +116,5 @@ def _apart(near_misses: Iterable[Link], owner: Mapping[Key, _Owned]) -> list[Lin
         person, _ = owner[first]
         other, _ = owner[second]
         if person != other:
-            found.append(_renewed(missed, owner))
+            found.append(renewed(missed, owner))
     return found
-
-
-def _forest(made: Iterable[Link], owner: Mapping[Key, _Owned]) -> dict[int, list[Link]]:
-    """Links within each person without cycles; of the links of a cycle the first ones are kept.
-
-    Links between different people were corrected since, and are dropped.
-    """
-    united = UnionFind[Key]()
-    found: dict[int, list[Link]] = {}
-    for link in made:
-        first, second = _pair(link)
-        if first not in owner or second not in owner:
-            continue
-        person, _ = owner[first]
-        other, _ = owner[second]
-        if person == other and united.join(first, second):
-            found.setdefault(person, []).append(_renewed(link, owner))
-    return found
-
-
-def _renewed(link: Link, owner: Mapping[Key, _Owned]) -> Link:
-    """The same link between the tracklets as they are now."""
-    first, second = _pair(link)
-    _, first_tracklet = owner[first]
-    _, second_tracklet = owner[second]
-    return replace(link, first=first_tracklet, second=second_tracklet)

@@ -3,11 +3,12 @@
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.linking.continuity import continued
 from pipeline.records import Key, Person, Tracklet
 
 MAX_SPANS = 1024
@@ -211,31 +212,6 @@ class Identities:
         if not self._fits(person_id, groups[number], overlap):
             return -1
         return number if self.people[person_id].allows_past(into) else -1
-
-
-def continued(
-    common: Mapping[tuple[int, int], int],
-    fits: Callable[[int, int], bool] = lambda person_id, number: True,
-) -> dict[int, int]:
-    """Return which group each known person is: that with most shared rows.
-
-    Args:
-        common: number of shared rows, by (person, number of the group); pairs with many are decided
-            first.
-        fits: whether a person can be a group.
-
-    Returns:
-        People by the number of the group that they are; groups of nobody known are not in it.
-    """
-    ids: dict[int, int] = {}
-    taken: set[int] = set()
-    for person_id, number in sorted(common, key=lambda pair: (-common[pair], pair)):
-        if number in ids or person_id in taken:
-            continue
-        if fits(person_id, number):
-            ids[number] = person_id
-            taken.add(person_id)
-    return ids
 
 
 class _Overlap:

@@ -8,7 +8,7 @@ and linked. So the identity of a tracklet is known at most `max_delay_s` after i
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -20,8 +20,12 @@ from pipeline.records import Array, Embedded, Key, Tracklet
 from pipeline.timings import Timings
 from pipeline.vectors import pool
 
+Seen = TypeVar("Seen")
+"""`Tracklet`, or `Embedded` where workers have embedded what they saw."""
+Seen_co = TypeVar("Seen_co", covariant=True)
 
-class Progress(Protocol):
+
+class Progress(Protocol[Seen_co]):
     """What tells how far the cameras are, whether of files or live."""
 
     @property
@@ -34,7 +38,7 @@ class Progress(Protocol):
         """Frames processed so far, by camera."""
         ...
 
-    def provisional(self) -> list[Tracklet]:
+    def provisional(self) -> Sequence[Seen_co]:
         """Return the open tracklets as if they closed now."""
         ...
 
@@ -78,83 +82,20 @@ class EmbeddingCache:
         return tracklet.with_crops(is_new)
 
 
-class OnlineRunner:
-    """Takes the rounds of a worker and links whenever a step is due.
-
-    The events of each step are given to `emit` at once and are not kept.
+class CachedEmbedder:
+    """Embeds tracklets while they grow, each crop once if the network allows it.
 
     Args:
-        worker: tells how far the cameras are.
         embedder: what embeds tracklets.
-        online: what links them.
-        max_delay_s: two steps come in this time, seconds of the cameras.
-        timings: where stages are counted.
-        emit: takes the events of each step.
-        most_share: share of the time that steps take at most, 0..1, so that the pictures of live
-            cameras are not lost to linking in a crowd; identities are then told later. Over files
-            it has to be 1, or they would depend on the speed of the machine.
+        timings: where the stage "embed" is counted.
     """
 
-    def __init__(
-        self,
-        worker: Progress,
-        embedder: Embedder,
-        online: OnlineLinker,
-        max_delay_s: float,
-        timings: Timings,
-        emit: Callable[[list[Event]], object],
-        most_share: float = 1.0,
-    ) -> None:
-        self._worker = worker
+    def __init__(self, embedder: Embedder, timings: Timings) -> None:
         self._embedder = embedder
         self._timings = timings
-        self._online = online
         self._cache = EmbeddingCache()
-        self._period_s = max_delay_s / 2
-        self._due_s = -np.inf
-        self._n_frames = 0
-        self._closed: list[Tracklet] = []
-        self._emit = emit
-        self._most_share = most_share
 
-    def follow(self, rounds: Iterable[list[Tracklet]]) -> Linked:
-        """Take what closed, round by round, to the end; returns who was who."""
-        for closed in rounds:
-            self._closed += closed
-            if self._worker.now_s >= self._due_s:
-                self._emit(self._link(*self._taken()))
-        self._emit(self._link(*self._taken()))
-        return self._online.linked()
-
-    def _taken(self) -> tuple[float, int, list[Tracklet], list[Tracklet]]:
-        """What the next step takes: the time, how many frames are new, and what has closed and what
-        is open.
-        """
-        now_s = self._worker.now_s
-        n_frames = sum(self._worker.n_frames.values())
-        n_new = n_frames - self._n_frames
-        closed = self._closed
-        self._closed = []
-        self._due_s = now_s + self._period_s
-        self._n_frames = n_frames
-        return now_s, n_new, closed, self._worker.provisional()
-
-    def _link(
-        self, now_s: float, n_frames: int, closed: list[Tracklet], provisional: list[Tracklet]
-    ) -> list[Event]:
-        """Embed and link what was taken; returns what has changed."""
-        start_s = time.monotonic()
-        embedded = self._embed(closed, provisional)
-        with self._timings.stage("link", n_frames):
-            for number, each in enumerate(embedded):
-                self._online.add(each, provisional=number >= len(closed))
-            said = self._online.step(now_s)
-        if self._most_share < 1:
-            pause_s = (time.monotonic() - start_s) / self._most_share
-            self._due_s = now_s + max(self._period_s, pause_s)
-        return said
-
-    def _embed(self, closed: list[Tracklet], provisional: list[Tracklet]) -> list[Embedded]:
+    def embed(self, closed: Sequence[Tracklet], provisional: Sequence[Tracklet]) -> list[Embedded]:
         """Embed closed and open tracklets, in order.
 
         Crops that were embedded while a tracklet was open are not embedded again when it closes,
@@ -169,6 +110,82 @@ class OnlineRunner:
             *embedded[: len(whole)],
             *self._cache.merge(cached, embedded[len(whole) :]),
         ]
+
+
+class OnlineRunner(Generic[Seen]):
+    """Takes the rounds of a worker and links whenever a step is due.
+
+    The events of each step are given to `emit` at once and are not kept.
+
+    Args:
+        worker: tells how far the cameras are.
+        embed: embeds closed and open tracklets, in order; see `CachedEmbedder`.
+        online: what links them.
+        max_delay_s: two steps come in this time, seconds of the cameras.
+        timings: where stages are counted.
+        emit: takes the events of each step.
+        most_share: share of the time that steps take at most, 0..1, so that the pictures of live
+            cameras are not lost to linking in a crowd; identities are then told later. Over files
+            it has to be 1, or they would depend on the speed of the machine.
+    """
+
+    def __init__(
+        self,
+        worker: Progress[Seen],
+        embed: Callable[[Sequence[Seen], Sequence[Seen]], list[Embedded]],
+        online: OnlineLinker,
+        max_delay_s: float,
+        timings: Timings,
+        emit: Callable[[list[Event]], object],
+        most_share: float = 1.0,
+    ) -> None:
+        self._worker = worker
+        self._embed = embed
+        self._timings = timings
+        self._online = online
+        self._period_s = max_delay_s / 2
+        self._due_s = -np.inf
+        self._n_frames = 0
+        self._closed: list[Seen] = []
+        self._emit = emit
+        self._most_share = most_share
+
+    def follow(self, rounds: Iterable[list[Seen]]) -> Linked:
+        """Take what closed, round by round, to the end; returns who was who."""
+        for closed in rounds:
+            self._closed += closed
+            if self._worker.now_s >= self._due_s:
+                self._emit(self._link(*self._taken()))
+        self._emit(self._link(*self._taken()))
+        return self._online.linked()
+
+    def _taken(self) -> tuple[float, int, list[Seen], Sequence[Seen]]:
+        """What the next step takes: the time, how many frames are new, and what has closed and what
+        is open.
+        """
+        now_s = self._worker.now_s
+        n_frames = sum(self._worker.n_frames.values())
+        n_new = n_frames - self._n_frames
+        closed = self._closed
+        self._closed = []
+        self._due_s = now_s + self._period_s
+        self._n_frames = n_frames
+        return now_s, n_new, closed, self._worker.provisional()
+
+    def _link(
+        self, now_s: float, n_frames: int, closed: list[Seen], provisional: Sequence[Seen]
+    ) -> list[Event]:
+        """Embed and link what was taken; returns what has changed."""
+        start_s = time.monotonic()
+        embedded = self._embed(closed, provisional)
+        with self._timings.stage("link", n_frames):
+            for number, each in enumerate(embedded):
+                self._online.add(each, provisional=number >= len(closed))
+            said = self._online.step(now_s)
+        if self._most_share < 1:
+            pause_s = (time.monotonic() - start_s) / self._most_share
+            self._due_s = now_s + max(self._period_s, pause_s)
+        return said
 
 
 def _whole(tracklet: Tracklet, crops: list[Array], part: Embedded) -> Embedded:

@@ -13,7 +13,7 @@ from pipeline import config as configuration
 from tests.conftest import ROOT
 from tests.videos import write_video
 
-QUICK = {"detector.weights": "hog", "output.video": False}
+QUICK = {"detector.weights": "hog", "reid.weights": "none", "output.video": False}
 FILES = ("trajectories.json", "tracks.csv", "links.json", "config.yaml", "mot/cam1.txt")
 
 
@@ -70,10 +70,9 @@ def test_a_config_that_is_loaded_already_is_accepted(tmp_path: Path) -> None:
 
 def test_live_cameras_are_followed_with_settings_given_in_the_same_ways(tmp_path: Path) -> None:
     video = write_video(tmp_path / "cam.mp4", 10, 10)
-    settings = {**QUICK, "reid.weights": "none"}
     with pytest.raises(pipeline.ConfigError, match=r"^settings: unknown key live\.flush;"):
         pipeline.follow_live([video], output=tmp_path / "out", settings={"live.flush": 1})
-    result = pipeline.follow_live([video], output=tmp_path / "out", settings=settings)
+    result = pipeline.follow_live([video], output=tmp_path / "out", settings=QUICK)
     assert [camera.name for camera in result.cameras] == ["cam"]
     assert "run.json" in result.files
 

@@ -22,6 +22,7 @@ from tests.conftest import ROOT
 from tests.videos import write_video
 
 DEEP = "[" * 100_000
+WITH_REID = ("--set", "reid.weights=auto")
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +33,15 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def results(video: Path) -> Path:
     output = video.parent / "out"
-    assert run(output, video) == 0
+    assert run(output, video, *WITH_REID) == 0
     return output
 
 
 def run(output: Path, video: Path | None, *arguments: str | Path) -> int:
+    """Run without a ReID network, which takes long to load, unless the arguments name one."""
     quick = ["--set", "detector.weights=hog", "--quiet", "--output", str(output)]
     videos = ["--videos", str(video)] if video else []
-    return cli.main([*videos, *map(str, arguments), *quick])
+    return cli.main(["--set", "reid.weights=none", *videos, *map(str, arguments), *quick])
 
 
 def assert_refused(code: int, output: Path, capsys: pytest.CaptureFixture[str], says: str) -> None:
@@ -215,6 +217,18 @@ OVERLAP = {
 }  # fmt: skip
 
 
+def write_priors(path: Path, results: Path, **entries: object) -> Path:
+    """Write the priors of a run with other entries."""
+    document = json.loads((results / "priors.json").read_text())
+    path.write_text(json.dumps(document | {key: [entry] for key, entry in entries.items()}))
+    return path
+
+
+def test_priors_of_sound_types_are_taken(results: Path, video: Path, tmp_path: Path) -> None:
+    sound = write_priors(tmp_path / "sound.json", results, travel=TRAVEL, homographies=OVERLAP)
+    assert run(tmp_path / "out", video, "--priors", sound, *WITH_REID) == 0
+
+
 @pytest.mark.parametrize(
     ("key", "entry"),
     [
@@ -245,12 +259,7 @@ def test_priors_of_wrong_types_are_refused_at_the_start(
     key: str,
     entry: object,
 ) -> None:
-    document = json.loads((results / "priors.json").read_text())
-    sound = tmp_path / "sound.json"
-    sound.write_text(json.dumps(document | {"travel": [TRAVEL], "homographies": [OVERLAP]}))
-    assert run(tmp_path / "sound", video, "--priors", sound) == 0
-    priors = tmp_path / "priors.json"
-    priors.write_text(json.dumps(document | {key: [entry]}))
+    priors = write_priors(tmp_path / "priors.json", results, **{key: entry})
     output = tmp_path / "out"
     code = run(output, video, "--priors", priors)
     assert_refused(code, output, capsys, "is not a priors.json of this program")
@@ -265,7 +274,8 @@ def test_similarities_in_priors_that_are_no_numbers_are_refused_at_the_start(
     priors = tmp_path / "priors.json"
     priors.write_text(json.dumps(document).replace('"HERE"', value))
     output = tmp_path / "out"
-    assert_refused(run(output, video, "--priors", priors), output, capsys, "priors.json")
+    code = run(output, video, "--priors", priors, *WITH_REID)
+    assert_refused(code, output, capsys, "priors.json")
 
 
 def shipped_reid() -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -327,46 +337,56 @@ def test_a_path_that_cannot_be_looked_up_is_refused(
 
 
 AS_NOBODY = """
-import os, sys
+import contextlib, io, json, os, sys
 from pipeline.cli import main
 import models.reid.encoder, pipeline.detect.hog, pipeline.run  # before their folder is out of reach
 os.setgid(65534)
 os.setuid(65534)
-sys.exit(main(sys.argv[1:]))
+found = []
+for words in json.loads(sys.argv[1]):
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        code = main(words)
+    found.append([code, said.getvalue()])
+print(json.dumps(found))
 """
+LOCKED_SETTINGS = ("reid.weights", "linking.priors", "linking.corrections", "detector.detections")
 
 
-@pytest.fixture
-def public() -> Iterator[Path]:
-    """A folder that everybody may write into."""
+@pytest.fixture(scope="module")
+def said_of_locked() -> Iterator[dict[str, tuple[int, str]]]:
+    """Exit code and standard error of nobody's runs, each with a setting that names a file in a
+    folder of somebody else.
+    """
     if os.geteuid():
         pytest.skip("needs root, to become nobody")
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o777)
-        yield Path(folder)
+    with tempfile.TemporaryDirectory() as name:
+        public = Path(name)
+        public.chmod(0o777)
+        locked = public / "locked"
+        locked.mkdir(mode=0o700)
+        (locked / "file").touch()
+        video = write_video(public / "cam.mp4", 5)
+        runs = []
+        for setting in LOCKED_SETTINGS:
+            words = ["--set", f"{setting}={locked / 'file'}", "--videos", str(video), "--quiet"]
+            if setting != "detector.detections":
+                words += ["--set", "detector.weights=hog"]
+            runs.append([*words, "--output", str(public / setting)])
+        program = [sys.executable, "-c", AS_NOBODY, json.dumps(runs)]
+        done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout.splitlines()[-1])
+        yield dict(zip(LOCKED_SETTINGS, map(tuple, found), strict=True))
 
 
-@pytest.mark.parametrize(
-    "setting", ["reid.weights", "linking.priors", "linking.corrections", "detector.detections"]
-)
-def test_a_folder_that_may_not_be_searched_is_one_line(public: Path, setting: str) -> None:
-    locked = public / "locked"
-    locked.mkdir(mode=0o700)
-    (locked / "file").touch()
-    video = write_video(public / "cam.mp4", 5)
-    given = ["--set", f"{setting}={locked / 'file'}", "--videos", str(video), "--quiet"]
-    if setting != "detector.detections":
-        given += ["--set", "detector.weights=hog"]
-    done = subprocess.run(
-        [sys.executable, "-c", AS_NOBODY, *given, "--output", str(public / "out")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "ermission denied" in done.stderr
+@pytest.mark.parametrize("setting", LOCKED_SETTINGS)
+def test_a_folder_that_may_not_be_searched_is_one_line(
+    said_of_locked: dict[str, tuple[int, str]], setting: str
+) -> None:
+    code, said = said_of_locked[setting]
+    assert code == 2, said
+    assert "Traceback" not in said
+    assert "ermission denied" in said
 
 
 @pytest.mark.parametrize("name", ["trajectories.json", "links.json"])

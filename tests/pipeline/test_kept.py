@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pipeline
+from pipeline import config as configuration
 from pipeline import kept as keeping
 from pipeline import packed, run
 from pipeline.errors import SourceError
+from pipeline.linking.shards import Shard, ShardLinked
 from pipeline.outputs import links
 from pipeline.result import Result
 from tests.archives import DAMAGES, Damage, damaged
@@ -47,6 +50,27 @@ def test_linking_what_was_kept_gives_the_same_people_for_the_same_reasons(
     config = finished.config.linking
     assert len(again.linked.people) > 3
     assert links.to_json(again.linked, config) == links.to_json(finished.linked, config)
+
+
+def test_what_was_kept_is_linked_in_shards_where_the_settings_say_so(finished: Result) -> None:
+    kept = keeping.read(finished.folder)
+    values = {"linking.shard_s": 0.5, "linking.handover_s": 0.5}
+    config = configuration.change(kept.config, values)
+    ranges = dict(kept.frame_ranges)
+    again = Result(config, finished.folder, "", "", cameras=kept.cameras, frame_ranges=ranges)
+    numbers: list[int] = []
+
+    def numbered(link: Callable[[Shard], ShardLinked], found: Iterable[Shard]) -> list[ShardLinked]:
+        linked = [link(shard) for shard in found]
+        numbers.extend(shard.number for shard in linked)
+        return linked
+
+    run.link(kept, again, map_shards=numbered)
+    run.settle(kept, again)
+    assert len(numbers) > 1
+    keys = sorted(tracklet.key for tracklet in again.linked.tracklets)
+    assert keys == sorted(tracklet.key for tracklet in finished.linked.tracklets)
+    assert len(again.people) == len(again.linked.people) > 3
 
 
 def test_pixels_are_not_kept(finished: Result) -> None:

@@ -31,8 +31,13 @@ from pipeline.records import Embedded, Tracklet
 from pipeline.report import crops
 from tests.conftest import ROOT
 from tests.videos import write_video
+from tests.waiting import wait_until
 
 QUICK = ["--max-seconds", "4", "--no-video", "--quiet"]
+NO_REID = ("--set", "reid.weights=none")
+"""For runs that are not about appearance; loading a network takes longer than the rest of them."""
+HOG = ("--set", "detector.weights=hog", *NO_REID)
+HOG_SETTINGS = ["detector.weights=hog", "reid.weights=none"]
 
 
 def run(output: Path, *arguments: str | Path) -> int:
@@ -117,13 +122,15 @@ def test_the_report_shows_the_crop_of_everybody_and_the_videos_beside_it(result:
 
 
 def test_no_report_leaves_out_the_report_and_the_crops(sample: Path, tmp_path: Path) -> None:
-    given = ["--videos", sample / "cam1.mp4", *truth_boxes(sample), *QUICK, "--no-report"]
+    given = ["--videos", sample / "cam1.mp4", *truth_boxes(sample), *NO_REID, *QUICK]
+    given.append("--no-report")
     assert run(tmp_path, *given) == 0
     assert not {"report.html", "crops.zip"} & {path.name for path in tmp_path.iterdir()}
 
 
 def test_crops_in_the_report_hide_what_is_private(sample: Path, tmp_path: Path) -> None:
     private = ["--set", "privacy.blur=bodies", "--set", "linking.online=true"]
+    private += NO_REID
     given = ["--videos", sample / "cam1.mp4", *truth_boxes(sample), *QUICK, *private]
     assert run(tmp_path, *given) == 0
     assert crops.load(tmp_path / crops.FILE).entries == {}
@@ -179,7 +186,7 @@ def test_rows_stay_unique_where_a_gap_is_filled_and_the_track_goes_on_as_somebod
     corrections.write_text(
         "same: [[gate/1@0, gate/2@30]]\ndifferent: [[gate/1@0, gate/1@25]]\n", encoding="utf-8"
     )
-    boxes = ["--set", f"detector.detections={tmp_path / 'gate.txt'}", *QUICK[2:]]
+    boxes = ["--set", f"detector.detections={tmp_path / 'gate.txt'}", *NO_REID, *QUICK[2:]]
     given = ["--videos", video, "--corrections", corrections, *boxes]
     assert run(tmp_path / "out", *given) == 0
     assert_rows_are_unique(tmp_path / "out")
@@ -290,8 +297,7 @@ def test_cameras_may_differ_in_size_rate_length_start_and_have_one_name(tmp_path
             "--videos",
             first,
             second,
-            "--set",
-            "detector.weights=hog",
+            *HOG,
             "--quiet",
             "--mosaic",
         )
@@ -313,7 +319,7 @@ def test_a_region_of_interest_keeps_only_people_whose_feet_are_inside(
         f"cameras:\n  - source: {sample / 'cam4.mp4'}\n    roi: [[0, 0], [480, 0], [480, 540], [0,"
         " 540]]\n"
     )
-    exact = ("--set", "tracker.smoothing=0")  # whose boxes are the detected ones
+    exact = (*NO_REID, "--set", "tracker.smoothing=0")  # whose boxes are the detected ones
     assert run(tmp_path / "out", "--config", config, *truth_boxes(sample), *QUICK, *exact) == 0
     boxes = [
         b for p in document(tmp_path / "out")["people"] for t in p["tracklets"] for b in t["boxes"]
@@ -419,7 +425,7 @@ def test_a_mosaic_of_cameras_whose_clocks_are_far_apart_is_refused_before_anythi
     config = tmp_path / "site.yaml"
     early, late = write_video(tmp_path / "early.mp4", 5), write_video(tmp_path / "late.mp4", 5)
     config.write_text(f"cameras:\n  - source: {early}\n  - source: {late}\n    start_s: 1000\n")
-    given = ["--config", config, "--set", "detector.weights=hog", "--quiet"]
+    given = ["--config", config, *HOG, "--quiet"]
     assert run(tmp_path / "out", *given, "--mosaic") == 2
     said = capsys.readouterr().err
     assert said.startswith("error: no mosaic: late starts 1000 s after the end of early")
@@ -441,7 +447,8 @@ def test_a_mosaic_that_would_be_dark_since_a_video_ended_early_is_left_out_with_
     boxes.mkdir()
     for camera in ("cam4", "late"):
         (boxes / f"{camera}.txt").touch()
-    given = ["--config", config, "--set", f"detector.detections={boxes}", "--quiet", "--mosaic"]
+    settings = ["--set", f"detector.detections={boxes}", *NO_REID]
+    given = ["--config", config, *settings, "--quiet", "--mosaic"]
     assert run(tmp_path / "out", *given) == 0
     written = json.loads((tmp_path / "out" / "run.json").read_text())
     assert any(warning.startswith("no mosaic: late starts") for warning in written["warnings"])
@@ -455,7 +462,7 @@ def test_a_truncated_video_is_processed_to_its_break_and_reported(
     faststart = whole.index(b"moov") < whole.index(b"mdat")
     assert faststart
     (tmp_path / "cam4.mp4").write_bytes(whole[: len(whole) // 3])
-    arguments = ["--videos", tmp_path / "cam4.mp4", *truth_boxes(sample), "--quiet"]
+    arguments = ["--videos", tmp_path / "cam4.mp4", *truth_boxes(sample), *NO_REID, "--quiet"]
     assert run(tmp_path / "out", *arguments) == 0
     warning, *_ = json.loads((tmp_path / "out" / "run.json").read_text())["warnings"]
     assert "cam4" in warning
@@ -470,7 +477,7 @@ def test_a_folder_with_something_in_it_is_refused_and_overwrite_replaces_only_ou
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     video, out = write_video(tmp_path / "cam.mp4", 5), tmp_path / "out"
-    hog = ["--set", "detector.weights=hog", "--quiet"]
+    hog = [*HOG, "--quiet"]
     assert run(out, "--videos", video, *hog) == 0
     (out / "mine.txt").write_text("keep")
     assert run(out, "--videos", video, *hog) == 2
@@ -499,6 +506,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
             "--videos",
             sample / "cam1.mp4",
             *truth_boxes(sample),
+            *NO_REID,
             "--max-seconds",
             "4",
             "--quiet",
@@ -514,36 +522,56 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
         subprocess.run(["umount", str(disk)], check=True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_stop_finishes_what_was_read_and_says_what_was_written(
-    sample: Path, tmp_path: Path, number: int
-) -> None:
-    out = tmp_path / "out"
-    command = [
-        sys.executable,
-        "run_pipeline.py",
-        "--videos",
-        str(sample / "cam1.mp4"),
-        "--set",
-        "detector.weights=hog",
-    ]
-    process = subprocess.Popen(
-        [*command, "--output", str(out)], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    deadline = time.monotonic() + 60
-    while not out.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(2)
-    process.send_signal(number)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
+def hog_of(sample: Path, out: Path) -> list[str]:
+    """A run that takes much longer than a test waits before it stops it."""
+    return ["--videos", str(sample / "cam1.mp4"), *HOG, "--output", str(out)]
+
+
+def wait_for_frames(out: Path) -> None:
+    """Wait until a run reads; its folder is there when it takes signals."""
+    wait_until(out.exists, timeout_s=60)
+    time.sleep(1)
+
+
+def assert_finished_early(out: Path, code: int, said: str) -> None:
+    assert code == 130
     assert "interrupted" in said
     assert json.loads((out / "run.json").read_text())["interrupted"]
     n_frames = document(out)["cameras"][0]["n_frames"]
     assert 0 < n_frames < 750
     with av.open(str(out / "cam1.mp4")) as drawn:
         assert drawn.streams.video[0].frames == n_frames
+
+
+@pytest.mark.slow
+def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(
+    sample: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "run_pipeline.py", *hog_of(sample, out)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    wait_for_frames(out)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert_finished_early(out, process.returncode, said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_stop_finishes_what_was_read_and_says_what_was_written(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    out = tmp_path / "out"
+
+    def stop() -> None:
+        wait_for_frames(out)
+        os.kill(os.getpid(), number)
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    code = cli.main(hog_of(sample, out))
+    stopping.join()
+    assert_finished_early(out, code, capsys.readouterr().out)
 
 
 class Failing:
@@ -586,7 +614,7 @@ def test_a_camera_that_had_no_frame_before_ctrl_c_has_no_video_and_does_not_spoi
     config.write_text(f"cameras:\n  - source: {early}\n  - source: {late}\n    start_s: 1000\n")
     interrupts = run_module.stages()
     interrupts["reading"].set()
-    loaded = configuration.load(str(config), ["detector.weights=hog"])
+    loaded = configuration.load(str(config), HOG_SETTINGS)
     result = run_module.run(loaded, tmp_path / "out", quiet=True, interrupts=interrupts)
     assert result.interrupted
     assert [c.n_frames for c in result.cameras] == [1, 0]
@@ -599,7 +627,7 @@ def test_inputs_in_the_output_folder_are_refused_so_that_results_cannot_replace_
 ) -> None:
     video = write_video(tmp_path / "cam.mp4", 5)
     before = video.read_bytes()
-    assert run(tmp_path, "--videos", video, "--overwrite", "--set", "detector.weights=hog") == 2
+    assert run(tmp_path, "--videos", video, "--overwrite", *HOG) == 2
     assert "lies in the output folder" in capsys.readouterr().err
     assert video.read_bytes() == before
 
@@ -609,7 +637,7 @@ def test_the_saved_config_names_the_source_and_not_the_drawn_video_of_the_same_n
 ) -> None:
     write_video(tmp_path / "cam.mp4", 5)
     monkeypatch.chdir(tmp_path)
-    assert run(Path("out"), "--videos", "cam.mp4", "--set", "detector.weights=hog", "--quiet") == 0
+    assert run(Path("out"), "--videos", "cam.mp4", *HOG, "--quiet") == 0
     assert configuration.load("out/config.yaml").cameras[0].source == str(tmp_path / "cam.mp4")
     assert document(Path("out"))["cameras"][0]["source"] == "cam.mp4"
 
@@ -620,8 +648,7 @@ def test_an_output_folder_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
             tmp_path / "run:1",
             "--videos",
             write_video(tmp_path / "c.mp4", 5),
-            "--set",
-            "detector.weights=hog",
+            *HOG,
         )
         == 0
     )
@@ -631,7 +658,7 @@ def test_an_output_folder_may_have_a_colon_in_its_name(tmp_path: Path) -> None:
 def test_ctrl_c_while_drawing_stops_drawing_and_keeps_the_rest(tmp_path: Path) -> None:
     interrupts = run_module.stages()
     interrupts["drawing"].set()
-    loaded = configuration.load("", ["detector.weights=hog"])
+    loaded = configuration.load("", HOG_SETTINGS)
     loaded = configuration.change(
         loaded, {"cameras": [{"source": str(write_video(tmp_path / "cam.mp4", 5))}]}
     )
@@ -660,7 +687,7 @@ def test_a_camera_that_cannot_be_drawn_costs_neither_the_others_nor_run_json(
     videos = [write_video(tmp_path / f"cam{i}.mp4", 5) for i in (1, 2, 3)]
     interrupts = run_module.stages()
     interrupts._events["reading"] = Removing(videos[0])
-    loaded = configuration.load("", ["detector.weights=hog", "output.mosaic=true"])
+    loaded = configuration.load("", [*HOG_SETTINGS, "output.mosaic=true"])
     loaded = configuration.change(loaded, {"cameras": [{"source": str(v)} for v in videos]})
     out = tmp_path / "out"
     with pytest.raises(SourceError, match=r"cam1\.mp4"):
@@ -677,7 +704,7 @@ def test_with_fewer_cameras_overwriting_leaves_nothing_of_the_others_to_be_score
     tmp_path: Path,
 ) -> None:
     videos = [write_video(tmp_path / f"cam{i}.mp4", 5) for i in (1, 2)]
-    hog = ("--set", "detector.weights=hog", "--quiet")
+    hog = (*HOG, "--quiet")
     assert run(tmp_path / "out", "--videos", *videos, *hog) == 0
     assert run(tmp_path / "out", "--videos", videos[0], *hog, "--overwrite") == 0
     left = {p.name for p in (tmp_path / "out").rglob("cam*")}
@@ -687,10 +714,10 @@ def test_with_fewer_cameras_overwriting_leaves_nothing_of_the_others_to_be_score
 def test_a_run_that_fails_while_reading_leaves_the_results_of_the_last_one(tmp_path: Path) -> None:
     video = write_video(tmp_path / "cam.mp4", 5)
     out = tmp_path / "out"
-    assert run(out, "--videos", video, "--set", "detector.weights=hog", "--quiet") == 0
+    assert run(out, "--videos", video, *HOG, "--quiet") == 0
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     values = {"cameras": [{"source": str(video)}]}
-    config = configuration.change(configuration.load("", ["detector.weights=hog"]), values)
+    config = configuration.change(configuration.load("", HOG_SETTINGS), values)
     prepared = preparation.prepare(config, out, overwrite=True)
     with pytest.raises(ModelError), closing(prepared.folder) as folder:
         folder.create()
@@ -707,7 +734,7 @@ def test_a_camera_with_a_name_that_no_file_can_have_is_refused_at_the_start(
     longest = letter * (251 // len(letter.encode()))
     config = tmp_path / "site.yaml"
     config.write_text(f"cameras: [{{source: {video}, name: {longest}}}]\n", encoding="utf-8")
-    hog = ("--set", "detector.weights=hog", "--quiet")
+    hog = (*HOG, "--quiet")
     assert run(tmp_path / "out", "--config", config, *hog) == 0
     assert (tmp_path / "out" / f"{longest}.mp4").is_file()
     config.write_text(f"cameras: [{{source: {video}, name: {longest}x}}]\n", encoding="utf-8")

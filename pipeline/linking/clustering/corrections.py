@@ -407,18 +407,43 @@ def resolve(
     return corrections.pairs(_members(tracklets))
 
 
-def unknown(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list[str]:
-    """Return a message for every name of no tracklet of this run.
+def passed_over(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list[str]:
+    """Return a message for everything that could not be obeyed.
 
     Args:
         corrections: what a human said.
         tracklets: the tracklets of this run.
 
     Returns:
-        Lines for the user, in the order of the names.
+        Lines for the user: names of no tracklet, and tracklets that are said to be one person and
+        are parted by a cut in a gap of their track, which only the tracklets themselves show.
     """
     if not corrections.names():
         return []
+    return _unknown(corrections, tracklets) + _contradictions(corrections, tracklets)
+
+
+def _contradictions(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list[str]:
+    """A line for every `same` that the corrections as a whole do not allow."""
+    same, different = resolve(by_name(corrections, tracklets), tracklets)
+    people = _People()
+    for pair in different:
+        people.part(*pair)
+    lines = []
+    for first, second in same:
+        people.join(first, second)
+        if people.find(first) == people.find(second):
+            continue
+        parted = sorted((tracklets[first], tracklets[second]), key=lambda tracklet: tracklet.key)
+        lines.append(
+            f"corrections: that {parted[0].name} and {parted[1].name} are the same is passed over: a"
+            " cut, or what else is said, makes them different"
+        )
+    return lines
+
+
+def _unknown(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list[str]:
+    """A line for every name of no tracklet, in the order of the names."""
     members = _members(tracklets)
     starts = _starts(tracklets)
     cuts = _cuts(corrections.split, starts)

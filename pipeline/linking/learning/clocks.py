@@ -120,6 +120,10 @@ class Clocks:
         return np.asarray(root[:, None] == root[None, :])
 
 
+NONE = Clocks({}, ())
+"""Of cameras that were not compared."""
+
+
 def measure(index: TrackletIndex, pairs: Array, known: Sequence[Offset] = ()) -> list[Offset]:
     """Measure the clocks of cameras on a common floor; unclear results are left out.
 

@@ -20,7 +20,7 @@ from pipeline.linking.learning import travel_times
 from pipeline.linking.learning.clocks import Offset
 from pipeline.linking.learning.homographies import Homography
 from pipeline.linking.learning.similarity import NO_SAMPLES, Sampled, Samples
-from pipeline.linking.learning.travel_times import Observed, TravelTimes
+from pipeline.linking.learning.travel_times import NO_STEPS, Observed, TravelTimes
 from pipeline.records import Array, Key
 
 MAX_SAMPLES = 5000
@@ -97,7 +97,7 @@ NOTHING_TAUGHT = Taught(
     (),
     Sampled(NO_SAMPLES, np.zeros(0, np.int64), np.zeros((0, 2), np.int64)),
     (),
-    Observed((), *(np.zeros(0, np.int64) for _ in range(4))),
+    NO_STEPS,
     (),
     (),
     -math.inf,

@@ -216,6 +216,9 @@ class Observed:
         return TravelTimes(found)
 
 
+NO_STEPS = Observed((), *(np.zeros(0, np.int64) for _ in range(4)))
+
+
 def observe(index: TrackletIndex, groups: Iterable[Sequence[int]], certain: Array) -> Observed:
     """Return the steps between cameras of people whom linking found, in order of time.
 

@@ -92,9 +92,11 @@ function makeTile(name) {
   const speed = element("span");
   const dropped = element("span", "dropped");
   facts.append(speed, dropped);
-  item.append(view, line, facts);
+  const node = element("p", "facts node");
+  node.hidden = true;
+  item.append(view, line, facts, node);
   view.addEventListener("click", () => open(name));
-  const tile = { item, image, noticed, state, speed, dropped, screen: new Screen(image) };
+  const tile = { item, image, noticed, state, speed, dropped, node, screen: new Screen(image) };
   tiles.set(name, tile);
   return tile;
 }
@@ -107,6 +109,10 @@ function updateTile(tile, camera) {
   const isLive = camera.state === "live";
   setText(tile.speed, isLive ? `${camera.fps.toFixed(1)} fps · ${camera.delay_s.toFixed(2)} s delay` : lastPicture(camera));
   setText(tile.dropped, isLive ? ` · ${share(camera)}` : "");
+  const isInCluster = camera.node || !tile.node.hidden;  // the line stays, so that nothing jumps
+  tile.node.hidden = !isInCluster;
+  setText(tile.node, camera.node ? `on ${camera.node}` : "on no machine now");
+  tile.node.title = camera.worker;
 }
 
 function lastPicture(camera) {
@@ -130,6 +136,7 @@ function facts(camera) {
   if (camera.state !== "live") {
     given.splice(1, 2, ["Last picture", camera.picture_s > 0 ? clock(camera.picture_s) : "none yet"]);
   }
+  if (camera.worker) given.push(["Worker", camera.worker], ["Machine", camera.node]);
   if (camera.reason) given.splice(1, 0, ["Reason", camera.reason]);
   return given;
 }

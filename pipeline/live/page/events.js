@@ -28,6 +28,8 @@ function words(event) {
     case "resized": return `${event.camera}: its pictures have another size`;
     case "video_stopped": return `${event.camera}: no video is written`;
     case "video_resumed": return `${event.camera}: video is written again`;
+    case "worker_lost": return `${event.camera}: its worker was lost`;
+    case "worker_restarted": return `${event.camera}: its worker runs again`;
     case "clock": return `${event.camera}: its clock changed`;
     default: return [event.camera ?? person, event.kind].join(" is ");
   }

@@ -30,6 +30,8 @@ class Health:
         clock: see `ClockKind`.
         clock_offset_s: the camera's own clock minus this machine's; 0 where it is not known.
         reason: why it is not live, without credentials; "" where it is.
+        worker: which worker of a cluster looks at it, and its process; "" without a cluster.
+        node: on which machine of the cluster; "" without one.
     """
 
     camera: str
@@ -43,6 +45,8 @@ class Health:
     clock: ClockKind = "unknown"
     clock_offset_s: float = 0.0
     reason: str = ""
+    worker: str = ""
+    node: str = ""
 
 
 CameraEventKind = Literal[
@@ -57,8 +61,12 @@ CameraEventKind = Literal[
     "ended",
     "video_stopped",
     "video_resumed",
+    "worker_lost",
+    "worker_restarted",
 ]
-"""The last two are about recording: no video can be written, while rows and events are."""
+"""Those of `video` are about recording: no video can be written, while rows and events are. Those
+of `worker` are about a process or machine of a cluster that looks at the camera.
+"""
 
 
 @dataclass(frozen=True, slots=True)

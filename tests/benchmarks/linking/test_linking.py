@@ -103,6 +103,7 @@ def test_scale_prints_a_row_a_size_and_draws_it(
     pytest.importorskip("matplotlib")
     lines, plot = tmp_path / "lines.jsonl", tmp_path / "scale.png"
     words = ["--parts", "scale", "--sizes", "60", "120", "--plot", str(plot), "--jsonl", str(lines)]
+    words += ["--shard-s", "60", "--handover-s", "20"]
     linking.main(words)
     assert "to the power of" in capsys.readouterr().out
     assert plot.read_bytes().startswith(b"\x89PNG")

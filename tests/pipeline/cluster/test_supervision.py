@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from pipeline.cluster import connection
+from pipeline.cluster import connection, supervision
 from pipeline.cluster.groups import CameraGroup
 from pipeline.cluster.supervision import (
     Answered,
@@ -34,6 +34,9 @@ class Adder(SupervisedWorker):
     def __init__(self, first: int) -> None:
         self._number = first
 
+    def take_over(self, first: int) -> None:
+        self._number = first
+
     def next(self) -> int:
         self._number += 1
         return self._number
@@ -53,14 +56,16 @@ def cluster() -> Iterator[None]:
         yield
 
 
-def supervised(first: int = 0, hang_s: float = 10.0) -> tuple[Supervisor, list[int]]:
+def supervised(
+    first: int = 0, hang_s: float = 10.0, max_losses: int = 3, n_spares: int = 0
+) -> tuple[Supervisor, list[int]]:
     """A worker that has started, and the numbers that its group has come to."""
     reached = [first]
 
     def make(group: CameraGroup) -> tuple[type[Adder], Sequence[int]]:
         return Adder, (reached[-1],)
 
-    supervisor = Supervisor([GROUP], make, LIMIT_S, hang_s)
+    supervisor = Supervisor([GROUP], make, LIMIT_S, hang_s, max_losses, n_spares)
     supervisor.start()
     assert isinstance(next_event(supervisor), Started)
     return supervisor, reached
@@ -103,6 +108,43 @@ def test_a_worker_that_is_killed_or_hangs_goes_on_in_another_process(number: int
         os.kill(before.pid, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_spare_worker_takes_over_what_a_lost_one_was_made_of(number: int) -> None:
+    supervisor, reached = supervised(first=40, hang_s=1.5, n_spares=1)
+    with closing(supervisor):
+        (spare,) = supervisor._spares
+        while spare.place is None:
+            assert supervisor.poll(0.1) == []
+        expected = spare.place
+        reached.append(ask(supervisor))
+        os.kill(supervisor.places["north"].pid, number)
+        supervisor.ask("north", "next")
+        assert isinstance(next_event(supervisor), Lost)
+        again = next_event(supervisor)
+        assert isinstance(again, Started)
+        assert again.place == expected
+        assert ask(supervisor) == reached[-1] + 1
+        while spare.place is None:
+            assert supervisor.poll(0.1) == []
+        assert spare.place.pid != expected.pid, "there is another spare one"
+
+
+def test_who_never_gives_up_waits_longer_from_loss_to_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervision, "RETRY_AFTER_S", (0.0, 2.0))
+    supervisor, _ = supervised(max_losses=0)
+    waits_s = []
+    with closing(supervisor):
+        for _ in range(2):
+            supervisor.ask("north", "end")
+            assert isinstance(next_event(supervisor), Lost)
+            lost_s = time.monotonic()
+            assert isinstance(next_event(supervisor), Started)
+            waits_s.append(time.monotonic() - lost_s)
+    assert waits_s[1] > 2.0
+
+
 def test_an_error_of_a_worker_is_raised_as_it_was_there() -> None:
     supervisor, _ = supervised()
     with closing(supervisor):
@@ -139,3 +181,21 @@ def test_a_cluster_that_is_too_small_is_told_with_what_is_missing() -> None:
     connection.refuse_too_small(many, at_once=False)
     with pytest.raises(ClusterError, match=r"too small for 100 workers: \d+ find no room"):
         connection.refuse_too_small(many, at_once=True)
+
+
+def test_a_worker_may_wait_for_long_until_another_one_has_ended() -> None:
+    all_cpus = GroupConfig(num_cpus=sum(node.resources["CPU"] for node in connection.nodes()))
+    groups = [CameraGroup(name, (name,), all_cpus) for name in ("first", "second")]
+    timeout_s = 4.0
+    supervisor = Supervisor(groups, lambda group: (Adder, (0,)), timeout_s)
+    with closing(supervisor):
+        supervisor.start()
+        started = next_event(supervisor)
+        assert isinstance(started, Started)
+        until_s = time.monotonic() + timeout_s + 1
+        while time.monotonic() < until_s:
+            supervisor.poll(0.5)
+        supervisor.finish(started.group)
+        again = next_event(supervisor)
+        assert isinstance(again, Started)
+        assert again.group != started.group

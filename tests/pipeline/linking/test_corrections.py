@@ -257,7 +257,10 @@ def test_whatever_a_human_says_of_a_site_is_obeyed_to_the_row(
         return owner[rows_of(by_name[name])[0]]
 
     kept = [pair for pair in same if not set(pair) & set(none)]
-    assert all(person_at(a) == person_at(b) for a, b in kept)
+    told = corrections.passed_over(said, found.tracklets)
+    are_parted = [line for line in told if "are the same is passed over" in line]
+    assert split or not are_parted
+    assert are_parted or all(person_at(a) == person_at(b) for a, b in kept)
     kept = [pair for pair in different if not set(pair) & set(none)]
     assert all(person_at(a) != person_at(b) for a, b in kept)
     for name in split:
@@ -270,11 +273,23 @@ def test_whatever_a_human_says_of_a_site_is_obeyed_to_the_row(
             assert owner[before[0]] != owner[after[0]]
 
 
+def test_a_cut_in_a_gap_that_parts_who_is_said_to_be_the_same_is_told() -> None:
+    embedded = [seen("a", 1, 0, 2, RED), seen("a", 1, 4, 6, RED), seen("b", 1, 8, 12, RED)]
+    corrected = Corrections(same=[["a/1@0", "b/1"], ["b/1", "a/1@40"]], split=["a/1@30"])
+    found = linker.link(embedded, CAMERAS, LinkingConfig(), corrected)
+    told = [{tracklet.name for tracklet in person.tracklets} for person in found.people]
+    assert told == [{"a/1@0", "b/1@80"}, {"a/1@40"}]
+    assert corrections.passed_over(corrected, found.tracklets) == [
+        "corrections: that a/1@40 and b/1@80 are the same is passed over: a cut, or what else is"
+        " said, makes them different"
+    ]
+
+
 def test_names_that_do_not_exist_are_passed_over_with_a_line_each() -> None:
     corrected = Corrections(same=[["a/1@0", "b/9", "b/7"]], different=[["a/1@50", "b/7"]])
     found = linker.link(CUT, CAMERAS, LinkingConfig(), corrected)
     assert [len(person.tracklets) for person in found.people] == [3]
-    assert corrections.unknown(corrected, [e.tracklet for e in CUT]) == [
+    assert corrections.passed_over(corrected, [e.tracklet for e in CUT]) == [
         "corrections: b/9 is passed over: this run has no such track",
         "corrections: a/1@50 is passed over: that track's tracklets begin at frame 0, 51",
     ]
@@ -284,7 +299,7 @@ def test_cuts_outside_of_a_track_are_passed_over_with_its_frames() -> None:
     corrected = Corrections(split=["a/1@0", "a/1@91", "a/3@5", "a/1@51"], not_a_person=["b/7@9"])
     found = linker.link(CUT, CAMERAS, LinkingConfig(), corrected)
     assert [len(person.tracklets) for person in found.people] == [1, 2]
-    assert corrections.unknown(corrected, found.tracklets) == [
+    assert corrections.passed_over(corrected, found.tracklets) == [
         "corrections: b/7@9 is passed over: that track's tracklets begin at frame 200",
         "corrections: a/1@0 is passed over: that track has frames 0 to 90",
         "corrections: a/1@91 is passed over: that track has frames 0 to 90",
@@ -295,7 +310,7 @@ def test_cuts_outside_of_a_track_are_passed_over_with_its_frames() -> None:
 def test_what_a_correction_takes_out_is_known_all_the_same() -> None:
     corrected = Corrections(split=["a/1@20"], not_a_person=["a/1@20", "b/7"])
     found = linker.link(CUT, CAMERAS, LinkingConfig(), corrected)
-    assert corrections.unknown(corrected, found.tracklets) == []
+    assert corrections.passed_over(corrected, found.tracklets) == []
 
 
 NAMES = st.builds("{}/{}".format, st.sampled_from("abc"), st.integers(1, 9))

@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import av
@@ -26,6 +27,8 @@ NAMES = (
 )
 SIZE = (640, 360)
 STEP_S = 0.1
+N_PICTURES = 40
+"""Of each clip, which are shown again and again."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,25 @@ def drawn(clip: Clip, index: int) -> bytes:
     return jpeg.of_image(cv2.resize(picture, SIZE, interpolation=cv2.INTER_AREA))
 
 
+@dataclass(frozen=True)
+class Shown:
+    """JPEGs of each clip, one a picture, and of the crop of each person."""
+
+    pictures: list[list[bytes]]
+    crops: dict[int, bytes]
+
+
+@cache
+def shown(sample: Path, n_clips: int) -> Shown:
+    """What the first clips of the sample show; read once, as every scene shows it."""
+    clips = [read_clip(sample, number + 1, N_PICTURES) for number in range(n_clips)]
+    pictures = [[drawn(clip, index) for index in range(N_PICTURES)] for clip in clips]
+    crops = {}
+    for person_id in range(1, 15):
+        crops[person_id] = max((crop_of(clip, person_id) for clip in clips), key=len)
+    return Shown(pictures, crops)
+
+
 class Scene:
     """Feeds a hub ten times a second, on a thread, until it is closed.
 
@@ -82,13 +104,7 @@ class Scene:
 
     def __init__(self, hub: Hub, sample: Path, names: tuple[str, ...] = NAMES) -> None:
         self._hub = hub
-        n_clips = min(4, len(names))
-        clips = [read_clip(sample, number + 1, 40) for number in range(n_clips)]
-        self._jpegs = [[drawn(clip, index) for index in range(40)] for clip in clips]
-        self._crops = {}
-        for person_id in range(1, 15):
-            crops = [crop_of(clip, person_id) for clip in clips]
-            self._crops[person_id] = max(crops, key=len)
+        self._shown = shown(sample, min(4, len(names)))
         now_s = time.time()
         self._health = {name: Health(name, "live", now_s, 12.5, clock="sender") for name in names}
         self.people: dict[int, PersonNow] = {}
@@ -137,7 +153,7 @@ class Scene:
             route[0][1],
             route[-1][2],
             route,
-            self._crops.get(person_id, b""),
+            self._shown.crops.get(person_id, b""),
             0.97 if person_id % 5 else 0.71,
         )
         with self._lock:
@@ -164,9 +180,9 @@ class Scene:
         for number, (name, health) in enumerate(list(self._health.items())):
             if health.state != "live":
                 continue
-            jpegs = self._jpegs[number % len(self._jpegs)]
-            shown = jpegs[(step + 7 * number) % len(jpegs)]
-            self._hub.publish_picture(name, shown, time.time())
+            jpegs = self._shown.pictures[number % len(self._shown.pictures)]
+            picture = jpegs[(step + 7 * number) % N_PICTURES]
+            self._hub.publish_picture(name, picture, time.time())
             self._health[name] = replace(health, n_frames=health.n_frames + 1, delay_s=0.08)
 
     def _publish(self) -> None:

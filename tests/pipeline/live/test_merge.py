@@ -20,7 +20,7 @@ from pipeline.live.journal import Journal, Setup
 from pipeline.online import linker as online
 from pipeline.online.events import Event
 from pipeline.online.linker import OnlineLinker, engine_of
-from pipeline.online.runner import OnlineRunner
+from pipeline.online.runner import CachedEmbedder, OnlineRunner
 from pipeline.outputs.trajectories import link_probabilities
 from pipeline.preparation import prepare
 from pipeline.records import (
@@ -146,9 +146,8 @@ class Recording:
             worker._following[name] = Recorded(written, name, prepared.config, timings)
         linking = prepared.config.linking
         linker = OnlineLinker(engine_of(prepared.cameras, linking), linking.forget_after_s)
-        runner = OnlineRunner(
-            worker, prepared.embedder, linker, linking.max_delay_s, timings, written.say
-        )
+        embed = CachedEmbedder(prepared.embedder, timings).embed
+        runner = OnlineRunner(worker, embed, linker, linking.max_delay_s, timings, written.say)
         self.at_kill: Linked | None = None
         stop = runs.stages()["reading"]
 

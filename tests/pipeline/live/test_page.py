@@ -253,6 +253,20 @@ def test_a_camera_opens_in_large_by_keyboard_with_all_that_is_known_of_it(
     wait_until(lambda: page.execute_script(focused) == "Show lobby in large")
 
 
+def test_the_machine_and_the_worker_of_a_camera_are_shown_in_a_cluster(
+    page: Any, scene: Scene
+) -> None:
+    wait_until(lambda: n_shown(page) == 8)
+    assert text_of(page, f"{tile(0)} .node") == ""
+    scene.set_health(NAMES[0], worker="north (process 41)", node="vm2 (1a2b3c4d)")
+    wait_until(lambda: text_of(page, f"{tile(0)} .node") == "on vm2 (1a2b3c4d)")
+    page.find_element(By.CSS_SELECTOR, f"{tile(0)} button").click()
+    wait_until(lambda: "Machine\nvm2 (1a2b3c4d)" in text_of(page, "#large-facts"))
+    assert "Worker\nnorth (process 41)" in text_of(page, "#large-facts")
+    scene.set_health(NAMES[0], worker="", node="", state="lost")
+    wait_until(lambda: text_of(page, f"{tile(0)} .node") == "on no machine now")
+
+
 def test_the_last_picture_of_a_lost_camera_is_shown_in_large(page: Any, scene: Scene) -> None:
     wait_until(lambda: n_shown(page) == 8)
     scene.set_health("lobby", state="lost", reason="gone")

@@ -8,7 +8,7 @@ import pytest
 
 from models.reid.crop_size import HEIGHT_PX, WIDTH_PX
 from pipeline.config import LinkingConfig
-from pipeline.live.presence import Presence
+from pipeline.live.presence import PageCrops, Presence
 from pipeline.live.privacy import Blur
 from pipeline.online.linker import OnlineLinker, engine_of
 from pipeline.records import Array, Embedded
@@ -30,9 +30,9 @@ def with_crop(embedded: Embedded, value: int, quality: float) -> Embedded:
 def watched(*embedded: Embedded, now_s: float, blur: Blur = "off") -> Presence:
     """What is told of tracklets that have all closed, at a time."""
     online = OnlineLinker(engine_of(CAMERAS, LinkingConfig(min_person_s=0)), 600)
-    presence = Presence(blur)
+    presence = Presence()
     for each in embedded:
-        presence.take_crops([each.tracklet])
+        presence.take_crops(PageCrops(blur).of_closed([each.tracklet]))
         online.add(replace(each, tracklet=each.tracklet.without_crops()), provisional=False)
     online.step(now_s)
     presence.update(online, now_s)
@@ -77,9 +77,9 @@ def test_the_best_crop_of_a_person_is_shown() -> None:
 
 def test_crops_of_people_who_are_forgotten_are_let_go() -> None:
     online = OnlineLinker(engine_of(CAMERAS, LinkingConfig(min_person_s=0)), 10)
-    presence = Presence("off")
+    presence = Presence()
     gone = with_crop(seen("a", 1, 0, 5, RED), 40, 0.3)
-    presence.take_crops([gone.tracklet])
+    presence.take_crops(PageCrops("off").of_closed([gone.tracklet]))
     online.add(gone, provisional=False)
     online.step(6)
     presence.update(online, 6)

@@ -216,6 +216,8 @@ def test_cameras_are_listed_with_their_health(server: Server) -> None:
         "delay_s": 0.1,
         "clock": "sender",
         "clock_offset_s": -0.5,
+        "worker": "",
+        "node": "",
         "picture_s": 123.0,
     }
     assert (yard["state"], yard["reason"], yard["picture_s"]) == ("lost", "connection refused", 0)

@@ -16,7 +16,7 @@ from pipeline.config import LinkingConfig
 from pipeline.embed import bare
 from pipeline.online.events import Event
 from pipeline.online.linker import OnlineLinker, engine_of
-from pipeline.online.runner import EmbeddingCache, OnlineRunner
+from pipeline.online.runner import CachedEmbedder, EmbeddingCache, OnlineRunner
 from pipeline.records import Camera, Embedded, Tracklet
 from pipeline.timings import Timings
 from pipeline.vectors import pool, unit
@@ -226,8 +226,8 @@ def test_a_crop_is_embedded_again_on_closing_only_by_a_network_for_clips(
     engine = engine_of(cameras, config)
     online = OnlineLinker(engine, config.forget_after_s)
     runner = OnlineRunner(
-        worker,  # type: ignore[arg-type]
-        embedder,  # type: ignore[arg-type]
+        worker,
+        CachedEmbedder(embedder, Timings()).embed,  # type: ignore[arg-type]
         online,
         config.max_delay_s,
         Timings(),
@@ -284,7 +284,7 @@ def test_linking_takes_no_more_than_its_share_of_the_time(
     online = OnlineLinker(engine_of(cameras, config), config.forget_after_s)
     runner = OnlineRunner(
         worker,
-        embedder,  # type: ignore[arg-type]
+        CachedEmbedder(embedder, Timings()).embed,  # type: ignore[arg-type]
         online,
         0.02,
         Timings(),
