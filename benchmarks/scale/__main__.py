@@ -1,9 +1,9 @@
 """What many cameras cost: the program on Ray against itself without, and what a city would take.
 
-    python -m benchmarks.scale [--parts runs rates city] [--workers N ...] [--cameras N]
-                               [--seconds SHORT LONG] [--scenes DIR ...] [--rate-seconds S]
-                               [--sizes N ...] [--busy-hours H] [--measured FILE]
-                               [--plots DIR] [--jsonl FILE]
+    python -m benchmarks.scale [--parts runs rates city] [--workers N ...] [--rounds N]
+                               [--cameras N] [--seconds SHORT LONG] [--scenes DIR ...]
+                               [--rate-seconds S] [--sizes N ...] [--busy-hours H]
+                               [--measured FILE] [--plots DIR] [--jsonl FILE]
 
 Runs: the same cameras with engine local, and on a cluster of this machine with each number of
 workers (`runs`), at two lengths: what a frame costs is the difference, what a start costs is the
@@ -64,6 +64,7 @@ def parse(words: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--parts", nargs="+", choices=PARTS, default=PARTS)
     add("--workers", type=int, nargs="+", default=WORKERS, metavar="N", help="of the runs on Ray")
+    add("--rounds", type=int, default=2, metavar="N", help="of the runs, whose means are shown")
     add("--cameras", type=int, default=8, metavar="N", help="of all runs")
     add(
         "--seconds",
@@ -118,7 +119,7 @@ def _run(arguments: argparse.Namespace) -> None:
         stepped = kept.get(
             "stepped", rates.ONLINE_TRACKLETS, lambda: rates.stepped(rates.ONLINE_TRACKLETS)
         )
-        measured = rates.combined(of_runs, of_scenes, full_hd_ms, linked, stepped)
+        measured = rates.combined(of_runs, of_scenes, sent, full_hd_ms, linked, stepped)
         if "rates" in arguments.parts:
             print(tables.rates(of_scenes, sent, full_hd_ms, linked, stepped), flush=True)
             results["rates"] = measured.as_json()
@@ -183,14 +184,16 @@ def _scenes(arguments: argparse.Namespace) -> list[Scene]:
 
 
 def _runs(arguments: argparse.Namespace, scene: Scene, kept: Kept) -> list[Pair]:
-    """Two runs with each number of workers, 0 for the engine local."""
+    """Two runs with each number of workers, 0 for the engine local; means of all rounds."""
     cameras = runs.cameras_of(scene, arguments.cameras)
-    pairs = []
-    for n_workers in (0, *arguments.workers):
-        settings = [cameras.name, list(arguments.seconds)]
-        measure = partial(runs.measure, cameras, n_workers, arguments.seconds)
-        pairs.append(Pair.from_json(kept.get(f"runs, {n_workers} workers", settings, measure)))
-    return pairs
+    settings = [cameras.name, list(arguments.seconds)]
+    rounds: dict[int, list[Pair]] = {n_workers: [] for n_workers in (0, *arguments.workers)}
+    for number in range(1, arguments.rounds + 1):
+        for n_workers, pairs in rounds.items():
+            name = f"runs, {n_workers} workers, round {number}"
+            measure = partial(runs.measure, cameras, n_workers, arguments.seconds)
+            pairs.append(Pair.from_json(kept.get(name, settings, measure)))
+    return [Pair.mean(pairs) for pairs in rounds.values()]
 
 
 def _of_scenes(

@@ -327,6 +327,7 @@ def stepped(n_tracklets: int) -> list[dict[str, float]]:
 def combined(
     pairs: Sequence[Pair],
     of_scenes: Sequence[Mapping[str, Any]],
+    sent_by_kind: Mapping[str, float],
     full_hd_ms: float,
     linked_rows: Sequence[Mapping[str, float]],
     stepped_rows: Sequence[Mapping[str, float]],
@@ -336,6 +337,7 @@ def combined(
     Args:
         pairs: Runs, the engine local first.
         of_scenes: `SceneRates` of each scene.
+        sent_by_kind: As `sent` returns it.
         full_hd_ms: As `full_hd` returns it.
         linked_rows: As `linked` returns them.
         stepped_rows: As `stepped` returns them.
@@ -369,7 +371,7 @@ def combined(
             for kind in KINDS
         },
         video_bytes_per_s=mean("video_bytes_per_s"),
-        sent_bytes_per_s=statistics.mean(pair.sent_bytes_s for pair in on_ray),
+        sent_bytes_per_s=sent_by_kind["all"],
         driver_ms_per_s=statistics.mean(pair.ms_a_video_second("command_s") for pair in on_ray),
         ray_cores_per_node=statistics.mean(
             pair.long.idle_cores / (pair.long.workers + 1) for pair in on_ray

@@ -12,13 +12,14 @@ import json
 import os
 import secrets
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ STOP_S = 60.0
 IDLE_S = 10.0
 """How long a cluster without work is watched."""
 MAX_REASON = 300
+DIFFERENT = "rounds differ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,12 @@ class Pair:
         """Return what `as_json` gave."""
         return cls(Run(**values["short"]), Run(**values["long"]))
 
+    @classmethod
+    def mean(cls, rounds: Sequence["Pair"]) -> "Pair":
+        """Return the means of rounds, as `mean_run`."""
+        short = mean_run([pair.short for pair in rounds])
+        return cls(short, mean_run([pair.long for pair in rounds]))
+
     def as_json(self) -> dict[str, Any]:
         """Return all values by name."""
         return asdict(self)
@@ -170,6 +178,32 @@ class Pair:
 
     def _more(self, what: str) -> float:
         return float(getattr(self.long, what) - getattr(self.short, what))
+
+
+def mean_run(rounds: Sequence[Run]) -> Run:
+    """Return the mean of the same run in several rounds.
+
+    Args:
+        rounds: One or more runs.
+
+    Returns:
+        Means of all figures; the sum of restarts; the memory of each worker; the hash of
+        tracks.csv, or DIFFERENT where rounds differ.
+    """
+    first = rounds[0]
+    means: dict[str, Any] = {}
+    for each in fields(Run):
+        is_figure = isinstance(getattr(first, each.name), int | float)
+        if is_figure and each.name != "restarts":
+            means[each.name] = statistics.mean(getattr(run, each.name) for run in rounds)
+    hashes = {run.tracks_sha256 for run in rounds}
+    return replace(
+        first,
+        **means,
+        restarts=sum(run.restarts for run in rounds),
+        worker_mib=[mib for run in rounds for mib in run.worker_mib],
+        tracks_sha256=first.tracks_sha256 if len(hashes) == 1 else DIFFERENT,
+    )
 
 
 def cameras_of(scene: Scene, n_cameras: int) -> Scene:

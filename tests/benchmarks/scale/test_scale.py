@@ -233,6 +233,19 @@ def test_a_pair_of_runs_can_be_kept_as_json() -> None:
     assert Pair.from_json(json.loads(json.dumps(pair.as_json()))) == pair
 
 
+def test_rounds_are_averaged_and_must_have_the_same_results() -> None:
+    first = Pair(run_of(1, 100, 5.0), run_of(1, 300, 9.0))
+    second = Pair(run_of(1, 100, 7.0), run_of(1, 300, 15.0))
+    mean = Pair.mean([first, second])
+    assert mean.ms_a_frame("command_s") == pytest.approx(30)
+    assert mean.long.worker_mib == [500.0, 500.0]
+    assert mean.long.tracks_sha256 == "same"
+    other = replace(second.long, tracks_sha256="other", restarts=1)
+    mean = Pair.mean([first, replace(second, long=other)])
+    assert mean.long.tracks_sha256 not in ("same", "other")
+    assert mean.long.restarts == 1
+
+
 def test_results_that_differ_from_those_without_ray_are_told() -> None:
     local = Pair(run_of(0, 100, 5.0), run_of(0, 300, 9.0))
     other = replace(run_of(1, 300, 9.0), tracks_sha256="other")
