@@ -169,8 +169,6 @@ class Supervisor:
     max_losses: int = MAX_LOSSES
     n_spares: int = 0
     _posts: dict[str, _Post] = field(default_factory=dict)
-    _last_at_work_s: float = 0.0
-    """When a worker had a place at last; until then, others may have waited for that place."""
     _spares: list[_Post] = field(default_factory=list)
     _replaced: list[Event] = field(default_factory=list)
     """Spare workers that took over since the last `poll`."""
@@ -238,8 +236,6 @@ class Supervisor:
             replaced = self._replaced
             self._replaced = []
             return replaced
-        if self.places:
-            self._last_at_work_s = time.monotonic()
         open_posts = {post.question: post for post in self._posts.values() if post.question}
         if not open_posts:
             time.sleep(timeout_s)
