@@ -32,6 +32,8 @@ PROBE_S = 3.0
 """Longest wait for an answer of a cluster's head."""
 OBJECT_STORE_BYTES = 512 * 2**20
 """Of a cluster that is started for a run: what workers send is small, and is copied on arrival."""
+GONE_AFTER_S = "10"
+"""A cluster that was started for a run does not come back; Ray would wait a minute for its head."""
 MAX_FREE_SHOWN = 4
 """Most machines whose resources are named in a message."""
 HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
@@ -212,6 +214,7 @@ def use_own_web() -> None:
 def _start(ray: Any) -> None:
     """Start a cluster on this machine; raises ClusterError."""
     os.environ.setdefault(PROXY, NOWHERE)
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", GONE_AFTER_S)
     try:
         ray.init(
             address="local",
