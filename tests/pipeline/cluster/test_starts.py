@@ -18,6 +18,7 @@ from packaging.version import Version
 
 from pipeline import cli
 from pipeline import config as configuration
+from pipeline.cluster import connection
 from pipeline.cluster.groups import divide, place
 from pipeline.config import Config
 from tests.conftest import ROOT
@@ -120,6 +121,8 @@ def test_all_pods_have_one_image_limits_and_the_shared_volume(name: str) -> None
         assert mount["name"] == volume["name"]
         assert mount["mountPath"] == SHARED
         assert {"name": "RAY_USAGE_STATS_ENABLED", "value": "0"} in container["env"]
+        nowhere = {"name": "RAY_USAGE_STATS_REPORT_URL", "value": connection.NOWHERE}
+        assert nowhere in container["env"]
 
 
 def test_the_job_runs_our_command_on_files_of_the_shared_volume() -> None:
