@@ -179,11 +179,7 @@ class Supervisor:
         """Start all workers; `poll` tells when each runs."""
         for group in self.groups:
             self.add(group)
-        kinds = {repr(group.options): group for group in self.groups}
-        for group in kinds.values():
-            self._spares += [
-                _Post(replace(group, name="", cameras=())) for _ in range(self.n_spares)
-            ]
+        self._spares = [_Post(group) for group in spares(self.groups, self.n_spares)]
 
     def add(self, group: CameraGroup) -> None:
         """Start a worker for another group."""
