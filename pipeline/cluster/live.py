@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from models import device as devices
+from pipeline import config as configuration
 from pipeline.cluster import connection
 from pipeline.cluster.groups import CameraGroup, divide
 from pipeline.cluster.live_actor import LiveActor, LiveJob
@@ -88,7 +89,7 @@ class LiveWorkers:
             desk: the other side.
             progress: by camera, where numbers go on after an earlier run.
         """
-        self._config = config
+        self._config = configuration.absolute(config)
         self._chosen = Chosen.of(result)
         self._result = result
         self._output = desk.output.absolute()
@@ -101,7 +102,7 @@ class LiveWorkers:
         """The group of each camera so far."""
         self._warnings: list[str] = []
         groups = _groups_of(config)
-        by_name = {camera.name: camera for camera in config.cameras}
+        by_name = {camera.name: camera for camera in self._config.cameras}
         for group in groups:
             self._assign(group, [by_name[name] for name in group.cameras])
         self._supervisor = Supervisor(
@@ -179,12 +180,13 @@ class LiveWorkers:
 
     def reload(self, cameras: Sequence[CameraConfig]) -> None:
         """See `CameraSide`; a camera stays with its worker, and the others are not disturbed."""
-        self._config = self._config.model_copy(update={"cameras": list(cameras)})
+        reloaded = self._config.model_copy(update={"cameras": list(cameras)})
+        self._config = configuration.absolute(reloaded)
         wanted: dict[str, list[CameraConfig]] = {}
         for name in self._groups.keys() - self._ending:
             wanted[name] = []
         new: list[CameraConfig] = []
-        for camera in cameras:
+        for camera in self._config.cameras:
             home = self._home.get(camera.name, "")
             if home in wanted:
                 wanted[home].append(camera)
