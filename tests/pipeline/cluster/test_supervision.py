@@ -17,6 +17,7 @@ from pipeline.cluster.supervision import (
     Started,
     SupervisedWorker,
     Supervisor,
+    Waiting,
 )
 from pipeline.config import GroupConfig, RayConfig
 from pipeline.errors import ClusterError, SourceError
@@ -72,11 +73,12 @@ def supervised(
 
 
 def next_event(supervisor: Supervisor) -> Event:
-    """Wait for something to happen."""
+    """Wait for something to happen; that a worker waits for a place depends on the machine."""
     until_s = time.monotonic() + LIMIT_S
     while time.monotonic() < until_s:
-        if events := supervisor.poll(0.2):
-            (event,) = events
+        events = supervisor.poll(0.2)
+        if told := [event for event in events if not isinstance(event, Waiting)]:
+            (event,) = told
             return event
     raise AssertionError("nothing happened")
 
