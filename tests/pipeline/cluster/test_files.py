@@ -18,7 +18,7 @@ from tests.conftest import ROOT
 from tests.pipeline.cluster.machines import Machines, kill
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 ray = pytest.importorskip("ray", reason="needs the package ray (pip install 'ray>=2.50,<3')")
 
 SECONDS = 9
@@ -65,7 +65,7 @@ def started(machines: Machines, sample: Path, output: Path, *given: str) -> subp
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     wait_until(
         lambda: process.poll() is not None or (log.exists() and log.stat().st_size > before),
-        timeout_s=60,
+        timeout_s=150,
     )
     return process
 

@@ -22,7 +22,7 @@ from pipeline.cluster.supervision import (
 from pipeline.config import GroupConfig, RayConfig
 from pipeline.errors import ClusterError, SourceError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 pytest.importorskip("ray", reason="needs the package ray (pip install 'ray>=2.50,<3')")
 
 LIMIT_S = 60.0
@@ -188,7 +188,7 @@ def test_a_cluster_that_is_too_small_is_told_with_what_is_missing() -> None:
 def test_a_worker_may_wait_for_long_until_another_one_has_ended() -> None:
     all_cpus = GroupConfig(num_cpus=sum(node.resources["CPU"] for node in connection.nodes()))
     groups = [CameraGroup(name, (name,), all_cpus) for name in ("first", "second")]
-    timeout_s = 4.0
+    timeout_s = 15.0  # a worker starts in less, also on a busy machine
     supervisor = Supervisor(groups, lambda group: (Adder, (0,)), timeout_s)
     with closing(supervisor):
         supervisor.start()
