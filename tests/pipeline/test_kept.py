@@ -3,7 +3,8 @@
 import io
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipeline import config as configuration
 from pipeline import kept as keeping
 from pipeline import packed, run
 from pipeline.errors import SourceError
+from pipeline.linking import shards
 from pipeline.linking.shards import Shard, ShardLinked
 from pipeline.outputs import links
 from pipeline.result import Result
@@ -65,7 +67,8 @@ def test_what_was_kept_is_linked_in_shards_where_the_settings_say_so(finished: R
         numbers.extend(shard.number for shard in linked)
         return linked
 
-    run.link(kept, again, map_shards=numbered)
+    in_shards = replace(run.HERE, link=partial(shards.link, map_shards=numbered))
+    run.link(kept, again, engine=in_shards)
     run.settle(kept, again)
     assert len(numbers) > 1
     keys = sorted(tracklet.key for tracklet in again.linked.tracklets)
