@@ -38,9 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Workers for `-n auto`: for folders one more than cores, none for single files and tests.
+    """Workers for `-n auto`: one more than there are cores for folders, none for files and tests.
 
-    Tests of live cameras and pages mostly wait; the worker more computes meanwhile.
+    Tests of live cameras and pages mostly wait, and the additional worker computes meanwhile.
     """
     named = config.option.file_or_dir
     if named and not any(Path(name).is_dir() for name in named):
@@ -59,7 +59,7 @@ def _leaves_out_slow(config: pytest.Config) -> bool:
 def _put_long_files_first(items: list[pytest.Item]) -> None:
     """Sort files by their number of slow tests.
 
-    Workers take whole files in this order, so that none is left alone with a long one in the end.
+    Workers take whole files in this order, so that no long file is left for the end.
     """
     n_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: n_slow[item.path], reverse=True)
