@@ -4,9 +4,9 @@ does the pipeline run with it?
     python -m benchmarks.reid.checkpoints [--output FILE] [--only TEXT] [--seconds S]
 
 Each network is built with random numbers from the program's own code where that is installed
-(torchreid, see `benchmarks/requirements-peers.txt`), else from the definitions that the tests have.
+(torchreid, see `benchmarks/requirements-peers.txt`), else from the definitions in `originals`.
 Its state dict is saved, read as `reid.weights` reads it, and both networks see the same pixels.
-`difference` is the largest of two features, relative to the largest value. Then
+`difference` is the largest difference between the two features, relative to the largest value. Then
 `run_pipeline.py --set reid.weights=FILE` runs on the beginning of the sample. The table in
 models/reid/CHECKPOINTS.md is what this prints.
 """
@@ -25,12 +25,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from benchmarks.reid import peers
+from benchmarks.reid import originals, peers
 from models import command
 from models.errors import InputError
 from models.reid.networks import file
 from pipeline import cli
-from tests.models.reid.networks import originals
 
 ROOT = Path(__file__).parents[2]
 VIDEO = ROOT / "samples" / "plaza" / "cam1.mp4"
@@ -75,9 +74,9 @@ def all_originals() -> Iterator[Original]:
                 yield Original(f"torchreid {name}", "torchreid", _of_torchreid(module, name))
     for name, (build, _) in originals.IMAGES.items():
         if not (has_torchreid and name.startswith("torchreid")):
-            yield Original(name, "tests", build)
+            yield Original(name, "originals", build)
     for name, (build, _) in originals.VIDEO.items():
-        yield Original(name, "tests", build, is_video=True)
+        yield Original(name, "originals", build, is_video=True)
 
 
 def _of_torchreid(module: str, name: str) -> Callable[[], nn.Module]:
@@ -97,7 +96,7 @@ def _of_torchreid(module: str, name: str) -> Callable[[], nn.Module]:
 def row(original: Original, folder: Path, seconds: float) -> str:
     """Return a line of the table."""
     torch.manual_seed(0)
-    is_ours = original.code == "tests"
+    is_ours = original.code == "originals"
     network = originals.made(original.build) if is_ours else originals.settled(original.build())
     path = folder / "model.pth.tar"
     torch.save({"state_dict": network.state_dict(), "epoch": 60}, path)

@@ -53,12 +53,11 @@ def activations(network: NetworkEncoder, crops: Array, difference: bool = False)
     Raises:
         InputError: The network has no map.
     """
-    device = next(network.network.parameters()).device
-    images = preprocess.normalise(torch.from_numpy(crops).to(device))
+    images = preprocess.normalise(torch.from_numpy(crops).to(_device(network)))
     with torch.inference_mode():
         maps = last_maps(network.network, images)
         if difference:
-            maps = maps - last_maps(network.network, torch.zeros_like(images[:1]))
+            maps = maps - _empty_maps(network)
     return np.asarray(strength(maps).cpu())
 
 
@@ -72,11 +71,19 @@ def is_constant(network: NetworkEncoder, found: Array) -> bool:
     Returns:
         Whether the mean cosine with the activation of an empty picture is above `CONSTANT`.
     """
-    device = next(network.network.parameters()).device
-    empty = torch.zeros(1, 3, *network.size, device=device)
     with torch.inference_mode():
-        of_empty = np.asarray(strength(last_maps(network.network, empty)).cpu())
+        of_empty = np.asarray(strength(_empty_maps(network)).cpu())
     return float((found * of_empty).sum(axis=(1, 2)).mean()) > CONSTANT
+
+
+def _empty_maps(network: NetworkEncoder) -> Tensor:
+    """The last map (1, C, h, w) of an empty picture, whose normalised pixels are all 0."""
+    empty = torch.zeros(1, 3, *network.size, device=_device(network))
+    return last_maps(network.network, empty)
+
+
+def _device(network: NetworkEncoder) -> torch.device:
+    return next(network.network.parameters()).device
 
 
 def strength(maps: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ from models.reid.data import catalogue
 from models.reid.data.samples import Dataset, counts
 from models.reid.evaluation import pictures
 from models.reid.evaluation.features import ONE_SCALE, Reading, weights_digest
-from models.reid.evaluation.open_set import FALSE_ALARM_RATES
+from models.reid.evaluation.open_set import FALSE_ALARM_RATES, Point
 from models.reid.evaluation.pictures import Ranked
 from models.reid.evaluation.protocol import Protocol
 from models.reid.evaluation.ranking import RANKS
 from models.reid.evaluation.report import (
-    LIKENESSES,
+    SIMILARITIES,
     Choices,
     OpenSet,
     Report,
@@ -387,16 +387,13 @@ def open_set_table(report: Report) -> list[str]:
         f"{'':18}{'rate':>8}{'false alarms':>16}{'DIR':>8}{'TTR':>8}  threshold",
     ]
     n_none = report.open_set.matches[report.rows[0].name].has_none.sum()
-    for row in report.rows:
-        matches = report.open_set.matches[row.name]
-        for rate in FALSE_ALARM_RATES:
-            point = matches.at(matches.threshold(rate))
-            asked = f"{100 * rate:g} %"
-            alarms = f"{point.n_false_alarms}/{n_none}"
-            rates = f"{100 * point.dir:8.1f}{100 * point.ttr:8.1f}"
-            side = "above" if row.measure in LIKENESSES else "below"
-            threshold = f"{row.measure} {side} {shown(row.measure, point.threshold):.4f}"
-            lines.append(f"{row.name:18}{asked:>8}{alarms:>16}{rates}  {threshold}")
+    for row, rate, point in _points(report.open_set, report.rows):
+        asked = f"{100 * rate:g} %"
+        alarms = f"{point.n_false_alarms}/{n_none}"
+        rates = f"{100 * point.dir:8.1f}{100 * point.ttr:8.1f}"
+        side = "above" if row.measure in SIMILARITIES else "below"
+        threshold = f"{row.measure} {side} {shown(row.measure, point.threshold):.4f}"
+        lines.append(f"{row.name:18}{asked:>8}{alarms:>16}{rates}  {threshold}")
     if FALSE_ALARM_RATES[0] * n_none < 1:
         lines.append(
             f"{n_none} queries without a mate are too few to measure rates below"
@@ -408,6 +405,14 @@ def open_set_table(report: Report) -> list[str]:
             " pairs on the wrong side"
         )
     return lines
+
+
+def _points(found: OpenSet, rows: Sequence[Row]) -> Iterator[tuple[Row, float, Point]]:
+    """Each ranking with each of `FALSE_ALARM_RATES`, and the scores at its threshold."""
+    for row in rows:
+        matches = found.matches[row.name]
+        for rate in FALSE_ALARM_RATES:
+            yield row, rate, matches.at(matches.threshold(rate))
 
 
 def over_splits(splits: Sequence[dict[str, Any]]) -> list[str]:
@@ -533,21 +538,18 @@ def _plain(row: Row) -> dict[str, Any]:
 def _plain_open_set(found: OpenSet, rows: Sequence[Row]) -> dict[str, Any]:
     """The open set as JSON values."""
     points = []
-    for row in rows:
-        matches = found.matches[row.name]
-        for rate in FALSE_ALARM_RATES:
-            point = matches.at(matches.threshold(rate))
-            points.append(
-                {
-                    "name": row.name,
-                    "measure": row.measure,
-                    "false_alarm_rate": rate,
-                    "false_alarms": point.n_false_alarms,
-                    "threshold": float(shown(row.measure, point.threshold)),
-                    "dir": point.dir,
-                    "ttr": point.ttr,
-                }
-            )
+    for row, rate, point in _points(found, rows):
+        points.append(
+            {
+                "name": row.name,
+                "measure": row.measure,
+                "false_alarm_rate": rate,
+                "false_alarms": point.n_false_alarms,
+                "threshold": float(shown(row.measure, point.threshold)),
+                "dir": point.dir,
+                "ttr": point.ttr,
+            }
+        )
     any_matches = found.matches[rows[0].name]
     return {
         "share": found.left_out.share,

@@ -1,10 +1,10 @@
 """Unpacks CUHK03's one big file into images, once: `python -m models.reid.data.cuhk03_archive
 FOLDER`.
 
-It is HDF5 and needs h5py, which nothing else here does, so h5py is not among the requirements. In
-it `labeled` and `detected` are cells of five camera pairs, each a cell of people x 10 images, five
-of either view, some missing; `testsets` are 20 lists of (pair, person). MATLAB's axes come
-reversed. A folder gets its name when it is complete, so what was cut short is done again.
+It is HDF5 and needs h5py, which few users need, so h5py is not among the requirements. In it
+`labeled` and `detected` are cells of five camera pairs, each a cell of people x 10 images, five of
+either view, some missing; `testsets` are 20 lists of (pair, person). MATLAB's axes come reversed. A
+folder gets its name when it is complete, so what was cut short is done again.
 """
 
 import argparse
@@ -12,7 +12,6 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from models import command, files
+from models import command, extras, files
 from models.errors import InputError
 from models.reid.data.cuhk03 import ARCHIVE, FOLDERS, TESTSETS
 from models.reid.data.layout import locate
@@ -33,10 +32,7 @@ def unpack(root: Path) -> Path:
     Raises InputError without h5py, or for a file that is not CUHK03's.
     """
     here = locate(root, FOLDERS, [ARCHIVE])
-    try:
-        h5py = import_module("h5py")
-    except ImportError:
-        raise InputError(f"{here / ARCHIVE}: unpacking needs h5py: pip install h5py") from None
+    h5py = extras.h5py(f"{here / ARCHIVE}: unpacking")
     try:
         with h5py.File(here / ARCHIVE, "r") as archive:
             write(archive, here)

@@ -158,8 +158,7 @@ def _clip_features(encoder: Encoder, clips: list[Array], reading: Reading) -> Ar
     total = np.zeros((len(clips), encoder.width), np.float32)
     for form in forms:
         for scale in reading.scales:
-            found = encoder.features(form) if scale == 1 else encoder.features(form, scale=scale)
-            total += distances.normalise(found)
+            total += distances.normalise(encoder.features(form, scale=scale))
     return total
 
 

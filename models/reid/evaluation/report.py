@@ -36,8 +36,8 @@ from models.reid.evaluation.spatial_temporal import (
 
 COSINE = "cosine"
 JOINT_SCORE = "joint score"
-LIKENESSES = (COSINE, JOINT_SCORE)
-"""Measures of which large is similar; of the others, distances, small is similar."""
+SIMILARITIES = (COSINE, JOINT_SCORE)
+"""Measures that grow with similarity; the others are distances."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Row:
 @dataclass(frozen=True)
 class Way:
     """One way to compare, before it is computed: `make` returns distances (Q, G), or blocks of
-    their rows, small is alike.
+    their rows.
     """
 
     name: str
@@ -185,11 +185,11 @@ def shown(measure: str, apart: Array | float) -> Array:
     """Turn the distances that order a gallery into the numbers that people know.
 
     Args:
-        measure: Of a `Row`: one of `LIKENESSES`, or a kind of distance.
+        measure: Of a `Row`: one of `SIMILARITIES`, or a kind of distance.
         apart: Distances of any shape.
 
     Returns:
-        Cosines -1..1 or joint scores 0..1, of which large is similar, or else the distances.
+        Cosines -1..1, joint scores 0..1, or else the distances.
     """
     if measure == COSINE:
         return 1 - np.asarray(apart)

@@ -28,6 +28,7 @@ RESNETS: dict[str, tuple[str, dict[str, int]]] = {
 """torchvision's builder of each ResNet, and its options."""
 DENSENETS = {"densenet121": 1024, "densenet169": 1664, "densenet201": 1920, "densenet161": 2208}
 """Channels of the last map of each DenseNet."""
+WITHOUT_BOTTLENECKS = ("resnet18", "resnet34")
 STEM_POOLS = ("padded", "ceil")
 SQUEEZES = ("", "senet", "fast-reid")
 
@@ -77,7 +78,8 @@ def resnet(
         The body.
 
     Raises:
-        ValueError: A value is not one of these.
+        ValueError: A value is not one of these, or needs blocks with bottlenecks where the network
+            has none.
     """
     import torchvision
 
@@ -88,6 +90,11 @@ def resnet(
         raise ValueError(f"stem pool {stem_pool}: expected one of {', '.join(STEM_POOLS)}")
     if squeeze not in SQUEEZES:
         raise ValueError(f"squeeze {squeeze}: expected one of {', '.join(SQUEEZES[1:])}")
+    if name in WITHOUT_BOTTLENECKS and (ibn_b or non_local or squeeze == "senet"):
+        raise ValueError(
+            f"backbone {name}: ibn_b, non_local and squeeze senet need blocks with bottlenecks, as"
+            " resnet50 has"
+        )
     builder, options = RESNETS[name]
     make = getattr(torchvision.models, builder)
     network = make(weights=None, zero_init_residual=from_zero, **options)

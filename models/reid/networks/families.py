@@ -23,10 +23,9 @@ COUNTER = "num_batches_tracked"
 N_LISTED = 4
 """Keys of a kind that a message lists."""
 MIN_ALIKE = 0.1
-"""A network of which a file has a smaller share of tensors is not named as the nearest."""
+"""A network of which a file has no larger share of tensors is not named as the nearest."""
 CLASSIFIER = re.compile(r"classifier(s\.0|_global)?\.weight$")
 """Our names for the weights that have a row for every training person."""
-
 LINEAR = re.compile(r"(^embed|\.bn3\.fc[12])\.weight$")
 """Our names for the weights of linear layers that others keep as convolutions of 1x1."""
 BODIES = {
@@ -81,35 +80,42 @@ def recognise(state: State) -> Recognised | None:
 
 
 def nearest(state: State) -> str:
-    """Say which family a file that is of none is most like, and what it lacks and has beyond it;
-    "" when less than `MIN_ALIKE` of every network is there.
+    """Say which family is nearest to a file of no family, what the file lacks and what is left
+    over; "" when it has at most `MIN_ALIKE` of every network.
     """
     candidates = [(form, family) for form in _forms(state) for family in FAMILIES]
-    held = [_n_held(form, family) for form, family in candidates]
-    best_share = MIN_ALIKE
-    told = ""
-    if max(held) == 0:
-        return told
-    for (form, family), n_held in zip(candidates, held, strict=True):
-        if n_held < max(held):
-            continue
-        own = _shapes(family.architecture)
-        names = {key: _name(key, family.rules) for key in form}
-        fitting = [key for key, name in names.items() if own.get(name) == form[key].shape]
-        share = len(fitting) / len(own)
-        if share <= best_share:
-            continue
-        best_share = share
-        there = {names[key] for key in fitting}
-        missing = [key for key in own if key not in there]
-        left_over = [key for key in form if key not in fitting and not _is_passed_over(key)]
-        told = (
-            f"the nearest is {family.name} ({family.architecture}): {len(fitting)} of"
-            f" {len(own)} tensors are there"
-        )
-        told += f"; missing: {listed(missing)}" if missing else ""
-        told += f"; left over: {listed(left_over)}" if left_over else ""
+    n_marks = [_n_held(form, family) for form, family in candidates]
+    most = max(n_marks)
+    if most == 0:
+        return ""
+    marked = [pair for pair, n in zip(candidates, n_marks, strict=True) if n == most]
+    form, family = max(marked, key=lambda pair: _share_held(*pair))
+    if _share_held(form, family) <= MIN_ALIKE:
+        return ""
+    own = _shapes(family.architecture)
+    fitting = _fitting(form, family)
+    there = set(fitting.values())
+    missing = [key for key in own if key not in there]
+    left_over = [key for key in form if key not in fitting and not _is_passed_over(key)]
+    told = (
+        f"the nearest is {family.name} ({family.architecture}): {len(fitting)} of"
+        f" {len(own)} tensors are there"
+    )
+    told += f"; missing: {listed(missing)}" if missing else ""
+    told += f"; left over: {listed(left_over)}" if left_over else ""
     return told
+
+
+def _share_held(state: State, family: Family) -> float:
+    """Share of the tensors of a family's network that a state dict has, 0..1."""
+    return len(_fitting(state, family)) / len(_shapes(family.architecture))
+
+
+def _fitting(state: State, family: Family) -> dict[str, str]:
+    """Our names, by its own keys, of the tensors of a state dict that fit a family's network."""
+    own = _shapes(family.architecture)
+    names = {key: _name(key, family.rules) for key in state}
+    return {key: name for key, name in names.items() if own.get(name) == state[key].shape}
 
 
 def _is_passed_over(key: str) -> bool:

@@ -55,6 +55,16 @@ def _numbered_resnet(theirs: str, ours: str) -> Rules:
     return tuple((rf"{theirs}{i}\.", f"{ours}{name}.") for i, name in names.items())
 
 
+def _densenet(theirs: str, ours: str) -> Rules:
+    """Rules for torchvision's DenseNet under another prefix. Its published files have a dot before
+    the number of a layer.
+    """
+    return (
+        (rf"{theirs}features\.(.*(?:norm|conv))\.([12])\.", rf"{ours}features.\1\2."),
+        (rf"{theirs}features\.", f"{ours}features."),
+    )
+
+
 def _mobilenet() -> Rules:
     """Rules for torchreid's MobileNetV2, which numbers blocks by stage; ours are torchvision's."""
     features = "image.backbone.features."
@@ -184,11 +194,7 @@ BLOCK_WITHOUT_LINEAR: Rules = (
     (r"classifier\.classifier\.0\.", "image.block.classifier."),
 )
 LAYUMI_BODY = _resnet(r"model\.", "image.backbone.")
-LAYUMI_DENSE: Rules = (
-    (r"model\.features\.(.*(?:norm|conv))\.([12])\.", r"image.backbone.features.\1\2."),
-    (r"model\.features\.", "image.backbone.features."),
-    *BLOCK,
-)
+LAYUMI_DENSE: Rules = (*_densenet(r"model\.", "image.backbone."), *BLOCK)
 LAYUMI_PARTS: Rules = (
     *LAYUMI_BODY,
     (r"classifier(\d)\.add_block\.0\.", r"image.head.blocks.\1.bottleneck.linear."),
@@ -211,8 +217,7 @@ TORCHREID_RESNET: Rules = (
 )
 TORCHREID_SENET: Rules = (*_senet("", "image.backbone."), *TORCHREID_RESNET)
 TORCHREID_DENSENET: Rules = (
-    (r"features\.(.*(?:norm|conv))\.([12])\.", r"image.backbone.features.\1\2."),
-    (r"features\.", "image.backbone.features."),
+    *_densenet("", "image.backbone."),
     (r"fc\.([01])\.", r"image.fc.\1."),
     (r"classifier\.", "image.classifier."),
 )

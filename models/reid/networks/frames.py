@@ -4,8 +4,9 @@ forward(clips (B, T, 3, H, W) normalised, mask (B, T) bool, quality (B, T) in 0.
 for real frames: tracklets differ in length, every row has at least one. `quality` is the crops'
 quality, measured on the image; networks may ignore it. An image is a clip of one frame.
 
-    evaluation mode  ->  (B, width) float: the test feature, raw. Who compares features normalises
-    them. training mode    ->  `Outputs`
+    evaluation mode  ->  (B, width) float: the test feature, raw; who compares features
+                         normalises them
+    training mode    ->  `Outputs`
 
 `network.width` is the length of the test feature. Its method `maps`, or else its `backbone`, gives
 the last feature map of images before pooling, for drawings. Nothing else is asked of a network.

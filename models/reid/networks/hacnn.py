@@ -86,7 +86,7 @@ class HACNN(nn.Module):
         return (global_logits, local_logits), (global_feature, local_feature)
 
     def maps(self, images: Tensor) -> Tensor:
-        """Maps (N, 384, 10, 4) of the global branch, weighed by attention, before pooling."""
+        """Maps (N, 384, 10, 4) of the global branch, weighted by attention, before pooling."""
         return self._maps(images)[0]
 
     def _maps(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:

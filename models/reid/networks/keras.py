@@ -5,7 +5,6 @@ Names become LAYER.weight, LAYER.bias, LAYER.running_mean and so on, and axes Py
 """
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models import extras
 from models.errors import InputError, one_line
 
 MAGIC = b"\x89HDF"
@@ -42,10 +42,7 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises:
         InputError: h5py is not installed, or the file cannot be read.
     """
-    try:
-        h5py = import_module("h5py")
-    except ImportError:
-        raise InputError(f"{path}: reading it needs h5py: pip install h5py") from None
+    h5py = extras.h5py(f"{path}: reading it")
     try:
         with h5py.File(path, "r") as file:
             found = tensors(file)

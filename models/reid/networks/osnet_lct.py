@@ -75,8 +75,8 @@ class OSNetLct(nn.Module):
         return (self.classifier(embedding),), (embedding,)
 
     def maps(self, images: Tensor) -> Tensor:
-        """Maps (N, C, H / 16, W / 16), weighed by the pooling, whose result is their sum: without
-        its weights, places that it leaves out look the strongest.
+        """Maps (N, C, H / 16, W / 16), weighted as the pooling does, which sums them: without
+        these weights, places that it leaves out look the strongest.
         """
         return self._maps(images) * self.pool.weight.squeeze(1)
 

@@ -156,7 +156,8 @@ def build(
             raise ValueError("resnet50mid takes neither last_stride nor other options of ResNets")
         image = MidLevelResNet(n_classes)
         return FrameWise(image, image.width)
-    if name in backbones.DENSENETS and given.keys() - {"fc_width"}:
-        raise ValueError(f"{name} takes no {', '.join(given.keys() - {'fc_width'})}")
+    refused = [key for key in given if key != "fc_width"]
+    if name in backbones.DENSENETS and refused:
+        raise ValueError(f"{name} takes no {', '.join(refused)}")
     image = ResNet(n_classes, **{"backbone": name, **NETWORKS[name], **given})
     return FrameWise(image, image.width)

@@ -17,6 +17,18 @@ from torch import nn
 from models.errors import InputError
 from models.reid.networks import family_table
 
+INTRODUCTION = """\
+# ReID networks
+
+`network.architecture` in a training's settings. `python -m models.reid.networks.table` prints this.
+Sizes are height x width in pixels, as published; other sizes work unless a row says `only`. Image
+networks take tracklets too, frame by frame. Features come raw: evaluation and pipeline bring them
+to unit length.
+
+`python -m models.reid.activations WEIGHTS PICTURES` draws where a network looks.
+`models.reid.evaluate --scales` takes networks of any input size: not those with `only`, nor
+osnet_lct_x1_0, which is built for one.
+"""
 CHECKPOINTS = """\
 ## Checkpoints of other programs
 
@@ -461,30 +473,7 @@ def markdown() -> str:
     ]
     return "\n".join(
         [
-            "# ReID networks",
-            "",
-            (
-                "`network.architecture` in a training's settings. `python -m"
-                " models.reid.networks.table` prints this."
-            ),
-            (
-                "Sizes are height x width in pixels, as published; others work where it does not"
-                " say only. Image networks take"
-            ),
-            (
-                "tracklets too, frame by frame. Features come raw: evaluation and pipeline bring"
-                " them to unit length."
-            ),
-            "",
-            (
-                "`python -m models.reid.activations WEIGHTS PICTURES` draws where a network looks."
-                " `models.reid.evaluate --scales`"
-            ),
-            (
-                "takes networks of any input size: not those with `only`, nor osnet_lct_x1_0, which"
-                " is built for one."
-            ),
-            "",
+            INTRODUCTION,
             "| name | input | pools | width | training feature | test feature | source |",
             "| --- | --- | --- | --- | --- | --- | --- |",
             *rows,

@@ -32,7 +32,7 @@ from models.reid import settings as training_settings
 from models.reid.settings import Settings
 from models.reid.training import folder, run
 from models.reid.training.loop import NonFiniteLossError
-from models.reid.training.run import Place, Watch
+from models.reid.training.run import Place
 
 Space: TypeAlias = dict[str, tuple[float, float, bool]]
 """Setting: least, most, whether on a logarithmic scale."""
@@ -100,7 +100,8 @@ def search(
             say=say,
             stop=stop,
             space=space,
-            watch=_after(watch, n_done),
+            watch=watch,
+            n_before=n_done,
         )
         study.optimize(train, n_trials=1, catch=())
         report(study, output, space)
@@ -145,11 +146,6 @@ def report(study: optuna.Study, output: Path, space: Space = SPACE) -> None:
     files.write(output / REPORT, text.getvalue().encode())
 
 
-def _after(watch: Callable[[Place, int], None], n_done: int) -> Watch:
-    """Return what is told the place in the training that follows the first `n_done`."""
-    return lambda place: watch(place, n_done)
-
-
 def _train(
     trial: optuna.Trial,
     settings: Settings,
@@ -157,10 +153,11 @@ def _train(
     say: Callable[[str], None],
     stop: Callable[[], bool],
     space: Space,
-    watch: Watch,
+    watch: Callable[[Place, int], None],
+    n_before: int,
 ) -> float:
-    """Score of one training; 0 where the loss became infinite. Raises TrialPruned for one that
-    falls behind.
+    """Score of one training, before which `n_before` ended; 0 where the loss became infinite.
+    Raises TrialPruned for one that falls behind.
     """
     values = {name: _suggest(trial, settings, name, space) for name in space}
     chosen = sections.change(settings, values, training_settings.EXAMPLE)
@@ -177,7 +174,14 @@ def _train(
 
     place = output / TRIALS / f"{trial.number:04d}"
     try:
-        outcome = run.fit(chosen, place, overwrite=True, report=look, stop=stop, watch=watch)
+        outcome = run.fit(
+            chosen,
+            place,
+            overwrite=True,
+            report=look,
+            stop=stop,
+            watch=lambda place: watch(place, n_before),
+        )
     except NonFiniteLossError:
         return 0.0
     finally:

@@ -18,7 +18,7 @@ def test_a_row_has_what_was_read_the_difference_and_a_run_of_the_pipeline(
     assert capsys.readouterr().out.splitlines() == lines
     assert lines[:2] == list(checkpoints.HEAD) and len(lines) == 3
     name, code, read_as, difference, ran = lines[2].strip("| ").split(" | ")
-    assert (name, code) == ("torchvision, old MobileNet", "tests")
+    assert (name, code) == ("torchvision, old MobileNet", "originals")
     assert read_as.startswith("MobileNetV2 of torchvision, trained on ImageNet")
     assert float(difference) < 1e-5
     assert ran.endswith(" people")

@@ -168,7 +168,7 @@ def test_without_h5py_unpacking_is_one_line_that_says_what_to_do(
 
 def test_a_real_hdf5_file_is_unpacked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     h5py = pytest.importorskip(
-        "h5py", reason="h5py is optional: it is needed to unpack CUHK03 and for nothing else"
+        "h5py", reason="h5py is optional: it is needed to unpack CUHK03 and for Keras's files"
     )
     archive, images = _contents()
     (tmp_path / "cuhk03" / ARCHIVE).parent.mkdir(parents=True)

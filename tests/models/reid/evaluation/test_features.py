@@ -39,7 +39,10 @@ class Halves:
     def __init__(self) -> None:
         self.calls: list[list[int]] = []
 
-    def features(self, clips: Sequence[Array], quality: Sequence[Array] | None = None) -> Array:
+    def features(
+        self, clips: Sequence[Array], quality: Sequence[Array] | None = None, scale: float = 1.0
+    ) -> Array:
+        assert scale == 1
         self.calls.append([len(clip) for clip in clips])
         assert all(clip.shape[1:] == (*SIZE, 3) and clip.dtype == np.uint8 for clip in clips)
         return np.stack([halves(clip).mean(axis=0) for clip in clips]).astype(np.float32)

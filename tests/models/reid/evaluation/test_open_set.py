@@ -44,6 +44,13 @@ def matches_of(data: Dataset, apart: Array) -> open_set.Matches:
     return open_set.matches(ranking.rank(apart, *labels(data.query, data.gallery), top=1), data)
 
 
+def matches_without_half(seed: int) -> open_set.Matches:
+    """Of random people, half of whom left the gallery."""
+    data, apart = random_set(seed)
+    left_out = open_set.leave_out(data, 0.5, seed)
+    return matches_of(left_out.data, apart[:, left_out.kept])
+
+
 def by_loops(data: Dataset, apart: Array, threshold: float) -> tuple[int, float, float]:
     """False alarms, DIR and TTR, as the definitions say them."""
     n_false_alarms = n_in = n_identified = n_detected = 0
@@ -89,9 +96,7 @@ def test_rates_are_those_of_plain_loops(seed: int) -> None:
 def test_a_threshold_keeps_the_rate_and_the_next_larger_one_does_not(
     seed: int, rate: float
 ) -> None:
-    data, apart = random_set(seed)
-    left_out = open_set.leave_out(data, 0.5, seed)
-    found = matches_of(left_out.data, apart[:, left_out.kept])
+    found = matches_without_half(seed)
     n_none = int(found.has_none.sum())
     threshold = found.threshold(rate)
     assert found.at(threshold).n_false_alarms <= rate * n_none + 1e-6
@@ -102,9 +107,7 @@ def test_a_threshold_keeps_the_rate_and_the_next_larger_one_does_not(
 @given(st.integers(0, 1000))
 @settings(deadline=None, max_examples=40)
 def test_a_looser_threshold_lowers_no_rate(seed: int) -> None:
-    data, apart = random_set(seed)
-    left_out = open_set.leave_out(data, 0.5, seed)
-    found = matches_of(left_out.data, apart[:, left_out.kept])
+    found = matches_without_half(seed)
     points = [found.at(threshold) for threshold in THRESHOLDS]
     for tight, loose in pairwise(points):
         assert loose.n_false_alarms >= tight.n_false_alarms

@@ -17,7 +17,7 @@ from models.reid.evaluation.features import Reading
 from models.reid.evaluation.protocol import Protocol
 from models.reid.evaluation.ranking import RANKS
 from models.reid.evaluation.report import (
-    LIKENESSES,
+    SIMILARITIES,
     Choices,
     Row,
     evaluate,
@@ -249,7 +249,7 @@ def test_results_are_shown_with_the_score_that_orders_them(market: Dataset) -> N
         assert scores.shape == (12, 40)
         for found, values in zip(row.ranking.top, scores, strict=True):
             steps = np.diff(values[found >= 0])
-            assert (steps <= 0).all() if row.measure in LIKENESSES else (steps >= 0).all()
+            assert (steps <= 0).all() if row.measure in SIMILARITIES else (steps >= 0).all()
     cosines = 1 - expected.distances(market.query, market.gallery)
     first = shown("cosine", rows[0].ranking.top_distances[3, :5])
     assert first == pytest.approx(cosines[3, rows[0].ranking.top[3, :5]], abs=1e-5)

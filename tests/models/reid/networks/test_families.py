@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.reid import originals
 from models.errors import InputError
 from models.reid import preprocess
 from models.reid.networks import file, table
 from models.reid.networks.file import Loaded
-from tests.models.reid.networks import originals
 
 RELATIVE = 1e-5
 """Largest difference of two features, relative to the largest value."""

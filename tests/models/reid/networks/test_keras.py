@@ -1,4 +1,4 @@
-"""Weights of MobileNetV2 of width 0.5 in files of Keras, as the Keras seed used, and of timm."""
+"""Weights of MobileNetV2 of width 0.5, in files of Keras and of timm."""
 
 import sys
 from pathlib import Path

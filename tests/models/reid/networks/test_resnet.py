@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.testing import assert_close
 
-from models.reid.networks import resnet
+from models.reid.networks import backbones, resnet
 from models.reid.networks.frames import FrameWise
 from tests.models.reid.networks.framewise import check_the_feature, clips, distance, seen
 
@@ -173,3 +173,18 @@ def test_an_unknown_name_is_an_error_that_lists_the_known() -> None:
 def test_resnet50mid_refuses_options_that_it_does_not_have(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="resnet50mid takes neither last_stride nor"):
         resnet.build("resnet50mid", **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"ibn_b": True}, {"non_local": (256, 512)}, {"squeeze": "senet"}]
+)
+def test_what_needs_bottlenecks_is_refused_where_there_are_none(options: dict[str, Any]) -> None:
+    with torch.device("meta"), pytest.raises(ValueError, match="resnet34: ibn_b, non_local and"):
+        backbones.resnet("resnet34", 2, **options)
+
+
+def test_a_densenet_names_the_options_that_it_refuses_in_their_order() -> None:
+    options = {"last_stride": 1, "fc_width": 512, "instance_norm": True, "ibn_b": True}
+    told = "^densenet121 takes no last_stride, instance_norm, ibn_b$"
+    with pytest.raises(ValueError, match=told):
+        resnet.build("densenet121", **options)

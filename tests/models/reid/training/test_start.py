@@ -10,10 +10,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmarks.reid import originals
 from models.errors import InputError
 from models.reid.networks import osnet_lct, table
 from models.reid.training.start import start_from
-from tests.models.reid.networks import originals
 
 
 class Network(nn.Module):

@@ -16,8 +16,6 @@ from torch.nn import functional
 import models.torchvision_ops  # noqa: F401 - before torchvision
 
 N_PEOPLE = 5
-
-
 N_SHARED = 1_000_003
 """Random numbers that the large tensors of all networks share: drawing one each takes longer than
 all that is tested with them.
@@ -61,7 +59,7 @@ def settled(network: nn.Module) -> nn.Module:
         if isinstance(weight, nn.Parameter) and weight.ndim == 1:
             with torch.no_grad():
                 weight.uniform_(0.3, 0.7, generator=generator)
-                module.bias.normal_(0, 0.1, generator=generator)  # type: ignore[union-attr, operator]
+                module.bias.normal_(0, 0.1, generator=generator)
     return network.eval()
 
 
@@ -78,7 +76,7 @@ def resnet(last_stride: int = 2, deep: bool = False) -> nn.Module:
 def ibn(network: nn.Module) -> nn.Module:
     """IBN-Net-a made of a ResNet."""
     for layer in (network.layer1, network.layer2, network.layer3):
-        for block in layer:  # type: ignore[union-attr]
+        for block in layer:
             block.bn1 = Ibn(block.conv1.out_channels)
     return network
 
@@ -99,8 +97,8 @@ class Ibn(nn.Module):
 
 def maps_of(network: nn.Module, images: Tensor, stem_relu: bool = True) -> Tensor:
     """Images (N, 3, H, W) -> the map of layer4."""
-    maps = network.bn1(network.conv1(images))  # type: ignore[operator]
-    maps = network.maxpool(maps.relu() if stem_relu else maps)  # type: ignore[operator]
+    maps = network.bn1(network.conv1(images))
+    maps = network.maxpool(maps.relu() if stem_relu else maps)
     for name in ("layer1", "layer2", "layer3", "layer4"):
         maps = network.get_submodule(name)(maps)
     return maps
@@ -139,7 +137,7 @@ class Video(nn.Module):
         scores = self.attention_tconv(hidden.transpose(1, 2)).relu().squeeze(1)
         feature = (vectors * scores.softmax(1).unsqueeze(2)).sum(1)
         if self.kind == "bag of tricks":
-            feature = self.classifier.bn(feature)  # type: ignore[operator]
+            feature = self.classifier.bn(feature)
         return feature
 
 
@@ -210,18 +208,18 @@ class FastReid(nn.Module):
         """See the class."""
         if not self.is_strong:
             maps = maps_of(self.backbone, images).mean((2, 3), keepdim=True)
-            return self.heads.bottleneck(maps)[..., 0, 0]  # type: ignore[operator]
+            return self.heads.bottleneck(maps)[..., 0, 0]
         body = self.backbone
-        maps = body.maxpool(body.bn1(body.conv1(images)).relu())  # type: ignore[operator]
+        maps = body.maxpool(body.bn1(body.conv1(images)).relu())
         for name, extra in (("layer1", ()), ("layer2", body.NL_2), ("layer3", body.NL_3)):
-            blocks = list(body.get_submodule(name))  # type: ignore[call-overload]
-            for i, block in enumerate(blocks, start=len(extra) - len(blocks)):  # type: ignore[arg-type]
+            blocks = list(body.get_submodule(name))
+            for i, block in enumerate(blocks, start=len(extra) - len(blocks)):
                 maps = block(maps)
-                maps = extra[i](maps) if i >= 0 else maps  # type: ignore[index]
-        maps = body.layer4(maps)  # type: ignore[operator]
-        p = self.heads.pool_layer.p  # type: ignore[union-attr]
+                maps = extra[i](maps) if i >= 0 else maps
+        maps = body.layer4(maps)
+        p = self.heads.pool_layer.p
         pooled = functional.adaptive_avg_pool2d(maps.clamp(min=1e-6) ** p, 1) ** (1 / p)
-        return self.heads.bottleneck(pooled)[..., 0, 0]  # type: ignore[operator]
+        return self.heads.bottleneck(pooled)[..., 0, 0]
 
 
 class Block(nn.Module):
@@ -251,7 +249,7 @@ class SqueezedBlock(nn.Module):
         for name, layer in block.named_children():
             self.add_module(name, layer)
         self.is_senet = is_senet
-        channels: int = block.bn3.num_features  # type: ignore[assignment, union-attr]
+        channels: int = block.bn3.num_features
         inner = channels // 16
         if is_senet:
             self.conv1.stride = self.conv2.stride
@@ -272,9 +270,9 @@ class SqueezedBlock(nn.Module):
         branch = layers["bn3"](layers["conv3"](branch))
         means = branch.mean((2, 3), keepdim=True)
         if self.is_senet:
-            scales = self.se_module.fc2(self.se_module.fc1(means).relu())  # type: ignore[operator]
+            scales = self.se_module.fc2(self.se_module.fc1(means).relu())
         else:
-            scales = self.se.fc(means.flatten(1))[..., None, None]  # type: ignore[operator]
+            scales = self.se.fc(means.flatten(1))[..., None, None]
         base = layers["downsample"](maps) if "downsample" in layers else maps
         return (branch * scales.sigmoid() + base).relu()
 
@@ -282,7 +280,7 @@ class SqueezedBlock(nn.Module):
 def squeezed(network: nn.Module, is_senet: bool) -> nn.Module:
     """A ResNet with squeeze and excitation."""
     for name in ("layer1", "layer2", "layer3", "layer4"):
-        layer: nn.Sequential = network.get_submodule(name)  # type: ignore[assignment]
+        layer: nn.Sequential = network.get_submodule(name)
         setattr(network, name, nn.Sequential(*(SqueezedBlock(b, is_senet) for b in layer)))
     return network
 
@@ -295,7 +293,7 @@ class SeNet(nn.Module):
     def __init__(self, last_stride: int = 2) -> None:
         super().__init__()
         body = squeezed(resnet(last_stride), is_senet=True)
-        self.layer0 = nn.Sequential(OrderedDict(conv1=body.conv1, bn1=body.bn1))  # type: ignore[arg-type]
+        self.layer0 = nn.Sequential(OrderedDict(conv1=body.conv1, bn1=body.bn1))
         for name in ("layer1", "layer2", "layer3", "layer4"):
             self.add_module(name, body.get_submodule(name))
 
@@ -397,7 +395,7 @@ class FtNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        return self.classifier.add_block(maps_of(self.model, images).mean((2, 3)))  # type: ignore[operator]
+        return self.classifier.add_block(maps_of(self.model, images).mean((2, 3)))
 
 
 class FtNetMiddle(nn.Module):
@@ -413,7 +411,7 @@ class FtNetMiddle(nn.Module):
         found = []
         layers = (self.model.layer3, self.model.layer4)
         hooks = [
-            layer.register_forward_hook(lambda *call: found.append(call[2].mean((2, 3))))  # type: ignore[union-attr]
+            layer.register_forward_hook(lambda *call: found.append(call[2].mean((2, 3))))
             for layer in layers
         ]
         maps_of(self.model, images)
@@ -434,7 +432,7 @@ class FtNetDense(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        return self.classifier.add_block(self.model.features(images).mean((2, 3)))  # type: ignore[operator]
+        return self.classifier.add_block(self.model.features(images).mean((2, 3)))
 
 
 class Parts(nn.Module):
@@ -465,7 +463,7 @@ class Parts(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
         if self.kind == "donthi":
-            maps = self.model[:-1](images)  # type: ignore[index, operator]
+            maps = self.model[:-1](images)
         else:
             maps = maps_of(self.model if self.kind == "layumi" else self, images)
         parts = functional.adaptive_avg_pool2d(maps, (self.n_parts, 1)).squeeze(3)
@@ -483,8 +481,8 @@ class TorchreidResNet(nn.Module):
             body = ibn(body)
         if kind == "ibn-b":
             body.bn1 = nn.InstanceNorm2d(64, affine=True)
-            body.layer1[2] = NormalisedBlock(body.layer1[2])  # type: ignore[index, operator]
-            body.layer2[3] = NormalisedBlock(body.layer2[3])  # type: ignore[index, operator]
+            body.layer1[2] = NormalisedBlock(body.layer1[2])
+            body.layer2[3] = NormalisedBlock(body.layer2[3])
         if kind == "small":
             from torchvision.models import resnet18
 
@@ -506,12 +504,12 @@ class TorchreidResNet(nn.Module):
         """See the class."""
         if self.kind != "middle":
             feature = maps_of(self, images).mean((2, 3))
-            return self.fc(feature) if self.kind == "fc512" else feature  # type: ignore[operator]
-        maps = self.maxpool(self.bn1(self.conv1(images)).relu())  # type: ignore[operator]
-        maps = self.layer3(self.layer2(self.layer1(maps)))  # type: ignore[operator]
-        first = self.layer4[0](maps)  # type: ignore[index, operator]
-        second = self.layer4[1](first)  # type: ignore[index, operator]
-        third = self.layer4[2](second)  # type: ignore[index, operator]
+            return self.fc(feature) if self.kind == "fc512" else feature
+        maps = self.maxpool(self.bn1(self.conv1(images)).relu())
+        maps = self.layer3(self.layer2(self.layer1(maps)))
+        first = self.layer4[0](maps)
+        second = self.layer4[1](first)
+        third = self.layer4[2](second)
         fused = self.fc_fusion(torch.cat([first.mean((2, 3)), second.mean((2, 3))], 1))
         return torch.cat([fused, third.mean((2, 3))], 1)
 
