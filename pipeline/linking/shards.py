@@ -288,11 +288,8 @@ def _join(
 ) -> Decided:
     """Make one result of those of all shards, which are in order."""
     index = learned.index
-    same, different = corrections.resolve(learned.told, index.tracklets)
-    told = frozenset(index.keys[i] for pair in [*same, *different] for i in pair)
-    pieces = [pair for pair in index.pieces if pair not in index.continued]
-    must_links = corrections.must_links(same, pieces, different)
-    groups = _Groups(index, shard_of, Constraints(index, config, different))
+    constraints, must_links = linker.constraints_of(index, config, learned.told)
+    groups = _Groups(index, shard_of, constraints)
     for must_link in must_links:
         groups.join(must_link.first, must_link.second)
     place = {key: i for i, key in enumerate(index.keys)}
@@ -317,7 +314,7 @@ def _join(
     near_misses = [renewed(missed, owner) for missed in _missed(found, owner, own_shard)]
     learned_times = reduce(travel_times.add, (linked.travel for linked in found), TravelTimes())
     travel = travel_times.add(before, learned_times)
-    return Decided(people, near_misses, NO_STEPS, travel, told)
+    return Decided(people, near_misses, NO_STEPS, travel)
 
 
 def _links(
