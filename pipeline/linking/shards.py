@@ -194,45 +194,49 @@ class _Groups:
     """People as groups of tracklets, while shards are joined.
 
     Attributes:
-        owner: group of each tracklet, named by one of its members, (n,) int.
-        members: members of each group.
+        members: members of each group, by its representative.
     """
 
     def __init__(self, index: TrackletIndex, shard_of: Array, constraints: Constraints) -> None:
-        n = len(index)
-        self.owner = np.arange(n)
-        self.members = {i: [i] for i in range(n)}
+        self.members = {i: [i] for i in range(len(index))}
+        self._united = UnionFind[int]()
         self._shard_of = shard_of
         self._constraints = constraints
         self._spans_shards: set[int] = set()
+
+    def find(self, i: int) -> int:
+        """Return the representative of a tracklet's group."""
+        return self._united.find(i)
 
     def may_join(self, i: int, j: int) -> bool:
         """Whether the constraints allow the groups of two tracklets to be one person.
 
         Those of one shard alone were compared when it was linked.
         """
-        first = int(self.owner[i])
-        second = int(self.owner[j])
-        is_one_shard = self._shard_of[first] == self._shard_of[second]
-        if first == second or (is_one_shard and self._spans_shards.isdisjoint((first, second))):
+        first = self.find(i)
+        second = self.find(j)
+        if first == second or self._are_of_one_shard(first, second):
             return True
         rule, _, _ = self._constraints.violated_by(self.members[first], self.members[second])
         return not rule
 
     def join(self, i: int, j: int) -> None:
         """Make the groups of two tracklets one."""
-        first = int(self.owner[i])
-        second = int(self.owner[j])
+        first = self.find(i)
+        second = self.find(j)
         if first == second:
             return
         if len(self.members[first]) < len(self.members[second]):
             first, second = second, first
-        is_one_shard = self._shard_of[first] == self._shard_of[second]
-        if not is_one_shard or second in self._spans_shards:
+        if not self._are_of_one_shard(first, second):
             self._spans_shards.add(first)
-        gone = self.members.pop(second)
-        self.owner[gone] = first
-        self.members[first] += gone
+        self._united.join(first, second)
+        self.members[first] += self.members.pop(second)
+
+    def _are_of_one_shard(self, first: int, second: int) -> bool:
+        """Whether all members of two groups belong to one shard."""
+        is_same = bool(self._shard_of[first] == self._shard_of[second])
+        return is_same and self._spans_shards.isdisjoint((first, second))
 
 
 class _Join:
@@ -252,7 +256,6 @@ class _Join:
             number: of the shard.
             found: its people, as indices of tracklets.
         """
-        owner = self._groups.owner
         own = [[i for i in group if self._shard_of[i] == number] for group in found]
         for group in own:
             for i in group[1:]:
@@ -265,7 +268,7 @@ class _Join:
         common: Counter[tuple[int, int]] = Counter()
         for place, members in enumerate(found):
             for i in members:
-                people = {int(owner[member]) for member in self._claims.get(i, ())}
+                people = {self._groups.find(member) for member in self._claims.get(i, ())}
                 common.update({(person, place): self._n_rows[i] for person in people})
         handed_on = continued(common, fits)
         for place, person in handed_on.items():
