@@ -37,7 +37,7 @@ from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.corrections import Corrections, MustLink
 from pipeline.linking.clustering.union_find import UnionFind
-from pipeline.linking.continuity import Owned, continued, forest, keys_of, renewed
+from pipeline.linking.continuity import Owned, continued, forest, keys_of, links_of, renewed
 from pipeline.linking.evidence.appearance import Appearance
 from pipeline.linking.index import TrackletIndex
 from pipeline.linking.learning import clocks, travel_times
@@ -332,7 +332,7 @@ def _links(
     """
     described: list[tuple[bool, int, Link]] = []
     for linked in found:
-        for link in _links_of(linked.people):
+        for link in links_of(linked.people):
             is_given = link.rule in (CORRECTED, ONE_TRACK)
             n_foreign = sum(own_shard[key] != linked.number for key in keys_of(link))
             described.append((not is_given, n_foreign, link))
@@ -380,11 +380,6 @@ def _complete(
             probability = min(least[earlier.key], least[tracklet.key])
             own.append(Link.decided(earlier, tracklet, probability, DECIDED))
         last[person_id] = tracklet
-
-
-def _links_of(people: Iterable[Person]) -> Iterator[Link]:
-    for person in people:
-        yield from person.links
 
 
 def _missed(
