@@ -217,6 +217,7 @@ def test_a_damaged_line_loses_only_itself(tmp_path: Path) -> None:
         ("track_id", "1"),
         ("frames", [1e999]),
         ("frames", [1.5]),
+        ("frames", [[1]]),
         ("frames", [10**30]),
         ("times_s", ["1"]),
         ("times_s", [[1.0]]),
