@@ -30,9 +30,7 @@ class Timings:
         try:
             yield
         finally:
-            with self._lock:
-                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
-                self.counts[name] = self.counts.get(name, 0) + count
+            self.add({name: time.perf_counter() - start}, {name: count})
 
     def take(self) -> tuple[dict[str, float], dict[str, int]]:
         """Return seconds and counts so far, and begin again from nothing."""

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from pipeline.linking.clustering.union_find import UnionFind
-from pipeline.records import Key, Link, Tracklet
+from pipeline.records import Key, Link, Person, Tracklet
 
 Owned = tuple[int, Tracklet]
-"""A tracklet and its person."""
+"""The number of a person, and a tracklet of theirs."""
 
 
 def continued(
@@ -60,6 +60,14 @@ def forest(made: Iterable[Link], owner: Mapping[Key, Owned]) -> dict[int, list[L
         other, _ = owner[second]
         if person == other and united.join(first, second):
             found.setdefault(person, []).append(renewed(link, owner))
+    return found
+
+
+def links_of(people: Iterable[Person]) -> list[Link]:
+    """Return the links of all people, in order."""
+    found: list[Link] = []
+    for person in people:
+        found += person.links
     return found
 
 

@@ -10,6 +10,7 @@ tracklets (`evidence`); who is one person is decided from all of it together (`c
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from pipeline.linking import brief, report, split
 from pipeline.linking import site as sites
 from pipeline.linking.clustering import candidates, corrections, solver
 from pipeline.linking.clustering.constraints import Constraints
-from pipeline.linking.clustering.corrections import Corrections
+from pipeline.linking.clustering.corrections import Corrections, MustLink
 from pipeline.linking.clustering.rivals import Rivals, most_certain
 from pipeline.linking.clustering.solver import Discount, Edges, Solution
 from pipeline.linking.evidence.appearance import Appearance, to_log_odds
@@ -129,14 +130,12 @@ class Decided:
         near_misses: what was nearly linked.
         steps: steps between cameras that teach travel times.
         travel: travel times, those that were known among them.
-        told: tracklets that a correction names.
     """
 
     people: list[Person]
     near_misses: list[Link]
     steps: Observed
     travel: TravelTimes
-    told: frozenset[Key]
 
 
 def link(
@@ -272,7 +271,7 @@ def decide(
     limit = most_certain(calibration.lookalike_share)
     travel = Travel(index, times, config, certain)
     people, missed = problem.decide(travel, n_people, limit)
-    return Decided(people, missed, steps, times, problem.told)
+    return Decided(people, missed, steps, times)
 
 
 def finish(learned: Learned, decided: Decided, config: LinkingConfig) -> Linked:
@@ -283,7 +282,7 @@ def finish(learned: Learned, decided: Decided, config: LinkingConfig) -> Linked:
         decided: Who is one person.
         config: Settings of linking.
     """
-    people, left_out = brief.part(decided.people, config.min_person_s, decided.told)
+    people, left_out = brief.part(decided.people, config.min_person_s, _told(learned))
     return Linked(
         people,
         brief.links_between(people, decided.near_misses),
@@ -298,6 +297,12 @@ def finish(learned: Learned, decided: Decided, config: LinkingConfig) -> Linked:
     )
 
 
+def _told(learned: Learned) -> set[Key]:
+    """Tracklets that a correction calls the same as others, or different."""
+    same, different = corrections.resolve(learned.told, learned.index.tracklets)
+    return {learned.index.keys[i] for i in chain.from_iterable([*same, *different])}
+
+
 def _alone(tracklets: Sequence[Tracklet], first_id: int) -> list[Person]:
     """One identity for each tracklet, numbered from `first_id`."""
     return [Person(number, (each,), ()) for number, each in enumerate(tracklets, first_id)]
@@ -309,29 +314,40 @@ def nobody(config: LinkingConfig) -> Linked:
     return Linked([], [], calibration, clocks.NONE, [], TravelTimes(), {})
 
 
-class _Problem:
-    """Evidence on the candidate pairs of an index, and the constraints between them.
+def constraints_of(
+    index: TrackletIndex, config: LinkingConfig, told: Corrections
+) -> tuple[Constraints, list[MustLink]]:
+    """Return what holds between tracklets whatever the evidence.
 
-    Attributes:
-        told: Tracklets that a correction names.
+    Args:
+        index: Tracklets.
+        config: Settings of linking.
+        told: Corrections in the names of these tracklets.
+
+    Returns:
+        Cannot-links; and must-links, which are those of corrections and between the pieces of a
+        track of which the later is not ambiguous.
     """
+    same, different = corrections.resolve(told, index.tracklets)
+    pieces = [pair for pair in index.pieces if pair not in index.continued]
+    must_links = corrections.must_links(same, pieces, different)
+    return Constraints(index, config, different), must_links
+
+
+class _Problem:
+    """Evidence on the candidate pairs of an index, and the constraints between them."""
 
     def __init__(
         self,
         index: TrackletIndex,
         appearance: Appearance,
         config: LinkingConfig,
-        corrected: Corrections,
+        told: Corrections,
     ) -> None:
-        same, different = corrections.resolve(corrected, index.tracklets)
-        pieces = [pair for pair in index.pieces if pair not in index.continued]
-        of_corrections = {i for pair in [*same, *different] for i in pair}
-        self.told = frozenset(index.keys[i] for i in of_corrections)
         self._index = index
         self._appearance = appearance
         self._config = config
-        self._constraints = Constraints(index, config, different)
-        self._must_links = corrections.must_links(same, pieces, different)
+        self._constraints, self._must_links = constraints_of(index, config, told)
         self._pairs = self._candidates()
         self._positions = self._constraints.places(self._pairs)
 

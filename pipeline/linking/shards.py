@@ -37,7 +37,7 @@ from pipeline.linking.clustering import corrections
 from pipeline.linking.clustering.constraints import Constraints
 from pipeline.linking.clustering.corrections import Corrections, MustLink
 from pipeline.linking.clustering.union_find import UnionFind
-from pipeline.linking.continuity import Owned, continued, forest, keys_of, renewed
+from pipeline.linking.continuity import Owned, continued, forest, keys_of, links_of, renewed
 from pipeline.linking.evidence.appearance import Appearance
 from pipeline.linking.index import TrackletIndex
 from pipeline.linking.learning import clocks, travel_times
@@ -194,45 +194,49 @@ class _Groups:
     """People as groups of tracklets, while shards are joined.
 
     Attributes:
-        owner: group of each tracklet, named by one of its members, (n,) int.
-        members: members of each group.
+        members: members of each group, by its representative.
     """
 
     def __init__(self, index: TrackletIndex, shard_of: Array, constraints: Constraints) -> None:
-        n = len(index)
-        self.owner = np.arange(n)
-        self.members = {i: [i] for i in range(n)}
+        self.members = {i: [i] for i in range(len(index))}
+        self._united = UnionFind[int]()
         self._shard_of = shard_of
         self._constraints = constraints
         self._spans_shards: set[int] = set()
+
+    def find(self, i: int) -> int:
+        """Return the representative of a tracklet's group."""
+        return self._united.find(i)
 
     def may_join(self, i: int, j: int) -> bool:
         """Whether the constraints allow the groups of two tracklets to be one person.
 
         Those of one shard alone were compared when it was linked.
         """
-        first = int(self.owner[i])
-        second = int(self.owner[j])
-        is_one_shard = self._shard_of[first] == self._shard_of[second]
-        if first == second or (is_one_shard and self._spans_shards.isdisjoint((first, second))):
+        first = self.find(i)
+        second = self.find(j)
+        if first == second or self._are_of_one_shard(first, second):
             return True
         rule, _, _ = self._constraints.violated_by(self.members[first], self.members[second])
         return not rule
 
     def join(self, i: int, j: int) -> None:
         """Make the groups of two tracklets one."""
-        first = int(self.owner[i])
-        second = int(self.owner[j])
+        first = self.find(i)
+        second = self.find(j)
         if first == second:
             return
         if len(self.members[first]) < len(self.members[second]):
             first, second = second, first
-        is_one_shard = self._shard_of[first] == self._shard_of[second]
-        if not is_one_shard or second in self._spans_shards:
+        if not self._are_of_one_shard(first, second):
             self._spans_shards.add(first)
-        gone = self.members.pop(second)
-        self.owner[gone] = first
-        self.members[first] += gone
+        self._united.join(first, second)
+        self.members[first] += self.members.pop(second)
+
+    def _are_of_one_shard(self, first: int, second: int) -> bool:
+        """Whether all members of two groups belong to one shard."""
+        is_same = bool(self._shard_of[first] == self._shard_of[second])
+        return is_same and self._spans_shards.isdisjoint((first, second))
 
 
 class _Join:
@@ -252,7 +256,6 @@ class _Join:
             number: of the shard.
             found: its people, as indices of tracklets.
         """
-        owner = self._groups.owner
         own = [[i for i in group if self._shard_of[i] == number] for group in found]
         for group in own:
             for i in group[1:]:
@@ -265,7 +268,7 @@ class _Join:
         common: Counter[tuple[int, int]] = Counter()
         for place, members in enumerate(found):
             for i in members:
-                people = {int(owner[member]) for member in self._claims.get(i, ())}
+                people = {self._groups.find(member) for member in self._claims.get(i, ())}
                 common.update({(person, place): self._n_rows[i] for person in people})
         handed_on = continued(common, fits)
         for place, person in handed_on.items():
@@ -288,11 +291,8 @@ def _join(
 ) -> Decided:
     """Make one result of those of all shards, which are in order."""
     index = learned.index
-    same, different = corrections.resolve(learned.told, index.tracklets)
-    told = frozenset(index.keys[i] for pair in [*same, *different] for i in pair)
-    pieces = [pair for pair in index.pieces if pair not in index.continued]
-    must_links = corrections.must_links(same, pieces, different)
-    groups = _Groups(index, shard_of, Constraints(index, config, different))
+    constraints, must_links = linker.constraints_of(index, config, learned.told)
+    groups = _Groups(index, shard_of, constraints)
     for must_link in must_links:
         groups.join(must_link.first, must_link.second)
     place = {key: i for i, key in enumerate(index.keys)}
@@ -317,7 +317,7 @@ def _join(
     near_misses = [renewed(missed, owner) for missed in _missed(found, owner, own_shard)]
     learned_times = reduce(travel_times.add, (linked.travel for linked in found), TravelTimes())
     travel = travel_times.add(before, learned_times)
-    return Decided(people, near_misses, NO_STEPS, travel, told)
+    return Decided(people, near_misses, NO_STEPS, travel)
 
 
 def _links(
@@ -332,7 +332,7 @@ def _links(
     """
     described: list[tuple[bool, int, Link]] = []
     for linked in found:
-        for link in _links_of(linked.people):
+        for link in links_of(linked.people):
             is_given = link.rule in (CORRECTED, ONE_TRACK)
             n_foreign = sum(own_shard[key] != linked.number for key in keys_of(link))
             described.append((not is_given, n_foreign, link))
@@ -380,11 +380,6 @@ def _complete(
             probability = min(least[earlier.key], least[tracklet.key])
             own.append(Link.decided(earlier, tracklet, probability, DECIDED))
         last[person_id] = tracklet
-
-
-def _links_of(people: Iterable[Person]) -> Iterator[Link]:
-    for person in people:
-        yield from person.links
 
 
 def _missed(

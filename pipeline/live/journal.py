@@ -400,7 +400,9 @@ def _track_rows(value: Mapping[str, Any]) -> TrackRows:
     with np.errstate(over="ignore"):
         boxes = np.array(rows.boxes, np.float32)
     n_rows = len(rows.frames)
-    if not n_rows or numbers.shape != (2, n_rows) or boxes.shape != (n_rows, 4):
+    if not n_rows or frames.ndim != 1:
+        raise ValueError("a line of rows has frames")
+    if numbers.shape != (2, n_rows) or boxes.shape != (n_rows, 4):
         raise ValueError("a line of rows has as many times, boxes and scores as frames")
     is_finite = np.isfinite(numbers).all() and np.isfinite(boxes).all()
     if frames.dtype != np.int64 or not is_finite:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from pipeline.linking.continuity import Owned, forest, keys_of, renewed
+from pipeline.linking.continuity import Owned, forest, keys_of, links_of, renewed
 from pipeline.linking.linker import Linked
 from pipeline.linking.reasons import DECIDED
 from pipeline.online.identities import Known
@@ -46,7 +46,7 @@ class History:
         keys = {tracklet.key for tracklet in tracklets}
         if not keys or not self._is_kept:
             return
-        for link in links(linked):
+        for link in links_of(linked.people):
             pair = keys_of(link)
             if keys.isdisjoint(pair):
                 continue
@@ -86,7 +86,7 @@ class History:
             for tracklet in own:
                 owner[tracklet.key] = (person_id, tracklet)
 
-        made = [*self._links.values(), *links(linked)]
+        made = [*self._links.values(), *links_of(linked.people)]
         made.sort(key=lambda link: link.rule == DECIDED)
         ties = forest(made, owner)
         people = []
@@ -96,14 +96,6 @@ class History:
             people.append(Person(person_id, tuple(in_order), tuple(person_links)))
         missed = [*self._near_misses.values(), *linked.near_misses]
         return replace(linked, people=people, near_misses=_apart(missed, owner))
-
-
-def links(linked: Linked) -> list[Link]:
-    """Return the links of all people."""
-    found: list[Link] = []
-    for person in linked.people:
-        found += person.links
-    return found
 
 
 def _apart(near_misses: Iterable[Link], owner: Mapping[Key, Owned]) -> list[Link]:

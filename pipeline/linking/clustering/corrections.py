@@ -23,7 +23,7 @@ that other names refer to.
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, combinations, pairwise, product
 from pathlib import Path
@@ -77,11 +77,17 @@ def _cuts(split: Sequence[str], starts: Mapping[str, Sequence[Start]]) -> dict[s
 
 
 class _People:
-    """Must-links and cannot-links between whole groups of tracklets."""
+    """Must-links and cannot-links between whole groups of tracklets.
 
-    def __init__(self) -> None:
+    Args:
+        different: pairs that are different people.
+    """
+
+    def __init__(self, different: Iterable[Pair] = ()) -> None:
         self._groups = UnionFind[int]()
         self._others: dict[int, set[int]] = {}
+        for pair in different:
+            self.part(*pair)
 
     def find(self, i: int) -> int:
         """Return the representative of the person of i."""
@@ -426,9 +432,7 @@ def passed_over(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list
 def _contradictions(corrections: Corrections, tracklets: Sequence[Tracklet]) -> list[str]:
     """A line for every `same` that the corrections as a whole do not allow."""
     same, different = resolve(by_name(corrections, tracklets), tracklets)
-    people = _People()
-    for pair in different:
-        people.part(*pair)
+    people = _People(different)
     lines = []
     for first, second in same:
         people.join(first, second)
@@ -478,9 +482,7 @@ def must_links(
     Returns:
         Must-links; each joins two groups that those before leave apart.
     """
-    people = _People()
-    for pair in different:
-        people.part(*pair)
+    people = _People(different)
     links = [MustLink(first, second, CORRECTED) for first, second in same]
     links += [MustLink(first, second, ONE_TRACK) for first, second in pieces]
     return [link for link in links if people.join(link.first, link.second)]

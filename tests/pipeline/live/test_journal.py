@@ -192,14 +192,19 @@ def test_a_torn_last_line_is_left_out_and_cut_when_the_run_goes_on(
     assert torn not in path.read_text()
 
 
-def test_a_damaged_line_loses_only_itself(tmp_path: Path) -> None:
-    written = Journal(tmp_path, LONG_S)
+def three_lines(folder: Path) -> tuple[Path, list[str]]:
+    """The file of rows of a journal of frames 0 to 2, and its lines, one a frame."""
+    written = Journal(folder, LONG_S)
     for frame in range(3):
         written.add("cam", rows(frame, 1))
         written.flush()
     written.close()
-    (path,) = journal.row_files(tmp_path)
-    lines = path.read_text().splitlines()
+    (path,) = journal.row_files(folder)
+    return path, path.read_text().splitlines()
+
+
+def test_a_damaged_line_loses_only_itself(tmp_path: Path) -> None:
+    path, lines = three_lines(tmp_path)
     for damaged in (lines[1][:-9], '{"camera": "cam"}', "[1]", lines[1].replace("[1]", "[1,2]", 1)):
         path.write_text("\n".join([lines[0], damaged, lines[2]]) + "\n")
         assert frames(tmp_path) == [0, 2]
@@ -212,6 +217,7 @@ def test_a_damaged_line_loses_only_itself(tmp_path: Path) -> None:
         ("track_id", "1"),
         ("frames", [1e999]),
         ("frames", [1.5]),
+        ("frames", [[1]]),
         ("frames", [10**30]),
         ("times_s", ["1"]),
         ("times_s", [[1.0]]),
@@ -224,13 +230,7 @@ def test_a_damaged_line_loses_only_itself(tmp_path: Path) -> None:
 def test_a_line_with_values_that_this_program_does_not_write_loses_only_itself(
     tmp_path: Path, name: str, value: object
 ) -> None:
-    written = Journal(tmp_path, LONG_S)
-    for frame in range(3):
-        written.add("cam", rows(frame, 1))
-        written.flush()
-    written.close()
-    (path,) = journal.row_files(tmp_path)
-    lines = path.read_text().splitlines()
+    path, lines = three_lines(tmp_path)
     lines[1] = json.dumps({**json.loads(lines[1]), name: value})
     path.write_text("\n".join(lines) + "\n")
     assert frames(tmp_path) == [0, 2]
