@@ -18,6 +18,7 @@ from benchmarks.scale.model import Assumptions, Line, PowerLaw, Rates
 from benchmarks.scale.processes import COMMAND, LINKER, OF_RAY, WORKERS, Process, Sampler, Used
 from benchmarks.scale.runs import Pair, Run
 from models.errors import InputError
+from pipeline.cluster import linking
 
 ASSUMED = Assumptions(load=0.5, busy_hours=24.0, cores_per_node=8, site_cameras=100)
 RATES = Rates(
@@ -154,7 +155,7 @@ def test_cpu_time_of_processes_that_the_command_does_not_wait_for_counts() -> No
     ("title", "kind"),
     [
         ("ray::FileWorker.next", WORKERS),
-        ("ray::_link_packed", LINKER),
+        (f"ray::{linking.TASK}", LINKER),
         ("ray::IDLE", OF_RAY),
         ("ray::DashboardAgent", OF_RAY),
         ("/lib/ray/core/src/ray/raylet/raylet --node", OF_RAY),
