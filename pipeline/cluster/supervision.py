@@ -20,6 +20,7 @@ from models.errors import one_line
 from pipeline.cluster import connection
 from pipeline.cluster.groups import CameraGroup, place
 from pipeline.errors import ClusterError, PipelineError
+from pipeline.version import VERSION
 
 HANG_S = 6.0
 """Longest silence of a worker that has been asked. It answers at least every two seconds."""
@@ -64,6 +65,22 @@ class SupervisedWorker:
         """Return where this worker runs."""
         context = connection.import_ray().get_runtime_context()
         return Place(context.get_node_id(), socket.gethostname(), os.getpid())
+
+
+def refuse_other_version(version: str) -> None:
+    """Check that the program of a worker is that of the driver.
+
+    Args:
+        version: of the driver's program.
+
+    Raises:
+        ClusterError: this machine has another one.
+    """
+    if version != VERSION:
+        raise ClusterError(
+            f"{socket.gethostname()} has version {VERSION} of this program, and the command"
+            f" {version}; install the same on all machines"
+        )
 
 
 @dataclass(frozen=True, slots=True)
