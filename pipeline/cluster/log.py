@@ -11,17 +11,14 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models import documents, files, settings
 from pipeline import chunks
 from pipeline import config as configuration
 from pipeline.address import Address
-from pipeline.chunks import Chunk, Found
+from pipeline.chunks import Chunk
 from pipeline.errors import ConfigError
 from pipeline.group import Done
 from pipeline.outputs.folder import UNFINISHED, writing
-from pipeline.records import Array, Key
 from pipeline.result import Result
 from pipeline.version import VERSION
 
@@ -81,21 +78,7 @@ class RunLog:
         Args:
             cameras: their names.
         """
-        keys: set[Key] = set()
-        parts: dict[str, list[Found]] = {}
-        n_frames: dict[str, int] = {}
-        for chunk in self.read():
-            for embedded in chunk.tracklets:
-                if embedded.tracklet.camera in cameras:
-                    keys.add(embedded.tracklet.key)
-            for found in chunk.found:
-                if found.camera in cameras:
-                    parts.setdefault(found.camera, []).append(found)
-            for camera, n in chunk.n_frames.items():
-                if camera in cameras:
-                    n_frames[camera] = max(n, n_frames.get(camera, 0))
-        joined = {camera: _join(camera, of_camera) for camera, of_camera in parts.items()}
-        return Done(frozenset(keys), joined, n_frames)
+        return Done.of(self.read(), cameras)
 
 
 def _about(result: Result) -> dict[str, Any]:
@@ -167,25 +150,3 @@ def _cut_torn(path: Path) -> None:
     n_whole = sum(LENGTH_BYTES + len(data) for data in _entries(path))
     with path.open("ab") as file:
         file.truncate(n_whole)
-
-
-def _join(camera: str, parts: list[Found]) -> Found:
-    """What was found in all frames of a camera, in the order of the frames.
-
-    Chunks are in the order of the frames, but for those of a worker that was started again: it may
-    have found what its log had not.
-    """
-    frames = np.concatenate([part.frames for part in parts])
-    counts = np.concatenate([part.counts for part in parts])
-    boxes = np.concatenate([part.boxes for part in parts])
-    scores = np.concatenate([part.scores for part in parts])
-    order = np.argsort(frames, kind="stable")
-    rows = _rows(counts, order)
-    return Found(camera, frames[order], counts[order], boxes[rows], scores[rows])
-
-
-def _rows(counts: Array, order: Array) -> Array:
-    """Rows of boxes of frames that are put in another order."""
-    starts = np.cumsum(counts) - counts
-    ranges = [np.arange(starts[i], starts[i] + counts[i]) for i in order]
-    return np.concatenate([np.zeros(0, np.int64), *ranges])
