@@ -25,6 +25,7 @@ from pipeline.version import VERSION
 ABOUT = "about.json"
 CHUNKS = "chunks"
 LENGTH_BYTES = 8
+ANEW = "begin anew with --overwrite"
 FREE = ("engine", "ray")
 """Settings that a resumed run may change: nothing that is found depends on them."""
 
@@ -103,33 +104,32 @@ def _read_about(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         about = None
     if not isinstance(about, dict):
-        raise ConfigError(f"{path}: is damaged; begin anew with --overwrite")
+        raise ConfigError(f"{path}: is damaged; {ANEW}")
     return about
 
 
 def _refuse_others(output: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise ConfigError when a log is not of this run."""
     title = f"{output}: the run that is to be resumed"
-    cure = "or begin anew with --overwrite"
     if before.get("version") != now["version"]:
-        raise ConfigError(f"{title} is of version {before.get('version')}; use that, {cure}")
+        raise ConfigError(f"{title} is of version {before.get('version')}; use that, or {ANEW}")
     earlier = configuration.build(dict(before.get("settings", {})), str(output))
     current = configuration.build(dict(now["settings"]), "settings")
     changed = [
         key for key in settings.differing(earlier, current) if key.partition(".")[0] not in FREE
     ]
     if changed:
-        raise ConfigError(f"{title} has other {', '.join(changed)}; give the same, {cure}")
+        raise ConfigError(f"{title} has other {', '.join(changed)}; give the same, or {ANEW}")
     for name in ("detector", "reid"):
         if before.get(name) != now[name]:
             raise ConfigError(
                 f"{title} has another network, runtime or precision ({name}); give the same"
-                f" weights, runtime and precision, {cure}"
+                f" weights, runtime and precision, or {ANEW}"
             )
     stamps = before.get("sources", {})
     for camera, stamp in now["sources"].items():
         if stamps.get(camera) != stamp:
-            raise ConfigError(f"{title}: the source of {camera} has changed since; {cure[3:]}")
+            raise ConfigError(f"{title}: the source of {camera} has changed since; {ANEW}")
 
 
 def _entries(path: Path) -> Iterator[bytes]:
