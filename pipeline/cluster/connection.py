@@ -177,9 +177,8 @@ def refuse_too_small(groups: Sequence[CameraGroup], at_once: bool) -> None:
     for group in groups:
         if place([group], resources):
             raise ClusterError(
-                f"the worker of {group.name} ({', '.join(group.cameras)}) needs"
-                f" {group.needs_in_words}, which no machine of the cluster has ({_has(there)});"
-                " change ray.groups, or add a machine"
+                f"the worker of {group.title} needs {group.needs_in_words}, which no machine of"
+                f" the cluster has ({_has(there)}); change ray.groups, or add a machine"
             )
     left = place(groups, resources) if at_once else []
     if left:

@@ -353,7 +353,7 @@ class Supervisor:
             self._start(post)
         elif self._has_waited_too_long(post) and not self._goes_on(post):
             raise ClusterError(
-                f"the worker of {_named(post.group)} found no place within"
+                f"the worker of {post.group.title} found no place within"
                 f" {self.start_timeout_s:g} s: {self._waits_for(post)}; end other work in the"
                 " cluster, change ray.groups, or raise ray.start_timeout_s"
             )
@@ -377,7 +377,7 @@ class Supervisor:
         if self.max_losses and post.n_in_row >= self.max_losses:
             on_host = f" on {place_before.host}" if place_before else ""
             raise ClusterError(
-                f"the worker of {_named(post.group)} was lost {post.n_in_row} times without"
+                f"the worker of {post.group.title} was lost {post.n_in_row} times without"
                 f" progress, at last{on_host}: {reason}"
             )
         post.suspect = ""
@@ -434,10 +434,6 @@ def _has_another(group: CameraGroup, node_id: str) -> bool:
     free = connection.free_by_node()
     free.pop(node_id, None)
     return not place([group], list(free.values()))
-
-
-def _named(group: CameraGroup) -> str:
-    return f"{group.name} ({', '.join(group.cameras)})"
 
 
 def _in_words(error: Exception) -> str:
