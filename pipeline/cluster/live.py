@@ -300,5 +300,4 @@ class LiveWorkers:
     def _new_group(self, name: str, cameras: Sequence[CameraConfig]) -> CameraGroup:
         needs = self._config.ray.groups.get(cameras[0].group, GroupConfig())
         names = tuple(camera.name for camera in cameras)
-        on_gpu = devices.resolve(self._config.device).type == "cuda"
-        return CameraGroup(name, names, needs, on_gpu)
+        return CameraGroup(name, names, needs, on_gpu=self._chosen.device == "cuda")
