@@ -27,6 +27,7 @@ from benchmarks.live.soak import free_port
 from benchmarks.pipeline.scenes import ROOT, Scene, Video
 from benchmarks.scale.processes import COMMAND, LINKER, OF_RAY, WORKERS, Sampler, Used
 from models.errors import shorten
+from pipeline.cluster import connection
 from pipeline.errors import PipelineError
 
 PRODUCT = ROOT / "run_pipeline.py"
@@ -233,8 +234,8 @@ def cluster(n_workers: int) -> Iterator[Cluster]:
     token = secrets.token_hex(32)
     environment = {
         **os.environ,
+        **connection.ENVIRONMENT,
         "OMP_NUM_THREADS": "1",
-        "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
     }
