@@ -266,10 +266,15 @@ def _node(words: Sequence[str], log: Path, environment: Mapping[str, str]) -> No
     while STARTED not in log.read_text(encoding="utf-8"):
         if process.poll() is not None or time.monotonic() > until_s:
             process.kill()
-            said = log.read_text(encoding="utf-8").strip().splitlines() or ["it printed nothing"]
-            raise PipelineError(f"a node of Ray does not start: {shorten(said[-1], MAX_REASON)}")
+            raise PipelineError(f"a node of Ray does not start: {_last_words(log)}")
         time.sleep(0.2)
     return Node(process, log)
+
+
+def _last_words(log: Path) -> str:
+    """The last line of what a program has printed."""
+    lines = log.read_text(encoding="utf-8").strip().splitlines() or ["it printed nothing"]
+    return shorten(lines[-1], MAX_REASON)
 
 
 def _address_in(log: Path) -> str:
@@ -349,8 +354,7 @@ def run(scene: Scene, max_seconds: float, on: Cluster | None) -> Run:
             finally:
                 used = sampler.stop()
         if code:
-            lines = (folder / "said.txt").read_text(encoding="utf-8").strip().splitlines()
-            reason = shorten((lines or ["it printed nothing"])[-1], MAX_REASON)
+            reason = _last_words(folder / "said.txt")
             raise PipelineError(f"{scene.name}: the program failed ({code}): {reason}")
         return _read(folder / "results", used, process.pid, on)
 
