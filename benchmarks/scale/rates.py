@@ -261,8 +261,7 @@ def sent(scene: Scene, max_seconds: float) -> dict[str, float]:
         settings = [f"sources.max_seconds={max_seconds}", "engine=ray"]
         config = configuration.load(str(folder / "scene.yaml"), settings)
         prepared = prepare(config, folder / "unused", overwrite=True)
-        done = Done(frozenset(), {}, {})
-        group = Group(prepared.sources, prepared.detector, prepared.embedder, config, done)
+        group = Group(prepared.sources, prepared.detector, prepared.embedder, config, Done())
         n_frames: dict[str, int] = {}
         for chunk in group.chunks(threading.Event(), lambda _: None):
             n_frames |= chunk.n_frames
