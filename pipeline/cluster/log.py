@@ -59,7 +59,8 @@ class RunLog:
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
-            (self._folder / ABOUT).write_text(json.dumps(self._about), encoding="utf-8")
+            with files.staged(self._folder / ABOUT) as temporary:
+                temporary.write_text(json.dumps(self._about), encoding="utf-8")
 
     def append(self, data: bytes) -> None:
         """Add a chunk, as `chunks.to_bytes` made it; raises OutputError."""
