@@ -70,9 +70,14 @@ class RunLog:
             file.write(data)
 
     def read(self) -> Iterator[Chunk]:
-        """Yield all chunks, in order."""
-        for data in _entries(self._folder / CHUNKS):
-            yield chunks.from_bytes(data)
+        """Yield all chunks, in order; raises ConfigError where the log is damaged."""
+        path = self._folder / CHUNKS
+        for data in _entries(path):
+            try:
+                chunk = chunks.from_bytes(data)
+            except ValueError:
+                raise ConfigError(f"{path}: is damaged; {ANEW}") from None
+            yield chunk
 
     def done(self, cameras: Collection[str]) -> Done:
         """Return what is known of some cameras.
