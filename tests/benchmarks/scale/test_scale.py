@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from benchmarks.scale.processes import COMMAND, LINKER, OF_RAY, WORKERS, Process
 from benchmarks.scale.runs import Pair, Run
 from models.errors import InputError
 from pipeline.cluster import linking
+from tests.waiting import wait_until
 
 ASSUMED = Assumptions(load=0.5, busy_hours=24.0, cores_per_node=8, site_cameras=100)
 RATES = Rates(
@@ -131,9 +131,7 @@ def test_a_quiet_day_has_its_share_of_the_tracklets_of_a_crowded_one() -> None:
 
 def wait_for(sampler: Sampler, is_there: Callable[[Used], bool]) -> Used:
     """Let a sampler watch until something is there."""
-    until_s = time.monotonic() + 60
-    while not is_there(sampler.used()) and time.monotonic() < until_s:
-        time.sleep(0.05)
+    wait_until(lambda: is_there(sampler.used()), timeout_s=60.0)
     return sampler.used()
 
 
