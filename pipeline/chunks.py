@@ -52,6 +52,38 @@ class Found:
             np.concatenate([np.zeros(0, np.float32), *(each.scores for each in found)]),
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence["Found"]) -> "Found":
+        """Return what was found in all frames of a camera, in the order of the frames.
+
+        Args:
+            parts: of the camera, one or more. They are in the order of the frames, but for those of
+                a worker that was started again: it may have found what its log had not.
+        """
+        together = cls(
+            parts[0].camera,
+            np.concatenate([part.frames for part in parts]),
+            np.concatenate([part.counts for part in parts]),
+            np.concatenate([part.boxes for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+        )
+        order = np.argsort(together.frames, kind="stable")
+        starts = together.starts
+        ranges = [np.arange(starts[i], starts[i] + together.counts[i]) for i in order]
+        rows = np.concatenate([np.zeros(0, np.int64), *ranges])
+        return cls(
+            together.camera,
+            together.frames[order],
+            together.counts[order],
+            together.boxes[rows],
+            together.scores[rows],
+        )
+
+    @property
+    def starts(self) -> Array:
+        """First row (n,) int64 of the boxes of each frame."""
+        return np.cumsum(self.counts) - self.counts
+
 
 @dataclass(frozen=True, slots=True)
 class CameraEnd:

@@ -24,7 +24,7 @@ from pipeline.chunks import CameraEnd, Chunk, Crop, Found
 from pipeline.config import Config
 from pipeline.detect.detector import Detector
 from pipeline.embed import Embedder
-from pipeline.records import Array, Detections, Embedded, Frame, Key, Tracklet
+from pipeline.records import Detections, Embedded, Frame, Key, Tracklet
 from pipeline.report import crops
 from pipeline.report.stills import Stills
 from pipeline.sources import Source
@@ -49,8 +49,29 @@ class Done:
     found: Mapping[str, Found] = field(default_factory=dict)
     n_frames: Mapping[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, given: Iterable[Chunk], cameras: Collection[str]) -> "Done":
+        """Return what was given of some cameras.
 
-NOTHING_DONE = Done()
+        Args:
+            given: the chunks of all cameras, in order.
+            cameras: names of those that count.
+        """
+        keys: set[Key] = set()
+        parts: dict[str, list[Found]] = {}
+        n_frames: dict[str, int] = {}
+        for chunk in given:
+            for embedded in chunk.tracklets:
+                if embedded.tracklet.camera in cameras:
+                    keys.add(embedded.tracklet.key)
+            for found in chunk.found:
+                if found.camera in cameras:
+                    parts.setdefault(found.camera, []).append(found)
+            for camera, n in chunk.n_frames.items():
+                if camera in cameras:
+                    n_frames[camera] = max(n, n_frames.get(camera, 0))
+        joined = {camera: Found.joined(of_camera) for camera, of_camera in parts.items()}
+        return cls(frozenset(keys), joined, n_frames)
 
 
 class Replay:
@@ -65,7 +86,7 @@ class Replay:
         """
         self._detector = detector
         self._known = known
-        self._starts = {camera: _starts(found.counts) for camera, found in known.items()}
+        self._starts = {camera: found.starts for camera, found in known.items()}
         self._new: list[tuple[str, int, Detections]] = []
         self._lock = threading.Lock()
         self.name = detector.name
@@ -119,11 +140,6 @@ class Replay:
         return Detections(known.boxes[boxes], known.scores[boxes])
 
 
-def _starts(counts: Array) -> Array:
-    """First row of each frame's boxes."""
-    return np.cumsum(counts) - counts
-
-
 class Group:
     """Reads cameras to their end, once."""
 
@@ -142,15 +158,15 @@ class Group:
             detector: finds people in them.
             embedder: turns tracklets into embeddings.
             config: all settings.
-            done: what was given of these cameras before; None where it is not kept what the
-                detector finds.
+            done: what was given of these cameras before; None where what the detector finds is
+                not kept.
         """
         self._config = config
         self._sources = sources
         self._embedder = embedder
         self._timings = Timings()
         self._stills = Stills(config.privacy.blur)
-        self._done = done or NOTHING_DONE
+        self._done = done or Done()
         is_slow = not config.detector.detections  # a file of boxes is read again
         self._replay = None
         if done is not None and is_slow:

@@ -188,16 +188,19 @@ def load_networks(
     embedder, embedder_notes = embed.build(
         config.reid, config.device, *_computed_by(reid_choice, config)
     )
-    for name, files, expected in (
-        (detector.name, detector.files, chosen.detector_sha256 if chosen else ""),
-        (embedder.name, embedder.files, chosen.reid_sha256 if chosen else ""),
-    ):
-        if expected and _sha256(files) != expected:
-            raise ModelError(
-                f"{name}: {files[0]} on {platform.node()} is not the file that the run began with;"
-                " put the same on all machines"
-            )
+    if chosen is not None:
+        _refuse_other_weights(detector, chosen.detector_sha256)
+        _refuse_other_weights(embedder, chosen.reid_sha256)
     return Networks(detector, embedder, detector_notes + embedder_notes)
+
+
+def _refuse_other_weights(network: Detector | Embedder, expected_sha256: str) -> None:
+    """Raise ModelError when weights are not those that were chosen for; "" for none."""
+    if expected_sha256 and _sha256(network.files) != expected_sha256:
+        raise ModelError(
+            f"{network.name}: {network.files[0]} on {platform.node()} is not the file that the run"
+            " began with; put the same on all machines"
+        )
 
 
 def _computed_by(choice: Choice, config: Config) -> tuple[RuntimeName, PrecisionName]:
@@ -205,10 +208,10 @@ def _computed_by(choice: Choice, config: Config) -> tuple[RuntimeName, Precision
 
     A precision that cannot be asked for, such as float16, is what the runtime takes by itself.
     """
+    if choice == NO_RUNTIME:
+        return config.runtime, config.precision
     runtime = choice.runtime if choice.runtime in get_args(RuntimeName) else config.runtime
     precision = choice.precision if choice.precision in get_args(PrecisionName) else "auto"
-    if choice == NO_RUNTIME:
-        precision = config.precision
     return cast("RuntimeName", runtime), cast("PrecisionName", precision)
 
 

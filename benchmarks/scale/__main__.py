@@ -42,6 +42,7 @@ from benchmarks.pipeline.alternatives import used
 from benchmarks.pipeline.scenes import Scene
 from benchmarks.scale import model, plots, rates, runs, tables
 from benchmarks.scale.model import Assumptions, Rates
+from benchmarks.scale.rates import Measured
 from benchmarks.scale.runs import Pair
 from models import command, files
 from models import weights as bundle
@@ -110,21 +111,13 @@ def _run(arguments: argparse.Namespace) -> None:
         print(tables.runs(of_runs), flush=True)
         results["runs"] = [pair.as_json() for pair in of_runs]
     if {"rates", "city"} & set(arguments.parts):
-        of_scenes = _of_scenes(arguments, chosen, kept)
-        seconds = arguments.rate_seconds
-        sent = kept.get(f"sent {chosen[0].name}", seconds, lambda: rates.sent(chosen[0], seconds))
-        video = chosen[0].videos[0].path
-        full_hd_ms = kept.get("full HD", rates.N_FULL_HD, lambda: rates.full_hd(video))
-        linked = kept.get("linked", list(arguments.sizes), lambda: rates.linked(arguments.sizes))
-        stepped = kept.get(
-            "stepped", rates.ONLINE_TRACKLETS, lambda: rates.stepped(rates.ONLINE_TRACKLETS)
-        )
-        measured = rates.combined(of_runs, of_scenes, sent, full_hd_ms, linked, stepped)
+        measured = _measured(arguments, chosen, kept)
+        combined = rates.combined(of_runs, measured)
         if "rates" in arguments.parts:
-            print(tables.rates(of_scenes, sent, full_hd_ms, linked, stepped), flush=True)
-            results["rates"] = measured.as_json()
-    if "city" in arguments.parts:
-        results["city"] = _city(arguments, of_runs, measured)
+            print(tables.rates(measured), flush=True)
+            results["rates"] = combined.as_json()
+        if "city" in arguments.parts:
+            results["city"] = _city(arguments, of_runs, combined)
     settings = {"scenes": [scene.name for scene in chosen], "parts": list(arguments.parts)}
     record.append(arguments.jsonl, "scale", settings, results)
 
@@ -194,6 +187,22 @@ def _runs(arguments: argparse.Namespace, scene: Scene, kept: Kept) -> list[Pair]
             measure = partial(runs.measure, cameras, n_workers, arguments.seconds)
             pairs.append(Pair.from_json(kept.get(name, settings, measure)))
     return [Pair.mean(pairs) for pairs in rounds.values()]
+
+
+def _measured(arguments: argparse.Namespace, chosen: Sequence[Scene], kept: Kept) -> Measured:
+    """All that is measured beside runs."""
+    first = chosen[0]
+    video = first.videos[0].path
+    seconds = arguments.rate_seconds
+    sizes = list(arguments.sizes)
+    n_online = rates.ONLINE_TRACKLETS
+    return Measured(
+        of_scenes=_of_scenes(arguments, chosen, kept),
+        sent=kept.get(f"sent {first.name}", seconds, lambda: rates.sent(first, seconds)),
+        full_hd_ms=kept.get("full HD", rates.N_FULL_HD, lambda: rates.full_hd(video)),
+        linked=kept.get("linked", sizes, lambda: rates.linked(sizes)),
+        stepped=kept.get("stepped", n_online, lambda: rates.stepped(n_online)),
+    )
 
 
 def _of_scenes(

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from pipeline.cluster import linking
+
 PERIOD_S = 0.1
 SLOW_PERIOD_S = 1.0
 """Memory and sockets take longer to read."""
@@ -91,7 +93,7 @@ def kind_of(pid: int, process: Process, command: int) -> str:
     """
     title = process.title
     if title.startswith("ray::") and not _is_of_ray(title):
-        return LINKER if "link" in title else WORKERS
+        return LINKER if title.startswith(f"ray::{linking.TASK}") else WORKERS
     is_program = pid == command or "ray" not in title
     return COMMAND if is_program and process.root == command else OF_RAY
 

@@ -101,6 +101,25 @@ class SceneRates:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured beside runs, as JSON holds it.
+
+    Attributes:
+        of_scenes: `SceneRates` of each scene.
+        sent: As `sent` returns it, of the first scene.
+        full_hd_ms: As `full_hd` returns it.
+        linked: As `linked` returns them.
+        stepped: As `stepped` returns them.
+    """
+
+    of_scenes: Sequence[Mapping[str, Any]]
+    sent: Mapping[str, float]
+    full_hd_ms: float
+    linked: Sequence[Mapping[str, float]]
+    stepped: Sequence[Mapping[str, float]]
+
+
 def measure_apart(folder: Path, max_seconds: float) -> dict[str, Any]:
     """Measure a scene in a process of its own; see `measure`.
 
@@ -242,8 +261,7 @@ def sent(scene: Scene, max_seconds: float) -> dict[str, float]:
         settings = [f"sources.max_seconds={max_seconds}", "engine=ray"]
         config = configuration.load(str(folder / "scene.yaml"), settings)
         prepared = prepare(config, folder / "unused", overwrite=True)
-        done = Done(frozenset(), {}, {})
-        group = Group(prepared.sources, prepared.detector, prepared.embedder, config, done)
+        group = Group(prepared.sources, prepared.detector, prepared.embedder, config, Done())
         n_frames: dict[str, int] = {}
         for chunk in group.chunks(threading.Event(), lambda _: None):
             n_frames |= chunk.n_frames
@@ -324,24 +342,14 @@ def stepped(n_tracklets: int) -> list[dict[str, float]]:
     return rows
 
 
-def combined(
-    pairs: Sequence[Pair],
-    of_scenes: Sequence[Mapping[str, Any]],
-    sent_by_kind: Mapping[str, float],
-    full_hd_ms: float,
-    linked_rows: Sequence[Mapping[str, float]],
-    stepped_rows: Sequence[Mapping[str, float]],
-) -> Rates:
+def combined(pairs: Sequence[Pair], measured: Measured) -> Rates:
     """Put together what was measured: means over the scenes, and lines through the runs.
 
     Args:
         pairs: Runs, the engine local first.
-        of_scenes: `SceneRates` of each scene.
-        sent_by_kind: As `sent` returns it.
-        full_hd_ms: As `full_hd` returns it.
-        linked_rows: As `linked` returns them.
-        stepped_rows: As `stepped` returns them.
+        measured: All else.
     """
+    of_scenes = measured.of_scenes
     mean = partial(_mean, of_scenes)
     on_ray = [pair for pair in pairs if pair.long.workers]
     per_worker = []
@@ -351,13 +359,13 @@ def combined(
             per_worker.append(pair.long.cameras / pair.long.workers)
             worker_mib.append(mib)
     memory = Line.through(per_worker, worker_mib)
-    sizes = [row["n"] for row in linked_rows]
-    looked_at = [row["looked_at"] for row in stepped_rows]
+    sizes = [row["n"] for row in measured.linked]
+    looked_at = [row["looked_at"] for row in measured.stepped]
     default_s = LinkingConfig().forget_after_s
-    usual = next(row for row in stepped_rows if row["window_s"] == default_s)
+    usual = next(row for row in measured.stepped if row["window_s"] == default_s)
     return Rates(
         decode_ms_per_s=statistics.mean(each["fps"] * each["decode_ms"] for each in of_scenes),
-        full_hd_ms_per_s=FULL_HD_FPS * full_hd_ms,
+        full_hd_ms_per_s=FULL_HD_FPS * measured.full_hd_ms,
         video_ms_per_s=statistics.mean(each["fps"] * each["video_ms"] for each in of_scenes),
         detect_ms=mean("detect_ms"),
         track_ms=mean("track_ms"),
@@ -371,7 +379,7 @@ def combined(
             for kind in KINDS
         },
         video_bytes_per_s=mean("video_bytes_per_s"),
-        sent_bytes_per_s=sent_by_kind["all"],
+        sent_bytes_per_s=measured.sent["all"],
         driver_ms_per_s=statistics.mean(pair.ms_a_video_second("command_s") for pair in on_ray),
         ray_cores_per_node=statistics.mean(
             pair.long.idle_cores / (pair.long.workers + 1) for pair in on_ray
@@ -381,9 +389,9 @@ def combined(
         ),
         worker_mib=memory.base,
         camera_mib=memory.slope,
-        link_s=PowerLaw.through(sizes, [row["cpu_s"] for row in linked_rows]),
-        link_mib=Line.through(sizes, [row["peak_mib"] for row in linked_rows]),
-        step_s=PowerLaw.through(looked_at, [row["step_ms"] / 1000 for row in stepped_rows]),
+        link_s=PowerLaw.through(sizes, [row["cpu_s"] for row in measured.linked]),
+        link_mib=Line.through(sizes, [row["peak_mib"] for row in measured.linked]),
+        step_s=PowerLaw.through(looked_at, [row["step_ms"] / 1000 for row in measured.stepped]),
         looked_at_per_camera=usual["looked_at"] / SITE_CAMERAS,
     )
 

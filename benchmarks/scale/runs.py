@@ -27,6 +27,7 @@ from benchmarks.live.soak import free_port
 from benchmarks.pipeline.scenes import ROOT, Scene, Video
 from benchmarks.scale.processes import COMMAND, LINKER, OF_RAY, WORKERS, Sampler, Used
 from models.errors import shorten
+from pipeline.cluster import connection
 from pipeline.errors import PipelineError
 
 PRODUCT = ROOT / "run_pipeline.py"
@@ -233,8 +234,8 @@ def cluster(n_workers: int) -> Iterator[Cluster]:
     token = secrets.token_hex(32)
     environment = {
         **os.environ,
+        **connection.ENVIRONMENT,
         "OMP_NUM_THREADS": "1",
-        "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": token,
     }
@@ -265,10 +266,15 @@ def _node(words: Sequence[str], log: Path, environment: Mapping[str, str]) -> No
     while STARTED not in log.read_text(encoding="utf-8"):
         if process.poll() is not None or time.monotonic() > until_s:
             process.kill()
-            said = log.read_text(encoding="utf-8").strip().splitlines() or ["it printed nothing"]
-            raise PipelineError(f"a node of Ray does not start: {shorten(said[-1], MAX_REASON)}")
+            raise PipelineError(f"a node of Ray does not start: {_last_words(log)}")
         time.sleep(0.2)
     return Node(process, log)
+
+
+def _last_words(log: Path) -> str:
+    """The last line of what a program has printed."""
+    lines = log.read_text(encoding="utf-8").strip().splitlines() or ["it printed nothing"]
+    return shorten(lines[-1], MAX_REASON)
 
 
 def _address_in(log: Path) -> str:
@@ -348,8 +354,7 @@ def run(scene: Scene, max_seconds: float, on: Cluster | None) -> Run:
             finally:
                 used = sampler.stop()
         if code:
-            lines = (folder / "said.txt").read_text(encoding="utf-8").strip().splitlines()
-            reason = shorten((lines or ["it printed nothing"])[-1], MAX_REASON)
+            reason = _last_words(folder / "said.txt")
             raise PipelineError(f"{scene.name}: the program failed ({code}): {reason}")
         return _read(folder / "results", used, process.pid, on)
 

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
-from typing import Any
 
 from benchmarks.scale.model import Assumptions, Costs, Linking, Rates, most_live_cameras
-from benchmarks.scale.rates import KINDS
+from benchmarks.scale.rates import KINDS, Measured
 from benchmarks.scale.runs import Pair
 
 CPU = {
@@ -80,22 +79,15 @@ def _is_same(pair: Pair, local: Pair) -> str:
     return "yes" if pair.long.tracks_sha256 == local.long.tracks_sha256 else "NO"
 
 
-def rates(
-    of_scenes: Sequence[Mapping[str, Any]],
-    sent: Mapping[str, float],
-    full_hd_ms: float,
-    linked: Sequence[Mapping[str, float]],
-    stepped: Sequence[Mapping[str, float]],
-) -> str:
-    """Return what was measured on scenes, and of linking.
+def rates(measured: Measured) -> str:
+    """Return the table of scenes and of linking.
 
     Args:
-        of_scenes: `rates.SceneRates` of each scene, by name of the value.
-        sent: As `rates.sent` returns it, of the first scene.
-        full_hd_ms: Decoding of a frame of 1920x1080.
-        linked: As `rates.linked` returns them.
-        stepped: As `rates.stepped` returns them.
+        measured: What was measured.
     """
+    of_scenes = measured.of_scenes
+    linked = measured.linked
+    stepped = measured.stepped
     names = {
         "fps": "frames a second",
         "looks_per_s": "looks a second",
@@ -116,9 +108,9 @@ def rates(
     for kind in KINDS:
         values = [f"{scene['stored_bytes'][kind]:,.0f}" for scene in of_scenes]
         lines.append(_row(f"{kind} on disk, bytes a tracklet", values))
-    by_kind = ", ".join(f"{kind} {n_bytes:,.0f}" for kind, n_bytes in sent.items())
+    by_kind = ", ".join(f"{kind} {n_bytes:,.0f}" for kind, n_bytes in measured.sent.items())
     lines.append(f"bytes that a worker sends, a camera and second: {by_kind}")
-    lines.append(f"decode 1920x1080: {full_hd_ms:.1f} CPU ms a frame")
+    lines.append(f"decode 1920x1080: {measured.full_hd_ms:.1f} CPU ms a frame")
     lines += ["", _row("linking: tracklets", [f"{row['n']:,.0f}" for row in linked])]
     lines.append(_row("CPU s", [f"{row['cpu_s']:.1f}" for row in linked]))
     lines.append(_row("MiB", [f"{row['peak_mib']:,.0f}" for row in linked]))

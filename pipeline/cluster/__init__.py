@@ -8,6 +8,9 @@ if there is another machine.
 - `groups`: which cameras are together in a worker, and what it is given of a machine
 - `connection`: a cluster on this machine, or one that runs
 - `supervision`: workers that are started, asked, and started again
+- `engine`, `files`, `file_worker`, `log`: runs over files: what a run does its work with, the
+  driver, its workers, and what was read so far, to go on after a kill
+- `linking`: linking as tasks of the cluster, for runs over files
 - `live`, `live_actor`, `live_group`, `overview`: live runs: the driver, its workers, what a worker
   does, and what the driver knows of all workers
 

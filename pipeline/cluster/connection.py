@@ -34,7 +34,7 @@ OBJECT_STORE_BYTES = 512 * 2**20
 """Of a cluster that is started for a run: what workers send is small, and is copied on arrival."""
 GONE_AFTER_S = "10"
 """A cluster that was started for a run does not come back; Ray would wait a minute for its head."""
-MAX_FREE_SHOWN = 4
+MAX_NODES_SHOWN = 4
 """Most machines whose resources are named in a message."""
 HTTP2_HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 HTTP2_SETTINGS = 4
@@ -177,9 +177,8 @@ def refuse_too_small(groups: Sequence[CameraGroup], at_once: bool) -> None:
     for group in groups:
         if place([group], resources):
             raise ClusterError(
-                f"the worker of {group.name} ({', '.join(group.cameras)}) needs"
-                f" {group.needs_in_words}, which no machine of the cluster has ({_has(there)});"
-                " change ray.groups, or add a machine"
+                f"the worker of {group.title} needs {group.needs_in_words}, which no machine of"
+                f" the cluster has ({_has(there)}); change ray.groups, or add a machine"
             )
     left = place(groups, resources) if at_once else []
     if left:
@@ -194,7 +193,7 @@ def refuse_too_small(groups: Sequence[CameraGroup], at_once: bool) -> None:
 def _has(there: Sequence[Node]) -> str:
     """What machines have, for messages."""
     told: list[str] = []
-    for node in there[:MAX_FREE_SHOWN]:
+    for node in there[:MAX_NODES_SHOWN]:
         amounts = [
             f"{amount:g} {name}"
             for name, amount in sorted(node.resources.items())

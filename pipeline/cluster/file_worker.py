@@ -6,9 +6,9 @@ import threading
 from dataclasses import dataclass
 
 from pipeline import chunks
-from pipeline.cluster.supervision import SupervisedWorker
+from pipeline.cluster.supervision import SupervisedWorker, refuse_other_version
 from pipeline.config import Config
-from pipeline.errors import ClusterError, SourceError
+from pipeline.errors import SourceError
 from pipeline.group import Done, Group
 from pipeline.preparation import Chosen, load_networks, open_camera
 from pipeline.records import Camera
@@ -87,12 +87,7 @@ class FileWorker(SupervisedWorker):
     def _group(self) -> Group:
         """Open sources and networks as the driver did; raises PipelineError."""
         job = self._job
-        host = socket.gethostname()
-        if job.version != VERSION:
-            raise ClusterError(
-                f"{host} has version {VERSION} of this program, and the command {job.version};"
-                " install the same on all machines"
-            )
+        refuse_other_version(job.version)
         networks = load_networks(job.config, job.all_cameras, job.chosen)
         sources: list[Source] = []
         for camera in job.config.cameras:
@@ -100,5 +95,6 @@ class FileWorker(SupervisedWorker):
                 try:
                     sources.append(open_camera(camera, job.config))
                 except SourceError as error:
+                    host = socket.gethostname()
                     raise SourceError(f"on the machine {host}: {error}") from None
         return Group(sources, networks.detector, networks.embedder, job.config, job.done)

@@ -30,6 +30,11 @@ class CameraGroup:
     on_gpu: bool = False
 
     @property
+    def title(self) -> str:
+        """Its name and cameras, for messages."""
+        return f"{self.name} ({', '.join(self.cameras)})"
+
+    @property
     def num_gpus(self) -> float:
         """Share of a GPU, or a number of GPUs."""
         if self.needs.num_gpus == "auto":

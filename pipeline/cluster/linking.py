@@ -17,6 +17,8 @@ from pipeline.linking.linker import Linked
 from pipeline.linking.site import Site
 from pipeline.records import Camera, Embedded
 
+TASK = "link"
+"""Name of the tasks; a process that runs one is called `ray::link`."""
 MAX_RETRIES = 3
 
 Given = TypeVar("Given")
@@ -50,8 +52,9 @@ def _map(function: Callable[[Given], Found], values: Iterable[Given]) -> Iterato
 
 def _started(function: Callable[..., Any], *given: Any) -> Any:
     """Start a task; returns what its result is asked for with."""
-    task = import_ray().remote(_packed).options(num_cpus=1, max_retries=MAX_RETRIES)
-    return task.remote(function, *given)
+    task = import_ray().remote(_packed)
+    named = task.options(name=TASK, num_cpus=1, max_retries=MAX_RETRIES)
+    return named.remote(function, *given)
 
 
 def _packed(function: Callable[..., Any], *given: Any) -> bytes:

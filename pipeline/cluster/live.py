@@ -182,9 +182,9 @@ class LiveWorkers:
         """See `CameraSide`; a camera stays with its worker, and the others are not disturbed."""
         reloaded = self._config.model_copy(update={"cameras": list(cameras)})
         self._config = configuration.absolute(reloaded)
-        wanted: dict[str, list[CameraConfig]] = {}
-        for name in self._groups.keys() - self._ending:
-            wanted[name] = []
+        wanted: dict[str, list[CameraConfig]] = {
+            name: [] for name in self._groups if name not in self._ending
+        }
         new: list[CameraConfig] = []
         for camera in self._config.cameras:
             home = self._home.get(camera.name, "")
@@ -260,7 +260,8 @@ class LiveWorkers:
     def _end_where_none_runs(self) -> list[Embedded]:
         """End groups whose worker is being started."""
         closed: list[Embedded] = []
-        for name in self._groups.keys() - self._supervisor.places.keys():
+        places = self._supervisor.places
+        for name in [name for name in self._groups if name not in places]:
             closed += self._end(name)
         return closed
 
@@ -300,5 +301,4 @@ class LiveWorkers:
     def _new_group(self, name: str, cameras: Sequence[CameraConfig]) -> CameraGroup:
         needs = self._config.ray.groups.get(cameras[0].group, GroupConfig())
         names = tuple(camera.name for camera in cameras)
-        on_gpu = devices.resolve(self._config.device).type == "cuda"
-        return CameraGroup(name, names, needs, on_gpu)
+        return CameraGroup(name, names, needs, on_gpu=self._chosen.device == "cuda")

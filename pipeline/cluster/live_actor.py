@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cluster.supervision import SupervisedWorker
-from pipeline.errors import ClusterError, OutputError
+from pipeline.cluster.supervision import SupervisedWorker, refuse_other_version
+from pipeline.errors import OutputError
 from pipeline.version import VERSION
 
 if TYPE_CHECKING:
@@ -96,25 +96,21 @@ class LiveActor(SupervisedWorker):
         from pipeline import preparation
         from pipeline.cluster.live_group import ReportingGroup
 
-        _refuse_what_differs(self._job)
+        refuse_other_version(self._job.version)
+        _refuse_other_output(self._job)
         networks = preparation.load_networks(self._job.config, [], self._job.chosen)
         self._has_cameras.wait()
         job = self._job
         return ReportingGroup(job.config, networks, job.output, job.progress)
 
 
-def _refuse_what_differs(job: LiveJob) -> None:
-    """Raise PipelineError where this machine has another version, or another output folder."""
+def _refuse_other_output(job: LiveJob) -> None:
+    """Raise OutputError where this machine has another output folder, and is to write into it."""
     from pipeline.live.journal import ROWS
 
-    host = socket.gethostname()
-    if job.version != VERSION:
-        raise ClusterError(
-            f"{host} has version {VERSION} of this program, and the command {job.version};"
-            " install the same on all machines"
-        )
     if job.config.output.video and not (job.output / ROWS).is_dir():
         raise OutputError(
-            f"{job.output}: is not the output folder of this run on {host}; choose an --output on a"
-            " disk that all machines share, under the same path, or write no videos (--no-video)"
+            f"{job.output}: is not the output folder of this run on {socket.gethostname()}; choose"
+            " an --output on a disk that all machines share, under the same path, or write no"
+            " videos (--no-video)"
         )

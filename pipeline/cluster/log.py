@@ -11,23 +11,21 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models import documents, files, settings
 from pipeline import chunks
 from pipeline import config as configuration
 from pipeline.address import Address
-from pipeline.chunks import Chunk, Found
+from pipeline.chunks import Chunk
 from pipeline.errors import ConfigError
 from pipeline.group import Done
 from pipeline.outputs.folder import UNFINISHED, writing
-from pipeline.records import Array, Key
 from pipeline.result import Result
 from pipeline.version import VERSION
 
 ABOUT = "about.json"
 CHUNKS = "chunks"
 LENGTH_BYTES = 8
+ANEW = "begin anew with --overwrite"
 FREE = ("engine", "ray")
 """Settings that a resumed run may change: nothing that is found depends on them."""
 
@@ -61,7 +59,8 @@ class RunLog:
                 return
             self._folder.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"")
-            (self._folder / ABOUT).write_text(json.dumps(self._about), encoding="utf-8")
+            with files.staged(self._folder / ABOUT) as temporary:
+                temporary.write_text(json.dumps(self._about), encoding="utf-8")
 
     def append(self, data: bytes) -> None:
         """Add a chunk, as `chunks.to_bytes` made it; raises OutputError."""
@@ -71,9 +70,14 @@ class RunLog:
             file.write(data)
 
     def read(self) -> Iterator[Chunk]:
-        """Yield all chunks, in order."""
-        for data in _entries(self._folder / CHUNKS):
-            yield chunks.from_bytes(data)
+        """Yield all chunks, in order; raises ConfigError where the log is damaged."""
+        path = self._folder / CHUNKS
+        for data in _entries(path):
+            try:
+                chunk = chunks.from_bytes(data)
+            except ValueError:
+                raise ConfigError(f"{path}: is damaged; {ANEW}") from None
+            yield chunk
 
     def done(self, cameras: Collection[str]) -> Done:
         """Return what is known of some cameras.
@@ -81,21 +85,7 @@ class RunLog:
         Args:
             cameras: their names.
         """
-        keys: set[Key] = set()
-        parts: dict[str, list[Found]] = {}
-        n_frames: dict[str, int] = {}
-        for chunk in self.read():
-            for embedded in chunk.tracklets:
-                if embedded.tracklet.camera in cameras:
-                    keys.add(embedded.tracklet.key)
-            for found in chunk.found:
-                if found.camera in cameras:
-                    parts.setdefault(found.camera, []).append(found)
-            for camera, n in chunk.n_frames.items():
-                if camera in cameras:
-                    n_frames[camera] = max(n, n_frames.get(camera, 0))
-        joined = {camera: _join(camera, of_camera) for camera, of_camera in parts.items()}
-        return Done(frozenset(keys), joined, n_frames)
+        return Done.of(self.read(), cameras)
 
 
 def _about(result: Result) -> dict[str, Any]:
@@ -120,33 +110,32 @@ def _read_about(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         about = None
     if not isinstance(about, dict):
-        raise ConfigError(f"{path}: is damaged; begin anew with --overwrite")
+        raise ConfigError(f"{path}: is damaged; {ANEW}")
     return about
 
 
 def _refuse_others(output: Path, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Raise ConfigError when a log is not of this run."""
     title = f"{output}: the run that is to be resumed"
-    cure = "or begin anew with --overwrite"
     if before.get("version") != now["version"]:
-        raise ConfigError(f"{title} is of version {before.get('version')}; use that, {cure}")
+        raise ConfigError(f"{title} is of version {before.get('version')}; use that, or {ANEW}")
     earlier = configuration.build(dict(before.get("settings", {})), str(output))
     current = configuration.build(dict(now["settings"]), "settings")
     changed = [
         key for key in settings.differing(earlier, current) if key.partition(".")[0] not in FREE
     ]
     if changed:
-        raise ConfigError(f"{title} has other {', '.join(changed)}; give the same, {cure}")
+        raise ConfigError(f"{title} has other {', '.join(changed)}; give the same, or {ANEW}")
     for name in ("detector", "reid"):
         if before.get(name) != now[name]:
             raise ConfigError(
                 f"{title} has another network, runtime or precision ({name}); give the same"
-                f" weights, runtime and precision, {cure}"
+                f" weights, runtime and precision, or {ANEW}"
             )
     stamps = before.get("sources", {})
     for camera, stamp in now["sources"].items():
         if stamps.get(camera) != stamp:
-            raise ConfigError(f"{title}: the source of {camera} has changed since; {cure[3:]}")
+            raise ConfigError(f"{title}: the source of {camera} has changed since; {ANEW}")
 
 
 def _entries(path: Path) -> Iterator[bytes]:
@@ -167,25 +156,3 @@ def _cut_torn(path: Path) -> None:
     n_whole = sum(LENGTH_BYTES + len(data) for data in _entries(path))
     with path.open("ab") as file:
         file.truncate(n_whole)
-
-
-def _join(camera: str, parts: list[Found]) -> Found:
-    """What was found in all frames of a camera, in the order of the frames.
-
-    Chunks are in the order of the frames, but for those of a worker that was started again: it may
-    have found what its log had not.
-    """
-    frames = np.concatenate([part.frames for part in parts])
-    counts = np.concatenate([part.counts for part in parts])
-    boxes = np.concatenate([part.boxes for part in parts])
-    scores = np.concatenate([part.scores for part in parts])
-    order = np.argsort(frames, kind="stable")
-    rows = _rows(counts, order)
-    return Found(camera, frames[order], counts[order], boxes[rows], scores[rows])
-
-
-def _rows(counts: Array, order: Array) -> Array:
-    """Rows of boxes of frames that are put in another order."""
-    starts = np.cumsum(counts) - counts
-    ranges = [np.arange(starts[i], starts[i] + counts[i]) for i in order]
-    return np.concatenate([np.zeros(0, np.int64), *ranges])

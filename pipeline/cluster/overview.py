@@ -28,7 +28,7 @@ WAITED = "workers waited too long for the process that links"
 class _Known:
     """What is known of a group.
 
-    place: worker and node, as they are shown; two times "" until it runs.
+    place: worker and node, as they are shown; both "" until it runs.
     report: the last one of the worker that runs.
     open: the open tracklets.
     n_frames: of workers before, by camera.

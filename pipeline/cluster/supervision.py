@@ -20,6 +20,7 @@ from models.errors import one_line
 from pipeline.cluster import connection
 from pipeline.cluster.groups import CameraGroup, place
 from pipeline.errors import ClusterError, PipelineError
+from pipeline.version import VERSION
 
 HANG_S = 6.0
 """Longest silence of a worker that has been asked. It answers at least every two seconds."""
@@ -64,6 +65,22 @@ class SupervisedWorker:
         """Return where this worker runs."""
         context = connection.import_ray().get_runtime_context()
         return Place(context.get_node_id(), socket.gethostname(), os.getpid())
+
+
+def refuse_other_version(version: str) -> None:
+    """Check that the program of a worker is that of the driver.
+
+    Args:
+        version: of the driver's program.
+
+    Raises:
+        ClusterError: this machine has another one.
+    """
+    if version != VERSION:
+        raise ClusterError(
+            f"{socket.gethostname()} has version {VERSION} of this program, and the command"
+            f" {version}; install the same on all machines"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,7 +353,7 @@ class Supervisor:
             self._start(post)
         elif self._has_waited_too_long(post) and not self._goes_on(post):
             raise ClusterError(
-                f"the worker of {_named(post.group)} found no place within"
+                f"the worker of {post.group.title} found no place within"
                 f" {self.start_timeout_s:g} s: {self._waits_for(post)}; end other work in the"
                 " cluster, change ray.groups, or raise ray.start_timeout_s"
             )
@@ -360,7 +377,7 @@ class Supervisor:
         if self.max_losses and post.n_in_row >= self.max_losses:
             on_host = f" on {place_before.host}" if place_before else ""
             raise ClusterError(
-                f"the worker of {_named(post.group)} was lost {post.n_in_row} times without"
+                f"the worker of {post.group.title} was lost {post.n_in_row} times without"
                 f" progress, at last{on_host}: {reason}"
             )
         post.suspect = ""
@@ -417,10 +434,6 @@ def _has_another(group: CameraGroup, node_id: str) -> bool:
     free = connection.free_by_node()
     free.pop(node_id, None)
     return not place([group], list(free.values()))
-
-
-def _named(group: CameraGroup) -> str:
-    return f"{group.name} ({', '.join(group.cameras)})"
 
 
 def _in_words(error: Exception) -> str:

@@ -63,24 +63,6 @@ def keys_of(given: Sequence[Chunk]) -> list[Key]:
     return [each.tracklet.key for chunk in given for each in chunk.tracklets]
 
 
-def done_with(given: Sequence[Chunk]) -> Done:
-    """What a log of some chunks knows."""
-    found: dict[str, list[Found]] = {}
-    for each in [found for chunk in given for found in chunk.found]:
-        found.setdefault(each.camera, []).append(each)
-    joined = {
-        camera: Found(
-            camera,
-            *(
-                np.concatenate([getattr(part, name) for part in parts])
-                for name in ("frames", "counts", "boxes", "scores")
-            ),
-        )
-        for camera, parts in found.items()
-    }
-    return Done(frozenset(keys_of(given)), joined, given[-1].n_frames)
-
-
 @pytest.fixture(scope="module")
 def whole(sample: Path) -> list[Chunk]:
     """Chunks of an undisturbed group, one a round."""
@@ -109,7 +91,7 @@ def test_a_group_that_is_read_again_gives_the_rest_and_detects_nothing_twice(
     sample: Path, whole: list[Chunk]
 ) -> None:
     before = whole[: len(whole) // 2]
-    done = done_with(before)
+    done = Done.of(before, ["cam1", "cam2"])
     after, detector = read(sample, done)
     assert sorted(keys_of(before) + keys_of(after)) == sorted(keys_of(whole))
     known = {(name, int(i)) for name, found in done.found.items() for i in found.frames}

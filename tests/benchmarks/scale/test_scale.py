@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,8 @@ from benchmarks.scale.model import Assumptions, Line, PowerLaw, Rates
 from benchmarks.scale.processes import COMMAND, LINKER, OF_RAY, WORKERS, Process, Sampler, Used
 from benchmarks.scale.runs import Pair, Run
 from models.errors import InputError
+from pipeline.cluster import linking
+from tests.waiting import wait_until
 
 ASSUMED = Assumptions(load=0.5, busy_hours=24.0, cores_per_node=8, site_cameras=100)
 RATES = Rates(
@@ -130,9 +131,7 @@ def test_a_quiet_day_has_its_share_of_the_tracklets_of_a_crowded_one() -> None:
 
 def wait_for(sampler: Sampler, is_there: Callable[[Used], bool]) -> Used:
     """Let a sampler watch until something is there."""
-    until_s = time.monotonic() + 60
-    while not is_there(sampler.used()) and time.monotonic() < until_s:
-        time.sleep(0.05)
+    wait_until(lambda: is_there(sampler.used()), timeout_s=60.0)
     return sampler.used()
 
 
@@ -154,7 +153,7 @@ def test_cpu_time_of_processes_that_the_command_does_not_wait_for_counts() -> No
     ("title", "kind"),
     [
         ("ray::FileWorker.next", WORKERS),
-        ("ray::_link_packed", LINKER),
+        (f"ray::{linking.TASK}", LINKER),
         ("ray::IDLE", OF_RAY),
         ("ray::DashboardAgent", OF_RAY),
         ("/lib/ray/core/src/ray/raylet/raylet --node", OF_RAY),

@@ -1,9 +1,12 @@
 """Linking on a cluster: the same people as in one process, at once and in shards of time."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from benchmarks.scale import processes
+from benchmarks.scale.processes import LINKER, Process
 from pipeline.cluster import connection, linking
 from pipeline.config import LinkingConfig, RayConfig
 from pipeline.linking import shards
@@ -35,3 +38,9 @@ def test_people_are_those_of_one_process(shard_s: float) -> None:
     there = linking.link(WALK, CAMERAS, config, told, sites.NONE)
     assert links.to_json(there, config) == links.to_json(here, config)
     assert len(here.people) > 1
+
+
+@pytest.mark.usefixtures("cluster")
+def test_the_benchmark_tells_a_process_that_links_from_workers() -> None:
+    title = linking._result(linking._started(Path.read_text, Path("/proc/self/cmdline")))
+    assert processes.kind_of(101, Process(100, title, 0.0), command=100) == LINKER

@@ -71,6 +71,16 @@ def test_a_torn_chunk_is_left_out_and_the_next_one_takes_its_place(
     assert [each.found[0].frames.tolist() for each in log.read()] == [[0], [7]]
 
 
+def test_a_log_that_is_damaged_is_told_in_one_line(result: Result) -> None:
+    folder = begun(result, chunk("cam", [0]))
+    with (folder / UNFINISHED / CHUNKS).open("ab") as file:
+        file.write(bytes(64))
+    log = RunLog(folder, result, resume=True)
+    log.begin()
+    with pytest.raises(ConfigError, match=r"chunks: is damaged; begin anew with --overwrite"):
+        list(log.read())
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
