@@ -21,6 +21,7 @@ from pipeline.cluster.supervision import (
 )
 from pipeline.config import GroupConfig, RayConfig
 from pipeline.errors import ClusterError, SourceError
+from tests.pipeline.cluster.machines import kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 pytest.importorskip("ray", reason="needs the package ray (pip install 'ray>=2.50,<3')")
@@ -106,8 +107,7 @@ def test_a_worker_that_is_killed_or_hangs_goes_on_in_another_process(number: int
         assert again.n_losses == 1
         assert again.place.pid != before.pid
         assert ask(supervisor) == reached[-1] + 1
-    if number == signal.SIGSTOP:
-        os.kill(before.pid, signal.SIGKILL)
+    kill(before.pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
