@@ -289,8 +289,7 @@ def _evidence(link: Json) -> str:
     if link["appearance"] is not None:
         weight = strength(link["appearance"])
         appearance = f"appearance similarity {link['similarity']:.2f} ({weight})"
-    gap_s = link["gap_s"]
-    when = f"{gap_s:.1f} s later" if gap_s > 0 else f"{abs(gap_s):.1f} s at the same time"
+    when = _when(link["gap_s"])
     where = "" if link["floor_m"] is None else f" and {link['floor_m']:.1f} m apart"
     tracks = {(link[side]["camera"], link[side]["track_id"]) for side in ("first", "second")}
     if not where and len(tracks) == 1:
@@ -299,6 +298,14 @@ def _evidence(link: Json) -> str:
     if link["place"] is None and link["travel"] is not None:
         weight = f" (travel time: {strength(link['travel'])})"
     return f"{appearance}, {when}{where}{weight}"
+
+
+def _when(gap_s: float) -> str:
+    """How long after the first tracklet the second one begins; below 0, how long both are seen."""
+    if gap_s > 0:
+        return f"{gap_s:.1f} s later"
+    overlap = f"{-gap_s:.1f} s"
+    return "seen together for a moment" if overlap == "0.0 s" else f"seen together for {overlap}"
 
 
 def strength(odds: float) -> str:

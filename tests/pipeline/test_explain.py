@@ -78,7 +78,7 @@ def test_a_person_is_told_by_time_with_what_ties_the_tracklets(
     assert places == sorted(places)
     assert (
         "same person as gate/3@0: 96%, confirmed: appearance similarity 0.80 (strong evidence"
-        " for), 2.0 s at the same time and 0.4 m apart (moderate evidence for)" in said
+        " for), seen together for 2.0 s and 0.4 m apart (moderate evidence for)" in said
     )
     assert "second choice: person 2, 25% (gate/4@10)" in said
     assert (
@@ -97,6 +97,21 @@ def test_the_time_between_cameras_is_named_where_nothing_is_known_of_the_place(
 ) -> None:
     people = [person(1, GATE, LOBBY, links=[replace(link(GATE, LOBBY, 0.9), travel=travel)])]
     assert says in told(write(tmp_path, people), "1", capsys)
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "says"),
+    [
+        (1.5, "1.5 s later"),
+        (-0.7, "seen together for 0.7 s"),
+        (-0.01, "seen together for a moment"),
+    ],
+)
+def test_the_time_between_two_tracklets_is_in_words(
+    gap_s: float, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = [person(1, GATE, LOBBY, links=[replace(link(GATE, LOBBY, 0.9), gap_s=gap_s)])]
+    assert f"(strong evidence for), {says}" in told(write(tmp_path, people), "1", capsys)
 
 
 def test_a_tracklet_that_only_a_later_one_ties_says_so(
