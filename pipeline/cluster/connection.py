@@ -186,7 +186,8 @@ def refuse_too_small(groups: Sequence[CameraGroup], at_once: bool) -> None:
         raise ClusterError(
             f"the cluster is too small for {len(groups)} workers: {len(left)} find no room, such"
             f" as that of {group.name}, which needs {group.needs_in_words} ({_has(there)}); add a"
-            " machine, give workers less in ray.groups, or raise ray.cameras_per_worker"
+            " machine, give workers less in ray.groups, raise ray.cameras_per_worker, or lower"
+            " ray.spare_workers"
         )
 
 

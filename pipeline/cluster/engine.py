@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pipeline.cluster import connection, linking
 from pipeline.cluster.files import FileReader, groups_of
 from pipeline.cluster.log import RunLog
+from pipeline.cluster.supervision import spares
 from pipeline.errors import ClusterError, ConfigError
 from pipeline.preparation import Prepared
 from pipeline.run import Engine
@@ -32,7 +33,9 @@ def opened(prepared: Prepared, resume: bool, quiet: bool) -> Iterator[Engine]:
     log = RunLog(prepared.result.folder, prepared.result, resume)
     with connection.connected(config.ray) as is_own:
         if is_own:  # no machine will come into it
-            connection.refuse_too_small(groups_of(config), at_once=False)
+            groups = groups_of(config)
+            spare = spares(groups, config.ray.spare_workers)
+            connection.refuse_too_small([*groups, *spare], at_once=bool(spare))
         try:
             yield Engine(FileReader(log, quiet), linking.link)
         except ClusterError as error:

@@ -27,7 +27,7 @@ class Job:
 
     Attributes:
         config: all settings, with the device of the driver.
-        cameras: names of its cameras.
+        cameras: names of its cameras; a spare one has none yet.
         all_cameras: those of the run, which a file of detections is for.
         chosen: what computes the networks, as the driver has chosen it.
         done: what was done of it before.
@@ -45,8 +45,10 @@ class Job:
 class FileWorker(SupervisedWorker):
     """Reads its cameras on a thread, and gives chunks when it is asked."""
 
+    _job: Job
+
     def __init__(self, job: Job) -> None:
-        self._job = job
+        super().__init__(job, bool(job.cameras))
         self._is_stopping = False
         self._stop = threading.Event()
         self._ready: queue.Queue[bytes | BaseException] = queue.Queue(N_AHEAD)
@@ -85,10 +87,13 @@ class FileWorker(SupervisedWorker):
             self._ready.put(error)
 
     def _group(self) -> Group:
-        """Open sources and networks as the driver did; raises PipelineError."""
+        """Open networks and sources as the driver did, these when there are cameras; raises
+        PipelineError.
+        """
+        refuse_other_version(self._job.version)
+        networks = load_networks(self._job.config, self._job.all_cameras, self._job.chosen)
+        self._has_cameras.wait()
         job = self._job
-        refuse_other_version(job.version)
-        networks = load_networks(job.config, job.all_cameras, job.chosen)
         sources: list[Source] = []
         for camera in job.config.cameras:
             if camera.name in job.cameras:

@@ -20,6 +20,7 @@ from pipeline.cluster.groups import CameraGroup, divide
 from pipeline.cluster.log import RunLog
 from pipeline.cluster.supervision import Answered, Event, Lost, Make, Started, Supervisor, Waiting
 from pipeline.config import Config
+from pipeline.group import Done
 from pipeline.preparation import Chosen, Prepared
 from pipeline.result import Result
 
@@ -67,8 +68,14 @@ class FileReader:
             ended.update(end.camera for end in earlier.ends)
             yield earlier
         groups = groups_of(prepared.config, ended)
-        timeout_s = prepared.config.ray.start_timeout_s
-        with closing(Supervisor(groups, self._maker(prepared), timeout_s)) as supervisor:
+        needs = prepared.config.ray
+        supervisor = Supervisor(
+            groups,
+            self._maker(prepared),
+            needs.start_timeout_s,
+            n_spares=needs.spare_workers,
+        )
+        with closing(supervisor):
             supervisor.start()
             left = {group.name: group for group in groups}
             while left:
@@ -100,7 +107,7 @@ class FileReader:
         all_cameras = tuple(prepared.cameras.values())
 
         def make(group: CameraGroup) -> tuple[type[FileWorker], tuple[Job]]:
-            done = self._log.done(group.cameras)
+            done = self._log.done(group.cameras) if group.cameras else Done()
             return FileWorker, (Job(config, group.cameras, all_cameras, chosen, done),)
 
         return make

@@ -48,21 +48,15 @@ class LiveJob:
 class LiveActor(SupervisedWorker):
     """Looks at its cameras, and reports when it is asked; see `ReportingGroup`."""
 
+    _job: LiveJob
+
     def __init__(self, job: LiveJob) -> None:
         """Begin to load networks, and then to look at the cameras, if there are any."""
-        self._job = job
+        super().__init__(job, bool(job.config.cameras))
         self._group: ReportingGroup | None = None
         self._error: Exception | None = None
-        self._has_cameras = threading.Event()
         self._has_begun = threading.Event()
-        if job.config.cameras:
-            self._has_cameras.set()
         threading.Thread(target=self._begin, name="begin", daemon=True).start()
-
-    def take_over(self, job: LiveJob) -> None:
-        """Give a spare worker its cameras."""
-        self._job = job
-        self._has_cameras.set()
 
     def report(self, orders: "Orders") -> bytes | None:
         """Return what was seen since the last report; None while networks are being loaded.

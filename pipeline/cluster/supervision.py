@@ -11,6 +11,7 @@ An error that a worker raises is no loss: it is raised here as it was there.
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -54,12 +55,27 @@ class Place(NamedTuple):
 
 
 class SupervisedWorker:
-    """What the actors that are supervised have in common."""
+    """What the actors that are supervised have in common.
+
+    A spare one begins with a job that has no cameras, prepares what takes long, and waits for
+    `_has_cameras`; `take_over` brings the job that has some.
+    """
 
     def __new__(cls, *_: Any) -> "SupervisedWorker":
         """Prepare the process before anything of the worker begins."""
         connection.use_own_web()
         return super().__new__(cls)
+
+    def __init__(self, job: Any, has_cameras: bool) -> None:
+        self._job = job
+        self._has_cameras = threading.Event()
+        if has_cameras:
+            self._has_cameras.set()
+
+    def take_over(self, job: Any) -> None:
+        """Give a spare worker its cameras."""
+        self._job = job
+        self._has_cameras.set()
 
     def where(self) -> Place:
         """Return where this worker runs."""
@@ -174,9 +190,9 @@ class Supervisor:
         start_timeout_s: longest wait for a place while no other worker runs.
         hang_s: longest silence of a worker that was asked.
         max_losses: losses in a row after which it gives up; 0 for never.
-        n_spares: workers of each kind of needs that have begun without a group. One of them has
-            `take_over` called with what a worker is made of, when a worker is lost; loading
-            networks takes longer than all else.
+        n_spares: workers of each kind of needs that have begun without a group, when all groups had
+            a place. One of them has `take_over` called with what a worker is made of, when a worker
+            is lost; loading networks takes longer than all else.
     """
 
     groups: Sequence[CameraGroup]
@@ -241,7 +257,10 @@ class Supervisor:
         ray = connection.import_ray()
         if self.places:
             self._last_at_work_s = time.monotonic()
-        for post in [*self._posts.values(), *self._spares]:
+        needed = list(self._posts.values())
+        if len(self.places) == len(needed):  # spare ones take no place that a group waits for
+            needed += self._spares
+        for post in needed:
             if post.actor is None and time.monotonic() >= post.start_at_s:
                 self._start(post)
         self._look_at_spares()

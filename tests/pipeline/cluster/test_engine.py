@@ -47,6 +47,17 @@ def test_an_address_that_nobody_answers_is_one_line(
     assert line.startswith("error: ray.address=127.0.0.1:9: nobody answers (")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_spare_workers_without_room_on_this_machine_are_one_line(
+    sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray")
+    line = error_of(sample, tmp_path / "out", capsys, "ray.spare_workers=1000")
+    assert line.startswith("error: the cluster is too small for 1001 workers: ")
+    assert line.endswith("or lower ray.spare_workers")
+
+
 def test_only_runs_on_a_cluster_are_resumed(
     sample: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

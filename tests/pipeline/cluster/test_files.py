@@ -86,6 +86,19 @@ def test_a_killed_worker_and_a_killed_machine_change_nothing(
     assert not (tmp_path / "out" / UNFINISHED).exists()
 
 
+def test_with_a_spare_worker_the_results_are_the_same_whichever_worker_is_killed(
+    machines: Machines, sample: Path, tmp_path: Path, expected: dict[str, bytes]
+) -> None:
+    process = started(machines, sample, tmp_path / "out", "--set", "ray.spare_workers=1")
+    process.send_signal(signal.SIGSTOP)  # the other worker waits soon, until the spare one is there
+    wait_until(lambda: len(machines.worker_pids()) == 2, timeout_s=150)
+    kill(machines.worker_pids()[0])
+    process.send_signal(signal.SIGCONT)
+    said, _ = process.communicate()
+    assert process.returncode == 0, said
+    assert results(tmp_path / "out") == expected
+
+
 def test_a_run_whose_command_was_killed_goes_on_and_ends_with_the_same_results(
     machines: Machines, sample: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:

@@ -34,14 +34,11 @@ class Adder(SupervisedWorker):
     """Counts on from a number."""
 
     def __init__(self, first: int) -> None:
-        self._number = first
-
-    def take_over(self, first: int) -> None:
-        self._number = first
+        super().__init__(first, has_cameras=True)
 
     def next(self) -> int:
-        self._number += 1
-        return self._number
+        self._job += 1
+        return int(self._job)
 
     def fail(self) -> None:
         raise SourceError("cam1.mp4: is gone")
