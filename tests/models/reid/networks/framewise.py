@@ -48,3 +48,19 @@ def check_the_feature(made: FrameWise, given: Clips, width: int) -> None:
     assert distance(alone, features[1:]) < 0.01 and distance(features[:1], features[1:]) > 0.1
     images[~mask] = torch.nan
     assert_close(made(images, mask, quality), features)
+
+
+def check_training(made: FrameWise, given: Clips, n_classes: int, width: int) -> None:
+    """Every real frame has scores, which are those of the classifier, and every parameter learns.
+
+    The network has one classifier.
+    """
+    out = made(*given)
+    assert [tuple(x.shape) for x in out.logits] == [(3, n_classes)]
+    assert [tuple(x.shape) for x in out.features] == [(3, width)]
+    assert out.owners.tolist() == [0, 0, 1] and out.attention.shape == (2, 0)
+    assert isinstance(made.image.classifier, nn.Linear)
+    assert_close(out.logits[0], made.image.classifier(out.features[0]))
+    (out.logits[0].square().sum() + out.features[0].square().sum()).backward()
+    assert [n for n, p in made.named_parameters() if p.grad is None or not p.grad.any()] == []
+    made.zero_grad()

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from models.reid.networks import mobilenet
 from models.reid.networks.frames import FrameWise
 from tests.models.reid.networks import framewise
-from tests.models.reid.networks.framewise import Clips, check_the_feature, seen
+from tests.models.reid.networks.framewise import Clips, check_the_feature, check_training, seen
 
 C = 5
 WIDTHS = {"mobilenetv2_x1_0": 1280, "mobilenetv2_x1_4": 1792, "mobilenetv2_keras": 1280}
@@ -65,16 +65,7 @@ def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_no
 
 @pytest.mark.parametrize("name", mobilenet.NAMES)
 def test_training_scores_every_real_frame_and_reaches_every_parameter(name: str) -> None:
-    made = network(name).train()
-    out = made(*clips())
-    assert [tuple(x.shape) for x in out.logits] == [(3, C)]
-    assert [tuple(x.shape) for x in out.features] == [(3, WIDTHS[name])]
-    assert out.owners.tolist() == [0, 0, 1] and out.attention.shape == (2, 0)
-    assert isinstance(made.image.classifier, nn.Linear)
-    assert_close(out.logits[0], made.image.classifier(out.features[0]))
-    (out.logits[0].square().sum() + out.features[0].square().sum()).backward()
-    assert [n for n, p in made.named_parameters() if p.grad is None or not p.grad.any()] == []
-    made.zero_grad()
+    check_training(network(name).train(), clips(), C, WIDTHS[name])
 
 
 def test_a_unit_loss_feature_leaves_the_classifier_the_raw_one() -> None:

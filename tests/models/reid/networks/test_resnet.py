@@ -10,7 +10,13 @@ from torch.testing import assert_close
 
 from models.reid.networks import backbones, resnet
 from models.reid.networks.frames import FrameWise
-from tests.models.reid.networks.framewise import check_the_feature, clips, distance, seen
+from tests.models.reid.networks.framewise import (
+    check_the_feature,
+    check_training,
+    clips,
+    distance,
+    seen,
+)
 
 C = 5
 WIDTHS = {"resnet50": 2048, "resnet101": 2048, "resnet50_fc512": 512, "resnet50mid": 3072}
@@ -64,16 +70,7 @@ def test_the_feature_has_the_width_of_the_network_and_a_missing_frame_changes_no
 
 @pytest.mark.parametrize("name", WIDTHS)
 def test_training_scores_every_real_frame_and_reaches_every_parameter(name: str) -> None:
-    made = network(name).train()
-    out = made(*clips())
-    assert [tuple(x.shape) for x in out.logits] == [(3, C)]
-    assert [tuple(x.shape) for x in out.features] == [(3, WIDTHS[name])]
-    assert out.owners.tolist() == [0, 0, 1] and out.attention.shape == (2, 0)
-    assert isinstance(made.image.classifier, nn.Linear)
-    assert_close(out.logits[0], made.image.classifier(out.features[0]))
-    (out.logits[0].square().sum() + out.features[0].square().sum()).backward()
-    assert [n for n, p in made.named_parameters() if p.grad is None or not p.grad.any()] == []
-    made.zero_grad()
+    check_training(network(name).train(), clips(), C, WIDTHS[name])
 
 
 @pytest.mark.parametrize(
