@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 BACKLOG = 64
 MAX_CONNECTIONS = 200
-START_S = 10.0
+START_S = 60.0
+"""Longest wait for the server to listen, which takes long only on a machine that is overloaded."""
 POLL_S = 0.02
 GRACE_S = 1
 STOP_S = 5.0

@@ -5,6 +5,7 @@ import { element, labelled } from "./text.js";
 const SVG = "http://www.w3.org/2000/svg";
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const MAX_LETTERS = 18; // of the name of a camera in a picture
+const SAVED_MS = 60_000; // a file has been saved after so long, also where the machine is busy
 
 /** Return a value, or the end of a range that it is beyond. */
 export function clamp(value, low, high) {
@@ -141,5 +142,5 @@ export function save(name, text) {
   link.href = URL.createObjectURL(new Blob([text], { type: "application/yaml" }));
   link.download = name;
   link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  setTimeout(() => URL.revokeObjectURL(link.href), SAVED_MS);
 }

@@ -1,6 +1,7 @@
 """Exported files say what the results say, by the libraries that people read them with."""
 
 import contextlib
+import gc
 import json
 import subprocess
 import sys
@@ -349,6 +350,7 @@ def export_peak(folder: Path, name: str, n_people: int) -> tuple[int, int]:
     people = [person(1 + i, walk) for i, walk in enumerate(walks)]
     results.write(folder, people, [replace(CAMERAS[1], n_frames=900)])
     with parts_of(100):
+        gc.collect()
         tracemalloc.start()
         assert run(folder, f"--{name}", folder / "out") == 0
         _, peak = tracemalloc.get_traced_memory()

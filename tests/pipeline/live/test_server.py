@@ -22,9 +22,11 @@ from pipeline.config import ServeConfig
 from pipeline.errors import ConfigError
 from pipeline.live.access import COOKIE
 from pipeline.live.hub import Hub, PersonNow
-from pipeline.live.server import Server
+from pipeline.live.server import UNREAD_MS, Server
 from pipeline.sources.live.health import Health
 from tests.conftest import ROOT
+from tests.ports import kept_port
+from tests.waiting import wait_until
 
 pytest.importorskip("fastapi", reason="needs the package fastapi")
 pytest.importorskip("uvicorn", reason="needs the package uvicorn")
@@ -35,6 +37,8 @@ streams = pytest.importorskip("pipeline.live.streams")
 TOKEN = "correct-horse-battery"
 STREAMS = ("/events", "/api/pictures", "/api/cameras/door/live.mjpg")
 JPEG = b"\xff\xd8 not decoded here \xff\xd9"
+PATIENCE_S = 60.0
+"""What takes longer has failed, on a busy machine too."""
 
 
 def filled_hub() -> Hub:
@@ -88,7 +92,8 @@ class Answer:
 def ask(
     server: Server, path: str, method: str = "GET", headers: dict[str, str] | None = None
 ) -> Answer:
-    with closing(http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=10)) as asked:
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(server), timeout=PATIENCE_S)
+    with closing(connection) as asked:
         asked.request(method, path, headers=headers or {})
         return Answer(asked.getresponse())
 
@@ -101,11 +106,15 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
+def connected(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port_of(server)), timeout=PATIENCE_S)
+
+
 class Stream:
     """A connection on which a stream is asked for, and read only as far as a test does."""
 
     def __init__(self, server: Server, path: str, headers: str = "") -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port_of(server)), timeout=10)
+        self._socket = connected(server)
         request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n"
         self._socket.sendall(request.encode())
         self.got = b""
@@ -117,9 +126,8 @@ class Stream:
             self.got += part
         return self.got
 
-    def has_ended(self, wait_s: float = 10.0) -> bool:
-        """Whether the other end closes the connection in time, after what it has sent."""
-        self._socket.settimeout(wait_s)
+    def has_ended(self) -> bool:
+        """Whether the other end closes the connection, after what it has sent."""
         try:
             while self._socket.recv(65536):
                 pass
@@ -131,14 +139,21 @@ class Stream:
         self._socket.close()
 
 
+def serving() -> set[threading.Thread]:
+    """The threads of servers."""
+    return {thread for thread in threading.enumerate() if thread.name == "serve"}
+
+
 def test_it_listens_when_start_returns_and_does_not_after_stop(hub: Hub) -> None:
-    server = Server(hub, ServeConfig())
-    server.start()
-    assert ask(server, "/healthz").status == 200
-    server.stop()
-    with pytest.raises(ConnectionRefusedError):
-        ask(server, "/healthz")
-    assert not [thread for thread in threading.enumerate() if thread.name == "serve"]
+    others = serving()
+    with kept_port() as port:
+        server = Server(hub, ServeConfig(port=port))
+        server.start()
+        assert ask(server, "/healthz").status == 200
+        server.stop()
+        with pytest.raises(ConnectionRefusedError):
+            ask(server, "/healthz")
+    assert serving() <= others
 
 
 def test_a_port_that_is_taken_is_one_clear_line(server: Server, hub: Hub) -> None:
@@ -182,7 +197,11 @@ except ConfigError as error:
 
 
 @pytest.mark.parametrize("is_read", [True, False], ids=["read", "never read"])
-def test_it_stops_within_seconds_though_streams_are_open(hub: Hub, is_read: bool) -> None:
+def test_it_stops_though_streams_are_open(
+    hub: Hub, is_read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.live.server.UNREAD_MS", 600_000)  # which would end them as well
+    others = serving()
     server = Server(hub, ServeConfig())
     server.start()
     opened = [Stream(server, path) for path in STREAMS]
@@ -190,18 +209,17 @@ def test_it_stops_within_seconds_though_streams_are_open(hub: Hub, is_read: bool
         stream.read_until(b"200 OK")
     if not is_read:
         fill(hub, seconds=1.0)
-    begun_s = time.monotonic()
     server.stop()
-    assert time.monotonic() - begun_s < 4
-    assert not [thread for thread in threading.enumerate() if thread.name == "serve"]
+    assert serving() <= others
     for stream in opened:
         assert stream.has_ended()
         stream.close()
 
 
 def test_cameras_are_listed_with_their_health(server: Server) -> None:
+    asked_s = time.time()
     answer = ask(server, "/api/cameras")
-    assert abs(answer.json["now_s"] - time.time()) < 5
+    assert asked_s - 5 < answer.json["now_s"] < time.time() + 5
     door, yard = answer.json["cameras"]
     assert door == ask(server, "/api/cameras/door").json
     assert door == {
@@ -256,6 +274,13 @@ def test_what_does_not_exist_is_404_with_a_line_of_json(server: Server, path: st
     assert "\n" not in answer.json["detail"]
 
 
+@pytest.fixture
+def long_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A camera is still watched when a busy machine comes to look."""
+    monkeypatch.setattr("pipeline.live.hub.WATCHED_S", 600.0)
+
+
+@pytest.mark.usefixtures("long_watch")
 def test_the_newest_picture_is_the_snapshot(server: Server, hub: Hub) -> None:
     assert not hub.is_watched("door")
     assert ask(server, "/api/cameras/door/snapshot.jpg").body == JPEG
@@ -264,13 +289,14 @@ def test_the_newest_picture_is_the_snapshot(server: Server, hub: Hub) -> None:
     assert ask(server, "/api/cameras/door/snapshot.jpg").body == b"newer"
 
 
+@pytest.mark.usefixtures("long_watch")
 def test_a_snapshot_of_a_camera_that_nobody_watched_is_a_new_picture(
-    server: Server, hub: Hub
+    server: Server, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(web, "FRESH_S", PATIENCE_S)
+
     def publish_when_watched() -> None:
-        until_s = time.monotonic() + 10
-        while not hub.is_watched("door") and time.monotonic() < until_s:
-            time.sleep(0.01)
+        wait_until(lambda: hub.is_watched("door"))
         hub.publish_picture("door", b"fresh", 124.0)
 
     run = threading.Thread(target=publish_when_watched)
@@ -386,12 +412,14 @@ def test_a_client_that_never_reads_costs_no_memory_and_delays_nobody(
     filler = threading.Thread(target=fill, args=(hub, 3.0))
     filler.start()
     slowest_s = 0.0
-    while filler.is_alive():
+    is_filling = True
+    while is_filling:
+        is_filling = filler.is_alive()
         begun_s = time.monotonic()
         assert ask(server, "/api/cameras").status == 200
         slowest_s = max(slowest_s, time.monotonic() - begun_s)
     grown_mb = resident_mb() - before_mb
-    assert slowest_s < 1
+    assert slowest_s < 0.8 * UNREAD_MS / 1000, "it waited for those who never read"
     assert grown_mb < 60  # 8 clients times 100 pictures of 1 MB would be 800
     for stream in silent:
         stream.close()
@@ -405,8 +433,14 @@ def test_a_client_that_never_reads_is_disconnected_after_a_while(
     with Server(hub, ServeConfig()) as server:
         silent = Stream(server, "/api/pictures")
         silent.read_until(JPEG)
-        fill(hub, seconds=3.0)
-        assert silent.has_ended(wait_s=5.0)
+
+        def is_disconnected() -> bool:
+            fill(hub, seconds=0.1)
+            assert server._uvicorn is not None
+            return not server._uvicorn.server_state.connections
+
+        wait_until(is_disconnected)
+        assert silent.has_ended()
         silent.close()
 
 
@@ -420,15 +454,13 @@ def test_streams_are_limited_and_their_places_become_free(server: Server, hub: H
     assert ask(server, "/api/cameras").status == 200
     for stream in opened:
         stream.close()
-    until_s = time.monotonic() + 10
-    while True:
+
+    def is_let_in() -> bool:
         hub.say([{"time_s": 1.0, "kind": "seen"}])
-        one_more = Stream(server, "/events")
-        if b"200 OK" in one_more.read_until(b"\r\n"):
-            break
-        assert time.monotonic() < until_s
-        time.sleep(0.1)
-    one_more.close()
+        with closing(Stream(server, "/events")) as one_more:
+            return b"200 OK" in one_more.read_until(b"\r\n")
+
+    wait_until(is_let_in)
 
 
 def test_healthz_is_200_while_at_least_one_camera_is_live(server: Server, hub: Hub) -> None:
@@ -458,7 +490,7 @@ def test_a_name_that_is_pointed_here_from_outside_is_refused(server: Server) -> 
 
 
 def test_two_host_headers_are_refused(server: Server) -> None:
-    with closing(socket.create_connection(("127.0.0.1", port_of(server)), timeout=10)) as asked:
+    with closing(connected(server)) as asked:
         asked.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
         assert asked.recv(1000).split(b" ")[1] in (b"400", b"421")
 
@@ -597,10 +629,10 @@ def test_the_api_describes_itself(server: Server) -> None:
 def test_garbage_harms_nobody(server: Server) -> None:
     sent = [b"\x00\xff" * 500, b"GET / HTTP/9.9\r\n\r\n", b"GET /" + b"a" * 200_000, b"\r\n" * 99]
     for data in sent:
-        with closing(socket.create_connection(("127.0.0.1", port_of(server)), timeout=10)) as it:
-            it.sendall(data)
-            it.settimeout(0.3)
+        with closing(connected(server)) as it:
             try:
+                it.sendall(data)  # the server may have enough of it before its end
+                it.settimeout(0.3)
                 it.recv(1000)
             except (TimeoutError, ConnectionError):
                 continue
@@ -626,5 +658,5 @@ def test_many_viewers_at_once_get_what_is_published(server: Server, hub: Hub) ->
         hub.publish_picture("door", JPEG, float(number))
         hub.say([{"time_s": 1.0, "kind": "seen"}])
     for thread in threads:
-        thread.join(30)
+        thread.join()
     assert failed == []

@@ -162,10 +162,10 @@ def test_a_pause_of_hours_is_one_still_picture_of_its_length(tmp_path: Path) -> 
     times_s = [i / 10 + 18_000 * (i >= 10) for i in range(20)]
     video = write_video(tmp_path / "cam.mp4", 20, 10, times_s=times_s)
     other = make(tmp_path, "short", 5)
-    started_s = time.monotonic()
+    started_s = time.process_time()
     cameras = [camera("cam", fps=10.0, size=(64, 48)), other[0]]
     tile(cameras, [video, other[1]], tmp_path / "mosaic.mp4", 23, lambda: False)
-    assert time.monotonic() - started_s < 20
+    assert time.process_time() - started_s < 20
     with av.open(str(tmp_path / "mosaic.mp4")) as container:
         shown_s = [frame.time for frame in container.decode(video=0)]
     assert shown_s == pytest.approx(times_s, abs=0.11)

@@ -201,7 +201,7 @@ def test_a_person_who_is_in_view_for_days_is_never_held_whole() -> None:
 def test_many_links_of_one_person_are_looked_through_once() -> None:
     pieces = [tracklet("gate", i, [float(i)], [[0, 0, 9, 9]]) for i in range(3000)]
     links = [link(a, b, 0.7) for a, b in pairwise(pieces)]
-    started = time.perf_counter()
+    started_s = time.thread_time()
     probabilities = trajectories.link_probabilities(person(1, *pieces, links=links))
     assert set(probabilities.values()) == {0.7} and len(probabilities) == 3000
-    assert time.perf_counter() - started < 1
+    assert time.thread_time() - started_s < 1

@@ -15,7 +15,16 @@ from pipeline.config import Config
 from pipeline.records import Array, Frame
 from pipeline.report import __main__ as command
 from pipeline.report.stills import Stills
-from tests.browser import DESKTOP, MARKS, PHONE, By, Keys, console_of, text_of
+from tests.browser import (
+    DESKTOP,
+    MARKS,
+    PHONE,
+    By,
+    Keys,
+    console_of,
+    text_of,
+    wait_for_pictures,
+)
 from tests.pipeline.report import results
 from tests.pipeline.report.test_page import TOO_WIDE, opened
 from tests.pipeline.report.test_stills import followed, picture
@@ -98,7 +107,13 @@ def moved_to(browser: Any, x: float, y: float) -> ActionChains:
 
 
 def click(browser: Any, x: float, y: float) -> None:
+    """Click at a pixel; returns when what follows from it is drawn."""
     moved_to(browser, x, y).click().perform()
+    wait_for_pictures(browser)
+
+
+def wait_for_handles(browser: Any, n: int, selector: str = ".handle") -> None:
+    wait_until(lambda: len(handles(browser, selector)) == n)
 
 
 def settings_of(browser: Any, folder: Path) -> Config:
@@ -180,8 +195,10 @@ def test_the_homography_of_floor_points_is_that_of_numpy_and_errors_are_shown(
 ) -> None:
     opened(browser, empty, "#draw")
     use(browser, "floor")
-    for (x, y), place in list(zip(PIXELS, METRES, strict=True))[:n_points]:
+    known = list(zip(PIXELS, METRES, strict=True))[:n_points]
+    for number, ((x, y), place) in enumerate(known, start=1):
         click(browser, x, y)
+        wait_for_handles(browser, number, ".on-floor")
         fields = browser.find_elements(By.CSS_SELECTOR, ".drawn tbody tr:last-child input")
         for metres_field, metres in zip(fields, place, strict=True):
             metres_field.send_keys(str(metres))
@@ -207,9 +224,10 @@ def test_points_on_one_line_give_no_homography_and_say_so(
     use(browser, "floor")
     for number, (x, y) in enumerate([(100, 100), (200, 200), (300, 300), (400, 400)]):
         click(browser, x, y)
+        wait_for_handles(browser, number + 1, ".on-floor")
         for metres_field in browser.find_elements(By.CSS_SELECTOR, ".drawn tr:last-child input"):
             metres_field.send_keys(str(number))
-    assert "do not tell the floor" in text_of(browser, ".drawn")
+    wait_until(lambda: "do not tell the floor" in text_of(browser, ".drawn"))
     assert settings_of(browser, tmp_path).cameras[0].homography == []
 
 
@@ -222,6 +240,7 @@ def test_an_area_is_drawn_and_changed_by_keyboard(
     for arrow in (Keys.ARROW_LEFT, Keys.ARROW_DOWN, Keys.ARROW_RIGHT, Keys.ARROW_UP):
         keys.send_keys(arrow * 5, Keys.ENTER)
     keys.send_keys(Keys.ARROW_LEFT * 5, Keys.ENTER)
+    wait_until(lambda: settings_of(browser, tmp_path).zones)
     (area,) = settings_of(browser, tmp_path).zones
     corners = np.array([[-5, 0], [-5, 5], [0, 5], [0, 0]]) * step + [WIDTH / 2, HEIGHT / 2]
     assert np.array(area.polygon) == pytest.approx(corners, abs=1)
@@ -244,6 +263,7 @@ def test_everything_can_be_undone(browser: Any, empty: Path, tmp_path: Path) -> 
     browser.find_element(By.CSS_SELECTOR, ".tools .primary").click()
     before = settings_of(browser, tmp_path).zones
     moved_to(browser, *SQUARE[0]).click_and_hold().move_by_offset(40, 30).release().perform()
+    wait_for_pictures(browser)
     after = settings_of(browser, tmp_path).zones
     unit = WIDTH / stage(browser).size["width"]
     way = np.array(after[0].polygon[0]) - np.array(before[0].polygon[0])
@@ -268,11 +288,11 @@ def test_a_corner_too_many_is_taken_back_and_escape_drops_the_shape(
     opened(browser, empty, "#draw")
     for x, y in [*SQUARE[:3], [600, 20]]:
         click(browser, x, y)
-    assert len(handles(browser)) == 4
+    wait_for_handles(browser, 4)
     stage(browser).send_keys(Keys.BACKSPACE)
-    assert len(handles(browser)) == 3
+    wait_for_handles(browser, 3)
     stage(browser).send_keys(Keys.ESCAPE)
-    assert len(handles(browser)) == 0
+    wait_for_handles(browser, 0)
     assert settings_of(browser, tmp_path).zones == []
 
 
@@ -291,6 +311,7 @@ def test_another_camera_has_its_own_picture_and_shapes(
     use(browser, "line")
     click(browser, 100, 100)
     click(browser, 200, 200)
+    wait_for_handles(browser, 2)
     assert settings_of(browser, tmp_path).zones[-1].camera == "yard"
 
 
@@ -342,5 +363,6 @@ def test_nothing_about_zones_is_wider_than_the_screen(
     browser: Any, drawn: Path, size: tuple[int, int], view: str
 ) -> None:
     opened(browser, drawn, view, size)
+    wait_for_pictures(browser)
     in_pictures = TOO_WIDE.replace(".graph", ".graph, .still, pre")
     assert browser.execute_script(in_pictures) == [True, []]

@@ -29,6 +29,7 @@ from tests.browser import (
     requests_of,
     set_size,
     text_of,
+    wait_for_pictures,
 )
 from tests.conftest import ROOT
 from tests.pipeline.linking.test_linker import seen
@@ -41,10 +42,8 @@ from tests.waiting import wait_until
 pytestmark = MARKS
 
 HOSTILE = "</script><img src=x onerror=document.title='taken'>"
-MAX_FIRST_PAINT_MS = 3000
-"""Measured: 50 to 130 ms, and 250 to 550 ms until the list is there. Other work on the machine may
-take its time.
-"""
+MAX_OPEN_CPU_S = 3.0
+"""Of the page's own thread until the list is there; 0.45 s were measured."""
 MAX_BIG_BYTES = 30_000_000
 TOO_WIDE = """
 const wide = [...document.querySelectorAll("body *")].filter((each) => {
@@ -97,6 +96,28 @@ def shown_ids(browser: Any) -> list[str]:
     return rows.map((row) => row.querySelector(".number").textContent);
     """
     return [str(each) for each in browser.execute_script(script)]
+
+
+# The videos that are shown one after the other, and what is said instead of one, with each picture
+# that the browser draws: the player moves its clock then and only then.
+RECORD = """
+window.recorded = [];
+const record = () => {
+  const message = document.querySelector(".screen .empty:not([hidden])");
+  const videos = [...document.querySelectorAll("video")];
+  const shown = videos.filter((each) => each.readyState >= 2 && !each.seeking);
+  const names = shown.map((each) => each.currentSrc.split("/").pop()).join(" ");
+  const now = message?.textContent || names;
+  if (now && now !== window.recorded.at(-1)) window.recorded.push(now);
+  requestAnimationFrame(record);
+};
+record();
+"""
+
+
+def recorded(browser: Any) -> list[str]:
+    """What was shown since `RECORD` was run."""
+    return [str(each) for each in browser.execute_script("return window.recorded")]
 
 
 def choose(browser: Any, field: str, value: str) -> None:
@@ -207,7 +228,9 @@ def test_people_at_a_time_are_shown_from_the_site(browser: Any, small: Path) -> 
     wait_until(lambda: text_of(browser, ".chart output").startswith("1 person within 1.0 s"))
     browser.find_element(By.CSS_SELECTOR, ".chart button").click()
     wait_until(lambda: shown_ids(browser) == ["1"])
+    wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
     browser.execute_script("location.hash = 'site'")
+    wait_until(time_of.is_displayed)
     time_of.send_keys(Keys.ARROW_RIGHT * 4)
     wait_until(lambda: text_of(browser, ".chart output").endswith("within 1.0 s from 0:04"))
     browser.find_element(By.CSS_SELECTOR, ".chart button").click()
@@ -218,8 +241,8 @@ def test_people_at_a_time_are_shown_from_the_site(browser: Any, small: Path) -> 
 
 
 def scrubber_says(browser: Any) -> str:
-    scrubber = browser.find_element(By.CSS_SELECTOR, ".scrubber")
-    return str(scrubber.get_attribute("aria-valuetext"))
+    script = "return document.querySelector('.scrubber')?.getAttribute('aria-valuetext') ?? ''"
+    return str(browser.execute_script(script))
 
 
 def test_a_click_on_a_bar_goes_to_the_clicked_time(browser: Any, small: Path) -> None:
@@ -273,8 +296,8 @@ def test_a_heat_map_tells_the_time_of_a_spot(browser: Any, small: Path) -> None:
     label = picture.get_attribute("aria-label")
     assert label.startswith("gate: people stood in the picture for 36 s, longest at ")
     picture.send_keys(Keys.ARROW_DOWN)
-    told = text_of(browser, ".heat output")
-    assert told.endswith(label.split("longest at ")[1])
+    spot = label.split("longest at ")[1]
+    wait_until(lambda: text_of(browser, ".heat output").endswith(spot))
     picture.send_keys(Keys.ARROW_RIGHT * 70)
     wait_until(lambda: "at 99% from the left" in text_of(browser, ".heat output"))
     picture.send_keys(Keys.TAB)
@@ -290,7 +313,8 @@ def test_a_heat_map_is_drawn_on_the_still_of_the_camera(browser: Any, tmp_path: 
     script = COPIED + "return [...data.slice(0, 3)];"
     hall = ".heat:nth-child(2) .heat-map"
     wait_until(lambda: min(browser.execute_script(script, hall)) > 100)
-    assert browser.execute_script(script, ".heat:nth-child(1) .heat-map") == [11, 13, 16]
+    gate = ".heat:nth-child(1) .heat-map"
+    wait_until(lambda: browser.execute_script(script, gate) == [11, 13, 16])
 
 
 def test_the_colours_of_a_heat_map_grow_lighter_all_the_way(browser: Any, small: Path) -> None:
@@ -425,6 +449,7 @@ def test_nothing_is_wider_than_the_screen(
 ) -> None:
     opened(browser, small, view, size)
     wait_until(lambda: text_of(browser, "main"))
+    wait_for_pictures(browser)
     assert browser.execute_script(TOO_WIDE) == [True, []]
 
 
@@ -443,6 +468,8 @@ def test_on_a_phone_the_list_and_a_person_take_turns(browser: Any, small: Path) 
 def test_text_stands_out_from_its_ground(browser: Any, small: Path, dark: bool) -> None:
     opened(browser, small, "#people/10", dark=dark)
     wait_until(lambda: text_of(browser, "#person-title") == "Person 10")
+    wait_for_pictures(browser)
+    wait_until(lambda: browser.execute_script("return !document.getAnimations().length"))
     script = """
     const light = (text) => {
       const parts = text.match(/[\\d.]+/g).map(Number);
@@ -484,10 +511,13 @@ def test_thousands_of_people_open_at_once_and_scroll(browser: Any, tmp_path: Pat
     results.write(tmp_path, 5000, 12, cameras, has_floor=True)
     assert command.main([str(tmp_path)]) == 0
     assert (tmp_path / "report.html").stat().st_size < MAX_BIG_BYTES
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
     opened(browser, tmp_path)
     wait_until(lambda: text_of(browser, "#n-found") == "5,000 people")
-    paint = "return performance.getEntriesByName('first-contentful-paint')[0].startTime"
-    assert browser.execute_script(paint) < MAX_FIRST_PAINT_MS
+    metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    (open_s,) = [each["value"] for each in metrics if each["name"] == "TaskDuration"]
+    assert 0 < open_s < MAX_OPEN_CPU_S
+    browser.execute_cdp_cmd("Performance.disable", {})
     scroll = """
     const [list, done] = [document.getElementById("person-list"), arguments[0]];
     let steps = 0;
@@ -539,7 +569,7 @@ def test_a_tracklet_and_the_scrubber_move_the_videos_beside_the_page(
         return is_near and set(found) == {"cam1.mp4", "cam2.mp4"}
 
     wait_until(lambda: are_at(last["times_s"][0]))
-    assert name in text_of(browser, ".told")
+    wait_until(lambda: name in text_of(browser, ".told"))
     scrubber = browser.find_element(By.CSS_SELECTOR, ".scrubber")
     scrubber.send_keys(Keys.ARROW_LEFT * 10)
     wait_until(lambda: are_at(last["times_s"][0] - 0.4))
@@ -568,10 +598,10 @@ def press(browser: Any, *keys: str) -> None:
     browser.find_element(By.TAG_NAME, "body").send_keys(*keys)
 
 
-def with_videos(folder: Path, n_people: int = 1, **starts_s: float) -> Path:
-    """Results of cameras with videos of 10 s, which begin at a time."""
+def with_videos(folder: Path, n_people: int = 1, lasts_s: int = 10, **starts_s: float) -> Path:
+    """Results of cameras with videos, which begin at a time."""
     for name in starts_s:
-        write_video(folder / f"{name}.mp4", 100, 10, (64, 48))
+        write_video(folder / f"{name}.mp4", 10 * lasts_s, 10, (64, 48))
     files = [f"{name}.mp4" for name in starts_s]
     results.write(folder, n_people, 3, list(starts_s), files=files)
     with results.changed(folder, "trajectories.json") as document:
@@ -582,31 +612,35 @@ def with_videos(folder: Path, n_people: int = 1, **starts_s: float) -> Path:
 
 def test_the_route_is_played_from_camera_to_camera(browser: Any, tmp_path: Path) -> None:
     watch(browser, with_videos(tmp_path, gate=0, hall=0, yard=0), "hall")
+    wait_until(lambda: set(times_of(browser)) == {"hall.mp4"})
+    browser.execute_script(RECORD)
     browser.find_element(By.CSS_SELECTOR, ".player .primary").click()
-    for name in ("gate.mp4", "hall.mp4", "yard.mp4"):
-        wait_until(lambda name=name: set(times_of(browser)) == {name})  # type: ignore[misc]
+    wait_until(lambda: times_of(browser).get("yard.mp4", 0) >= 7.0)
     wait_until(lambda: text_of(browser, ".toggle") == "Play")
-    assert times_of(browser)["yard.mp4"] >= 7.0
+    assert recorded(browser)[-3:] == ["gate.mp4", "hall.mp4", "yard.mp4"]
 
 
 def test_videos_side_by_side_are_played_on_one_clock(browser: Any, tmp_path: Path) -> None:
-    watch(browser, with_videos(tmp_path, gate=0, hall=-2, yard=0.5))
+    watch(browser, with_videos(tmp_path, lasts_s=60, gate=0, hall=-2, yard=0.5))
     wait_until(lambda: len(times_of(browser)) == 2)
     assert text_of(browser, ".screen .empty") == "", "the first is there"
     assert text_of(browser, ".screen:nth-child(3) .empty") == "No video at this time"
+    browser.find_element(By.CSS_SELECTOR, ".follow input").click()
     browser.find_element(By.CSS_SELECTOR, "select[aria-label=Speed] option[value='2']").click()
     press(browser, Keys.SPACE)
-    wait_until(lambda: times_of(browser).get("yard.mp4", 0) > 2)
-    for _ in range(10):
+
+    def are_together(within_s: float) -> bool:
         times_s = times_of(browser)
-        if len(times_s) == 3:
-            since_start = [times_s["gate.mp4"], times_s["hall.mp4"] - 2, times_s["yard.mp4"] + 0.5]
-            assert max(since_start) - min(since_start) < 0.2
+        if len(times_s) < 3 or times_s["yard.mp4"] < 2:
+            return False
+        since_start = [times_s["gate.mp4"], times_s["hall.mp4"] - 2, times_s["yard.mp4"] + 0.5]
+        return max(since_start) - min(since_start) < within_s
+
+    wait_until(lambda: are_together(within_s=0.2))
+    assert text_of(browser, ".toggle") == "Pause"
     press(browser, Keys.SPACE)
-    wait_until(lambda: text_of(browser, ".toggle") == "Play" and len(times_of(browser)) == 3)
-    times_s = times_of(browser)
-    assert times_s["hall.mp4"] - times_s["gate.mp4"] == pytest.approx(2, abs=0.01)
-    assert times_s["gate.mp4"] - times_s["yard.mp4"] == pytest.approx(0.5, abs=0.01)
+    wait_until(lambda: text_of(browser, ".toggle") == "Play")
+    wait_until(lambda: are_together(within_s=0.01))
 
 
 def test_of_many_cameras_the_four_are_shown_that_matter_for_the_person(
@@ -636,9 +670,9 @@ def test_the_player_is_moved_by_keyboard(browser: Any, tmp_path: Path) -> None:
         wait_until(lambda clock=clock: text_of(browser, ".clock") == clock)  # type: ignore[misc]
     press(browser, ">", ">")
     speed = "return document.querySelector('select[aria-label=Speed]').value"
-    assert browser.execute_script(speed) == "4"
+    wait_until(lambda: browser.execute_script(speed) == "4")
     press(browser, "<")
-    assert browser.execute_script(speed) == "2"
+    wait_until(lambda: browser.execute_script(speed) == "2")
     browser.find_element(By.ID, "search").send_keys(Keys.SPACE, "gate", Keys.ARROW_LEFT)
     assert text_of(browser, ".clock") == "0:08.9", "keys of a text field are its own"
 
@@ -697,6 +731,10 @@ def marks_the_white_corner(browser: Any) -> bool:
     if box is None:
         return False
     left, top, right, bottom = box
+    height, width = page.shape[:2]
+    is_whole = left >= 0 and top >= 0 and right + 12 < width and bottom + 10 < height
+    if not is_whole or min(right - left, bottom - top) < 8:
+        return False
     is_white = page[top + 3 : bottom - 3, left + 3 : right - 3].min() > 180
     is_dark_right = page[top + 3 : bottom - 3, right + 8 : right + 12].max() < 100
     is_dark_below = page[bottom + 8 : bottom + 10, left + 3 : right - 3].max() < 100
@@ -773,7 +811,9 @@ def test_segments_of_a_live_run_are_played_one_after_the_other(
     wait_until(lambda: text_of(browser, ".screen .empty") == "No video at this time")
     press(browser, *[Keys.ARROW_RIGHT] * 4)
     wait_until(lambda: is_shown(names[2], 1, grey_of(9)))
-    press(browser, *[Keys.ARROW_LEFT] * 8, Keys.SPACE)
-    wait_until(lambda: set(times_of(browser)) == {names[1]})
-    wait_until(lambda: text_of(browser, ".screen .empty") == "No video at this time")
-    wait_until(lambda: set(times_of(browser)) == {names[2]})
+    press(browser, *[Keys.ARROW_LEFT] * 8)
+    wait_until(lambda: is_shown(names[0], 1, grey_of(1)))
+    browser.execute_script(RECORD)
+    press(browser, Keys.SPACE)
+    wait_until(lambda: len(recorded(browser)) >= 4)
+    assert recorded(browser)[:4] == [*names[:2], "No video at this time", names[2]]

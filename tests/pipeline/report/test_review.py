@@ -13,7 +13,7 @@ from pipeline.linking.clustering import corrections
 from pipeline.linking.reasons import SAME_TIME
 from pipeline.report import __main__ as command
 from pipeline.report import html
-from tests.browser import DESKTOP, MARKS, PHONE, By, console_of, text_of
+from tests.browser import DESKTOP, MARKS, PHONE, By, console_of, text_of, wait_for_pictures
 from tests.pipeline.report import results
 from tests.pipeline.report.test_data import document_of
 from tests.pipeline.report.test_page import HOSTILE, TOO_WIDE, opened, press
@@ -59,8 +59,12 @@ def click(browser: Any, selector: str, text: str) -> None:
 
 
 def asked(browser: Any) -> list[str]:
-    """Numbers of the people in the question."""
-    return [each.text for each in browser.find_elements(By.CSS_SELECTOR, ".side .number")]
+    """Numbers of the people in the question; none while it is not visible."""
+    script = """
+    const all = [...document.querySelectorAll(".side .number")];
+    return all.filter((each) => each.checkVisibility()).map((each) => each.innerText);
+    """
+    return [str(each) for each in browser.execute_script(script)]
 
 
 def n_people(browser: Any) -> str:
@@ -237,20 +241,26 @@ def test_corrections_that_were_applied_before_are_kept_in_the_file(
     opened(browser, tmp_path, "#review")
     wait_until(lambda: asked(browser) == ["1", "2"])
     press(browser, "d")
+    wait_until(lambda: text_of(browser, "#pending"))
     found = downloaded(browser, tmp_path)
     assert found.same == [["gate/0", "hall/0@30"]]
     assert found.different == [["gate/0@0", "hall/1@20"]]
+
+
+def focused(browser: Any) -> str:
+    """Id of the element that has the focus."""
+    return str(browser.execute_script("return document.activeElement.id"))
 
 
 def test_a_tracklet_leaves_its_person_or_all_of_them(browser: Any, folder: Path) -> None:
     opened(browser, folder, "#people/5")
     wait_until(lambda: text_of(browser, "#person-title") == "Person 5")
     click(browser, ".heading button", "Correct")
-    assert browser.switch_to.active_element.get_attribute("id") == "same-as"
+    wait_until(lambda: focused(browser) == "same-as")
     browser.execute_script("document.querySelector('.piece button:nth-of-type(2)').focus()")
     click(browser, ".piece button", "Not this person")
     wait_until(lambda: n_people(browser) == "31 people")
-    assert browser.switch_to.active_element.get_attribute("id") == "person-title"
+    wait_until(lambda: focused(browser) == "person-title")
     opened(browser, folder, "#people/5")
     wait_until(lambda: "2 tracklets" in text_of(browser, ".heading"))
     click(browser, ".piece button", "Not a person")
@@ -315,8 +325,8 @@ def test_a_person_is_said_to_be_another_one(browser: Any, folder: Path) -> None:
     field = browser.find_element(By.ID, "same-as")
     join = browser.find_element(By.CSS_SELECTOR, ".same-as button")
     field.send_keys("99")
+    wait_until(lambda: text_of(browser, ".same-as .shown") == "There is no person 99")
     assert not join.is_enabled()
-    assert text_of(browser, ".same-as .shown") == "There is no person 99"
     field.clear()
     field.send_keys("9")
     wait_until(join.is_enabled)
@@ -324,6 +334,13 @@ def test_a_person_is_said_to_be_another_one(browser: Any, folder: Path) -> None:
     join.click()
     wait_until(lambda: n_people(browser) == "29 people")
     wait_until(lambda: "6 tracklets" in text_of(browser, ".heading"))
+
+
+def say_same_as(browser: Any, person: str) -> None:
+    browser.find_element(By.ID, "same-as").send_keys(person)
+    join = browser.find_element(By.CSS_SELECTOR, ".same-as button")
+    wait_until(join.is_enabled)
+    join.click()
 
 
 def test_who_is_seen_beside_somebody_is_joined_with_them_on_a_second_click(
@@ -336,8 +353,7 @@ def test_who_is_seen_beside_somebody_is_joined_with_them_on_a_second_click(
     assert command.main([str(tmp_path)]) == 0
     opened(browser, tmp_path, "#people/1")
     wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
-    browser.find_element(By.ID, "same-as").send_keys("2")
-    browser.find_element(By.CSS_SELECTOR, ".same-as button").click()
+    say_same_as(browser, "2")
     asks = "Both are in gate for 0.6 s at the same time."
     wait_until(lambda: asks in text_of(browser, ".same-as .shown"))
     assert n_people(browser) == "3 people"
@@ -351,8 +367,7 @@ def test_an_answer_that_contradicts_another_is_refused(browser: Any, folder: Pat
     press(browser, "d")
     opened(browser, folder, "#people/1")
     wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
-    browser.find_element(By.ID, "same-as").send_keys("2")
-    browser.find_element(By.CSS_SELECTOR, ".same-as button").click()
+    say_same_as(browser, "2")
     wait_until(lambda: "contradicts an earlier answer" in text_of(browser, ".correct .doubt"))
     assert n_people(browser) == "30 people"
     assert text_of(browser, "#pending span") == "Preview with 1 correction"
@@ -372,9 +387,9 @@ def test_who_leaves_unsaved_answers_is_asked_where_nothing_can_be_stored(
     wait_until(lambda: asked(browser) == ["1", "2"])
     assert browser.execute_script(leaves) is False
     press(browser, "s")
-    assert browser.execute_script(leaves) is True
+    wait_until(lambda: browser.execute_script(leaves) is True)
     click(browser, "#download", "Download")
-    assert browser.execute_script(leaves) is False
+    wait_until(lambda: browser.execute_script(leaves) is False)
     browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
 
 
@@ -431,9 +446,11 @@ def test_the_review_is_not_wider_than_the_screen(
     wait_until(lambda: asked(browser) == ["1", "2"])
     press(browser, "s")
     wait_until(lambda: "Preview" in text_of(browser, "#pending"))
+    wait_for_pictures(browser)
     assert browser.execute_script(TOO_WIDE) == [True, []]
     opened(browser, folder, "#people/1", size)
     wait_until(lambda: text_of(browser, "#person-title") == "Person 1")
+    wait_for_pictures(browser)
     assert browser.execute_script(TOO_WIDE) == [True, []]
 
 
