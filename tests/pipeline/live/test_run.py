@@ -96,10 +96,13 @@ class Tardy(NoEmbedder):
 
 
 def write_camera(folder: Path, name: str, seconds: float = 3.0) -> Path:
-    """A file to play, and beside it the boxes of the person in it."""
+    """A file to play, and beside it the boxes of the person in it.
+
+    The person is wide, so that one track follows it also where a busy machine misses pictures.
+    """
     n_frames = round(seconds * FPS)
     video = write_video(folder / f"{name}.mp4", n_frames, FPS, SIZE)
-    lines = [f"{n + 1},1,{10 + n * 90 // n_frames},20,24,70,1,1,1\n" for n in range(n_frames)]
+    lines = [f"{n + 1},1,{10 + n * 90 // n_frames},20,40,70,1,1,1\n" for n in range(n_frames)]
     (folder / f"{name}.txt").write_text("".join(lines))
     return video
 
