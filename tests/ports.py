@@ -1,4 +1,4 @@
-"""A port on which a test may start its server again."""
+"""A TCP port of this machine on which a test may start its server, once and again."""
 
 import socket
 import sys
@@ -7,11 +7,12 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def kept_port() -> Iterator[int]:
-    """Give a port of this machine that no other program gets while no server listens on it.
+def reserved_port() -> Iterator[int]:
+    """Give a port that no other program gets while no server listens on it.
 
-    A socket that does not listen keeps it. On Linux a server with SO_REUSEADDR, as all servers
-    here have, can listen on it nevertheless; elsewhere the port is only one that was free.
+    A socket that does not listen keeps it: who connects is refused. On Linux a server with
+    SO_REUSEADDR, as all servers here have, can listen on it nevertheless; elsewhere the port is
+    only one that was free.
     """
     with socket.socket() as keeper:
         keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

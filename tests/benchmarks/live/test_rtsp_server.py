@@ -4,8 +4,9 @@ import itertools
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import av
@@ -13,13 +14,20 @@ import numpy as np
 import pytest
 
 from benchmarks.live.rtsp_server import HOST, RtspServer
+from tests.lateness import Lateness
+from tests.ports import reserved_port
 from tests.videos import write_video
 
 FPS = 25
 SIZE = (160, 96)
 OPEN_AND_READ_S = (5, 2)
-CONNECTED_WITHIN_S = 1.0
-"""Also on a machine that is busy."""
+CONNECTED_WITHIN_S = (1.0, 1.5, 1.8, 1.8)
+"""A camera that is to be seen from its first picture on is given so long, in one attempt after the
+other: a busy machine may need more.
+"""
+MOST = 500
+"""Packets and pictures that are read at most until something is seen."""
+LATE_IN_A_ROW = 5
 QUICK = {"analyzeduration": "100000"}
 
 
@@ -39,6 +47,16 @@ def watch(server: RtspServer, transport: str = "tcp") -> av.container.InputConta
 def pictures_of(container: av.container.InputContainer, n: int | None = None) -> list[np.ndarray]:
     decoded = itertools.islice(container.decode(video=0), n)
     return [picture.to_ndarray(format="bgr24") for picture in decoded]
+
+
+def taken_until(items: Iterator[Any], is_so: Callable[[list[Any]], object]) -> list[Any]:
+    """Take items until something is so of those so far: on a busy machine old ones come first."""
+    taken: list[Any] = []
+    for item in itertools.islice(items, MOST):
+        taken.append(item)
+        if is_so(taken):
+            break
+    return taken
 
 
 def psnr_db(a: np.ndarray, b: np.ndarray) -> float:
@@ -62,9 +80,12 @@ def test_a_client_sees_the_pictures_of_the_file(
     path = _with_b_frames(tmp_path / "b.mp4") if with_b_frames else clip
     with av.open(str(path)) as container:
         expected = pictures_of(container)
-    server = RtspServer(path, starts_at_s=time.time() + CONNECTED_WITHIN_S, loops=False)
-    with server, watch(server, transport) as stream:
-        seen = pictures_of(stream)
+    for within_s in CONNECTED_WITHIN_S:
+        server = RtspServer(path, starts_at_s=time.time() + within_s, loops=False)
+        with server, watch(server, transport) as stream:
+            seen = pictures_of(stream)
+        if len(seen) == len(expected):
+            break
 
     assert len(seen) == len(expected)
     assert min(psnr_db(a, b) for a, b in zip(seen, expected, strict=True)) > 60
@@ -88,10 +109,13 @@ def _with_b_frames(path: Path) -> Path:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_packets_carry_the_cameras_wall_clock(transport: str, clip: Path) -> None:
-    starts_at_s = time.time() + CONNECTED_WITHIN_S
-    server = RtspServer(clip, starts_at_s=starts_at_s, clock_offset_s=1.7, loops=False)
-    with server, watch(server, transport) as stream:
-        seen = [wall_s for _, wall_s in sender_times(stream)]
+    for within_s in CONNECTED_WITHIN_S:
+        starts_at_s = time.time() + within_s
+        server = RtspServer(clip, starts_at_s=starts_at_s, clock_offset_s=1.7, loops=False)
+        with server, watch(server, transport) as stream:
+            seen = [wall_s for _, wall_s in sender_times(stream)]
+        if len(seen) == 50:
+            break
 
     expected = starts_at_s + 1.7 + np.arange(50) / FPS
     np.testing.assert_allclose(seen, expected, atol=0.005)
@@ -106,11 +130,11 @@ def test_without_sender_reports_there_is_no_wall_clock(clip: Path) -> None:
 
 def test_a_clock_that_is_set_shows_with_the_next_report(clip: Path) -> None:
     with RtspServer(clip, report_s=0.2) as server, watch(server) as stream:
-        offsets_s: list[float] = []
-        for packet, wall_s in itertools.islice(sender_times(stream), 40):
-            offsets_s.append(wall_s - float(packet.pts or 0) / 90_000)
-            if len(offsets_s) == 10:
-                server.clock_offset_s = -5
+        offsets = (wall_s - float(p.pts or 0) / 90_000 for p, wall_s in sender_times(stream))
+        offsets_s = list(itertools.islice(offsets, 10))
+        server.clock_offset_s = -5
+        offsets_s += taken_until(offsets, lambda taken: taken[-1] < offsets_s[-1] - 1)
+        offsets_s += itertools.islice(offsets, 10)
 
     steps_s = np.diff(offsets_s[1:])
     assert np.isclose(steps_s, -5, atol=0.005).sum() == 1
@@ -120,8 +144,9 @@ def test_a_clock_that_is_set_shows_with_the_next_report(clip: Path) -> None:
 def test_all_clients_see_the_same_stream(clip: Path) -> None:
     with RtspServer(clip) as server, watch(server, "tcp") as first, watch(server, "udp") as second:
         assert server.n_watching == 2
-        seen = dict(_by_time(first, 75))
-        also_seen = dict(_by_time(second, 10))
+        seen = dict(_by_time(second, 10))
+        last_ms = max(seen)
+        also_seen = dict(taken_until(_by_time(first, MOST), lambda taken: taken[-1][0] >= last_ms))
 
     common = seen.keys() & also_seen.keys()
     assert len(common) >= 5
@@ -145,15 +170,17 @@ def test_a_client_that_never_reads_holds_nobody_up(clip: Path) -> None:
         with watch(server) as stream:
             assert len(pictures_of(stream, 500)) == 500
             assert server.n_watching == 2
-        begun_s = time.monotonic()
-        server.stop()
-        assert time.monotonic() - begun_s < 2
+        with Lateness() as machine:
+            begun_s = time.monotonic()
+            server.stop()
+            took_s = time.monotonic() - begun_s
+        assert took_s < 2 + LATE_IN_A_ROW * machine.worst_s
 
 
 @pytest.mark.parametrize("nonsense", [b"\r\n\r\n", b"GET\r\n\r\n", b"\xff\xfe\r\n", b"$"])
 def test_a_client_that_talks_nonsense_is_cut_off(nonsense: bytes, clip: Path) -> None:
     with RtspServer(clip) as server:
-        with socket.create_connection((HOST, server.port), timeout=5) as odd:
+        with socket.create_connection((HOST, server.port), timeout=60) as odd:
             odd.sendall(nonsense)
             odd.shutdown(socket.SHUT_WR)
             assert odd.recv(100) == b""
@@ -162,12 +189,12 @@ def test_a_client_that_talks_nonsense_is_cut_off(nonsense: bytes, clip: Path) ->
 
 
 def test_a_fast_camera_sends_more_and_its_clock_runs_as_fast(clip: Path) -> None:
-    with RtspServer(clip, speed=10) as server, watch(server) as stream:
+    with RtspServer(clip, speed=10) as server, watch(server) as stream, Lateness() as machine:
         begun_s = time.monotonic()
         seen = [wall_s for _, wall_s in itertools.islice(sender_times(stream), 250)]
         took_s = time.monotonic() - begun_s
 
-    assert took_s < 3
+    assert took_s < 3 + LATE_IN_A_ROW * machine.worst_s
     np.testing.assert_allclose(np.diff(seen), 1 / FPS, atol=0.005)
 
 
@@ -204,8 +231,11 @@ def test_another_path_is_not_found(clip: Path) -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
 def test_a_camera_that_is_stopped_comes_back_on_its_port(transport: str, clip: Path) -> None:
-    server = RtspServer(clip)
-    with server, watch(server, transport) as stream:
+    with (
+        reserved_port() as port,
+        RtspServer(clip, port=port) as server,
+        watch(server, transport) as stream,
+    ):
         assert pictures_of(stream, 10)
         server.stop()
         assert server.n_watching == 0
@@ -227,10 +257,14 @@ def _read_to_the_end(stream: av.container.InputContainer) -> None:
 
 
 def test_a_frozen_camera_sends_equal_pictures(clip: Path) -> None:
-    with RtspServer(clip, report_s=0.2) as server, watch(server) as stream:
+    with (
+        RtspServer(clip, report_s=0.2) as server,
+        watch(server) as stream,
+        Lateness() as machine,
+    ):
         assert len(np.unique(np.array(pictures_of(stream, 20))[:, -1, -1, 0])) > 5
         server.frozen = True
-        on_their_way = (pictures_of(stream, 1)[0] for _ in range(100))
+        on_their_way = (pictures_of(stream, 1)[0] for _ in range(MOST))
         for before, after in itertools.pairwise(on_their_way):
             if np.array_equal(before, after):
                 break
@@ -241,7 +275,7 @@ def test_a_frozen_camera_sends_equal_pictures(clip: Path) -> None:
         assert len(np.unique(np.array(pictures_of(stream, 50))[:, -1, -1, 0])) > 5
 
     assert np.all(frozen == frozen[0])
-    assert took_s > 1
+    assert took_s > 1 - LATE_IN_A_ROW * machine.worst_s, "they come at their rate"
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
@@ -254,11 +288,13 @@ def test_garbled_packets_spoil_pictures_and_later_ones_are_right(
         pictures_of(stream, 5)
         server.garbled_share = 0.8
         n_spoilt = 0
-        for packet in itertools.islice(stream.demux(video=0), 40):
+        for packet in itertools.islice(stream.demux(video=0), MOST):
             n_spoilt += not _is_one_of(right, packet)
+            if n_spoilt > 10:
+                break
         server.garbled_share = 0.0
         n_right = 0
-        for packet in itertools.islice(stream.demux(video=0), 200):  # first those on their way
+        for packet in itertools.islice(stream.demux(video=0), MOST):  # first those on their way
             n_right = n_right + 1 if _is_one_of(right, packet) else 0
             if n_right == 20:
                 break
@@ -280,9 +316,14 @@ def test_lost_packets_leave_gaps(clip: Path) -> None:
     with RtspServer(clip) as server, watch(server, "udp") as stream:
         pictures_of(stream, 5)
         server.lost_share = 0.5
-        seen_s = [wall_s for _, wall_s in itertools.islice(sender_times(stream), 40)]
+        walls_s = (wall_s for _, wall_s in sender_times(stream))
+        seen_s = taken_until(walls_s, lambda taken: _n_gaps(taken) > 3)
 
-    assert np.count_nonzero(np.diff(seen_s) > 1.5 / FPS) > 3
+    assert _n_gaps(seen_s) > 3
+
+
+def _n_gaps(seen_s: list[float]) -> int:
+    return int(np.count_nonzero(np.diff(seen_s) > 1.5 / FPS))
 
 
 def test_a_stream_can_be_cut_in_the_middle_of_a_picture(clip: Path) -> None:
@@ -318,22 +359,25 @@ def test_the_resolution_can_change_within_a_stream(
 ) -> None:
     other = write_video(tmp_path / "other.mp4", 50, FPS, (96, 160))
     with RtspServer(clip) as server, watch(server, transport) as stream:
-        pictures_of(stream, 5)
+        sizes = [image.shape for image in pictures_of(stream, 5)]
         server.show(other)
-        sizes = [image.shape for image in pictures_of(stream, 40)]
+        shapes = (picture.to_ndarray(format="bgr24").shape for picture in stream.decode(video=0))
+        sizes += taken_until(shapes, lambda taken: taken[-1] == (160, 96, 3))
 
     assert sizes[0] == (SIZE[1], SIZE[0], 3)
     assert sizes[-1] == (160, 96, 3)
 
 
 def test_a_pause_loses_pictures_and_the_clock_goes_on(clip: Path) -> None:
-    with RtspServer(clip) as server, watch(server) as stream:
+    with RtspServer(clip) as server, watch(server) as stream, Lateness() as machine:
         pictures_of(stream, 5)
         server.pause(1.0)
-        seen = list(itertools.islice(sender_times(stream), 40))
+        walls_s = (wall_s for _, wall_s in sender_times(stream))
+        seen_s = taken_until(walls_s, lambda taken: len(taken) > 1 and taken[-1] - taken[-2] > 0.5)
+        seen_s += itertools.islice(walls_s, 20)
 
-    steps_s = np.diff([wall_s for _, wall_s in seen])
-    assert 1.0 < steps_s.max() < 1.5
+    steps_s = np.diff(seen_s)
+    assert 1.0 < steps_s.max() < 1.5 + LATE_IN_A_ROW * machine.worst_s
     assert np.median(steps_s) == pytest.approx(1 / FPS, abs=0.005)
 
 
@@ -341,7 +385,9 @@ def test_timestamps_can_restart(clip: Path) -> None:
     with RtspServer(clip) as server, watch(server) as stream:
         stamps_s = _stamps_s(stream, 30)
         server.restart_stamps()
-        stamps_s += _stamps_s(stream, 30)
+        stamps = _stamps(stream)
+        stamps_s += taken_until(stamps, lambda taken: taken[-1] < stamps_s[-1] - 1)
+        stamps_s += itertools.islice(stamps, 10)
 
     steps_s = np.diff(stamps_s)
     assert np.count_nonzero(steps_s < -1) == 1
@@ -352,7 +398,7 @@ def test_timestamps_can_jump(clip: Path) -> None:
     with RtspServer(clip) as server, watch(server) as stream:
         stamps_s = _stamps_s(stream, 10)
         server.jump_stamps(3600)
-        stamps_s += _stamps_s(stream, 20)
+        stamps_s += taken_until(_stamps(stream), lambda taken: taken[-1] > 3600)
 
     steps_s = np.diff(stamps_s)
     assert steps_s.max() == pytest.approx(3600 + 1 / FPS, abs=0.01)
@@ -360,18 +406,23 @@ def test_timestamps_can_jump(clip: Path) -> None:
 
 
 def test_timestamps_can_freeze(clip: Path) -> None:
-    with RtspServer(clip) as server, watch(server) as stream:
+    with RtspServer(clip) as server, watch(server) as stream, Lateness() as machine:
         _stamps_s(stream, 10)
         server.freeze_stamps()
-        _stamps_s(stream, 10)
+        taken_until(_stamps(stream), lambda taken: len(taken) > 1 and taken[-1] == taken[-2])
         begun_s = time.monotonic()
         walls_s = [wall_s for _, wall_s in itertools.islice(sender_times(stream), 30)]
         took_s = time.monotonic() - begun_s
 
-    assert took_s > 0.8
-    assert len(set(walls_s)) <= 4  # one more with each report
+    assert took_s > 0.8 - LATE_IN_A_ROW * machine.worst_s
+    assert len(set(walls_s)) <= 3 + took_s  # one more with each report
+
+
+def _stamps(stream: av.container.InputContainer) -> Iterator[float]:
+    for packet in stream.demux(video=0):
+        if packet.pts is not None:
+            yield float(packet.pts * packet.time_base)
 
 
 def _stamps_s(stream: av.container.InputContainer, n: int) -> list[float]:
-    packets = itertools.islice(stream.demux(video=0), n)
-    return [float(packet.pts * packet.time_base) for packet in packets if packet.pts is not None]
+    return list(itertools.islice(_stamps(stream), n))

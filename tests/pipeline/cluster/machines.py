@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +34,14 @@ class Machines:
         """Workers of all machines."""
         return [pid for node in self._all() for pid in _workers_of(_raylet(node))]
 
-    def kill_a_machine_with_a_worker(self) -> None:
-        """Kill the raylet of a machine that is not the head, with all its processes."""
+    def kill_a_machine_and_all_workers(self) -> None:
+        """Kill a machine that is not the head and has a worker, and the workers of all machines.
+
+        It takes a moment, in which a driver that goes on would start workers again; see `held`.
+        """
         node = next(node for node in self._nodes if _workers_of(_raylet(node)))
+        pids = self.worker_pids()
         self._nodes.remove(node)
-        pids = _workers_of(_raylet(node))
         self._cluster.remove_node(node, allow_graceful=False)
         for pid in pids:
             kill(pid)
@@ -65,6 +71,16 @@ def _workers_of(raylet: int) -> list[int]:
         if is_worker and parent == raylet:
             pids.append(int(path.name))
     return pids
+
+
+@contextmanager
+def held(process: subprocess.Popen[Any]) -> Iterator[None]:
+    """Stop a process for the time of a block: a driver then sees all that was done at once."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
 
 
 def kill(pid: int) -> None:

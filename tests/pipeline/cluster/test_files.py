@@ -14,14 +14,20 @@ import pytest
 from pipeline.cluster.log import CHUNKS
 from pipeline.outputs.folder import UNFINISHED
 from tests.conftest import ROOT
-from tests.pipeline.cluster.machines import Machines, kill
+from tests.pipeline.cluster.machines import Machines, held, kill
 from tests.waiting import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 ray = pytest.importorskip("ray", reason="needs the package ray (pip install 'ray>=2.50,<3')")
 
 SECONDS = 9
+WHOLE_S = 60
+FPS = 12.5
 SETTINGS = ("device=cpu", "runtime=torch", "detector.size_px=320")
+LIMIT_S = 600
+"""Longest wait for a run that takes a minute on an idle machine."""
+TOO_BUSY = "did not answer for"
+"""Why a worker is lost that nobody has killed: the machine is too busy."""
 SAME = ("tracks.csv", "trajectories.json", "links.json", "priors.json", "mot/cam1.txt")
 
 
@@ -56,15 +62,19 @@ def expected(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def started(machines: Machines, sample: Path, output: Path, *given: str) -> subprocess.Popen[str]:
     """A run on the cluster, which has acknowledged something and goes on."""
     machines.fill()
-    words = command(
-        sample, output, "--set", "engine=ray", "--set", f"ray.address={machines.address}", *given
-    )
+    words = command(sample, output, *given)
+    for setting in (
+        "engine=ray",
+        f"ray.address={machines.address}",
+        f"ray.start_timeout_s={LIMIT_S}",
+    ):
+        words += ["--set", setting]
     log = output / UNFINISHED / CHUNKS
     before = log.stat().st_size if log.exists() else 0
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     wait_until(
         lambda: process.poll() is not None or (log.exists() and log.stat().st_size > before),
-        timeout_s=150,
+        timeout_s=LIMIT_S,
     )
     return process
 
@@ -72,28 +82,32 @@ def started(machines: Machines, sample: Path, output: Path, *given: str) -> subp
 def test_a_killed_worker_and_a_killed_machine_change_nothing(
     machines: Machines, sample: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
+    wait_until(lambda: not machines.worker_pids(), LIMIT_S)  # of other tests
     process = started(machines, sample, tmp_path / "out", "--set", "ray.cameras_per_worker=1")
-    machines.kill_a_machine_with_a_worker()
-    for pid in machines.worker_pids():
-        kill(pid)
+    with held(process):
+        wait_until(lambda: len(machines.worker_pids()) == 2, LIMIT_S)
+        machines.kill_a_machine_and_all_workers()
     said, _ = process.communicate()
     assert process.returncode == 0, said
     assert results(tmp_path / "out") == expected
     told = about(tmp_path / "out")
     assert told["engine"] == "ray"
-    assert [worker["restarts"] for worker in told["workers"]] == [1, 1]
-    assert len([line for line in told["warnings"] if "was lost" in line]) == 2
+    losses = [line for line in told["warnings"] if "was lost" in line]
+    for worker in told["workers"]:
+        its_losses = [line for line in losses if f"the worker of {worker['group']} " in line]
+        assert worker["restarts"] == len(its_losses) > 0
+        assert len([line for line in its_losses if TOO_BUSY not in line]) <= 1
     assert not (tmp_path / "out" / UNFINISHED).exists()
 
 
 def test_with_a_spare_worker_the_results_are_the_same_whichever_worker_is_killed(
     machines: Machines, sample: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
+    wait_until(lambda: not machines.worker_pids(), LIMIT_S)  # of other tests
     process = started(machines, sample, tmp_path / "out", "--set", "ray.spare_workers=1")
-    process.send_signal(signal.SIGSTOP)  # the other worker waits soon, until the spare one is there
-    wait_until(lambda: len(machines.worker_pids()) == 2, timeout_s=150)
-    kill(machines.worker_pids()[0])
-    process.send_signal(signal.SIGCONT)
+    with held(process):  # the other worker waits soon, until the spare one is there
+        wait_until(lambda: len(machines.worker_pids()) == 2, LIMIT_S)
+        kill(machines.worker_pids()[0])
     said, _ = process.communicate()
     assert process.returncode == 0, said
     assert results(tmp_path / "out") == expected
@@ -116,13 +130,13 @@ def test_a_run_whose_command_was_killed_goes_on_and_ends_with_the_same_results(
 def test_ctrl_c_stops_reading_and_what_was_read_is_written(
     machines: Machines, sample: Path, tmp_path: Path
 ) -> None:
-    process = started(machines, sample, tmp_path / "out")
+    process = started(machines, sample, tmp_path / "out", "--max-seconds", str(WHOLE_S))
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate()
     assert process.returncode == 130, said
     told = about(tmp_path / "out")
     assert told["interrupted"]
-    assert 0 < max(camera["n_frames"] for camera in told["cameras"]) < SECONDS * 12.5
+    assert 0 < max(camera["n_frames"] for camera in told["cameras"]) < WHOLE_S * FPS
 
 
 def test_a_group_that_no_machine_has_room_for_is_told_in_one_line(

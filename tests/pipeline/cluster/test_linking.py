@@ -17,7 +17,7 @@ from tests.pipeline.cluster.machines import Machines
 from tests.pipeline.linking.test_linker import CAMERAS
 from tests.pipeline.linking.test_shards import WALK
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 ray = pytest.importorskip("ray", reason="needs the package ray (pip install 'ray>=2.50,<3')")
 
 

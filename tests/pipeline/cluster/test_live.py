@@ -20,19 +20,25 @@ from benchmarks.live.rtsp_server import RtspServer
 from pipeline.live import journal
 from tests import waiting
 from tests.conftest import ROOT
-from tests.pipeline.cluster.machines import Machines, kill
+from tests.pipeline.cluster.machines import Machines, held
 from tests.videos import write_beginning
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 pytest.importorskip("ray", reason="needs the package ray (pip install 'ray>=2.50,<3')")
 
-wait_until = partial(waiting.wait_until, timeout_s=120.0)
+LIMIT_S = 600.0
+"""Longest wait for something that takes half a minute on an idle machine."""
+TOO_BUSY = "did not answer for"
+"""Why a worker is lost that nobody has killed: the machine is too busy."""
+
+wait_until = partial(waiting.wait_until, timeout_s=LIMIT_S)
 CAMERAS = ("east", "west")
 SETTINGS = (
     "engine=ray",
     "device=cpu",
     "runtime=torch",
     "ray.cameras_per_worker=1",
+    f"ray.start_timeout_s={LIMIT_S:g}",
     "detector.size_px=480",
     "detector.rate=3",
     "live.flush_s=1",
@@ -71,6 +77,10 @@ class Run:
     def events(self, kind: str) -> list[Any]:
         """Events of a kind, as the journal has them."""
         return [event for event in journal.read_events(self.output) if event.kind == kind]
+
+    def cameras_with(self, kind: str, after_s: float) -> set[str]:
+        """Cameras to which something has happened after a time."""
+        return {event.camera for event in self.events(kind) if event.time_s > after_s}
 
     def rows(self, after_s: float = 0.0) -> list[tuple[str, int, int, float]]:
         """Camera, track, frame and time of all rows after a time."""
@@ -125,12 +135,13 @@ def test_people_keep_their_numbers_when_a_worker_a_machine_and_the_driver_are_ki
     address = ("--set", f"ray.address={machines.address}")
     with running(site, output, *address) as run:
         wait_until(run.sees(20))
-        machines.kill_a_machine_with_a_worker()
-        for pid in machines.worker_pids():
-            kill(pid)
-        killed_s = time.time()
-        wait_until(lambda: len(run.events("worker_restarted")) == len(CAMERAS))
-        assert sorted(event.camera for event in run.events("worker_lost")) == [*CAMERAS]
+        with held(run.process):
+            machines.kill_a_machine_and_all_workers()
+            killed_s = time.time()
+        wait_until(lambda: run.cameras_with("worker_restarted", killed_s) == {*CAMERAS})
+        assert run.cameras_with("worker_lost", killed_s) == {*CAMERAS}
+        died = [e.camera for e in run.events("worker_lost") if TOO_BUSY not in e.reason]
+        assert len(died) == len(set(died)), "each loss is told once"
         wait_until(run.sees(5, killed_s + 1.0))
         run.process.kill()
     machines.fill()
@@ -181,5 +192,6 @@ def test_sighup_starts_a_worker_for_a_new_camera_and_ends_that_of_one_that_is_go
         assert run.process.wait() == 0, run.said()
     told = json.loads((tmp_path / "out" / "run.json").read_text())
     assert sorted(each["group"] for each in told["workers"]) == ["east", "west"]
-    assert [each["restarts"] for each in told["workers"]] == [0, 0]
-    assert run.events("worker_lost") == []
+    lost = run.events("worker_lost")
+    assert all(TOO_BUSY in event.reason for event in lost)
+    assert lost or [each["restarts"] for each in told["workers"]] == [0, 0]

@@ -23,10 +23,11 @@ from pipeline.config import GroupConfig, RayConfig
 from pipeline.errors import ClusterError, SourceError
 from tests.pipeline.cluster.machines import kill
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 pytest.importorskip("ray", reason="needs the package ray (pip install 'ray>=2.50,<3')")
 
-LIMIT_S = 60.0
+LIMIT_S = 240.0
+"""Longest wait for a worker, which starts within seconds on an idle machine."""
 GROUP = CameraGroup("north", ("cam1", "cam2"), GroupConfig(num_cpus=0))
 
 
@@ -116,7 +117,8 @@ def test_a_spare_worker_takes_over_what_a_lost_one_was_made_of(number: int) -> N
             assert supervisor.poll(0.1) == []
         expected = spare.place
         reached.append(ask(supervisor))
-        os.kill(supervisor.places["north"].pid, number)
+        before = supervisor.places["north"]
+        os.kill(before.pid, number)
         supervisor.ask("north", "next")
         assert isinstance(next_event(supervisor), Lost)
         again = next_event(supervisor)
@@ -126,6 +128,7 @@ def test_a_spare_worker_takes_over_what_a_lost_one_was_made_of(number: int) -> N
         while spare.place is None:
             assert supervisor.poll(0.1) == []
         assert spare.place.pid != expected.pid, "there is another spare one"
+    kill(before.pid)
 
 
 def test_who_never_gives_up_waits_longer_from_loss_to_loss(
@@ -136,11 +139,11 @@ def test_who_never_gives_up_waits_longer_from_loss_to_loss(
     waits_s = []
     with closing(supervisor):
         for _ in range(2):
+            asked_s = time.monotonic()  # it is lost later
             supervisor.ask("north", "end")
             assert isinstance(next_event(supervisor), Lost)
-            lost_s = time.monotonic()
             assert isinstance(next_event(supervisor), Started)
-            waits_s.append(time.monotonic() - lost_s)
+            waits_s.append(time.monotonic() - asked_s)
     assert waits_s[1] > 2.0
 
 
@@ -185,15 +188,15 @@ def test_a_cluster_that_is_too_small_is_told_with_what_is_missing() -> None:
 def test_a_worker_may_wait_for_long_until_another_one_has_ended() -> None:
     all_cpus = GroupConfig(num_cpus=sum(node.resources["CPU"] for node in connection.nodes()))
     groups = [CameraGroup(name, (name,), all_cpus) for name in ("first", "second")]
-    timeout_s = 15.0  # a worker starts in less, also on a busy machine
-    supervisor = Supervisor(groups, lambda group: (Adder, (0,)), timeout_s)
+    supervisor = Supervisor(groups, lambda group: (Adder, (0,)), LIMIT_S)
     with closing(supervisor):
         supervisor.start()
         started = next_event(supervisor)
         assert isinstance(started, Started)
-        until_s = time.monotonic() + timeout_s + 1
-        while time.monotonic() < until_s:
-            supervisor.poll(0.5)
+        (waiting,) = [post for post in supervisor._posts.values() if post.place is None]
+        waiting.since_s -= 2 * LIMIT_S  # as if it had waited for so long
+        for _ in range(5):
+            assert all(isinstance(event, Waiting) for event in supervisor.poll(0.1))
         supervisor.finish(started.group)
         again = next_event(supervisor)
         assert isinstance(again, Started)

@@ -1,7 +1,6 @@
 """What is on disk of a live run, whatever happens to it."""
 
 import json
-import os
 import re
 import resource
 import signal
@@ -21,6 +20,7 @@ from pipeline.live.journal import Journal, Setup
 from pipeline.online.events import Event
 from pipeline.records import Array, Camera, Tracks
 from pipeline.sources.live.health import CameraEvent
+from tests.lateness import Lateness
 from tests.waiting import wait_until
 
 APPEARED = Event(1.0, "appeared", 1, -1, "cam/1@0", "new")
@@ -141,32 +141,33 @@ def test_a_kill_loses_no_more_than_flush_s_and_breaks_nothing(tmp_path: Path) ->
     )
     assert child.stdout is not None
     try:
-        begun_s = float(child.stdout.readline())
-        time_s = begun_s
-        while time_s < begun_s + 3.7:
-            time_s = float(child.stdout.readline())
+        added_s = [float(child.stdout.readline())]
+        while added_s[-1] < added_s[0] + 3.7:
+            added_s.append(float(child.stdout.readline()))
     finally:
-        os.kill(child.pid, signal.SIGKILL)
+        child.send_signal(signal.SIGKILL)
         rest, _ = child.communicate()
-    last_s = max([time_s, *map(float, rest.split()[-2:-1])])
+    added_s += map(float, rest.split()[:-1])  # the last one may be torn
+    late_s = 20 * max(np.diff(added_s))  # of a machine that is busy
     saved = [s for line in journal.read_rows(journal.row_files(tmp_path)) for s in line.times_s]
-    assert last_s - saved[-1] <= flush_s
+    assert added_s[-1] - saved[-1] <= flush_s + late_s
     assert frames(tmp_path) == list(range(len(saved)))
     said = list(journal.read_events(tmp_path))
-    assert last_s - said[-1].time_s <= flush_s
+    assert added_s[-1] - said[-1].time_s <= flush_s + late_s
     assert len(said) >= len(saved) - 1, "a row is added just before its event"
 
 
 def test_rows_are_on_disk_within_flush_s_when_nothing_more_comes(tmp_path: Path) -> None:
     flush_s = 2.0
-    written = Journal(tmp_path, flush_s)
-    begun_s = time.monotonic()
-    written.add("cam", rows(0, 1))
-    written.say([LOST])
-    while frames(tmp_path) != [0] or list(journal.read_events(tmp_path)) != [LOST]:
-        assert time.monotonic() < begun_s + flush_s
-        time.sleep(0.05)
-    written.close()
+    with Lateness() as machine, closing(Journal(tmp_path, flush_s)) as written:
+        begun_s = time.monotonic()
+        written.add("cam", rows(0, 1))
+        written.say([LOST])
+        wait_until(
+            lambda: frames(tmp_path) == [0] and list(journal.read_events(tmp_path)) == [LOST]
+        )
+        took_s = time.monotonic() - begun_s
+    assert took_s < flush_s + 10 * machine.worst_s
 
 
 @pytest.mark.parametrize("torn", ['{"camera": "cam", "tr', '{"camera": "cam"}', "\x00" * 70_000])
@@ -318,4 +319,4 @@ def test_a_run_that_goes_on_knows_the_highest_numbers(tmp_path: Path) -> None:
 def test_events_are_on_disk_at_once_however_seldom_rows_are(tmp_path: Path) -> None:
     with closing(Journal(tmp_path, flush_s=600)) as written:
         written.say([CameraEvent(1.0, "lost", "gate", "no picture for 20 s")])
-        wait_until(lambda: list(journal.read_events(tmp_path)), 10)
+        wait_until(lambda: list(journal.read_events(tmp_path)))

@@ -28,7 +28,7 @@ from tests.browser import (
     wait_for_pictures,
 )
 from tests.pipeline.live.scene import NAMES, Scene
-from tests.ports import kept_port
+from tests.ports import reserved_port
 from tests.waiting import wait_until
 
 pytest.importorskip("fastapi", reason="needs the package fastapi")
@@ -373,7 +373,7 @@ def test_with_a_token_the_page_asks_for_it_and_keeps_it_out_of_urls(
 def test_when_the_tracker_goes_away_the_page_says_so_and_goes_on_when_it_is_back(
     browser: Any, hub: Hub, scene: Scene
 ) -> None:
-    with kept_port() as port:
+    with reserved_port() as port:
         with Server(hub, ServeConfig(port=port)) as server:
             opened(browser, server, DESKTOP)
             wait_until(lambda: n_shown(browser) == 8)

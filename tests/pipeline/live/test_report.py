@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from tests.pipeline.live.test_run import (
     WAIT_S,
     config_of,
     documents_of,
+    frames_of,
     has_rows,
     run_until,
     world_of,
@@ -86,6 +88,12 @@ def test_a_run_without_a_report_keeps_no_pictures(tmp_path: Path) -> None:
     assert any("none were kept (output.report" in each["text"] for each in shown["quality"])
 
 
+def copy_what_is_there(source: str, target: str) -> None:
+    """Copy a file of a folder that somebody writes into: temporary ones may be gone."""
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
+
+
 def test_a_run_that_goes_on_has_a_report_of_what_is_on_disk(tmp_path: Path) -> None:
     video = write_camera(tmp_path, "gate", STOPPED_S)
     output = tmp_path / "out"
@@ -96,7 +104,9 @@ def test_a_run_that_goes_on_has_a_report_of_what_is_on_disk(tmp_path: Path) -> N
         wait_until(lambda: bool(merge.people(output)))
         assert command.main([str(output)]) == 0
         made.append(document_of(output))
-        shutil.copytree(output, tmp_path / "killed")
+        n_frames = len(frames_of(output))
+        wait_until(lambda: len(frames_of(output)) > n_frames)
+        shutil.copytree(output, tmp_path / "killed", copy_function=copy_what_is_there)
 
     run_until(make, video, output, *WITH_VIDEO)
     (shown,) = made

@@ -128,7 +128,7 @@ def test_it_goes_on_looking_until_it_is_closed(
     found.start()
     assert found.n_deleted == 1
     fill(tmp_path, {"a": [8]})
-    wait_until(lambda: found.n_deleted >= 2, 10)
+    wait_until(lambda: found.n_deleted >= 2)
     found.close()
     assert found._thread is not None
     assert not found._thread.is_alive()

@@ -25,14 +25,14 @@ import pytest
 from benchmarks.live.rtsp_server import RtspServer
 from models import command
 from models.interrupts import Interrupts
-from pipeline import cli
+from pipeline import ahead, cli
 from pipeline import config as configuration
 from pipeline.config import CameraConfig, Config, SourcesConfig
 from pipeline.detect.mot_file import MotFileDetector
 from pipeline.embed import Embedder, NoEmbedder
 from pipeline.errors import ConfigError, ModelError, OutputError, PipelineError
 from pipeline.exports import __main__ as export
-from pipeline.live import journal, merge, run
+from pipeline.live import journal, merge, run, sinks
 from pipeline.live.journal import EVENTS
 from pipeline.live.run import World
 from pipeline.live.segments import SEGMENTS, name_of
@@ -44,7 +44,9 @@ from pipeline.sources import open_source
 from pipeline.sources.live.wall_clock import SteadyClock
 from tests import waiting
 from tests.conftest import ROOT
+from tests.lateness import Lateness
 from tests.pipeline.live.disks import read_only, small_disk
+from tests.ports import reserved_port
 from tests.videos import write_beginning, write_video
 
 FPS = 10
@@ -53,6 +55,10 @@ WAIT_S = 60.0
 """Longest wait for something that takes a second on an idle machine."""
 STOPPED_S = 120.0
 """Length of a file that a test stops when it has seen enough, on a busy machine as well."""
+CLIP_S = 12.0
+"""Length of the beginning of the sample that a server plays."""
+LATE_S = 0.05
+"""A machine that is later than this misses pictures by itself."""
 
 wait_until = partial(waiting.wait_until, timeout_s=WAIT_S)
 
@@ -90,10 +96,13 @@ class Tardy(NoEmbedder):
 
 
 def write_camera(folder: Path, name: str, seconds: float = 3.0) -> Path:
-    """A file to play, and beside it the boxes of the person in it."""
+    """A file to play, and beside it the boxes of the person in it.
+
+    The person is wide, so that one track follows it also where a busy machine misses pictures.
+    """
     n_frames = round(seconds * FPS)
     video = write_video(folder / f"{name}.mp4", n_frames, FPS, SIZE)
-    lines = [f"{n + 1},1,{10 + n * 90 // n_frames},20,24,70,1,1,1\n" for n in range(n_frames)]
+    lines = [f"{n + 1},1,{10 + n * 90 // n_frames},20,40,70,1,1,1\n" for n in range(n_frames)]
     (folder / f"{name}.txt").write_text("".join(lines))
     return video
 
@@ -188,11 +197,15 @@ class Printed:
         return words in self.text()
 
 
+def told_s(output: Path) -> list[float]:
+    """When people were seen who have a number by now, as the journal has it."""
+    tracklets = [tracklet for person in merge.people(output) for tracklet in person.tracklets]
+    return [float(time_s) for tracklet in tracklets for time_s in tracklet.times_s]
+
+
 def has_rows(output: Path) -> bool:
     """Whether the person has been seen long enough to count."""
-    times_s: list[float] = []
-    for rows in journal.read_rows(journal.row_files(output)):
-        times_s += rows.times_s
+    times_s = times_of(output)
     return len(times_s) > 3 and max(times_s) - min(times_s) > 1.2
 
 
@@ -202,6 +215,14 @@ def frames_of(output: Path) -> list[int]:
     for rows in journal.read_rows(journal.row_files(output)):
         frames += rows.frames
     return frames
+
+
+def times_of(output: Path) -> list[float]:
+    """When somebody was seen, as the journal has it, seconds since 1970."""
+    times_s: list[float] = []
+    for rows in journal.read_rows(journal.row_files(output)):
+        times_s += rows.times_s
+    return times_s
 
 
 def fill(disk: Path) -> Path:
@@ -299,10 +320,9 @@ def test_steps_of_linking_that_take_long_cost_no_picture(tmp_path: Path) -> None
     video = write_camera(tmp_path, "gate", 4.0)
     output = tmp_path / "out"
     world = world_of([video], embedder=Tardy())
-    result = run.run(config_of([video]), output, quiet=True, world=world)
-    assert len(result.people) == 1
-    rows = journal.read_rows(journal.row_files(output))
-    assert sum(len(each.frames) for each in rows) > 30
+    with Lateness() as machine:
+        run.run(config_of([video]), output, quiet=True, world=world)
+    assert len(frames_of(output)) > (30 if machine.worst_s < LATE_S else 10)
 
 
 def test_a_detector_that_fails_ends_the_run_with_its_results_and_one_line(
@@ -461,11 +481,9 @@ def test_a_page_client_that_never_reads_delays_nobody(tmp_path: Path) -> None:
     pytest.importorskip("uvicorn")
     video = write_camera(tmp_path, "gate", STOPPED_S)
     output = tmp_path / "out"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     clients: list[socket.socket] = []
 
-    def connect() -> None:
+    def connect(port: int) -> None:
         wait_until(lambda: has_rows(output))
         for path in ("/api/pictures", "/events"):
             client = socket.create_connection(("127.0.0.1", port))
@@ -475,17 +493,22 @@ def test_a_page_client_that_never_reads_delays_nobody(tmp_path: Path) -> None:
         n_before = len(frames_of(output))
         wait_until(lambda: len(frames_of(output)) > n_before + 30)
 
-    result = run_until(connect, video, output, f"serve.port={port}")
+    with reserved_port() as port, Lateness() as machine:
+        result = run_until(lambda: connect(port), video, output, f"serve.port={port}")
     for client in clients:
         client.close()
     assert len(clients) == 2
     assert result.warnings == []
     assert sum(len(tracklet.frames) for tracklet in result.people[0].tracklets) > 30
     frames = frames_of(output)
-    assert len(frames) > 0.75 * (max(frames) - min(frames) + 1)
+    share = len(frames) / (max(frames) - min(frames) + 1)
+    assert share > 0.75 or machine.worst_s > LATE_S
 
 
-def test_a_webhook_that_hangs_does_not_keep_the_run_from_ending(tmp_path: Path) -> None:
+def test_a_webhook_that_hangs_does_not_keep_the_run_from_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sinks, "TIMEOUT_S", 1000.0)
     video = write_camera(tmp_path, "gate", STOPPED_S)
     output = tmp_path / "out"
     stopped_s = 0.0
@@ -498,7 +521,7 @@ def test_a_webhook_that_hangs_does_not_keep_the_run_from_ending(tmp_path: Path) 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/events"
         result = run_until(see, video, output, f"events.webhook={url}")
-    assert time.monotonic() - stopped_s < 10
+    assert time.monotonic() - stopped_s < WAIT_S
     assert len(result.people) == 1
 
 
@@ -517,33 +540,41 @@ def test_a_signal_ends_the_run_with_results(tmp_path: Path, number: int) -> None
     assert documents_of(output)[1]["warnings"] == []
 
 
-class Slow(MotFileDetector):
-    """Takes two seconds for each frame after the twentieth."""
+class Stuck(MotFileDetector):
+    """Is stuck after twenty frames, until it may go on."""
 
-    n_frames = 0
+    def __init__(self, path: Path, cameras: list) -> None:
+        super().__init__(path, cameras, 0.1)
+        self.n_frames = 0
+        self.may_go_on = threading.Event()
 
     def detect(self, frames: list[Frame]) -> list[Detections]:
         self.n_frames += len(frames)
         if self.n_frames > 20:
-            time.sleep(2)
+            self.may_go_on.wait(WAIT_S)
         return super().detect(frames)
 
 
-def test_ctrl_c_twice_stops_at_once_and_what_was_seen_can_be_merged(tmp_path: Path) -> None:
+def test_ctrl_c_twice_stops_at_once_and_what_was_seen_can_be_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     video = write_camera(tmp_path, "gate", STOPPED_S)
     output = tmp_path / "out"
     camera = open_source(CameraConfig(source=str(video), name="gate"), SourcesConfig()).camera
-    slow_detector = Slow(tmp_path, [camera], 0.1)
-    slow = with_networks(Networks(slow_detector, NoEmbedder(), []))
+    detector = Stuck(tmp_path, [camera])
+    stuck = with_networks(Networks(detector, NoEmbedder(), []))
+    interrupts = Interrupts(reading="")
 
     def end() -> None:
-        wait_until(lambda: slow_detector.n_frames > 20)
+        wait_until(lambda: detector.n_frames > 20)
         os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.3)
+        wait_until(interrupts["reading"].is_set)
         os.kill(os.getpid(), signal.SIGINT)
 
+    monkeypatch.setattr(ahead, "JOIN_S", 0.5)
     with meanwhile(end), pytest.raises(KeyboardInterrupt):
-        run.run(config_of([video]), output, quiet=True, world=slow)
+        run.run(config_of([video]), output, quiet=True, interrupts=interrupts, world=stuck)
+    detector.may_go_on.set()
     assert merge.main([str(output)]) == 0
     assert (output / "trajectories.json").is_file()
 
@@ -595,34 +626,53 @@ def test_sighup_adds_and_removes_cameras_and_a_bad_config_changes_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_after_kill_9_people_keep_their_numbers_and_no_more_than_flush_s_is_lost(
     sample: Path, tmp_path: Path, printed: Printed
 ) -> None:
     """The sample, streamed by a server on loopback that goes on while the program is killed."""
     output = tmp_path / "out"
-    clip = write_beginning(sample / "cam4.mp4", tmp_path / "cam4.mp4", 150)
+    clip = write_beginning(sample / "cam4.mp4", tmp_path / "cam4.mp4", round(CLIP_S * 12.5))
     flush_s = 2.0
+    killed_s = 0.0
     words = ["--output", str(output), "--no-video"]
     for setting in ("detector.rate=3", "detector.size_px=480", f"live.flush_s={flush_s:g}"):
         words += ["--set", setting]
+
+    def all_is_seen() -> bool:
+        """Whether the whole clip was seen, and what was seen lately is on disk."""
+        assert process.poll() is None
+        times_s = told_s(output)
+        is_whole = bool(times_s) and max(times_s) - min(times_s) > CLIP_S
+        # people are seen at most every 1/3 s
+        return is_whole and time.time() - max(times_s) < flush_s + 2.0
+
+    def end() -> None:
+        """Stop the second run when it has seen the clip."""
+        until_s = killed_s + CLIP_S
+        wait_until(lambda: sum(s > until_s for s in times_of(output)) > 10, timeout_s=2 * WAIT_S)
+        os.kill(os.getpid(), signal.SIGINT)
 
     with RtspServer(clip) as camera:
         words += ["--videos", camera.url]
         command_line = [sys.executable, "run_pipeline.py", *words]
         process = subprocess.Popen(command_line, cwd=ROOT, stderr=subprocess.DEVNULL)
-        wait_until((output / STATE).exists)
-        time.sleep(15)
-        killed_s = time.time()
-        process.kill()
-        process.wait()
+        try:
+            wait_until((output / STATE).exists, timeout_s=2 * WAIT_S)
+            wait_until(all_is_seen, timeout_s=2 * WAIT_S)
+            newest_s = max(told_s(output))
+        finally:
+            killed_s = time.time()
+            process.kill()
+            process.wait()
 
         assert merge.main([str(output)]) == 0
         before = json.loads((output / "trajectories.json").read_text())["people"]
         last_s = max(t["times_s"][-1] for person in before for t in person["tracklets"])
-        assert killed_s - last_s < flush_s + 2.0  # and people are seen at most every 1/3 s
+        assert last_s > newest_s - 0.001
 
-        assert cli.main([*words, "--resume", "--max-seconds", "15"]) == 0, printed.text()
+        with meanwhile(end):
+            assert cli.main([*words, "--resume"]) == 0, printed.text()
     assert printed.has("going on with")
     after = json.loads((output / "trajectories.json").read_text())["people"]
     gone = {p["person_id"] for p in before} - {p["person_id"] for p in after}

@@ -25,7 +25,7 @@ from pipeline.live.hub import Hub, PersonNow
 from pipeline.live.server import UNREAD_MS, Server
 from pipeline.sources.live.health import Health
 from tests.conftest import ROOT
-from tests.ports import kept_port
+from tests.ports import reserved_port
 from tests.waiting import wait_until
 
 pytest.importorskip("fastapi", reason="needs the package fastapi")
@@ -146,7 +146,7 @@ def serving() -> set[threading.Thread]:
 
 def test_it_listens_when_start_returns_and_does_not_after_stop(hub: Hub) -> None:
     others = serving()
-    with kept_port() as port:
+    with reserved_port() as port:
         server = Server(hub, ServeConfig(port=port))
         server.start()
         assert ask(server, "/healthz").status == 200

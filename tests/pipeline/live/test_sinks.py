@@ -16,10 +16,13 @@ from pipeline.errors import ConfigError
 from pipeline.live import sinks
 from pipeline.live.hub import EVENTS_KEPT, Hub
 from tests.pipeline.live import mqtt_broker
+from tests.ports import reserved_port
 from tests.waiting import wait_until
 
 ENVIRON = {"USER_OF_SINK": "tom", "PASS_OF_SINK": "s3cret/p@ss"}
 SECRETS = ("s3cret", "tom:", "hidden-path", "hidden-query")
+LATE_S = 20.0
+"""How much longer closing may take on a busy machine."""
 
 
 class Hook(ThreadingHTTPServer):
@@ -83,8 +86,9 @@ def sending(hub: Hub, **events: str) -> Iterator[list[str]]:
         begun_s = time.monotonic()
         for sink in started:
             sink.close()
-        assert time.monotonic() - begun_s < len(started) * (sinks.CLOSING_S + 1.0)
-        assert not [each for each in threading.enumerate() if each.name.startswith("events.")]
+        longest_s = len(started) * (sinks.CLOSING_S + sinks.JOIN_S)
+        assert time.monotonic() - begun_s < longest_s + LATE_S
+        wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("events.")])
         assert not [line for line in reported for secret in SECRETS if secret in line]
 
 
@@ -98,15 +102,15 @@ def people(events: Sequence[dict[str, object]]) -> list[object]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sinks that wait for shorter times."""
+    """Sinks that try again soon, and wait for an answer as long as it takes on a busy machine."""
     monkeypatch.setattr(sinks, "FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr(sinks, "TIMEOUT_S", 60.0)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sinks that wait for an answer for a short time."""
     monkeypatch.setattr(sinks, "TIMEOUT_S", 0.5)
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def test_a_webhook_gets_each_event_as_json_in_order() -> None:
@@ -161,6 +165,7 @@ def test_a_webhook_that_fails_gets_the_events_when_it_works_again(status: int) -
     ]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_webhook_that_hangs_delays_only_itself() -> None:
     hub = Hub()
     with hook() as server:
@@ -169,25 +174,26 @@ def test_a_webhook_that_hangs_delays_only_itself() -> None:
             page = hub.subscribe("page")
             say(hub, [1])
             wait_until(lambda: len(server.requests) >= 2)
-            begun_s = time.monotonic()
             say(hub, [2])
             assert len(page.take()) == 2
-            assert time.monotonic() - begun_s < 0.1
+            assert server.events == []
             server.hangs = False
-            wait_until(lambda: len(server.events) == 2)
-        assert people(server.events) == [1, 2]
+            wait_until(lambda: 2 in people(server.events))
+        received = people(server.events)
+        assert received == sorted(received), "in order, and some perhaps more than once"
+        assert set(received) == {1, 2}
         assert "timed out; events wait" in reported[0]
 
 
+@pytest.mark.timeout(300)
 def test_a_webhook_that_is_away_and_comes_back_misses_only_what_became_too_old() -> None:
     hub = Hub()
-    port = free_port()
-    with sending(hub, webhook=f"http://127.0.0.1:{port}/") as reported:
+    with reserved_port() as port, sending(hub, webhook=f"http://127.0.0.1:{port}/") as reported:
         say(hub, [0])
         wait_until(lambda: len(reported) == 1)
         say(hub, range(1, EVENTS_KEPT + 11))
         with hook(port) as server:
-            wait_until(lambda: len(server.events) == EVENTS_KEPT + 1)
+            wait_until(lambda: len(server.events) == EVENTS_KEPT + 1, timeout_s=200.0)
             wait_until(lambda: hub.delivered()["webhook"].n_sent == EVENTS_KEPT + 1)
             assert people(server.events) == [0, *range(11, EVENTS_KEPT + 11)]
     assert "Connection refused; events wait" in reported[0]
@@ -227,13 +233,14 @@ def test_what_does_not_speak_http_is_a_failure_and_not_the_end_of_the_sink(answe
         thread.start()
         with sending(hub, webhook=f"http://127.0.0.1:{port}/") as reported:
             say(hub, [1])
-            thread.join(10)
-            assert not thread.is_alive()
+            wait_until(lambda: not thread.is_alive())
+            thread.join()
             wait_until(lambda: len(reported) == 1)
     assert reported[0].endswith("events wait, and it is tried again")
 
 
-def test_what_is_said_just_before_the_end_is_sent() -> None:
+def test_what_is_said_just_before_the_end_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sinks, "CLOSING_S", 60.0)
     hub = Hub()
     with hook() as server:
         with sending(hub, webhook=f"http://127.0.0.1:{server.server_port}/"):
@@ -242,7 +249,7 @@ def test_what_is_said_just_before_the_end_is_sent() -> None:
 
 
 def test_closing_does_not_wait_for_a_receiver_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sinks, "TIMEOUT_S", 60.0)
+    monkeypatch.setattr(sinks, "TIMEOUT_S", 10 * LATE_S)
     hub = Hub()
     with hook() as server:
         server.hangs = True
@@ -256,10 +263,10 @@ def test_closing_does_not_wait_until_a_slow_receiver_has_everything() -> None:
     with hook() as server:
         server.delay_s = 0.1
         with sending(hub, webhook=f"http://127.0.0.1:{server.server_port}/"):
-            say(hub, range(200))
-        n_sent = len(server.events)
-        assert 5 < n_sent < 50
-        assert people(server.events) == list(range(n_sent))
+            say(hub, range(900))
+        received = people(server.events)
+        assert len(received) < 900
+        assert received == list(range(len(received)))
 
 
 def test_waits_grow_to_a_minute_and_differ() -> None:
@@ -321,6 +328,11 @@ def test_no_address_is_no_sink() -> None:
     assert sinks.start(Hub(), EventsConfig(), {}, print) == []
 
 
+def received(broker: mqtt_broker.Broker) -> list[object]:
+    """Who was in the messages."""
+    return people([json.loads(message.payload) for message in broker.messages])
+
+
 @pytest.fixture
 def _paho() -> None:
     pytest.importorskip("paho.mqtt.client", reason="needs the package paho-mqtt")
@@ -338,15 +350,14 @@ def test_a_broker_gets_each_event_under_the_topic_and_a_goodbye() -> None:
         wait_until(lambda: broker.said_goodbye)
         assert reported == []
         assert {message.topic for message in broker.messages} == {"site/people"}
-        assert people([json.loads(message.payload) for message in broker.messages]) == [1, 2, 3]
+        assert received(broker) == [1, 2, 3]
         assert broker.n_connections == 1
 
 
 @pytest.mark.usefixtures("_paho")
 def test_a_broker_that_breaks_off_and_comes_back_gets_all_events() -> None:
     hub = Hub()
-    port = free_port()
-    with sending(hub, mqtt=f"mqtt://127.0.0.1:{port}") as reported:
+    with reserved_port() as port, sending(hub, mqtt=f"mqtt://127.0.0.1:{port}") as reported:
         say(hub, [1])
         wait_until(lambda: len(reported) == 1)
         with mqtt_broker.serving(port) as broker:
@@ -354,13 +365,12 @@ def test_a_broker_that_breaks_off_and_comes_back_gets_all_events() -> None:
             assert broker.messages[0].topic == "people-tracker/events"
         say(hub, [2, 3])
         with mqtt_broker.serving(port) as broker:
-            wait_until(lambda: len(broker.messages) >= 2)
-            received = people([json.loads(message.payload) for message in broker.messages])
-            assert received[-2:] == [2, 3]
+            wait_until(lambda: 3 in received(broker))
+            assert received(broker)[-2:] == [2, 3]
     assert f"events.mqtt mqtt://127.0.0.1:{port}/people-tracker/events: " in reported[0]
 
 
-@pytest.mark.usefixtures("_paho")
+@pytest.mark.usefixtures("_paho", "impatient")
 def test_a_broker_that_confirms_nothing_is_tried_again() -> None:
     hub = Hub()
     with (
@@ -372,7 +382,7 @@ def test_a_broker_that_confirms_nothing_is_tried_again() -> None:
         wait_until(lambda: len(reported) == 1)
         broker.silent = False
         wait_until(lambda: len(broker.messages) >= 1)
-        wait_until(lambda: len(reported) == 2)
+        wait_until(lambda: len(reported) >= 2)
     assert "the broker did not answer for 0.5 s; events wait" in reported[0]
     assert reported[1].endswith("works again")
 
@@ -390,14 +400,14 @@ def test_a_broker_that_refuses_the_password_is_said_without_the_password() -> No
 
 @pytest.mark.usefixtures("_paho")
 def test_a_quiet_connection_to_a_broker_is_kept_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sinks, "KEEP_ALIVE_S", 1)
+    monkeypatch.setattr(sinks, "KEEP_ALIVE_S", 3)
     hub = Hub()
     with (
         mqtt_broker.serving() as broker,
         sending(hub, mqtt=f"mqtt://127.0.0.1:{broker.port}/t") as reported,
     ):
         say(hub, [1])
-        wait_until(lambda: broker.n_pings >= 2)
+        wait_until(lambda: broker.n_pings >= 1)
         assert broker.n_connections == 1
     assert reported == []
 

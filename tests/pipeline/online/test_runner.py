@@ -20,6 +20,7 @@ from pipeline.online.runner import CachedEmbedder, EmbeddingCache, OnlineRunner
 from pipeline.records import Camera, Embedded, Tracklet
 from pipeline.timings import Timings
 from pipeline.vectors import pool, unit
+from tests.lateness import Lateness
 from tests.videos import write_video
 
 MAX_DELAY_S = 1.0
@@ -267,7 +268,7 @@ class Slow(Counting):
         return super().embed(tracklets)
 
 
-@pytest.mark.parametrize(("most_share", "fewest", "most"), [(1.0, 8, 11), (0.25, 3, 5)])
+@pytest.mark.parametrize(("most_share", "fewest", "most"), [(1.0, 6, 11), (0.25, 1, 5)])
 def test_linking_takes_no_more_than_its_share_of_the_time(
     most_share: float, fewest: int, most: int
 ) -> None:
@@ -291,7 +292,8 @@ def test_linking_takes_no_more_than_its_share_of_the_time(
         count,
         most_share,
     )
-    runner.follow(worker.rounds(1.0))
+    with Lateness() as machine:
+        runner.follow(worker.rounds(1.0))
     n_while_reading = n_steps - 1  # the last one comes at the end
     assert n_while_reading <= most
-    assert n_while_reading >= fewest - 2  # the machine may be slow
+    assert n_while_reading >= fewest or machine.worst_s > 0.05

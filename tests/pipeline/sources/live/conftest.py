@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.live.rtsp_server import RtspServer
 from tests.pipeline.sources.live.watching import FPS
+from tests.ports import reserved_port
 from tests.videos import write_video
 
 
@@ -17,5 +18,5 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(clip: Path) -> Iterator[RtspServer]:
-    with RtspServer(clip, report_s=0.5) as started:
+    with reserved_port() as port, RtspServer(clip, port=port, report_s=0.5) as started:
         yield started

@@ -10,8 +10,10 @@ import pytest
 
 from benchmarks.live.rtsp_server import RtspServer
 from pipeline.sources.live.cameras import CLOSE_S, LiveCameras
+from tests.lateness import Lateness
 from tests.pipeline.sources.live.watching import (
     FPS,
+    LATE_IN_A_ROW,
     QUICK,
     Watching,
     camera,
@@ -19,7 +21,9 @@ from tests.pipeline.sources.live.watching import (
     has_frames,
     is_growing,
 )
+from tests.ports import reserved_port
 from tests.videos import write_video
+from tests.waiting import wait_until
 
 
 def names_of_threads() -> list[str]:
@@ -37,12 +41,12 @@ def test_a_camera_is_watched_over_rtsp(server: RtspServer, transport: str) -> No
         (health,) = watching.cameras.health()
         known = watching.cameras.cameras["cam"]
     indices = [frame.index for frame in seen.frames["cam"]]
-    assert indices[0] <= 10  # the first ones come at once
-    assert np.diff(indices)[10:].max() <= 3
-    assert np.median(seen.ages_s["cam"]) < 0.15
+    assert indices[0] <= 10 + watching.slack  # the first ones come at once
+    assert np.diff(indices)[10:].max() <= 3 + watching.slack
+    assert np.median(seen.ages_s["cam"]) < 0.15 + watching.slack_s
     assert (known.width, known.height, known.n_frames) == (64, 48, -1)
     assert (health.state, health.reason, health.n_reconnects) == ("live", "", 0)
-    assert health.fps == pytest.approx(FPS, rel=0.3)
+    assert health.fps == pytest.approx(FPS, rel=0.3 + watching.slack_s)
     assert seen.kinds("cam")[:1] == ["clock"] or seen.kinds("cam")[:1] == ["connected"]
 
 
@@ -63,14 +67,16 @@ def test_a_camera_that_is_restarted_is_back_within_three_seconds(server: RtspSer
         seen = watching.until(has_event("cam", "back"), 6)
         watching.for_s(0.5)
         (health,) = watching.cameras.health()
-    assert seen.event_s("cam", "stalled") - stopped_s == pytest.approx(2.0, abs=0.5)
-    assert seen.event_s("cam", "lost") - stopped_s == pytest.approx(4.0, abs=0.5)
-    assert seen.event_s("cam", "back") - started_s < 3.0
+    most_s = 0.5 + watching.slack_s
+    assert seen.event_s("cam", "stalled") - stopped_s == pytest.approx(2.0, abs=most_s)
+    assert seen.event_s("cam", "lost") - stopped_s == pytest.approx(4.0, abs=most_s)
+    assert seen.event_s("cam", "back") - started_s < 3.0 + watching.slack_s
     assert health.n_reconnects == 1
-    assert n_lost - n_before <= 3  # what was on its way; nothing stands in for what is missing
+    # what was on its way; nothing stands in for what is missing
+    assert n_lost - n_before <= 3 + watching.slack
     assert max_gap_s(seen.times_s("cam")) > 4.5
     indices = [frame.index for frame in seen.frames["cam"]]
-    assert np.diff(indices).max() < 15
+    assert np.diff(indices).max() < 15 + watching.slack
     assert is_growing(seen.times_s("cam"))
 
 
@@ -78,14 +84,14 @@ def test_a_connection_that_is_held_open_in_silence_is_given_up(server: RtspServe
     with Watching(camera(server.url)) as watching:
         watching.until(has_frames("cam", 20), 10)
         server.silent = True
-        watching.until(lambda _: server.n_connections == 2, QUICK.open_timeout_s + 1.5)
+        watching.until(lambda _: server.n_connections >= 2, QUICK.open_timeout_s + 1.5)
         watching.until(has_event("cam", "lost"), 8)
         (health,) = watching.cameras.health()
         assert health.reason.endswith("no packet for 2 s")
         server.silent = False
         since_s = time.time()
         seen = watching.until(has_event("cam", "back"), 6)
-    assert seen.event_s("cam", "back") - since_s < 3.0
+    assert seen.event_s("cam", "back") - since_s < 3.0 + watching.slack_s
     assert is_growing(seen.times_s("cam"))
 
 
@@ -97,16 +103,18 @@ def test_a_stream_that_is_cut_in_the_middle_of_a_picture_comes_back(server: Rtsp
         seen = watching.until(has_frames("cam", n_before + 30), 6)
         (health,) = watching.cameras.health()
     assert health.n_reconnects == 1
-    assert max_gap_s(seen.times_s("cam")) < 3.0
+    assert max_gap_s(seen.times_s("cam")) < 3.0 + watching.slack_s
 
 
 def test_a_dead_a_silent_and_a_refusing_camera_do_not_delay_another(
     server: RtspServer, clip: Path
 ) -> None:
-    closed = RtspServer(clip)
-    closed.start()
-    closed.stop()
-    with RtspServer(clip) as silent, RtspServer(clip, user="me", password="secret") as refusing:
+    with (
+        reserved_port() as port,
+        RtspServer(clip) as silent,
+        RtspServer(clip, user="me", password="secret") as refusing,
+    ):
+        closed = RtspServer(clip, port=port)
         silent.silent = True
         refusing.refuses = True
         cameras = {"dead": closed, "silent": silent, "refused": refusing, "good": server}
@@ -121,12 +129,12 @@ def test_a_dead_a_silent_and_a_refusing_camera_do_not_delay_another(
             for name in ("dead", "silent", "refused"):
                 watching.until(has_event(name, "connected"), 8)
             text = repr([watching.cameras.health(), seen.events, watching.cameras.cameras])
-    closed.stop()
-    assert max_gap_s(seen.times_s("good")[10:]) < 0.3
-    assert max(seen.ages_s["good"][10:]) < 0.5
+        closed.stop()
+    assert max_gap_s(seen.times_s("good")[10:]) < 0.3 + watching.slack_s
+    assert max(seen.ages_s["good"][10:]) < 0.5 + watching.slack_s
     assert "refused" in health["dead"].reason
     assert "401" in health["refused"].reason
-    assert health["silent"].state == "connecting"
+    assert health["silent"].state in ("connecting", "lost")
     assert "secret" not in text
 
 
@@ -141,14 +149,14 @@ def test_a_frozen_camera_is_found_gives_no_frames_and_comes_back(server: RtspSer
         watching.for_s(1.0)
         (health,) = watching.cameras.health()
         assert health.state == "frozen"
-        assert health.n_dropped["frozen"] > 15
+        assert health.n_dropped["frozen"] > 15 - watching.slack
         assert len(seen.frames["cam"]) == n_frozen
         server.frozen = False
         until_s = time.time()
         watching.until(has_event("cam", "back"), 4)
         watching.until(has_frames("cam", n_frozen + 10), 4)
-    assert 1.3 < seen.event_s("cam", "frozen") - since_s < 2.2
-    assert seen.event_s("cam", "back") - until_s < 1.5
+    assert 1.3 < seen.event_s("cam", "frozen") - since_s < 2.2 + watching.slack_s
+    assert seen.event_s("cam", "back") - until_s < 1.5 + watching.slack_s
     assert max_gap_s(seen.times_s("cam")) > 1.0
 
 
@@ -230,7 +238,7 @@ def test_reloading_adds_removes_and_changes_cameras_and_leaves_the_rest_alone(cl
     for each in servers.values():
         each.stop()
     assert connected == {"kept": 1, "removed": 2, "changed": 2, "added": 1, "new": 1}
-    assert max_gap_s(seen.times_s("kept")[10:]) < 0.3
+    assert max_gap_s(seen.times_s("kept")[10:]) < 0.3 + watching.slack_s
     for name in ("removed", "changed"):
         assert is_growing(seen.times_s(name))
         indices = [frame.index for frame in seen.frames[name]]
@@ -245,12 +253,12 @@ def test_closing_takes_little_time_when_a_camera_hangs_in_a_read(server: RtspSer
         pass
     server.silent = True
     time.sleep(0.2)
-    began_s = time.monotonic()
-    cameras.close()
-    assert time.monotonic() - began_s < CLOSE_S + 0.5
-    while "camera hanging" in names_of_threads():
-        assert time.monotonic() - began_s < 4.0 + 1.0
-        time.sleep(0.05)
+    with Lateness() as machine:
+        began_s = time.monotonic()
+        cameras.close()
+        took_s = time.monotonic() - began_s
+    assert took_s < CLOSE_S + 0.5 + LATE_IN_A_ROW * machine.worst_s
+    wait_until(lambda: "camera hanging" not in names_of_threads())
     assert next(rounds, None) == []  # nobody is left, and nobody waits
     rounds.close()
 
@@ -271,9 +279,9 @@ def test_connections_that_come_and_go_leave_no_threads_and_no_files_open(
             watching.until(lambda _, n=n: server.n_connections == n, 5)
             n_seen = len(watching.seen.frames["cam"])
             watching.until(has_frames("cam", n_seen + 5), 5)
-        assert n_open() <= n_open_before + 1
-        assert threading.active_count() <= n_threads_before + 1
-    assert "camera cam" not in names_of_threads()
+        watching.until(lambda _: n_open() <= n_open_before + 1, 5)
+        watching.until(lambda _: threading.active_count() <= n_threads_before + 1, 5)
+    wait_until(lambda: "camera cam" not in names_of_threads())
 
 
 def resident_bytes() -> int:
@@ -282,17 +290,18 @@ def resident_bytes() -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_memory_stays_where_it_is_over_many_pictures_and_connections(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 50, FPS, (640, 480))
     with RtspServer(path, speed=4) as first, RtspServer(path, speed=4) as second:
         cameras = [camera(first.url, "a"), camera(second.url, "b")]
         used: list[int] = []
         with Watching(*cameras) as watching:
-            for _ in range(15):
+            n_pictures = 0
+            while len(used) < 15 or n_pictures < 3000:
                 watching.for_s(2.0)
                 watching.seen.frames.clear()
                 used.append(resident_bytes())
                 first.cut()
-            n_pictures = sum(health.n_frames for health in watching.cameras.health())
-    assert n_pictures > 3000
+                n_pictures = sum(health.n_frames for health in watching.cameras.health())
     assert max(used[8:]) - max(used[3:8]) < 8e6

@@ -116,8 +116,8 @@ def test_a_camera_is_watched_over_http(kind: str, body: Body) -> None:
         (health,) = watching.cameras.health()
     steps_s = np.diff(seen.times_s("cam"))
     assert health.clock == "arrival"
-    assert np.median(steps_s[8:]) == pytest.approx(1 / FPS, abs=0.03)
-    assert max(seen.ages_s["cam"][10:]) < 0.5
+    assert np.median(steps_s[8:]) == pytest.approx(1 / FPS, abs=0.03 + watching.slack_s)
+    assert max(seen.ages_s["cam"][10:]) < 0.5 + watching.slack_s
     assert {frame.image.shape for frame in seen.frames["cam"]} == {(48, 64, 3)}
 
 
@@ -166,9 +166,9 @@ def test_hls_comes_a_segment_at_a_time_and_is_shown_picture_by_picture(tmp_path:
     with hls(tmp_path) as url, Watching(camera(url)) as watching:
         seen = watching.until(has_frames("cam", 45), 20)
     came_s = np.array(seen.times_s("cam")) + np.array(seen.ages_s["cam"])
-    assert np.diff(came_s)[5:].max() < 0.8
+    assert np.diff(came_s)[5:].max() < 0.8 + watching.slack_s
     steps_s = np.diff(seen.times_s("cam"))
-    assert np.median(steps_s) == pytest.approx(1 / FPS, abs=0.02)
+    assert np.median(steps_s) == pytest.approx(1 / FPS, abs=0.02 + watching.slack_s)
     assert [event.kind for event in seen.events] == ["connected"]
 
 
@@ -177,7 +177,7 @@ def test_a_server_that_is_no_camera_is_tried_again(tmp_path: Path) -> None:
     with Pages(pages) as served:
         cameras = [camera(f"{served.url}/stream"), camera(f"{served.url}/nowhere", "gone")]
         with Watching(*cameras) as watching:
-            watching.for_s(1.5)
+            watching.until(lambda _: all(h.reason for h in watching.cameras.health()), 10)
             reasons = {health.camera: health.reason for health in watching.cameras.health()}
             pages["/stream"] = ("video/mp2t", mpeg_ts)
             watching.until(has_event("cam", "connected"), 10)
@@ -189,17 +189,19 @@ def test_a_name_that_does_not_resolve_is_tried_again(tmp_path: Path) -> None:
     good = write_video(tmp_path / "a.mp4", 50, 25)
     cameras = [camera("rtsp://no-such-host.invalid/main", "lost"), camera(good, "good", live=True)]
     with Watching(*cameras) as watching:
-        seen = watching.until(has_frames("good", 45), 10)
+        seen = watching.until(has_event("good", "ended"), 10)
+        watching.until(lambda _: "host" in watching.cameras.health()[1].reason, 20)
         (_, lost) = watching.cameras.health()
-    assert max(seen.ages_s["good"]) < 0.5
-    assert lost.state == "connecting"
+    assert len(seen.frames["good"]) >= 45 - watching.slack
+    assert max(seen.ages_s["good"]) < 0.5 + watching.slack_s
+    assert lost.state in ("connecting", "lost")
     assert "name of the host is not found" in lost.reason
 
 
 @pytest.mark.parametrize("source", ["/dev/video97", "97"])
 def test_a_webcam_that_is_not_plugged_in_is_waited_for(source: str) -> None:
     with Watching(camera(source)) as watching:
-        watching.for_s(0.5)
+        watching.until(lambda _: bool(watching.cameras.health()[0].reason), 5)
         (health,) = watching.cameras.health()
     assert health.state == "connecting"
     assert health.reason == "No such file or directory"
