@@ -15,8 +15,8 @@ os.environ["PEOPLE_TRACKER_CACHE"] = str(Path(tempfile.gettempdir()) / "people-t
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
-# Hypothesis: no limit of time for an example, and the same examples in each run. Others are tried by
-# `--hypothesis-profile default`, with `--hypothesis-seed N`.
+# Hypothesis: no limit of time for an example, and the same examples in each run. Others are tried
+# with `--hypothesis-profile default --hypothesis-seed N`.
 settings.load_profile("ci")
 MAX_WORKERS = 4
 """Each worker imports torch and takes about 1 GB of memory."""
