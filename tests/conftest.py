@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # Before torch is imported. Tensors are tiny here, so that more threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -14,6 +15,9 @@ os.environ["PEOPLE_TRACKER_CACHE"] = str(Path(tempfile.gettempdir()) / "people-t
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+# Hypothesis: no limit of time for an example, and the same examples in each run. Others are tried
+# with `--hypothesis-profile default --hypothesis-seed N`.
+settings.load_profile("ci")
 MAX_WORKERS = 4
 """Each worker imports torch and takes about 1 GB of memory."""
 SLOW_LEFT_OUT = "slow tests were left out; --slow runs them too"

@@ -34,7 +34,6 @@ def shell(script: str, *arguments: str | Path, encoding: str = "") -> tuple[int,
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
         check=False,
     )
     return done.returncode, done.stderr + done.stdout

@@ -6,7 +6,7 @@ from collections.abc import Callable
 PERIOD_S = 0.02
 
 
-def wait_until(is_so: Callable[[], object], timeout_s: float = 20.0) -> None:
+def wait_until(is_so: Callable[[], object], timeout_s: float = 60.0) -> None:
     """Wait until something is so; fails if that takes too long."""
     until_s = time.monotonic() + timeout_s
     while not is_so():

@@ -12,7 +12,6 @@ MERGES = "a0: &a0 {k: 1}\n" + "".join(
 )
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -66,7 +65,6 @@ def test_what_people_write_is_read(text: str, value: object) -> None:
     assert documents.from_yaml(text) == value
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize(
     ("text", "says"),
     [

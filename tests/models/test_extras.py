@@ -33,7 +33,6 @@ def run(module: str, missing: str, *arguments: str) -> subprocess.CompletedProce
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
         check=False,
     )
 

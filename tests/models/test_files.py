@@ -128,7 +128,6 @@ def test_two_writers_of_one_file_do_not_share_a_temporary_one(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device", "socket", "folder"])
 def test_what_is_no_regular_file_is_not_read_and_does_not_hang(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str

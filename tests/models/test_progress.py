@@ -5,6 +5,7 @@ import pty
 import subprocess
 import sys
 import termios
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,15 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
 
 
-@pytest.mark.usefixtures("no_pause")
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A clock that shows `now_s` until a test moves it on."""
+    shown = SimpleNamespace(now_s=1000.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: shown.now_s))
+    return shown
+
+
+@pytest.mark.usefixtures("no_pause", "clock")
 def test_without_a_terminal_a_line_is_printed_when_the_time_for_it_has_come(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -31,18 +40,21 @@ def test_without_a_terminal_a_line_is_printed_when_the_time_for_it_has_come(
 
 
 @pytest.mark.usefixtures("no_pause")
-def test_the_time_left_is_that_of_what_was_done_here(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_time_left_is_that_of_what_was_done_here(
+    capsys: pytest.CaptureFixture[str], clock: SimpleNamespace
+) -> None:
     shown = Progress("training", "batches", total=40, done=10)
-    shown._started_s -= 100.0
+    clock.now_s += 100.0
     shown.at(20)
     assert "20/40 batches, 01:40 so far, about 03:20 left\n" in capsys.readouterr().err
     shown.close()
 
 
 def test_a_job_of_less_than_a_minute_prints_no_line_and_quiet_never_does(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, clock: SimpleNamespace
 ) -> None:
     with Progress("features", "samples", total=4) as shown:
+        clock.now_s += 59.0
         shown.at(2)
         shown.write("epoch 0")
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
@@ -76,7 +88,7 @@ def test_on_a_terminal_a_bar_has_the_time_left_and_lines_go_above_it(size: tuple
     except OSError:  # Linux: the other end is closed
         pass
     os.close(ours)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=300) == 0
     text = seen.decode()
     assert "training:" in text and "/4 [" in text and "<00:00" in text and "epoch " in text
     assert " batches/s, epoch " in text and "s/ batches" not in text

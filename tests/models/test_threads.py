@@ -49,7 +49,6 @@ def test_ultralytics_leaves_the_number_of_threads_alone(wanted: str) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
         check=True,
     )
     assert int(answer.stdout.split()[-1]) == int(wanted or len(os.sched_getaffinity(0)))

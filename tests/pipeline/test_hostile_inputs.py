@@ -53,7 +53,6 @@ def assert_refused(code: int, output: Path, capsys: pytest.CaptureFixture[str], 
     assert not output.exists()
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("option", ["--config", "--corrections", "--priors"])
 @pytest.mark.parametrize(
     ("content", "says"),

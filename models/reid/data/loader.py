@@ -17,7 +17,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator, Sequence
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import FrameType
@@ -40,7 +40,7 @@ TO_ALL = [
     getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGTERM") if hasattr(signal, name)
 ]
 """Signals that reach all processes of a terminal or a job; Windows has no SIGHUP."""
-GRACE_S = 15.0
+GRACE_S = 60.0
 """How long workers go on after SIGTERM, so that the training ends its batch and is saved."""
 
 
@@ -240,14 +240,15 @@ def _context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, "models.reid.training.run"])
-    if threading.current_thread() is threading.main_thread():
-        # the server inherits what is ignored, and so do its workers
-        before = {number: signal.signal(number, signal.SIG_IGN) for number in TO_ALL}
-        try:
-            forkserver.ensure_running()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    # The server inherits what is blocked, and so do its workers. A signal that comes meanwhile is
+    # handled afterwards; if signals were ignored instead, Ctrl-C would be lost here in every epoch.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, TO_ALL)
+    try:
+        resource_tracker.ensure_running()
+        signal.pthread_sigmask(signal.SIG_BLOCK, TO_ALL)  # its start unblocks some
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
@@ -257,8 +258,10 @@ def _as_it_is(batch: Any) -> Any:
 
 def _start_worker(number: int) -> None:
     for signal_number in TO_ALL:
-        signal.signal(signal_number, signal.SIG_IGN)  # where there is no server
+        signal.signal(signal_number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave_late)
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TO_ALL)
     cv2.setNumThreads(0)  # the processes are the threads
 
 

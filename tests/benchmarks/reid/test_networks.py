@@ -10,7 +10,6 @@ from benchmarks.reid import networks
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
 def test_a_network_is_scored_on_the_sets_asked_for_beside_the_public_ones(
     shared_data: Path,
     tmp_path: Path,

@@ -405,7 +405,6 @@ def test_the_command_runs_as_a_program(command: Command, tmp_path: Path) -> None
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=100,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")  # no bar where nobody sees it

@@ -8,10 +8,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Server(ThreadingHTTPServer):
     """Serves `contents` by path. A path in `broken` breaks off half way; one in `silent` sends
-    nothing until the end.
+    nothing until the end. At the end all answers have ended, so that none speaks in a later test.
     """
 
-    daemon_threads = True
+    daemon_threads = False
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -143,9 +144,11 @@ def test_a_signal_to_all_processes_leaves_the_workers_at_work(
     tracklets: list[Sample], number: int
 ) -> None:
     before = signal.getsignal(signal.SIGINT)
+    others = {process.pid for process in multiprocessing.active_children()}  # of an earlier test
     batches = iter(training_batches(tracklets, chosen(workers=2), epoch=1))
     first = next(batches)
-    workers = multiprocessing.active_children()
+    started = multiprocessing.active_children()
+    workers = [process for process in started if process.pid not in others]
     for worker in workers:
         os.kill(worker.pid or 0, number)
         worker.join(0.3)
@@ -156,7 +159,7 @@ def test_a_signal_to_all_processes_leaves_the_workers_at_work(
 
 @pytest.mark.parametrize("number", loader.TO_ALL)
 def test_a_worker_ignores_a_signal_to_all_from_its_first_moment(number: int) -> None:
-    worker = loader._context().Process(target=time.sleep, args=(30,))
+    worker = loader._context().Process(target=time.sleep, args=(600,))
     worker.start()
     for _ in range(50):
         os.kill(worker.pid or 0, number)
@@ -164,6 +167,26 @@ def test_a_worker_ignores_a_signal_to_all_from_its_first_moment(number: int) -> 
         assert worker.is_alive()
     worker.kill()
     worker.join()
+
+
+@pytest.mark.parametrize("number", loader.TO_ALL)
+def test_a_signal_that_comes_while_the_workers_are_started_is_heard(
+    number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = forkserver.ensure_running
+
+    def interrupted() -> None:
+        os.kill(os.getpid(), number)
+        start()
+
+    monkeypatch.setattr(forkserver, "ensure_running", interrupted)
+    heard: list[int] = []
+    before = signal.signal(number, lambda number, _: heard.append(number))
+    try:
+        loader._context()
+    finally:
+        signal.signal(number, before)
+    assert heard == [number]
 
 
 def test_epochs_and_seeds_differ(tracklets: list[Sample]) -> None:

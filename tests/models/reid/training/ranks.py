@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from pathlib import Path
 
 import matplotlib.figure  # noqa: F401 - so that the ranks have it, as the next two
@@ -19,9 +18,24 @@ import torch.utils.tensorboard  # noqa: F401
 
 import models.reid.training.run  # noqa: F401
 from models.reid import train
+from models.reid.data.loader import Batch
+from models.reid.training import loop
+from models.reid.training.loop import Trainer
 
 
-def start(rank: int, port: int, arguments: list[str], log: Path) -> int:
+def interrupt_in_second_epoch() -> None:
+    """Let this process get SIGINT in its first step after a whole epoch."""
+    step = loop._step
+
+    def interrupted(trainer: Trainer, batch: Batch) -> dict[str, float]:
+        if trainer.progress.epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+        return step(trainer, batch)
+
+    loop._step = interrupted
+
+
+def start(rank: int, port: int, arguments: list[str], log: Path, is_interrupted: bool) -> int:
     """Fork a rank; returns its process id."""
     if pid := os.fork():
         return pid
@@ -42,6 +56,8 @@ def start(rank: int, port: int, arguments: list[str], log: Path) -> int:
     os.dup2(file, 1)
     os.dup2(file, 2)
     code = 1
+    if is_interrupted:
+        interrupt_in_second_epoch()
     try:
         code = train.main(arguments)
     finally:
@@ -51,20 +67,18 @@ def start(rank: int, port: int, arguments: list[str], log: Path) -> int:
 
 
 def play(scenario: dict) -> list[int]:
-    """Run both ranks, interrupt one after the first epoch if asked to; returns their exit codes."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = Path(scenario["log"])
-    pids = [start(rank, port, scenario["arguments"], log) for rank in (0, 1)]
-    if scenario["interrupt"] is not None:
-        deadline = time.monotonic() + 60
-        while (
-            not (log.is_file() and "epoch   0" in log.read_text()) and time.monotonic() < deadline
-        ):
-            time.sleep(0.05)
-        os.kill(pids[scenario["interrupt"]], signal.SIGINT)
-    return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    """Run both ranks, one of which is interrupted if asked to; returns their exit codes."""
+    with socket.socket() as reserved:
+        # as the ranks do, so that they can listen there while nobody else is given the port
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        log = Path(scenario["log"])
+        pids = []
+        for rank in (0, 1):
+            is_interrupted = rank == scenario["interrupt"]
+            pids.append(start(rank, port, scenario["arguments"], log, is_interrupted))
+        return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
 
 
 if __name__ == "__main__":
