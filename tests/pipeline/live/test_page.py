@@ -55,15 +55,17 @@ WAIT_LONGER = """
 const limited = AbortSignal.timeout.bind(AbortSignal);
 AbortSignal.timeout = (limitMs) => limited(20 * limitMs);
 """
-SAMPLES_OF_PICTURE = """
-const image = document.querySelectorAll("#camera-list img")[arguments[0]];
-if (!image.naturalWidth) return "";
-const canvas = document.createElement("canvas");
-canvas.width = 64;
-canvas.height = 36;
-const context = canvas.getContext("2d");
-context.drawImage(image, 0, 0, 64, 36);
-return Array.from(context.getImageData(0, 0, 64, 36).data).join(",");
+SAMPLES_OF_PICTURES = """
+const sampled = (image) => {
+  if (!image.naturalWidth) return "";
+  const canvas = document.createElement("canvas");
+  canvas.width = 64;
+  canvas.height = 36;
+  const context = canvas.getContext("2d");
+  context.drawImage(image, 0, 0, 64, 36);
+  return Array.from(context.getImageData(0, 0, 64, 36).data).join(",");
+};
+return [...document.querySelectorAll("#camera-list img")].map(sampled);
 """
 
 
@@ -120,18 +122,19 @@ def tile(number: int) -> str:
     return f"#camera-list > li:nth-child({number + 1})"
 
 
+def samples(browser: Any) -> list[str]:
+    """Some pixels of the picture of each camera, in one text; "" where there is no picture."""
+    return [str(each) for each in browser.execute_script(SAMPLES_OF_PICTURES)]
+
+
 def n_shown(browser: Any) -> int:
-    script = "return document.querySelectorAll('#camera-list img').length"
-    n_tiles = int(browser.execute_script(script))
-    return sum(bool(browser.execute_script(SAMPLES_OF_PICTURE, at)) for at in range(n_tiles))
+    return sum(map(bool, samples(browser)))
 
 
 def test_the_pictures_of_all_eight_cameras_are_shown_and_change(page: Any) -> None:
     wait_until(lambda: n_shown(page) == 8)
-    before = [page.execute_script(SAMPLES_OF_PICTURE, at) for at in range(8)]
-    wait_until(
-        lambda: all(page.execute_script(SAMPLES_OF_PICTURE, at) != before[at] for at in range(8))
-    )
+    before = samples(page)
+    wait_until(lambda: all(map(str.__ne__, samples(page), before)))
     assert text_of(page, "#n-cameras") == "8 of 8 cameras live"
     titles = [text_of(page, f"{tile(at)} h3") for at in range(8)]
     assert titles == list(NAMES)
@@ -382,8 +385,8 @@ def test_when_the_tracker_goes_away_the_page_says_so_and_goes_on_when_it_is_back
         wait_until(lambda: text_of(browser, f"{tile(0)} .state") == "")
         with Server(hub, ServeConfig(port=port)):
             wait_until(lambda: text_of(browser, "#outage") == "")
-            before = browser.execute_script(SAMPLES_OF_PICTURE, 0)
-            wait_until(lambda: browser.execute_script(SAMPLES_OF_PICTURE, 0) != before)
+            before = samples(browser)
+            wait_until(lambda: samples(browser)[0] != before[0])
             hub.say([{"time_s": time.time(), "kind": "back", "camera": "again"}])
             wait_until(lambda: "again is back" in text_of(browser, "#event-list"))
             browser.get("about:blank")
