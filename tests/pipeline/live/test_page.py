@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -14,6 +15,7 @@ from pipeline.live.hub import Hub
 from pipeline.live.server import Server
 from pipeline.online.events import Event
 from pipeline.sources.live.health import CameraEventKind
+from tests import waiting
 from tests.browser import (
     DESKTOP,
     MARKS,
@@ -29,13 +31,14 @@ from tests.browser import (
 )
 from tests.pipeline.live.scene import NAMES, Scene
 from tests.ports import reserved_port
-from tests.waiting import wait_until
 
 pytest.importorskip("fastapi", reason="needs the package fastapi")
 pytest.importorskip("uvicorn", reason="needs the package uvicorn")
 pytestmark = MARKS
 
 TOKEN = "correct-horse-battery"
+wait_until = partial(waiting.wait_until, timeout_s=180.0)
+"""Eight cameras keep a page busy that has little of the processor."""
 HOSTILE = "<img src=x onerror=document.title='taken'>"
 # What moves and when, other than the rows of the list of events.
 OBSERVE_SHIFTS = """
