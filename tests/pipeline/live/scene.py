@@ -119,7 +119,7 @@ class Scene:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join()
 
     def set_health(self, name: str, **fields: object) -> None:
         """Change what is said of a camera, and say the event of a new state."""
