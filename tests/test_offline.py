@@ -58,6 +58,10 @@ RUNTIMES = (
 )
 """What is imported; some need a package that may be missing."""
 REID_WEIGHTS = ("none", "auto")
+LIMIT_S = 900
+"""Longest wait for programs that take half a minute on an idle machine."""
+
+pytestmark = pytest.mark.timeout(2 * LIMIT_S)
 
 
 class Watched:
@@ -94,7 +98,7 @@ class Watched:
 
     def said(self) -> str:
         """Wait for the end; returns what `run` does."""
-        out, err = self._process.communicate(timeout=180)
+        out, err = self._process.communicate(timeout=LIMIT_S)
         if self._process.returncode:
             pytest.skip(f"needs the right to make namespaces: {err.strip()[-200:]}")
         return out
@@ -158,7 +162,6 @@ def test_the_watcher_sees_a_query(watched: Watched) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("module", RUNTIMES)
 def test_importing_a_runtime_asks_for_no_host_and_leaves_nothing_in_home(
     imports: dict[str, Watched], module: str
@@ -183,7 +186,6 @@ def test_an_export_for_the_rerun_viewer_asks_for_no_host_and_leaves_nothing_in_h
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
 @pytest.mark.parametrize("reid", REID_WEIGHTS)
 def test_a_run_asks_for_no_host_and_leaves_nothing_in_home(
     runs: dict[str, Watched], reid: str

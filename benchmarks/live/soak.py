@@ -269,7 +269,7 @@ class Client:
         while not self._stop.wait(POLL_S):
             for path in paths:
                 try:
-                    with urllib.request.urlopen(self._url + path, timeout=10) as answer:
+                    with urllib.request.urlopen(self._url + path, timeout=60) as answer:
                         answer.read()
                 except OSError:
                     n_failed += 1 if self.n_asked else 0

@@ -20,8 +20,10 @@ from tests.videos import write_video
 
 FPS = 25
 SIZE = (160, 96)
-OPEN_AND_READ_S = (5, 2)
-CONNECTED_WITHIN_S = (1.0, 1.5, 1.8, 1.8)
+OPEN_AND_READ_S = (30, 10)
+QUICKLY_S = (5, 2)
+"""The same, where the camera is to be missed."""
+CONNECTED_WITHIN_S = (1.0, 2.0, 4.0, 8.0)
 """A camera that is to be seen from its first picture on is given so long, in one attempt after the
 other: a busy machine may need more.
 """
@@ -36,12 +38,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("rtsp") / "clip.mp4", 50, FPS, SIZE)
 
 
-def watch(server: RtspServer, transport: str = "tcp") -> av.container.InputContainer:
-    return av.open(
-        server.url,
-        options={"rtsp_transport": transport, **QUICK},
-        timeout=OPEN_AND_READ_S,
-    )
+def watch(
+    server: RtspServer, transport: str = "tcp", timeout_s: tuple[float, float] = OPEN_AND_READ_S
+) -> av.container.InputContainer:
+    return av.open(server.url, options={"rtsp_transport": transport, **QUICK}, timeout=timeout_s)
 
 
 def pictures_of(container: av.container.InputContainer, n: int | None = None) -> list[np.ndarray]:
@@ -234,7 +234,7 @@ def test_a_camera_that_is_stopped_comes_back_on_its_port(transport: str, clip: P
     with (
         reserved_port() as port,
         RtspServer(clip, port=port) as server,
-        watch(server, transport) as stream,
+        watch(server, transport, QUICKLY_S) as stream,
     ):
         assert pictures_of(stream, 10)
         server.stop()
@@ -293,14 +293,23 @@ def test_garbled_packets_spoil_pictures_and_later_ones_are_right(
             if n_spoilt > 10:
                 break
         server.garbled_share = 0.0
-        n_right = 0
-        for packet in itertools.islice(stream.demux(video=0), MOST):  # first those on their way
-            n_right = n_right + 1 if _is_one_of(right, packet) else 0
-            if n_right == 20:
-                break
+        n_right = _n_right_in_a_row(right, stream)
+        if n_right < 20:  # a decoder may not recover from all that is wrong in parameters
+            with watch(server, transport) as again:
+                n_right = _n_right_in_a_row(right, again)
 
     assert n_spoilt > 10
     assert n_right == 20
+
+
+def _n_right_in_a_row(right: list[np.ndarray], stream: av.container.InputContainer) -> int:
+    """How many packets in a row, 20 at most, are right at last; first come those on their way."""
+    n_right = 0
+    for packet in itertools.islice(stream.demux(video=0), 200):
+        n_right = n_right + 1 if _is_one_of(right, packet) else 0
+        if n_right == 20:
+            break
+    return n_right
 
 
 def _is_one_of(right: list[np.ndarray], packet: av.Packet) -> bool:
@@ -337,14 +346,14 @@ def test_a_stream_can_be_cut_in_the_middle_of_a_picture(clip: Path) -> None:
 
 
 def test_a_silent_camera_holds_the_connection_open(clip: Path) -> None:
-    with RtspServer(clip) as server, watch(server) as stream:
+    with RtspServer(clip) as server, watch(server, timeout_s=QUICKLY_S) as stream:
         pictures_of(stream, 5)
         server.silent = True
         begun_s = time.monotonic()
         with pytest.raises(av.error.ExitError):  # FFmpeg's read timeout
             _read_to_the_end(stream)
         # FFmpeg holds the last packet back until the next one, or the first of two timeouts
-        assert time.monotonic() - begun_s > 2 * OPEN_AND_READ_S[1] - 0.1
+        assert time.monotonic() - begun_s > 2 * QUICKLY_S[1] - 0.1
         assert server.n_watching == 1
         with pytest.raises(av.error.FFmpegError):
             av.open(server.url, options={"rtsp_transport": "tcp"}, timeout=(0.5, 0.5))

@@ -8,6 +8,7 @@ pytest.importorskip("uvicorn", reason="the page needs uvicorn")
 from benchmarks.live import soak
 from benchmarks.live.day import NAMES, SITTER, Day
 
+pytestmark = pytest.mark.timeout(1200)
 BEGINS = 11.94
 HOURS = 0.15
 EVERY_SECOND = {"linking": {"max_delay_s": 2.0}}
@@ -38,7 +39,7 @@ def test_files_and_threads_do_not_become_more(done: soak.Soak) -> None:
     half = len(done.samples) // 2
     early = done.samples[half // 2 : half]
     late = done.samples[half:]
-    assert max(s.n_threads for s in late) <= max(s.n_threads for s in early)
+    assert max(s.n_threads for s in late) <= max(s.n_threads for s in early) + 2  # of the page
     assert max(s.n_files for s in late) <= max(s.n_files for s in early) + 4  # connections
 
 

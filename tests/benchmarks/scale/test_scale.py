@@ -45,8 +45,12 @@ RATES = Rates(
     step_s=PowerLaw(0.0005, 1.0, 2000.0),
     looked_at_per_camera=20.0,
 )
-BURN = "import time\nwhile time.process_time() < 0.5: pass"
-"""Uses half a second of CPU time."""
+BURN = """
+import os, sys, time
+while time.process_time() < 0.5: pass
+while os.path.exists(sys.argv[1]): time.sleep(0.05)
+"""
+"""Uses half a second of CPU time, and ends when a file is gone."""
 N_BYTES = 3_000_000
 
 
@@ -135,8 +139,11 @@ def wait_for(sampler: Sampler, is_there: Callable[[Used], bool]) -> Used:
     return sampler.used()
 
 
-def test_cpu_time_of_processes_that_the_command_does_not_wait_for_counts() -> None:
-    program = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {BURN!r}])"
+def test_cpu_time_of_processes_that_the_command_does_not_wait_for_counts(tmp_path: Path) -> None:
+    until_gone = tmp_path / "burns"
+    until_gone.touch()
+    words = f"[sys.executable, '-c', {BURN!r}, {str(until_gone)!r}]"
+    program = f"import subprocess, sys; subprocess.Popen({words})"
     wait = "; sys.stdin.read()"
     sampler = Sampler()
     sampler.start()
@@ -144,6 +151,7 @@ def test_cpu_time_of_processes_that_the_command_does_not_wait_for_counts() -> No
         sampler.roots.add(command.pid)
         wait_for(sampler, lambda used: len(used.processes) == 2)
     used = wait_for(sampler, lambda used: used.cpu_s(COMMAND, command.pid) > 0.4)
+    until_gone.unlink()
     sampler.stop()
     assert used.cpu_s(COMMAND, command.pid) > 0.4
     assert len(used.of(COMMAND, command.pid)) == 2
