@@ -102,26 +102,31 @@ def test_a_result_that_cannot_be_printed_is_an_error(
 def test_ctrl_c_while_libraries_are_loaded_is_one_line(
     video: Path, tmp_path: Path, loaded: str
 ) -> None:
+    for attempt in range(10):  # on a busy machine the signal may come when the run has ended
+        output = tmp_path / str(attempt)
+        code, said = interrupted_when(loaded, command(video, output))
+        if not (output / "run.json").exists():
+            break
+    assert code == 130, said
+    assert said.startswith("interrupted") and said.count("\n") == 1
+
+
+def interrupted_when(loaded: str, words: list[str]) -> tuple[int, str]:
+    """Run a command that gets Ctrl-C when a library is loaded; returns code and standard error."""
     # a child ignores what its parent ignores, as tests do that a shell runs in the background
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         process = subprocess.Popen(
-            command(video, tmp_path / "out"),
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
     finally:
         signal.signal(signal.SIGINT, before)
     maps = Path(f"/proc/{process.pid}/maps")
-    deadline = time.monotonic() + 60
-    while loaded not in maps.read_text() and time.monotonic() < deadline:
+    while process.poll() is None and loaded not in maps.read_text():
         time.sleep(0.001)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert said.startswith("interrupted") and said.count("\n") == 1
+    _, said = process.communicate(timeout=300)
+    return process.returncode, said
 
 
 LITTLE_MEMORY = """

@@ -15,6 +15,7 @@ from pipeline.records import Camera, Frame
 from pipeline.sources import open_source, read_ahead
 from pipeline.timings import Timings
 from tests.videos import write_video
+from tests.waiting import wait_until
 
 
 class Counted:
@@ -43,13 +44,8 @@ def readers() -> list[str]:
 
 
 def settled(source: Counted, n_frames: int) -> int:
-    """How many frames were read when `n_frames` are, or two seconds have passed, and a moment
-    later.
-    """
-    for _ in range(200):
-        if source.n_read >= n_frames:
-            break
-        time.sleep(0.01)
+    """How many frames were read a moment after `n_frames` are."""
+    wait_until(lambda: source.n_read >= n_frames)
     time.sleep(0.02)
     return source.n_read
 
@@ -88,6 +84,15 @@ def test_an_error_while_reading_ahead_is_raised_at_the_consumer_after_the_frames
     assert readers() == []
 
 
+HANG_S = 300.0
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No thread counts as hanging because the machine is busy."""
+    monkeypatch.setattr(ahead, "JOIN_S", HANG_S)
+
+
 class Hanging(Counted):
     """A source that hangs after its first frame, until it is let go."""
 
@@ -97,7 +102,7 @@ class Hanging(Counted):
 
     def __iter__(self) -> Iterator[Frame]:
         yield from super().__iter__()
-        self.let_go.wait(20)
+        self.let_go.wait(HANG_S)
 
 
 def test_a_source_that_hangs_is_reported_and_does_not_hold_up_whoever_closes_it(
@@ -111,9 +116,8 @@ def test_a_source_that_hangs_is_reported_and_does_not_hold_up_whoever_closes_it(
     frames.close()
     waited_s = time.monotonic() - started
     source.let_go.set()
-    while readers():
-        time.sleep(0.01)
-    assert waited_s < 10
+    wait_until(lambda: not readers())
+    assert waited_s < HANG_S / 2
     assert source.warnings == [
         "counted: reading did not stop within 0.2 s; check the disk or the network that it is read"
         " from"

@@ -99,6 +99,7 @@ class Log:
             summaries = hparams(dict(settings), dict.fromkeys(COMPARED, 0.0))  # type: ignore[no-untyped-call]
             for summary in summaries:
                 self._board.file_writer.add_summary(summary)  # type: ignore[attr-defined]
+            self._board.flush()  # else its thread writes them later, perhaps on a full disk
         except OSError as error:
             raise InputError(f"{output / BOARD}: {files.failure(error)}") from None
 

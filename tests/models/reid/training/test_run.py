@@ -323,4 +323,4 @@ def test_a_full_disk_is_one_line_and_leaves_the_run_as_it_was(people: Path, tmp_
         assert not list(disk.rglob("*.partial*")) and not list(disk.rglob("model*"))
         assert training_settings.load(str(disk / "run" / "config.yaml")) != settings
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)  # in use or not
