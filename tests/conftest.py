@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Before torch is imported. Tensors are tiny here, so that more threads only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -15,9 +15,11 @@ os.environ["PEOPLE_TRACKER_CACHE"] = str(Path(tempfile.gettempdir()) / "people-t
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
-# Hypothesis: no limit of time for an example, and the same examples in each run. Others are tried
-# with `--hypothesis-profile default --hypothesis-seed N`.
-settings.load_profile("ci")
+# Examples of Hypothesis: the same in each run, however long they take on a busy machine.
+# Others are tried with `--hypothesis-profile random --hypothesis-seed N`.
+settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fixed", settings.get_profile("random"), derandomize=True)
+settings.load_profile("fixed")
 MAX_WORKERS = 4
 """Each worker imports torch and takes about 1 GB of memory."""
 SLOW_LEFT_OUT = "slow tests were left out; --slow runs them too"

@@ -182,7 +182,7 @@ def test_numbers_in_names_are_ordered_by_value() -> None:
     ]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(names=st.lists(st.text("a1029_.", max_size=8), unique=True))
 def test_the_order_of_names_does_not_depend_on_how_they_came(names: list[str]) -> None:
     backwards = names[::-1]

@@ -34,7 +34,7 @@ def brute_force(
     return kept
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(scored, max_size=40), st.sampled_from([0.0, 0.3, 0.45, 0.7, 1.0]))
 def test_nms_keeps_what_the_definition_keeps(
     rows: list[tuple[tuple[int, ...], float]], iou_threshold: float

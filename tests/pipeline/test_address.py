@@ -167,7 +167,7 @@ FORMS = (
 )
 
 
-@settings(deadline=None, derandomize=True, max_examples=400)
+@settings(max_examples=400)
 @given(st.sampled_from(FORMS), PARTS, PARTS, st.booleans())
 @example(FORMS[0], "admin", "pa@s/s?w#o rd", False)
 @example(FORMS[0], "admin", "://x@", False)

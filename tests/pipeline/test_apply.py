@@ -416,7 +416,7 @@ def rows(folder: Path) -> dict[tuple[str, int, int], int]:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=4, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=4, phases=[Phase.explicit, Phase.generate])
 def test_however_people_are_parted_who_is_mostly_the_same_keeps_the_number(
     run: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -234,7 +234,7 @@ def test_a_dumped_config_loads_to_the_same_config(tmp_path: Path) -> None:
     assert loaded.cameras[0].name == "lobby"
 
 
-@settings(deadline=None, derandomize=True, max_examples=50)
+@settings(max_examples=50)
 @given(
     st.fixed_dictionaries(
         {
@@ -342,7 +342,7 @@ def test_a_name_that_is_taken_is_told() -> None:
     assert notes == ["the camera 'gate' is called gate-2 in all files and settings"]
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.text(min_size=1, max_size=6), max_size=6))
 def test_names_are_unique_on_every_file_system_and_hold_no_separator(sources: list[str]) -> None:
     names = [

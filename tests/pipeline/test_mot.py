@@ -69,7 +69,7 @@ def test_a_file_that_is_missing_or_binary_is_an_error(tmp_path: Path) -> None:
             mot.read(tmp_path / name)
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(max_examples=100)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 10**4),

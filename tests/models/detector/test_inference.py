@@ -52,7 +52,7 @@ def test_a_box_seen_on_the_canvas_comes_back_where_it_was(
     assert scores.tolist() == [0.5]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([64, 100, 320]))
 def test_every_picture_fits_its_canvas_and_fills_one_side_of_it(
     height: int, width: int, size_px: int

@@ -170,7 +170,7 @@ def test_finding_nothing_scores_nothing_and_nobody_to_find_has_no_score() -> Non
     assert score([Found(truth, np.ones(1), NOBODY, NOBODY)]) == (-1.0, -1.0, -1.0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.floats(0.1, 10))
 def test_scores_are_shares_and_only_the_order_of_confidence_counts(
     seed: int, factor: float

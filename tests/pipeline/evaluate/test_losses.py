@@ -80,7 +80,7 @@ def cameras(draw: st.DrawFn, with_misses: bool = True) -> list[Scene]:
     return scenes
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(cameras())
 def test_idf1_and_its_losses_add_up_to_one_and_idf1_is_that_of_the_scores(
     scenes: list[Scene],
@@ -96,7 +96,7 @@ def test_idf1_and_its_losses_add_up_to_one_and_idf1_is_that_of_the_scores(
         assert sum(shares.values()) == pytest.approx(1)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(cameras())
 def test_with_links_by_truth_no_loss_is_one_of_links(scenes: list[Scene]) -> None:
     tracklets = scores.tracklet_numbers(scenes)
@@ -106,14 +106,14 @@ def test_with_links_by_truth_no_loss_is_one_of_links(scenes: list[Scene]) -> Non
     assert [found[cause] for cause in ("fragments", "missed merges", "wrong merges")] == [0] * 3
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(cameras())
 def test_with_tracklets_of_their_own_nobody_is_merged_with_anybody(scenes: list[Scene]) -> None:
     found = losses.attribute(scenes, scores.tracklet_numbers(scenes)).n_lost
     assert found["wrong merges"] == 0
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(cameras(with_misses=False))
 def test_where_every_box_is_found_and_no_other_none_is_missed_or_false(
     scenes: list[Scene],
@@ -122,7 +122,7 @@ def test_where_every_box_is_found_and_no_other_none_is_missed_or_false(
     assert found["missed boxes"] == found["false boxes"] == 0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cameras())
 def test_truth_given_as_results_loses_nothing(scenes: list[Scene]) -> None:
     perfect = []

@@ -154,7 +154,7 @@ def pieces(draw: st.DrawFn, name: str, track_id: int, frames: np.ndarray) -> Tra
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(whole_runs())
 def test_what_cvat_was_given_and_nobody_changed_comes_back_without_loss(
     tmp_path_factory: pytest.TempPathFactory, scene: tuple[list[Person], list[Camera], int]
@@ -173,7 +173,7 @@ def test_what_cvat_was_given_and_nobody_changed_comes_back_without_loss(
     ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(whole_runs())
 def test_mot_files_that_nobody_changed_come_back_with_all_that_they_hold(
     tmp_path_factory: pytest.TempPathFactory, scene: tuple[list[Person], list[Camera], int]

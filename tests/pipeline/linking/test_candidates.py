@@ -27,7 +27,7 @@ def pairs(n: int) -> list[tuple[int, int]]:
 
 
 @given(st.integers(0, 10_000))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_near_are_all_whose_places_say_something(seed: int) -> None:
     index, constraints, _ = site(seed)
     found = set(map(tuple, candidates.spatial_candidates(index, constraints).tolist()))

@@ -147,7 +147,7 @@ def test_each_group_of_cameras_has_a_first_camera_of_its_own() -> None:
 
 
 @given(st.integers(0, 10_000), st.floats(-3, 3), st.floats(-1e5, 1e5))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_neither_order_nor_the_time_of_day_changes_an_offset(
     seed: int, ahead_s: float, day_s: float
 ) -> None:
@@ -160,7 +160,7 @@ def test_neither_order_nor_the_time_of_day_changes_an_offset(
 
 
 @given(st.integers(0, 10_000), st.floats(-3, 3))
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 def test_the_names_of_cameras_do_not_change_an_offset(seed: int, ahead_s: float) -> None:
     seen = crowd(6, seed=seed, a=0, b=ahead_s)
     other = {"a": "b", "b": "a"}

@@ -128,7 +128,7 @@ def sites(draw: st.DrawFn) -> tuple[list[Embedded], list[list[str]], list[list[s
 
 
 @given(sites())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_same_always_share_a_person_and_the_different_never_do(
     site: tuple[list[Embedded], list[list[str]], list[list[str]]],
 ) -> None:
@@ -229,7 +229,7 @@ def rows_of(tracklet: Tracklet) -> list[tuple[str, int, int]]:
 
 
 @given(sites(), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_whatever_a_human_says_of_a_site_is_obeyed_to_the_row(
     site: tuple[list[Embedded], list[list[str]], list[list[str]]], data: st.DataObject
 ) -> None:

@@ -251,7 +251,7 @@ def a_site(seed: int, n: int = 12) -> list[Embedded]:
 
 
 @given(st.permutations(range(12)), st.integers(0, 5))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_people_do_not_depend_on_the_order_of_the_tracklets(order: list[int], seed: int) -> None:
     embedded = a_site(seed)
     before = linker.link(embedded, CAMERAS, LinkingConfig()).people
@@ -264,7 +264,7 @@ def test_people_do_not_depend_on_the_order_of_the_tracklets(order: list[int], se
 
 
 @given(st.permutations("abc"), st.integers(0, 5))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_people_do_not_depend_on_what_cameras_are_called(order: list[str], seed: int) -> None:
     renamed = dict(zip("abc", order, strict=True))
     embedded = a_site(seed)
@@ -294,7 +294,7 @@ def test_people_do_not_depend_on_when_it_all_happened(later_s: float) -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_no_constraint_is_ever_broken(seed: int) -> None:
     config = LinkingConfig(
         travel=[TravelConfig(cameras=("a", "b"), min_s=2, max_s=5)], max_gap_s=20

@@ -104,7 +104,7 @@ def test_one_shard_that_covers_everything_is_the_whole_run(
 
 
 @given(st.integers(0, 10_000), LENGTHS_S, WINDOWS_S)
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 def test_each_row_is_in_one_person_whatever_the_length_of_shards_and_no_constraint_is_broken(
     seed: int, shard_s: float, handover_s: float
 ) -> None:
@@ -119,7 +119,7 @@ def test_each_row_is_in_one_person_whatever_the_length_of_shards_and_no_constrai
 
 
 @given(st.integers(0, 100), LENGTHS_S, st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_the_order_in_which_shards_finish_changes_nothing(
     seed: int, shard_s: float, random: object
 ) -> None:
@@ -142,7 +142,7 @@ def test_the_order_in_which_shards_finish_changes_nothing(
 
 
 @given(sites(), st.data(), LENGTHS_S, WINDOWS_S)
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_whatever_a_human_says_is_obeyed_across_shards(
     site: tuple[list[Embedded], list[list[str]], list[list[str]]],
     data: st.DataObject,

@@ -124,7 +124,7 @@ def dense(
 
 
 @given(st.integers(0, 10_000))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_sparse_solver_finds_what_averages_over_all_pairs_find(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n = int(rng.integers(2, 12))

@@ -278,7 +278,7 @@ def test_the_log_odds_of_a_gap_are_those_of_two_densities_under_one_gaussian_win
 
 
 @given(st.integers(0, 3), st.floats(-1e4, 1e4), st.permutations("abc"))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_the_evidence_depends_neither_on_what_cameras_are_called_nor_on_when_time_begins(
     seed: int, later_s: float, names: list[str]
 ) -> None:

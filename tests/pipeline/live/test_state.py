@@ -26,7 +26,6 @@ from pipeline.online.events import Event, to_json_lines
 from pipeline.online.linker import Engine, OnlineLinker, engine_of
 from pipeline.records import Embedded
 from pipeline.vectors import unit
-from tests.examples import SAME_EACH_TIME
 from tests.pipeline.linking.test_linker import CAMERAS, RED, seen
 from tests.pipeline.online.test_linker import (
     crowd,
@@ -92,7 +91,7 @@ def engine_that(cuts: bool) -> Engine:
     forget_after_s=st.sampled_from([3.0, 10.0, 600.0]),
     share=st.floats(0, 1),
 )
-@settings(SAME_EACH_TIME, max_examples=6)
+@settings(max_examples=6)
 def test_a_restored_linker_says_what_one_that_was_never_stopped_says(
     tmp_path_factory: pytest.TempPathFactory,
     seed: int,

@@ -29,7 +29,6 @@ from pipeline.online.identities import Known, Spans
 from pipeline.online.linker import Engine, Names, OnlineLinker, engine_of
 from pipeline.records import Array, Camera, Embedded, Link, Person, Tracklet
 from pipeline.vectors import pool, unit
-from tests.examples import SAME_EACH_TIME
 from tests.pipeline.linking.test_linker import BLUE, CAMERAS, ON_FLOOR, RED, names, seen
 
 
@@ -200,7 +199,7 @@ def test_an_open_tracklet_is_remembered_however_long_it_is_not_seen() -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(SAME_EACH_TIME, max_examples=6)
+@settings(max_examples=6)
 def test_while_nothing_has_settled_the_last_word_is_that_of_offline_linking(seed: int) -> None:
     embedded = crowd(seed)
     with pytest.MonkeyPatch.context() as patch:
@@ -261,7 +260,7 @@ def with_looks(embedded: Embedded) -> Embedded:
     forget_after_s=st.sampled_from([3.0, 10.0, 600.0]),
     kept=st.sampled_from([1, 2, 8]),
 )
-@settings(SAME_EACH_TIME, max_examples=6)
+@settings(max_examples=6)
 def test_ids_are_never_used_again_rules_are_never_broken_and_the_events_tell_all(
     seed: int, forget_after_s: float, kept: int, cuts: bool
 ) -> None:
@@ -307,7 +306,7 @@ def test_ids_are_never_used_again_rules_are_never_broken_and_the_events_tell_all
 
 
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
-@settings(SAME_EACH_TIME, max_examples=6)
+@settings(max_examples=6)
 def test_the_same_input_gives_the_same_events_in_whatever_order_it_comes_between_two_steps(
     seed: int, random: object
 ) -> None:
@@ -536,7 +535,6 @@ def test_who_became_unclear_is_remembered_from_the_last_time_they_were_seen() ->
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=12), st.integers(0, 45))
-@settings(SAME_EACH_TIME)
 def test_spans_overlap_when_any_stretch_that_was_added_does(
     stretches: list[tuple[int, int]], start_s: int
 ) -> None:

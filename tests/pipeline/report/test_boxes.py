@@ -52,7 +52,7 @@ def packed_of(all_rows: Sequence[tuple[Array, Array]]) -> Packed:
 
 
 @given(seed=st.integers(0, 10_000), n_rows=st.integers(1, 300))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_boxes_are_within_two_percent_of_their_height(seed: int, n_rows: int) -> None:
     rows = [walk(seed, n_rows), walk(seed + 1, 7)]
     for kept, (times_s, boxes) in zip(unpacked(packed_of(rows), 100.0), rows, strict=True):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import TrackerConfig
@@ -52,7 +52,6 @@ def test_the_meaning_changes_with_the_light() -> None:
 
 
 @given(st.lists(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=30), max_size=20))
-@settings(deadline=None)
 def test_confidence_is_a_probability_whatever_is_seen_and_in_whatever_order(
     frames: list[list[tuple[float, bool]]],
 ) -> None:

@@ -68,7 +68,7 @@ def assert_equal(mean: Array, covariance: Array, references: list[Reference]) ->
         assert_allclose(full, filter_.P, rtol=1e-8, atol=1e-8 * np.abs(full).max())
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.data(), st.integers(1, 4), st.lists(st.floats(0.001, 5), min_size=1, max_size=5))
 def test_every_predict_and_update_equals_filterpy_for_several_tracks_and_irregular_times(
     data: st.DataObject, n_tracks: int, steps_s: list[float]
@@ -99,7 +99,6 @@ def test_a_prediction_leaves_the_state_it_started_from_alone() -> None:
 
 
 @given(st.lists(measurement, min_size=1, max_size=5))
-@settings(deadline=None)
 def test_boxes_are_the_inverse_of_measurements(
     rows: list[tuple[float, float, float, float]],
 ) -> None:
@@ -115,7 +114,6 @@ def test_a_box_never_gets_thinner_than_a_pixel(size: tuple[float, float]) -> Non
 
 
 @given(st.lists(st.tuples(measurement, st.floats(0.001, 5)), min_size=1, max_size=40))
-@settings(deadline=None)
 def test_covariance_stays_positive_definite(
     seen: list[tuple[tuple[float, float, float, float], float]],
 ) -> None:

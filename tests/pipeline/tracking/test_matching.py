@@ -27,7 +27,7 @@ def assigned(values: Array, least: float, solver: Solver) -> tuple[Array, Array]
     return i[chosen], j[chosen]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(values_of_any_shape, thresholds)
 def test_lap_and_scipy_reach_the_same_total(values: Array, least: float) -> None:
     by_lap, by_scipy = (assigned(values, least, SOLVERS[name]) for name in ("lap", "scipy"))
@@ -38,7 +38,7 @@ def test_lap_and_scipy_reach_the_same_total(values: Array, least: float) -> None
 
 @pytest.mark.parametrize("solver", SOLVERS.values(), ids=SOLVERS)
 class TestEachSolver:
-    @settings(deadline=None, max_examples=100)
+    @settings(max_examples=100)
     @given(values=arrays(np.float64, (4, 4), elements=st.floats(0, 1)), least=thresholds)
     def test_no_way_of_matching_is_better(
         self, solver: Solver, values: Array, least: float
@@ -49,7 +49,6 @@ class TestEachSolver:
         rows, columns = assigned(values, least, solver)
         assert (values[rows, columns] - least).sum() == pytest.approx(best, abs=1e-9)
 
-    @settings(deadline=None)
     @given(values=values_of_any_shape, least=thresholds)
     def test_every_row_and_column_is_used_once_and_never_below_the_least(
         self, solver: Solver, values: Array, least: float
@@ -102,7 +101,6 @@ some_boxes = st.lists(corners, max_size=5).map(
 )
 
 
-@settings(deadline=None)
 @given(some_boxes, some_boxes)
 def test_iou_counts_the_pixels_that_two_boxes_share(a: Array, b: Array) -> None:
     def painted(box: Array) -> Array:
@@ -118,7 +116,6 @@ def test_iou_counts_the_pixels_that_two_boxes_share(a: Array, b: Array) -> None:
             assert found[i, j] == pytest.approx((p & q).sum() / max((p | q).sum(), 1), abs=1e-6)
 
 
-@settings(deadline=None)
 @given(some_boxes.map(lambda boxes: boxes + np.array([0, 0, 1, 1], np.float32)), some_boxes)
 def test_boxes_that_touch_are_those_with_an_iou(a: Array, b: Array) -> None:
     b = b[(b[:, 2:] > b[:, :2]).all(axis=1)]
@@ -133,7 +130,6 @@ def test_boxes_that_touch_are_those_with_an_iou(a: Array, b: Array) -> None:
     assert upright == pytest.approx(heights[i, j], abs=1e-6)
 
 
-@settings(deadline=None)
 @given(
     some_boxes.map(lambda boxes: boxes + np.array([0, 0, 1, 1], np.float32)),
     some_boxes,

@@ -5,7 +5,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config import TrackerConfig
@@ -293,7 +293,6 @@ some_frames = st.lists(
 
 
 @given(some_frames, st.lists(st.floats(0.01, 2), min_size=25, max_size=25))
-@settings(deadline=None)
 def test_no_id_is_ever_used_twice_and_each_box_continues_one_track(
     frames: list[list[Row]], steps_s: list[float]
 ) -> None:
@@ -316,7 +315,6 @@ def test_no_id_is_ever_used_twice_and_each_box_continues_one_track(
 
 
 @given(some_frames, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_ids_do_not_depend_on_the_order_of_the_boxes(
     frames: list[list[Row]], random: Random
 ) -> None:

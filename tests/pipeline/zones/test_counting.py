@@ -146,7 +146,7 @@ def test_zones_of_different_names_count_apart() -> None:
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(jitter=JITTER, border=st.floats(-0.5, 0.5))
 def test_jitter_below_the_margin_adds_no_event(jitter: list[float], border: float) -> None:
     noise = np.array(jitter)[:, None] * [MARGIN_PX, 0]
@@ -162,7 +162,7 @@ POINT = st.tuples(st.floats(0, 640), st.floats(0, 480))
 WAYS = st.lists(st.lists(POINT, min_size=2, max_size=6), min_size=1, max_size=5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ways=WAYS, end_s=st.floats(0, 60))
 def test_entries_minus_exits_are_how_many_are_inside(
     ways: list[list[tuple[float, float]]], end_s: float
@@ -185,7 +185,7 @@ def noisy(feet: Array, seed: int) -> Array:
     return feet + np.random.default_rng(seed).normal(0, 2.0, feet.shape)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     turns=st.lists(st.sampled_from([OUTSIDE, INSIDE, BEYOND]), min_size=2, max_size=6),
     seed=st.integers(0, 1000),

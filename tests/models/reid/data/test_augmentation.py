@@ -39,7 +39,7 @@ def changed(
     return augment(frames, chosen, HEIGHT, WIDTH, np.random.default_rng(seed))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=4),
     st.sampled_from(["none", "pad", "translate"]),

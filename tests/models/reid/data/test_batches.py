@@ -36,7 +36,7 @@ some_people = st.lists(st.integers(1, 9), min_size=4, max_size=10).map(people)
 
 
 @pytest.mark.parametrize("sampler", PK)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     targets=some_people,
     n_people=st.integers(1, 4),
@@ -54,14 +54,14 @@ def test_a_batch_is_so_many_neighbouring_samples_of_each_of_so_many_people(
 
 
 @pytest.mark.parametrize("sampler", PK)
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(targets=some_people)
 def test_a_person_with_enough_samples_shows_none_twice(sampler: str, targets: list[int]) -> None:
     times, counts = Counter(chain(*made(targets, sampler, 2, 3))), Counter(targets)
     assert all(n == 1 for index, n in times.items() if counts[targets[index]] >= 3)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(targets=some_people, n_people=st.integers(1, 4))
 def test_groups_stop_when_fewer_people_than_a_batch_needs_have_any_left(
     targets: list[int], n_people: int
@@ -82,7 +82,7 @@ def test_an_epoch_of_identities_shows_everybody_once(n_people: int, expected: in
     assert len(shown) == 8 * expected and set(shown.values()) == {4}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(targets=st.lists(st.integers(0, 3), min_size=2, max_size=40))
 def test_shuffled_shows_everything_once_but_a_single_leftover(targets: list[int]) -> None:
     batches = made(targets, "shuffled", 2, 2)

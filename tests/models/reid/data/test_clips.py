@@ -4,7 +4,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError
@@ -21,7 +21,6 @@ def draws(n: int, length: int, rule: clips.TrainingRule, times: int = 200) -> np
 
 
 @training_rules
-@settings(deadline=None)
 @given(n=frames, length=lengths, seed=seeds)
 def test_a_training_clip_is_full_and_of_the_tracklet_in_time_order(
     rule: clips.TrainingRule, n: int, length: int, seed: int
@@ -35,7 +34,6 @@ def test_a_training_clip_is_full_and_of_the_tracklet_in_time_order(
 
 
 @training_rules
-@settings(deadline=None)
 @given(length=lengths, more=st.integers(0, 100), seed=seeds)
 def test_a_long_enough_tracklet_gives_no_frame_twice(
     rule: clips.TrainingRule, length: int, more: int, seed: int
@@ -102,7 +100,6 @@ def test_interval_takes_one_frame_of_every_cell_of_the_widest_window_that_fits(
 
 
 @rules_for_tests
-@settings(deadline=None)
 @given(n=frames, length=lengths)
 def test_test_clips_are_full_and_of_the_tracklet(rule: clips.TestRule, n: int, length: int) -> None:
     found = clips.covering_clips(n, length, rule)
@@ -117,7 +114,6 @@ def test_all_takes_all_frames_once(n: int, length: int) -> None:
     assert [clip.tolist() for clip in clips.covering_clips(n, length, "all")] == [list(range(n))]
 
 
-@settings(deadline=None)
 @given(n=st.integers(1, 1000), length=lengths)
 def test_dense_covers_every_frame_once_and_then_fills_the_last_clip_from_its_own(
     n: int, length: int
@@ -157,7 +153,6 @@ def test_begin_interval_starts_a_short_tracklet_again() -> None:
     ]
 
 
-@settings(deadline=None)
 @given(n=frames, length=lengths)
 def test_dense_interval_uses_every_frame_once_but_what_the_division_leaves(
     n: int, length: int

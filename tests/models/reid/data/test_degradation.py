@@ -39,7 +39,7 @@ def test_a_degradation_that_does_nothing_returns_the_same_pixels() -> None:
     assert (degraded(picture()) == picture()).all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 300), st.integers(1, 150), st.integers(0, 10_000))
 def test_a_crop_of_any_size_stays_a_picture_and_is_not_written_to(
     height: int, width: int, seed: int

@@ -38,7 +38,7 @@ people = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(seen=people, fraction=st.floats(0, 0.9), seed=st.integers(0, 2**31))
 def test_held_out_people_never_train_and_every_query_has_an_answer(
     seen: list[list[int]], fraction: float, seed: int

@@ -133,7 +133,7 @@ def test_an_image_that_cannot_be_read_is_an_error_that_names_it(
         extract(Halves(), [*samples, bad, *samples], group=2)
 
 
-@hypothesis_settings(deadline=None, derandomize=True, max_examples=200)
+@hypothesis_settings(max_examples=200)
 @given(st.integers(1, 500), st.integers(1, 40))
 def test_the_default_rule_shows_every_frame_once_in_clips_as_equal_as_can_be(
     n: int, length: int

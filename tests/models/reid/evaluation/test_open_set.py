@@ -92,7 +92,7 @@ def test_rates_are_those_of_plain_loops(seed: int) -> None:
 
 
 @given(st.integers(0, 1000), st.floats(0, 0.999))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_threshold_keeps_the_rate_and_the_next_larger_one_does_not(
     seed: int, rate: float
 ) -> None:
@@ -105,7 +105,7 @@ def test_a_threshold_keeps_the_rate_and_the_next_larger_one_does_not(
 
 
 @given(st.integers(0, 1000))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_looser_threshold_lowers_no_rate(seed: int) -> None:
     found = matches_without_half(seed)
     points = [found.at(threshold) for threshold in THRESHOLDS]
@@ -117,7 +117,7 @@ def test_a_looser_threshold_lowers_no_rate(seed: int) -> None:
 
 
 @given(st.integers(0, 1000), st.integers(1, 30))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_more_strangers_in_the_gallery_raise_no_dir_at_a_fixed_threshold(
     seed: int, n_strangers: int
 ) -> None:

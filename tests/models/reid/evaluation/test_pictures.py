@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError
@@ -122,7 +122,6 @@ def test_a_search_without_results_is_the_query_alone() -> None:
 
 
 @given(st.integers(1, 1000), st.integers(1, 10))
-@settings(deadline=None)
 def test_frames_are_spread_from_end_to_end_without_repetition(n: int, most: int) -> None:
     chosen = spread(range(n), most)
     assert len(set(chosen)) == len(chosen) == min(n, most)

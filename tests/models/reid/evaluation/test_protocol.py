@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from models.errors import InputError
@@ -44,7 +44,6 @@ def test_labels_are_ids_and_cameras_of_both_sides() -> None:
     st.sampled_from(["precision", "triangle"]),
     st.sampled_from(["valid", "all"]),
 )
-@settings(deadline=None)
 def test_scores_are_those_of_plain_loops_in_every_form(seed: int, ap: str, over: str) -> None:
     query, gallery, apart = drawn(seed)
     scores, found = score(apart, query, gallery, Protocol(ap=ap, over=over))

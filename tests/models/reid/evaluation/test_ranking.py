@@ -75,7 +75,7 @@ def triangle_ap(right: list[bool]) -> float:
 
 
 @given(cases())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_the_ranking_is_that_of_the_rules_applied_one_by_one(case: Case) -> None:
     found, expected = ranking.rank(*case, top=4), one_by_one(case)
     for q, (order, right) in enumerate(expected):
@@ -88,7 +88,7 @@ def test_the_ranking_is_that_of_the_rules_applied_one_by_one(case: Case) -> None
 
 
 @given(cases(), st.sampled_from(["precision", "triangle"]), st.sampled_from(["valid", "all"]))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_scores_are_means_over_valid_or_all_queries(case: Case, ap: str, over: str) -> None:
     rights = [right for _, right in one_by_one(case)]
     valid = [right for right in rights if any(right)]
@@ -106,7 +106,7 @@ def test_scores_are_means_over_valid_or_all_queries(case: Case, ap: str, over: s
 
 
 @given(cases(), st.integers(1, 4), st.integers(1, 40))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_size_of_blocks_changes_nothing(case: Case, n_rows: int, block: int) -> None:
     whole = ranking.rank(*case, top=3)
     parts = (case[0][i : i + n_rows] for i in range(0, len(case[0]), n_rows))
@@ -118,7 +118,6 @@ def test_the_size_of_blocks_changes_nothing(case: Case, n_rows: int, block: int)
 
 
 @given(hnp.arrays(np.float32, 20, elements=st.floats(width=32, allow_nan=False)))
-@settings(deadline=None)
 def test_sort_keys_have_the_order_of_the_distances_and_give_them_back(values: np.ndarray) -> None:
     keys = ranking.sort_keys(values)
     assert_array_equal(keys[:, None] < keys, values[:, None] < values)

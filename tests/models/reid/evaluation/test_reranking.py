@@ -108,7 +108,7 @@ def tied(draw: st.DrawFn) -> tuple[np.ndarray, int, int, int]:
 
 
 @given(tied(), st.sampled_from(["paper", "torchreid"]))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_ties_fall_in_the_order_of_the_samples(
     case: tuple[np.ndarray, int, int, int], form: str
 ) -> None:
@@ -118,7 +118,7 @@ def test_ties_fall_in_the_order_of_the_samples(
 
 
 @given(tied(), st.integers(1, 40))
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_size_of_blocks_changes_nothing(
     case: tuple[np.ndarray, int, int, int], size: int
 ) -> None:

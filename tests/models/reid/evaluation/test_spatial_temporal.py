@@ -77,7 +77,7 @@ def sightings(draw: st.DrawFn) -> Seen:
 
 
 @given(sightings())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_the_histogram_is_counted_pair_by_pair_with_its_direction(seen: Seen) -> None:
     n_bins = 20
     visits = {

@@ -38,7 +38,7 @@ def test_the_gradients_are_the_formulas() -> None:
 
 
 @given(batches())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_any_batch_gives_what_the_formula_gives(batch: tuple[Array, Array]) -> None:
     x, y = batch
     centers = np.random.default_rng(len(x)).normal(size=(4, x.shape[1]))

@@ -35,7 +35,7 @@ def test_the_gradient_is_the_formulas() -> None:
 
 
 @given(st.integers(1, 5), st.integers(1, 6), st.floats(0, 0.9), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_any_batch_gives_what_the_formula_gives(
     n: int, n_classes: int, smoothing: float, seed: int
 ) -> None:

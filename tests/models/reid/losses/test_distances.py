@@ -11,7 +11,7 @@ from tests.models.reid.losses.formulas import Array, X, batches, tensor
 
 
 @given(batches())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_distances_and_similarities_are_those_of_the_formulas(batch: tuple[Array, Array]) -> None:
     x, _ = batch
     apart = np.array([[formulas.distance(a, b) for b in x] for a in x])

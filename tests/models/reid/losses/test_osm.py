@@ -61,7 +61,7 @@ def test_gradients_flow_through_the_weights_to_features_and_class_vectors(
 
 
 @given(batches(), st.floats(0.1, 3), st.floats(0, 1), st.floats(0.3, 2), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_any_batch_gives_what_the_formula_gives(
     batch: tuple[Array, Array],
     alpha: float,
@@ -77,7 +77,7 @@ def test_any_batch_gives_what_the_formula_gives(
 
 
 @given(batches(), st.integers(0, 2**32 - 1), st.floats(0.1, 10))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_neither_order_nor_names_nor_lengths_matter(
     batch: tuple[Array, Array], seed: int, factor: float
 ) -> None:

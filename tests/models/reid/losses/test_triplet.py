@@ -51,7 +51,7 @@ def test_the_gradient_of_batch_hard_is_the_formulas(form: dict[str, Any], y: Arr
 
 
 @given(batches(), st.sampled_from(FORMS))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_batch_hard_of_any_batch_is_what_the_formula_gives(
     batch: tuple[Array, Array], form: dict[str, Any]
 ) -> None:
@@ -62,7 +62,7 @@ def test_batch_hard_of_any_batch_is_what_the_formula_gives(
 
 
 @given(batches(), st.sampled_from(FORMS), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_no_choice_of_triplets_is_harder_than_batch_hard(
     batch: tuple[Array, Array], form: dict[str, Any], seed: int
 ) -> None:
@@ -87,7 +87,7 @@ def test_no_choice_of_triplets_is_harder_than_batch_hard(
 
 
 @given(batches(), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_the_order_of_the_batch_and_the_numbers_of_the_people_do_not_matter(
     batch: tuple[Array, Array], seed: int
 ) -> None:
@@ -104,7 +104,7 @@ def test_the_order_of_the_batch_and_the_numbers_of_the_people_do_not_matter(
 
 
 @given(batches(), st.floats(0.1, 10))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_only_the_euclidean_metric_sees_the_length_of_features(
     batch: tuple[Array, Array], factor: float
 ) -> None:
@@ -120,7 +120,7 @@ def test_only_the_euclidean_metric_sees_the_length_of_features(
 
 
 @given(batches(min_width=2), st.floats(0, 1))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_semi_hard_of_any_batch_is_what_the_formula_gives(
     batch: tuple[Array, Array], margin: float
 ) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
@@ -95,7 +95,6 @@ def test_frames_are_chosen_evenly(n_frames: int, expected: list[int]) -> None:
     assert resampled(torch.ones(1, n_frames, dtype=torch.bool), 8).tolist() == [expected]
 
 
-@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=1, max_size=40).filter(any), st.sampled_from([2, 4, 8]))
 def test_only_real_frames_are_chosen_in_order_and_as_equally_as_can_be(
     mask: list[bool], length: int
