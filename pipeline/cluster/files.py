@@ -79,7 +79,11 @@ class FileReader:
             supervisor.start()
             left = {group.name: group for group in groups}
             while left:
-                for event in supervisor.poll(POLL_S):
+                events = supervisor.poll(POLL_S)
+                for warning in supervisor.take_warnings():
+                    prepared.result.warnings.append(warning)
+                    self._say(warning)
+                for event in events:
                     self._note(event, left[event.group], prepared.result)
                     chunk = self._acknowledged(event)
                     if chunk is not None:
@@ -142,7 +146,11 @@ class FileReader:
             result.warnings.append(text)
         elif isinstance(event, Waiting):
             text = f"{title} has no place yet: {event.reason}"
-        if text and not self._quiet:
+        if text:
+            self._say(text)
+
+    def _say(self, text: str) -> None:
+        if not self._quiet:
             tqdm.tqdm.write(f"note: {text}")
 
     def _not_begun(

@@ -152,6 +152,7 @@ class LiveWorkers:
                 closed += self._end_all()
             for event in self._supervisor.poll(TICK_S):
                 closed += self._take(event, stop.is_set())
+            self._warnings += self._supervisor.take_warnings()
             yield closed
 
     def embed(self, closed: Sequence[Embedded], provisional: Sequence[Embedded]) -> list[Embedded]:

@@ -205,6 +205,7 @@ class Supervisor:
     _spares: list[_Post] = field(default_factory=list)
     _replaced: list[Event] = field(default_factory=list)
     """Spare workers that took over since the last `poll`."""
+    _warnings: list[str] = field(default_factory=list)
     _last_at_work_s: float = 0.0
     """When a worker had a place at last; until then, others may have waited for that place."""
 
@@ -281,6 +282,12 @@ class Supervisor:
             events += self._look_after(post)
         return events
 
+    def take_warnings(self) -> list[str]:
+        """Return what is wrong with spare workers since the last call."""
+        warnings = self._warnings
+        self._warnings = []
+        return warnings
+
     def close(self) -> None:
         """End all workers."""
         for name in list(self._posts):
@@ -329,7 +336,11 @@ class Supervisor:
         """Note where spare workers run; those that are lost are started again later."""
         ray = connection.import_ray()
         for spare in self._spares:
-            if spare.question is None or not ray.wait([spare.question], timeout=0)[0]:
+            if spare.question is None:
+                continue
+            if not ray.wait([spare.question], timeout=0)[0]:
+                if reason := self._waits_long_for(spare):
+                    self._warnings.append(f"a spare worker has no place: {reason}")
                 continue
             try:
                 spare.place = ray.get(spare.question)
@@ -376,10 +387,8 @@ class Supervisor:
                 f" {self.start_timeout_s:g} s: {self._waits_for(post)}; end other work in the"
                 " cluster, change ray.groups, or raise ray.start_timeout_s"
             )
-        elif silent_s > TELL_AFTER_S and not post.is_told:
-            post.is_told = True
-            if reason := self._waits_for(post):
-                yield Waiting(post.group.name, reason)
+        elif reason := self._waits_long_for(post):
+            yield Waiting(post.group.name, reason)
 
     def _has_waited_too_long(self, post: _Post) -> bool:
         """Whether a worker has found no place, and none was given up for it by another one."""
@@ -422,6 +431,14 @@ class Supervisor:
             ray.kill(post.actor)
         post.actor = None
         post.question = None
+
+    def _waits_long_for(self, post: _Post) -> str:
+        """What a worker waits for that is to be told now; "" for nothing, or if it was told."""
+        if post.is_told or time.monotonic() - post.since_s < TELL_AFTER_S:
+            return ""
+        reason = self._waits_for(post)
+        post.is_told = bool(reason)
+        return reason
 
     def _waits_for(self, post: _Post) -> str:
         """What a worker without a place waits for; "" where there is room for it."""

@@ -131,6 +131,25 @@ def test_a_spare_worker_takes_over_what_a_lost_one_was_made_of(number: int) -> N
     kill(before.pid)
 
 
+def test_a_spare_worker_without_a_place_is_told_once() -> None:
+    all_cpus = GroupConfig(num_cpus=sum(node.resources["CPU"] for node in connection.nodes()))
+    groups = [CameraGroup("first", ("cam1",), all_cpus)]
+    supervisor = Supervisor(groups, lambda group: (Adder, (0,)), LIMIT_S, n_spares=1)
+    with closing(supervisor):
+        supervisor.start()
+        assert isinstance(next_event(supervisor), Started)
+        supervisor.poll(0.1)
+        (spare,) = supervisor._spares
+        spare.since_s -= supervision.TELL_AFTER_S  # as if it had waited for so long
+        told: list[str] = []
+        while not told:
+            assert supervisor.poll(0.1) == []
+            told += supervisor.take_warnings()
+        assert told[0].startswith("a spare worker has no place: it waits for ")
+        supervisor.poll(0.1)
+        assert supervisor.take_warnings() == []
+
+
 def test_who_never_gives_up_waits_longer_from_loss_to_loss(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
