@@ -1,6 +1,7 @@
 """What all tests share: where data are, which tests run by default, and in how many processes."""
 
 import os
+import signal
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,11 @@ os.environ["PEOPLE_TRACKER_CACHE"] = str(Path(tempfile.gettempdir()) / "people-t
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+# A process ignores what nohup, or a shell that runs it in the background, ignores, and so do those
+# that it starts. Tests are about signals that are heard.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
 # Examples of Hypothesis: the same in each run, however long they take on a busy machine.
 # Others are tried with `--hypothesis-profile random --hypothesis-seed N`.
 settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])

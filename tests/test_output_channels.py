@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.programs import running
 from tests.videos import write_video
 
 EVALUATE = [sys.executable, "-m", "pipeline.evaluate"]
@@ -113,19 +114,12 @@ def test_ctrl_c_while_libraries_are_loaded_is_one_line(
 
 def interrupted_when(loaded: str, words: list[str]) -> tuple[int, str]:
     """Run a command that gets Ctrl-C when a library is loaded; returns code and standard error."""
-    # a child ignores what its parent ignores, as tests do that a shell runs in the background
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        process = subprocess.Popen(
-            words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-    finally:
-        signal.signal(signal.SIGINT, before)
-    maps = Path(f"/proc/{process.pid}/maps")
-    while process.poll() is None and loaded not in maps.read_text():
-        time.sleep(0.001)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=300)
+    with running(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        maps = Path(f"/proc/{process.pid}/maps")
+        while process.poll() is None and loaded not in maps.read_text():
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=300)
     return process.returncode, said
 
 

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from models.interrupts import SIGNALS, Interrupts
-from tests.conftest import ROOT
+from tests.programs import running
 
 STOPPING = """
 import sys, time
@@ -58,17 +58,12 @@ def test_outside_the_main_thread_only_the_events_work() -> None:
 
 def test_a_terminal_that_is_closed_takes_no_notice_and_breaks_nothing() -> None:
     read_end, write_end = os.pipe()
-    process = subprocess.Popen(
-        [sys.executable, "-c", STOPPING],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=write_end,
-        text=True,
-    )
-    os.close(write_end)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    os.close(read_end)
-    process.send_signal(signal.SIGHUP)
-    said, _ = process.communicate(timeout=300)
+    words = [sys.executable, "-c", STOPPING]
+    with running(words, stdout=subprocess.PIPE, stderr=write_end) as process:
+        os.close(write_end)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.close(read_end)
+        process.send_signal(signal.SIGHUP)
+        said, _ = process.communicate(timeout=300)
     assert (process.returncode, said) == (0, "stopped\n")

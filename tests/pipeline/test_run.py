@@ -30,6 +30,7 @@ from pipeline.outputs import manifest
 from pipeline.records import Embedded, Tracklet
 from pipeline.report import crops
 from tests.conftest import ROOT
+from tests.programs import running
 from tests.videos import write_video
 from tests.waiting import wait_until
 
@@ -551,10 +552,10 @@ def test_ctrl_c_finishes_what_was_read_and_says_what_was_written(
 ) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "run_pipeline.py", *hog_of(sample, out)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    wait_for_frames(out)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=300)
+    with running(command, stdout=subprocess.PIPE) as process:
+        wait_for_frames(out)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=300)
     assert_finished_early(out, process.returncode, said)
 
 

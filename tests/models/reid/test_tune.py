@@ -18,9 +18,9 @@ from models.reid.networks import file
 from models.reid.settings import Settings
 from models.reid.training import hyperparameters
 from models.reid.training.run import Outcome, Place, Watch
-from tests.conftest import ROOT
 from tests.models.reid.searches import Pretended, Report, chosen, pretend, table
 from tests.models.reid.training.runs import arguments, quick, rows
+from tests.programs import running
 
 OSM = {"losses__osm__weight": 0.5}
 
@@ -264,19 +264,16 @@ def test_ctrl_c_ends_it_in_one_line_and_the_same_command_goes_on(
     # more epochs than the pipe holds lines: the training cannot end before the signal comes
     settings = quick(people, **OSM, train__epochs=10_000, train__evaluate_every=1)
     words = ["--output", str(tmp_path / "s"), "--trials", "1"]
-    process = subprocess.Popen(
+    with running(
         [sys.executable, "-W", "error", "-m", "models.reid.tune", *words, *arguments(settings)],
-        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert process.stdout is not None and process.stdout.readline().startswith(
-        "trial 0, epoch 0: map "
-    )
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=300)
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("trial 0, epoch 0: map ")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=300)
     progress_left_out = [line for line in said.splitlines() if not line.startswith("search: ")]
     assert process.returncode == 130
     assert progress_left_out == ["interrupted; the same command goes on"]

@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from pipeline.cluster.log import CHUNKS
 from pipeline.outputs.folder import UNFINISHED
 from tests.conftest import ROOT
 from tests.pipeline.cluster.machines import Machines, held, kill
+from tests.programs import running
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -59,7 +62,10 @@ def expected(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return results(output)
 
 
-def started(machines: Machines, sample: Path, output: Path, *given: str) -> subprocess.Popen[str]:
+@contextmanager
+def started(
+    machines: Machines, sample: Path, output: Path, *given: str
+) -> Iterator[subprocess.Popen[str]]:
     """A run on the cluster, which has acknowledged something and goes on."""
     machines.fill()
     words = command(sample, output, *given)
@@ -71,23 +77,24 @@ def started(machines: Machines, sample: Path, output: Path, *given: str) -> subp
         words += ["--set", setting]
     log = output / UNFINISHED / CHUNKS
     before = log.stat().st_size if log.exists() else 0
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    wait_until(
-        lambda: process.poll() is not None or (log.exists() and log.stat().st_size > before),
-        timeout_s=LIMIT_S,
-    )
-    return process
+    with running(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        wait_until(
+            lambda: process.poll() is not None or (log.exists() and log.stat().st_size > before),
+            timeout_s=LIMIT_S,
+        )
+        yield process
 
 
 def test_a_killed_worker_and_a_killed_machine_change_nothing(
     machines: Machines, sample: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
     wait_until(lambda: not machines.worker_pids(), LIMIT_S)  # of other tests
-    process = started(machines, sample, tmp_path / "out", "--set", "ray.cameras_per_worker=1")
-    with held(process):
-        wait_until(lambda: len(machines.worker_pids()) == 2, LIMIT_S)
-        machines.kill_a_machine_and_all_workers()
-    said, _ = process.communicate()
+    one_each = ("--set", "ray.cameras_per_worker=1")
+    with started(machines, sample, tmp_path / "out", *one_each) as process:
+        with held(process):
+            wait_until(lambda: len(machines.worker_pids()) == 2, LIMIT_S)
+            machines.kill_a_machine_and_all_workers()
+        said, _ = process.communicate()
     assert process.returncode == 0, said
     assert results(tmp_path / "out") == expected
     told = about(tmp_path / "out")
@@ -104,11 +111,12 @@ def test_with_a_spare_worker_the_results_are_the_same_whichever_worker_is_killed
     machines: Machines, sample: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
     wait_until(lambda: not machines.worker_pids(), LIMIT_S)  # of other tests
-    process = started(machines, sample, tmp_path / "out", "--set", "ray.spare_workers=1")
-    with held(process):  # the other worker waits soon, until the spare one is there
-        wait_until(lambda: len(machines.worker_pids()) == 2, LIMIT_S)
-        kill(machines.worker_pids()[0])
-    said, _ = process.communicate()
+    spare = ("--set", "ray.spare_workers=1")
+    with started(machines, sample, tmp_path / "out", *spare) as process:
+        with held(process):  # the other worker waits soon, until the spare one is there
+            wait_until(lambda: len(machines.worker_pids()) == 2, LIMIT_S)
+            kill(machines.worker_pids()[0])
+        said, _ = process.communicate()
     assert process.returncode == 0, said
     assert results(tmp_path / "out") == expected
 
@@ -116,12 +124,12 @@ def test_with_a_spare_worker_the_results_are_the_same_whichever_worker_is_killed
 def test_a_run_whose_command_was_killed_goes_on_and_ends_with_the_same_results(
     machines: Machines, sample: Path, tmp_path: Path, expected: dict[str, bytes]
 ) -> None:
-    process = started(machines, sample, tmp_path / "out")
-    process.kill()
-    process.communicate()
+    with started(machines, sample, tmp_path / "out") as process:
+        process.kill()
+        process.communicate()
     assert not (tmp_path / "out" / "tracks.csv").exists()
-    process = started(machines, sample, tmp_path / "out", "--resume")
-    said, _ = process.communicate()
+    with started(machines, sample, tmp_path / "out", "--resume") as process:
+        said, _ = process.communicate()
     assert process.returncode == 0, said
     assert results(tmp_path / "out") == expected
     assert not (tmp_path / "out" / UNFINISHED).exists()
@@ -130,9 +138,10 @@ def test_a_run_whose_command_was_killed_goes_on_and_ends_with_the_same_results(
 def test_ctrl_c_stops_reading_and_what_was_read_is_written(
     machines: Machines, sample: Path, tmp_path: Path
 ) -> None:
-    process = started(machines, sample, tmp_path / "out", "--max-seconds", str(WHOLE_S))
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate()
+    whole = ("--max-seconds", str(WHOLE_S))
+    with started(machines, sample, tmp_path / "out", *whole) as process:
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate()
     assert process.returncode == 130, said
     told = about(tmp_path / "out")
     assert told["interrupted"]

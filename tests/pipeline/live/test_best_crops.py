@@ -1,8 +1,6 @@
 """The best crops of a live run are on disk as it goes, and do not stay longer than its video."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,9 +15,9 @@ from pipeline.live import best_crops
 from pipeline.live.best_crops import BETTER, CROPS, FILE_S, SUFFIX, BestCrops, load
 from pipeline.live.segments import SEGMENTS, name_of
 from pipeline.records import Tracklet
-from tests.conftest import ROOT
 from tests.pipeline.live.disks import read_only, small_disk
 from tests.pipeline.live.test_retention import NOW_S, kept
+from tests.programs import running
 
 DAY_S = 86_400.0
 TRACK = ("gate", 7)
@@ -244,17 +242,11 @@ for number in range(1, 100_000):
 
 @pytest.mark.slow
 def test_a_kill_loses_no_crop_that_was_written(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", KEEPS_ON, str(tmp_path)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    ) as started:
+    with running([sys.executable, "-c", KEEPS_ON, tmp_path], stdout=subprocess.PIPE) as started:
         assert started.stdout is not None
         for _ in range(20):
             started.stdout.readline()
-        started.send_signal(signal.SIGKILL)
+        started.kill()
         rest = started.stdout.read().split()
     n_written = 20 + len(rest)
     assert len(greys(tmp_path)) in (n_written, n_written + 1)

@@ -3,7 +3,6 @@
 import json
 import re
 import resource
-import signal
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pipeline.online.events import Event
 from pipeline.records import Array, Camera, Tracks
 from pipeline.sources.live.health import CameraEvent
 from tests.lateness import Lateness
+from tests.programs import running
 from tests.waiting import wait_until
 
 APPEARED = Event(1.0, "appeared", 1, -1, "cam/1@0", "new")
@@ -134,18 +134,13 @@ for frame in itertools.count():
 
 def test_a_kill_loses_no_more_than_flush_s_and_breaks_nothing(tmp_path: Path) -> None:
     flush_s = 2.0
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(tmp_path), str(flush_s)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert child.stdout is not None
-    try:
+    words = [sys.executable, "-c", CHILD, tmp_path, str(flush_s)]
+    with running(words, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
         added_s = [float(child.stdout.readline())]
         while added_s[-1] < added_s[0] + 3.7:
             added_s.append(float(child.stdout.readline()))
-    finally:
-        child.send_signal(signal.SIGKILL)
+        child.kill()
         rest, _ = child.communicate()
     added_s += map(float, rest.split()[:-1])  # the last one may be torn
     late_s = 20 * max(np.diff(added_s))  # of a machine that is busy

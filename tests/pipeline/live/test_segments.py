@@ -1,6 +1,5 @@
 """Video of a live camera: playable while it is written, and no harm to the run when it fails."""
 
-import os
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from pipeline.live import segments
 from pipeline.live.segments import Segments, name_of, start_of
 from pipeline.outputs.video import NOBODY, Mark, colour, draw_now
 from tests.pipeline.live.disks import small_disk
+from tests.programs import running
 from tests.videos import picture
 from tests.waiting import wait_until
 
@@ -127,14 +127,12 @@ for number in itertools.count():
 
 
 def test_what_a_kill_leaves_can_be_played(tmp_path: Path) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    while int(child.stdout.readline()) < 80:
-        pass
-    os.kill(child.pid, 9)
-    child.communicate()
+    with running([sys.executable, "-c", CHILD, tmp_path], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        while int(child.stdout.readline()) < 80:
+            pass
+        child.kill()
+        child.communicate()
     (path,) = files_of(tmp_path)
     assert len(played(path)) >= 40
 

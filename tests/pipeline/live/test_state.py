@@ -1,7 +1,6 @@
 """A run that was stopped goes on with the same people."""
 
 import io
-import os
 import re
 import resource
 import subprocess
@@ -36,6 +35,7 @@ from tests.pipeline.online.test_linker import (
     with_crops,
     with_looks,
 )
+from tests.programs import running
 
 NETWORK = "0" * 64
 PROGRESS = {"a": CameraProgress(100, 7)}
@@ -287,16 +287,14 @@ while True:
 
 def test_a_kill_while_a_state_is_written_leaves_a_whole_one(tmp_path: Path) -> None:
     path = tmp_path / states.STATE
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(path)], stdout=subprocess.PIPE, text=True
-    )
-    assert child.stdout is not None
-    child.stdout.readline()
-    while not path.exists():
-        time.sleep(0.01)
-    time.sleep(0.3)
-    os.kill(child.pid, 9)
-    child.communicate()
+    with running([sys.executable, "-c", CHILD, path], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        while not path.exists():
+            time.sleep(0.01)
+        time.sleep(0.3)
+        child.kill()
+        child.communicate()
     assert states.load(path, NETWORK).cameras == PROGRESS
 
 

@@ -19,6 +19,7 @@ from models.reid import train
 from models.reid.training import loop
 from tests.conftest import ROOT
 from tests.models.reid.training.runs import FILES, STEPS, arguments, quick, rows, same_weights
+from tests.programs import running
 from tests.waiting import wait_until
 
 TRAINABLE = [
@@ -85,20 +86,14 @@ def test_an_interrupt_ends_the_command_well_and_resume_finishes_it(
 ) -> None:
     given = settings_of_interrupted(people, whole_group, ENDLESS)
     output = tmp_path / "run"
-    process = subprocess.Popen(
-        [*COMMAND, "--output", str(output), *given],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    wait_until((output / "checkpoint.safetensors").is_file, WAIT_S)
-    if whole_group:  # as a closed terminal, a service manager and a batch system do
-        os.killpg(process.pid, number)
-    else:
-        process.send_signal(number)
-    printed, said = process.communicate(timeout=WAIT_S)
+    words = [*COMMAND, "--output", output, *given]
+    with running(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        wait_until((output / "checkpoint.safetensors").is_file, WAIT_S)
+        if whole_group:  # as a closed terminal, a service manager and a batch system do
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        printed, said = process.communicate(timeout=WAIT_S)
     assert process.returncode == 130
     n_epochs = len(rows(output))
     progress_left_out = [line for line in said.splitlines() if not line.startswith("training: ")]
