@@ -50,6 +50,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_REPORT_URL": NOWHERE,  # it is reported there that they are off
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a worker without a GPU sees none
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # what happens to workers is told here, in one line
+    "RAY_worker_niceness": "0",  # by default workers wait for all other programs of a machine
 }
 
 

@@ -131,6 +131,14 @@ def test_a_spare_worker_takes_over_what_a_lost_one_was_made_of(number: int) -> N
     kill(before.pid)
 
 
+def test_workers_do_not_give_way_to_other_programs() -> None:
+    supervisor, _ = supervised()
+    with closing(supervisor):
+        pid = supervisor.places["north"].pid
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        assert os.getpriority(os.PRIO_PROCESS, pid) <= own, "a larger one gives way"
+
+
 def test_a_spare_worker_without_a_place_is_told_once() -> None:
     all_cpus = GroupConfig(num_cpus=sum(node.resources["CPU"] for node in connection.nodes()))
     groups = [CameraGroup("first", ("cam1",), all_cpus)]
