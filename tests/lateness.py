@@ -2,8 +2,9 @@
 
 import threading
 import time
-from types import TracebackType
 
+LATE_IN_A_ROW = 5
+"""Threads that a picture passes: server, FFmpeg, camera, consumer, and one to spare."""
 PERIOD_S = 0.02
 WORK_S = 0.001
 """CPU time of each turn, so that waits for a core and for the interpreter are seen as well."""
@@ -13,7 +14,7 @@ class Lateness:
     """Measures on a thread, while its block runs, how long this process has been held up.
 
     A limit of time in a test is one of an idle machine. On a busy one each thread may be late, so
-    that what is measured against such a limit gets some times `worst_s` more.
+    that what is measured against such a limit gets some times `worst_s` more, mostly `slack_s`.
     """
 
     def __init__(self) -> None:
@@ -25,14 +26,14 @@ class Lateness:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+
+    @property
+    def slack_s(self) -> float:
+        """What a limit of time is given more where several threads wait for each other."""
+        return LATE_IN_A_ROW * self.worst_s
 
     def _run(self) -> None:
         while not self._stop.is_set():

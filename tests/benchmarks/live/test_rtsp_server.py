@@ -29,7 +29,6 @@ other: a busy machine may need more.
 """
 MOST = 500
 """Packets and pictures that are read at most until something is seen."""
-LATE_IN_A_ROW = 5
 QUICK = {"analyzeduration": "100000"}
 
 
@@ -174,7 +173,7 @@ def test_a_client_that_never_reads_holds_nobody_up(clip: Path) -> None:
             begun_s = time.monotonic()
             server.stop()
             took_s = time.monotonic() - begun_s
-        assert took_s < 2 + LATE_IN_A_ROW * machine.worst_s
+        assert took_s < 2 + machine.slack_s
 
 
 @pytest.mark.parametrize("nonsense", [b"\r\n\r\n", b"GET\r\n\r\n", b"\xff\xfe\r\n", b"$"])
@@ -194,7 +193,7 @@ def test_a_fast_camera_sends_more_and_its_clock_runs_as_fast(clip: Path) -> None
         seen = [wall_s for _, wall_s in itertools.islice(sender_times(stream), 250)]
         took_s = time.monotonic() - begun_s
 
-    assert took_s < 3 + LATE_IN_A_ROW * machine.worst_s
+    assert took_s < 3 + machine.slack_s
     np.testing.assert_allclose(np.diff(seen), 1 / FPS, atol=0.005)
 
 
@@ -275,7 +274,7 @@ def test_a_frozen_camera_sends_equal_pictures(clip: Path) -> None:
         assert len(np.unique(np.array(pictures_of(stream, 50))[:, -1, -1, 0])) > 5
 
     assert np.all(frozen == frozen[0])
-    assert took_s > 1 - LATE_IN_A_ROW * machine.worst_s, "they come at their rate"
+    assert took_s > 1 - machine.slack_s, "they come at their rate"
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
@@ -386,7 +385,7 @@ def test_a_pause_loses_pictures_and_the_clock_goes_on(clip: Path) -> None:
         seen_s += itertools.islice(walls_s, 20)
 
     steps_s = np.diff(seen_s)
-    assert 1.0 < steps_s.max() < 1.5 + LATE_IN_A_ROW * machine.worst_s
+    assert 1.0 < steps_s.max() < 1.5 + machine.slack_s
     assert np.median(steps_s) == pytest.approx(1 / FPS, abs=0.005)
 
 
@@ -423,7 +422,7 @@ def test_timestamps_can_freeze(clip: Path) -> None:
         walls_s = [wall_s for _, wall_s in itertools.islice(sender_times(stream), 30)]
         took_s = time.monotonic() - begun_s
 
-    assert took_s > 0.8 - LATE_IN_A_ROW * machine.worst_s
+    assert took_s > 0.8 - machine.slack_s
     assert len(set(walls_s)) <= 3 + took_s  # one more with each report
 
 

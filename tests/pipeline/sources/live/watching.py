@@ -17,8 +17,6 @@ FPS = 25
 LOOP_S = 2.0
 """Its duration."""
 QUICK = LiveConfig(open_timeout_s=2.0, dead_after_s=4.0)
-LATE_IN_A_ROW = 5
-"""Threads that a picture passes: server, FFmpeg, camera, consumer, and one to spare."""
 
 
 @dataclass
@@ -74,12 +72,12 @@ class Watching:
     def __exit__(self, *_: object) -> None:
         self._rounds.close()
         self.cameras.close()
-        self._machine.__exit__(None, None, None)
+        self._machine.__exit__()
 
     @property
     def slack_s(self) -> float:
         """What limits of time are given more, because this machine was late."""
-        return LATE_IN_A_ROW * self._machine.worst_s
+        return self._machine.slack_s
 
     @property
     def slack(self) -> int:
