@@ -12,6 +12,8 @@ from pipeline.cluster import connection
 
 WORKERS = (b"ray::FileWorker", b"ray::LiveActor")
 """How the names of the processes of workers begin."""
+TOO_BUSY = "did not answer for"
+"""Why a worker is lost that nobody has killed: the machine is too busy."""
 
 
 class Machines:

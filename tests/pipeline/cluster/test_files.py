@@ -16,7 +16,7 @@ import pytest
 from pipeline.cluster.log import CHUNKS
 from pipeline.outputs.folder import UNFINISHED
 from tests.conftest import ROOT
-from tests.pipeline.cluster.machines import Machines, held, kill
+from tests.pipeline.cluster.machines import TOO_BUSY, Machines, held, kill
 from tests.programs import running
 from tests.waiting import wait_until
 
@@ -29,8 +29,6 @@ FPS = 12.5
 SETTINGS = ("device=cpu", "runtime=torch", "detector.size_px=320")
 LIMIT_S = 600
 """Longest wait for a run that takes a minute on an idle machine."""
-TOO_BUSY = "did not answer for"
-"""Why a worker is lost that nobody has killed: the machine is too busy."""
 SAME = ("tracks.csv", "trajectories.json", "links.json", "priors.json", "mot/cam1.txt")
 
 

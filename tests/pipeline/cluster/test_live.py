@@ -18,9 +18,8 @@ import pytest
 
 from benchmarks.live.rtsp_server import RtspServer
 from pipeline.live import journal
-from tests import waiting
-from tests.conftest import ROOT
-from tests.pipeline.cluster.machines import Machines, held
+from tests import programs, waiting
+from tests.pipeline.cluster.machines import TOO_BUSY, Machines, held
 from tests.videos import write_beginning
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
@@ -28,8 +27,6 @@ pytest.importorskip("ray", reason="needs the package ray (pip install 'ray>=2.50
 
 LIMIT_S = 600.0
 """Longest wait for something that takes half a minute on an idle machine."""
-TOO_BUSY = "did not answer for"
-"""Why a worker is lost that nobody has killed: the machine is too busy."""
 
 wait_until = partial(waiting.wait_until, timeout_s=LIMIT_S)
 CAMERAS = ("east", "west")
@@ -65,14 +62,13 @@ def write_site(path: Path, **addresses: str) -> None:
 class Run:
     """A live run, and what is on disk of it."""
 
-    def __init__(self, output: Path, words: list[str]) -> None:
+    def __init__(self, output: Path, process: subprocess.Popen[str]) -> None:
         self.output = output
-        with (output.parent / "said.txt").open("a", encoding="utf-8") as said:
-            self.process = subprocess.Popen(words, cwd=ROOT, stdout=said, stderr=said)
+        self.process = process
 
     def said(self) -> str:
         """All that it and earlier runs have printed."""
-        return (self.output.parent / "said.txt").read_text(encoding="utf-8")
+        return said_of(self.output).read_text(encoding="utf-8")
 
     def events(self, kind: str) -> list[Any]:
         """Events of a kind, as the journal has them."""
@@ -110,12 +106,16 @@ def running(site: Path, output: Path, *given: str) -> Iterator[Run]:
     words = [sys.executable, "run_pipeline.py", "--config", str(site), "--output", str(output)]
     for setting in SETTINGS:
         words += ["--set", setting]
-    run = Run(output, [*words, *given])
-    try:
-        yield run
-    finally:
-        run.process.kill()
-        run.process.wait()
+    with (
+        said_of(output).open("a", encoding="utf-8") as said,
+        programs.running([*words, *given], stdout=said, stderr=said) as process,
+    ):
+        yield Run(output, process)
+
+
+def said_of(output: Path) -> Path:
+    """File of what the runs into a folder have printed."""
+    return output.parent / "said.txt"
 
 
 def people_of(output: Path) -> list[tuple[int, list[float]]]:

@@ -71,6 +71,11 @@ def supervised(
     return supervisor, reached
 
 
+def all_cpus() -> GroupConfig:
+    """What leaves no room for another worker."""
+    return GroupConfig(num_cpus=sum(node.resources["CPU"] for node in connection.nodes()))
+
+
 def next_event(supervisor: Supervisor) -> Event:
     """Wait for something to happen; that a worker waits for a place depends on the machine."""
     until_s = time.monotonic() + LIMIT_S
@@ -140,8 +145,7 @@ def test_workers_do_not_give_way_to_other_programs() -> None:
 
 
 def test_a_spare_worker_without_a_place_is_told_once() -> None:
-    all_cpus = GroupConfig(num_cpus=sum(node.resources["CPU"] for node in connection.nodes()))
-    groups = [CameraGroup("first", ("cam1",), all_cpus)]
+    groups = [CameraGroup("first", ("cam1",), all_cpus())]
     supervisor = Supervisor(groups, lambda group: (Adder, (0,)), LIMIT_S, n_spares=1)
     with closing(supervisor):
         supervisor.start()
@@ -215,8 +219,7 @@ def test_a_cluster_that_is_too_small_is_told_with_what_is_missing() -> None:
 
 
 def test_a_worker_may_wait_for_long_until_another_one_has_ended() -> None:
-    all_cpus = GroupConfig(num_cpus=sum(node.resources["CPU"] for node in connection.nodes()))
-    groups = [CameraGroup(name, (name,), all_cpus) for name in ("first", "second")]
+    groups = [CameraGroup(name, (name,), all_cpus()) for name in ("first", "second")]
     supervisor = Supervisor(groups, lambda group: (Adder, (0,)), LIMIT_S)
     with closing(supervisor):
         supervisor.start()

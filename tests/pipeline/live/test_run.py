@@ -47,6 +47,7 @@ from tests.conftest import ROOT
 from tests.lateness import Lateness
 from tests.pipeline.live.disks import read_only, small_disk
 from tests.ports import reserved_port
+from tests.programs import running
 from tests.videos import write_beginning, write_video
 
 FPS = 10
@@ -656,15 +657,12 @@ def test_after_kill_9_people_keep_their_numbers_and_no_more_than_flush_s_is_lost
     with RtspServer(clip) as camera:
         words += ["--videos", camera.url]
         command_line = [sys.executable, "run_pipeline.py", *words]
-        process = subprocess.Popen(command_line, cwd=ROOT, stderr=subprocess.DEVNULL)
-        try:
+        with running(command_line, stderr=subprocess.DEVNULL) as process:
             wait_until((output / STATE).exists, timeout_s=2 * WAIT_S)
             wait_until(all_is_seen, timeout_s=2 * WAIT_S)
             newest_s = max(told_s(output))
-        finally:
             killed_s = time.time()
             process.kill()
-            process.wait()
 
         assert merge.main([str(output)]) == 0
         before = json.loads((output / "trajectories.json").read_text())["people"]

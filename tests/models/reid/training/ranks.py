@@ -9,7 +9,6 @@ codes, of rank 0 and 1, of every scenario as JSON.
 import json
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from models.reid import train
 from models.reid.data.loader import Batch
 from models.reid.training import loop
 from models.reid.training.loop import Trainer
+from tests.ports import reserved_port
 
 
 def interrupt_in_second_epoch() -> None:
@@ -68,11 +68,7 @@ def start(rank: int, port: int, arguments: list[str], log: Path, is_interrupted:
 
 def play(scenario: dict) -> list[int]:
     """Run both ranks, one of which is interrupted if asked to; returns their exit codes."""
-    with socket.socket() as reserved:
-        # as the ranks do, so that they can listen there while nobody else is given the port
-        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        reserved.bind(("127.0.0.1", 0))
-        port = reserved.getsockname()[1]
+    with reserved_port() as port:
         log = Path(scenario["log"])
         pids = []
         for rank in (0, 1):
