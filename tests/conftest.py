@@ -16,6 +16,10 @@ os.environ["PEOPLE_TRACKER_CACHE"] = str(Path(tempfile.gettempdir()) / "people-t
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+MAX_WORKERS = 4
+"""Each worker imports torch and takes about 1 GB of memory."""
+SLOW_LEFT_OUT = "slow tests were left out; --slow runs them too"
+
 # A process ignores what nohup, or a shell that runs it in the background, ignores, and so do those
 # that it starts. Tests are about signals that are heard.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -26,9 +30,6 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile("random", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fixed", settings.get_profile("random"), derandomize=True)
 settings.load_profile("fixed")
-MAX_WORKERS = 4
-"""Each worker imports torch and takes about 1 GB of memory."""
-SLOW_LEFT_OUT = "slow tests were left out; --slow runs them too"
 
 
 @pytest.fixture(scope="session")

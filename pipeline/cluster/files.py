@@ -68,12 +68,12 @@ class FileReader:
             ended.update(end.camera for end in earlier.ends)
             yield earlier
         groups = groups_of(prepared.config, ended)
-        needs = prepared.config.ray
+        of_ray = prepared.config.ray
         supervisor = Supervisor(
             groups,
             self._maker(prepared),
-            needs.start_timeout_s,
-            n_spares=needs.spare_workers,
+            of_ray.start_timeout_s,
+            n_spares=of_ray.spare_workers,
         )
         with closing(supervisor):
             supervisor.start()
