@@ -108,7 +108,10 @@ def _style() -> str:
 
 @cache
 def _script() -> str:
-    """All modules in one script, since a page from disk cannot import files; they share a scope."""
+    """All modules in one script, since a page from disk cannot import files; they share a scope.
+
+    No module has a template in a template: `rjsmin` takes the inner one for code.
+    """
     texts = [path.read_text(encoding="utf-8") for path in SCRIPTS]
     parts = [EXPORT.sub("", IMPORT.sub("", text)) for text in texts]
     whole = '"use strict";\n(() => {\n' + "\n".join(parts) + "})();\n"

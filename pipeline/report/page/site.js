@@ -24,7 +24,10 @@ function seconds(step) {
     const spread = span(low) === span(high) ? "" : ` (most ${span(low)} to ${span(high)})`;
     said.push(`about ${span(middle)}${spread}`);
   }
-  if (step.at_once) said.push(`${step.at_once === step.n ? "" : `${step.at_once} times `}seen by both at once`);
+  if (step.at_once) {
+    const howOften = step.at_once === step.n ? "" : `${step.at_once} times `;
+    said.push(`${howOften}seen by both at once`);
+  }
   return said.join(", ");
 }
 

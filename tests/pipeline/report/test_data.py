@@ -130,6 +130,12 @@ def test_each_script_of_the_page_imports_what_one_before_it_exports() -> None:
         assert len(exported[path.stem]) == n_exports, path.name
 
 
+def test_no_template_of_the_scripts_has_another_one_in_it() -> None:
+    """The minifier takes what is in the inner one for code, and its spaces away."""
+    for path in html.SCRIPTS:
+        assert re.findall(r"\$\{[^}`]*`", path.read_text(encoding="utf-8")) == [], path.name
+
+
 def test_no_two_scripts_of_the_page_declare_one_name_nor_one_of_the_browser() -> None:
     declared = re.compile(
         r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+|[\[{][^\]}=]*[\]}])",
