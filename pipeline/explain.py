@@ -304,7 +304,7 @@ def _when(gap_s: float) -> str:
     """How long after the first tracklet the second one begins; below 0, how long both are seen."""
     if gap_s > 0:
         return f"{gap_s:.1f} s later"
-    overlap = f"{-gap_s:.1f} s"
+    overlap = f"{abs(gap_s):.1f} s"
     return "seen together for a moment" if overlap == "0.0 s" else f"seen together for {overlap}"
 
 

@@ -105,6 +105,7 @@ def test_the_time_between_cameras_is_named_where_nothing_is_known_of_the_place(
         (1.5, "1.5 s later"),
         (-0.7, "seen together for 0.7 s"),
         (-0.01, "seen together for a moment"),
+        (0.0, "seen together for a moment"),
     ],
 )
 def test_the_time_between_two_tracklets_is_in_words(
