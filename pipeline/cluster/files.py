@@ -68,12 +68,12 @@ class FileReader:
             ended.update(end.camera for end in earlier.ends)
             yield earlier
         groups = groups_of(prepared.config, ended)
-        of_ray = prepared.config.ray
+        ray = prepared.config.ray
         supervisor = Supervisor(
             groups,
             self._maker(prepared),
-            of_ray.start_timeout_s,
-            n_spares=of_ray.spare_workers,
+            ray.start_timeout_s,
+            n_spares=ray.spare_workers,
         )
         with closing(supervisor):
             supervisor.start()
